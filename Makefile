@@ -1,0 +1,34 @@
+# Every target sets up what it needs in .venv; Python 3.11 with pip is all that must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-full check bench clean
+
+demo: .venv/installed
+	$(BIN)/python -m lexport demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-full: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# mypy sees the checkout as the package `lexport` through a link, whatever the folder is called.
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/lexport
+	cd .venv/typing && ../bin/mypy --config-file lexport/pyproject.toml -p lexport
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/serving.py
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all,dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis lexport-demo

@@ -1,0 +1,115 @@
+"""`lexport demo`: every joint of the chain once, on real data."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import screens
+
+if TYPE_CHECKING:
+    from .loadtest.results import LoadReport, Row
+
+Say = Callable[[str], None]
+DATA = "rotten-tomatoes"
+NAME = "movie-reviews"
+TEXTS = [
+    "a wonderful, moving film with a superb cast",
+    "dull, predictable and far too long",
+    "the qwertification of floobage",
+    "",
+]
+
+
+def run_demo(
+    out: Path,
+    *,
+    duration: float,
+    say: Say,
+    show: Callable[[Any], None],
+    progress: Callable[[int, int, str], None],
+) -> None:
+    """Train, export, archive, serve, ask and load-test a model on `out`; everything there is replaced.
+
+    Raises what the steps raise; RefusedError if any request of the load test failed.
+    """
+    from .export.archive import archive
+    from .export.export import export
+    from .export.inprocess import opened
+    from .export.variants import choose
+    from .loadtest import objectives
+    from .loadtest.lab import loadtest
+    from .loadtest.report import table
+    from .models import recipes, train
+
+    started = time.monotonic()
+    steps = 6
+
+    def step(number: int, what: str) -> None:
+        say(f"\n[{number}/{steps}] {what}")
+
+    step(1, f"train the recipe `bag` on {DATA}")
+    run = train.train(DATA, out / NAME, recipe=recipes.load("bag"), replace=True, say=say, progress=progress)
+    step(2, "export four variants and judge each on the held-out texts")
+    evidence = export(run, choose(None), say=say)
+    show(screens.evidence(asdict(evidence)))
+    step(3, "pack the fastest variant that passed")
+    mar = archive(run.folder, version="1.0", out=out / "model_store", force=True)
+    say(f"{mar}: {mar.stat().st_size:,} bytes, evidence inside")
+    step(4, "ask the archive's own handler in this process, without a server")
+    with opened(mar) as archived:
+        show(screens.answers(TEXTS, archived.predict(TEXTS)))
+    step(5, "serve it with TorchServe, ask over HTTP, stop")
+    _ask_served(mar, out, say, show)
+    step(6, "load-test it with Locust on one and two CPU workers, and on a GPU where there is one")
+    report = loadtest(
+        [mar],
+        duration=duration,
+        slo=["failures=0%"],
+        texts=run.held_out("test").texts,
+        out=out / "report",
+        say=say,
+    )
+    show(table(report))
+    say(f"\nDone in {time.monotonic() - started:.0f} s.")
+    show(screens.evidence(asdict(evidence)))
+    say(f"archive  {mar}  ({screens.megabytes(mar.stat().st_size)})")
+    for line in _best_lines(report):
+        say(line)
+    say(f"report   {out / 'report' / 'report.html'}")
+    say("\nNext:")
+    for command in (
+        ["lexport", "serve", str(mar)],
+        ["lexport", "predict", NAME, "what a film"],
+        ["lexport", "train", "your.csv", "--out", "runs/mine"],
+    ):
+        say("  " + shlex.join(command))
+    objectives.require(report)
+
+
+def _ask_served(mar: Path, out: Path, say: Say, show: Callable[[Any], None]) -> None:
+    from . import serving
+
+    state = out / "server"
+    serving.serve([mar], state_dir=state, port=0, say=say)
+    try:
+        show(screens.answers(TEXTS, serving.predict(NAME, TEXTS, state_dir=state)))
+    finally:
+        serving.stop(state, say=say)
+
+
+def _best_lines(report: LoadReport) -> list[str]:
+    """The busiest row of each worker set."""
+    best: dict[str, Row] = {}
+    for row in report.rows:
+        if row.workers not in best or row.requests_per_second > best[row.workers].requests_per_second:
+            best[row.workers] = row
+    return [
+        f"{workers:8} {row.requests_per_second:,.0f} requests/s with {row.users} users, "
+        f"p99 {row.p99_ms or 0:.1f} ms, {row.failures} failed"
+        for workers, row in best.items()
+    ]

@@ -1,0 +1,48 @@
+"""Every error lexport raises on purpose.
+
+    LexportError              exit code
+    ├── InputError            2   wrong usage or bad input: a file, a column, an option
+    ├── RefusedError          1   a gate, an SLO or a verification said no
+    └── SystemProblem         3   the machine: a port, Java, no server, a worker that failed
+        └── MissingExtra      3   an optional package is absent; the message has the pip line
+
+The command line prints the message alone and exits with the code; anything else is a bug and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+
+class LexportError(Exception):
+    """Base of all deliberate errors; the message says what happened, what was expected and what to do."""
+
+    exit_code = 2
+
+
+class InputError(LexportError):
+    """The user's input or options cannot be used."""
+
+    exit_code = 2
+
+
+class RefusedError(LexportError):
+    """A gate, a service level objective or a verification failed."""
+
+    exit_code = 1
+
+
+class SystemProblem(LexportError):
+    """The environment stands in the way: a port in use, no Java, no server, a worker that died."""
+
+    exit_code = 3
+
+
+class MissingExtra(SystemProblem):
+    """An optional dependency is absent."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        """Name the absent `package`, the lexport `extra` that brings it and the `purpose` it serves."""
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed. "
+            f'Install it with: pip install "lexport[{extra}]"'
+        )

@@ -1,0 +1,1 @@
+"""Formats, quantization, parity, evidence and the archive."""

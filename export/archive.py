@@ -1,0 +1,168 @@
+"""Packing one variant of a run into a `.mar`: the same bytes from the same run, exports and evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+
+from model_archiver.model_archiver_config import ModelArchiverConfig
+from model_archiver.model_archiver_error import ModelArchiverError
+from model_archiver.model_packaging_utils import ModelExportUtils
+
+from .. import files
+from ..errors import InputError, RefusedError
+from ..handlers.digests import DIGESTS
+from ..handlers.predictor import ModelFile
+from .evidence import Evidence, VariantEvidence, read_evidence
+from .reader import EVIDENCE, MANIFEST
+
+Say = Callable[[str], None]
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch"}
+
+# Batches form only while requests wait: TorchServe's floor of 1 ms. With 0 it would wait 100 ms.
+_MODEL_CONFIG = """\
+# How TorchServe runs this model. The number of workers is the server's business.
+batchSize: 64
+maxBatchDelay: 1
+responseTimeout: 60
+startupTimeout: 120
+"""
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def archive(
+    run: Path,
+    *,
+    version: str,
+    name: str | None = None,
+    variant: str = "auto",
+    out: Path = Path("model_store"),
+    force: bool = False,
+    say: Say = _silent,
+) -> Path:
+    """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
+
+    "auto" takes the fastest variant that passed the gates. Raises RefusedError for a variant that did not pass
+    or was altered since its export, InputError for a bad name or version or an existing different file without
+    `force`.
+    """
+    evidence = read_evidence(run)
+    chosen = _choose(evidence, variant)
+    name = name if name is not None else run.resolve().name
+    _check_name(name, version)
+    target = out / f"{name}-{version}.mar"
+    if chosen.refused is not None:
+        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.")
+    content = _zip(_members(run, chosen, evidence, name, version))
+    if target.exists() and not force:
+        if target.read_bytes() == content:
+            say(f"{target} is there already, byte for byte the same")
+            return target
+        raise InputError(f"{target} exists and differs. Choose another --version, or replace it with --force.")
+    return files.write_file(target, content)
+
+
+def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
+    if variant != "auto":
+        return evidence.variant(variant)
+    passing = [one for one in evidence.variants if one.refused is None]
+    if not passing:
+        raise RefusedError(
+            "No exported variant passes the gates: "
+            + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants)
+        )
+    return min(passing, key=lambda one: float(one.latency["32"]["model_median_ms"]))
+
+
+def _check_name(name: str, version: str) -> None:
+    try:
+        ModelExportUtils.check_model_name_regex_or_exit(name)
+    except ModelArchiverError:
+        raise InputError(
+            f"The model name {name!r} cannot be used: letters, digits, '_', '-' and '.' alone. Choose one "
+            "with --name."
+        ) from None
+    if not _VERSION.fullmatch(version):
+        raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-' and '.' alone.")
+
+
+def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str) -> dict[str, bytes]:
+    members = {"handler.py": _source("handler.py")}
+    for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".py") and entry.name != "handler.py":
+            members[f"lexport_handlers/{entry.name}"] = entry.read_bytes()
+    folder = run / "export" / variant.name
+    for file, digest in variant.digests.items():
+        try:
+            content = (folder / file).read_bytes()
+        except OSError as error:
+            raise InputError(f"{folder / file} cannot be read: {error.strerror}. Export the run again.") from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise RefusedError(f"{folder / file} was altered since it was measured. Export the run again.")
+        members[file] = content
+    for file in ("text.json", "vocabulary.txt", "labels.json", "README.md"):
+        members[file] = (run / file).read_bytes()
+    model = ModelFile(name, version, variant.name, variant.engine, variant.precision, variant.file)
+    members["model.json"] = files.json_bytes(asdict(model))
+    members["model-config.yaml"] = _MODEL_CONFIG.encode()
+    packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
+    members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
+    members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
+    members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {member}\n" for member, content in sorted(members.items())]
+    members[DIGESTS] = "".join(lines).encode()
+    return members
+
+
+def _source(file: str) -> bytes:
+    return (resources.files("lexport.handlers") / file).read_bytes()
+
+
+def _date(evidence: Evidence) -> int:
+    """Seconds since 1970: SOURCE_DATE_EPOCH (reproducible-builds.org), or when the run was exported."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return evidence.created
+    if not given.isdecimal():
+        raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970. Unset it or mend it.")
+    return int(given)
+
+
+def _manifest(name: str, version: str, file: str, date: int) -> bytes:
+    config = ModelArchiverConfig(
+        model_name=name,
+        handler="handler.py",
+        version=version,
+        serialized_file=file,
+        config_file="model-config.yaml",
+    )
+    manifest = json.loads(ModelExportUtils.generate_manifest_json(config))
+    # The library writes the wall clock.
+    manifest["createdOn"] = time.strftime("%d/%m/%Y %H:%M:%S", time.gmtime(date))
+    return files.json_bytes(manifest)
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    """A zip with sorted members, one date and mode, uncompressed: deflate differs between zlib builds."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(members.items()):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o100644 << 16
+            entry.create_system = 3
+            archive.writestr(entry, content)
+    return buffer.getvalue()

@@ -1,0 +1,92 @@
+"""Reading archives without trusting them: members are checked before any is extracted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import InputError, RefusedError
+from ..handlers.digests import check_digests
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+EVIDENCE = "MAR-INF/EVIDENCE.json"
+
+# Members may not expand to more than this in all.
+MAX_BYTES = 64 * 2**30
+
+
+def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Raise InputError for a member that could land outside the folder or that is no plain file.
+
+    Refused are absolute names and `..` (they write anywhere), links (they read anywhere), encrypted members,
+    names that come twice or differ in case only (one silently replaces the other), and more than 64 GiB.
+    """
+    seen: set[str] = set()
+    for member in members:
+        name = member.filename
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
+            raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
+        if member.flag_bits & 1:
+            raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.")
+        if str(pure).casefold() in seen:
+            raise InputError(f"{path} holds the member {name!r} twice. Make the archive again.")
+        seen.add(str(pure).casefold())
+    total = sum(member.file_size for member in members)
+    if total > MAX_BYTES:
+        raise InputError(f"{path} would expand to {total:,} bytes; at most {MAX_BYTES:,} are accepted.")
+
+
+def read_json(path: Path, member: str) -> dict[str, Any]:
+    """One JSON member of an archive. Raises InputError if it is absent or no JSON object."""
+    with _opened(path) as archive:
+        if member not in archive.namelist():
+            raise InputError(f"{path} has no {member}: it was not made by `lexport archive`.")
+        try:
+            value = json.loads(archive.read(member))
+        except (ValueError, RecursionError):
+            value = None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {member} is not a JSON object. Make the archive again.")
+    return value
+
+
+@contextmanager
+def extracted(path: Path) -> Iterator[Path]:
+    """A temporary folder with the archive's members, removed afterwards.
+
+    Raises InputError for a bad archive, RefusedError if a member does not match MAR-INF/DIGESTS.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="lexport-"))
+    try:
+        with _opened(path) as archive:
+            archive.extractall(folder)
+        try:
+            check_digests(folder)
+        except ValueError as error:
+            raise RefusedError(f"{path}: {error}") from None
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    if not path.is_file():
+        raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_members(path, archive.infolist())
+            yield archive
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None

@@ -1,0 +1,40 @@
+"""The archive's members against `MAR-INF/DIGESTS`, before anything of them is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+DIGESTS = "MAR-INF/DIGESTS"
+
+
+def read_digests(content: str) -> dict[str, str]:
+    """Member name → hex SHA-256, from lines as `sha256sum` writes them. Raises ValueError."""
+    digests: dict[str, str] = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        digest, separator, name = line.partition("  ")
+        if not separator or len(digest) != 64 or not name:
+            raise ValueError(f"{DIGESTS}, line {number} is not `sha256  name`: {line[:80]!r}")
+        digests[name] = digest
+    return digests
+
+
+def check_digests(folder: Path) -> None:
+    """Raise ValueError naming every member that is absent, altered or not listed."""
+    path = folder / DIGESTS
+    if not path.is_file():
+        raise ValueError(f"{DIGESTS} is missing: this archive was not packed by lexport, or was repacked.")
+    listed = read_digests(path.read_text(encoding="utf-8"))
+    present = {
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    } - {DIGESTS}
+    problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]
+    problems += [f"{name} is not listed" for name in sorted(present - listed.keys())]
+    for name in sorted(listed.keys() & present):
+        with (folder / name).open("rb") as handle:
+            if hashlib.file_digest(handle, "sha256").hexdigest() != listed[name]:
+                problems.append(f"{name} was altered")
+    if problems:
+        raise ValueError(f"The archive does not match its digests: {'; '.join(problems)}.")

@@ -1,0 +1,79 @@
+"""The two engines that run an exported model: ONNX Runtime and TorchScript.
+
+Both are called with an index matrix, int64 [batch, length], and answer scores, float32 [batch, labels].
+Each imports its library only when it is opened, so that a worker loads one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .text import Ids
+
+Scores = npt.NDArray[np.float32]
+Engine = Callable[[Ids], Scores]
+
+
+def open_engine(engine: str, file: Path, *, threads: int, device: str) -> Engine:
+    """Open a model file with `threads` intra-op threads on `device` ("cpu" or "cuda:0").
+
+    Raises ValueError for an unknown engine, RuntimeError where the device is not there.
+    """
+    if engine == "onnx":
+        return _open_onnx(file, threads, device)
+    if engine == "torchscript":
+        return _open_torchscript(file, threads, device)
+    raise ValueError(f"model.json names the engine {engine!r}; known are onnx and torchscript.")
+
+
+def _open_onnx(file: Path, threads: int, device: str) -> Engine:
+    import onnxruntime
+
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu":
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise RuntimeError(
+                f"This worker was given {device}, but the installed onnxruntime has no CUDA provider. "
+                "Install onnxruntime-gpu, serve a torchscript variant, or use cpu workers."
+            )
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2])}))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Idle threads that spin take the cores from the other workers and from TorchServe's frontend.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+    if device != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise RuntimeError(f"onnxruntime could not use {device} and fell back to the CPU.")
+
+    def run(ids: Ids) -> Scores:
+        scores: Scores = session.run(["scores"], {"ids": ids})[0]
+        return scores
+
+    return run
+
+
+def _open_torchscript(file: Path, threads: int, device: str) -> Engine:
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"This worker was given {device}, but torch sees no CUDA device (torch {torch.__version__}). "
+            "Install a CUDA build of torch or use cpu workers."
+        )
+    torch.set_num_threads(threads)
+    model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
+    model.eval()
+
+    def run(ids: Ids) -> Scores:
+        with torch.inference_mode():
+            scores: Scores = model(torch.from_numpy(ids).to(device)).cpu().numpy()
+        return scores
+
+    return run

@@ -1,0 +1,53 @@
+"""The archive's entry point: TorchServe imports this file, everything else is in `lexport_handlers`.
+
+It imports the standard library alone, because TorchServe hides why a handler could not be imported; what is
+missing is then named by `initialize`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+# What an archive's worker needs and how pip calls it.
+PIP_NAMES = {
+    "mmh3": "mmh3",
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "regex": "regex",
+    "torch": "torch",
+}
+
+
+class Handler:
+    """TorchServe's handler class: `initialize` once, then `handle` for every batch."""
+
+    def initialize(self, context: Any) -> None:
+        """Load and prove the model; an error here keeps the worker from becoming ready and says why."""
+        folder = Path(context.system_properties["model_dir"])
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        # The archive's own copy of this package, beside this file.
+        from lexport_handlers import report  # type: ignore[import-not-found]
+
+        name = str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["name"])
+        try:
+            from lexport_handlers.worker import Worker  # type: ignore[import-not-found]
+
+            self._worker = Worker(context)
+        except ImportError as error:
+            package = PIP_NAMES.get((error.name or "").partition(".")[0])
+            advice = f" Install it where TorchServe runs: pip install {package}" if package else ""
+            failure = RuntimeError(f"The worker of {name} cannot import {error.name}: {error}.{advice}")
+            report.report_failure(name, failure)
+            raise failure from error
+        except BaseException as error:
+            report.report_failure(name, error)
+            raise
+
+    def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
+        """Answer a batch: one body of bytes per request, statuses and types set on the context."""
+        results: list[bytes] = self._worker.handle(data, context)
+        return results

@@ -1,0 +1,101 @@
+"""The figures of a report: requests/s and latency by users, and the percentile curves."""
+
+from __future__ import annotations
+
+from html import escape
+
+from .plots import Axis, Line, categories, chart, linear, logarithmic, number, percentiles, swatch
+from .results import LoadReport, Row
+
+
+def figures(report: LoadReport) -> list[str]:
+    """HTML of the legend and all figures; nothing where nothing was run."""
+    if not report.rows:
+        return []
+    names = list(dict.fromkeys((row.archive, row.workers) for row in report.rows))
+    several = len({archive for archive, _ in names}) > 1
+    labels = [f"{archive} {workers}" if several else workers for archive, workers in names]
+    items = "".join(f"<li>{swatch(i)}{escape(label)}</li>" for i, label in enumerate(labels))
+    series = [[row for row in report.rows if (row.archive, row.workers) == name] for name in names]
+    users = sorted({row.users for row in report.rows})
+    return [
+        f'<h2>Throughput and latency by users</h2><ul class="legend">{items}</ul><div class="pair">',
+        _throughput(series, labels, users),
+        _latency(series, labels, users, _latency_limit(report)),
+        f'</div><h2>Latency distribution</h2><ul class="legend">{items}</ul><div class="many">',
+        *_distributions(series, labels, users),
+        "</div>",
+    ]
+
+
+def _figure(title: str, drawing: str, caption: str) -> str:
+    return f"<figure><h3>{escape(title)}</h3>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _throughput(series: list[list[Row]], labels: list[str], users: list[int]) -> str:
+    x = _users_axis(users)
+    y = linear("requests/s", max(row.requests_per_second for rows in series for row in rows))
+    lines = [
+        Line(
+            place,
+            tuple((float(users.index(row.users)), row.requests_per_second) for row in rows),
+            tuple(f"{label}, {row.users} users: {number(row.requests_per_second)} requests/s" for row in rows),
+        )
+        for place, (rows, label) in enumerate(zip(series, labels, strict=True))
+    ]
+    title = "Requests per second"
+    return _figure(title, chart(title, x, y, lines), "Answered requests per second; higher is better.")
+
+
+def _latency(series: list[list[Row]], labels: list[str], users: list[int], limit: tuple[float, str] | None) -> str:
+    lines = []
+    for place, (rows, label) in enumerate(zip(series, labels, strict=True)):
+        for name, faint in (("p50", True), ("p99", False)):
+            known = [(row.users, ms) for row in rows if (ms := row.p50_ms if faint else row.p99_ms) is not None]
+            lines.append(
+                Line(
+                    place,
+                    tuple((float(users.index(count)), ms) for count, ms in known),
+                    tuple(f"{label}, {count} users: {name} {number(ms)} ms" for count, ms in known),
+                    faint,
+                )
+            )
+    y = _latency_axis([ms for line in lines for _, ms in line.points] + ([limit[0]] if limit else []))
+    title = "Latency, p50 and p99"
+    caption = "Filled and solid: p99. Hollow and dashed: p50. Logarithmic; lower is better."
+    return _figure(title, chart(title, _users_axis(users), y, lines, limit=limit), caption)
+
+
+def _distributions(series: list[list[Row]], labels: list[str], users: list[int]) -> list[str]:
+    y = _latency_axis([ms for rows in series for row in rows for _, ms in row.curve])
+    x = percentiles(
+        "percentile of requests", max((p for rows in series for r in rows for p, _ in r.curve), default=99.0)
+    )
+    found = []
+    for count in users:
+        lines = [
+            Line(place, row.curve, (), markers=False)
+            for place, rows in enumerate(series)
+            for row in rows
+            if row.users == count and row.curve
+        ]
+        title = f"{count} user{'s' if count != 1 else ''}"
+        drawing = chart(f"Latency by percentile, {title}", x, y, lines, width=380, height=280)
+        found.append(_figure(title, drawing, "Each further nine takes the same room; logarithmic; lower is better."))
+    return found
+
+
+def _users_axis(users: list[int]) -> Axis:
+    return categories("users at once", [f"{count:,}" for count in users])
+
+
+def _latency_axis(values: list[float]) -> Axis:
+    return logarithmic("ms", min(values, default=1.0), max(values, default=1.0))
+
+
+def _latency_limit(report: LoadReport) -> tuple[float, str] | None:
+    """The p99 objective as a line to draw, in ms."""
+    for objective in report.objectives:
+        if objective.startswith("p99 <= "):
+            return float(objective.removeprefix("p99 <= ").removesuffix(" ms")), f"SLO {objective}"
+    return None

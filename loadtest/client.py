@@ -1,0 +1,117 @@
+"""Locust as a child process: one headless run against one server, measured by the locustfile itself.
+
+Locust patches sockets and threads of the process it lives in, so it is never imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SystemProblem
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+GRACE = 60  # seconds beyond the run's own before a silent Locust is ended; its last answers may take 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """A served model to load: `url` such as http://127.0.0.1:8080, `token` of its inference API or empty."""
+
+    url: str
+    model: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent and for how long; times in seconds."""
+
+    users: int
+    warmup: float
+    duration: float
+    texts: Path | None
+    unknown_share: float
+    seed: int
+    content_type: str = "text"
+
+
+def command(target: Target, load: Load, result: Path) -> list[str]:
+    """The Locust command line of one run."""
+    limit = int(load.warmup + load.duration) + GRACE // 2
+    options: dict[str, Any] = {
+        "--host": target.url,
+        "--users": load.users,
+        "--spawn-rate": load.users,
+        "--run-time": f"{limit}s",  # a stop for what goes wrong; the locustfile ends the run itself
+        "--exit-code-on-error": 0,  # failed requests are counted, not fatal
+        "--loglevel": "WARNING",
+        "--model": target.model,
+        "--unknown-share": load.unknown_share,
+        "--seed": load.seed,
+        "--content-type": load.content_type,
+        "--warmup": load.warmup,
+        "--measure": load.duration,
+        "--result": result,
+    }
+    if load.texts:
+        options["--texts"] = load.texts
+    pairs = [str(part) for option in options.items() for part in option]
+    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *pairs]
+
+
+def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
+    """Load `target` and return the locustfile's measurements (see `Recorder.result` there).
+
+    `folder` is scratch space. On Ctrl-C, or any other exception, Locust is ended before it goes on. Raises
+    SystemProblem, with Locust's last words, if the run gives no measurements.
+    """
+    result = folder / "locust.json"
+    result.unlink(missing_ok=True)
+    # A LOCUST_… variable of the user's would change the run; its own session keeps Ctrl-C for us to handle.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    environment["LEXPORT_TOKEN"] = target.token
+    with (folder / "locust.log").open("wb") as log:
+        process = subprocess.Popen(
+            command(target, load, result),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(load.warmup + load.duration + GRACE)
+        except subprocess.TimeoutExpired:
+            raise SystemProblem(
+                f"Locust did not end {GRACE} s after its {load.duration:g} s run was over and was stopped. "
+                "Try again with fewer --users."
+            ) from None
+        finally:
+            _end(process)
+    if code != 0 or not result.exists():
+        raise SystemProblem(f"Locust ended with code {code} and no measurements: {_last_words(folder)}")
+    measured: dict[str, Any] = json.loads(result.read_bytes())
+    return measured
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _last_words(folder: Path) -> str:
+    lines: Sequence[str] = (folder / "locust.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -1,0 +1,94 @@
+"""`lexport loadtest`: from what a user types to the lab."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..serving.store import newest
+from .lab import loadtest
+from .report import table
+from .results import LoadReport
+
+
+def run_loadtest(
+    name: str,
+    *,
+    worker_sets: str,
+    users: str,
+    duration: str,
+    slo: Sequence[str],
+    unknown_share: float,
+    texts: Path | None,
+    model_store: Path,
+    out: Path,
+    say: Callable[[str], None],
+    show: Callable[[Any], None] | None,
+) -> LoadReport:
+    """Load a model of the store, an archive, or every passing variant of a run; the report lies in `out`.
+
+    Raises InputError for what cannot be understood, and what the lab raises.
+    """
+    levels = _numbers(users)
+    seconds = _seconds(duration)
+    with _archives(name, model_store) as archives:
+        report = loadtest(
+            archives,
+            worker_sets=[one.strip() for one in worker_sets.split(",")],
+            users=levels,
+            duration=seconds,
+            slo=slo,
+            unknown_share=unknown_share,
+            texts=texts,
+            out=out,
+            say=say,
+        )
+    if show is not None:
+        show(table(report))
+        say(f"report: {out / 'report.html'}")
+    return report
+
+
+@contextmanager
+def _archives(name: str, model_store: Path) -> Iterator[list[Path]]:
+    path = Path(name)
+    if path.is_file():
+        yield [path]
+    elif (path / "run.json").is_file():
+        from ..export.archive import archive
+        from ..export.evidence import read_evidence
+
+        with tempfile.TemporaryDirectory(prefix="lexport-store-") as folder:
+            label = path.resolve().name
+            passing = [variant.name for variant in read_evidence(path).variants if variant.refused is None]
+            yield [
+                archive(path, version="0", name=f"{label}.{variant}", variant=variant, out=Path(folder))
+                for variant in passing
+            ]
+    elif name.endswith(".mar") or "/" in name:
+        raise InputError(f"There is no archive or run {name}.")
+    else:
+        found = newest(model_store)
+        if name not in found:
+            raise InputError(f"{model_store} has no model {name!r}; it has: {', '.join(found)}.")
+        yield [found[name]]
+
+
+def _numbers(value: str) -> list[int]:
+    if not re.fullmatch(r" *[0-9]{1,6} *(, *[0-9]{1,6} *)*", value):
+        raise InputError(f"--users {value!r} is not understood. Expected whole numbers, for example 1,16,64.")
+    return [int(one) for one in value.split(",")]
+
+
+def _seconds(value: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)(s|m)?", value.strip())
+    if not match:
+        raise InputError(
+            f"--duration {value!r} is not understood. Expected seconds or minutes, for example 10s or 1m."
+        )
+    return float(match[1]) * (60 if match[2] == "m" else 1)

@@ -1,0 +1,371 @@
+"""Load for a text model: every user posts the next text as soon as the last answer is there.
+
+    locust -f loadtest/locustfile.py --headless -H http://127.0.0.1:8080 --model NAME -u 16 -r 16 -t 10s
+
+Stands alone: the standard library and Locust are all it needs. Without --model and a token it takes those of
+the server that `lexport serve` started, if one answers at that host.
+
+Locust keeps response times in coarse steps (1 ms, and two digits from 100 ms on). With --result FILE every
+time is kept as measured, and exact percentiles, failures and the client's own CPU time go to FILE as JSON.
+"""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import itertools
+import json
+import math
+import os
+import random
+import re
+import sys
+import time
+from argparse import ArgumentTypeError
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import quote, urlsplit
+
+import gevent  # type: ignore[import-untyped]
+import psutil  # Locust itself requires it
+from geventhttpclient import HTTPClient
+from locust import FastHttpUser, constant, events, task
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+POOL = 2_000  # different bodies, sent in turn
+POOL_BYTES = 64_000_000
+TIMEOUT = 60.0  # seconds for one answer
+PATIENCE = 10.0  # seconds to wait for the last answers
+
+hooks: Any = events  # Locust's hooks carry no types
+
+TEXTS = (
+    "A warm, quietly funny film that trusts its actors and never raises its voice.",
+    "Two hours of noise and not one scene anybody will remember tomorrow.",
+    "The first half drags, but the ending is worth the wait.",
+    "I wanted to like it; the script would not let me.",
+    "Beautifully shot, badly cut, and saved by a wonderful leading performance.",
+    "It is the kind of comedy that explains every joke twice.",
+    "Rarely has a story about grief been told with so much light.",
+    "There are good ideas here, and all of them belong to better films.",
+)
+
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+WORD = re.compile(f"[{UNSPACED}]|[^\\W_{UNSPACED}]+")  # scripts without spaces: each character is a token
+
+
+def number(most: float, expected: str) -> Callable[[str], float]:
+    """A type for argparse: a number from 0 to `most`."""
+
+    def parse(value: str) -> float:
+        try:
+            parsed = float(value)
+        except ValueError:
+            parsed = -1.0
+        if not 0 <= parsed <= most:
+            raise ArgumentTypeError(f"{value!r} is not {expected}")
+        return parsed
+
+    return parse
+
+
+def add_options(parser: LocustArgumentParser) -> None:
+    """Add this file's options to Locust's own."""
+    share, seconds = number(1, "a share from 0 to 1, such as 0.1"), number(86_400, "a time in seconds")
+    add = parser.add_argument_group("Text model").add_argument
+    add("--model", default="", help="name of the served model (NAME or NAME/VERSION)")
+    add("--token-file", default="", help="the inference token, plain or key_file.json; else $LEXPORT_TOKEN")
+    add("--texts", default="", help='texts to send: JSON lines with "text" (.jsonl) or one text a line')
+    add("--unknown-share", type=share, default=0.1, help="share of tokens replaced by invented words")
+    add("--seed", type=int, default=0, help="same seed, same bodies in the same order")
+    add("--content-type", choices=("text", "json"), default="text", help="how a text is sent")
+    add("--warmup", type=seconds, default=0.0, help="seconds not measured once all users have started")
+    add("--measure", type=seconds, default=10.0, help="seconds to measure, with --result")
+    add("--result", default="", help="measure exactly, write the figures to this JSON file, end the run")
+
+
+def refuse(message: str) -> NoReturn:
+    """End with one line and exit code 2."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+    raise SystemExit(2)
+
+
+def check_host(host: str) -> None:
+    """Refuse any host but this machine: a closed loop at full speed is an attack on anyone else's server."""
+    name = urlsplit(host).hostname or ""
+    try:
+        local = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        local = name == "localhost"
+    if not local and os.environ.get("LEXPORT_ALLOW_REMOTE") != "1":
+        refuse(
+            f"The host {host!r} is not this machine. Load tests go to loopback addresses only "
+            "(such as http://127.0.0.1:8080); set LEXPORT_ALLOW_REMOTE=1 if that server is yours to load."
+        )
+
+
+def running_server(host: str) -> tuple[str, Path | None]:
+    """The model and key file of the server `lexport serve` started at `host`; empty where there is none."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
+    try:
+        server = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+        if urlsplit(server["inference_url"]).port == urlsplit(host).port:
+            return next(iter(server["models"]), ""), folder / "key_file.json"
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return "", None
+
+
+def read_token(path: Path) -> str:
+    """The inference token in `path`: the text itself, or the field of TorchServe's key_file.json."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"Cannot read the token file {path}: {error}. Give --token-file FILE or set LEXPORT_TOKEN.")
+    try:
+        return str(json.loads(text)["inference"]["key"])
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
+def read_texts(path: Path) -> list[str]:
+    """The texts of a file, blank ones left out: JSON lines with a "text", or one text a line."""
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"Cannot read the texts {path}: {error}. Expected UTF-8, one text or JSON object a line.")
+    if path.suffix in {".jsonl", ".ndjson"}:
+        try:
+            lines = [str(json.loads(line)["text"]) for line in lines]
+        except (ValueError, KeyError, TypeError) as error:
+            refuse(f'{path} has a line that is not a JSON object with a "text": {error!r}.')
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        refuse(f"{path} holds no text. Expected one text a line, or JSON lines with a field text.")
+    return texts
+
+
+def invent(random_: random.Random) -> str:
+    """A word of 8 to 12 letters that no vocabulary holds."""
+    return "".join(random_.choice("zxqvkj") + random_.choice("aeiou") for _ in range(random_.randint(4, 6)))
+
+
+class Bodies:
+    """The request bodies of a run, made before it starts; `next(pool.turn)` is the next one to send."""
+
+    def __init__(self, texts: list[str], unknown_share: float, seed: int, content_type: str) -> None:
+        """Shuffle `texts` and replace `unknown_share` of their tokens, the same way for the same `seed`."""
+        self.tokens = self.unknown = 0
+        self._random = random.Random(seed)
+        self._share = unknown_share
+        self.all: list[bytes] = []
+        order = texts[:]
+        self._random.shuffle(order)
+        size = 0
+        for text in itertools.islice(itertools.cycle(order), POOL):
+            changed = WORD.sub(self._word, text)
+            body = (json.dumps({"text": changed}) if content_type == "json" else changed).encode("utf-8", "replace")
+            self.all.append(body)
+            size += len(body)
+            if size > POOL_BYTES:
+                break
+        self.turn: Iterator[bytes] = itertools.cycle(self.all)
+
+    def _word(self, match: re.Match[str]) -> str:
+        self.tokens += 1
+        if self._random.random() >= self._share:
+            return match.group()
+        self.unknown += 1
+        word = invent(self._random)
+        return word if match.group().isascii() or len(match.group()) > 1 else f" {word} "
+
+
+class Recorder:
+    """The requests started in a measured window: each answer's time in ms, failures by reason, CPU used."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        """Record nothing until `begin`."""
+        self.bodies = bodies
+        self.times = array("d")
+        self.reasons: Counter[str] = Counter()
+        self.started = self.ended = math.inf
+        self.finished = 0  # answers that arrived inside the window, whenever asked for
+        self.client_seconds = self.machine_share = 0.0
+
+    def begin(self) -> None:
+        """Open the window."""
+        self._cpu, self._machine = time.process_time(), psutil.cpu_times()
+        self.started = time.perf_counter()
+
+    def end(self) -> None:
+        """Close the window; answers to what was asked inside it are still recorded."""
+        self.ended = time.perf_counter()
+        self.client_seconds = time.process_time() - self._cpu
+        now = psutil.cpu_times()
+        spent = sum(now) - sum(self._machine)
+        idle = now.idle - self._machine.idle + getattr(now, "iowait", 0) - getattr(self._machine, "iowait", 0)
+        self.machine_share = min(1.0, max(0.0, 1 - idle / spent)) if spent > 0 else 0.0
+
+    def request(self, asked: float, answered: float, problem: str | None) -> None:
+        """Keep one request, by its times on the clock of `time.perf_counter`."""
+        if problem is None and self.started <= answered < self.ended:
+            self.finished += 1
+        if not self.started <= asked < self.ended:
+            return
+        if problem is None:
+            self.times.append((answered - asked) * 1000)
+        else:
+            self.reasons[problem] += 1
+
+    def result(self) -> dict[str, Any]:
+        """The measurements: times in ms (nearest rank, of answered requests), CPU in seconds and shares."""
+        times = sorted(self.times)
+        count = len(times)
+
+        def percentile(percent: float) -> float | None:
+            return times[max(0, math.ceil(percent / 100 * count - 1e-9) - 1)] if count else None
+
+        # A percentile is drawn only where at least one request lies above it.
+        points = [*range(1, 100), *(99 + step / 10 for step in range(1, 10)), 99.95, 99.99]
+        curve = [[point, percentile(point)] for point in points if count * (100 - point) >= 100]
+        return {
+            "answered": count,
+            "failures": self.reasons.total(),
+            "reasons": dict(self.reasons.most_common()),
+            "seconds": self.ended - self.started,
+            "requests_per_second": self.finished / (self.ended - self.started),
+            "p50_ms": percentile(50),
+            "p95_ms": percentile(95),
+            "p99_ms": percentile(99),
+            "max_ms": times[-1] if times else None,
+            "curve": curve,
+            "client_seconds": self.client_seconds,
+            "machine_share": self.machine_share,
+            "tokens": self.bodies.tokens,
+            "unknown_tokens": self.bodies.unknown,
+        }
+
+
+def prepare(environment: Environment, **_: Any) -> None:
+    """Check the options, make every body, and arrange for the measured window."""
+    options = environment.parsed_options
+    assert options is not None
+    host = environment.host or TextUser.host
+    check_host(host)
+    model, key_file = running_server(host)
+    model = options.model or model
+    if not model:
+        refuse(f"Which model? No server of lexport's was found for {host}: give --model NAME.")
+    if options.token_file:
+        token = read_token(Path(options.token_file))
+    else:
+        token = os.environ.get("LEXPORT_TOKEN") or (read_token(key_file) if key_file else "")
+    texts = read_texts(Path(options.texts)) if options.texts else list(TEXTS)
+    TextUser.bodies = Bodies(texts, options.unknown_share, options.seed, options.content_type)
+    TextUser.recorder = Recorder(TextUser.bodies)
+    TextUser.path = "/predictions/" + quote(model)
+    kind = "application/json" if options.content_type == "json" else "text/plain; charset=utf-8"
+    TextUser.headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    gc.collect()
+    gc.freeze()  # else a collection walks all of Locust's modules and shows up as latency
+    if options.result:
+        hooks.spawning_complete.add_listener(lambda **_: gevent.spawn(measure, environment))
+    elif options.warmup:
+        hooks.spawning_complete.add_listener(
+            lambda **_: gevent.spawn_later(options.warmup, environment.stats.reset_all)
+        )
+
+
+def measure(environment: Environment) -> None:
+    """Warm up, measure, wait for what is still unanswered, write the figures and end the run."""
+    options, runner, recorder = environment.parsed_options, environment.runner, TextUser.recorder
+    assert options is not None
+    assert runner is not None
+    gevent.sleep(options.warmup)
+    recorder.begin()
+    gevent.sleep(options.measure)
+    recorder.end()
+    # The load goes on meanwhile: cutting the slowest answers off here would flatter the percentiles.
+    limit = recorder.ended + PATIENCE
+    while TextUser.asked and min(TextUser.asked.values()) < recorder.ended and time.perf_counter() < limit:
+        gevent.sleep(0.02)
+    for asked in TextUser.asked.values():
+        recorder.request(asked, math.inf, f"no answer {PATIENCE:g} s after the end")
+    path = Path(options.result)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(recorder.result()), encoding="utf-8")
+    partial.replace(path)
+    runner.quit()
+
+
+def fault(status: int, content: bytes) -> str | None:
+    """Why an answer counts as failed, in a few words, or None: 200 with a label, labels or a vector is right."""
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return f"HTTP {status}, not JSON"
+    if status != 200:
+        kind = answer.get("type") if isinstance(answer, dict) else None
+        return f"HTTP {status} {kind}" if isinstance(kind, str) else f"HTTP {status}"
+    if isinstance(answer, dict) and not answer.keys().isdisjoint(("label", "labels", "vector")):
+        return None
+    return "no label or vector in the answer"
+
+
+class TextUser(FastHttpUser):
+    """One user in a closed loop: text, answer, next text."""
+
+    host = "http://127.0.0.1:8080"
+    wait_time = constant(0)
+    path: str
+    headers: dict[str, str]
+    bodies: Bodies
+    recorder: Recorder
+    asked: ClassVar[dict[int, float]] = {}  # when each waiting user sent its request
+
+    def on_start(self) -> None:
+        """Open this user's own connection; the host may have been changed in the web page."""
+        check_host(self.host)
+        # FastHttpUser.post() costs twice the CPU of its own HTTP client, and the server shares these cores.
+        self.http = HTTPClient.from_url(self.host, network_timeout=TIMEOUT, connection_timeout=TIMEOUT)
+
+    def on_stop(self) -> None:
+        """Close the connection."""
+        self.http.close()
+
+    @task
+    def predict(self) -> None:
+        """Send the next text and report its time, in ms, to Locust."""
+        body = next(self.bodies.turn)
+        content = b""
+        started = self.asked[id(self)] = time.perf_counter()
+        try:
+            response = self.http.request("POST", self.path, body, self.headers)
+            content = bytes(response.read())
+            answered = time.perf_counter()
+            problem = fault(response.status_code, content)
+        except Exception as error:  # whatever kept the answer away makes this one request a failure
+            answered = time.perf_counter()
+            problem = f"no answer: {type(error).__name__}"
+        del self.asked[id(self)]
+        self.recorder.request(started, answered, problem)
+        self.environment.events.request.fire(
+            request_type="POST",
+            name=self.path,
+            response_time=(answered - started) * 1000,
+            response_length=len(content),
+            exception=RuntimeError(problem) if problem else None,
+            context={},
+        )
+
+
+hooks.init_command_line_parser.add_listener(add_options)
+hooks.init.add_listener(prepare)

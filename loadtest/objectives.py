@@ -1,0 +1,115 @@
+"""Service level objectives: `p99=50ms`, `rps>=100`, `failures=0%`, and the verdict on every row."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import InputError, RefusedError
+from .results import LoadReport, Row, Verdict
+
+LATENCIES = ("p50", "p95", "p99", "max")
+UNITS = {"ms": 1.0, "s": 1000.0}  # in ms
+EXAMPLES = "expected such as p99=50ms, max<=1s, rps>=100 or failures=0%"
+TERM = re.compile(r"\s*([a-z0-9]+)\s*(<=|>=|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|%|)\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A limit: latencies in ms and failures as a share are at most, requests per second at least, `limit`."""
+
+    metric: str  # p50, p95, p99, max, rps or failures
+    limit: float
+
+    def __str__(self) -> str:
+        """The objective as people write it, with its unit."""
+        sign = ">=" if self.metric == "rps" else "<="
+        return f"{self.metric} {sign} {self.words(self.limit)}"
+
+    def words(self, value: float | None) -> str:
+        """A value of this metric with its unit."""
+        if value is None:
+            return "no answer"
+        if self.metric == "failures":
+            return f"{value * 100:.6g}%"
+        return f"{value:.6g} requests/s" if self.metric == "rps" else f"{value:.6g} ms"
+
+    def value(self, row: Row) -> float | None:
+        """What `row` measured of this metric, in the limit's unit; None where nothing was answered."""
+        if self.metric == "rps":
+            return row.requests_per_second
+        if self.metric == "failures":
+            return row.failure_share
+        return {"p50": row.p50_ms, "p95": row.p95_ms, "p99": row.p99_ms, "max": row.max_ms}[self.metric]
+
+    def judge(self, row: Row) -> Verdict:
+        """Hold the objective against one row."""
+        value = self.value(row)
+        met = value is not None and (value >= self.limit if self.metric == "rps" else value <= self.limit)
+        return Verdict(str(self), row.archive, row.workers, row.users, self.words(value), met)
+
+
+def parse(terms: Sequence[str]) -> tuple[Objective, ...]:
+    """Objectives from `--slo` values, each one or several with commas between.
+
+    Wherever any objective is given, `failures=0%` is one as well unless another share is named: a latency
+    that leaves out failed requests would promise too much. Raises InputError for anything not understood.
+    """
+    objectives: dict[str, Objective] = {}
+    for term in (part for given in terms for part in given.split(",")):
+        objective = _parse_one(term)
+        if objective.metric in objectives:
+            raise InputError(f"--slo names {objective.metric} twice ({term.strip()!r}); give it once.")
+        objectives[objective.metric] = objective
+    if objectives:
+        objectives.setdefault("failures", Objective("failures", 0.0))
+    return tuple(objectives.values())
+
+
+def _parse_one(term: str) -> Objective:
+    match = TERM.fullmatch(term)
+    if not match:
+        raise InputError(f"--slo {term.strip()!r} is not an objective; {EXAMPLES}.")
+    metric, sign, digits, unit = match.groups()
+    limit = float(digits)
+    if not math.isfinite(limit):
+        raise InputError(f"--slo {term.strip()!r} has no finite limit; {EXAMPLES}.")
+    if metric in LATENCIES:
+        units, wrong = tuple(UNITS), ">="
+        limit *= UNITS.get(unit, 1.0)
+    elif metric == "rps":
+        units, wrong = ("",), "<="
+    elif metric == "failures":
+        units, wrong = ("%",), ">="
+        limit /= 100
+    else:
+        names = ", ".join((*LATENCIES, "rps", "failures"))
+        raise InputError(f"--slo {term.strip()!r} names {metric!r}, which is not measured; expected one of {names}.")
+    if unit not in units:
+        wanted = " or ".join(units) if units != ("",) else "no unit"
+        raise InputError(f"--slo {term.strip()!r} has the unit {unit!r}; {metric} takes {wanted}; {EXAMPLES}.")
+    if sign == wrong:
+        side = "lower" if metric == "rps" else "upper"
+        raise InputError(
+            f"--slo {term.strip()!r}: {metric} takes {'>=' if wrong == '<=' else '<='} (a {side} limit)."
+        )
+    return Objective(metric, limit)
+
+
+def judge(objectives: Sequence[Objective], rows: Sequence[Row]) -> tuple[Verdict, ...]:
+    """Every objective against every measured row; worker sets that were not run are not judged."""
+    return tuple(objective.judge(row) for row in rows for objective in objectives)
+
+
+def require(report: LoadReport) -> None:
+    """Raise RefusedError (exit code 1), naming every miss with its value, unless the report passed."""
+    if report.passed:
+        return
+    where = f" See {report.out / 'report.html'}." if report.out else ""
+    if not report.rows:
+        reasons = "; ".join(f"{missing.workers}: {missing.reason}" for missing in report.not_run)
+        raise RefusedError(f"Nothing was run ({reasons}), so nothing shows that the SLO holds.{where}")
+    misses = report.misses()
+    raise RefusedError(f"SLO missed in {len(misses)} of {len(report.verdicts)} checks: {'; '.join(misses)}.{where}")

@@ -1,0 +1,129 @@
+"""A load test's outputs: a table for the terminal, results.csv, results.json and report.html."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from ..errors import InputError
+from ..files import json_bytes, new_folder
+from .page import html
+from .plots import measured
+from .results import LoadReport, Row
+
+FILES = ("report.html", "results.csv", "results.json")
+COLUMNS = (
+    "archive",
+    "workers",
+    "users",
+    "status",  # run, or: not run: REASON
+    "requests_per_second",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "max_ms",
+    "answered",
+    "failures",
+    "failure_percent",
+    "client_cpu_percent_of_core",
+    "client_cpu_percent_of_machine",
+    "machine_cpu_percent",
+    "seconds",
+    "slo",  # met, or missed METRICS; empty without objectives
+)
+
+
+def check_out(out: Path) -> None:
+    """Make sure, before anything runs, that the report can go to `out`: a new folder, or an older report's.
+
+    Raises InputError.
+    """
+    if not out.exists():
+        return
+    foreign = [] if not out.is_dir() else sorted({entry.name for entry in out.iterdir()} - set(FILES))
+    if not out.is_dir() or foreign:
+        what = f"holds other files ({foreign[0]})" if foreign else "is not a folder"
+        raise InputError(f"{out} {what}, so the report does not go there. Choose a new folder with --out.")
+
+
+def write(report: LoadReport, out: Path) -> None:
+    """Write the three files into `out`, all or none; an older report there is replaced."""
+    with new_folder(out, replace=True) as folder:
+        (folder / "report.html").write_text(html(report), encoding="utf-8")
+        (folder / "results.csv").write_text(csv_text(report), encoding="utf-8", newline="")
+        (folder / "results.json").write_bytes(json_bytes(report.as_dict()))
+
+
+def csv_text(report: LoadReport) -> str:
+    """One line for each run in the order of COLUMNS, then one for each worker set that was not run."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for row in report.rows:
+        lines.writerow(
+            (
+                row.archive,
+                row.workers,
+                row.users,
+                "run",
+                *(_plain(row.requests_per_second), _plain(row.p50_ms), _plain(row.p95_ms), _plain(row.p99_ms)),
+                _plain(row.max_ms),
+                row.answered,
+                row.failures,
+                _plain(row.failure_share * 100),
+                *(_plain(share * 100) for share in (row.client_cpu, row.client_cpu_machine, row.machine_cpu)),
+                _plain(row.seconds),
+                next(iter(_judged(report, row)), ""),
+            )
+        )
+    for missing in report.not_run:
+        blank = [""] * (len(COLUMNS) - 4)
+        lines.writerow((missing.archive, missing.workers, "", f"not run: {missing.reason}", *blank))
+    return text.getvalue()
+
+
+def table(report: LoadReport) -> Table:
+    """The runs as a table for a terminal: latencies in ms, and the client's share of one core."""
+    several = len(report.archives) > 1
+    shown = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
+    for name in (["archive"] if several else []) + ["workers"]:
+        shown.add_column(name)
+    for name in ("users", "req/s", "p50 ms", "p95", "p99", "max", "failed", "client"):
+        shown.add_column(name, justify="right")
+    if report.objectives:
+        shown.add_column("SLO", no_wrap=True)
+    before: tuple[str, str] | None = None
+    for row in report.rows:
+        if before and before != (row.archive, row.workers):
+            shown.add_section()
+        before = (row.archive, row.workers)
+        verdict = _judged(report, row)
+        shown.add_row(
+            *([row.archive] if several else []),
+            row.workers,
+            f"{row.users:,}",
+            measured(row.requests_per_second),
+            *(measured(value) for value in (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
+            Text(f"{row.failures:,}", style="red" if row.failures else ""),
+            f"{row.client_cpu:.0%}",
+            *(Text(words[:6], style="green" if words == "met" else "red") for words in verdict),
+        )
+    for missing in report.not_run:
+        shown.add_section()
+        shown.add_row(*([missing.archive] if several else []), missing.workers, "", Text("not run", style="dim"))
+    return shown
+
+
+def _judged(report: LoadReport, row: Row) -> list[str]:
+    """The row's verdict as a cell; no cell where nothing was asked."""
+    missed = report.misses(row)
+    return [f"missed {', '.join(missed)}" if missed else "met"] if report.objectives else []
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")

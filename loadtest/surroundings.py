@@ -1,0 +1,47 @@
+"""Where a load test ran: the machine and the versions of what took part."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..serving.plan import cores
+
+PACKAGES = ("lexport", "torchserve", "torch", "onnxruntime", "locust", "gevent", "numpy")
+
+__all__ = ["cores", "machine", "versions"]
+
+
+def machine() -> dict[str, Any]:
+    """Operating system, processor, usable cores and memory; no host name."""
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that took part."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""What a model is and how it learns: data, text statistics, embedding → encoder → head, training, runs."""

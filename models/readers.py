@@ -1,0 +1,209 @@
+"""Read the text and label columns of a CSV, TSV, JSONL or Parquet file, row by row.
+
+A reader yields what the file holds, not yet cleaned: a text or label may be None, a number, a list. Whatever
+is wrong with the file itself (absent, truncated, not UTF-8, malformed) is one InputError that names the place.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .openers import (
+    COMPRESSIONS,
+    Opener,
+    check_file,
+    damaged,
+    empty,
+    import_extra,
+    listed,
+    opener_for,
+    readable,
+    shown,
+)
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_TEXT_ENDINGS = (*_DELIMITERS, ".jsonl", ".ndjson")
+ACCEPTED = f"{', '.join(_TEXT_ENDINGS)}, each also with {', '.join(COMPRESSIONS)}, or .parquet"
+
+_CELL_LIMIT = 2**31 - 1  # characters; the csv module's own limit is 131,072 and must fit a C long
+
+Row = tuple[int, Any, Any]
+"""(number of the line or row in the file, counted from 1; text; label)."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to go through once; `unit` says what their numbers count: "line" or "row"."""
+
+    unit: str
+    rows: Generator[Row, None, None]
+
+
+def read(path: Path, text_column: str, label_column: str | None) -> Rows:
+    """Open `path` by its ending; the rows are read as they are gone through.
+
+    With `label_column` None every label is the empty string. Raises InputError, here or while reading, and
+    MissingExtra where Parquet or zstd needs a package that is absent.
+    """
+    check_file(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+    ending = suffixes[-1] if suffixes else ""
+    wanted = _Wanted(path, text_column, label_column)
+    if ending == ".parquet" and not compression:
+        return Rows("row", _parquet_rows(wanted, import_extra("pyarrow.parquet", "parquet", "Reading Parquet")))
+    if ending in _DELIMITERS:
+        return Rows("line", _csv_rows(wanted, opener_for(compression), _DELIMITERS[ending]))
+    if ending in _TEXT_ENDINGS:
+        return Rows("line", _jsonl_rows(wanted, opener_for(compression)))
+    raise InputError(
+        f"{shown(path)}: the ending of a file's name says its format, and this ending is not known. "
+        f"Accepted are {ACCEPTED}; rename or convert the file."
+    )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The columns wanted of a file; `label` None when it is read for its texts alone."""
+
+    path: Path
+    text: str
+    label: str | None
+
+    def text_at(self, columns: list[str]) -> int:
+        return self._at(columns, self.text, "--text-column")
+
+    def label_at(self, columns: list[str]) -> int | None:
+        return None if self.label is None else self._at(columns, self.label, "--label-column")
+
+    def _at(self, columns: list[str], name: str, option: str) -> int:
+        if columns.count(name) == 1:
+            return columns.index(name)
+        if name in columns:
+            raise InputError(
+                f"{shown(self.path)} has {columns.count(name)} columns named '{shown(name)}'. Rename all but one."
+            )
+        raise InputError(
+            f"{shown(self.path)} has no column '{shown(name)}'; its columns are: "
+            f"{listed(columns, 20) or 'none'}. Name the right one with {option}."
+        )
+
+
+def _csv_rows(wanted: _Wanted, opener: Opener, delimiter: str) -> Generator[Row, None, None]:
+    path = wanted.path
+    limit = csv.field_size_limit(_CELL_LIMIT)
+    try:
+        with (
+            readable(path, opener),
+            opener(path) as raw,
+            io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as lines,
+        ):
+            records = _csv_records(path, csv.reader(lines, delimiter=delimiter, strict=True))
+            header = [cell.strip() for cell in next(records, (0, []))[1]]
+            if not header:
+                raise empty(path)
+            if any("\0" in name for name in header):
+                raise InputError(f"{shown(path)} is binary, not UTF-8 text: it begins with NUL characters.")
+            text_at, label_at = wanted.text_at(header), wanted.label_at(header)
+            for number, cells in records:
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{shown(path)}, line {number:,}: {len(cells):,} cell{'s' * (len(cells) > 1)} where "
+                        f"the header has {len(header):,}. Put a cell that holds a "
+                        f'{"comma" if delimiter == "," else "tab"}, a quote or a line break into "…".'
+                    )
+                yield number, cells[text_at], "" if label_at is None else cells[label_at]
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _csv_records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line it begins on; blank lines are skipped."""
+    begins = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield begins, cells
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        reason = "a quote is opened and never closed" if "end of data" in str(error) else shown(error)
+        raise InputError(
+            f"{shown(path)}: the row that begins on line {begins:,} is malformed: {reason}. "
+            "Inside a quoted cell a quote is written twice."
+        ) from None
+
+
+def _jsonl_rows(wanted: _Wanted, opener: Opener) -> Generator[Row, None, None]:
+    path = wanted.path
+    columns: list[str] = []  # of the first object
+    any_label = False
+    with (
+        readable(path, opener),
+        opener(path) as raw,
+        io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") as lines,
+    ):
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            item = _json_object(path, number, line)
+            if not columns:
+                columns = list(item)
+                wanted.text_at(columns)
+            if wanted.text not in item:
+                raise InputError(
+                    f"{shown(path)}, line {number:,} has no '{shown(wanted.text)}'; its keys are: "
+                    f"{listed(item, 20) or 'none'}. Every line needs a text."
+                )
+            any_label = any_label or wanted.label in item
+            yield number, item[wanted.text], "" if wanted.label is None else item.get(wanted.label)
+    if not columns:
+        raise empty(path)
+    if not any_label:
+        wanted.label_at(columns)
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    where = f"{shown(path)}, line {number:,}"
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{where} is not valid JSON: {error.msg} at column {error.colno:,}. "
+            "JSONL has one whole JSON object on every line."
+        ) from None
+    except ValueError:
+        raise InputError(f"{where} holds a number with more digits than can be read. Shorten it.") from None
+    except RecursionError:
+        raise InputError(f"{where} is nested too deeply to be read. Flatten it.") from None
+    if not isinstance(item, dict):
+        raise InputError(
+            f"{where} is not a JSON object: {shown(line.strip())}. "
+            'Every line of JSONL looks like {"text": "…", "label": "…"}.'
+        )
+    return item
+
+
+def _parquet_rows(wanted: _Wanted, parquet: Any) -> Generator[Row, None, None]:
+    path = wanted.path
+    arrow_error = import_extra("pyarrow", "parquet", "Reading Parquet").ArrowException
+    try:
+        with readable(path), path.open("rb") as handle, parquet.ParquetFile(handle) as file:
+            columns = file.schema_arrow.names
+            places = [wanted.text_at(columns), wanted.label_at(columns)]
+            names = [columns[place] for place in places if place is not None]
+            first = 1
+            for batch in file.iter_batches(columns=names):
+                texts = batch.column(names[0]).to_pylist()
+                labels = [""] * len(texts) if wanted.label is None else batch.column(names[1]).to_pylist()
+                for number, (text, label) in enumerate(zip(texts, labels, strict=True), first):
+                    yield number, text, label
+                first += len(texts)
+    except arrow_error as error:
+        raise damaged(path, error) from None

@@ -1,0 +1,140 @@
+"""A run: one trained model on disk, in files that are all readable without running any code.
+
+run.json               recipe, seed, data, sizes, versions, date
+weights.safetensors    the parameters
+text.json, vocabulary.txt, labels.json
+metrics.json           validation and test metrics of the trained model
+validation.jsonl.gz, test.jsonl.gz   the held-out texts that exports are judged on
+README.md              model card
+export/VARIANT/        what `lexport export` adds, with evidence.json beside it
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as save_weights
+
+from ..errors import InputError
+from ..files import json_bytes
+from ..handlers.text import TextEncoder, TextError, load_encoder
+from . import recipes
+from .compose import BagModel, build
+from .data import Dataset
+
+_MEMBERS = ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """`run.json`. data: name, digest, what was dropped and the split's counts. created: seconds since 1970."""
+
+    recipe: dict[str, Any]
+    seed: int
+    data: dict[str, Any]
+    parameters: int
+    training: dict[str, Any]
+    versions: dict[str, str]
+    created: int
+    schema: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run: its info, model (in evaluation mode), encoder, labels and metrics."""
+
+    folder: Path
+    info: RunInfo
+    model: BagModel
+    encoder: TextEncoder
+    labels: list[str]
+    metrics: dict[str, Any]
+
+    def held_out(self, part: str) -> Dataset:
+        """The "validation" or "test" texts kept with the run."""
+        path = self.folder / f"{part}.jsonl.gz"
+        try:
+            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as handle:
+                rows = [json.loads(line) for line in handle]
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path} cannot be read ({error}); train the run again.") from None
+        digest = str(self.info.data["digest"])
+        return Dataset([row["text"] for row in rows], [row["label"] for row in rows], part, digest, {})
+
+
+def write(
+    folder: Path,
+    info: RunInfo,
+    model: BagModel,
+    encoder: TextEncoder,
+    labels: list[str],
+    metrics: dict[str, Any],
+    held_out: dict[str, Dataset],
+    card: str,
+) -> None:
+    """Fill an empty folder with a run's files."""
+    (folder / "run.json").write_bytes(json_bytes(asdict(info)))
+    state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    (folder / "weights.safetensors").write_bytes(save_weights(state))
+    (folder / "text.json").write_bytes(json_bytes(encoder.spec.to_json()))
+    (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in encoder.vocabulary), encoding="utf-8")
+    (folder / "labels.json").write_bytes(json_bytes(labels))
+    (folder / "metrics.json").write_bytes(json_bytes(metrics))
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    for part, dataset in held_out.items():
+        lines = (
+            json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n"
+            for text, label in zip(dataset.texts, dataset.labels, strict=True)
+        )
+        # mtime 0: the same texts make the same bytes.
+        (folder / f"{part}.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run folder. Raises InputError naming what is missing or damaged."""
+    missing = [name for name in _MEMBERS if not (folder / name).is_file()]
+    if missing:
+        what = "is no folder" if not folder.is_dir() else f"has no {', '.join(missing)}"
+        raise InputError(f"{folder} is not a run: it {what}. `lexport train DATA --out RUN` makes one.")
+    try:
+        values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if values.get("schema") != 1:
+            raise InputError(
+                f"{folder} has schema {values.get('schema')}, this version reads schema 1; update lexport."
+            )
+        info = RunInfo(**values)
+        recipe = recipes.restore(info.recipe)
+        labels = list(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
+        metrics = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+        encoder = load_encoder(folder)
+        model = build(recipe, rows=encoder.spec.rows, words=encoder.spec.words, labels=len(labels))
+        model.load_state_dict(load_weights((folder / "weights.safetensors").read_bytes()))
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, TextError, RuntimeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"The run {folder} is damaged: {first}. Train it again or restore it.") from None
+    model.eval()
+    return Run(folder, info, model, encoder, labels, metrics)
+
+
+def versions() -> dict[str, str]:
+    """The versions a run or an export depends on."""
+    import platform
+    from importlib.metadata import version
+
+    from .. import __version__
+
+    named = {name: version(name) for name in ("mmh3", "numpy", "onnx", "onnxruntime", "regex")}
+    return {
+        "lexport": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__.partition("+")[0],
+        **named,
+    }

@@ -1,0 +1,7 @@
+"""TorchServe's life: start, ready, ask, look, stop."""
+
+from .predict import predict
+from .state import Server
+from .torchserve import running, serve, status, stop, wait
+
+__all__ = ["Server", "predict", "running", "serve", "status", "stop", "wait"]

@@ -1,0 +1,107 @@
+"""What a server that does not start left in its logs, reduced to what helps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_WORKER_LINE = re.compile(r"\S+ \[\w+ *\] (W-(\d+)-(.+)-(?:stdout|stderr))(?:_\S+)? MODEL_LOG - (.*)")
+_FIRST = "Traceback (most recent call last):"
+_CHAINED = re.compile(
+    r"\n\n(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):\n\n"
+)
+
+
+def died(model_log: Path) -> list[str]:
+    """Worker ids (`9000`, …) of the workers whose log ends in TorchServe's own words for a crash."""
+    return [worker for worker, _, line in _lines(model_log) if line == "Backend worker process died."]
+
+
+def worker_output(model_log: Path, worker: str) -> str:
+    """What the worker with this id printed until it died first, its output and error streams one after the other."""
+    streams: dict[str, list[str]] = {}
+    for thread, identity, line in _lines_by_stream(model_log):
+        if identity == worker:
+            streams.setdefault(thread, []).append(line)
+    return "\n".join(line for lines in streams.values() for line in _first_life(lines))
+
+
+def worker_model(model_log: Path, worker: str) -> str:
+    """The model a worker belongs to, as `NAME VERSION`; "" if it printed nothing."""
+    for identity, model, _ in _lines(model_log):
+        if identity == worker:
+            return " ".join(model.rsplit("_", 1))
+    return ""
+
+
+def useful_traceback(text: str, scratch: Path) -> str:
+    """The one traceback in `text` that ends in the archive's code, without TorchServe's frames; else the last one.
+
+    Paths inside the archive are given relative to it. "" if there is no traceback.
+    """
+    start = text.find(_FIRST)
+    if start < 0:
+        return ""
+    blocks = [_cut_after_error(block[block.find(_FIRST) :]) for block in _CHAINED.split(text[start:])]
+    blocks = [block for block in blocks if block.startswith(_FIRST)]
+    mine = [block for block in blocks if f'File "{scratch}' in block]
+    if not mine:
+        return blocks[-1]
+    own = mine[-1].splitlines()
+    first = next(number for number, line in enumerate(own) if f'File "{scratch}' in line)
+    shortened = "\n".join([_FIRST, *own[first:]])
+    return re.sub(re.escape(str(scratch)) + r"/models/[0-9a-f]+/", "", shortened)
+
+
+def java_reason(logs: Path) -> str:
+    """Why Java ended, on one line: the last error it printed, with its innermost cause; "" if it said nothing."""
+    lines = _read(logs / "java.log").splitlines()
+    errors = [
+        line.strip()
+        for line in lines
+        if line.strip() and not line.startswith(("WARNING:", "\tat ", "\t...", "Model server started"))
+    ]
+    for number, line in enumerate(errors):
+        if "Exception" in line or "Error" in line or line.startswith("Invalid configuration"):
+            causes = [other for other in errors[number:] if other.startswith("Caused by:")]
+            return f"{line}; {causes[-1]}" if causes else line
+    return errors[-1] if errors else ""
+
+
+def failed_archive(logs: Path) -> str:
+    """TorchServe's reason for refusing an archive at start, on one line; "" if it took them all."""
+    match = re.search(r"Failed to load model: (.*)\n(.*)", _read(logs / "ts_log.log"))
+    return f"{Path(match[1]).name}: {match[2].strip()}" if match else ""
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _lines(model_log: Path) -> list[tuple[str, str, str]]:
+    """(worker id, NAME_VERSION, line) of every line a worker printed."""
+    matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
+    return [(match[2], match[3], match[4]) for match in matches if match]
+
+
+def _lines_by_stream(model_log: Path) -> list[tuple[str, str, str]]:
+    """(thread, worker id, line) of every line a worker printed."""
+    matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
+    return [(match[1], match[2], match[4]) for match in matches if match]
+
+
+def _first_life(lines: list[str]) -> list[str]:
+    """Lines until TorchServe starts the same worker again."""
+    starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
+    return lines[: starts[1]] if len(starts) > 1 else lines
+
+
+def _cut_after_error(block: str) -> str:
+    """Keep a traceback up to its exception's line; log lines may follow."""
+    kept = [_FIRST]
+    for line in block.splitlines()[1:]:
+        kept.append(line)
+        if line and not line.startswith(" "):
+            break
+    return "\n".join(kept)

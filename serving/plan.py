@@ -1,0 +1,109 @@
+"""How many workers each model gets, and how many threads each worker: together the machine's cores."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError, SystemProblem
+from .store import Archive
+
+# One worker of a small text model nearly saturates TorchServe's frontend: more of them only cost memory.
+MOST_BY_DEFAULT = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Workers of each model and threads of each worker, on one kind of device."""
+
+    device: str
+    """`cpu` or `gpu`."""
+    gpus: int
+    """Number of CUDA devices the workers are spread over; 0 for `cpu`."""
+    workers: dict[str, int]
+    """Workers by model name."""
+    threads: int
+    """Threads of one worker: workers × threads is at most the number of cores, unless workers alone exceed it."""
+
+    @property
+    def total(self) -> int:
+        """Workers of all models together."""
+        return sum(self.workers.values())
+
+
+def parse_workers(text: str) -> tuple[str, int | None]:
+    """`cpu:2` → `("cpu", 2)`, `gpu` → `("gpu", None)`; the number is workers per model, None means automatic.
+
+    Raises InputError for anything else.
+    """
+    match = re.fullmatch(r"(cpu|gpu)(?::([1-9][0-9]{0,3}))?", text.strip().lower())
+    if not match:
+        raise InputError(
+            f"--workers {text!r} is not understood. Expected DEVICE or DEVICE:NUMBER, workers per model, "
+            "for example cpu, cpu:2 or gpu:1."
+        )
+    return match[1], int(match[2]) if match[2] else None
+
+
+def plan(archives: Sequence[Archive], workers: str, *, cores: int, gpus: int) -> Plan:
+    """Divide `cores` over the workers of all archives.
+
+    Without a number each model gets an equal share of the cores, at least one worker and at most four (one per
+    GPU on `gpu`). An archive that fixes its own number in its configuration keeps it: TorchServe obeys that.
+    """
+    device, number = parse_workers(workers)
+    if number is None:
+        share = gpus if device == "gpu" else cores // max(1, len(archives))
+        number = max(1, min(MOST_BY_DEFAULT, share))
+    counts = {archive.name: archive.workers or number for archive in archives}
+    threads = max(1, cores // max(1, sum(counts.values())))
+    return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads)
+
+
+def cores() -> int:
+    """Cores this process may use: its affinity, and the CPU quota of its container if there is one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return count
+
+
+def find_gpus() -> int:
+    """The number of CUDA devices that TorchServe can see, found the way it does: by asking nvidia-smi.
+
+    Raises SystemProblem with the remedy if there is none.
+    """
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        if Path("/proc/driver/nvidia/gpus").exists():
+            raise SystemProblem(
+                "This machine has a CUDA device but no nvidia-smi on the PATH, and TorchServe finds devices only "
+                "with it. Add its folder to PATH, or use --workers cpu."
+            )
+        raise SystemProblem(
+            "--workers gpu needs a CUDA device and this machine shows none (no nvidia-smi on the PATH). "
+            "Install the NVIDIA driver, or use --workers cpu."
+        )
+    try:
+        listing = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=30, check=False)
+        found = sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+        said = (listing.stderr or listing.stdout).strip()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        found, said = 0, str(error)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        found = min(found, sum(bool(entry.strip()) and entry.strip() != "-1" for entry in visible.split(",")))
+        said = f"CUDA_VISIBLE_DEVICES={visible}"
+    if found == 0:
+        reason = said.splitlines()[0] if said else "nvidia-smi lists none"
+        raise SystemProblem(
+            f"--workers gpu needs a CUDA device and none can be used ({reason}). Mend that, or use --workers cpu."
+        )
+    return found

@@ -1,0 +1,153 @@
+"""Waiting until every worker of every model has proven itself, or finding out why one cannot."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import SystemProblem
+from . import api, logs
+from .plan import Plan
+from .process import is_alive, is_running, workers_of
+from .state import Server
+from .store import Archive
+
+_PAUSE = 0.1  # seconds between looks
+_NEWS_AFTER = 10.0  # seconds of silence before a line says what is awaited
+_SETTLE = 1.0  # seconds a dead worker's last words may need to reach the log
+
+
+def wait_until_ready(
+    server: Server, plan: Plan, archives: Sequence[Archive], *, timeout: float, say: Callable[[str], None]
+) -> None:
+    """Return once all planned workers answer.
+
+    Workers of lexport's archives must have reported that their goldens passed; of other archives TorchServe must
+    say READY. Raises SystemProblem with the reason, and the worker's traceback below it, if a worker or Java ends
+    or `timeout` seconds pass.
+    """
+    watch = _Watch(server, plan, archives, say)
+    deadline = time.monotonic() + timeout
+    while not watch.is_ready():
+        watch.look_for_trouble()
+        if time.monotonic() > deadline:
+            raise SystemProblem(
+                f"After {timeout:.0f} s still waiting for {watch.missing()}. Raise --timeout, or look into "
+                f"{server.logs}."
+            )
+        time.sleep(_PAUSE)
+
+
+@dataclass
+class _Watch:
+    server: Server
+    plan: Plan
+    archives: Sequence[Archive]
+    say: Callable[[str], None]
+    told: Counter[str] = field(default_factory=Counter)
+    seen: dict[int, str] = field(default_factory=dict)
+    spoke: float = field(default_factory=time.monotonic)
+
+    def is_ready(self) -> bool:
+        """Look once; every worker that became ready is announced."""
+        counts = self._ready_workers()
+        for archive in self.archives:
+            while self.told[archive.name] < counts[archive.name]:
+                self.told[archive.name] += 1
+                self._news(
+                    f"{archive}: worker {self.told[archive.name]} of {self.plan.workers[archive.name]} is ready"
+                    + (", its goldens passed." if archive.proven else ".")
+                )
+        if self.missing():
+            if time.monotonic() - self.spoke > _NEWS_AFTER:
+                self._news(f"Waiting for {self.missing()} …")
+            return False
+        return api.is_healthy(self.server.inference_url, self.server.token())
+
+    def missing(self) -> str:
+        """What is still awaited, in words; "" if nothing is."""
+        return ", ".join(
+            f"{wanted - self.told[name]} of {wanted} workers of {name}"
+            for name, wanted in self.plan.workers.items()
+            if self.told[name] < wanted
+        )
+
+    def look_for_trouble(self) -> None:
+        """Raise SystemProblem if Java has ended or a worker could not start."""
+        for report in self._reports():
+            if report.get("ready") is not True:
+                name = " ".join(str(report[key]) for key in ("model", "version") if report.get(key))
+                trace = logs.useful_traceback(str(report.get("traceback", "")), self.server.scratch)
+                raise self._failure(name, str(report.get("error", "no reason given")), trace)
+        refused = logs.failed_archive(self.server.logs)
+        if refused:
+            raise SystemProblem(f"TorchServe refused the archive {refused}")
+        if not is_running(self.server):
+            reason = logs.java_reason(self.server.logs) or "it printed nothing"
+            raise SystemProblem(f"TorchServe ended while starting: {reason} (log: {self.server.logs}).")
+        self.seen |= workers_of(self.server)
+        gone = [worker for pid, worker in self.seen.items() if not is_alive(pid)]
+        gone += logs.died(self.server.logs / "model_log.log")
+        if gone:
+            time.sleep(_SETTLE)
+            self._explain_death(gone[0])
+
+    def _explain_death(self, worker: str) -> None:
+        for report in self._reports():
+            if report.get("ready") is not True:
+                return  # it did report; the next look finds it
+        model_log = self.server.logs / "model_log.log"
+        output = logs.worker_output(model_log, worker)
+        trace = logs.useful_traceback(output, self.server.scratch)
+        error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
+        raise self._failure(logs.worker_model(model_log, worker), error, trace)
+
+    def _failure(self, name: str, error: str, trace: str) -> SystemProblem:
+        first = f"A worker of {name or 'a model'} could not start: {error} (log: {self.server.logs})"
+        return SystemProblem(f"{first}\n{trace.rstrip()}" if trace else first)
+
+    def _ready_workers(self) -> Counter[str]:
+        reported = Counter(
+            report.get("model")
+            for report in self._reports()
+            if report.get("ready") is True and is_alive(int(report.get("pid", 0)))
+        )
+        counts: Counter[str] = Counter()
+        foreign = [archive for archive in self.archives if not archive.proven]
+        loaded = self._loaded_workers() if foreign else Counter()
+        for archive in self.archives:
+            count = reported[archive.name] if archive.proven else loaded[archive.name]
+            counts[archive.name] = min(count, self.plan.workers[archive.name])
+        return counts
+
+    def _loaded_workers(self) -> Counter[str]:
+        try:
+            descriptions = api.describe(self.server.management_url, self.server.token("management"))
+        except SystemProblem:  # not listening yet
+            return Counter()
+        return Counter(
+            {
+                description["modelName"]: sum(worker["status"] == "READY" for worker in description["workers"])
+                for description in descriptions
+            }
+        )
+
+    def _reports(self) -> list[dict[str, Any]]:
+        reports = []
+        for path in sorted(self.server.reports.glob("*.json")):
+            report = json.loads(path.read_text(encoding="utf-8"))
+            reports.append(report)
+        return reports
+
+    def _news(self, line: str) -> None:
+        self.spoke = time.monotonic()
+        self.say(line)
+
+
+def _last_line(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.strip()]
+    return f"its last line was {lines[-1]!r}" if lines else "it ended without a word"

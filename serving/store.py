@@ -1,0 +1,186 @@
+"""Archives on disk: checked before TorchServe sees them, newest of each name, placed into a private store."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from ..errors import InputError
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+EVIDENCE = "MAR-INF/EVIDENCE.json"
+
+# What can be a part of a URL and of a file name without quoting.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What serving needs to know of a `.mar`."""
+
+    path: Path
+    name: str
+    version: str
+    proven: bool
+    """Made by lexport: its workers check their goldens and report; others only load."""
+    workers: int | None = None
+    """The number of workers the archive itself insists on, if it does."""
+
+    def __str__(self) -> str:
+        """`NAME VERSION`."""
+        return f"{self.name} {self.version}"
+
+
+def read(path: Path) -> Archive:
+    """Read an archive's manifest after checking every member's name.
+
+    Raises InputError if the file is no archive, a member is absolute, leaves the folder, is a link, is encrypted
+    or comes twice, or if the manifest names no model.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive.infolist())
+            members = set(archive.namelist())
+            manifest = _json_object(path, archive.read(MANIFEST) if MANIFEST in members else None)
+            model = manifest.get("model")
+            model = model if isinstance(model, dict) else {}
+            config = model.get("configFile")
+            own = _own_workers(archive.read(config)) if config in members else None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None
+    return Archive(
+        path=path,
+        name=_identifier(path, "modelName", model.get("modelName")),
+        version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0")),
+        proven=EVIDENCE in members,
+        workers=own,
+    )
+
+
+def version_key(version: str) -> tuple[Any, ...]:
+    """Orders versions: parts of digits by their value (1.9 < 1.10), words before the end (1.0rc1 < 1.0)."""
+    parts: list[tuple[Any, ...]] = []
+    for part in re.findall(r"[0-9]+|[A-Za-z]+", version):
+        # Compared by length first: int() refuses thousands of digits.
+        digits = part.lstrip("0")
+        parts.append((2, len(digits), digits) if part[0] in "0123456789" else (0, 0, part.lower()))
+    return (*parts, (1, 0, ""), (0, 0, version))
+
+
+def newest(model_store: Path) -> dict[str, Path]:
+    """The archive with the highest version of each model name in a folder, by name.
+
+    Raises InputError if the folder is missing, holds no archive, or holds a damaged one.
+    """
+    return {name: archive.path for name, archive in _newest(model_store).items()}
+
+
+def _newest(model_store: Path) -> dict[str, Archive]:
+    if not model_store.is_dir():
+        raise InputError(f"There is no model store {model_store}. Expected a folder that holds .mar files.")
+    archives = [read(path) for path in sorted(model_store.glob("*.mar"))]
+    if not archives:
+        raise InputError(
+            f"The model store {model_store} holds no .mar file. "
+            f"Make one with: lexport archive RUN --version 1.0 --out {model_store}"
+        )
+    best: dict[str, Archive] = {}
+    for archive in sorted(archives, key=lambda archive: version_key(archive.version)):
+        best[archive.name] = archive
+    return dict(sorted(best.items()))
+
+
+def choose(
+    archives: Sequence[Path], model_store: Path | None, say: Callable[[str], None] = lambda line: None
+) -> list[Archive]:
+    """The archives to serve: those named, or the newest of each name in `model_store`.
+
+    Raises InputError if both or neither are given, or if two named archives hold the same model.
+    """
+    if bool(archives) == (model_store is not None):
+        raise InputError("Give either archives or --model-store DIR: lexport serve NAME-1.0.mar")
+    chosen = [read(path) for path in archives] if model_store is None else list(_newest(model_store).values())
+    seen: dict[str, Archive] = {}
+    for archive in chosen:
+        if archive.name in seen:
+            raise InputError(
+                f"{seen[archive.name].path} and {archive.path} both hold the model {archive.name}. Give one of "
+                "them, or put both into a folder and use --model-store to serve the newest."
+            )
+        seen[archive.name] = archive
+        if not archive.proven:
+            say(f"{archive.path.name} was not made by lexport: served as it is, without goldens to prove it.")
+    return chosen
+
+
+def place(archives: Iterable[Archive], store: Path) -> list[str]:
+    """Put archives into the private folder `store`, hard-linked where possible; their file names there."""
+    store.mkdir(mode=0o700)
+    names = []
+    for archive in archives:
+        name = f"{archive.name}-{archive.version}.mar"
+        try:
+            os.link(archive.path.resolve(), store / name)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(archive.path, store / name)
+        names.append(name)
+    return names
+
+
+def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    seen = set()
+    for member in members:
+        name = member.filename
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
+            raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
+        if member.flag_bits & 1:
+            raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.")
+        if str(pure) in seen:
+            raise InputError(f"{path} holds the member {name!r} twice. Make the archive again.")
+        seen.add(str(pure))
+
+
+def _json_object(path: Path, content: bytes | None) -> dict[str, Any]:
+    if content is None:
+        raise InputError(f"{path} has no {MANIFEST}. Expected an archive made by lexport or torch-model-archiver.")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {MANIFEST} is not a JSON object. Make the archive again.")
+    return value
+
+
+def _identifier(path: Path, what: str, value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InputError(
+            f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, '.', '_' and '-' alone."
+        )
+    return value
+
+
+def _own_workers(config: bytes) -> int | None:
+    """TorchServe's rule: an archive's minWorkers counts if it is positive and maxWorkers is not smaller."""
+    try:
+        settings = yaml.safe_load(config)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return None
+    settings = settings if isinstance(settings, dict) else {}
+    least, most = settings.get("minWorkers", 0), settings.get("maxWorkers", 0)
+    return least if isinstance(least, int) and isinstance(most, int) and most >= least > 0 else None

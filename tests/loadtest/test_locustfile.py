@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import GOOD, LOCUSTFILE, Stub, locust, measure
+
+TEXTS = ["one two three four five six seven eight", "uno dos tres cuatro", "你好世界 hello"]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> str:
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*TEXTS, "  "]), encoding="utf-8")
+    return str(path)
+
+
+def test_needs_nothing_but_locust_and_the_standard_library() -> None:
+    tree = ast.walk(ast.parse(LOCUSTFILE.read_text(encoding="utf-8")))
+    names = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+    tree = ast.walk(ast.parse(LOCUSTFILE.read_text(encoding="utf-8")))
+    names |= {str(node.module) for node in tree if isinstance(node, ast.ImportFrom)}
+    others = {name.partition(".")[0] for name in names} - sys.stdlib_module_names
+    assert others == {"locust", "gevent", "geventhttpclient", "psutil"}  # Locust requires the other three
+
+
+def test_plain_locust_finds_the_running_server(stub: Stub, tmp_path: Path) -> None:
+    state = tmp_path / "lexport"
+    state.mkdir()
+    (state / "server.json").write_text(json.dumps({"inference_url": stub.url, "models": {"films": "1.0"}}))
+    (state / "key_file.json").write_text(json.dumps({"inference": {"key": "s3cret"}}))
+    run = locust("-H", stub.url, "-u", "4", "-r", "4", "-t", "1s", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    path, headers = stub.requests[0]
+    assert path == "/predictions/films"
+    assert headers["Authorization"] == "Bearer s3cret"
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert len(stub.bodies) > 50
+    assert "0(0.00%)" in run.stdout + run.stderr
+
+
+def test_unknown_words_are_the_same_for_the_same_seed(stub: Stub, tmp_path: Path, texts: str) -> None:
+    sent = []
+    for seed in ("7", "7", "8"):
+        stub.bodies.clear()
+        found = measure(
+            stub, tmp_path, "--texts", texts, "--unknown-share", "0.3", "--seed", seed, "--measure", "0.4"
+        )
+        sent.append(stub.bodies[:100])
+        assert found["unknown_tokens"] / found["tokens"] == pytest.approx(0.3, abs=0.03)
+        assert found["answered"] > 50
+        assert found["failures"] == 0
+    assert sent[0] == sent[1] != sent[2]
+    known = {word for text in TEXTS for word in re.findall(r"[a-z]+|[^a-z ]", text)}
+    words = [word for body in sent[0] for word in re.findall(r"[a-z]+|[^a-z ]", body.decode())]
+    invented = [word for word in words if word not in known]
+    assert 0.2 < len(invented) / len(words) < 0.4
+    assert all(re.fullmatch(r"([zxqvkj][aeiou])+", word) for word in invented)
+
+
+def test_share_zero_sends_the_texts_themselves_as_json(stub: Stub, tmp_path: Path, texts: str) -> None:
+    options = ("--texts", texts, "--unknown-share", "0", "--content-type", "json", "--measure", "0.2")
+    measure(stub, tmp_path, *options, LEXPORT_TOKEN="abc")
+    assert {json.loads(body)["text"] for body in stub.bodies} == set(TEXTS)
+    assert stub.requests[0][1]["Content-Type"] == "application/json"
+    assert stub.requests[0][1]["Authorization"] == "Bearer abc"
+
+
+def test_failures_are_counted_by_reason(stub: Stub, tmp_path: Path) -> None:
+    answers = [
+        GOOD,
+        (503, b'{"code": 503, "type": "ServiceUnavailableException", "message": "queue full"}'),
+        (200, b'{"score": 1}'),
+        (200, b"<html>"),
+        (400, b'{"error": "x"}'),
+        None,
+        (200, b'{"vector": [0.5]}'),
+    ]
+    stub.answer = lambda number, body: answers[number % len(answers)]
+    found = measure(stub, tmp_path, "--measure", "0.6", users=3)
+    assert set(found["reasons"]) == {
+        "HTTP 503 ServiceUnavailableException",
+        "no label or vector in the answer",
+        "HTTP 200, not JSON",
+        "HTTP 400",
+        "no answer: HTTPConnectionClosed",
+    }
+    assert found["failures"] == sum(found["reasons"].values())
+    assert found["answered"] / (found["answered"] + found["failures"]) == pytest.approx(2 / 7, abs=0.05)
+
+
+def test_times_are_exact_and_late_answers_count(stub: Stub, tmp_path: Path) -> None:
+    def slow(number: int, body: bytes) -> tuple[int, bytes]:
+        time.sleep(0.137 if number < 2 else 0.7)
+        return GOOD
+
+    stub.answer = slow
+    found = measure(stub, tmp_path, "--measure", "0.5", users=2)
+    assert found["answered"] == 4
+    assert 137 <= found["p50_ms"] < 180
+    assert found["p50_ms"] % 1 != 0  # Locust itself would say 140
+    assert 700 <= found["p99_ms"] < 800
+    assert found["p99_ms"] == found["max_ms"]
+    assert found["requests_per_second"] == pytest.approx(2 / found["seconds"])  # the late two are not of this window
+    assert 0 < found["client_seconds"] < 0.5
+    assert 0 <= found["machine_share"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "message"),
+    [
+        (("-H", "http://192.0.2.1:8080", "--model", "m"), {}, "is not this machine"),
+        (("-H", "http://127.0.0.1@192.0.2.1/", "--model", "m"), {}, "is not this machine"),
+        (("-H", "http://192.0.2.1:8080"), {"LEXPORT_ALLOW_REMOTE": "1"}, "Which model?"),
+        (("--model", "m", "--texts", "absent.txt"), {}, "Cannot read the texts absent.txt"),
+        (("--model", "m", "--unknown-share", "2"), {}, "is not a share from 0 to 1"),
+    ],
+)
+def test_refuses_with_one_line(
+    options: tuple[str, ...], variables: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    run = locust(*options, cwd=tmp_path, **variables)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lexport.errors import InputError, SystemProblem
+from lexport.serving.plan import MOST_BY_DEFAULT, cores, find_gpus, parse_workers, plan
+from lexport.serving.store import Archive
+
+
+def archives(*own: int | None) -> list[Archive]:
+    return [Archive(Path(f"m{n}.mar"), f"m{n}", "1.0", proven=True, workers=count) for n, count in enumerate(own)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("cpu", ("cpu", None)), ("cpu:2", ("cpu", 2)), (" GPU:1 ", ("gpu", 1)), ("cpu:64", ("cpu", 64))],
+)
+def test_parse_workers(text: str, expected: tuple[str, int | None]) -> None:
+    assert parse_workers(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2", "cpu:0", "cpu:-1", "cpu:x", "tpu:1", "cpu:1,cpu:2", "cpu:", "cpu:٣"])
+def test_other_workers_are_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InputError, match="cpu:2 or gpu:1"):
+        parse_workers(text)
+
+
+@given(
+    st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=20),
+    st.none() | st.integers(1, 20),
+    st.integers(1, 256),
+)
+def test_threads_never_exceed_the_cores(own: list[int | None], number: int | None, cores: int) -> None:
+    scheme = plan(archives(*own), f"cpu:{number}" if number else "cpu", cores=cores, gpus=0)
+    assert scheme.total == sum(scheme.workers.values())
+    assert all(count >= 1 for count in scheme.workers.values())
+    assert scheme.threads >= 1
+    assert scheme.total * scheme.threads <= max(cores, scheme.total)
+    # Nothing is left idle that one more thread for each worker could use.
+    assert scheme.total * (scheme.threads + 1) > cores
+    for archive in archives(*own):
+        if archive.workers:
+            assert scheme.workers[archive.name] == archive.workers
+        elif number:
+            assert scheme.workers[archive.name] == number
+
+
+@given(st.integers(1, 20), st.integers(1, 256))
+def test_without_a_number_workers_stay_within_the_cores_when_they_can(models: int, cores: int) -> None:
+    scheme = plan(archives(*[None] * models), "cpu", cores=cores, gpus=0)
+    assert max(scheme.workers.values()) <= MOST_BY_DEFAULT
+    assert scheme.total <= max(cores, models)
+
+
+def test_gpu_workers_are_spread_over_the_gpus() -> None:
+    scheme = plan(archives(None), "gpu", cores=16, gpus=2)
+    assert (scheme.device, scheme.gpus, scheme.workers, scheme.threads) == ("gpu", 2, {"m0": 2}, 8)
+    assert plan(archives(None), "cpu:1", cores=16, gpus=2).gpus == 0
+
+
+def test_cores_is_at_least_one() -> None:
+    assert cores() >= 1
+
+
+def fake_nvidia_smi(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = folder / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_gpus_are_counted_as_torchserve_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nvidia_smi(tmp_path, "echo 'GPU 0: A (UUID: x)'; echo 'GPU 1: A (UUID: y)'", monkeypatch)
+    assert find_gpus() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert find_gpus() == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(SystemProblem, match=r"CUDA_VISIBLE_DEVICES=.*--workers cpu"):
+        find_gpus()
+
+
+def test_no_gpu_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemProblem, match="--workers cpu"):
+        find_gpus()
+    fake_nvidia_smi(tmp_path, "echo 'couldn not talk to the driver' >&2; exit 9", monkeypatch)
+    with pytest.raises(SystemProblem, match=r"talk to the driver.*--workers cpu"):
+        find_gpus()

