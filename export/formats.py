@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -34,8 +38,43 @@ def write_torchscript(model: BagModel, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.freeze(torch.jit.script(Scoring(model).eval()))
-        # A file keeps the name it is first saved under; a buffer keeps none.
-        scripted.save(str(path))
+        buffer = io.BytesIO()
+        torch.jit.save(scripted, buffer)  # type: ignore[no-untyped-call]
+    path.write_bytes(without_debug(buffer.getvalue()))
+
+
+def without_debug(content: bytes) -> bytes:
+    """A TorchScript file less its debug members, which name source files by this machine's paths.
+
+    Members stay uncompressed and their data begin at multiples of 64 bytes, as torch writes them.
+    """
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
+        for name in source.namelist():
+            if name.endswith(".debug_pkl"):
+                continue
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            # 30 bytes of header, the name, and an extra field of at least 4.
+            padding = -(target.tell() + 30 + len(name.encode()) + 4) % 64
+            entry.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
+            copy.writestr(entry, source.read(name))
+    return target.getvalue()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch's exporter warns of its own deprecations and of a torchvision that nobody needs here."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def write_onnx(model: BagModel, path: Path) -> None:
@@ -46,10 +85,7 @@ def write_onnx(model: BagModel, path: Path) -> None:
     """
     example = torch.ones(2, 3, dtype=torch.int64)
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # torch and onnxscript warn about deprecations of their own here.
-        warnings.simplefilter("ignore")
+    with _quiet():
         torch.onnx.export(
             Scoring(model).eval(),
             (example,),
@@ -62,8 +98,14 @@ def write_onnx(model: BagModel, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
+    model_file = onnx.load(str(path), load_external_data=False)
+    graph = model_file.graph
+    # The exporter notes stack traces, with this machine's paths in them.
+    for noted in (model_file, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+    onnx.save(model_file, str(path))
     onnx.checker.check_model(str(path))
-    graph = onnx.load(str(path), load_external_data=False).graph
     for value in (graph.input[0], graph.output[0]):
         dims = value.type.tensor_type.shape.dim
         frozen = [dim.dim_value for dim in dims[: 2 if value is graph.input[0] else 1] if not dim.dim_param]

@@ -6,6 +6,7 @@ Each imports its library only when it is opened, so that a worker loads one of t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,10 @@ def _open_torchscript(file: Path, threads: int, device: str) -> Engine:
             "Install a CUDA build of torch or use cpu workers."
         )
     torch.set_num_threads(threads)
-    model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
     model.eval()
 
     def run(ids: Ids) -> Scores:

@@ -25,7 +25,7 @@ from .state import LOGS, SETTINGS, STORE, Server
 REPORTS_VARIABLE = "LEXPORT_REPORT_DIR"
 THREADS_VARIABLE = "LEXPORT_THREADS"
 
-_LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
+LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
 # TorchServe reads these and would let them override the settings.
 _OVERRIDES = ("TS_", "LOG_LOCATION", "METRICS_LOCATION", "SM_TELEMETRY_LOG")
 # A Unix socket's path has at most 104 to 108 bytes, of which the folder's own name and `.ts.sock.NNNNN` take 32.
@@ -56,7 +56,7 @@ def start_java(java: Java, state_dir: Path, scratch: Path, plan: Plan, vmargs: s
         str(java.path),
         f"-Djava.io.tmpdir={scratch}",
         f"-Dmodel_server_home={home}",
-        f"-Dlog4j.configurationFile={_LOG_SETTINGS.as_uri()}",
+        f"-Dlog4j.configurationFile={LOG_SETTINGS.as_uri()}",
         # Performance counters would go to a shared folder in /tmp, whatever java.io.tmpdir says.
         "-XX:-UsePerfData",
         f"-XX:ErrorFile={LOGS}/java_crash_%p.log",
@@ -118,17 +118,17 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def end(server: Server, *, patience: float) -> None:
-    """End the server's Java, then whatever of its processes is left; `patience` seconds each before the kill.
+def end(scratch: Path, *, leader: int | None = None, patience: float) -> None:
+    """End the processes of the server whose temporary folder is `scratch`, its Java (process `leader`) first.
 
-    Raises SystemProblem if a process survives that.
+    Each gets `patience` seconds to end by itself before it is killed; with 0 all are killed at once. Raises
+    SystemProblem if one survives that.
     """
-    leader = _leader(server)
     if leader is not None:
-        _end([leader], patience)
+        _end([process for process in _members(scratch) if process.pid == leader], patience)
     # Killed while starting a worker, Java may leave one that appears a moment later.
     for _ in range(5):
-        left = _members(server.scratch)
+        left = _members(scratch)
         if not left:
             return
         _end(left, min(patience, 3.0))

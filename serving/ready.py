@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,8 +27,8 @@ def wait_until_ready(
 ) -> None:
     """Return once all planned workers answer.
 
-    Workers of lexport's archives must have reported that their goldens passed; of other archives TorchServe must
-    say READY. Raises SystemProblem with the reason, and the worker's traceback below it, if a worker or Java ends
+    TorchServe must say READY of each, and workers of lexport's archives must have reported that their goldens
+    passed. Raises SystemProblem with the reason, and the worker's traceback below it, if a worker or Java ends
     or `timeout` seconds pass.
     """
     watch = _Watch(server, plan, archives, say)
@@ -36,8 +37,8 @@ def wait_until_ready(
         watch.look_for_trouble()
         if time.monotonic() > deadline:
             raise SystemProblem(
-                f"After {timeout:.0f} s still waiting for {watch.missing()}. Raise --timeout, or look into "
-                f"{server.logs}."
+                f"After {timeout:.0f} s still waiting for {watch.missing() or '/ping to answer Healthy'}. Raise "
+                f"--timeout, or look into {server.logs}."
             )
         time.sleep(_PAUSE)
 
@@ -80,7 +81,8 @@ class _Watch:
         """Raise SystemProblem if Java has ended or a worker could not start."""
         for report in self._reports():
             if report.get("ready") is not True:
-                name = " ".join(str(report[key]) for key in ("model", "version") if report.get(key))
+                model = str(report.get("model", "a model"))
+                name = f"{model} {self.server.models.get(model, '')}".rstrip()
                 trace = logs.useful_traceback(str(report.get("traceback", "")), self.server.scratch)
                 raise self._failure(name, str(report.get("error", "no reason given")), trace)
         refused = logs.failed_archive(self.server.logs)
@@ -111,16 +113,15 @@ class _Watch:
         return SystemProblem(f"{first}\n{trace.rstrip()}" if trace else first)
 
     def _ready_workers(self) -> Counter[str]:
+        loaded = self._loaded_workers()
         reported = Counter(
             report.get("model")
             for report in self._reports()
             if report.get("ready") is True and is_alive(int(report.get("pid", 0)))
         )
         counts: Counter[str] = Counter()
-        foreign = [archive for archive in self.archives if not archive.proven]
-        loaded = self._loaded_workers() if foreign else Counter()
         for archive in self.archives:
-            count = reported[archive.name] if archive.proven else loaded[archive.name]
+            count = min(loaded[archive.name], reported[archive.name] if archive.proven else sys.maxsize)
             counts[archive.name] = min(count, self.plan.workers[archive.name])
         return counts
 
@@ -137,11 +138,7 @@ class _Watch:
         )
 
     def _reports(self) -> list[dict[str, Any]]:
-        reports = []
-        for path in sorted(self.server.reports.glob("*.json")):
-            report = json.loads(path.read_text(encoding="utf-8"))
-            reports.append(report)
-        return reports
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.server.reports.glob("*.json"))]
 
     def _news(self, line: str) -> None:
         self.spoke = time.monotonic()

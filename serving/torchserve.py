@@ -102,7 +102,6 @@ def _start(
 ) -> Server:
     began = time.monotonic()
     scratch = new_scratch()
-    server: Server | None = None
     try:
         state.fresh_logs(folder)
         names = place(archives, folder / state.STORE)
@@ -132,8 +131,7 @@ def _start(
         wait_until_ready(server, scheme, archives, timeout=timeout, say=say)
     except BaseException as error:
         lost = "Address already in use" in logs.java_reason(folder / state.LOGS)
-        if server is not None:
-            end(server, patience=0.0)
+        end(scratch, patience=0.0)
         state.clean(folder, scratch)
         if lost and isinstance(error, SystemProblem):
             raise _PortLost(str(error)) from None
@@ -259,7 +257,7 @@ def _memory(pid: int) -> int:
 
 
 def _remove(server: Server, *, patience: float) -> None:
-    end(server, patience=patience)
+    end(server.scratch, leader=server.pid, patience=patience)
     state.clean(server.state_dir, server.scratch)
 
 

@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     server: Stub
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         with self.server.lock:
             number = len(self.server.bodies)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -32,12 +33,8 @@ def test_rps_is_a_lower_limit_and_failures_an_upper_one(number: str) -> None:
 
 @given(st.text())
 def test_anything_else_is_an_input_error(text: str) -> None:
-    try:
-        objectives = parse([text])
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert objectives[-1].metric == "failures"
+    with suppress(InputError):
+        assert "failures" in {objective.metric for objective in parse([text])}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -87,9 +87,7 @@ def test_page_loads_nothing() -> None:
 
 
 def test_figures_are_valid_xml_with_titles_and_labelled_axes() -> None:
-    drawings = [
-        ElementTree.fromstring(drawing) for drawing in re.findall(r"<svg viewBox.*?</svg>", html(full()), re.DOTALL)
-    ]
+    drawings = [ET.fromstring(drawing) for drawing in re.findall(r"<svg viewBox.*?</svg>", html(full()), re.DOTALL)]
     assert [drawing.findtext("title") for drawing in drawings] == [
         "Requests per second",
         "Latency, p50 and p99",

@@ -34,8 +34,8 @@ class Echo:
                 answers.append({"tokens": 2})
             else:
                 answers.append([
-                    {"text": text, "pid": os.getpid(), "threads": os.environ["LEXPORT_THREADS"],
-                     "omp": os.environ["OMP_NUM_THREADS"]}
+                    {"text": text, "pid": os.getpid(), "threads": os.environ.get("LEXPORT_THREADS"),
+                     "omp": os.environ.get("OMP_NUM_THREADS")}
                     for text in texts
                 ])
         return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,11 @@ import pytest
 
 from lexport.errors import InputError, SystemProblem
 from lexport.serving import Server, api, predict, running, serve, status, stop, torchserve, wait
+from lexport.serving.java import find_java
 from lexport.serving.ports import pick_free
-from lexport.serving.settings import Address
+from lexport.serving.process import LOG_SETTINGS
+from lexport.serving.settings import PACKAGED, Address, addresses, read_settings
+from lexport.serving.state import read_token
 
 MakeArchive = Callable[..., Path]
 
@@ -291,7 +296,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
     with pytest.raises(SystemProblem) as caught:
         serve(archives, workers="cpu:1", state_dir=folder, port=0)
     first, *trace = str(caught.value).splitlines()
-    assert "A worker of broken" in first
+    assert "A worker of broken 1.0 could not start" in first
     assert reason in first
     assert caught.value.exit_code == 3
     if last_line:
@@ -315,6 +320,56 @@ def test_too_slow_a_start_is_given_up(make_archive: MakeArchive, tmp_path: Path,
         )
     assert traces.processes() == []
     assert traces.folders() == []
+
+
+def test_an_archive_torchserve_refuses_is_explained(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
+    archive = make_archive(tmp_path, "odd")
+    with zipfile.ZipFile(archive) as before:
+        members = {name: before.read(name) for name in before.namelist()}
+    members["MAR-INF/MANIFEST.json"] = members["MAR-INF/MANIFEST.json"].replace(b'"python"', b'"cobol"')
+    with zipfile.ZipFile(archive, "w") as after:
+        for name, content in members.items():
+            after.writestr(name, content)
+    with pytest.raises(SystemProblem, match=r"refused the archive odd-1\.0\.mar: .*Runtime is not defined"):
+        serve([archive], state_dir=tmp_path / "state", port=0)
+    assert traces.processes() == []
+    assert traces.folders() == []
+
+
+def test_the_packaged_settings_work_with_plain_torchserve(
+    make_archive: MakeArchive, tmp_path: Path, traces: Any
+) -> None:
+    make_archive(tmp_path / "model_store", "echo")
+    doors = pick_free(addresses(read_settings(), 0))
+    text = PACKAGED.read_text(encoding="utf-8")
+    for purpose, port in (("inference", 8080), ("management", 8081), ("metrics", 8082)):
+        text = text.replace(f":{port}\n", f":{doors[purpose].port}\n")  # others may use the real ones here
+    (tmp_path / "config.properties").write_text(text)
+    command = [sys.executable, "-m", "ts.model_server"]
+    environment = os.environ | {"JAVA_HOME": str(find_java().path.parents[1]), "TEMP": str(traces.private)}
+    start = [
+        "--start",
+        "--foreground",
+        "--ncs",
+        "--ts-config",
+        "config.properties",
+        "--log-config",
+        str(LOG_SETTINGS),
+    ]
+    with subprocess.Popen(command + start, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as child:
+        try:
+            keys, deadline = tmp_path / "key_file.json", time.monotonic() + 60
+            code = 0
+            while code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+                with contextlib.suppress(OSError, SystemProblem):
+                    token = read_token(keys, "inference")
+                    code, _ = post(doors["inference"].url, "/predictions/echo", token, b'{"texts": ["x"]}')
+            assert post(doors["inference"].url, "/predictions/echo", "wrong", b"{}")[0] == 400
+        finally:
+            subprocess.run([*command, "--stop"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, check=True)
+            child.wait(30)
 
 
 def test_settings_java_refuses_are_explained(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:

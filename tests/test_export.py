@@ -1,0 +1,222 @@
+"""Exporting: every variant gives the trained model's answers, whatever the batch, and says what it costs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from lexport.errors import InputError, RefusedError
+from lexport.export import export as exporting
+from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
+from lexport.export.export import export
+from lexport.export.tables import ByteTable, Int8GatherTable
+from lexport.export.variants import VARIANTS, Variant, choose
+from lexport.handlers.engines import Engine, open_engine
+from lexport.handlers.goldens import read_goldens
+from lexport.handlers.text import Ids
+from lexport.models.embeddings import Pooling, Table
+from lexport.models.run import Run, open_run
+from lexport.models.train import scores
+
+LENGTHS = [(1, 1), (1, 7), (2, 3), (5, 40), (33, 200), (3, 2047)]
+
+
+def engine_of(folder: Path, name: str) -> Engine:
+    variant = VARIANTS[name]
+    return open_engine(variant.engine, folder / "export" / name / variant.file, threads=1, device="cpu")
+
+
+def ragged(run: Run, batch: int, length: int) -> Ids:
+    """Random indices with rows of every length from empty to `length`, PAD on the right."""
+    draw = np.random.default_rng(batch * 10_000 + length)
+    ids = draw.integers(1, run.encoder.spec.rows, (batch, length))
+    lengths = draw.integers(0, length + 1, batch)
+    lengths[0] = length
+    return np.where(np.arange(length) < lengths[:, None], ids, 0)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(("batch", "length"), LENGTHS)
+def test_every_variant_scores_as_the_trained_model(trained_run: Run, name: str, batch: int, length: int) -> None:
+    ids = ragged(trained_run, batch, length)
+    with torch.inference_mode():
+        expected = trained_run.model(torch.from_numpy(ids)).softmax(dim=1).numpy()
+    found = engine_of(trained_run.folder, name)(ids)
+    assert found.shape == (batch, 3)
+    assert found.dtype == np.float32
+    tolerance = 1e-5 if name.endswith("fp32") else 2e-2
+    assert np.abs(found - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_text_scores_the_same_alone_and_in_any_batch(trained_run: Run, name: str) -> None:
+    engine = engine_of(trained_run.folder, name)
+    ids = ragged(trained_run, 9, 30)
+    together = engine(ids)
+    for row in range(len(ids)):
+        width = max(int((ids[row] != 0).sum()), 1)
+        assert np.abs(engine(ids[row : row + 1, :width]) - together[row]).max() <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["onnx-fp32", "onnx-int8"])
+def test_batch_and_length_are_symbolic_and_weights_lie_outside(run_folder: Path, name: str) -> None:
+    folder = run_folder / "export" / name
+    graph = onnx.load(str(folder / "model.onnx"), load_external_data=False).graph
+    assert all(dim.dim_param for dim in graph.input[0].type.tensor_type.shape.dim)
+    assert (folder / "model.onnx").stat().st_size < 100_000 < (folder / "model.onnx.data").stat().st_size + 50_000
+
+
+def test_torchscript_tables_begin_at_multiples_of_64_bytes(run_folder: Path) -> None:
+    path = run_folder / "export" / "torchscript-int8" / "model.pt"
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as members:
+        assert any(info.file_size > 10_000 for info in members.infolist())
+        for info in members.infolist():
+            assert info.compress_type == zipfile.ZIP_STORED
+            name, extra = (int.from_bytes(content[info.header_offset + at :][:2], "little") for at in (26, 28))
+            assert (info.header_offset + 30 + name + extra) % 64 == 0
+
+
+@pytest.mark.parametrize("engine", ["torchscript", "onnx"])
+def test_int8_weights_are_as_small_as_promised(engine: str) -> None:
+    rows, dim = 5000, 64
+    table: dict[str, type[Pooling]] = {"torchscript": ByteTable, "onnx": Int8GatherTable}
+    buffers = table[engine](torch.randn(rows, dim)).buffers()  # type: ignore[call-arg]
+    size = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
+    assert size / (rows * dim * 4) <= (dim + 8) / (4 * dim) + 0.01
+
+
+@pytest.mark.parametrize("form", [ByteTable, Int8GatherTable])
+def test_rows_of_unequal_norms_keep_their_direction(form: type[Pooling]) -> None:
+    """What per-tensor quantization destroys: small rows beside large ones."""
+    torch.manual_seed(0)
+    weight = torch.randn(1000, 64) * torch.logspace(-4, 2, 1000).unsqueeze(1)
+    weight[0] = 0
+    ids = torch.arange(1, 1000).unsqueeze(1)
+    found = form(weight).pooled(ids)  # type: ignore[call-arg]
+    cosine = torch.nn.functional.cosine_similarity(found, Table.holding(weight).pooled(ids))
+    assert cosine.min() > 0.999
+
+
+@pytest.mark.parametrize("form", [ByteTable, Int8GatherTable])
+def test_pad_stays_exactly_zero(form: type[Pooling]) -> None:
+    weight = torch.randn(10, 8)
+    weight[0] = 0
+    pooled = form(weight).pooled(torch.zeros(2, 5, dtype=torch.int64))  # type: ignore[call-arg]
+    assert torch.equal(pooled, torch.zeros(2, 8))
+
+
+def test_evidence_states_metric_flips_difference_size_and_latency(run_folder: Path) -> None:
+    evidence = read_evidence(run_folder)
+    run = open_run(run_folder)
+    assert [variant.name for variant in evidence.variants] == list(VARIANTS)
+    test = run.held_out("test")
+    for variant in evidence.variants:
+        assert variant.test["texts"] == len(test.texts)
+        assert 0 <= variant.test["flip_share"] <= 1
+        assert variant.test["largest_difference"] <= (1e-5 if variant.precision == "fp32" else 2e-2)
+        assert set(variant.latency) == {"1", "32"}
+        assert all(latency["median_ms"] > latency["model_median_ms"] > 0 for latency in variant.latency.values())
+        folder = run_folder / "export" / variant.name
+        assert variant.size == sum(file.stat().st_size for file in folder.glob("model.*"))
+        assert variant.refused is None
+    assert evidence.trained["test"] == run.metrics["test"]
+
+
+def test_fp32_variants_report_the_trained_models_own_accuracy(run_folder: Path) -> None:
+    evidence = read_evidence(run_folder)
+    for name in ("torchscript-fp32", "onnx-fp32"):
+        assert evidence.variant(name).test["accuracy"] == evidence.trained["test"]["accuracy"]
+
+
+def test_a_variant_that_lost_too_much_is_refused_by_the_validation_texts() -> None:
+    trained = {"accuracy": 0.8}
+    assert gate(trained, {"accuracy": 0.8 - MAX_METRIC_DROP + 1e-9}) is None
+    reason = gate(trained, {"accuracy": 0.79})
+    assert reason is not None
+    assert "max_metric_drop" in reason
+    assert "0.8000 to 0.7900" in reason
+
+
+class _Shuffled(Table):
+    """A table whose rows moved: the answers are another model's."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        rows = torch.randperm(len(weight), generator=torch.Generator().manual_seed(3))
+        super().__init__(1, 1, Table.holding(weight).options)
+        self.weight = torch.nn.Parameter(weight[rows].contiguous(), requires_grad=False)
+
+
+def test_a_wrong_export_is_refused_and_its_reason_recorded(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
+    good = VARIANTS["torchscript-fp32"]
+    bad = Variant(good.name, good.file, _Shuffled, good.write)
+    with pytest.raises(RefusedError, match=r"No variant passes the gates.*max_metric_drop"):
+        export(open_run(folder), [bad])
+    refused = read_evidence(folder).variant(good.name).refused
+    assert refused is not None
+    assert "max_metric_drop" in refused
+
+
+def test_goldens_cover_labels_and_edges(run_folder: Path) -> None:
+    run = open_run(run_folder)
+    goldens = read_goldens(run_folder / "export" / "onnx-int8" / "golden.jsonl")
+    assert len(goldens) >= 16
+    texts = [golden.text for golden in goldens]
+    validation = run.held_out("validation").texts
+    assert "" in texts
+    assert any(golden.variant["tokens"] == golden.variant["unknown"] > 0 for golden in goldens)
+    assert any(not text.isascii() for text in texts)
+    assert max(validation, key=len) in texts
+    assert {golden.trained["label"] for golden in goldens} == set(run.labels)
+    assert not set(texts) & set(run.held_out("test").texts)
+    expected = scores(run.model, run.encoder, texts)
+    for golden, row in zip(goldens, expected, strict=True):
+        assert golden.trained["scores"] == dict(zip(run.labels, row.tolist(), strict=True))
+
+
+def test_only_the_named_variants_are_exported(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
+    export(open_run(folder), choose("torchscript-int8"))
+    assert sorted(entry.name for entry in (folder / "export").iterdir()) == ["evidence.json", "torchscript-int8"]
+    with pytest.raises(InputError, match="'onnx-fp32' was not exported; there are: torchscript-int8"):
+        read_evidence(folder).variant("onnx-fp32")
+
+
+def test_an_export_that_breaks_off_leaves_the_former_one(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder)
+    before = (folder / "export" / "evidence.json").read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting.measure, "latency", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(open_run(folder), choose("torchscript-fp32"))
+    assert (folder / "export" / "evidence.json").read_bytes() == before
+    assert not list(folder.glob(".export*"))
+
+
+def test_unknown_variants_are_named() -> None:
+    with pytest.raises(InputError, match=r"no variant 'onnx-int9'; known are: torchscript-fp32"):
+        choose("onnx-int8,onnx-int9")
+
+
+def test_evidence_of_a_newer_schema_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    values = json.loads((run_folder / "export" / "evidence.json").read_text())
+    (tmp_path / "export" / "evidence.json").write_text(json.dumps({**values, "schema": 2}))
+    with pytest.raises(InputError, match="has schema 2, this version reads schema 1"):
+        read_evidence(tmp_path)
