@@ -89,7 +89,7 @@ def loadtest(
             "texts": texts_in_words(texts),
             "seed": seed,
             "slo": list(slo),
-            "command": _command(tested, worker_sets, users, duration, unknown_share, seed, slo),
+            "command": _command(tested, worker_sets, users, duration, unknown_share, texts, slo),
         },
         machine=surroundings.machine(),
         versions=surroundings.versions(),
@@ -114,7 +114,7 @@ def open_server(subject: Subject, workers: str, say: Say) -> Iterator[Target]:
             serving.stop(state_dir)
 
 
-class _CannotRun(Exception):  # noqa: N818
+class _CannotRun(Exception):
     """A GPU worker set that this machine or this archive does not allow."""
 
 
@@ -212,7 +212,7 @@ def _command(
     users: Sequence[int],
     duration: float,
     unknown_share: float,
-    seed: int,
+    texts: Path | Sequence[str] | None,
     slo: Sequence[str],
 ) -> str:
     """The command line that runs this test again."""
@@ -225,7 +225,8 @@ def _command(
         "--duration",
         f"{duration:g}s",
     ]
-    words += ["--unknown-share", f"{unknown_share:g}", "--seed", str(seed)]
+    words += ["--unknown-share", f"{unknown_share:g}"]
+    words += ["--texts", texts.name] if isinstance(texts, Path) else []
     words += [word for term in slo for word in ("--slo", term)]
     return shlex.join(words)
 

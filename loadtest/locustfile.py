@@ -21,10 +21,9 @@ import random
 import re
 import sys
 import time
-from argparse import ArgumentTypeError
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote, urlsplit
@@ -50,8 +49,6 @@ TEXTS = (
     "I wanted to like it; the script would not let me.",
     "Beautifully shot, badly cut, and saved by a wonderful leading performance.",
     "It is the kind of comedy that explains every joke twice.",
-    "Rarely has a story about grief been told with so much light.",
-    "There are good ideas here, and all of them belong to better films.",
 )
 
 UNSPACED = (
@@ -60,33 +57,17 @@ UNSPACED = (
 WORD = re.compile(f"[{UNSPACED}]|[^\\W_{UNSPACED}]+")  # scripts without spaces: each character is a token
 
 
-def number(most: float, expected: str) -> Callable[[str], float]:
-    """A type for argparse: a number from 0 to `most`."""
-
-    def parse(value: str) -> float:
-        try:
-            parsed = float(value)
-        except ValueError:
-            parsed = -1.0
-        if not 0 <= parsed <= most:
-            raise ArgumentTypeError(f"{value!r} is not {expected}")
-        return parsed
-
-    return parse
-
-
 def add_options(parser: LocustArgumentParser) -> None:
     """Add this file's options to Locust's own."""
-    share, seconds = number(1, "a share from 0 to 1, such as 0.1"), number(86_400, "a time in seconds")
     add = parser.add_argument_group("Text model").add_argument
     add("--model", default="", help="name of the served model (NAME or NAME/VERSION)")
     add("--token-file", default="", help="the inference token, plain or key_file.json; else $LEXPORT_TOKEN")
     add("--texts", default="", help='texts to send: JSON lines with "text" (.jsonl) or one text a line')
-    add("--unknown-share", type=share, default=0.1, help="share of tokens replaced by invented words")
+    add("--unknown-share", type=float, default=0.1, help="share of tokens replaced by invented words")
     add("--seed", type=int, default=0, help="same seed, same bodies in the same order")
     add("--content-type", choices=("text", "json"), default="text", help="how a text is sent")
-    add("--warmup", type=seconds, default=0.0, help="seconds not measured once all users have started")
-    add("--measure", type=seconds, default=10.0, help="seconds to measure, with --result")
+    add("--warmup", type=float, default=0.0, help="seconds not measured once all users have started")
+    add("--measure", type=float, default=10.0, help="seconds to measure, with --result")
     add("--result", default="", help="measure exactly, write the figures to this JSON file, end the run")
 
 
@@ -259,6 +240,8 @@ def prepare(environment: Environment, **_: Any) -> None:
     assert options is not None
     host = environment.host or TextUser.host
     check_host(host)
+    if not 0 <= options.unknown_share <= 1:
+        refuse(f"--unknown-share {options.unknown_share} is not a share; expected 0 to 1, such as 0.1.")
     model, key_file = running_server(host)
     model = options.model or model
     if not model:

@@ -83,7 +83,7 @@ def html(report: LoadReport) -> str:
             "<h2>Results</h2>",
             _results(report),
             *figures(report),
-            *(_evidence(archive, evidence) for archive, evidence in report.evidence.items()),
+            _evidence(report.evidence),
             _reading(),
             _surroundings(report),
             "</main>\n</body>\n</html>\n",
@@ -159,22 +159,40 @@ def _result(report: LoadReport, row: Row) -> list[str]:
     return cells
 
 
-def _evidence(archive: str, evidence: Mapping[str, Any]) -> str:
-    """The variants an archive's EVIDENCE.json tells of; what it does not tell is a dash."""
+def _evidence(evidence: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the archives' EVIDENCE.json tell of their run's variants; what they do not tell is a dash.
+
+    Archives of one run carry the same evidence, which is shown once.
+    """
+    tables: dict[str, list[str]] = {}
+    for archive, found in evidence.items():
+        served = {other.get("variant") for other in evidence.values()}
+        shown = _variants(found, {name for name in served if isinstance(name, str)})
+        if shown:
+            tables.setdefault(shown, []).append(archive)
+    return "".join(
+        f"<h2>What {escape(', '.join(archives))} carries as evidence</h2>"
+        "<p>Measured when the variants were exported: on the test split, in-process, with one thread. Bold: served "
+        f"in this load test.</p>{shown}"
+        for shown, archives in tables.items()
+    )
+
+
+def _variants(evidence: Mapping[str, Any], served: set[str]) -> str:
     variants = evidence.get("variants")
     if not isinstance(variants, list):
         return ""
-    trained = _at(evidence, "trained", "test")
     lines: list[tuple[Sequence[str], bool]] = []
+    trained = _at(evidence, "trained", "test")
     if isinstance(trained, dict):
         lines.append((["the trained model", *_figures({"test": trained})], False))
-    lines += [([escape(str(v.get("name", "?"))), *_figures(v)], False) for v in variants if isinstance(v, dict)]
+    for variant in variants:
+        if isinstance(variant, dict):
+            name = str(variant.get("name", "?"))
+            shown = f"<strong>{escape(name)}</strong>" if name in served else escape(name)
+            lines.append(([shown, *_figures(variant)], False))
     heads = ("Variant", "Accuracy, %", "Macro-F1, %", "Label flips", "Size, MB", "1 text, ms", "32 texts, ms")
-    return (
-        f"<h2>What {escape(archive)} carries as evidence</h2>"
-        "<p>Measured when the variants were exported, on the test split, in-process with one thread; the archive's "
-        "own file tells more.</p>" + _table(heads, lines, 1)
-    )
+    return _table(heads, lines, 1)
 
 
 def _figures(variant: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 
@@ -117,7 +118,7 @@ def open_run(folder: Path) -> Run:
         model.load_state_dict(load_weights((folder / "weights.safetensors").read_bytes()))
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, TextError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, TextError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"The run {folder} is damaged: {first}. Train it again or restore it.") from None
     model.eval()

@@ -31,6 +31,7 @@ ROWS = (
 )
 EVIDENCE = {
     "films-1.0": {
+        "variant": "onnx-int8",
         "trained": {"test": {"accuracy": 0.8}},
         "variants": [{"name": "onnx-int8", "test": {"accuracy": 0.795, "flips": 3}, "size": 2_000_000}, "odd"],
     }
@@ -112,7 +113,7 @@ def test_page_says_what_happened() -> None:
     assert "gpu:1 was not run: no CUDA device" in text
     assert "The client was the bottleneck." in text
     assert "share this machine" in text
-    assert "<td class=l>onnx-int8</td><td>79.50</td><td>–</td><td>3</td><td>2.00</td>" in text
+    assert "<td class=l><strong>onnx-int8</strong></td><td>79.50</td><td>–</td><td>3</td><td>2.00</td>" in text
     assert "SLO met" in html(replace(full(), verdicts=judge(parse(["p99=50ms"]), [ROW])))
     assert "No SLO was set" in html(REPORT)
     nothing = replace(full(), rows=(), verdicts=())

@@ -1,0 +1,62 @@
+"""What every benchmark prints: Markdown tables, intervals, and where and when it was run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+
+import numpy as np
+import numpy.typing as npt
+
+from lexport.loadtest import surroundings
+
+Values = npt.NDArray[np.float64]
+
+_DRAWS = 4000
+_EXTRA = ("scikit-learn",)
+
+
+def say(line: str) -> None:
+    """Progress goes to stderr, so that stdout holds nothing but Markdown."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table: the first column to the left, the others to the right."""
+    rule = ["--"] + ["--:"] * (len(columns) - 1)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, rule, *rows)) + "\n"
+
+
+def interval(values: Values, statistic: Callable[..., Values] = np.median) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of `statistic` over one axis of values."""
+    draw = np.random.default_rng(0).integers(0, len(values), (_DRAWS, len(values)))
+    low, high = np.percentile(statistic(values[draw], axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def crossed_interval(values: Values) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean of values [seeds, texts], seeds and texts both drawn anew.
+
+    So it covers another training run as well as another sample of texts.
+    """
+    generator = np.random.default_rng(0)
+    seeds, texts = values.shape
+    means = [
+        values[generator.integers(0, seeds, seeds)].mean(axis=0)[generator.integers(0, texts, texts)].mean()
+        for _ in range(_DRAWS)
+    ]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def surrounded(started: float) -> str:
+    """A line on when, where and with what versions a benchmark ran; `started` on the clock of `time.time`."""
+    machine = surroundings.machine()
+    versions = surroundings.versions() | {package: metadata.version(package) for package in _EXTRA}
+    return (
+        f"{time.strftime('%Y-%m-%d', time.gmtime(started))}, {(time.time() - started) / 60:.0f} minutes; "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
+        + ", ".join(f"{package} {version}" for package, version in versions.items())
+    )
