@@ -9,6 +9,7 @@ from importlib import metadata
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from lexport.loadtest import surroundings
 
@@ -49,6 +50,13 @@ def crossed_interval(values: Values) -> tuple[float, float]:
     ]
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
+
+
+def paired_interval(differences: Values) -> tuple[float, float]:
+    """The 95 % t interval of the mean of paired differences, one a seed; at least two."""
+    count = len(differences)
+    reach = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5
+    return float(differences.mean() - reach), float(differences.mean() + reach)
 
 
 def surrounded(started: float) -> str:

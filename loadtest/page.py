@@ -166,8 +166,7 @@ def _evidence(evidence: Mapping[str, Mapping[str, Any]]) -> str:
     """
     tables: dict[str, list[str]] = {}
     for archive, found in evidence.items():
-        served = {other.get("variant") for other in evidence.values()}
-        shown = _variants(found, {name for name in served if isinstance(name, str)})
+        shown = _variants(found, {str(other.get("variant")) for other in evidence.values()})
         if shown:
             tables.setdefault(shown, []).append(archive)
     return "".join(

@@ -1,0 +1,276 @@
+"""How good the recipes are: against TF-IDF + logistic regression, after export, and on texts full of unseen words.
+
+    python benchmarks/accuracy.py [--data rotten-tomatoes] [--recipe bag] [--seeds 5] [--quick]
+
+Everything is judged on the test split, which nothing was chosen on. Exits with 1 if a limit is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say, surrounded, table
+from lexport.export.export import export
+from lexport.export.variants import VARIANTS, choose
+from lexport.handlers.text import UNK, TextEncoder
+from lexport.models import data, recipes
+from lexport.models.compose import BagModel, build
+from lexport.models.data import Dataset
+from lexport.models.recipes import Recipe
+from lexport.models.run import Run
+from lexport.models.splits import Splits, split
+from lexport.models.train import fit, predict, train
+
+MOST_BELOW_BASELINE = 0.02
+MOST_BELOW_TRAINED = 0.005
+SHARES = (0.0, 0.1, 0.3)
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # C of the logistic regression, the best on validation is taken
+
+Judge = Callable[[Sequence[str]], Sequence[str]]
+Noise = dict[float, list[list[str]]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One limit: what was asked, what was found, whether it held."""
+
+    asked: str
+    found: str
+    held: bool
+
+
+def main() -> int:
+    """Measure, print Markdown tables, and return 0 if every limit is kept."""
+    options = _options()
+    started = time.time()
+    # Fits of this size gain nothing from a second thread, and lose much where other programs want the cores.
+    torch.set_num_threads(1)
+    recipe = recipes.load(options.recipe)
+    if options.quick:
+        recipe = recipe.changed("training", epochs=2)
+    seeds = range(options.seeds)
+    dataset = data.load(options.data)
+    parts = split(dataset)
+    with tempfile.TemporaryDirectory(prefix="lexport-accuracy-") as folder:
+        runs = [_train(options.data, Path(folder) / str(seed), recipe, seed) for seed in seeds]
+        strength, baseline = _baseline(parts)
+        verdicts = [_against_baseline(runs, parts, baseline, strength), _after_export(runs)]
+    verdicts += _with_unseen_words(runs, recipe, parts, baseline, draws=1 if options.quick else 5)
+    print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
+    print(surrounded(started))
+    if options.quick:
+        say("quick settings: no verdict")
+        return 0
+    return 0 if all(verdict.held for verdict in verdicts) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", default="rotten-tomatoes", help="sample set or file")
+    add("--recipe", default="bag", help="see `lexport recipes`")
+    add("--seeds", type=int, default=5, help="how many; at least 2")
+    add("--quick", action="store_true", help="two epochs, no verdict: does it run at all?")
+    options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error(f"--seeds {options.seeds} gives no interval; at least 2 are needed")
+    return options
+
+
+def _train(source: str, folder: Path, recipe: Recipe, seed: int) -> Run:
+    run = train(source, folder, recipe=recipe, seed=seed)
+    accuracy, seconds = run.metrics["test"]["accuracy"], run.info.training["seconds"]
+    say(f"seed {seed}: test accuracy {accuracy:.4f}, trained in {seconds:.0f} s")
+    return run
+
+
+def _baseline(parts: Splits) -> tuple[float, Judge]:
+    """TF-IDF over words and pairs of words with logistic regression: the strength best on validation, and it."""
+    best, chosen, strength = -1.0, None, 0.0
+    for one in STRENGTHS:
+        model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=one, max_iter=1000))
+        model.fit(parts.train.texts, parts.train.labels)
+        accuracy = float(model.score(parts.validation.texts, parts.validation.labels))
+        if accuracy > best:
+            best, chosen, strength = accuracy, model, one
+    assert chosen is not None
+    say(f"TF-IDF + logistic regression: C={strength:g}, validation accuracy {best:.4f}")
+    return strength, chosen.predict
+
+
+def _right(judge: Judge, texts: Sequence[str], truth: Sequence[str]) -> Values:
+    """1.0 where a text is judged right, else 0.0: [texts]."""
+    return np.array([a == b for a, b in zip(judge(texts), truth, strict=True)], np.float64)
+
+
+def _judge(model: BagModel, encoder: TextEncoder, labels: list[str]) -> Judge:
+    return lambda texts: predict(model, encoder, labels, texts)
+
+
+def _against_baseline(runs: Sequence[Run], parts: Splits, baseline: Judge, strength: float) -> Verdict:
+    test = parts.test
+    ours = np.stack([_right(_judge(run.model, run.encoder, run.labels), test.texts, test.labels) for run in runs])
+    theirs = _right(baseline, test.texts, test.labels)
+    low, high = crossed_interval(ours - theirs)
+    difference = float((ours - theirs).mean())
+    rows = [
+        [f"seed {run.info.seed}", *(f"{run.metrics[part]['accuracy']:.2%}" for part in ("validation", "test"))]
+        for run in runs
+    ]
+    means = [np.mean([run.metrics[part]["accuracy"] for run in runs]) for part in ("validation", "test")]
+    rows += [[f"**mean of {len(runs)} seeds**", *(f"**{mean:.2%}**" for mean in means)]]
+    held = _right(baseline, parts.validation.texts, parts.validation.labels)
+    rows += [[f"TF-IDF + logistic regression (C={strength:g})", f"{held.mean():.2%}", f"{theirs.mean():.2%}"]]
+    print(f"### Recipe `{runs[0].info.recipe['name']}` on {runs[0].info.data['name']}\n")
+    counts = ", ".join(f"{len(part):,}" for part in (parts.train, parts.validation, parts.test))
+    print(f"{counts} texts to train on, choose by and report on\n")
+    print(table(["accuracy", "validation", "test"], rows))
+    print(f"difference on the test texts: {_points(difference)} points [{_points(low)}, {_points(high)}]\n")
+    return Verdict(
+        f"mean at most {100 * MOST_BELOW_BASELINE:g} points below TF-IDF + logistic regression",
+        f"{_points(difference)} points [{_points(low)}, {_points(high)}]",
+        difference >= -MOST_BELOW_BASELINE,
+    )
+
+
+def _after_export(runs: Sequence[Run]) -> Verdict:
+    rows, worst = [], 0.0
+    for run in runs:
+        evidence = export(run, choose(None))
+        trained = run.metrics["test"]["accuracy"]
+        found = {variant.name: variant.test for variant in evidence.variants}
+        worst = max(worst, *(trained - test["accuracy"] for test in found.values()))
+        cells = [f"{found[name]['accuracy']:.2%} ({found[name]['flips']})" for name in VARIANTS]
+        rows.append([str(run.info.seed), f"{trained:.2%}", *cells])
+        say(f"seed {run.info.seed}: exported")
+    print("### After export: test accuracy (labels that differ from the trained model's)\n")
+    print(table(["seed", "trained", *VARIANTS], rows))
+    return Verdict(
+        f"no variant more than {100 * MOST_BELOW_TRAINED:g} points below the trained model",
+        f"{100 * worst:.2f} points at most",
+        worst <= MOST_BELOW_TRAINED,
+    )
+
+
+def _with_unseen_words(
+    runs: Sequence[Run], recipe: Recipe, parts: Splits, baseline: Judge, draws: int
+) -> list[Verdict]:
+    """Replace tokens of the test texts by words nobody has seen; compare with models that never trained UNK."""
+    test, encoder, labels = parts.test, runs[0].encoder, runs[0].labels
+    noise = {share: _replaced(encoder, parts, share, draws if share else 1) for share in SHARES}
+
+    def right(judge: Judge) -> dict[float, Values]:
+        return {
+            share: np.mean([_right(judge, texts, test.labels) for texts in several], axis=0)
+            for share, several in noise.items()
+        }
+
+    ways: dict[str, list[dict[float, Values]]] = {"trained": [], "control": [], "start": [], "zero": []}
+    for run in runs:
+        control = _never_saw_unknown(recipe, parts, labels, encoder, run.info.seed)
+        say(f"seed {run.info.seed}: control without unknown words trained")
+        ways["trained"].append(right(_judge(run.model, encoder, labels)))
+        ways["control"].append(right(_judge(control, encoder, labels)))
+        start = _start(recipe, encoder, labels, run.info.seed).embedding.get_parameter("weight")[UNK]
+        for way, row in (("start", start), ("zero", torch.zeros_like(start))):
+            ways[way].append(right(_judge(_with_unk(run.model, row), encoder, labels)))
+    theirs = right(baseline)
+    rows, verdicts = [], []
+    for share in SHARES:
+        values = {way: np.stack([one[share] for one in found]) for way, found in ways.items()}
+        difference = values["trained"] - values["control"]
+        low, high = paired_interval(difference.mean(axis=1))
+        wide = crossed_interval(difference)
+        rows.append(
+            [
+                f"{share:.0%}",
+                f"**{values['trained'].mean():.2%}**",
+                f"{values['control'].mean():.2%}",
+                f"**{_points(difference.mean())}**",
+                f"{_points(low)} … {_points(high)}",
+                f"{_points(wide[0])} … {_points(wide[1])}",
+                f"{values['start'].mean():.2%}",
+                f"{values['zero'].mean():.2%}",
+                f"{theirs[share].mean():.2%}",
+            ]
+        )
+        if share:
+            found = f"{_points(difference.mean())} points [{_points(low)}, {_points(high)}] over seeds"
+            verdicts.append(Verdict(f"UNK trained beats untrained, {share:.0%} unseen", found, difference.mean() > 0))
+    print("### Test accuracy with a share of the tokens replaced by unseen words\n")
+    columns = ["replaced", "trained UNK", "untrained UNK", "difference", "95 %, seeds", "95 %, seeds and texts"]
+    print(table([*columns, "row back at its start", "row zeroed", "TF-IDF + LR"], rows))
+    return verdicts
+
+
+def _replaced(encoder: TextEncoder, parts: Splits, share: float, draws: int) -> list[list[str]]:
+    """The test texts, `draws` times with `share` of their tokens replaced by words that no training text holds."""
+    seen = {word for text in parts.train.texts for word in encoder.tokens(text)[0]}
+    copies = []
+    for draw in range(draws):
+        generator = np.random.default_rng(draw)
+
+        def word(generator: np.random.Generator = generator) -> str:
+            while True:
+                letters = generator.integers(ord("a"), ord("z") + 1, generator.integers(5, 11))
+                if (found := "".join(map(chr, letters))) not in seen:
+                    return found
+
+        copies.append(
+            [
+                " ".join(word() if generator.random() < share else token for token in encoder.tokens(text)[0])
+                for text in parts.test.texts
+            ]
+        )
+    return copies
+
+
+def _never_saw_unknown(recipe: Recipe, parts: Splits, labels: list[str], encoder: TextEncoder, seed: int) -> BagModel:
+    """The control: the same recipe, seed and vocabulary, but no unknown word in training at all.
+
+    Without word dropout and with the rare words left out of the training texts, UNK's row stays at its random
+    start and no n-gram around an unknown word is trained.
+    """
+    known = set(encoder.vocabulary)
+    texts = [" ".join(word for word in encoder.tokens(text)[0] if word in known) for text in parts.train.texts]
+    train_texts = Dataset(texts, parts.train.labels, parts.train.name, parts.train.digest)
+    without = recipe.changed("training", word_dropout=0.0)
+    model = fit(without, replace(parts, train=train_texts), labels, encoder, seed=seed).model
+    before = _start(recipe, encoder, labels, seed).embedding.get_parameter("weight")[UNK]
+    assert torch.equal(model.embedding.get_parameter("weight")[UNK], before), "the control has trained UNK"
+    return model
+
+
+def _start(recipe: Recipe, encoder: TextEncoder, labels: list[str], seed: int) -> BagModel:
+    """The model as `fit` starts it with this seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(recipe, rows=encoder.spec.rows, words=encoder.spec.words, labels=len(labels))
+
+
+def _with_unk(model: BagModel, row: torch.Tensor) -> BagModel:
+    """A copy of the model with another UNK row."""
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.embedding.get_parameter("weight")[UNK] = row
+    return changed
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.2f}".replace("-", "−")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
