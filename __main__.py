@@ -1,60 +1,91 @@
-"""The console command: runs the command line and turns errors into one line and an exit code."""
+"""The console command: runs the command line and turns errors and signals into one line and an exit code."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
-
-from typer import Abort, BadParameter
-
-from .errors import LexportError
-
-# Click's base of everything that is wrong with a command line; newer Typers bring a Click of their own.
-_UsageError = next(kind for kind in BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: cleaned up like Ctrl-C, but with its own exit code."""
+class Ended(BaseException):
+    """A signal that asks the process to end. Not KeyboardInterrupt: some libraries, Click too, swallow that."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_received: list[int] = []
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Unwind everything at the first signal; the second must not disturb the cleaning up, the third may.
+
+    Wrappers such as `make` and `timeout` pass Ctrl-C on to a process that the terminal has sent it to already.
+    """
+    _received.append(number)
+    if len(_received) == 2:
+        os.write(2, b"cleaning up; once more leaves at once\n")
+    else:
+        raise Ended
 
 
 def main() -> None:
-    """Run a command; exit 0 done, 1 refused, 2 wrong usage or input, 3 environment, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run(sys.argv[1:]))
+    """Run a command; exit 0 done, 1 refused, 2 wrong usage or input, 3 environment, 128 + n ended by signal n."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup and a script's background jobs ignore some
+            signal.signal(number, _end)
+    code = run(sys.argv[1:])
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # the work is done; Python needs a moment to take itself down
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    from .cli import app
-
     try:
+        from .cli import app  # slow; here an interruption of it is caught
+
         result = app(arguments, prog_name="lexport", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except (KeyboardInterrupt, Abort) as interruption:
-        # Click turns every KeyboardInterrupt into Abort.
-        if isinstance(interruption, Terminated) or isinstance(interruption.__cause__, Terminated):
-            return _say("terminated; everything half-done was removed", 143)
-        return _say("interrupted; everything half-done was removed", 130)
-    except LexportError as error:
+    except BaseException as error:
+        return _explain(error)
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line why a command ended and return its exit code; raise `error` again if it is a bug."""
+    from typer import Abort, BadParameter
+
+    from .errors import LexportError
+
+    # Click's base of everything that is wrong with a command line; newer Typers bring a Click of their own.
+    usage_error = next(kind for kind in BadParameter.__mro__ if kind.__name__ == "ClickException")
+    interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
+    terminated = isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM
+    # Where a signal meets the import of a C extension, that turns it into an error of its own.
+    if _received or interrupted or terminated:
+        number = _received[0] if _received else signal.SIGTERM if terminated else signal.SIGINT
+        what = "interrupted" if number == signal.SIGINT else "terminated"
+        return _say(f"{what}; everything half-done was removed", 128 + number)
+    if isinstance(error, LexportError):
         return _say(f"error: {error}", error.exit_code)
-    except OSError as error:
+    if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
         return _say(f"error: the system says: {error.strerror or error}{name}", 3)
-    except Exception as error:
-        if not isinstance(error, _UsageError):
-            raise
-        error.show()  # type: ignore[attr-defined]
+    if isinstance(error, usage_error) and not isinstance(error, Abort):
+        return _explain_usage(error)
+    raise error
+
+
+def _explain_usage(error: Exception) -> int:
+    context = getattr(error, "ctx", None)
+    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    if not message:  # the help was printed: no command was named
         return 2
+    return _say(f"error: {message} See: {context.command_path if context else 'lexport'} --help", 2)
 
 
 def _say(line: str, code: int) -> int:
-    print(line, file=sys.stderr)  # noqa: T201  (rich would wrap the one line)
+    start = "\n" if _received and sys.stderr.isatty() else ""  # below the terminal's ^C
+    print(start + line, file=sys.stderr)  # noqa: T201  (rich would wrap the one line)
     return code
 
 

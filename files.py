@@ -1,14 +1,18 @@
-"""Files written whole or not at all: beside their target first, then renamed."""
+"""Files written whole or not at all: beside their target first, then renamed.
+
+What is written gets the mode that the user's umask asks for, as from any other tool: a run holds texts, and who
+keeps files private by umask 077 must find these private too.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,36 +30,37 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _prepare_parent(target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot create the folder {target.parent}: {error.strerror}.") from None
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise InputError(f"Cannot write {target}: the folder {target.parent} is not writable.")
+def check_folder(target: Path, *, replace: bool = False) -> None:
+    """What `new_folder` will ask of `target`, for callers with long work before it; nothing is created.
+
+    Raises InputError if something is there that may not or cannot be replaced, or if its own folder is not
+    writable and cannot be made.
+    """
+    if os.path.lexists(target):
+        if not replace:
+            raise InputError(f"{target} exists already. Choose another --out, or replace it with --force.")
+        if not target.is_dir() or Path.cwd().is_relative_to(target.resolve()):
+            what = "the folder you are in" if target.is_dir() else "not a folder"
+            raise InputError(f"{target} is {what}, so nothing takes its place. Choose another --out.")
+    _check_place(target)
 
 
 def write_file(target: Path, content: bytes) -> Path:
-    """Write `content` to `target` through a temporary file in the same folder.
+    """Write `content` to `target` through a temporary file in the same folder, replacing a file that is there.
 
-    Raises InputError if the folder cannot be created or written.
+    On any error or interruption an old file is as it was and nothing new is left. Raises InputError if `target`
+    is a folder, or if its own folder cannot be created or written.
     """
-    _prepare_parent(target)
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    except OSError as error:
-        raise InputError(f"Cannot write {target}: {error.strerror}.") from None
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
+    if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
+        raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
+    with _beside(target) as partial:
+        with _refused(target):
+            handle = partial.open("xb")
+        with handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
-        partial.chmod(0o644)
         partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     return target
 
 
@@ -63,25 +68,70 @@ def write_file(target: Path, content: bytes) -> Path:
 def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `target`; on success it becomes `target`, on any error it vanishes.
 
-    Raises InputError if `target` exists and `replace` is false, or if the parent is not writable.
+    With `replace` a folder that is there is replaced, on success alone. Raises InputError as `check_folder` does.
     """
-    if target.exists() and not replace:
-        raise InputError(f"{target} exists already. Choose another --out or remove it first.")
-    _prepare_parent(target)
-    try:
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    except OSError as error:
-        raise InputError(f"Cannot write {target}: {error.strerror}.") from None
-    try:
-        partial.chmod(0o755)
+    check_folder(target, replace=replace)
+    with _beside(target) as partial:
+        with _refused(target):
+            partial.mkdir()
         yield partial
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-            target.replace(old / "was")
-            partial.replace(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            partial.replace(target)
+        old = _old(partial)
+        try:
+            if replace and os.path.lexists(target):
+                target.rename(old)
+            partial.rename(target)
+        finally:
+            if os.path.lexists(old) and not os.path.lexists(target):
+                old.rename(target)
+        _discard(old)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A free hidden name in the folder of `target`, which is created; on any error everything created is removed.
+
+    Names are chosen before anything is made under them, so that no interruption comes in between.
+    """
+    _check_place(target)
+    missing = [folder for folder in target.absolute().parents if not os.path.lexists(folder)]
+    partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    try:
+        with _refused(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        _discard(partial)
+        if os.path.lexists(target):
+            _discard(_old(partial))
+        for folder in missing:  # the innermost first; one that somebody else has filled meanwhile stays
+            with suppress(OSError):
+                folder.rmdir()
         raise
+
+
+def _check_place(target: Path) -> None:
+    nearest = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    if not nearest.is_dir():
+        raise InputError(f"Cannot write {target}: {nearest} is not a folder. Choose another place.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"Cannot write {target}: the folder {nearest} is not writable. Choose another place.")
+
+
+def _old(partial: Path) -> Path:
+    """Where what is being replaced waits until its successor stands."""
+    return partial.with_suffix(".old")
+
+
+def _discard(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # it was a folder, or nothing
+        path.unlink()
+
+
+@contextmanager
+def _refused(target: Path) -> Iterator[None]:
+    """Turn the system's refusal to create something for `target` into an InputError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"Cannot write {target}: {error.strerror}. Choose another place.") from None

@@ -79,7 +79,7 @@ def main() -> int:
     settings = Settings(
         workers=[int(one) for one in options.workers.split(",")],
         users=[int(one) for one in options.users.split(",")],
-        rounds=3 if options.quick else options.rounds,
+        rounds=2 if options.quick else options.rounds,
         seconds=1.0 if options.quick else options.seconds,
         warmup=1.0 if options.quick else 8.0,
         batch_size=options.batch_size,
@@ -120,7 +120,7 @@ def _options() -> argparse.Namespace:
     add("--batch-size", type=int, help="instead of the archive's own, for all")
     add("--batch-delay", type=int, help="milliseconds instead of the archive's own, for all")
     add("--config", type=Path, help="TorchServe settings over the packaged ones")
-    add("--quick", action="store_true", help="three rounds of a second each, no verdict: does it run at all?")
+    add("--quick", action="store_true", help="two rounds of a second each, no verdict: does it run at all?")
     return parser.parse_args()
 
 

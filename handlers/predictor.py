@@ -16,6 +16,8 @@ from .text import Ids, TextEncoder, Tokens, load_encoder
 # The rows gathered for more texts than this no longer fit a core's cache: measured 21 µs a text in batches
 # of 16 against 39 µs in batches of 64.
 PIECE = 16
+# More texts than this are answered in turns, so that no request decides how much memory a worker takes.
+TURN = 256
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,20 @@ class Predictor:
         if len(texts) <= PIECE:
             return tokens, [(np.arange(len(texts)), self.encoder.assemble(tokens))]
         order = np.argsort(tokens.lengths, kind="stable")
+        widths = self.encoder.widths(tokens.lengths[order])
+        matrix = self.encoder.assemble(tokens.take(order))
         pieces: list[tuple[Ids, Ids]] = []
         for first in range(0, len(order), PIECE):
-            chosen = order[first : first + PIECE]
-            pieces.append((chosen, self.encoder.assemble(tokens.take(chosen))))
+            last = min(first + PIECE, len(order))
+            width = max(int(widths[last - 1]), 1)
+            pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :width])))
         return tokens, pieces
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """One answer per text: label, score, scores by label, tokens, unknown, truncated."""
+        if len(texts) > TURN:
+            turns = range(0, len(texts), TURN)
+            return [answer for first in turns for answer in self.predict(texts[first : first + TURN])]
         tokens, pieces = self.encode(texts)
         scores = np.empty((len(texts), len(self.labels)), np.float32)
         for chosen, ids in pieces:

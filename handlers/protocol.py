@@ -1,4 +1,4 @@
-"""What a request says and how its answer is written: bytes in, texts; answers in, bytes out.
+"""What a request says: bytes in, texts out.
 
 Accepted are text/plain, JSON ({"text": …}, {"texts": […]}, Open Inference Protocol v2 tensors of BYTES) and the
 form field `data`. Whatever else arrives is a `Refusal`, which concerns that request alone.
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NoReturn
 
 MAX_TEXTS = 1024
+_LONGEST_ID = 256
 
 _EXPECTED = (
     'text/plain in UTF-8, JSON {"text": "…"} or {"texts": ["…", …]}, Open Inference Protocol v2 inputs of BYTES, '
     "or the form field `data`"
 )
 _TEXT_TYPES = ("", "text/plain", "application/octet-stream")
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
@@ -53,34 +56,50 @@ def parse(parameters: Mapping[str, Any], content_type: str) -> Request:
     Values are bytes, or what TorchServe has already decoded. Raises Refusal.
     """
     kind, charset = _media_type(content_type)
-    if "body" in parameters:
-        value = parameters["body"]
-        if isinstance(value, (bytes, bytearray)):
-            if not value:
-                raise Refusal(400, "The request body is empty.")
-            if kind == "application/json" or kind.endswith("+json"):
-                return _from_json(_parse_json(_decode(value, charset)))
-            if kind not in _TEXT_TYPES:
-                raise Refusal(415, f"The content type {_shorten(kind)} is not served.")
-            return Request([_decode(value, charset)])
-        # Decoded by TorchServe already: text/* arrives as str, JSON as its value.
-        if isinstance(value, str) and kind != "application/json":
-            return Request([_checked(value)])
-        return _from_json(value)
+    if "body" not in parameters or kind in _FORM_TYPES:
+        return _from_form(parameters, charset)
+    request = _from_body(parameters["body"], kind, charset)
+    if request.top_k is None and "top_k" in parameters:
+        # Of the query, which TorchServe hands over on /models/NAME/invoke and nowhere else.
+        return replace(request, top_k=_top_k_of_text(parameters["top_k"]))
+    return request
+
+
+def _from_body(value: Any, kind: str, charset: str) -> Request:
+    is_json = kind == "application/json" or kind.endswith("+json")
+    if isinstance(value, (bytes, bytearray)):
+        if not value:
+            raise Refusal(400, "The request body is empty.")
+        if is_json:
+            return _from_json(_parse_json(_decode(value, charset)))
+        if kind not in _TEXT_TYPES:
+            raise Refusal(415, f"The content type {_shorten(kind)} is not served.")
+        return Request([_decode(value, charset)])
+    # Decoded by TorchServe already: text/* arrives as str, JSON as its value.
+    if isinstance(value, str) and not is_json:
+        if not value:
+            raise Refusal(400, "The request body is empty.")
+        return Request([_checked(value)])
+    return _from_json(value)
+
+
+def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
     if "data" not in parameters:
-        names = ", ".join(sorted(map(_shorten, parameters))) or "none"
-        raise Refusal(400, f"The form has no field `data`; its fields: {names}.")
+        names = ", ".join(sorted(map(_shorten, parameters))[:8]) or "none"
+        raise Refusal(
+            400,
+            f"The form has no field `data`; its fields: {names}. A text or JSON that is no form needs a content "
+            "type that says so (`curl -d` calls everything a form).",
+        )
     value = parameters["data"]
     text = _decode(value, charset) if isinstance(value, (bytes, bytearray)) else value
     if not isinstance(text, str):
         raise Refusal(400, f"The form field `data` holds {_name(text)}, not text.")
-    top_k = parameters.get("top_k")
-    if isinstance(top_k, (bytes, bytearray)):
-        digits = bytes(top_k)
-        top_k = int(digits) if digits.isdigit() and len(digits) < 6 else digits.decode("latin-1")
-    return Request([_checked(text)], top_k=_top_k(top_k))
+    return Request([_checked(text)], top_k=_top_k_of_text(parameters.get("top_k")))
 
 
+# Clients send few different ones; what is refused is not kept.
+@lru_cache(maxsize=64)
 def _media_type(content_type: str) -> tuple[str, str]:
     kind, *options = content_type.split(";")
     charset = "utf-8"
@@ -95,7 +114,8 @@ def _media_type(content_type: str) -> tuple[str, str]:
 
 def _decode(value: bytes | bytearray, charset: str) -> str:
     try:
-        return value.decode("utf-8-sig" if charset.startswith("utf") else "ascii")
+        # A byte order mark is no part of the text.
+        return value.decode("utf-8" if charset.startswith("utf") else "ascii").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise Refusal(
             400,
@@ -105,7 +125,7 @@ def _decode(value: bytes | bytearray, charset: str) -> str:
 
 def _parse_json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except RecursionError:
         raise Refusal(400, "The JSON is nested too deeply.") from None
     except json.JSONDecodeError as error:
@@ -118,6 +138,9 @@ def _parse_json(text: str) -> Any:
 
 def _no_constant(name: str) -> NoReturn:
     raise Refusal(400, f"The body is not valid JSON: it holds {name}.")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _from_json(value: Any) -> Request:
@@ -150,14 +173,20 @@ def _from_v2(value: dict[str, Any]) -> Request:
         raise Refusal(400, f"The tensor's datatype is {_shorten(str(tensor.get('datatype')))}.", expected)
     texts = _strings(tensor.get("data"), "data", expected)
     shape = tensor.get("shape", [len(texts)])
-    if not isinstance(shape, list) or shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]):
+    if shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]) or not all(type(size) is int for size in shape):
         raise Refusal(
             400,
             f"The tensor's shape {_shorten(str(shape))} does not hold its {len(texts)} elements.",
             expected,
         )
     name = value.get("id")
-    return Request(texts, many=True, v2=True, id=name if isinstance(name, str) else None, shape=shape)
+    if name is not None and not isinstance(name, str):
+        raise Refusal(400, f"`id` is {_name(name)}, not a string.", expected)
+    if name is not None and (len(name) > _LONGEST_ID or _has_surrogate(name)):
+        raise Refusal(
+            400, "`id` is too long or no valid Unicode.", f"at most {_LONGEST_ID} characters, no lone surrogate"
+        )
+    return Request(texts, many=True, v2=True, id=name, shape=shape)
 
 
 def _strings(values: Any, field_name: str, expected: str = _EXPECTED) -> list[str]:
@@ -210,6 +239,15 @@ def _top_k(value: Any) -> int | None:
     return value
 
 
+def _top_k_of_text(value: Any) -> int | None:
+    """`top_k` of a form or a query: bytes, or what TorchServe has decoded already."""
+    if isinstance(value, (bytes, bytearray)):
+        value = value.decode("latin-1")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    return _top_k(value)
+
+
 def _name(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
@@ -217,42 +255,3 @@ def _name(value: Any) -> str:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
-
-
-def render(request: Request, answers: Sequence[dict[str, Any]], model: str, version: str) -> bytes:
-    """The response body, JSON in UTF-8: one object for a text, a list for texts, v2's shape for v2."""
-    if request.v2:
-        return _dump(_to_v2(request, answers, model, version))
-    if request.top_k is not None:
-        for answer in answers:
-            best = sorted(answer["scores"].items(), key=lambda item: -item[1])
-            answer["scores"] = dict(best[: request.top_k])
-    return _dump(list(answers) if request.many else answers[0])
-
-
-def _to_v2(request: Request, answers: Sequence[dict[str, Any]], model: str, version: str) -> dict[str, Any]:
-    def tensor(name: str, datatype: str) -> dict[str, Any]:
-        data = [answer[name] for answer in answers]
-        return {"name": name, "shape": request.shape, "datatype": datatype, "data": data}
-
-    labels = list(answers[0]["scores"])
-    scores = {
-        "name": "scores",
-        "shape": [len(answers), len(labels)],
-        "datatype": "FP32",
-        "parameters": {"labels": labels},
-        "data": [score for answer in answers for score in answer["scores"].values()],
-    }
-    outputs = [tensor("label", "BYTES"), tensor("score", "FP32"), scores]
-    outputs += [tensor("tokens", "INT64"), tensor("unknown", "INT64"), tensor("truncated", "BOOL")]
-    body: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": outputs}
-    return {"id": request.id, **body} if request.id is not None else body
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def render_refusal(refusal: Refusal) -> bytes:
-    """The body of a 4xx: `error`, `expected` and further details."""
-    return json.dumps(refusal.body, ensure_ascii=True).encode()

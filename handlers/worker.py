@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .answers import render, render_refusal
 from .digests import check_digests
 from .goldens import check_goldens, read_goldens
 from .predictor import Predictor
-from .protocol import Refusal, Request, parse, render, render_refusal
+from .protocol import Refusal, Request, parse
 from .report import write_report
 
 log = logging.getLogger("lexport")
@@ -49,27 +49,28 @@ class Worker:
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""
-        results: list[bytes] = [b""] * len(data)
+        replies = _Replies(context, len(data))
         requests: dict[int, Request] = {}
         for position, parameters in enumerate(data):
-            context.set_response_content_type(position, _JSON)
             try:
                 headers = context.get_all_request_header(position)
                 if headers.get("explain") == "True":
                     raise Refusal(404, "This archive gives no explanations.", "POST /predictions/NAME")
                 requests[position] = parse(parameters, _content_type(headers))
-            except Refusal as refusal:
-                results[position] = render_refusal(refusal)
-                context.set_response_status(code=refusal.status, idx=position)
+            except Exception as error:
+                replies.refuse(position, error)
         try:
-            self._answer(requests, results)
+            self._answer(requests, replies)
         except Exception:
             log.exception("A batch of %d requests failed; answering them one by one.", len(requests))
             for position, request in requests.items():
-                self._answer_alone(position, request, results, context)
-        return results
+                try:
+                    self._answer({position: request}, replies)
+                except Exception as error:
+                    replies.refuse(position, error)
+        return replies.bodies
 
-    def _answer(self, requests: Mapping[int, Request], results: list[bytes]) -> None:
+    def _answer(self, requests: Mapping[int, Request], replies: _Replies) -> None:
         texts = [text for request in requests.values() for text in request.texts]
         if not texts:
             return
@@ -78,18 +79,37 @@ class Worker:
         for position, request in requests.items():
             own = answers[first : first + len(request.texts)]
             first += len(request.texts)
-            results[position] = render(request, own, model.name, model.version)
+            try:
+                replies.bodies[position] = render(request, own, model.name, model.version)
+            except Refusal as refusal:
+                replies.refuse(position, refusal)
 
-    def _answer_alone(self, position: int, request: Request, results: list[bytes], context: Any) -> None:
-        try:
-            self._answer({position: request}, results)
-        except Exception as error:
-            log.exception("A request failed.")
-            results[position] = json.dumps({"error": f"The model failed: {type(error).__name__}."}).encode()
-            context.set_response_status(code=500, idx=position)
+
+class _Replies:
+    """The answers to a batch, one body of bytes each."""
+
+    def __init__(self, context: Any, count: int) -> None:
+        self.bodies = [b""] * count
+        self._context = context
+        for position in range(count):
+            context.set_response_content_type(position, _JSON)
+
+    def refuse(self, position: int, error: Exception) -> None:
+        """Answer one request with a refusal's own status, or with 500 for what nobody foresaw."""
+        if not isinstance(error, Refusal):
+            log.error("A request failed.", exc_info=error)
+            error = Refusal(
+                500, f"The model failed: {type(error).__name__}.", "an answer; the worker's log says more"
+            )
+        self.bodies[position] = render_refusal(error)
+        self._context.set_response_status(code=error.status, idx=position)
 
 
 def _content_type(headers: Mapping[str, Any]) -> str:
+    # As nearly every client writes it; else in any mix of cases. A form's field of that name is no string here.
+    found = headers.get("Content-Type") or headers.get("content-type")
+    if isinstance(found, str):
+        return found
     for name, value in headers.items():
         if name.lower() == "content-type" and isinstance(value, str):
             return value

@@ -19,7 +19,8 @@ from .store import Archive
 
 _PAUSE = 0.1  # seconds between looks
 _NEWS_AFTER = 10.0  # seconds of silence before a line says what is awaited
-_SETTLE = 1.0  # seconds a dead worker's last words may need to reach the log
+_SETTLE = 0.5  # seconds without a new line after which a dead worker's traceback is complete
+_LAST_WORDS = 6.0  # seconds a traceback may need to reach the log on a busy machine
 
 
 def wait_until_ready(
@@ -95,18 +96,28 @@ class _Watch:
         gone = [worker for pid, worker in self.seen.items() if not is_alive(pid)]
         gone += logs.died(self.server.logs / "model_log.log")
         if gone:
-            time.sleep(_SETTLE)
             self._explain_death(gone[0])
 
     def _explain_death(self, worker: str) -> None:
-        for report in self._reports():
-            if report.get("ready") is not True:
-                return  # it did report; the next look finds it
         model_log = self.server.logs / "model_log.log"
-        output = logs.worker_output(model_log, worker)
-        trace = logs.useful_traceback(output, self.server.scratch)
+        output, deadline = self._last_words(worker), time.monotonic() + _LAST_WORDS
+        while (trace := logs.useful_traceback(output, self.server.scratch)) == "" and time.monotonic() < deadline:
+            output = self._last_words(worker)
+        if any(report.get("ready") is not True for report in self._reports()):
+            return  # it did report; the next look finds it
         error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
         raise self._failure(logs.worker_model(model_log, worker), error, trace)
+
+    def _last_words(self, worker: str) -> str:
+        """What a worker printed, once it prints nothing more."""
+        model_log = self.server.logs / "model_log.log"
+        output = logs.worker_output(model_log, worker)
+        while True:
+            time.sleep(_SETTLE)
+            latest = logs.worker_output(model_log, worker)
+            if latest == output:
+                return latest
+            output = latest
 
     def _failure(self, name: str, error: str, trace: str) -> SystemProblem:
         first = f"A worker of {name or 'a model'} could not start: {error} (log: {self.server.logs})"
