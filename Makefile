@@ -15,18 +15,20 @@ test-full: .venv/installed
 
 # mypy sees the checkout as the package `lexport` through a link, whatever the folder is called.
 check: .venv/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/lexport
-	cd .venv/typing && ../bin/mypy --config-file lexport/pyproject.toml -p lexport
+	cd .venv/typing && ../bin/python -m mypy --config-file lexport/pyproject.toml -p lexport
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/serving.py
 
 .venv/installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
+	@echo "Installing lexport and what it needs into .venv: 2 GB, a few minutes"
+	@# A venv whose making was interrupted has no pip.
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all,dev]"
 	touch $@
 

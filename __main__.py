@@ -75,7 +75,7 @@ def _explain(error: BaseException) -> int:
     raise error
 
 
-def _explain_usage(error: Exception) -> int:
+def _explain_usage(error: BaseException) -> int:
     context = getattr(error, "ctx", None)
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     if not message:  # the help was printed: no command was named

@@ -88,7 +88,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("lexport-demo"),
-    duration: Annotated[float, typer.Option(help="Seconds of load at each number of users.")] = 10.0,
+    duration: Annotated[float, typer.Option(help="Seconds of load at each number of users.", min=1)] = 10.0,
 ) -> None:
     """The whole chain on real data: train, export, archive, serve, load-test, report."""
     from .demo import run_demo
@@ -117,7 +117,7 @@ def train(
     model: Annotated[str, typer.Option(help="A recipe; see `lexport recipes`.")] = "bag",
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
-    seed: Annotated[int, typer.Option(help="Of the model; the split never depends on it.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the model; the split never depends on it.", min=0, max=2**63 - 1)] = 0,
     min_count: Annotated[int | None, typer.Option(help="Rarer words are UNK.", show_default="recipe")] = None,
     max_vocabulary: Annotated[int | None, typer.Option(help="Keep this many words.", show_default="all")] = None,
     dim: Annotated[int | None, typer.Option(help="Width of a vector.", show_default="recipe")] = None,
@@ -127,9 +127,12 @@ def train(
 ) -> None:
     """Train a model on labelled texts."""
     from . import screens
+    from .errors import InputError
     from .models import recipes as shipped
     from .models import train as training
 
+    if force and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
+        raise InputError(f"{out} holds other things than a run; --force leaves them. Choose another --out.")
     recipe = shipped.load(model)
     recipe = recipe.changed("text", min_count=min_count, max_vocabulary=max_vocabulary)
     recipe = recipe.changed("embedding", dim=dim).changed("training", epochs=epochs)
@@ -246,7 +249,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
     state_dir: StateDir = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to become ready.")] = 300.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -286,7 +289,7 @@ def predict(
     state_dir: StateDir = None,
     host: Annotated[str | None, typer.Option(help="HOST:PORT of another server.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Its key file.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.1)] = 60.0,
     as_json: Json = False,
 ) -> None:
     """Ask a served model over HTTP."""

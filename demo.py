@@ -45,7 +45,9 @@ def run_demo(
     from .loadtest.lab import loadtest
     from .loadtest.report import table
     from .models import recipes, train
+    from .serving.java import find_java
 
+    find_java()  # before minutes of work that would end without it
     started = time.monotonic()
     steps = 6
 

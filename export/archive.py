@@ -116,7 +116,7 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
         members[file] = content
     for file in ("text.json", "vocabulary.txt", "labels.json", "README.md"):
         members[file] = (run / file).read_bytes()
-    model = ModelFile(name, version, variant.name, variant.engine, variant.precision, variant.file)
+    model = ModelFile(name, version, variant.name, variant.engine, variant.precision, variant.file, variant.parallel)
     members["model.json"] = files.json_bytes(asdict(model))
     members["model-config.yaml"] = _MODEL_CONFIG.encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])

@@ -18,13 +18,15 @@ MAX_METRIC_DROP = 0.005
 class VariantEvidence:
     """One variant. validation decides, test reports; size in bytes; latency in milliseconds by batch size.
 
-    refused: why the gate does not let it into an archive, or None.
+    parallel: whether a worker should give it more than one thread. refused: why the gate does not let it into an
+    archive, or None.
     """
 
     name: str
     engine: str
     precision: str
     file: str
+    parallel: bool
     validation: dict[str, Any]
     test: dict[str, Any]
     size: int

@@ -86,6 +86,7 @@ def _examine(
         engine=variant.engine,
         precision=variant.precision,
         file=variant.file,
+        parallel=run.model.PARALLEL,
         validation=parts["validation"],
         test=parts["test"],
         size=measure.size(folder),

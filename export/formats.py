@@ -39,7 +39,7 @@ def write_torchscript(model: BagModel, path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.freeze(torch.jit.script(Scoring(model).eval()))
         buffer = io.BytesIO()
-        torch.jit.save(scripted, buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(scripted, buffer)
     path.write_bytes(without_debug(buffer.getvalue()))
 
 

@@ -22,7 +22,10 @@ TURN = 256
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What `model.json` says of the exported model beside it."""
+    """What `model.json` says of the exported model beside it.
+
+    parallel: whether the work of a batch is worth more than one thread.
+    """
 
     name: str
     version: str
@@ -30,6 +33,7 @@ class ModelFile:
     engine: str
     precision: str
     file: str
+    parallel: bool = False
     schema: int = 1
 
 
@@ -49,7 +53,9 @@ class Predictor:
         model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
         labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         encoder = load_encoder(folder)
-        engine = open_engine(model.engine, folder / model.file, threads=threads, device=device)
+        engine = open_engine(
+            model.engine, folder / model.file, threads=threads if model.parallel else 1, device=device
+        )
         return cls(model, encoder, labels, engine)
 
     def scores(self, ids: Ids) -> Scores:

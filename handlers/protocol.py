@@ -7,7 +7,7 @@ form field `data`. Whatever else arrives is a `Refusal`, which concerns that req
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -170,13 +170,13 @@ def _from_v2(value: dict[str, Any]) -> Request:
         raise Refusal(400, "`inputs` is not a list of exactly one tensor.", expected)
     tensor = inputs[0]
     if tensor.get("datatype") != "BYTES":
-        raise Refusal(400, f"The tensor's datatype is {_shorten(str(tensor.get('datatype')))}.", expected)
+        raise Refusal(400, f"The tensor's datatype is {_show(tensor.get('datatype'))}.", expected)
     texts = _strings(tensor.get("data"), "data", expected)
     shape = tensor.get("shape", [len(texts)])
     if shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]) or not all(type(size) is int for size in shape):
         raise Refusal(
             400,
-            f"The tensor's shape {_shorten(str(shape))} does not hold its {len(texts)} elements.",
+            f"The tensor has {len(texts)} elements and the shape {_show(shape)}.",
             expected,
         )
     name = value.get("id")
@@ -235,7 +235,7 @@ def _top_k(value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Refusal(400, f"`top_k` is {_shorten(repr(value))}.", "a whole number from 1 up")
+        raise Refusal(400, f"`top_k` is {_show(value)}.", "a whole number from 1 up")
     return value
 
 
@@ -251,6 +251,13 @@ def _top_k_of_text(value: Any) -> int | None:
 def _name(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def _show(value: Any) -> str:
+    """A value for an error's text; what may be nested deeper than Python can write is named by its kind."""
+    if isinstance(value, list) and len(value) <= 4:
+        return f"[{', '.join('…' if isinstance(one, list) else _show(one) for one in value)}]"
+    return _shorten(repr(value)) if isinstance(value, (str, int, float)) else _name(value)
 
 
 def _shorten(text: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..serving.store import EVIDENCE, read
+from ..export.reader import EVIDENCE
+from ..serving.store import read
 
 
 @dataclass(frozen=True)

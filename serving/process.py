@@ -86,6 +86,8 @@ def _environment(outer: Mapping[str, str], scratch: Path, threads: int) -> dict[
     own = {key: value for key, value in outer.items() if not key.startswith(_OVERRIDES)}
     own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
     own |= dict.fromkeys((THREADS_VARIABLE, "OMP_NUM_THREADS"), str(threads))
+    # Idle OpenMP threads that spin take the cores from the other workers and from Java.
+    own["OMP_WAIT_POLICY"] = "PASSIVE"
     own[REPORTS_VARIABLE] = str(scratch / "reports")
     if sys.platform == "linux":
         # In the locale "C" Java cannot open a file whose name is not ASCII.

@@ -6,19 +6,16 @@ import json
 import os
 import re
 import shutil
-import stat
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import InputError
-
-MANIFEST = "MAR-INF/MANIFEST.json"
-EVIDENCE = "MAR-INF/EVIDENCE.json"
+from ..export.reader import EVIDENCE, MANIFEST, check_members
 
 # What can be a part of a URL and of a file name without quoting.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -51,7 +48,7 @@ def read(path: Path) -> Archive:
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive.infolist())
+            check_members(path, archive.infolist())
             members = set(archive.namelist())
             manifest = _json_object(path, archive.read(MANIFEST) if MANIFEST in members else None)
             model = manifest.get("model")
@@ -137,22 +134,6 @@ def place(archives: Iterable[Archive], store: Path) -> list[str]:
             shutil.copyfile(archive.path, store / name)
         names.append(name)
     return names
-
-
-def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    seen = set()
-    for member in members:
-        name = member.filename
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
-            raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
-        if member.flag_bits & 1:
-            raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.")
-        if str(pure) in seen:
-            raise InputError(f"{path} holds the member {name!r} twice. Make the archive again.")
-        seen.add(str(pure))
 
 
 def _json_object(path: Path, content: bytes | None) -> dict[str, Any]:

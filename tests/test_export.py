@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lexport.errors import InputError, RefusedError
-from lexport.export import export as exporting
+from lexport.export import measure
 from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
 from lexport.export.export import export
 from lexport.export.tables import ByteTable, Int8GatherTable
@@ -88,7 +88,7 @@ def test_torchscript_tables_begin_at_multiples_of_64_bytes(run_folder: Path) -> 
 def test_int8_weights_are_as_small_as_promised(engine: str) -> None:
     rows, dim = 5000, 64
     table: dict[str, type[Pooling]] = {"torchscript": ByteTable, "onnx": Int8GatherTable}
-    buffers = table[engine](torch.randn(rows, dim)).buffers()  # type: ignore[call-arg]
+    buffers = table[engine](torch.randn(rows, dim)).buffers()
     size = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
     assert size / (rows * dim * 4) <= (dim + 8) / (4 * dim) + 0.01
 
@@ -100,7 +100,7 @@ def test_rows_of_unequal_norms_keep_their_direction(form: type[Pooling]) -> None
     weight = torch.randn(1000, 64) * torch.logspace(-4, 2, 1000).unsqueeze(1)
     weight[0] = 0
     ids = torch.arange(1, 1000).unsqueeze(1)
-    found = form(weight).pooled(ids)  # type: ignore[call-arg]
+    found = form(weight).pooled(ids)
     cosine = torch.nn.functional.cosine_similarity(found, Table.holding(weight).pooled(ids))
     assert cosine.min() > 0.999
 
@@ -109,7 +109,7 @@ def test_rows_of_unequal_norms_keep_their_direction(form: type[Pooling]) -> None
 def test_pad_stays_exactly_zero(form: type[Pooling]) -> None:
     weight = torch.randn(10, 8)
     weight[0] = 0
-    pooled = form(weight).pooled(torch.zeros(2, 5, dtype=torch.int64))  # type: ignore[call-arg]
+    pooled = form(weight).pooled(torch.zeros(2, 5, dtype=torch.int64))
     assert torch.equal(pooled, torch.zeros(2, 8))
 
 
@@ -202,7 +202,7 @@ def test_an_export_that_breaks_off_leaves_the_former_one(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exporting.measure, "latency", interrupted)
+    monkeypatch.setattr(measure, "latency", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(open_run(folder), choose("torchscript-fp32"))
     assert (folder / "export" / "evidence.json").read_bytes() == before

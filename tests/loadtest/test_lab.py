@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -116,10 +116,8 @@ def test_ctrl_c_leaves_nothing(stubbed: Stub, mar: Path, tmp_path: Path, monkeyp
 
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def broken(subject: Subject, workers: str, say: object) -> Iterator[Target]:
+    def broken(subject: Subject, workers: str, say: object) -> AbstractContextManager[Target]:
         raise SystemProblem("The worker cannot use CUDA.\nTraceback")
-        yield
 
     monkeypatch.setattr(lab, "open_server", broken)
     monkeypatch.setattr(lab, "find_gpus", lambda: 1)

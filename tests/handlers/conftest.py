@@ -1,0 +1,130 @@
+"""A server with three models to attack, altered archives, and clients that say what no library would."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import socket
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from lexport.export.archive import archive
+from lexport.handlers.digests import DIGESTS
+from lexport.serving import Server, serve, stop
+
+Repack = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def repack(tmp_path_factory: pytest.TempPathFactory) -> Repack:
+    """A copy of an archive with members replaced; its digests are made right again unless `stale`."""
+
+    def repack(source: Path, changes: Mapping[str, bytes], *, stale: bool = False) -> Path:
+        with zipfile.ZipFile(source) as before:
+            members = {name: before.read(name) for name in before.namelist()}
+        assert changes.keys() <= members.keys()
+        members |= changes
+        if not stale:
+            digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
+            del digests[DIGESTS]
+            members[DIGESTS] = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
+        target = tmp_path_factory.mktemp("repacked") / source.name
+        with zipfile.ZipFile(target, "w") as after:
+            for name, content in members.items():
+                after.writestr(name, content)
+        return target
+
+    return repack
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Speaks to one server, one connection a request."""
+
+    server: Server
+
+    def post(
+        self,
+        path: str,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        *,
+        method: str = "POST",
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        chunked: bool = False,
+    ) -> Reply:
+        """`token` None sends the right one, "" none."""
+        token = self.server.token() if token is None else token
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        sent |= {"Content-Type": content_type} if content_type is not None else {}
+        sent |= headers or {}
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
+        try:
+            connection.request(method, path, iter([body]) if chunked else body, sent, encode_chunked=chunked)
+            response = connection.getresponse()
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def json(self, path: str, value: Any) -> Reply:
+        return self.post(path, json.dumps(value).encode(), "application/json")
+
+    def raw(self, head: bytes, body: bytes = b"") -> int:
+        """Send bytes as they are, with a token; the status of the answer."""
+        head += b"\r\nAuthorization: Bearer " + self.server.token().encode() + b"\r\nHost: x\r\n\r\n"
+        with socket.create_connection(self.address, timeout=60) as connection:
+            connection.sendall(head + body)
+            return int(connection.makefile("rb").readline().split()[1])
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.server.inference_url)
+        assert parts.hostname
+        assert parts.port
+        return parts.hostname, parts.port
+
+    def workers(self) -> list[int]:
+        return sorted(child.pid for child in psutil.Process(self.server.pid).children())
+
+
+@pytest.fixture(scope="module")
+def archives(run_folder: Path, repack: Repack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Both engines, and one whose batches wait three seconds for 32 requests."""
+    store = tmp_path_factory.mktemp("store")
+    made = {
+        engine: archive(run_folder, version="1.0", name=engine, variant=f"{engine}-int8", out=store)
+        for engine in ("torchscript", "onnx")
+    }
+    patient = archive(run_folder, version="1.0", name="patient", variant="onnx-fp32", out=store)
+    config = b"batchSize: 32\nmaxBatchDelay: 3000\nresponseTimeout: 60\n"
+    return made | {"patient": repack(patient, {"model-config.yaml": config})}
+
+
+@pytest.fixture(scope="module")
+def client(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("served") / "state"
+    server = serve(list(archives.values()), workers="cpu:1", state_dir=folder, port=0)
+    yield Client(server)
+    stop(folder)
