@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 
 
@@ -33,6 +34,11 @@ def main() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and a script's background jobs ignore some
             signal.signal(number, _end)
+    # Since 1.29 ONNX Runtime sends names and hashes of models to Microsoft from Linux and macOS too, and leaves an
+    # identifier in the home folder. Nothing that lexport starts may do that, TorchServe's workers included.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file without, say, Δ or UTF-8 file names
     code = run(sys.argv[1:])
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the work is done; Python needs a moment to take itself down

@@ -58,12 +58,13 @@ def _given(texts: list[str] | None) -> list[str]:
     if sys.stdin.isatty():
         raise InputError('No text is given. Give at least one, or pipe lines in: lexport run MAR "a text"')
     try:
-        lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
+        given = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"stdin is not UTF-8 (byte {error.start:,}). Convert it first.") from None
-    if not lines:
+    if not given:
         raise InputError("stdin is empty; expected a text a line.")
-    return lines
+    # Not splitlines(), which ends a line at U+2028 or a form feed too.
+    return [line.removesuffix("\r") for line in given.removesuffix("\n").split("\n")]
 
 
 @contextmanager
@@ -72,7 +73,9 @@ def _bar() -> Iterator[Callable[[int, int, str], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Where it cannot draw, rich would leave an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total, what: progress.update(task, completed=done, total=total, description=what)
 

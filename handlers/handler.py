@@ -11,14 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# What an archive's worker needs and how pip calls it.
-PIP_NAMES = {
-    "mmh3": "mmh3",
-    "numpy": "numpy",
-    "onnxruntime": "onnxruntime",
-    "regex": "regex",
-    "torch": "torch",
-}
+# What an archive's worker may need; pip calls them as Python does.
+PACKAGES = ("mmh3", "numpy", "onnxruntime", "regex", "torch")
 
 
 class Handler:
@@ -37,15 +31,17 @@ class Handler:
             from lexport_handlers.worker import Worker  # type: ignore[import-not-found]
 
             self._worker = Worker(context)
-        except ImportError as error:
-            package = PIP_NAMES.get((error.name or "").partition(".")[0])
-            advice = f" Install it where TorchServe runs: pip install {package}" if package else ""
-            failure = RuntimeError(f"The worker of {name} cannot import {error.name}: {error}.{advice}")
+        except BaseException as error:
+            package = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+            if package not in PACKAGES:
+                report.report_failure(name, error)
+                raise
+            failure = RuntimeError(
+                f"The worker of {name} cannot import {package}: {error}. Install it where TorchServe runs: "
+                f"pip install {package}"
+            )
             report.report_failure(name, failure)
             raise failure from error
-        except BaseException as error:
-            report.report_failure(name, error)
-            raise
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one body of bytes per request, statuses and types set on the context."""

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from lexport.export.archive import archive
+from lexport.export.inprocess import Archived, opened
 from lexport.handlers.digests import DIGESTS
 from lexport.serving import Server, serve, stop
 
@@ -82,7 +83,7 @@ class Client:
         sent |= headers or {}
         connection = http.client.HTTPConnection(*self.address, timeout=60)
         try:
-            connection.request(method, path, iter([body]) if chunked else body, sent, encode_chunked=chunked)
+            connection.request(method, path, iter([body or b""]) if chunked else body, sent, encode_chunked=chunked)
             response = connection.getresponse()
             return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
@@ -109,22 +110,58 @@ class Client:
         return sorted(child.pid for child in psutil.Process(self.server.pid).children())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def archives(run_folder: Path, repack: Repack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Both engines, and one whose batches wait three seconds for 32 requests."""
+    """Both engines, and one whose batches wait twenty seconds for 32 requests."""
     store = tmp_path_factory.mktemp("store")
     made = {
         engine: archive(run_folder, version="1.0", name=engine, variant=f"{engine}-int8", out=store)
         for engine in ("torchscript", "onnx")
     }
     patient = archive(run_folder, version="1.0", name="patient", variant="onnx-fp32", out=store)
-    config = b"batchSize: 32\nmaxBatchDelay: 3000\nresponseTimeout: 60\n"
+    config = b"batchSize: 32\nmaxBatchDelay: 20000\nresponseTimeout: 60\n"
     return made | {"patient": repack(patient, {"model-config.yaml": config})}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("served") / "state"
     server = serve(list(archives.values()), workers="cpu:1", state_dir=folder, port=0)
     yield Client(server)
     stop(folder)
+
+
+@pytest.fixture(scope="session")
+def pids(client: Client) -> list[int]:
+    """The three worker processes the server started with."""
+    found = client.workers()
+    assert len(found) == 3
+    return found
+
+
+@pytest.fixture
+def unharmed(client: Client, pids: list[int]) -> Iterator[None]:
+    """After the test the workers are the same processes."""
+    yield
+    assert client.workers() == pids
+
+
+@pytest.fixture(scope="session")
+def inprocess(archives: dict[str, Path]) -> Iterator[dict[str, Archived]]:
+    with opened(archives["torchscript"]) as torchscript, opened(archives["onnx"]) as onnx:
+        yield {"torchscript": torchscript, "onnx": onnx}
+
+
+@pytest.fixture(params=["torchscript", "onnx"])
+def model(request: pytest.FixtureRequest) -> str:
+    """The name of a served model, and of its engine."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def unpacked(archive_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive as TorchServe extracts it. Tests only read it."""
+    target = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(archive_of("onnx-int8")) as packed:
+        packed.extractall(target)
+    return target

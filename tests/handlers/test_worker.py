@@ -1,0 +1,244 @@
+"""The worker without TorchServe: batches, what it proves before it is ready, and what it may import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lexport.export.inprocess import opened
+from lexport.handlers.predictor import TURN, Predictor
+from lexport.handlers.worker import Worker
+
+JSON = "application/json"
+Archives = Callable[[str], Path]
+Repack = Callable[..., Path]
+
+
+class Context:
+    """TorchServe's context, as far as a handler uses it."""
+
+    def __init__(self, folder: Path, headers: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.system_properties = {"model_dir": str(folder), "gpu_id": None}
+        self.headers = headers
+        self.types: dict[int, str] = {}
+        self.statuses: dict[int, int] = {}
+
+    def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
+        return self.headers[idx]
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        self.types[idx] = value
+
+    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
+        self.statuses[idx] = code
+
+
+@pytest.fixture(scope="module")
+def loaded(unpacked: Path) -> Worker:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TS_DECODE_INPUT_REQUEST", "true")
+        worker = Worker(Context(unpacked))
+        assert os.environ["TS_DECODE_INPUT_REQUEST"] == "false"
+    return worker
+
+
+@pytest.fixture
+def worker(loaded: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    monkeypatch.setattr(loaded, "predictor", loaded.predictor)
+    return loaded
+
+
+def handle(worker: Worker, batch: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[tuple[int, Any]]:
+    """(parameters, headers) of requests → (status, answer)."""
+    context = Context(Path(), [headers for _, headers in batch])
+    bodies = worker.handle([parameters for parameters, _ in batch], context)
+    assert context.types == dict.fromkeys(range(len(batch)), JSON)
+    return [(context.statuses.get(number, 200), json.loads(body)) for number, body in enumerate(bodies)]
+
+
+def as_json(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"body": bytearray(json.dumps(value).encode())}, {"Content-Type": JSON, "body": {"content-type": JSON}}
+
+
+def test_every_request_of_a_batch_gets_its_own_answer(worker: Worker) -> None:
+    batch = [
+        as_json({"text": "goal"}),
+        as_json({"texts": ["goal", 1]}),
+        as_json({"texts": ["goal rain", "", "goal"]}),
+        ({"body": b""}, {}),
+        ({"body": b"goal"}, {"explain": "True"}),
+        as_json({"inputs": [{"datatype": "BYTES", "data": ["goal"]}]}),
+        ({"data": b"goal"}, {"content-type": "multipart/form-data; boundary=x"}),
+        ({"body": b"goal"}, {"cOnTent-tYpe": "image/png"}),
+        ({"body": b"goal"}, {}),
+    ]
+    found = handle(worker, batch)
+    assert [status for status, _ in found] == [200, 400, 200, 400, 404, 200, 200, 415, 200]
+    one = found[0][1]
+    assert found[6][1] == found[8][1] == found[2][1][2] == one
+    assert found[5][1]["outputs"][0]["data"] == [one["label"]]
+    assert found[1][1]["positions"] == [1]
+    assert handle(worker, batch[1:2]) == found[1:2]
+    assert handle(worker, []) == []
+
+
+def test_a_batch_larger_than_a_turn_is_answered_in_order(worker: Worker) -> None:
+    texts = ["goal " * (number % 7) for number in range(2 * TURN + 5)]
+    found = handle(worker, [as_json({"texts": texts})])[0][1]
+    assert [answer["tokens"] for answer in found] == [number % 7 for number in range(len(texts))]
+
+
+def test_values_torchserve_has_decoded_are_read_alike(worker: Worker) -> None:
+    """TS_DECODE_INPUT_REQUEST unset: JSON arrives as its value, text/* as str, what it could not decode as bytes."""
+    header = {"Content-Type": JSON}
+    found = handle(
+        worker,
+        [
+            as_json({"text": "goal"}),
+            ({"body": {"text": "goal"}}, header),
+            ({"body": "goal"}, {"Content-Type": "text/plain"}),
+            ({"body": ["goal"]}, header),
+            ({"body": {"text": float("nan")}}, header),
+            ({"body": {"text": "\ud800"}}, header),
+            ({"body": "goal"}, header),
+            ({"body": None}, header),
+            ({"body": bytearray(b"{")}, header),
+        ],
+    )
+    assert [status for status, _ in found] == [200, 200, 200, 400, 400, 400, 400, 400, 400]
+    assert found[0] == found[1] == found[2]
+
+
+class Stumbling:
+    """A predictor that fails on one word, with any exception."""
+
+    def __init__(self, predictor: Predictor, error: Exception) -> None:
+        self.model, self._predictor, self._error = predictor.model, predictor, error
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        if any("stumble" in text for text in texts):
+            raise self._error
+        return self._predictor.predict(texts)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), MemoryError(), RecursionError()])
+def test_an_engine_that_fails_for_one_request_answers_the_others(
+    worker: Worker, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    good = handle(worker, [as_json({"text": "goal"})])[0]
+    worker.predictor = Stumbling(worker.predictor, error)  # type: ignore[assignment]
+    batch = [as_json({"text": "goal"}), as_json({"texts": ["goal", "stumble over this"]}), as_json({"text": "goal"})]
+    found = handle(worker, [*batch, ({"body": b""}, {})])
+    assert found[0] == found[2] == good
+    assert found[1] == (
+        500,
+        {"error": f"The model failed: {type(error).__name__}.", "expected": found[1][1]["expected"]},
+    )
+    assert found[3][0] == 400
+    assert "A batch of 3 requests failed" in caplog.text
+    assert "stumble over this" not in caplog.text
+
+
+def test_a_request_nobody_foresaw_harms_itself_alone(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers: Any = {"Content-Type": JSON}
+    found = handle(worker, [as_json({"text": "goal"}), (None, headers), ({"body": {1: 2}}, headers)])  # type: ignore[list-item]
+    assert [status for status, _ in found] == [200, 500, 400]
+    assert "A request failed." in caplog.text
+
+
+@pytest.mark.parametrize("variant", ["onnx-int8", "torchscript-fp32"])
+def test_a_ready_worker_says_so(
+    archive_of: Archives, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEXPORT_REPORT_DIR", str(tmp_path))
+    with opened(archive_of(variant)):
+        pass
+    [report] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+    assert report.pop("goldens") >= 16
+    assert report == {"pid": os.getpid(), "model": "topics", "version": "1.0", "device": "cpu", "ready": True}
+
+
+IMPORTS = """
+import json, sys
+before = set(sys.modules)
+sys.path.insert(0, sys.argv[1])
+class Context:
+    system_properties = {"model_dir": sys.argv[1], "gpu_id": None}
+    def get_all_request_header(self, idx): return {}
+    def set_response_content_type(self, idx, value): pass
+    def set_response_status(self, code=200, phrase="", idx=0): pass
+import handler
+assert not {"numpy", "regex", "mmh3", "lexport_handlers"} & set(sys.modules)
+one = handler.Handler()
+one.initialize(Context())
+assert json.loads(one.handle([{"body": b"goal"}], Context())[0])["tokens"] == 1
+import importlib, pathlib
+for path in pathlib.Path(sys.argv[1], "lexport_handlers").glob("*.py"):
+    importlib.import_module("lexport_handlers." + path.stem)
+roots = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(json.dumps(sorted(root for root in roots if root not in sys.stdlib_module_names)))
+"""
+
+
+def run(program: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-c", program, str(folder)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=os.environ | environment, cwd=folder, check=False
+    )
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torchscript"])
+def test_a_worker_imports_the_archives_own_code_and_one_engine(
+    archive_of: Archives, engine: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(archive_of(f"{engine}-int8")) as archive:
+        archive.extractall(tmp_path)
+    done = run(IMPORTS, tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = set(json.loads(done.stdout))
+    own = {"handler", "lexport_handlers", "numpy", "regex", "mmh3"}
+    if engine == "onnx":
+        assert found == own | {"onnxruntime"}
+    else:
+        assert own | {"torch"} <= found
+        assert not {"lexport", "onnx", "onnxruntime", "ts"} & found
+    listed = {line.partition("==")[0] for line in (tmp_path / "requirements.txt").read_text().splitlines()}
+    assert listed == {"numpy", "regex", "mmh3", "onnxruntime" if engine == "onnx" else "torch"}
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[2]: raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Block())
+sys.path.insert(0, sys.argv[1])
+class Context:
+    system_properties = {"model_dir": sys.argv[1], "gpu_id": None}
+import handler
+handler.Handler().initialize(Context())
+"""
+
+
+@pytest.mark.parametrize("package", ["numpy", "regex", "mmh3", "onnxruntime"])
+def test_a_missing_package_is_named_with_its_pip_line(unpacked: Path, package: str, tmp_path: Path) -> None:
+    program = BLOCKED.replace("sys.argv[2]", repr(package))
+    done = run(program, unpacked, LEXPORT_REPORT_DIR=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 1
+    [report] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+    assert report["ready"] is False
+    assert report["model"] == "topics"
+    assert report["error"].endswith(f"Install it where TorchServe runs: pip install {package}")
+    assert f"The worker of topics cannot import {package}" in report["error"]
+    assert report["traceback"].count("\n") == 1, "the line says it all"
+    assert "No module named" in done.stderr
