@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def fit(
     """
     options, started = recipe.training, time.monotonic()
     generator = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         spec = encoder.spec
         model = build(recipe, rows=spec.rows, words=spec.words, labels=len(labels))
@@ -148,6 +149,17 @@ def fit(
         model.load_state_dict(best_state)
     model.eval()
     return Fit(model, losses, best + 1, time.monotonic() - started)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A step takes a millisecond: more threads gain nothing, and wait for one another where cores are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def drop_words(tokens: Tokens, share: float, generator: np.random.Generator) -> Tokens:
