@@ -17,30 +17,46 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """Unwind everything at the first signal; the second must not disturb the cleaning up, the third may.
+def _note(number: int, frame: FrameType | None) -> None:
+    """End at the first signal; the second must not disturb the cleaning up, the third may.
 
     Wrappers such as `make` and `timeout` pass Ctrl-C on to a process that the terminal has sent it to already.
     """
     _received.append(number)
-    if len(_received) == 2:
+    if len(_received) == 1:
+        _end(number, frame)
+    elif len(_received) == 2:
         os.write(2, b"cleaning up; once more leaves at once\n")
     else:
         raise Ended
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Unwind everything, but not out of an import, which may swallow that: then look again in a moment.
+
+    C extensions make an ImportError of it, after which libraries go on without what they wanted to import.
+    """
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        frame = frame.f_back
+    raise Ended
 
 
 def main() -> None:
     """Run a command; exit 0 done, 1 refused, 2 wrong usage or input, 3 environment, 128 + n ended by signal n."""
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and a script's background jobs ignore some
-            signal.signal(number, _end)
+            signal.signal(number, _note)
+    signal.signal(signal.SIGALRM, _end)
     # Since 1.29 ONNX Runtime sends names and hashes of models to Microsoft from Linux and macOS too, and leaves an
     # identifier in the home folder. Nothing that lexport starts may do that, TorchServe's workers included.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file without, say, Δ or UTF-8 file names
     code = run(sys.argv[1:])
-    for number in _SIGNALS:
+    for number in (*_SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)  # the work is done; Python needs a moment to take itself down
     sys.exit(code)
 
@@ -66,7 +82,7 @@ def _explain(error: BaseException) -> int:
     usage_error = next(kind for kind in BadParameter.__mro__ if kind.__name__ == "ClickException")
     interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
     terminated = isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM
-    # Where a signal meets the import of a C extension, that turns it into an error of its own.
+    # Whatever a signal's own exception was turned into on its way here.
     if _received or interrupted or terminated:
         number = _received[0] if _received else signal.SIGTERM if terminated else signal.SIGINT
         what = "interrupted" if number == signal.SIGINT else "terminated"

@@ -20,9 +20,10 @@ from lexport.__main__ import run
 
 CONSOLE = str(Path(sys.executable).with_name("lexport"))
 
-# Started from a script's background job, pytest and its children would ignore SIGINT.
-WITH_SIGINT = """
+# Started from a script's background job or with nohup, pytest and its children would ignore these.
+WITH_SIGNALS = """
 import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)
 os.execv(sys.argv[2], sys.argv[2:])
 """
@@ -67,7 +68,7 @@ class Place:
     def start(self, *arguments: str, sigint: str = "default") -> subprocess.Popen[str]:
         """The real console command, in a session of its own as a terminal's foreground job is in its group."""
         return subprocess.Popen(
-            [sys.executable, "-c", WITH_SIGINT, sigint, CONSOLE, *arguments],
+            [sys.executable, "-c", WITH_SIGNALS, sigint, CONSOLE, *arguments],
             cwd=self.cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
