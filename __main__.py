@@ -50,8 +50,7 @@ def main() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and a script's background jobs ignore some
             signal.signal(number, _note)
     signal.signal(signal.SIGALRM, _end)
-    # Since 1.29 ONNX Runtime sends names and hashes of models to Microsoft from Linux and macOS too, and leaves an
-    # identifier in the home folder. Nothing that lexport starts may do that, TorchServe's workers included.
+    # Our own handler sees to this itself; here it is for whatever other archives TorchServe's workers run.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file without, say, Δ or UTF-8 file names
@@ -68,6 +67,8 @@ def run(arguments: list[str]) -> int:
 
         result = app(arguments, prog_name="lexport", standalone_mode=False)
     except BaseException as error:
+        if _received:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return _explain(error)
     return result if isinstance(result, int) else 0
 

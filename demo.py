@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -85,11 +87,11 @@ def run_demo(
     say(f"report   {out / 'report' / 'report.html'}")
     say("\nNext:")
     for command in (
-        ["lexport", "serve", str(mar)],
-        ["lexport", "predict", NAME, "what a film"],
-        ["lexport", "train", "your.csv", "--out", "runs/mine"],
+        ["serve", str(mar)],
+        ["predict", NAME, "what a film"],
+        ["train", "your.csv", "--out", "runs/mine"],
     ):
-        say("  " + shlex.join(command))
+        say("  " + shlex.join([_program(), *command]))
     objectives.require(report)
 
 
@@ -102,6 +104,14 @@ def _ask_served(mar: Path, out: Path, say: Say, show: Callable[[Any], None]) -> 
         show(screens.answers(TEXTS, serving.predict(NAME, TEXTS, state_dir=state)))
     finally:
         serving.stop(state, say=say)
+
+
+def _program() -> str:
+    """How the reader calls lexport from this folder: by its name, or by its path where no PATH leads to it."""
+    if shutil.which("lexport"):
+        return "lexport"
+    path = Path(sys.executable).with_name("lexport")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _best_lines(report: LoadReport) -> list[str]:

@@ -6,6 +6,7 @@ Each imports its library only when it is opened, so that a worker loads one of t
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,8 @@ def open_engine(engine: str, file: Path, *, threads: int, device: str) -> Engine
 
 
 def _open_onnx(file: Path, threads: int, device: str) -> Engine:
+    # Since 1.29 ONNX Runtime sends names and hashes of models home unless told not to before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     providers: list[Any] = ["CPUExecutionProvider"]

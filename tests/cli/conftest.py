@@ -65,10 +65,11 @@ class Place:
                     found.append(" ".join(process.cmdline())[:200])
         return found
 
-    def start(self, *arguments: str, sigint: str = "default") -> subprocess.Popen[str]:
+    def start(self, *arguments: str, sigint: str = "default", console: bool = True) -> subprocess.Popen[str]:
         """The real console command, in a session of its own as a terminal's foreground job is in its group."""
+        command = [CONSOLE, *arguments] if console else [*arguments]
         return subprocess.Popen(
-            [sys.executable, "-c", WITH_SIGNALS, sigint, CONSOLE, *arguments],
+            [sys.executable, "-c", WITH_SIGNALS, sigint, *command],
             cwd=self.cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -145,6 +145,30 @@ def test_a_command_that_was_told_to_ignore_ctrl_c_goes_on(place: Place) -> None:
     assert result.out.startswith("bag ")
 
 
+def test_a_signal_waits_for_the_end_of_an_import_which_would_swallow_it(place: Place) -> None:
+    (place.cwd / "swallowing.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.2)\n"
+        "except BaseException:\n"
+        "    print('swallowed')\n"
+        "print('imported')\n"
+    )
+    program = (
+        "import sys, time\n"
+        "from lexport import __main__, cli\n"
+        "def app(*_, **__):\n"
+        "    import swallowing\n"
+        "    time.sleep(20)\n"
+        "cli.app = app\n"
+        "__main__.main()\n"
+    )
+    with place.start(sys.executable, "-c", program, console=False) as child:
+        out, err = child.communicate(timeout=15)
+    assert (child.returncode, out, err) == (130, "imported\n", "interrupted; everything half-done was removed\n")
+
+
 def test_a_signal_that_an_import_turned_into_an_error_is_no_bug(
     lexport: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
