@@ -106,16 +106,8 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
         if entry.name.endswith(".py") and entry.name != "handler.py":
             members[f"lexport_handlers/{entry.name}"] = entry.read_bytes()
     folder = run / "export" / variant.name
-    for file, digest in variant.digests.items():
-        try:
-            content = (folder / file).read_bytes()
-        except OSError as error:
-            raise InputError(f"{folder / file} cannot be read: {error.strerror}. Export the run again.") from None
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise RefusedError(f"{folder / file} was altered since it was measured. Export the run again.")
-        members[file] = content
-    for file in ("text.json", "vocabulary.txt", "labels.json", "README.md"):
-        members[file] = (run / file).read_bytes()
+    members |= {file: _measured(folder / file, digest) for file, digest in variant.digests.items()}
+    members |= {file: _measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     model = ModelFile(name, version, variant.name, variant.engine, variant.precision, variant.file, variant.parallel)
     members["model.json"] = files.json_bytes(asdict(model))
     members["model-config.yaml"] = _MODEL_CONFIG.encode()
@@ -126,6 +118,17 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     lines = [f"{hashlib.sha256(content).hexdigest()}  {member}\n" for member, content in sorted(members.items())]
     members[DIGESTS] = "".join(lines).encode()
     return members
+
+
+def _measured(path: Path, digest: str) -> bytes:
+    """The file's content if it is what was measured. Raises InputError if it is gone, RefusedError if it changed."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Restore it, or export the run again.") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RefusedError(f"{path} was altered since it was measured. Export the run again.")
+    return content
 
 
 def _source(file: str) -> bytes:

@@ -87,5 +87,5 @@ def read_evidence(run: Path) -> Evidence:
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
         return Evidence(variants=variants, **values)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}). Export the run again.") from None

@@ -23,6 +23,9 @@ from .variants import Variant
 
 Say = Callable[[str], None]
 
+# What an archive takes from the run itself.
+PACKED = ("text.json", "vocabulary.txt", "labels.json", "README.md")
+
 
 def _silent(_: str) -> None:
     return
@@ -48,7 +51,12 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = _silent) -> Evid
             found.append(_examine(run, variant, target, validation, test, reference, goldens))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         evidence = Evidence(
-            run={"recipe": run.info.recipe["name"], "seed": run.info.seed, "data": run.info.data},
+            run={
+                "recipe": run.info.recipe["name"],
+                "seed": run.info.seed,
+                "data": run.info.data,
+                "digests": {name: files.sha256_file(run.folder / name) for name in PACKED},
+            },
             trained={part: run.metrics[part] for part in ("validation", "test")},
             gates={"max_metric_drop": MAX_METRIC_DROP},
             variants=found,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
-from ..files import json_bytes, new_folder
+from ..files import check_folder, json_bytes, new_folder
 from .page import html
 from .plots import measured
 from .results import LoadReport, Row
@@ -43,12 +43,14 @@ def check_out(out: Path) -> None:
 
     Raises InputError.
     """
+    check_folder(out, replace=True)
     if not out.exists():
         return
-    foreign = [] if not out.is_dir() else sorted({entry.name for entry in out.iterdir()} - set(FILES))
-    if not out.is_dir() or foreign:
-        what = f"holds other files ({foreign[0]})" if foreign else "is not a folder"
-        raise InputError(f"{out} {what}, so the report does not go there. Choose a new folder with --out.")
+    foreign = sorted({entry.name for entry in out.iterdir()} - set(FILES))
+    if foreign:
+        raise InputError(
+            f"{out} holds other files ({foreign[0]}), so no report goes there. Choose a new folder with --out."
+        )
 
 
 def write(report: LoadReport, out: Path) -> None:

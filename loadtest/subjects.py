@@ -71,6 +71,12 @@ def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Pat
     if isinstance(texts, Path):
         if not texts.is_file():
             raise InputError(f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.")
+        try:
+            content = texts.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.") from None
+        if not content.strip():
+            raise InputError(f"{texts} holds no text. Expected texts, one a line, or JSON lines with a text.")
         return texts.resolve()
     kept = [text for text in (golden_texts(subject.path) if texts is None else texts) if text.strip()]
     if not kept:

@@ -24,7 +24,7 @@ from safetensors.torch import save as save_weights
 
 from ..errors import InputError
 from ..files import json_bytes
-from ..handlers.text import TextEncoder, TextError, load_encoder
+from ..handlers.text import TextEncoder, load_encoder
 from . import recipes
 from .compose import BagModel, build
 from .data import Dataset
@@ -118,8 +118,8 @@ def open_run(folder: Path) -> Run:
         model.load_state_dict(load_weights((folder / "weights.safetensors").read_bytes()))
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, TextError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().partition("\n")[0]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        first = str(error).strip().partition("\n")[0].rstrip(".")
         raise InputError(f"The run {folder} is damaged: {first}. Train it again or restore it.") from None
     model.eval()
     return Run(folder, info, model, encoder, labels, metrics)

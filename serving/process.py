@@ -139,19 +139,23 @@ def end(scratch: Path, *, leader: int | None = None, patience: float) -> None:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit(143), so that `finally` blocks run; only the main thread can do that."""
-    if threading.current_thread() is not threading.main_thread():
+    """Turn SIGTERM into SystemExit(143), so that `finally` blocks run.
+
+    Only the main thread can do that, and a handler of the caller's own stays.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
     def leave(signum: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + signum)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _leader(server: Server) -> psutil.Process | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from lexport.export.variants import choose
 from lexport.models import recipes
 from lexport.models.run import Run, open_run
 from lexport.models.train import train
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Under nohup and in some runners' background jobs Ctrl-C is ignored, and with it every test of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOPICS = {
     "sport": "match goal team player league coach referee stadium season cup".split(),

@@ -137,6 +137,20 @@ def test_a_file_altered_since_it_was_measured_is_not_packed(run_folder: Path, tm
         archive(folder, version="1.0", variant="onnx-int8", out=tmp_path / "store")
 
 
+@pytest.mark.parametrize("name", ["text.json", "vocabulary.txt", "labels.json"])
+def test_a_run_altered_since_its_export_is_not_packed(run_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder)
+    content = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text("\n".join(reversed(content.split("\n"))), encoding="utf-8")
+    with pytest.raises(RefusedError, match=f"{name} was altered since it was measured"):
+        archive(folder, version="1.0", out=tmp_path / "store")
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"{name} cannot be read"):
+        archive(folder, version="1.0", out=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
 def test_an_existing_archive_is_replaced_only_by_force(run_folder: Path, tmp_path: Path) -> None:
     mar = archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path)
     said: list[str] = []

@@ -214,6 +214,14 @@ def test_unknown_variants_are_named() -> None:
         choose("onnx-int8,onnx-int9")
 
 
+@pytest.mark.parametrize("content", ["[]", "{", '{"schema": 1, "variants": 3}', '{"schema": 1, "variants": [{}]}'])
+def test_damaged_evidence_is_said_to_be_damaged(tmp_path: Path, content: str) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "evidence.json").write_text(content)
+    with pytest.raises(InputError, match="Export the run again"):
+        read_evidence(tmp_path)
+
+
 def test_evidence_of_a_newer_schema_is_refused(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "export").mkdir()
     values = json.loads((run_folder / "export" / "evidence.json").read_text())

@@ -185,12 +185,12 @@ def test_real_torchserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    before = threading.active_count()
+    before, running = threading.active_count(), children()  # another file's server may run
     report = loadtest([mar], worker_sets=["cpu:1"], users=[4], duration=1, warmup=0.5, out=tmp_path / "out")
     (row,) = report.rows
     assert row.failures == 0, row.reasons
     assert row.answered > 20
     assert (tmp_path / "out" / "report.html").exists()
-    assert children() == []
+    assert sorted(children()) == sorted(running)
     assert list(scratch.iterdir()) == []
     assert threading.active_count() == before
