@@ -34,7 +34,9 @@ Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Text
 def _print(value: Any) -> None:
     from rich.console import Console
 
-    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(value)
+    # Texts and labels are data: "[b]" and ":tada:" in them are shown as they are.
+    width = None if sys.stdout.isatty() else 120
+    Console(highlight=False, markup=False, emoji=False, width=width).print(value)
 
 
 def _say(as_json: bool) -> Callable[[str], None]:
@@ -47,7 +49,8 @@ def _say(as_json: bool) -> Callable[[str], None]:
 
 
 def _emit(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=not readable, default=str))
 
 
 def _given(texts: list[str] | None) -> list[str]:
@@ -130,12 +133,9 @@ def train(
 ) -> None:
     """Train a model on labelled texts."""
     from . import screens
-    from .errors import InputError
     from .models import recipes as shipped
     from .models import train as training
 
-    if force and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
-        raise InputError(f"{out} holds other things than a run; --force leaves them. Choose another --out.")
     recipe = shipped.load(model)
     recipe = recipe.changed("text", min_count=min_count, max_vocabulary=max_vocabulary)
     recipe = recipe.changed("embedding", dim=dim).changed("training", epochs=epochs)
@@ -162,7 +162,9 @@ def train(
 @app.command()
 def export(
     run: RunFolder,
-    variants: Annotated[str | None, typer.Option(help="Comma-separated names.", show_default="all")] = None,
+    variants: Annotated[
+        str | None, typer.Option(help="Only these, comma-separated; others go.", show_default="all")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a run to every variant and measure each against the trained model."""

@@ -45,11 +45,13 @@ def run_demo(
     from .export.variants import choose
     from .loadtest import objectives
     from .loadtest.lab import loadtest
-    from .loadtest.report import table
+    from .loadtest.report import check_out, table
     from .models import recipes, train
     from .serving.java import find_java
 
-    find_java()  # before minutes of work that would end without it
+    # Before minutes of work that could not end well.
+    find_java()
+    check_out(out / "report")
     started = time.monotonic()
     steps = 6
 

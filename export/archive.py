@@ -90,6 +90,8 @@ def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
 
 def _check_name(name: str, version: str) -> None:
     try:
+        if "\n" in name:  # which the library's pattern lets pass at the end
+            raise ModelArchiverError
         ModelExportUtils.check_model_name_regex_or_exit(name)
     except ModelArchiverError:
         raise InputError(

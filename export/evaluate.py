@@ -68,7 +68,10 @@ def _answers(target: Path, texts: list[str]) -> tuple[list[str], list[str], str]
         return run.labels, predict(run.model, run.encoder, run.labels, texts), str(run.info.data["digest"])
     from .inprocess import opened
 
-    digest = str(read_json(target, EVIDENCE)["run"]["data"]["digest"])
+    try:
+        digest = str(read_json(target, EVIDENCE)["run"]["data"]["digest"])
+    except (KeyError, TypeError):
+        raise InputError(f"{target}: {EVIDENCE} does not name its data. Make the archive again.") from None
     with opened(target) as archive:
         answers = archive.predict(texts)
     return list(answers[0]["scores"]), [answer["label"] for answer in answers], digest

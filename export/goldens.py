@@ -12,6 +12,8 @@ from ..models.run import Run
 from ..models.train import scores
 
 LEAST = 16
+# Of a model with more labels than this leaves room for, the first labels are covered: every worker answers them all.
+MOST = 64
 # Latin, Han, Greek with a capital sigma, Turkish dotted I, a combining accent, emoji joined by U+200D.
 _NON_ASCII = "Très bien, 很好! ΟΔΥΣΣΕΥΣ İyi cafe\u0301 👩\u200d👧 \u00a0"
 _UNKNOWN = "qxzvkj wqpfzx 12345678901234567890"
@@ -26,7 +28,7 @@ def choose_goldens(run: Run, validation: Dataset) -> list[str]:
     chosen = ["", _UNKNOWN, _NON_ASCII, max(validation.texts, key=len)]
     predicted = scores(run.model, run.encoder, validation.texts).argmax(axis=1).tolist()
     each = -(-(LEAST - len(chosen)) // len(run.labels))
-    for position, label in enumerate(run.labels):
+    for position, label in enumerate(run.labels[: MOST - len(chosen)]):
         answered = [text for text, top in zip(validation.texts, predicted, strict=True) if top == position]
         carrying = [text for text, own in zip(validation.texts, validation.labels, strict=True) if own == label]
         chosen += (answered[:1] + carrying)[:each]

@@ -56,13 +56,17 @@ class Archived:
         Raises InputError with the handler's own words if it refuses a text.
         """
         found: list[dict[str, Any]] = []
-        for first in range(0, len(texts), 256):
-            body = json.dumps({"texts": list(texts[first : first + 256])}).encode()
+        size = 256
+        while len(found) < len(texts):
+            body = json.dumps({"texts": list(texts[len(found) : len(found) + size])}).encode()
             [(status, answer)] = self.request([(body, "application/json")])
             value = json.loads(answer)
-            if status != 200:
+            if status == 413 and size > 1:  # many labels make long answers
+                size //= 2
+            elif status != 200:
                 raise InputError(f"The model refused the texts: {value['error']}")
-            found += value
+            else:
+                found += value
         return found
 
 
@@ -93,10 +97,12 @@ def _importing(folder: Path) -> Iterator[Any]:
     for name in before:
         del sys.modules[name]
     sys.path.insert(0, str(folder))
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         importlib.invalidate_caches()
         yield importlib.import_module("handler")
     finally:
+        sys.dont_write_bytecode = compiles
         sys.path[:] = [entry for entry in sys.path if entry != str(folder)]
         for name in [name for name in sys.modules if _own(name)]:
             del sys.modules[name]

@@ -8,16 +8,28 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError, RefusedError
-from ..handlers.digests import check_digests
+from ..handlers.digests import DIGESTS, check_digests, read_digests
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 EVIDENCE = "MAR-INF/EVIDENCE.json"
+
+# What damaged zips raise.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 
 # Members may not expand to more than this in all.
 MAX_BYTES = 64 * 2**30
@@ -26,7 +38,8 @@ MAX_BYTES = 64 * 2**30
 def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Raise InputError for a member that could land outside the folder or that is no plain file.
 
-    Refused are absolute names and `..` (they write anywhere), links (they read anywhere), encrypted members,
+    Refused are absolute names and `..` (they write anywhere), links (they read anywhere), compiled Python (it runs
+    in place of the source that is there to be read), encrypted members,
     names that come twice or differ in case only (one silently replaces the other), and more than 64 GiB.
     """
     seen: set[str] = set()
@@ -35,6 +48,8 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
             raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
+        if "__pycache__" in pure.parts or pure.suffix == ".pyc":
+            raise InputError(f"{path} holds the compiled code {name!r}, which Python would run unseen.")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
         if member.flag_bits & 1:
@@ -69,15 +84,25 @@ def extracted(path: Path) -> Iterator[Path]:
     """
     folder = Path(tempfile.mkdtemp(prefix="lexport-"))
     try:
-        with _opened(path) as archive:
-            archive.extractall(folder)
         try:
+            with _opened(path) as archive:
+                _check_declared(archive)
+                archive.extractall(folder)
             check_digests(folder)
         except ValueError as error:
             raise RefusedError(f"{path}: {error}") from None
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_declared(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError for a member that DIGESTS does not list, before anything is written."""
+    if DIGESTS in archive.namelist():
+        listed = read_digests(archive.read(DIGESTS).decode())
+        undeclared = sorted(set(archive.namelist()) - {DIGESTS} - listed.keys())
+        if undeclared:
+            raise ValueError(f"{undeclared[0]} is not listed in {DIGESTS}.")
 
 
 @contextmanager
@@ -88,5 +113,5 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             check_members(path, archive.infolist())
             yield archive
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None

@@ -24,6 +24,8 @@ class Handler:
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
         # The archive's own copy of this package, beside this file.
+        # The extracted archive stays as it was packed: what else is found there was put there.
+        sys.dont_write_bytecode = True
         from lexport_handlers import report  # type: ignore[import-not-found]
 
         name = str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["name"])

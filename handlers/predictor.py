@@ -36,6 +36,11 @@ class ModelFile:
     parallel: bool = False
     schema: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse a schema that this code does not know."""
+        if self.schema != 1:
+            raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
+
 
 class Predictor:
     """One exported model with its text spec and labels, ready to answer."""

@@ -144,7 +144,10 @@ class TextEncoder:
         self._index = {word: position for position, word in enumerate(vocabulary, FIRST_WORD)}
         if len(self._index) != len(vocabulary):
             raise TextError(f"{len(vocabulary) - len(self._index)} words of the vocabulary occur twice.")
-        self._pattern = regex.compile(spec.pattern)
+        try:
+            self._pattern = regex.compile(spec.pattern)
+        except regex.error as error:
+            raise TextError(f"text.json has a token pattern that is none: {error}") from None
         self._ascii = re.compile(_ASCII_PATTERN) if spec.pattern == TOKEN_PATTERN else self._pattern
         self._hashes: Ids = np.zeros(spec.words, np.int64)
         if spec.buckets:

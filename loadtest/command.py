@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, RefusedError
 from ..serving.store import newest
 from .lab import loadtest
 from .report import table
@@ -64,8 +64,10 @@ def _archives(name: str, model_store: Path) -> Iterator[list[Path]]:
         from ..export.evidence import read_evidence
 
         with tempfile.TemporaryDirectory(prefix="lexport-store-") as folder:
-            label = path.resolve().name
+            label = re.sub(r"[^A-Za-z0-9_-]", "-", path.resolve().name).strip("-_") or "run"
             passing = [variant.name for variant in read_evidence(path).variants if variant.refused is None]
+            if not passing:
+                raise RefusedError(f"No variant of {path} passes the gates; {path}/export/evidence.json says why.")
             yield [
                 archive(path, version="0", name=f"{label}.{variant}", variant=variant, out=Path(folder))
                 for variant in passing

@@ -75,6 +75,12 @@ def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Pat
             content = texts.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.") from None
+        if texts.suffix in {".jsonl", ".ndjson"}:
+            for number, line in enumerate(content.split("\n"), 1):
+                try:
+                    str(json.loads(line)["text"]) if line.strip() else ""
+                except (ValueError, KeyError, TypeError):
+                    raise InputError(f'{texts}, line {number:,} is not a JSON object with a "text".') from None
         if not content.strip():
             raise InputError(f"{texts} holds no text. Expected texts, one a line, or JSON lines with a text.")
         return texts.resolve()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,15 @@ class Run:
         try:
             with gzip.open(path, "rt", encoding="utf-8", newline="\n") as handle:
                 rows = [json.loads(line) for line in handle]
-        except (OSError, ValueError, EOFError) as error:
+            return Dataset(
+                [row["text"] for row in rows],
+                [row["label"] for row in rows],
+                part,
+                str(self.info.data["digest"]),
+                {},
+            )
+        except (OSError, ValueError, EOFError, KeyError, TypeError, zlib.error) as error:
             raise InputError(f"{path} cannot be read ({error}); train the run again.") from None
-        digest = str(self.info.data["digest"])
-        return Dataset([row["text"] for row in rows], [row["label"] for row in rows], part, digest, {})
 
 
 def write(
@@ -84,10 +90,10 @@ def write(
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     (folder / "weights.safetensors").write_bytes(save_weights(state))
     (folder / "text.json").write_bytes(json_bytes(encoder.spec.to_json()))
-    (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in encoder.vocabulary), encoding="utf-8")
+    (folder / "vocabulary.txt").write_bytes("".join(f"{word}\n" for word in encoder.vocabulary).encode())
     (folder / "labels.json").write_bytes(json_bytes(labels))
     (folder / "metrics.json").write_bytes(json_bytes(metrics))
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / "README.md").write_bytes(card.encode())
     for part, dataset in held_out.items():
         lines = (
             json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n"

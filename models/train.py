@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import files
+from ..errors import InputError
 from ..handlers.text import UNK, Ids, TextEncoder, Tokens
 from . import card, data, recipes, run
 from .compose import BagModel, build
@@ -58,6 +59,8 @@ def train(
     `progress` is told (steps done, steps at most, what is going on). Raises InputError for data or a target
     that cannot be used.
     """
+    if replace and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
+        raise InputError(f"{out} holds other things than a run, so no run takes its place. Choose another folder.")
     with files.new_folder(out, replace=replace) as folder:
         dataset = data.load(source, text_column=text_column, label_column=label_column)
         data.require_classes(dataset)
@@ -112,7 +115,7 @@ def fit(
 ) -> Fit:
     """Fit a fresh model on parts.train, keeping the epoch with the lowest loss on parts.validation.
 
-    Same seed, same machine, same number of threads: the same weights. Every random draw comes from two
+    Same seed, same machine: the same weights. Every random draw comes from two
     generators of its own, so that the caller's state neither matters nor changes.
     """
     options, started = recipe.training, time.monotonic()

@@ -91,4 +91,5 @@ def base_url(host: str) -> str:
         wrong, port = True, 0
     if wrong:
         raise InputError(f"--host {host!r} is not understood. Expected HOST:PORT, for example 127.0.0.1:8080.")
-    return f"http://{parts.hostname}:{port}"
+    name = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    return f"http://{name}:{port}"

@@ -77,7 +77,7 @@ def _refused(name: str, url: str, status: int, answer: Any, state_dir: Path | No
             f"{name} has no room for the request (503): its queue is full or it has no worker that runs. Try again "
             "later, or look with: lexport status"
         )
-    if status == 413:
+    if status == 413 and not (isinstance(answer, dict) and "error" in answer):
         return InputError("The request is longer than the server takes (413). Send fewer texts at once.")
     if 400 <= status < 500:
         return InputError(f"{name} refused the request ({status}): {reason}")

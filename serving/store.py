@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from ..errors import InputError
-from ..export.reader import EVIDENCE, MANIFEST, check_members
+from ..export.reader import EVIDENCE, MANIFEST, UNREADABLE, check_members
 
 # What can be a part of a URL and of a file name without quoting.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -55,7 +55,7 @@ def read(path: Path) -> Archive:
             model = model if isinstance(model, dict) else {}
             config = model.get("configFile")
             own = _own_workers(archive.read(config)) if config in members else None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None
     return Archive(
         path=path,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
 from lexport.export.export import export
 from lexport.export.tables import ByteTable, Int8GatherTable
 from lexport.export.variants import VARIANTS, Variant, choose
-from lexport.handlers.engines import Engine, open_engine
+from lexport.handlers.engines import Engine, Scores, open_engine
 from lexport.handlers.goldens import read_goldens
+from lexport.handlers.predictor import Predictor
 from lexport.handlers.text import Ids
 from lexport.models.embeddings import Pooling, Table
 from lexport.models.run import Run, open_run
@@ -164,6 +167,27 @@ def test_a_wrong_export_is_refused_and_its_reason_recorded(run_folder: Path, tmp
     refused = read_evidence(folder).variant(good.name).refused
     assert refused is not None
     assert "max_metric_drop" in refused
+
+
+def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that are wrong on one part only: that part decides."""
+    original = measure.answers
+    for wrong_on, refused in (("validation", True), ("test", False)):
+        folder = tmp_path / wrong_on
+        shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
+        run = open_run(folder)
+        spoilt = set(run.held_out(wrong_on).texts)
+
+        def answers(predictor: Predictor, texts: Sequence[str], spoilt: set[str] = spoilt) -> Scores:
+            found = original(predictor, texts)
+            return np.roll(found, 1, axis=1) if spoilt.issuperset(texts) else found
+
+        monkeypatch.setattr(measure, "answers", answers)
+        with contextlib.suppress(RefusedError):
+            export(run, choose("torchscript-fp32"))
+        assert (read_evidence(folder).variants[0].refused is not None) == refused
 
 
 def test_goldens_cover_labels_and_edges(run_folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 from pathlib import Path
 
@@ -63,6 +65,29 @@ def test_pad_stays_zero_and_unk_moves(parts: Splits, encoder: TextEncoder) -> No
     weights = [one.model.embedding.get_parameter("weight") for one in (start, end)]
     assert torch.count_nonzero(weights[1][0]) == 0
     assert (weights[1][UNK] - weights[0][UNK]).norm() > 0.01
+
+
+def test_word_dropout_takes_part_in_training(parts: Splits, encoder: TextEncoder) -> None:
+    with_, without = (
+        fitted(parts, encoder, recipe=SMALL.changed("training", word_dropout=share)) for share in (0.3, 0.0)
+    )
+    assert not torch.equal(with_.model.head.linear.weight, without.model.head.linear.weight)
+
+
+def test_dropout_takes_part_in_training(parts: Splits, encoder: TextEncoder) -> None:
+    with_, without = (fitted(parts, encoder, recipe=SMALL.changed("head", dropout=share)) for share in (0.5, 0.0))
+    assert not torch.equal(with_.model.head.linear.weight, without.model.head.linear.weight)
+
+
+def test_an_ngram_that_training_never_met_adds_nothing(parts: Splits) -> None:
+    recipe = SMALL.changed("text", buckets=2**18).changed("training", word_dropout=0.0)
+    encoder = build_encoder(parts.train.texts, recipe.text)
+    model = fitted(parts, encoder, recipe=recipe).model
+    met = set(encoder.assemble(encoder.look_up(parts.train.texts)).ravel().tolist())
+    never = [row for row in range(encoder.spec.words, encoder.spec.rows) if row not in met]
+    assert len(never) > 200_000
+    assert torch.count_nonzero(model.embedding.get_parameter("weight")[never]) == 0
+    assert torch.count_nonzero(model.embedding.get_parameter("weight")[sorted(met)[-100:]]) > 0
 
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(parts: Splits, encoder: TextEncoder) -> None:
@@ -130,6 +155,17 @@ def test_an_opened_run_answers_as_the_one_that_was_written(trained_run: Run) -> 
     assert all(part_of(text) == "test" for text in test.texts)
 
 
+def test_damaged_held_out_texts_say_so(run_folder: Path, tmp_path: Path) -> None:
+    content = (run_folder / "test.jsonl.gz").read_bytes()
+    run = dataclasses.replace(open_run(run_folder), folder=tmp_path)
+    for position in range(0, len(content), 37):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x10
+        (tmp_path / "test.jsonl.gz").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            run.held_out("test")
+
+
 @pytest.mark.parametrize("member", ["run.json", "weights.safetensors", "vocabulary.txt", "labels.json", "text.json"])
 def test_a_damaged_run_says_so(run_folder: Path, tmp_path: Path, member: str) -> None:
     for name in ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json"):
@@ -164,6 +200,14 @@ def test_an_existing_run_is_not_replaced_unasked(tiny_csv: Path, tmp_path: Path)
     (tmp_path / "run").mkdir()
     with pytest.raises(InputError, match="exists already"):
         train(str(tiny_csv), tmp_path / "run", recipe=SMALL)
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(tiny_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other things than a run"):
+        train(str(tiny_csv), tmp_path / "thesis", recipe=SMALL, replace=True)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
 
 
 def test_texts_of_any_script_train(tmp_path: Path) -> None:
