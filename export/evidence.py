@@ -86,6 +86,8 @@ def read_evidence(run: Path) -> Evidence:
                 f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport."
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
+        if not {"data", "digests"} <= values["run"].keys():
+            raise ValueError("it does not say what it was measured on")
         return Evidence(variants=variants, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}). Export the run again.") from None

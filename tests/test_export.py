@@ -238,7 +238,16 @@ def test_unknown_variants_are_named() -> None:
         choose("onnx-int8,onnx-int9")
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '{"schema": 1, "variants": 3}', '{"schema": 1, "variants": [{}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{",
+        '{"schema": 1, "variants": [], "run": {"data": 1}}',
+        '{"schema": 1, "variants": 3}',
+        '{"schema": 1, "variants": [{}]}',
+    ],
+)
 def test_damaged_evidence_is_said_to_be_damaged(tmp_path: Path, content: str) -> None:
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "evidence.json").write_text(content)
