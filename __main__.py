@@ -54,7 +54,10 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file without, say, Δ or UTF-8 file names
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except Ended as late:  # the second look of `_end` came while another error was being explained
+        code = _explain(late)
     for number in (*_SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)  # the work is done; Python needs a moment to take itself down
     sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,7 +156,9 @@ def train(
         return _emit({"run": str(out), **run.metrics["test"]})
     test = run.metrics["test"]
     _print(screens.metrics(f"On {test['count']:,} test texts: accuracy {test['accuracy']:.4f}", test))
-    typer.echo(f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {out}")
+    typer.echo(
+        f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
+    )
     return None
 
 
@@ -180,7 +183,7 @@ def export(
     if as_json:
         return _emit(evidence)
     _print(screens.evidence(evidence))
-    typer.echo(f"{run}/export/evidence.json has it all. Next: lexport archive {run} --version 1.0")
+    typer.echo(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
     return None
 
 
@@ -230,7 +233,7 @@ def archive(
     packed = read_json(path, EVIDENCE)["variant"]
     if as_json:
         return _emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
-    typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {path}")
+    typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
     return None
 
 
@@ -276,14 +279,15 @@ def serve(
     if as_json:
         _emit(serving.status(server.state_dir))
     else:
-        _print_next(server)
+        _print_next(next(iter(server.models)), state_dir, foreground)
     if foreground:
         serving.wait(server)
 
 
-def _print_next(server: Any) -> None:
-    name = next(iter(server.models))
-    typer.echo(f'Next: lexport predict {name} "a text"   (and in the end: lexport stop)')
+def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:
+    where = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
+    end = "Ctrl-C stops it" if foreground else f"in the end: lexport stop{where}"
+    typer.echo(f'Next: lexport predict {name} "a text"{where}   ({end})')
 
 
 @app.command()

@@ -56,9 +56,9 @@ def archive(
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the fastest variant that passed the gates. Raises RefusedError for a variant that did not pass
-    or was altered since its export, InputError for a bad name or version or an existing different file without
-    `force`.
+    "auto" takes the variant that passed the gates and answered 32 texts fastest. Raises RefusedError for a variant
+    that did not pass or was altered since its export, InputError for a bad name or version or an existing different
+    file without `force`.
     """
     evidence = read_evidence(run)
     chosen = _choose(evidence, variant)
@@ -73,7 +73,11 @@ def archive(
             say(f"{target} is there already, byte for byte the same")
             return target
         raise InputError(f"{target} exists and differs. Choose another --version, or replace it with --force.")
-    return files.write_file(target, content)
+    files.write_file(target, content)
+    if variant == "auto":
+        took = chosen.latency["32"]["median_ms"]
+        say(f"{chosen.name} answered 32 texts fastest of those that passed: {took:.2f} ms")
+    return target
 
 
 def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
@@ -85,7 +89,7 @@ def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
             "No exported variant passes the gates: "
             + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants)
         )
-    return min(passing, key=lambda one: float(one.latency["32"]["model_median_ms"]))
+    return min(passing, key=lambda one: float(one.latency["32"]["median_ms"]))
 
 
 def _check_name(name: str, version: str) -> None:
@@ -95,7 +99,7 @@ def _check_name(name: str, version: str) -> None:
         ModelExportUtils.check_model_name_regex_or_exit(name)
     except ModelArchiverError:
         raise InputError(
-            f"The model name {name!r} cannot be used: letters, digits, '_', '-' and '.' alone. Choose one "
+            f"The model name {name!r} cannot be used: ASCII letters, digits, '_', '-' and '.' alone. Choose one "
             "with --name."
         ) from None
     if not _VERSION.fullmatch(version):

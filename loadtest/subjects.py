@@ -13,6 +13,9 @@ from ..errors import InputError
 from ..export.reader import EVIDENCE
 from ..serving.store import read
 
+# Their lines hold more than a text, or none.
+_NOT_TEXTS = {".csv", ".tsv", ".parquet", ".gz", ".bz2", ".xz", ".zst"}
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -71,6 +74,8 @@ def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Pat
     if isinstance(texts, Path):
         if not texts.is_file():
             raise InputError(f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.")
+        if texts.suffix.lower() in _NOT_TEXTS:
+            raise InputError(f"{texts} is not a file of texts. Expected a text a line, or JSON lines with a text.")
         try:
             content = texts.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
