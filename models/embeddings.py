@@ -42,7 +42,6 @@ class Table(Pooling):
     def __init__(self, rows: int, words: int, options: TableOptions) -> None:
         """`rows` vectors in all, the first `words` of them for PAD, UNK and the vocabulary."""
         super().__init__()
-        self.options = options
         weight = torch.empty(rows, options.dim)
         nn.init.uniform_(weight, -options.spread, options.spread)
         weight[PAD] = 0

@@ -24,7 +24,7 @@ from lexport.handlers.engines import Engine, Scores, open_engine
 from lexport.handlers.goldens import read_goldens
 from lexport.handlers.predictor import Predictor
 from lexport.handlers.text import Ids
-from lexport.models.embeddings import Pooling, Table
+from lexport.models.embeddings import Pooling, Table, TableOptions
 from lexport.models.run import Run, open_run
 from lexport.models.train import scores
 
@@ -153,7 +153,7 @@ class _Shuffled(Table):
 
     def __init__(self, weight: torch.Tensor) -> None:
         rows = torch.randperm(len(weight), generator=torch.Generator().manual_seed(3))
-        super().__init__(1, 1, Table.holding(weight).options)
+        super().__init__(1, 1, TableOptions(weight.size(1)))
         self.weight = torch.nn.Parameter(weight[rows].contiguous(), requires_grad=False)
 
 
