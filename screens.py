@@ -10,6 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+_COMPONENTS = 4  # of a vector are shown
+
 
 def _table(*columns: str) -> Table:
     """A table whose first column is text and the others figures."""
@@ -29,18 +31,27 @@ def _titled(title: str, table: Table) -> Group:
     return Group(Text(title, style="bold"), table)
 
 
+# By task, the metrics a person wants beside one another: their names and how they are headed.
+_HEADLINES = {
+    "classify": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
+    "multilabel": {"micro_f1": "micro-F1", "macro_f1": "macro-F1"},
+    "vector": {"recall_at_1": "recall@1", "recall_at_10": "recall@10"},
+    "joint": {"recall_at_1": "recall@1", "recall_at_10": "recall@10"},
+}
+
+
 def evidence(values: Mapping[str, Any]) -> Group:
     """Every exported variant beside the trained model."""
-    columns = ["variant", "accuracy", "macro-F1", "flips", "largest Δ", "size", "batch 1", "batch 32", "gate"]
+    shown = _HEADLINES[values["run"]["task"]]
+    columns = ["variant", *shown.values(), "flips", "largest Δ", "size", "batch 1", "batch 32", "gate"]
     table = _table(*columns)
     trained = values["trained"]["test"]
-    table.add_row("trained model", _share(trained["accuracy"]), _share(trained["macro_f1"]), *[""] * 6)
+    table.add_row("trained model", *[_share(trained[name]) for name in shown], *[""] * 6)
     for variant in values["variants"]:
         test = variant["test"]
         table.add_row(
             variant["name"],
-            _share(test["accuracy"]),
-            _share(test["macro_f1"]),
+            *[_share(test[name]) for name in shown],
             f"{test['flips']}/{test['texts']}",
             f"{test['largest_difference']:.1e}",
             megabytes(variant["size"]),
@@ -51,14 +62,33 @@ def evidence(values: Mapping[str, Any]) -> Group:
     return _titled("On the test texts; batch 1 and 32 in ms from texts to answers, on one thread", table)
 
 
-def metrics(title: str, values: Mapping[str, Any]) -> Group:
-    """Precision, recall and F1 by label."""
+def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
+    """A model's metrics on `what`: by label, or how often the right neighbour is found."""
+    headline = ", ".join(f"{head} {_share(values[name])}" for name, head in _HEADLINES[task].items())
+    if "accuracy_interval" in values:
+        low, high = values["accuracy_interval"]
+        headline = headline.replace(",", f" [{_share(low)}, {_share(high)}],", 1)
+    title = f"On {what}: {headline}"
+    if task in ("vector", "joint"):
+        return _titled(title, _neighbours(task, values))
     table = _table("label", "precision", "recall", "F1", "texts")
     for label, one in values["per_class"].items():
         table.add_row(
             label, _share(one["precision"]), _share(one["recall"]), _share(one["f1"]), f"{one['support']:,}"
         )
     return _titled(title, table)
+
+
+def _neighbours(task: str, values: Mapping[str, Any]) -> Table:
+    ways = {"text to image": values, "image to text": values["image_to_text"]} if task == "joint" else {"": values}
+    table = _table("found among the nearest", *[f"{way} share".strip() for way in ways], "by chance")
+    for name in values:
+        if name.startswith("recall_at_"):
+            nearest = name.removeprefix("recall_at_")
+            table.add_row(
+                nearest, *[_share(found[name]) for found in ways.values()], _share(values[f"chance_at_{nearest}"])
+            )
+    return table
 
 
 def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Group:
@@ -69,15 +99,31 @@ def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Group:
     return _titled("Confusion: truth by row, answers by column", table)
 
 
-def answers(texts: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
-    """Texts with what the model says of them."""
-    table = _table("text", "label", "score", "tokens", "unknown")
+def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
+    """Texts, or the names of images, with what the model says of them."""
+    counted = any("tokens" in answer for answer in found)
+    told = ("vector", "values") if any("vector" in answer for answer in found) else ("label", "score")
+    table = _table("text" if counted else "image", *told, *(("tokens", "unknown") if counted else ()))
     table.columns[1].justify = "left"
-    for text, answer in zip(texts, found, strict=True):
-        shown = text if len(text) <= 60 else text[:59] + "…"
-        counts = (str(answer["tokens"]) + ("+" if answer["truncated"] else ""), str(answer["unknown"]))
-        table.add_row(repr(shown), answer["label"], f"{answer['score']:.4f}", *counts)
+    for name, answer in zip(given, found, strict=True):
+        shown = name if len(name) <= 60 else name[:59] + "…"
+        cells = list(_told(answer))
+        if counted:
+            cells += [str(answer["tokens"]) + ("+" if answer["truncated"] else ""), str(answer["unknown"])]
+        table.add_row(repr(shown), *cells)
     return table
+
+
+def _told(answer: Mapping[str, Any]) -> tuple[str, str]:
+    """What an answer says, in two cells: a label and its score, labels and scores, or a vector and its width."""
+    if "vector" in answer:
+        vector = answer["vector"]
+        first = "  ".join(f"{value:.4f}" for value in vector[:_COMPONENTS])
+        return first + ("  …" if len(vector) > _COMPONENTS else ""), str(len(vector))
+    if "labels" in answer:
+        labels = answer["labels"]
+        return "\n".join(one["label"] for one in labels) or "none", "\n".join(f"{one['score']:.4f}" for one in labels)
+    return answer["label"], f"{answer['score']:.4f}"
 
 
 def status(values: Mapping[str, Any]) -> Group:

@@ -26,12 +26,14 @@ from lexport.export.export import export
 from lexport.export.variants import VARIANTS, choose
 from lexport.handlers.text import UNK, TextEncoder
 from lexport.models import data, recipes
-from lexport.models.compose import BagModel, build
+from lexport.models.compose import TextModel, build
 from lexport.models.data import Dataset
+from lexport.models.fit import fit
+from lexport.models.lessons import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
 from lexport.models.splits import Splits, split
-from lexport.models.train import fit, predict, train
+from lexport.models.train import train
 
 MOST_BELOW_BASELINE = 0.02
 MOST_BELOW_TRAINED = 0.005
@@ -58,6 +60,8 @@ def main() -> int:
     # Fits of this size gain nothing from a second thread, and lose much where other programs want the cores.
     torch.set_num_threads(1)
     recipe = recipes.load(options.recipe)
+    if (recipe.task, recipe.inputs) != ("classify", "indices"):
+        raise SystemExit(f"The recipe {recipe.name} is no classifier with a row for unknown words; take bag or cnn.")
     if options.quick:
         recipe = recipe.changed("training", epochs=2)
     seeds = range(options.seeds)
@@ -67,7 +71,8 @@ def main() -> int:
         runs = [_train(options.data, Path(folder) / str(seed), recipe, seed) for seed in seeds]
         strength, baseline = _baseline(parts)
         verdicts = [_against_baseline(runs, parts, baseline, strength), _after_export(runs)]
-    verdicts += _with_unseen_words(runs, recipe, parts, baseline, draws=1 if options.quick else 5)
+    # The runs' own recipe has its dimension settled.
+    verdicts += _with_unseen_words(runs, runs[0].recipe, parts, baseline, draws=1 if options.quick else 5)
     print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
     print(surrounded(started))
     if options.quick:
@@ -115,8 +120,8 @@ def _right(judge: Judge, texts: Sequence[str], truth: Sequence[str]) -> Values:
     return np.array([a == b for a, b in zip(judge(texts), truth, strict=True)], np.float64)
 
 
-def _judge(model: BagModel, encoder: TextEncoder, labels: list[str]) -> Judge:
-    return lambda texts: predict(model, encoder, labels, texts)
+def _judge(model: TextModel, encoder: TextEncoder, labels: list[str]) -> Judge:
+    return lambda texts: [labels[top] for top in text_outputs(model, encoder, texts).argmax(axis=1)]
 
 
 def _against_baseline(runs: Sequence[Run], parts: Splits, baseline: Judge, strength: float) -> Verdict:
@@ -258,7 +263,9 @@ def _replaced(encoder: TextEncoder, parts: Splits, share: float, draws: int) -> 
     return copies
 
 
-def _never_saw_unknown(recipe: Recipe, parts: Splits, labels: list[str], encoder: TextEncoder, seed: int) -> BagModel:
+def _never_saw_unknown(
+    recipe: Recipe, parts: Splits, labels: list[str], encoder: TextEncoder, seed: int
+) -> TextModel:
     """The control: the same recipe, seed and vocabulary, but no unknown word in training at all.
 
     Without word dropout and with the rare words left out of the training texts, UNK's row stays at its random
@@ -274,14 +281,14 @@ def _never_saw_unknown(recipe: Recipe, parts: Splits, labels: list[str], encoder
     return model
 
 
-def _start(recipe: Recipe, encoder: TextEncoder, labels: list[str], seed: int) -> BagModel:
+def _start(recipe: Recipe, encoder: TextEncoder, labels: list[str], seed: int) -> TextModel:
     """The model as `fit` starts it with this seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(recipe, rows=encoder.spec.rows, words=encoder.spec.words, labels=len(labels))
+        return build(recipe, encoder.spec, labels=len(labels))
 
 
-def _with_unk(model: BagModel, row: torch.Tensor) -> BagModel:
+def _with_unk(model: TextModel, row: torch.Tensor) -> TextModel:
     """A copy of the model with another UNK row."""
     changed = copy.deepcopy(model)
     with torch.no_grad():

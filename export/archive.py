@@ -114,8 +114,7 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     folder = run / "export" / variant.name
     members |= {file: _measured(folder / file, digest) for file, digest in variant.digests.items()}
     members |= {file: _measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
-    model = ModelFile(name, version, variant.name, variant.engine, variant.precision, variant.file, variant.parallel)
-    members["model.json"] = files.json_bytes(asdict(model))
+    members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
     members["model-config.yaml"] = _MODEL_CONFIG.encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
@@ -124,6 +123,22 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     lines = [f"{hashlib.sha256(content).hexdigest()}  {member}\n" for member, content in sorted(members.items())]
     members[DIGESTS] = "".join(lines).encode()
     return members
+
+
+def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version: str) -> ModelFile:
+    return ModelFile(
+        name,
+        version,
+        variant.name,
+        variant.engine,
+        variant.precision,
+        variant.file,
+        variant.parallel,
+        task=evidence.run["task"],
+        threshold=evidence.run["threshold"],
+        image_file=variant.image_file,
+        image_values=evidence.run["data"]["image_values"],
+    )
 
 
 def _measured(path: Path, digest: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import json_bytes
 
-# A variant may lose this much accuracy against the trained model on the validation texts.
+# A variant may lose this much of its metric against the trained model on the validation texts.
 MAX_METRIC_DROP = 0.005
 
 
@@ -19,7 +19,7 @@ class VariantEvidence:
     """One variant. validation decides, test reports; size in bytes; latency in milliseconds by batch size.
 
     parallel: whether a worker should give it more than one thread. refused: why the gate does not let it into an
-    archive, or None.
+    archive, or None. image_file: the image tower of a joint model.
     """
 
     name: str
@@ -33,11 +33,15 @@ class VariantEvidence:
     latency: dict[str, Any]
     digests: dict[str, str]
     refused: str | None
+    image_file: str | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All variants of a run with what they were measured against, on what machine and when (seconds since 1970)."""
+    """All variants of a run with what they were measured against, on what machine and when (seconds since 1970).
+
+    run: its recipe, task, metric (what the gate reads), seed, data, and the digests of what an archive takes of it.
+    """
 
     run: dict[str, Any]
     trained: dict[str, Any]
@@ -63,13 +67,14 @@ class Evidence:
         path.write_bytes(json_bytes(asdict(self)))
 
 
-def gate(trained: dict[str, Any], validation: dict[str, Any]) -> str | None:
-    """Why a variant is refused, judged on validation texts, or None."""
-    drop = trained["accuracy"] - validation["accuracy"]
-    if drop > MAX_METRIC_DROP:
+def gate(metric: str, trained: dict[str, Any], validation: dict[str, Any]) -> str | None:
+    """Why a variant is refused, judged by `metric` on the validation texts, or None."""
+    drop = trained[metric] - validation[metric]
+    # Written so that a NaN is refused.
+    if not drop <= MAX_METRIC_DROP:
         return (
-            f"max_metric_drop: accuracy on the validation texts fell by {drop:.4f} "
-            f"({trained['accuracy']:.4f} to {validation['accuracy']:.4f}); at most {MAX_METRIC_DROP} is allowed"
+            f"max_metric_drop: {metric} on the validation texts fell by {drop:.4f} "
+            f"({trained[metric]:.4f} to {validation[metric]:.4f}); at most {MAX_METRIC_DROP} is allowed"
         )
     return None
 
@@ -86,7 +91,7 @@ def read_evidence(run: Path) -> Evidence:
                 f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport."
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
-        if not {"data", "digests"} <= values["run"].keys():
+        if not {"data", "digests", "task", "metric"} <= values["run"].keys():
             raise ValueError("it does not say what it was measured on")
         return Evidence(variants=variants, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

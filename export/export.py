@@ -11,20 +11,19 @@ from typing import Any
 
 from .. import files
 from ..errors import RefusedError
-from ..handlers.engines import Scores, open_engine
+from ..handlers.engines import open_engine
 from ..handlers.predictor import ModelFile, Predictor
 from ..models.data import Dataset
+from ..models.heads import Joint
+from ..models.lessons import outputs
 from ..models.run import Run, versions
-from ..models.train import scores
+from ..models.tasks import METRIC, Outputs
 from . import measure
 from .evidence import MAX_METRIC_DROP, Evidence, VariantEvidence, gate
-from .goldens import choose_goldens, golden_lines
+from .goldens import Asked, choose_goldens, golden_lines
 from .variants import Variant
 
 Say = Callable[[str], None]
-
-# What an archive takes from the run itself.
-PACKED = ("text.json", "vocabulary.txt", "labels.json", "README.md")
 
 
 def _silent(_: str) -> None:
@@ -39,7 +38,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = _silent) -> Evid
     variant passes.
     """
     validation, test = run.held_out("validation"), run.held_out("test")
-    reference = {part.name: scores(run.model, run.encoder, part.texts) for part in (validation, test)}
+    reference = {part.name: outputs(run.model, run.encoder, part) for part in (validation, test)}
     goldens = choose_goldens(run, validation)
     with files.new_folder(run.folder / "export", replace=True) as folder:
         found = []
@@ -47,15 +46,18 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = _silent) -> Evid
             started = time.monotonic()
             target = folder / variant.name
             target.mkdir()
-            variant.write(variant.form(run.model), target / variant.file)
+            variant.write(run.model, run.encoder.spec.inputs, target)
             found.append(_examine(run, variant, target, validation, test, reference, goldens))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         evidence = Evidence(
             run={
-                "recipe": run.info.recipe["name"],
+                "recipe": run.recipe.name,
+                "task": run.recipe.task,
+                "metric": METRIC[run.recipe.task],
+                "threshold": run.threshold,
                 "seed": run.info.seed,
                 "data": run.info.data,
-                "digests": {name: files.sha256_file(run.folder / name) for name in PACKED},
+                "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },
             trained={part: run.metrics[part] for part in ("validation", "test")},
             gates={"max_metric_drop": MAX_METRIC_DROP},
@@ -71,22 +73,24 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = _silent) -> Evid
     return evidence
 
 
+def _packed(run: Run) -> list[str]:
+    """What an archive takes from the run itself."""
+    return [*run.encoder.files(), "labels.json", "README.md"]
+
+
 def _examine(
     run: Run,
     variant: Variant,
     folder: Path,
     validation: Dataset,
     test: Dataset,
-    reference: dict[str, Scores],
-    goldens: Sequence[str],
+    reference: dict[str, Outputs],
+    goldens: Sequence[Asked],
 ) -> VariantEvidence:
-    # As a worker opens it, on one CPU thread.
-    model = ModelFile(run.folder.name, "0", variant.name, variant.engine, variant.precision, variant.file)
-    engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
-    predictor = Predictor(model, run.encoder, run.labels, engine)
+    predictor = _opened(run, variant, folder)
     (folder / "golden.jsonl").write_bytes(golden_lines(run, predictor, goldens))
     parts = {
-        part.name: measure.quality(predictor, part, reference[part.name], measure.answers(predictor, part.texts))
+        part.name: measure.quality(run, part, reference[part.name], measure.served(predictor, part))
         for part in (validation, test)
     }
     return VariantEvidence(
@@ -98,10 +102,33 @@ def _examine(
         validation=parts["validation"],
         test=parts["test"],
         size=measure.size(folder),
-        latency=measure.latency(predictor, validation.texts),
+        latency=measure.latency(predictor, validation),
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
-        refused=gate(run.metrics["validation"], parts["validation"]),
+        refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"]),
+        image_file=predictor.model.image_file,
     )
+
+
+def _opened(run: Run, variant: Variant, folder: Path) -> Predictor:
+    """The variant as a worker opens it, on one CPU thread."""
+    joint = isinstance(run.model.head, Joint)
+    model = ModelFile(
+        run.folder.name,
+        "0",
+        variant.name,
+        variant.engine,
+        variant.precision,
+        variant.file,
+        task=run.recipe.task,
+        threshold=run.threshold,
+        image_file=variant.image_file if joint else None,
+        image_values=run.info.data["image_values"],
+    )
+    engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
+    tower = None
+    if joint:
+        tower = open_engine(variant.engine, folder / variant.image_file, threads=1, device="cpu", feed="image")
+    return Predictor(model, run.encoder, run.labels, engine, tower)
 
 
 def machine() -> dict[str, Any]:

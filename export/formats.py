@@ -6,7 +6,7 @@ import io
 import logging
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,30 +14,30 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ..models.compose import BagModel
+from ..models.compose import TextModel
 
 OPSET = 20
 
 
 class Scoring(nn.Module):
-    """What is exported: the model with a softmax behind it."""
+    """What is exported of a text's model: indices in, what is served out."""
 
-    def __init__(self, model: BagModel) -> None:
+    def __init__(self, model: TextModel) -> None:
         """Wrap a model in evaluation mode."""
         super().__init__()
         self.model = model
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length] → scores float32 [batch, labels], each row summing to one."""
-        logits: Tensor = self.model(ids)
-        return logits.softmax(dim=1)
+        """Indices int64 [batch, length, …] → scores or unit vectors, float32 [batch, outputs]."""
+        answer: Tensor = self.model.head.answer(self.model(ids))
+        return answer
 
 
-def write_torchscript(model: BagModel, path: Path) -> None:
-    """Script the model and save it. TorchScript is deprecated in torch 2.13 but still loads and runs there."""
+def write_torchscript(module: nn.Module, path: Path) -> None:
+    """Script the module and save it. TorchScript is deprecated in torch 2.13 but still loads and runs there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = torch.jit.freeze(torch.jit.script(Scoring(model).eval()))
+        scripted = torch.jit.freeze(torch.jit.script(module.eval()))
         buffer = io.BytesIO()
         torch.jit.save(scripted, buffer)
     path.write_bytes(without_debug(buffer.getvalue()))
@@ -77,22 +77,24 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def write_onnx(model: BagModel, path: Path) -> None:
-    """Export by torch's own exporter with batch and length symbolic, and check the graph.
+def write_onnx(module: nn.Module, path: Path, *, feed: str, example: Tensor, symbolic: Sequence[str]) -> None:
+    """Export by torch's own exporter with the first axes of the input `feed` symbolic, and check the graph.
 
-    The weights of more than a kilobyte lie beside it in `model.onnx.data`, so that workers share their pages.
-    Raises RuntimeError if a dimension froze.
+    symbolic: a name for each of those axes; `example` has sizes other than one there. The weights of more than a
+    kilobyte lie beside the graph in `NAME.onnx.data`, so that workers share their pages. Raises RuntimeError if an
+    axis froze.
     """
-    example = torch.ones(2, 3, dtype=torch.int64)
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    axes = {axis: torch.export.Dim(name) for axis, name in enumerate(symbolic)}
+    # What a first export remembers of an LSTM freezes the length of the next.
+    torch.ops.aten.lstm.input._dispatch_cache.clear()
     with _quiet():
         torch.onnx.export(
-            Scoring(model).eval(),
+            module.eval(),
             (example,),
             str(path),
-            input_names=["ids"],
+            input_names=[feed],
             output_names=["scores"],
-            dynamic_shapes=({0: batch, 1: length},),
+            dynamic_shapes=(axes,),
             opset_version=OPSET,
             external_data=True,
             dynamo=True,
@@ -106,8 +108,7 @@ def write_onnx(model: BagModel, path: Path) -> None:
         noted.doc_string = ""
     onnx.save(model_file, str(path))
     onnx.checker.check_model(str(path))
-    for value in (graph.input[0], graph.output[0]):
-        dims = value.type.tensor_type.shape.dim
-        frozen = [dim.dim_value for dim in dims[: 2 if value is graph.input[0] else 1] if not dim.dim_param]
+    for value, count in ((graph.input[0], len(symbolic)), (graph.output[0], 1)):
+        frozen = [dim.dim_value for dim in value.type.tensor_type.shape.dim[:count] if not dim.dim_param]
         if frozen:
             raise RuntimeError(f"The exporter froze a dimension of {value.name} at {frozen}.")

@@ -4,50 +4,99 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..handlers.predictor import Predictor
-from ..models.data import Dataset
+import numpy as np
+
+from ..handlers.predictor import Predictor, labels_above
+from ..models.data import Dataset, label_sets
+from ..models.lessons import image_outputs, text_outputs
 from ..models.run import Run
-from ..models.train import scores
+from ..models.tasks import Outputs
 
 LEAST = 16
 # Of a model with more labels than this leaves room for, the first labels are covered: every worker answers them all.
 MOST = 64
+_IMAGES = 8
 # Latin, Han, Greek with a capital sigma, Turkish dotted I, a combining accent, emoji joined by U+200D.
 _NON_ASCII = "Très bien, 很好! ΟΔΥΣΣΕΥΣ İyi cafe\u0301 👩\u200d👧 \u00a0"
 _UNKNOWN = "qxzvkj wqpfzx 12345678901234567890"
 
 
-def choose_goldens(run: Run, validation: Dataset) -> list[str]:
-    """At least 16 texts: empty, all unknown, non-ASCII, the longest, and real ones covering every label.
+@dataclass(frozen=True)
+class Asked:
+    """A golden request: a text, with its language where the model has several, or an image."""
 
-    The real ones come from the validation texts, in their order, so that the test texts stay unpublished; a
-    label gets the texts that carry it and, where the model ever answers it, one it answers.
+    text: str = ""
+    lang: str | None = None
+    image: tuple[float, ...] | None = None
+
+
+def choose_goldens(run: Run, validation: Dataset) -> list[Asked]:
+    """At least 16 requests: empty, all unknown, non-ASCII, the longest, and real ones covering every label.
+
+    The real ones come from the validation texts, in their order, so that the test texts stay unpublished; a label
+    gets the texts that carry it and, where the model ever answers it, one it answers. A model of several languages
+    is asked the made-up texts in each; a joint model is shown images too.
     """
-    chosen = ["", _UNKNOWN, _NON_ASCII, max(validation.texts, key=len)]
-    predicted = scores(run.model, run.encoder, validation.texts).argmax(axis=1).tolist()
-    each = -(-(LEAST - len(chosen)) // len(run.labels))
-    for position, label in enumerate(run.labels[: MOST - len(chosen)]):
-        answered = [text for text, top in zip(validation.texts, predicted, strict=True) if top == position]
-        carrying = [text for text, own in zip(validation.texts, validation.labels, strict=True) if own == label]
-        chosen += (answered[:1] + carrying)[:each]
-    for text in validation.texts:
+    languages: Sequence[str | None] = validation.languages or [None] * len(validation)
+    real = [Asked(text, lang) for text, lang in zip(validation.texts, languages, strict=True)]
+    chosen = [Asked(text, lang) for lang in dict.fromkeys(languages) for text in ("", _UNKNOWN, _NON_ASCII)]
+    chosen.append(max(real, key=lambda one: len(one.text)))
+    if run.labels:
+        chosen += _covering(run, validation, real, len(chosen))
+    for one in real:
         if len(dict.fromkeys(chosen)) >= LEAST:
             break
-        chosen.append(text)
+        chosen.append(one)
+    if validation.images is not None:
+        chosen += [Asked(image=tuple(image.tolist())) for image in validation.images[:_IMAGES]]
     return list(dict.fromkeys(chosen))
 
 
-def golden_lines(run: Run, predictor: Predictor, texts: Sequence[str]) -> bytes:
-    """`golden.jsonl`: each text with the trained model's answer and this variant's own, UTF-8."""
-    trained = scores(run.model, run.encoder, texts)
+def _covering(run: Run, validation: Dataset, real: Sequence[Asked], taken: int) -> list[Asked]:
+    """Texts for every label: one the model answers it, and those that carry it."""
+    scores = text_outputs(run.model, run.encoder, validation.texts, validation.languages)
+    if run.recipe.task == "multilabel":
+        own, answered = label_sets(validation.labels), [_named(run, row) for row in scores]
+    else:
+        own = [(label,) for label in validation.labels]
+        answered = [(run.labels[top],) for top in scores.argmax(axis=1)]
+    each = max(-(-(LEAST - taken) // len(run.labels)), 1)
+    chosen: list[Asked] = []
+    for label in run.labels[: MOST - taken]:
+        answers = [one for one, labels in zip(real, answered, strict=True) if label in labels]
+        carrying = [one for one, labels in zip(real, own, strict=True) if label in labels]
+        chosen += (answers[:1] + carrying)[:each]
+    return chosen
+
+
+def _named(run: Run, row: Outputs) -> tuple[str, ...]:
+    return tuple(label for label, score in zip(run.labels, row.tolist(), strict=True) if score >= run.threshold)
+
+
+def golden_lines(run: Run, predictor: Predictor, asked: Sequence[Asked]) -> bytes:
+    """`golden.jsonl`: each request with the trained model's answer and this variant's own, UTF-8."""
     lines = []
-    for text, row, variant in zip(texts, trained, predictor.predict(texts), strict=True):
-        answer: dict[str, Any] = {
-            "label": run.labels[int(row.argmax())],
-            "scores": dict(zip(run.labels, row.tolist(), strict=True)),
-        }
-        line = {"text": text, "trained": answer, "variant": variant}
+    for one in asked:
+        if one.image is not None:
+            image = np.array([one.image], np.float32)
+            trained: dict[str, Any] = {"vector": image_outputs(run.model, image)[0].tolist()}
+            line = {"image": list(one.image), "trained": trained, "variant": predictor.predict_images(image)[0]}
+        else:
+            languages = None if one.lang is None else [one.lang]
+            trained = _answer(run, text_outputs(run.model, run.encoder, [one.text], languages)[0])
+            said = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
+            line = {**said, "trained": trained, "variant": predictor.predict([one.text], languages)[0]}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return "".join(lines).encode()
+
+
+def _answer(run: Run, row: Outputs) -> dict[str, Any]:
+    if run.recipe.task in ("vector", "joint"):
+        return {"vector": row.tolist()}
+    scores = dict(zip(run.labels, row.tolist(), strict=True))
+    if run.recipe.task == "multilabel":
+        return {"labels": labels_above(run.threshold, scores), "scores": scores}
+    return {"label": run.labels[int(row.argmax())], "scores": scores}

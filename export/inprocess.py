@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,21 +50,38 @@ class Archived:
         results = self._handler.handle([{"body": body} for body, _ in bodies], self._context)
         return [(self._context.statuses.get(position, 200), result) for position, result in enumerate(results)]
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """One answer per text, through the same JSON that a client would send and get.
 
-        Raises InputError with the handler's own words if it refuses a text.
+        `languages` names each text's language, for models that have languages. Raises InputError with the
+        handler's own words if it refuses.
         """
+
+        def body(chosen: slice) -> dict[str, Any]:
+            own = {} if languages is None else {"lang": list(languages[chosen])}
+            return {"texts": list(texts[chosen])} | own
+
+        return self._predict(len(texts), body, "texts")
+
+    def predict_images(self, images: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+        """One answer per image of a joint model, through the same JSON. Raises InputError as `predict` does."""
+
+        def body(chosen: slice) -> dict[str, Any]:
+            return {"images": [[float(value) for value in image] for image in images[chosen]]}
+
+        return self._predict(len(images), body, "images")
+
+    def _predict(self, count: int, body: Callable[[slice], dict[str, Any]], what: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         size = 256
-        while len(found) < len(texts):
-            body = json.dumps({"texts": list(texts[len(found) : len(found) + size])}).encode()
-            [(status, answer)] = self.request([(body, "application/json")])
+        while len(found) < count:
+            sent = json.dumps(body(slice(len(found), len(found) + size))).encode()
+            [(status, answer)] = self.request([(sent, "application/json")])
             value = json.loads(answer)
             if status == 413 and size > 1:  # many labels make long answers
                 size //= 2
             elif status != 200:
-                raise InputError(f"The model refused the texts: {value['error']}")
+                raise InputError(f"The model refused the {what}: {value['error']} Expected: {value['expected']}")
             else:
                 found += value
         return found

@@ -11,52 +11,64 @@ from typing import Any
 
 import numpy as np
 
-from ..handlers.engines import Scores
 from ..handlers.predictor import Predictor
 from ..handlers.text import Ids
 from ..models.data import Dataset
-from ..models.metrics import score, wilson
+from ..models.run import Run
+from ..models.tasks import Outputs, flips, judge
 
 BATCHES = (1, 32)
 _SECONDS_A_BATCH_SIZE = 0.3
 _LEAST_RUNS = 30
+# What the evidence leaves to `lexport evaluate`.
+_LONG = ("per_class", "confusion", "count")
 
 
-def answers(predictor: Predictor, texts: Sequence[str]) -> Scores:
-    """The served scores of many texts, float32 [texts, labels], in batches of 64 as a full server makes them."""
-    tables = []
-    for first in range(0, len(texts), 64):
-        batch = predictor.predict(texts[first : first + 64])
-        tables.append([[answer["scores"][label] for label in predictor.labels] for answer in batch])
-    return np.array([row for table in tables for row in table], np.float32)
+def served(predictor: Predictor, part: Dataset) -> Outputs:
+    """A task's outputs for one part of the data as they are served, in batches of 64 as a full server makes them."""
+    found = _in_batches(predictor, part.texts, part.languages)
+    if part.pairs is not None:
+        found += _in_batches(predictor, part.pairs, part.languages)
+    if part.images is not None:
+        found.append(predictor.image_outputs(part.images))
+    return np.concatenate(found)
 
 
-def quality(predictor: Predictor, part: Dataset, trained: Scores, found: Scores) -> dict[str, Any]:
-    """The task metric of `found` and how far it is from the trained model's scores on the same texts."""
-    labels = predictor.labels
-    predicted = [labels[top] for top in found.argmax(axis=1)]
-    result = score(part.labels, predicted, labels)
-    flips = int((found.argmax(axis=1) != trained.argmax(axis=1)).sum())
-    low, high = wilson(sum(a == b for a, b in zip(part.labels, predicted, strict=True)), len(predicted))
+def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[str] | None) -> list[Outputs]:
+    return [
+        predictor.answers_raw(
+            texts[first : first + 64], None if languages is None else languages[first : first + 64]
+        )[1]
+        for first in range(0, len(texts), 64)
+    ]
+
+
+def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any]:
+    """The task's metrics of `found` and how far it is from the trained model's outputs for the same part."""
+    task = run.recipe.task
+    judged = judge(task, part, found, run.labels, run.threshold)
+    flipped = flips(task, found, trained, run.threshold)
     return {
-        "texts": len(part.texts),
-        "accuracy": result["accuracy"],
-        "accuracy_interval": [low, high],
-        "macro_f1": result["macro_f1"],
-        "flips": flips,
-        "flip_share": flips / len(part.texts),
+        "texts": len(part),
+        **{name: value for name, value in judged.items() if name not in _LONG},
+        "flips": flipped,
+        "flip_share": flipped / len(part),
         "largest_difference": float(np.abs(found - trained).max()),
     }
 
 
-def latency(predictor: Predictor, texts: Sequence[str]) -> dict[str, Any]:
+def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
     """Milliseconds by batch size on one thread: from texts to answers, and the model alone."""
     results: dict[str, Any] = {}
     for size in BATCHES:
-        batches = [list(texts[first : first + size]) for first in range(0, len(texts) - size + 1, size)]
-        batches = batches or [(list(texts) * size)[:size]]
-        indices = [predictor.encode(batch)[1] for batch in batches]
-        whole = _times([partial(predictor.predict, batch) for batch in batches])
+        rows = [list(range(first, first + size)) for first in range(0, len(part) - size + 1, size)]
+        rows = rows or [(list(range(len(part))) * size)[:size]]
+        batches = [
+            ([part.texts[row] for row in own], part.languages and [part.languages[row] for row in own])
+            for own in rows
+        ]
+        indices = [predictor.encode(*batch)[1] for batch in batches]
+        whole = _times([partial(predictor.predict, *batch) for batch in batches])
         model = _times([partial(_run_pieces, predictor, pieces) for pieces in indices])
         results[str(size)] = {
             "median_ms": statistics.median(whole),
@@ -86,5 +98,5 @@ def _times(calls: Sequence[Callable[[], object]]) -> list[float]:
 
 
 def size(folder: Path) -> int:
-    """Bytes of a variant's model files; the vocabulary is none of them."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.name.startswith("model."))
+    """Bytes of a variant's model files, an image tower's too; the vocabulary is none of them."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.name.startswith(("model.", "image.")))

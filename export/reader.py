@@ -64,16 +64,29 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 
 def read_json(path: Path, member: str) -> dict[str, Any]:
     """One JSON member of an archive. Raises InputError if it is absent or no JSON object."""
+    value = _read(path, member)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {member} is not a JSON object. Make the archive again.")
+    return value
+
+
+def read_labels(path: Path) -> list[str]:
+    """The labels of an archive's model in the order of its outputs. Raises InputError if there is no list of them."""
+    value = _read(path, "labels.json")
+    if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
+        raise InputError(f"{path}: labels.json is not a list of strings. Make the archive again.")
+    return value
+
+
+def _read(path: Path, member: str) -> Any:
+    """A member's JSON value, None if it has none."""
     with _opened(path) as archive:
         if member not in archive.namelist():
             raise InputError(f"{path} has no {member}: it was not made by `lexport archive`.")
         try:
-            value = json.loads(archive.read(member))
+            return json.loads(archive.read(member))
         except (ValueError, RecursionError):
-            value = None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: {member} is not a JSON object. Make the archive again.")
-    return value
+            return None
 
 
 @contextmanager

@@ -6,23 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.compose import BagModel
-from ..models.embeddings import Pooling, Table
-from .formats import write_onnx, write_torchscript
-from .tables import ByteTable, GatherTable, Int8GatherTable
+from ..models.compose import TextModel
+from ..models.embeddings import Embedding, Table
+from ..models.heads import Joint
+from .formats import Scoring, write_onnx, write_torchscript
+from .tables import ByteTable, GatherTable, Int8GatherTable, exported
+
+# By the layout of the indices: the names of the symbolic axes, and how long the third axis is where it is fixed.
+_AXES = {
+    "indices": (["batch", "length"], ()),
+    "hashes": (["batch", "length"], ()),
+    "characters": (["batch", "length", "characters"], (4,)),
+    "languages": (["batch", "length"], (2,)),
+}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One exported form: which table it has and how its file is written."""
+    """One exported form: what becomes of the table, and how the file is written."""
 
     name: str
-    file: str
-    table: Callable[[Tensor], Pooling]
-    write: Callable[[BagModel, Path], None]
+    suffix: str
+    table: Callable[[Tensor], Embedding]
 
     @property
     def engine(self) -> str:
@@ -34,23 +43,46 @@ class Variant:
         """What its table is stored in: "fp32" or "int8"."""
         return self.name.partition("-")[2]
 
-    def form(self, model: BagModel) -> BagModel:
-        """The model with its table in this variant's form; encoder and fp32 head are shared."""
-        table = self.table(model.embedding.get_parameter("weight").detach())
-        return BagModel(table, model.encoder, model.head).eval()
+    @property
+    def file(self) -> str:
+        """The text model's file."""
+        return f"model{self.suffix}"
+
+    @property
+    def image_file(self) -> str:
+        """The image tower's file, where there is one; it is fp32 in every variant."""
+        return f"image{self.suffix}"
+
+    def form(self, model: TextModel) -> TextModel:
+        """The model with its table in this variant's form; everything else is shared and fp32."""
+        return model.with_embedding(exported(model.embedding, self.table))
+
+    def write(self, model: TextModel, inputs: str, folder: Path) -> None:
+        """Write the model's files; `inputs` is the layout of its indices. Raises RuntimeError if a shape froze."""
+        axes, rest = _AXES[inputs]
+        self._write(Scoring(self.form(model)), folder / self.file, "ids", torch.ones(2, 3, *rest).long(), axes)
+        if isinstance(model.head, Joint):
+            tower = model.head.image
+            self._write(tower, folder / self.image_file, "image", torch.ones(2, tower.values), ["batch"])
+
+    def _write(self, module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
+        if self.engine == "torchscript":
+            write_torchscript(module, path)
+        else:
+            write_onnx(module, path, feed=feed, example=example, symbolic=axes)
 
 
-def _same_table(weight: Tensor) -> Pooling:
+def _same_table(weight: Tensor) -> Embedding:
     return Table.holding(weight)
 
 
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant("torchscript-fp32", "model.pt", _same_table, write_torchscript),
-        Variant("torchscript-int8", "model.pt", ByteTable, write_torchscript),
-        Variant("onnx-fp32", "model.onnx", GatherTable, write_onnx),
-        Variant("onnx-int8", "model.onnx", Int8GatherTable, write_onnx),
+        Variant("torchscript-fp32", ".pt", _same_table),
+        Variant("torchscript-int8", ".pt", ByteTable),
+        Variant("onnx-fp32", ".onnx", GatherTable),
+        Variant("onnx-int8", ".onnx", Int8GatherTable),
     )
 }
 

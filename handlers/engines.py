@@ -1,7 +1,7 @@
 """The two engines that run an exported model: ONNX Runtime and TorchScript.
 
-Both are called with an index matrix, int64 [batch, length], and answer scores, float32 [batch, labels].
-Each imports its library only when it is opened, so that a worker loads one of them.
+Both are called with one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and
+answer float32 [batch, outputs]. Each imports its library only when it is opened, so that a worker loads one.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ import numpy.typing as npt
 from .text import Ids
 
 Scores = npt.NDArray[np.float32]
+Images = npt.NDArray[np.float32]
 Engine = Callable[[Ids], Scores]
+ImageEngine = Callable[[Images], Scores]
 
 
-def open_engine(engine: str, file: Path, *, threads: int, device: str) -> Engine:
+def open_engine(
+    engine: str, file: Path, *, threads: int, device: str, feed: str = "ids"
+) -> Callable[[npt.NDArray[Any]], Scores]:
     """Open a model file with `threads` intra-op threads on `device` ("cpu" or "cuda:0").
 
+    `feed` is the name of its input: "ids" makes an Engine, "image" (a joint model's other tower) an ImageEngine.
     Raises ValueError for an unknown engine, RuntimeError where the device is not there.
     """
     if engine == "onnx":
-        return _open_onnx(file, threads, device)
+        return _open_onnx(file, threads, device, feed)
     if engine == "torchscript":
         return _open_torchscript(file, threads, device)
     raise ValueError(f"model.json names the engine {engine!r}; known are onnx and torchscript.")
 
 
-def _open_onnx(file: Path, threads: int, device: str) -> Engine:
+def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
     # Since 1.29 ONNX Runtime sends names and hashes of models home unless told not to before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -56,14 +61,14 @@ def _open_onnx(file: Path, threads: int, device: str) -> Engine:
     if device != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
         raise RuntimeError(f"onnxruntime could not use {device} and fell back to the CPU.")
 
-    def run(ids: Ids) -> Scores:
-        scores: Scores = session.run(["scores"], {"ids": ids})[0]
+    def run(values: npt.NDArray[Any]) -> Scores:
+        scores: Scores = session.run(["scores"], {feed: values})[0]
         return scores
 
     return run
 
 
-def _open_torchscript(file: Path, threads: int, device: str) -> Engine:
+def _open_torchscript(file: Path, threads: int, device: str) -> Callable[[npt.NDArray[Any]], Scores]:
     import torch
 
     if device != "cpu" and not torch.cuda.is_available():
@@ -78,9 +83,9 @@ def _open_torchscript(file: Path, threads: int, device: str) -> Engine:
         model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
     model.eval()
 
-    def run(ids: Ids) -> Scores:
+    def run(values: npt.NDArray[Any]) -> Scores:
         with torch.inference_mode():
-            scores: Scores = model(torch.from_numpy(ids).to(device)).cpu().numpy()
+            scores: Scores = model(torch.from_numpy(values).to(device)).cpu().numpy()
         return scores
 
     return run

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .predictor import Predictor
 
 # Largest score difference between machines: fp32 differs in summation order only.
@@ -21,42 +23,58 @@ LOWER_PRECISION_TOLERANCE = 2e-2
 
 @dataclass(frozen=True)
 class Golden:
-    """One request with the trained model's answer and the variant's own."""
+    """One request with the trained model's answer and the variant's own.
+
+    lang: the text's language, for models that have languages. image: the numbers of an image; text is then "".
+    """
 
     text: str
     trained: dict[str, Any]
     variant: dict[str, Any]
+    lang: str | None = None
+    image: list[float] | None = None
 
 
 def read_goldens(path: Path) -> list[Golden]:
-    """Read `golden.jsonl`. Raises ValueError naming the line."""
+    """Read `golden.jsonl`; an image's line needs no text. Raises ValueError naming the line."""
     goldens = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
         try:
-            goldens.append(Golden(**json.loads(line)))
+            value = json.loads(line)
+            goldens.append(Golden(**({"text": ""} | value if "image" in value else value)))
         except (ValueError, TypeError) as error:
             raise ValueError(f"golden.jsonl, line {number}: {error}") from None
     return goldens
 
 
-def differences(golden: Golden, answer: dict[str, Any], precision: str) -> list[str]:
+def differences(golden: Golden, answer: dict[str, Any], precision: str, threshold: float = 0.5) -> list[str]:
     """What differs between a golden's recorded answer and the one given now; empty if nothing does.
 
-    Token counts must be equal; scores within the precision's tolerance; the label equal wherever the margin
-    between the two best scores exceeds twice the tolerance (a nearer call may fall either way).
+    Token counts must be equal; scores and the components of vectors within the precision's tolerance; the label
+    equal wherever the margin between the two best scores exceeds twice the tolerance, and of several labels every
+    one whose score is further than that from `threshold` (a nearer call may fall either way).
     """
     tolerance = TOLERANCE.get(precision, LOWER_PRECISION_TOLERANCE)
-    expected, found = golden.variant, []
-    for key in ("tokens", "unknown", "truncated"):
-        if answer[key] != expected[key]:
-            found.append(f"{key} is {answer[key]}, recorded {expected[key]}")
+    expected = golden.variant
+    if answer.keys() != expected.keys():
+        return [f"the answer has {', '.join(answer)}, recorded {', '.join(expected)}"]
+    found = [
+        f"{key} is {answer[key]}, recorded {expected[key]}"
+        for key in ("tokens", "unknown", "truncated")
+        if key in expected and answer[key] != expected[key]
+    ]
+    if "vector" in expected:
+        return found + _of_vectors(answer["vector"], expected["vector"], tolerance)
     if set(answer["scores"]) != set(expected["scores"]):
         return [*found, f"labels are {sorted(answer['scores'])}, recorded {sorted(expected['scores'])}"]
-    worst = max(expected["scores"], key=lambda label: abs(answer["scores"][label] - expected["scores"][label]))
-    now, then = answer["scores"][worst], expected["scores"][worst]
+    now, then = answer["scores"], expected["scores"]
     # Written so that a NaN fails.
-    if not abs(now - then) <= tolerance:
-        found.append(f"score of {worst!r} is {now:.6f}, recorded {then:.6f} (tolerance {tolerance:g})")
+    far = [label for label in then if not abs(now[label] - then[label]) <= tolerance]
+    if far:
+        worst = max(far, key=lambda label: abs(now[label] - then[label]))
+        found.append(f"score of {worst!r} is {now[worst]:.6f}, recorded {then[worst]:.6f} (tolerance {tolerance:g})")
+    if "labels" in expected:
+        return found + _of_labels(answer, expected, threshold, 2 * tolerance)
     ranked = sorted(expected["scores"].values(), reverse=True)
     margin = ranked[0] - ranked[1] if len(ranked) > 1 else 1.0
     if answer["label"] != expected["label"] and margin > 2 * tolerance:
@@ -64,27 +82,59 @@ def differences(golden: Golden, answer: dict[str, Any], precision: str) -> list[
     return found
 
 
+def _of_vectors(now: Sequence[float], then: Sequence[float], tolerance: float) -> list[str]:
+    if len(now) != len(then):
+        return [f"the vector has {len(now)} components, recorded {len(then)}"]
+    far = [
+        place for place, (one, other) in enumerate(zip(now, then, strict=True)) if not abs(one - other) <= tolerance
+    ]
+    if not far:
+        return []
+    place = max(far, key=lambda place: abs(now[place] - then[place]))
+    return [
+        f"{len(far)} of {len(then)} components differ, component {place} is {now[place]:.6f}, recorded "
+        f"{then[place]:.6f} (tolerance {tolerance:g})"
+    ]
+
+
+def _of_labels(answer: dict[str, Any], expected: dict[str, Any], threshold: float, margin: float) -> list[str]:
+    now, then = ({one["label"] for one in of["labels"]} for of in (answer, expected))
+    clear = {label for label, score in expected["scores"].items() if abs(score - threshold) > margin}
+    if (now ^ then) & clear:
+        return [f"the labels are {sorted(now)}, recorded {sorted(then)}"]
+    return []
+
+
 def check_goldens(predictor: Predictor, goldens: Sequence[Golden]) -> int:
     """Answer every golden as one batch and one by one; the number checked.
 
     Raises ValueError listing the first answers that differ.
     """
-    precision = predictor.model.precision
-    texts = [golden.text for golden in goldens]
+    model = predictor.model
     problems: list[str] = []
     for way, answers in (
-        ("in a batch", predictor.predict(texts)),
-        ("alone", [predictor.predict([text])[0] for text in texts]),
+        ("in a batch", _answers(predictor, goldens)),
+        ("alone", [_answers(predictor, [golden])[0] for golden in goldens]),
     ):
         for number, (golden, answer) in enumerate(zip(goldens, answers, strict=True), 1):
-            found = differences(golden, answer, precision)
+            found = differences(golden, answer, model.precision, model.threshold)
             if found:
                 problems.append(f"golden {number} {way}: {'; '.join(found)}")
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise ValueError(
-            f"{len(problems)} of {2 * len(goldens)} golden answers of {predictor.model.name} "
-            f"{predictor.model.version} ({predictor.model.variant}) differ: {' | '.join(problems[:3])}{more}. "
-            "The archive is damaged or this machine computes differently; export it again here."
+            f"{len(problems)} of {2 * len(goldens)} golden answers of {model.name} {model.version} ({model.variant}) "
+            f"differ: {' | '.join(problems[:3])}{more}. The archive is damaged or this machine computes differently; "
+            "export it again here."
         )
     return len(goldens)
+
+
+def _answers(predictor: Predictor, goldens: Sequence[Golden]) -> list[dict[str, Any]]:
+    """One batch of texts and one of images, the answers in the goldens' order."""
+    said = [golden for golden in goldens if golden.image is None]
+    shown = [golden.image for golden in goldens if golden.image is not None]
+    languages = [golden.lang or "" for golden in said] if any(golden.lang is not None for golden in said) else None
+    of_texts = iter(predictor.predict([golden.text for golden in said], languages) if said else [])
+    of_images = iter(predictor.predict_images(np.array(shown, np.float32)) if shown else [])
+    return [next(of_texts if golden.image is None else of_images) for golden in goldens]

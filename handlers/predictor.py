@@ -1,16 +1,16 @@
-"""From texts to answers: encode → infer → decode, without any transport around it."""
+"""From texts and images to answers: encode → infer → decode, without any transport around it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .engines import Engine, Scores, open_engine
+from .engines import Engine, ImageEngine, Images, Scores, open_engine
 from .text import Ids, TextEncoder, Tokens, load_encoder
 
 # The rows gathered for more texts than this no longer fit a core's cache: measured 21 µs a text in batches
@@ -19,12 +19,16 @@ PIECE = 16
 # More texts than this are answered in turns, so that no request decides how much memory a worker takes.
 TURN = 256
 
+TASKS = ("classify", "multilabel", "vector", "joint")
+
 
 @dataclass(frozen=True)
 class ModelFile:
     """What `model.json` says of the exported model beside it.
 
-    parallel: whether the work of a batch is worth more than one thread.
+    parallel: whether the work of a batch is worth more than one thread. task: one of TASKS. threshold: the least
+    score of a label that is answered (multilabel). image_file, image_values: the image tower, run by the same
+    engine, and the numbers that make one image (joint).
     """
 
     name: str
@@ -34,23 +38,42 @@ class ModelFile:
     precision: str
     file: str
     parallel: bool = False
+    task: str = "classify"
+    threshold: float = 0.5
+    image_file: str | None = None
+    image_values: int = 0
     schema: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a schema that this code does not know."""
+        """Refuse what this code does not know, and a joint model without images."""
         if self.schema != 1:
             raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
+        if self.task not in TASKS:
+            raise ValueError(f"model.json names the task {self.task!r}; known are {', '.join(TASKS)}.")
+        if (self.task == "joint") != (self.image_file is not None and self.image_values > 0):
+            raise ValueError(
+                f"model.json has the task {self.task}, image_file {self.image_file!r} and image_values "
+                f"{self.image_values}; a joint model needs both, any other none."
+            )
 
 
 class Predictor:
     """One exported model with its text spec and labels, ready to answer."""
 
-    def __init__(self, model: ModelFile, encoder: TextEncoder, labels: Sequence[str], engine: Engine) -> None:
-        """Put the four parts together; `load` reads them from a folder."""
+    def __init__(
+        self,
+        model: ModelFile,
+        encoder: TextEncoder,
+        labels: Sequence[str],
+        engine: Engine,
+        image_engine: ImageEngine | None = None,
+    ) -> None:
+        """Put the parts together; `load` reads them from a folder. Only a joint model has an image engine."""
         self.model = model
         self.encoder = encoder
         self.labels = tuple(labels)
         self._engine = engine
+        self._image_engine = image_engine
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
@@ -58,57 +81,134 @@ class Predictor:
         model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
         labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         encoder = load_encoder(folder)
-        engine = open_engine(
-            model.engine, folder / model.file, threads=threads if model.parallel else 1, device=device
-        )
-        return cls(model, encoder, labels, engine)
+        threads = threads if model.parallel else 1
+        engine = open_engine(model.engine, folder / model.file, threads=threads, device=device)
+        tower = None
+        if model.image_file is not None:
+            file = folder / model.image_file
+            tower = open_engine(model.engine, file, threads=threads, device=device, feed="image")
+        return cls(model, encoder, labels, engine, tower)
 
     def scores(self, ids: Ids) -> Scores:
-        """Scores of an index matrix: int64 [batch, length] → float32 [batch, labels]."""
+        """What the model makes of an id tensor: int64, batch first → float32 [batch, outputs]."""
         return self._engine(ids)
 
-    def encode(self, texts: Sequence[str]) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
-        """Look a batch up and cut it into (positions, index matrix) pieces of texts of similar length."""
-        tokens = self.encoder.look_up(texts)
-        if len(texts) <= PIECE:
-            return tokens, [(np.arange(len(texts)), self.encoder.assemble(tokens))]
-        order = np.argsort(tokens.lengths, kind="stable")
-        widths = self.encoder.widths(tokens.lengths[order])
+    def encode(
+        self, texts: Sequence[str], languages: Sequence[str] | None = None
+    ) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
+        """Look a batch up and cut it into (positions, id tensor) pieces of texts of similar width.
+
+        Raises TextError for a language that is missing, unknown or of no use to the model.
+        """
+        tokens = self.encoder.look_up(texts, languages)
+        return tokens, self._pieces(tokens)
+
+    def _pieces(self, tokens: Tokens) -> list[tuple[Ids, Ids]]:
+        count = len(tokens.lengths)
+        if count <= PIECE:
+            return [(np.arange(count), self.encoder.assemble(tokens))]
+        widths = self.encoder.widths(tokens.lengths, tokens.subword_counts)
+        order = np.argsort(widths, kind="stable")
         matrix = self.encoder.assemble(tokens.take(order))
         pieces: list[tuple[Ids, Ids]] = []
-        for first in range(0, len(order), PIECE):
-            last = min(first + PIECE, len(order))
-            width = max(int(widths[last - 1]), 1)
+        for first in range(0, count, PIECE):
+            last = min(first + PIECE, count)
+            width = max(int(widths[order[last - 1]]), 1)
             pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :width])))
-        return tokens, pieces
+        return pieces
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """One answer per text: label, score, scores by label, tokens, unknown, truncated."""
-        if len(texts) > TURN:
-            turns = range(0, len(texts), TURN)
-            return [answer for first in turns for answer in self.predict(texts[first : first + TURN])]
-        tokens, pieces = self.encode(texts)
-        scores = np.empty((len(texts), len(self.labels)), np.float32)
-        for chosen, ids in pieces:
-            scores[chosen] = self._engine(ids)
-        best = scores.argmax(axis=1).tolist()
-        labels = self.labels
-        rows = zip(
-            scores.tolist(),
-            best,
-            tokens.lengths.tolist(),
-            tokens.unknown.tolist(),
-            tokens.truncated,
-            strict=True,
+    def answers_raw(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Tokens, Scores]:
+        """What the model itself says of texts: their tokens and float32 [texts, outputs].
+
+        The tokens of more than TURN texts come without characters and subwords. Raises TextError as `encode` does.
+        """
+        if len(texts) <= TURN:
+            tokens, pieces = self.encode(texts, languages)
+            return tokens, self._infer(pieces)
+        turns = [self.answers_raw(*turn) for turn in _turns(texts, languages)]
+        parts = [tokens for tokens, _ in turns]
+        together = Tokens(
+            np.concatenate([part.indices for part in parts]),
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+            tuple(cut for part in parts for cut in part.truncated),
         )
-        return [
-            {
-                "label": labels[top],
-                "score": row[top],
-                "scores": dict(zip(labels, row, strict=True)),
-                "tokens": count,
-                "unknown": unknown,
-                "truncated": truncated,
-            }
-            for row, top, count, unknown, truncated in rows
-        ]
+        return together, np.concatenate([outputs for _, outputs in turns])
+
+    def _infer(self, pieces: Sequence[tuple[Ids, Ids]]) -> Scores:
+        if len(pieces) == 1:  # which is in the texts' own order
+            return self._engine(pieces[0][1])
+        outputs = [self._engine(ids) for _, ids in pieces]
+        found = np.empty((sum(map(len, outputs)), outputs[0].shape[1]), np.float32)
+        for (chosen, _), rows in zip(pieces, outputs, strict=True):
+            found[chosen] = rows
+        return found
+
+    def image_outputs(self, images: Images) -> Scores:
+        """The unit vectors of images: float32 [images, values] → float32 [images, dim].
+
+        Raises ValueError for a model without images or another number of values.
+        """
+        if self._image_engine is None:
+            raise ValueError(f"{self.model.name} is a {self.model.task} model and takes no images.")
+        if images.ndim != 2 or images.shape[1] != self.model.image_values:
+            raise ValueError(
+                f"The images have the shape {list(images.shape)}, expected [images, {self.model.image_values}]."
+            )
+        firsts = range(0, len(images), PIECE)
+        return np.concatenate([self._image_engine(images[first : first + PIECE]) for first in firsts])
+
+    def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One answer per text, by the model's task, each with tokens, unknown and truncated.
+
+        classify: label, score, scores by label. multilabel: labels (each with its score, best first), scores by
+        label. vector, joint: vector. Raises TextError as `encode` does.
+        """
+        if len(texts) > TURN:
+            return [answer for turn in _turns(texts, languages) for answer in self.predict(*turn)]
+        tokens, outputs = self.answers_raw(texts, languages)
+        rows, labels = outputs.tolist(), self.labels
+        counts, unknown, cut = tokens.lengths.tolist(), tokens.unknown.tolist(), tokens.truncated
+        if self.model.task == "classify":
+            tops = outputs.argmax(axis=1).tolist()
+            return [
+                {
+                    "label": labels[top],
+                    "score": row[top],
+                    "scores": dict(zip(labels, row, strict=True)),
+                    "tokens": count,
+                    "unknown": missed,
+                    "truncated": truncated,
+                }
+                for row, top, count, missed, truncated in zip(rows, tops, counts, unknown, cut, strict=True)
+            ]
+        answers = self._decode_multilabel(rows) if self.model.task == "multilabel" else _decode_vectors(rows)
+        for answer, count, missed, truncated in zip(answers, counts, unknown, cut, strict=True):
+            answer |= {"tokens": count, "unknown": missed, "truncated": truncated}
+        return answers
+
+    def predict_images(self, images: Images) -> list[dict[str, Any]]:
+        """One answer per image, float32 [images, values]: its vector. Raises ValueError as `image_outputs` does."""
+        return _decode_vectors(self.image_outputs(images).tolist())
+
+    def _decode_multilabel(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+        tables = [dict(zip(self.labels, row, strict=True)) for row in rows]
+        return [{"labels": labels_above(self.model.threshold, scores), "scores": scores} for scores in tables]
+
+
+def _decode_vectors(rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    return [{"vector": row} for row in rows]
+
+
+def _turns(
+    texts: Sequence[str], languages: Sequence[str] | None
+) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
+    for first in range(0, len(texts), TURN):
+        turn = slice(first, first + TURN)
+        yield texts[turn], None if languages is None else languages[turn]
+
+
+def labels_above(threshold: float, scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The labels whose score is `threshold` or more, best first, each with its score."""
+    chosen = [{"label": label, "score": score} for label, score in scores.items() if score >= threshold]
+    return sorted(chosen, key=lambda one: -one["score"])

@@ -1,53 +1,59 @@
-"""What a request says: bytes in, texts out.
+"""What a request says: bytes in, texts or images out.
 
-Accepted are text/plain, JSON ({"text": …}, {"texts": […]}, Open Inference Protocol v2 tensors of BYTES) and the
-form field `data`. Whatever else arrives is a `Refusal`, which concerns that request alone.
+Accepted are text/plain, JSON ({"text": …}, {"texts": […]}, {"image": …}, {"images": […]}, Open Inference Protocol
+v2 tensors) and the form field `data`. Whatever else arrives is a `Refusal`, which concerns that request alone.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-MAX_TEXTS = 1024
-_LONGEST_ID = 256
-
-_EXPECTED = (
-    'text/plain in UTF-8, JSON {"text": "…"} or {"texts": ["…", …]}, Open Inference Protocol v2 inputs of BYTES, '
-    "or the form field `data`"
+from .fields import (
+    MAX_TEXTS,
+    checked,
+    has_surrogate,
+    read_image,
+    read_images,
+    read_languages,
+    read_text,
+    read_texts,
+    read_threshold,
+    read_top_k,
+    written,
+    written_number,
 )
+from .refusals import Refusal, kind, shorten, show
+
+_LONGEST_ID = 256
+_SOURCES = ("text", "texts", "image", "images")
 _TEXT_TYPES = ("", "text/plain", "application/octet-stream")
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+_V2 = (
+    'Open Inference Protocol v2: {"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", '
+    '"data": ["…", …]}]}, or {"name": "image", "shape": [n, values], "datatype": "FP32", "data": [0.5, …]}'
+)
 
 
-class Refusal(Exception):
-    """A request that cannot be answered: an HTTP status and what was expected instead."""
+class Request(NamedTuple):
+    """The texts or images of one request and how it wants them answered.
 
-    def __init__(self, status: int, error: str, expected: str = _EXPECTED, **details: Any) -> None:
-        """`status` is a 4xx; `details` become further keys of the answer."""
-        super().__init__(error)
-        self.status = status
-        self.body = {"error": error, "expected": expected, **details}
-
-
-@dataclass(frozen=True)
-class Request:
-    """The texts of one request and how it wants them answered.
-
-    many: answer with a list. top_k: only that many scores, best first. v2: answer in the Open Inference
-    Protocol's shape, under this request id.
+    many: answer with a list. top_k: only that many scores, best first. threshold: the least score of a label that
+    is answered. languages: one for each text. v2: answer in the Open Inference Protocol's shape, under this id.
     """
 
     texts: list[str]
     many: bool = False
     top_k: int | None = None
+    threshold: float | None = None
+    languages: list[str] | None = None
+    images: list[list[float]] | None = None
     v2: bool = False
     id: str | None = None
-    shape: list[int] = field(default_factory=list)
+    shape: list[int] | None = None
 
 
 def parse(parameters: Mapping[str, Any], content_type: str) -> Request:
@@ -55,37 +61,47 @@ def parse(parameters: Mapping[str, Any], content_type: str) -> Request:
 
     Values are bytes, or what TorchServe has already decoded. Raises Refusal.
     """
-    kind, charset = _media_type(content_type)
-    if "body" not in parameters or kind in _FORM_TYPES:
-        return _from_form(parameters, charset)
-    request = _from_body(parameters["body"], kind, charset)
-    if request.top_k is None and "top_k" in parameters:
-        # Of the query, which TorchServe hands over on /models/NAME/invoke and nowhere else.
-        return replace(request, top_k=_top_k_of_text(parameters["top_k"]))
-    return request
+    media_type, charset = _media_type(content_type)
+    if "body" not in parameters or media_type in _FORM_TYPES:
+        return _with_options(_from_form(parameters, charset), parameters)
+    request = _from_body(parameters["body"], media_type, charset)
+    # More than the body is the query, which TorchServe hands over on /models/NAME/invoke and nowhere else.
+    return request if len(parameters) == 1 else _with_options(request, parameters)
 
 
-def _from_body(value: Any, kind: str, charset: str) -> Request:
-    is_json = kind == "application/json" or kind.endswith("+json")
+def _with_options(request: Request, parameters: Mapping[str, Any]) -> Request:
+    """The options of a form or a query, where the request itself does not say otherwise."""
+    options: dict[str, Any] = {}
+    if request.top_k is None:
+        options["top_k"] = read_top_k(written_number(parameters.get("top_k")))
+    if request.threshold is None:
+        options["threshold"] = read_threshold(written_number(parameters.get("threshold")))
+    if request.languages is None:
+        options["languages"] = read_languages(written(parameters.get("lang")), len(request.texts))
+    return request._replace(**options)
+
+
+def _from_body(value: Any, media_type: str, charset: str) -> Request:
+    is_json = media_type == "application/json" or media_type.endswith("+json")
     if isinstance(value, (bytes, bytearray)):
         if not value:
             raise Refusal(400, "The request body is empty.")
         if is_json:
             return _from_json(_parse_json(_decode(value, charset)))
-        if kind not in _TEXT_TYPES:
-            raise Refusal(415, f"The content type {_shorten(kind)} is not served.")
+        if media_type not in _TEXT_TYPES:
+            raise Refusal(415, f"The content type {shorten(media_type)} is not served.")
         return Request([_decode(value, charset)])
     # Decoded by TorchServe already: text/* arrives as str, JSON as its value.
     if isinstance(value, str) and not is_json:
         if not value:
             raise Refusal(400, "The request body is empty.")
-        return Request([_checked(value)])
+        return Request([checked(value)])
     return _from_json(value)
 
 
 def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
     if "data" not in parameters:
-        names = ", ".join(sorted(map(_shorten, parameters))[:8]) or "none"
+        names = ", ".join(sorted(map(shorten, parameters))[:8]) or "none"
         raise Refusal(
             400,
             f"The form has no field `data`; its fields: {names}. A text or JSON that is no form needs a content "
@@ -94,22 +110,22 @@ def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
     value = parameters["data"]
     text = _decode(value, charset) if isinstance(value, (bytes, bytearray)) else value
     if not isinstance(text, str):
-        raise Refusal(400, f"The form field `data` holds {_name(text)}, not text.")
-    return Request([_checked(text)], top_k=_top_k_of_text(parameters.get("top_k")))
+        raise Refusal(400, f"The form field `data` holds {kind(text)}, not text.")
+    return Request([checked(text)])
 
 
 # Clients send few different ones; what is refused is not kept.
 @lru_cache(maxsize=64)
 def _media_type(content_type: str) -> tuple[str, str]:
-    kind, *options = content_type.split(";")
+    media_type, *options = content_type.split(";")
     charset = "utf-8"
     for option in options:
         name, _, value = option.partition("=")
         if name.strip().lower() == "charset":
             charset = value.strip().strip("\"'").lower()
     if charset not in _CHARSETS:
-        raise Refusal(415, f"The charset {_shorten(charset)} is not served.", "charset=utf-8, or none")
-    return kind.strip().lower(), charset
+        raise Refusal(415, f"The charset {shorten(charset)} is not served.", "charset=utf-8, or none")
+    return media_type.strip().lower(), charset
 
 
 def _decode(value: bytes | bytearray, charset: str) -> str:
@@ -145,120 +161,73 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 def _from_json(value: Any) -> Request:
     if not isinstance(value, dict):
-        raise Refusal(400, f"The JSON is {_name(value)}, not an object.")
+        raise Refusal(400, f"The JSON is {kind(value)}, not an object.")
     if "inputs" in value:
         return _from_v2(value)
-    if ("text" in value) == ("texts" in value):
-        keys = ", ".join(_shorten(str(key)) for key in list(value)[:8]) or "none"
-        problem = "both `text` and `texts`" if "text" in value else f"neither `text` nor `texts`; its keys: {keys}"
-        raise Refusal(400, f"The JSON object has {problem}.")
-    top_k = _top_k(value.get("top_k"))
+    if ("text" in value) + ("texts" in value) + ("image" in value) + ("images" in value) != 1:
+        raise _no_one_source(value)
+    top_k, threshold, lang = read_top_k(value.get("top_k")), read_threshold(value.get("threshold")), value.get("lang")
     if "text" in value:
-        if not isinstance(value["text"], str):
-            raise Refusal(400, f"`text` is {_name(value['text'])}, not a string.")
-        return Request([_checked(value["text"])], top_k=top_k)
-    return Request(_strings(value["texts"], "texts"), many=True, top_k=top_k)
+        texts = [read_text(value["text"], "text")]
+        return Request(texts, False, top_k, threshold, None if lang is None else read_languages(lang, 1))
+    if "texts" in value:
+        texts = read_texts(value["texts"], "texts")
+        return Request(texts, True, top_k, threshold, read_languages(lang, len(texts)))
+    if lang is not None:
+        raise Refusal(400, "`lang` is given for images, which have no language.", "`lang` beside a text, or none")
+    many = "images" in value
+    images = read_images(value["images"], "images") if many else [read_image(value["image"], "image")]
+    return Request([], many, top_k, threshold, images=images)
+
+
+def _no_one_source(value: dict[str, Any]) -> Refusal:
+    given = [f"`{source}`" for source in _SOURCES if source in value]
+    if given:
+        both = "both " if len(given) == 2 else ""
+        return Refusal(400, f"The JSON object has {both}{' and '.join(given)}.")
+    keys = ", ".join(shorten(str(key)) for key in list(value)[:8]) or "none"
+    return Refusal(400, f"The JSON object has neither `text` nor `texts`, `image` or `images`; its keys: {keys}.")
 
 
 def _from_v2(value: dict[str, Any]) -> Request:
-    inputs = value["inputs"]
-    expected = (
-        'Open Inference Protocol v2: {"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", '
-        '"data": ["…", …]}]}'
-    )
+    inputs, options = value["inputs"], value.get("parameters", {})
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Refusal(400, "`inputs` is not a list of exactly one tensor.", expected)
-    tensor = inputs[0]
-    if tensor.get("datatype") != "BYTES":
-        raise Refusal(400, f"The tensor's datatype is {_show(tensor.get('datatype'))}.", expected)
-    texts = _strings(tensor.get("data"), "data", expected)
-    shape = tensor.get("shape", [len(texts)])
-    if shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]) or not all(type(size) is int for size in shape):
-        raise Refusal(
-            400,
-            f"The tensor has {len(texts)} elements and the shape {_show(shape)}.",
-            expected,
-        )
+        raise Refusal(400, "`inputs` is not a list of exactly one tensor.", _V2)
+    if not isinstance(options, dict):
+        raise Refusal(400, f"`parameters` is {kind(options)}, not an object.", _V2)
     name = value.get("id")
     if name is not None and not isinstance(name, str):
-        raise Refusal(400, f"`id` is {_name(name)}, not a string.", expected)
-    if name is not None and (len(name) > _LONGEST_ID or _has_surrogate(name)):
+        raise Refusal(400, f"`id` is {kind(name)}, not a string.", _V2)
+    if name is not None and (len(name) > _LONGEST_ID or has_surrogate(name)):
         raise Refusal(
             400, "`id` is too long or no valid Unicode.", f"at most {_LONGEST_ID} characters, no lone surrogate"
         )
-    return Request(texts, many=True, v2=True, id=name, shape=shape)
+    tensor, lang = inputs[0], options.get("lang")
+    if tensor.get("datatype") == "FP32" and tensor.get("name") == "image":
+        if lang is not None:
+            raise Refusal(400, "`lang` is given for images, which have no language.", "`lang` beside a text, or none")
+        return Request([], True, images=_images(tensor), v2=True, id=name)
+    if tensor.get("datatype") != "BYTES":
+        what = f"The tensor's datatype is {show(tensor.get('datatype'))}, its name {show(tensor.get('name'))}."
+        raise Refusal(400, what, _V2)
+    texts = read_texts(tensor.get("data"), "data", _V2)
+    shape = tensor.get("shape", [len(texts)])
+    if shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]) or not all(type(size) is int for size in shape):
+        raise _wrong_shape(len(texts), shape)
+    return Request(texts, True, languages=read_languages(lang, len(texts)), v2=True, id=name, shape=shape)
 
 
-def _strings(values: Any, field_name: str, expected: str = _EXPECTED) -> list[str]:
-    if not isinstance(values, list):
-        raise Refusal(400, f"`{field_name}` is {_name(values)}, not a list of strings.", expected)
-    if not values:
-        raise Refusal(400, f"`{field_name}` is an empty list.", expected)
-    if len(values) > MAX_TEXTS:
-        raise Refusal(
-            400, f"`{field_name}` has {len(values):,} elements; one request may have {MAX_TEXTS:,}.", expected
-        )
-    bad = {
-        position: _name(value) if not isinstance(value, str) else "a string with a lone surrogate"
-        for position, value in enumerate(values)
-        if not isinstance(value, str) or _has_surrogate(value)
-    }
-    if bad:
-        listed = "; ".join(f"{position}: {what}" for position, what in list(bad.items())[:10])
-        more = f"; and {len(bad) - 10} more" if len(bad) > 10 else ""
-        raise Refusal(
-            400,
-            f"`{field_name}` has elements that are not texts ({listed}{more}).",
-            expected,
-            positions=list(bad),
-        )
-    return values
+def _images(tensor: dict[str, Any]) -> list[list[float]]:
+    """The rows of a tensor [images, values]; one image of a tensor [values]."""
+    data = read_image(tensor.get("data"), "data", _V2)
+    shape = tensor.get("shape", [len(data)])
+    if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(type(size) is int for size in shape):
+        raise _wrong_shape(len(data), shape)
+    count, values = shape if len(shape) == 2 else (1, shape[0])
+    if count * values != len(data) or not 1 <= count <= MAX_TEXTS:
+        raise _wrong_shape(len(data), shape)
+    return [data[first : first + values] for first in range(0, len(data), values)]
 
 
-def _checked(text: str) -> str:
-    if _has_surrogate(text):
-        raise Refusal(400, "The text holds a lone surrogate, which no UTF-8 text can.")
-    return text
-
-
-def _has_surrogate(text: str) -> bool:
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _top_k(value: Any) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Refusal(400, f"`top_k` is {_show(value)}.", "a whole number from 1 up")
-    return value
-
-
-def _top_k_of_text(value: Any) -> int | None:
-    """`top_k` of a form or a query: bytes, or what TorchServe has decoded already."""
-    if isinstance(value, (bytes, bytearray)):
-        value = value.decode("latin-1")
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        value = int(value)
-    return _top_k(value)
-
-
-def _name(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _show(value: Any) -> str:
-    """A value for an error's text; what may be nested deeper than Python can write is named by its kind."""
-    if isinstance(value, list) and len(value) <= 4:
-        return f"[{', '.join('…' if isinstance(one, list) else _show(one) for one in value)}]"
-    return _shorten(repr(value)) if isinstance(value, (str, int, float)) else _name(value)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 40 else text[:40] + "…"
+def _wrong_shape(count: int, shape: Any) -> Refusal:
+    return Refusal(400, f"The tensor has {count} elements and the shape {show(shape)}.", _V2)

@@ -1,11 +1,18 @@
 """Text to indices: the one implementation that training, export, evaluation and the worker share.
 
-A text is normalised (lower case), split into tokens by one pattern, and every token becomes the index of its
-vocabulary row, or UNK. Word n-grams follow the words as further indices: their bucket is computed from the
-MurmurHash3 of the tokens' UTF-8 bytes, never from vocabulary indices, so that two words nobody saw in training
-still make two different n-grams.
+A text is normalised (lower case) and split into tokens by one pattern. What a token becomes is the layout that the
+spec's `inputs` names; PAD is 0 and stands on the right alone:
 
-The index space is one line: 0 PAD, 1 UNK, 2 … words-1 the vocabulary, words … rows-1 the n-gram buckets.
+"indices"     [batch, length]: the row of each word, or UNK
+"hashes"      [batch, length]: 1 + the MurmurHash3 of each word, known to nobody and so never unknown
+"characters"  [batch, length, characters]: the row of each character of each word, or UNK
+"languages"   [batch, length, 2]: the row of each word within its language, or UNK, and the language's number
+
+Word n-grams follow the words of a text, subwords (character n-grams of a word) follow those. The bucket of either is
+computed from the MurmurHash3 of UTF-8 bytes, never from vocabulary indices, so that two words nobody saw in training
+still make two different n-grams. The index space of "indices" is one line: 0 PAD, 1 UNK, 2 … words-1 the vocabulary,
+words … rows-1 the buckets. In "languages" the buckets are 1 + bucket of one language more, which all share, and in
+"hashes" they are 1 + the hash of the n-gram.
 """
 
 from __future__ import annotations
@@ -13,109 +20,42 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice, repeat
+from functools import lru_cache
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
-import mmh3
 import numpy as np
-import numpy.typing as npt
 import regex
 
-PAD = 0
-UNK = 1
-FIRST_WORD = 2
+from . import matrix
+from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
+from .spec import FIRST_WORD, INPUTS, PAD, TOKEN_PATTERN, UNK, TextError, TextSpec
+from .tokens import Ragged, Tokens, sums
 
-# Written without spaces between words: each character is a token of its own.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-# The three alternatives exclude one another wherever their lengths could differ, so that an engine that takes
-# the longest match (RE2) and one that takes the first (`regex`) split alike.
-TOKEN_PATTERN = rf"[{_UNSPACED}]|[^\s\p{{P}}\p{{S}}\p{{Z}}\p{{C}}{_UNSPACED}]+|[\p{{P}}\p{{S}}]"
-# The same, of ASCII text alone: `re` splits five times as fast as `regex` with its Unicode classes.
+__all__ = [
+    "FIRST_WORD",
+    "INPUTS",
+    "PAD",
+    "TOKEN_PATTERN",
+    "UNK",
+    "Ids",
+    "TextEncoder",
+    "TextError",
+    "TextSpec",
+    "Tokens",
+    "load_encoder",
+    "normalise",
+    "read_vocabulary",
+]
+
+# The same as TOKEN_PATTERN, of ASCII text alone: `re` splits five times as fast as `regex` with its Unicode classes.
 _ASCII_PATTERN = r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]"
-
-# n-gram hashing stays within int64: a hash is below 2**32 and the multiplier below 2**20.
-_MULTIPLIER = 1_000_003
-_MODULUS = 2_147_483_647
 
 # Texts of up to this many characters for every token kept are split whole.
 _WHOLE = 16
-
-Ids = npt.NDArray[np.int64]
-
-
-class TextError(ValueError):
-    """A text spec or vocabulary that cannot be used, or a text that is not valid Unicode."""
-
-
-@dataclass(frozen=True)
-class TextSpec:
-    """How text becomes indices; `text.json` on disk.
-
-    words: rows for PAD, UNK and the vocabulary. buckets: rows for n-grams (0: none). ngrams: the longest
-    n-gram in words (1: words alone). max_tokens: a longer text is cut there and answered as truncated.
-    """
-
-    words: int
-    buckets: int = 0
-    ngrams: int = 1
-    max_tokens: int = 1024
-    lowercase: bool = True
-    pattern: str = TOKEN_PATTERN
-    min_count: int = 2
-    max_vocabulary: int | None = None
-    hash_seed: int = 0
-    version: int = 1
-    schema: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse a spec no encoder could follow."""
-        if self.schema != 1:
-            raise TextError(f"text.json has schema {self.schema}, this version reads schema 1; update lexport.")
-        if self.words < FIRST_WORD or self.max_tokens < 1 or self.ngrams < 1:
-            raise TextError(
-                f"text spec is off: words={self.words} (at least 2), max_tokens={self.max_tokens} and "
-                f"ngrams={self.ngrams} (at least 1)."
-            )
-        if (self.ngrams > 1) != (self.buckets > 0):
-            raise TextError(f"ngrams={self.ngrams} and buckets={self.buckets} must be on together or off together.")
-
-    @property
-    def rows(self) -> int:
-        """Rows of the table: words and buckets."""
-        return self.words + self.buckets
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of `text.json`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A batch after look-up. indices, hashes: int64 [sum(lengths)], one text after the other."""
-
-    indices: Ids
-    hashes: Ids
-    lengths: Ids
-    truncated: tuple[bool, ...]
-
-    @property
-    def unknown(self) -> Ids:
-        """Unknown tokens per text, int64 [batch]."""
-        missed = np.concatenate(([0], np.cumsum(self.indices == UNK)))
-        ends = np.cumsum(self.lengths)
-        counts: Ids = missed[ends] - missed[ends - self.lengths]
-        return counts
-
-    def take(self, rows: Ids) -> Tokens:
-        """The texts at `rows`, int64 [chosen], in that order."""
-        lengths = self.lengths[rows]
-        starts = (np.cumsum(self.lengths) - self.lengths)[rows]
-        ends = np.cumsum(lengths)
-        where = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
-        truncated = tuple(self.truncated[row] for row in rows.tolist())
-        return Tokens(self.indices[where], self.hashes[where], lengths, truncated)
+# Words whose subwords are kept, so that frequent ones are hashed once; some 20 MB.
+_REMEMBERED = 1 << 16
 
 
 def normalise(text: str) -> str:
@@ -134,32 +74,62 @@ def normalise(text: str) -> str:
 class TextEncoder:
     """Turns texts into index batches by a spec and its vocabulary."""
 
-    def __init__(self, spec: TextSpec, vocabulary: Sequence[str]) -> None:
-        """`vocabulary[i]` owns row i + 2. Raises TextError if the sizes differ or a word repeats."""
-        if len(vocabulary) != spec.words - FIRST_WORD:
-            raise TextError(
-                f"The vocabulary has {len(vocabulary):,} words, text.json says {spec.words - FIRST_WORD:,}."
-            )
+    def __init__(self, spec: TextSpec, vocabulary: Sequence[str], characters: Sequence[str] = ()) -> None:
+        """`vocabulary[i]` owns row i + 2, and `characters[i]` row i + 2 of the characters.
+
+        In "languages" the vocabulary holds the words of one language after the other, in the order of the spec.
+        Raises TextError if the sizes differ or a word repeats.
+        """
         self.spec = spec
-        self._index = {word: position for position, word in enumerate(vocabulary, FIRST_WORD)}
-        if len(self._index) != len(vocabulary):
-            raise TextError(f"{len(vocabulary) - len(self._index)} words of the vocabulary occur twice.")
+        self._numbers = {language: number for number, language in enumerate(spec.languages)}
+        self._indices = _index_words(spec, vocabulary)
+        self._words, self._characters = list(vocabulary), _index_characters(spec, characters)
+        self._codes = np.array(sorted(map(ord, self._characters)), np.uint32)
+        self._code_rows: Ids = np.array([self._characters[chr(code)] for code in self._codes], np.int64)
         try:
             self._pattern = regex.compile(spec.pattern)
         except regex.error as error:
             raise TextError(f"text.json has a token pattern that is none: {error}") from None
         self._ascii = re.compile(_ASCII_PATTERN) if spec.pattern == TOKEN_PATTERN else self._pattern
         self._hashes: Ids = np.zeros(spec.words, np.int64)
-        if spec.buckets:
-            self._hashes[FIRST_WORD:] = [self._hash(word) for word in vocabulary]
+        if spec.hashed and spec.inputs == "indices":
+            self._hashes[FIRST_WORD:] = self._hash(vocabulary)
+        self._subwords = lru_cache(_REMEMBERED)(self._split)
 
     @property
     def vocabulary(self) -> list[str]:
-        """The words that own a row, in the order of their rows."""
-        return list(self._index)
+        """The words that own a row, in the order of their rows; of several languages one after the other."""
+        return list(self._words)
 
-    def _hash(self, token: str) -> int:
-        return mmh3.hash(token, self.spec.hash_seed, signed=False)
+    @property
+    def characters(self) -> list[str]:
+        """The characters that own a row, in the order of their rows."""
+        return list(self._characters)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages in the order of their numbers; none where one vocabulary serves all."""
+        return tuple(self._numbers)
+
+    def files(self) -> dict[str, bytes]:
+        """The files that `load_encoder` reads, by name."""
+        found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
+        found["vocabulary.txt"] = "".join(f"{word}\n" for word in self._words).encode()
+        if self.spec.inputs == "characters":
+            found["characters.txt"] = "".join(f"{one}\n" for one in self._characters).encode()
+        return found
+
+    def language_number(self, language: str | None) -> int:
+        """The number of a language, 0 where the model has none and none is given. Raises TextError."""
+        if not self._numbers:
+            if language is None:
+                return 0
+            raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
+        if language is None:
+            raise TextError(f"The model needs a language with every text, one of: {', '.join(self._numbers)}.")
+        if language not in self._numbers:
+            raise TextError(f"The language {language!r} is not known; known are: {', '.join(self._numbers)}.")
+        return self._numbers[language]
 
     def tokens(self, text: str) -> tuple[list[str], bool]:
         """The tokens of a text, at most max_tokens of them, and whether there were more."""
@@ -175,56 +145,116 @@ class TextEncoder:
             found = [match.group() for match in islice(matches, limit + 1)]
         return (found[:limit], True) if len(found) > limit else (found, False)
 
-    def look_up(self, texts: Iterable[str]) -> Tokens:
-        """Vocabulary indices (UNK where there is none) and token hashes of a batch.
+    def look_up(self, texts: Iterable[str], languages: Sequence[str | None] | None = None) -> Tokens:
+        """Look the tokens of a batch up: whatever its layout needs and no more.
 
-        Hashes are filled in only if the spec has n-grams.
+        `languages` has one for each text if the model has several. Where the layout is "hashes" no token is
+        unknown; where it is "characters" a token is unknown if all of its characters are. Raises TextError for a
+        language that is missing, not known or of no use.
         """
         words: list[str] = []
-        lengths: list[int] = []
+        counts: list[int] = []
         truncated: list[bool] = []
         for text in texts:
             tokens, cut = self.tokens(text)
             words += tokens
-            lengths.append(len(tokens))
+            counts.append(len(tokens))
             truncated.append(cut)
-        indices = np.array(list(map(self._index.get, words, repeat(UNK))), np.int64)
-        hashes = self._hashes[indices]
-        if self.spec.buckets:
-            for position in np.flatnonzero(indices == UNK).tolist():
-                hashes[position] = self._hash(words[position])
-        return Tokens(indices, hashes, np.array(lengths, np.int64), tuple(truncated))
+        spec, numbers, characters = self.spec, None, None
+        if languages is not None or self._numbers:
+            numbers = self._number(languages, len(counts))
+        if spec.inputs == "indices":
+            indices = np.array(list(map(self._indices[0].get, words, repeat(UNK))), np.int64)
+            hashes = self._hashes[indices]
+            if spec.hashed:
+                for position in np.flatnonzero(indices == UNK).tolist():
+                    hashes[position] = murmur(words[position], spec.hash_seed)
+        else:
+            hashes = self._hash(words) if spec.hashed else np.zeros(len(words), np.int64)
+            indices = np.full(len(words), FIRST_WORD, np.int64)
+            if spec.inputs == "characters":
+                characters = self._spell(words)
+                indices[sums(characters.values != UNK, characters.counts) == 0] = UNK
+            elif numbers is not None:
+                tables = chain.from_iterable(map(repeat, (self._indices[one] for one in numbers.tolist()), counts))
+                indices[:] = [table.get(word, UNK) for table, word in zip(tables, words, strict=True)]
+        grams = self._split_all(words) if spec.subwords else None
+        return Tokens(indices, hashes, np.array(counts, np.int64), tuple(truncated), numbers, characters, grams)
 
-    def widths(self, lengths: Ids) -> Ids:
-        """Columns that texts of `lengths` tokens take, n-grams included; int64, as many."""
-        widths: Ids = lengths.copy()
-        for order in range(1, self.spec.ngrams):
-            widths += np.maximum(lengths - order, 0)
-        return widths
+    def widths(self, lengths: Ids, subwords: Ids | None = None) -> Ids:
+        """Columns that texts of `lengths` tokens and `subwords` subwords take, n-grams included; int64, as many.
+
+        Raises ValueError if the spec has subwords and their number is not given.
+        """
+        return matrix.widths(self.spec, lengths, subwords)
 
     def assemble(self, tokens: Tokens) -> Ids:
-        """The index matrix of a batch, int64 [batch, longest], PAD on the right.
+        """The matrix of a batch in the spec's layout, int64 [batch, longest] or of three dimensions.
 
-        A row holds the words of its text, then its n-grams of two words, of three, and so on. The matrix is
-        at least one column wide.
+        A row holds the words of its text, then its n-grams of two words, of three, and so on, then the subwords
+        of each word, shortest first, then PAD. The matrix is at least one column wide.
         """
-        spec, lengths = self.spec, tokens.lengths
-        longest = max(int(self.widths(lengths).max(initial=0)), 1)
-        matrix: Ids = np.zeros((len(lengths), longest), np.int64)
-        cells = matrix.reshape(-1)
-        # Of every token: its text, how many tokens of that text come from it on, and its cell.
-        text = np.repeat(np.arange(len(lengths)), lengths)
-        left = np.cumsum(lengths)[text] - np.arange(len(text))
-        cell = text * longest + lengths[text] - left
-        cells[cell] = tokens.indices
-        grams, filled = tokens.hashes, lengths
-        for order in range(2, spec.ngrams + 1):
-            grams = (grams[:-1] * _MULTIPLIER + tokens.hashes[order - 1 :]) % _MODULUS
-            # A gram belongs to a text if it ends inside it.
-            inside = np.flatnonzero(left[: len(grams)] >= order)
-            cells[cell[inside] + filled[text[inside]]] = grams[inside] % spec.buckets + spec.words
-            filled = filled + np.maximum(lengths - order + 1, 0)
-        return matrix
+        return matrix.assemble(self.spec, tokens)
+
+    def _hash(self, words: Iterable[str]) -> Ids:
+        return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
+
+    def _number(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
+        """The language of each text, int64 [texts]; None where the model has none."""
+        if languages is None:
+            languages = [None] * texts
+        if len(languages) != texts:
+            raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
+        numbers = [self.language_number(language) for language in languages]
+        return np.array(numbers, np.int64) if self._numbers else None
+
+    def _spell(self, words: Sequence[str]) -> Ragged:
+        """Rows of the characters of each word, the first word_length of them."""
+        kept = [word[: self.spec.word_length] for word in words]
+        codes = np.frombuffer("".join(kept).encode("utf-32-le"), "<u4")
+        places = np.searchsorted(self._codes, codes)
+        # Row UNK stands behind the last character, for codes above it.
+        found = np.append(self._codes, 0)[places] == codes
+        rows = np.where(found, np.append(self._code_rows, UNK)[places], UNK)
+        return Ragged(rows, np.array(list(map(len, kept)), np.int64))
+
+    def _split_all(self, words: Sequence[str]) -> Ragged:
+        """Hashes of the character n-grams of each word."""
+        parts = [self._subwords(word[:LONGEST_TOKEN]) for word in words]
+        values = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        return Ragged(values, np.array(list(map(len, parts)), np.int64))
+
+    def _split(self, word: str) -> Ids:
+        shortest, longest = self.spec.subwords or (0, 0)
+        return subwords(word, shortest, longest, self.spec.hash_seed)
+
+
+def _index_words(spec: TextSpec, vocabulary: Sequence[str]) -> list[dict[str, int]]:
+    """The index of each word, for every language or for all. Raises TextError."""
+    if len(vocabulary) != spec.words - 1 - max(len(spec.languages), 1):
+        raise TextError(
+            f"The vocabulary has {len(vocabulary):,} words, text.json says "
+            f"{spec.words - 1 - max(len(spec.languages), 1):,}."
+        )
+    indices, start = [], 0
+    for rows in spec.languages.values() or [spec.words - 1]:
+        words = vocabulary[start : start + rows - 1]
+        indices.append({word: position for position, word in enumerate(words, FIRST_WORD)})
+        if len(indices[-1]) != len(words):
+            raise TextError(f"{len(words) - len(indices[-1])} words of the vocabulary occur twice.")
+        start += len(words)
+    return indices
+
+
+def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
+    """The row of each character. Raises TextError."""
+    expected = max(spec.characters - FIRST_WORD, 0)
+    index = {one: row for row, one in enumerate(characters, FIRST_WORD)}
+    if len(characters) != expected:
+        raise TextError(f"There are {len(characters):,} characters, text.json says {expected:,}.")
+    if len(index) != expected or any(len(one) != 1 for one in index):
+        raise TextError("Each entry of the characters must be one character and occur once.")
+    return index
 
 
 def read_vocabulary(path: Path) -> list[str]:
@@ -233,13 +263,20 @@ def read_vocabulary(path: Path) -> list[str]:
 
 
 def load_encoder(folder: Path) -> TextEncoder:
-    """The encoder of a run or archive folder (`text.json`, `vocabulary.txt`). Raises TextError."""
+    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError."""
     try:
         spec = TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TextError(f"text.json cannot be read: {error}") from None
+    return TextEncoder(
+        spec,
+        _read_lines(folder / "vocabulary.txt"),
+        _read_lines(folder / "characters.txt") if spec.inputs == "characters" else (),
+    )
+
+
+def _read_lines(path: Path) -> list[str]:
     try:
-        vocabulary = read_vocabulary(folder / "vocabulary.txt")
+        return read_vocabulary(path)
     except (OSError, ValueError) as error:
-        raise TextError(f"vocabulary.txt cannot be read: {error}") from None
-    return TextEncoder(spec, vocabulary)
+        raise TextError(f"{path.name} cannot be read: {error}") from None

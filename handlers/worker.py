@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .answers import render, render_refusal
 from .digests import check_digests
+from .fit import check_fit
 from .goldens import check_goldens, read_goldens
 from .predictor import Predictor
-from .protocol import Refusal, Request, parse
+from .protocol import Request, parse
+from .refusals import Refusal
 from .report import write_report
 
 log = logging.getLogger("lexport")
@@ -51,12 +56,15 @@ class Worker:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""
         replies = _Replies(context, len(data))
         requests: dict[int, Request] = {}
+        model, languages = self.predictor.model, self.predictor.encoder.languages
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
                 if headers.get("explain") == "True":
                     raise Refusal(404, "This archive gives no explanations.", "POST /predictions/NAME")
-                requests[position] = parse(parameters, _content_type(headers))
+                request = parse(parameters, _content_type(headers))
+                check_fit(request, model, languages)
+                requests[position] = request
             except Exception as error:
                 replies.refuse(position, error)
         try:
@@ -71,14 +79,18 @@ class Worker:
         return replies.bodies
 
     def _answer(self, requests: Mapping[int, Request], replies: _Replies) -> None:
-        texts = [text for request in requests.values() for text in request.texts]
-        if not texts:
-            return
-        answers = self.predictor.predict(texts)
-        model, first = self.predictor.model, 0
+        asked, predictor = requests.values(), self.predictor
+        texts = [text for request in asked for text in request.texts]
+        languages = [language for request in asked for language in request.languages or ()]
+        images = [image for request in asked for image in request.images or ()]
+        of_texts = iter(predictor.predict(texts, languages or None) if texts else ())
+        of_images = iter(predictor.predict_images(np.array(images, np.float32)) if images else ())
+        model = predictor.model
         for position, request in requests.items():
-            own = answers[first : first + len(request.texts)]
-            first += len(request.texts)
+            if request.images is None:
+                own = list(islice(of_texts, len(request.texts)))
+            else:
+                own = list(islice(of_images, len(request.images)))
             try:
                 replies.bodies[position] = render(request, own, model.name, model.version)
             except Refusal as refusal:

@@ -62,10 +62,10 @@ def add_options(parser: LocustArgumentParser) -> None:
     add = parser.add_argument_group("Text model").add_argument
     add("--model", default="", help="name of the served model (NAME or NAME/VERSION)")
     add("--token-file", default="", help="the inference token, plain or key_file.json; else $LEXPORT_TOKEN")
-    add("--texts", default="", help='texts to send: JSON lines with "text" (.jsonl) or one text a line')
+    add("--texts", default="", help='to send: JSON lines with "text" ("lang") or "image" (.jsonl), or a text a line')
     add("--unknown-share", type=float, default=0.1, help="share of tokens replaced by invented words")
     add("--seed", type=int, default=0, help="same seed, same bodies in the same order")
-    add("--content-type", choices=("text", "json"), default="text", help="how a text is sent")
+    add("--content-type", choices=("text", "json"), default="text", help="how a text without lang is sent")
     add("--warmup", type=float, default=0.0, help="seconds not measured once all users have started")
     add("--measure", type=float, default=10.0, help="seconds to measure, with --result")
     add("--result", default="", help="measure exactly, write the figures to this JSON file, end the run")
@@ -116,21 +116,31 @@ def read_token(path: Path) -> str:
         return text
 
 
-def read_texts(path: Path) -> list[str]:
-    """The texts of a file, blank ones left out: JSON lines with a "text", or one text a line."""
+def read_requests(path: Path) -> list[dict[str, Any]]:
+    """What a file asks, blank texts left out: JSON lines with "text" ("lang") or "image", or one text a line."""
     try:
         lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         refuse(f"Cannot read the texts {path}: {error}. Expected UTF-8, one text or JSON object a line.")
     if path.suffix in {".jsonl", ".ndjson"}:
         try:
-            lines = [str(json.loads(line)["text"]) for line in lines]
+            found = [request(json.loads(line)) for line in lines]
         except (ValueError, KeyError, TypeError) as error:
-            refuse(f'{path} has a line that is not a JSON object with a "text": {error!r}.')
-    texts = [line.strip() for line in lines if line.strip()]
-    if not texts:
-        refuse(f"{path} holds no text. Expected one text a line, or JSON lines with a field text.")
-    return texts
+            refuse(f'{path} has a line that is not a JSON object with a "text" or "image": {error!r}.')
+    else:
+        found = [{"text": line.strip()} for line in lines]
+    asked = [one for one in found if one.get("text") != ""]
+    if not asked:
+        refuse(f"{path} holds no text. Expected one text a line, or JSON lines with a field text or image.")
+    return asked
+
+
+def request(line: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a line that a model is asked with."""
+    if line.get("image") is not None:
+        return {"image": line["image"]}
+    text = str(line["text"]).strip()
+    return {"text": text} if line.get("lang") is None else {"text": text, "lang": line["lang"]}
 
 
 def invent(random_: random.Random) -> str:
@@ -141,18 +151,23 @@ def invent(random_: random.Random) -> str:
 class Bodies:
     """The request bodies of a run, made before it starts; `next(pool.turn)` is the next one to send."""
 
-    def __init__(self, texts: list[str], unknown_share: float, seed: int, content_type: str) -> None:
-        """Shuffle `texts` and replace `unknown_share` of their tokens, the same way for the same `seed`."""
+    def __init__(self, requests: list[dict[str, Any]], unknown_share: float, seed: int, content_type: str) -> None:
+        """Shuffle `requests` and replace `unknown_share` of their tokens, the same way for the same `seed`.
+
+        All are sent as JSON where `content_type` is "json" or one is more than a text.
+        """
         self.tokens = self.unknown = 0
+        self.json = content_type == "json" or any(one.keys() != {"text"} for one in requests)
         self._random = random.Random(seed)
         self._share = unknown_share
         self.all: list[bytes] = []
-        order = texts[:]
+        order = requests[:]
         self._random.shuffle(order)
         size = 0
-        for text in itertools.islice(itertools.cycle(order), POOL):
-            changed = WORD.sub(self._word, text)
-            body = (json.dumps({"text": changed}) if content_type == "json" else changed).encode("utf-8", "replace")
+        for one in itertools.islice(itertools.cycle(order), POOL):
+            if "text" in one:
+                one = one | {"text": WORD.sub(self._word, one["text"])}
+            body = (json.dumps(one) if self.json else one["text"]).encode("utf-8", "replace")
             self.all.append(body)
             size += len(body)
             if size > POOL_BYTES:
@@ -250,11 +265,11 @@ def prepare(environment: Environment, **_: Any) -> None:
         token = read_token(Path(options.token_file))
     else:
         token = os.environ.get("LEXPORT_TOKEN") or (read_token(key_file) if key_file else "")
-    texts = read_texts(Path(options.texts)) if options.texts else list(TEXTS)
-    TextUser.bodies = Bodies(texts, options.unknown_share, options.seed, options.content_type)
+    asked = read_requests(Path(options.texts)) if options.texts else [{"text": text} for text in TEXTS]
+    TextUser.bodies = Bodies(asked, options.unknown_share, options.seed, options.content_type)
     TextUser.recorder = Recorder(TextUser.bodies)
     TextUser.path = "/predictions/" + quote(model)
-    kind = "application/json" if options.content_type == "json" else "text/plain; charset=utf-8"
+    kind = "application/json" if TextUser.bodies.json else "text/plain; charset=utf-8"
     TextUser.headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     gc.collect()

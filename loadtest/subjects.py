@@ -55,46 +55,68 @@ def evidence(archive: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def golden_texts(archive: Path) -> list[str]:
-    """The texts of an archive's golden requests; none where it was packed without them."""
+def golden_requests(archive: Path) -> list[dict[str, Any]]:
+    """What an archive's golden requests ask: `text`, with its `lang` if it has one, or `image`.
+
+    None where it was packed without them; blank texts are left out.
+    """
     with zipfile.ZipFile(archive) as members:
         content = members.read("golden.jsonl") if "golden.jsonl" in members.namelist() else b""
     try:
         goldens = [json.loads(line) for line in content.splitlines() if line.strip()]
     except ValueError:
         return []
-    return [golden["text"] for golden in goldens if isinstance(golden, dict) and isinstance(golden.get("text"), str)]
+    asked = [_request(golden) for golden in goldens]
+    return [request for request in asked if request]
+
+
+def _request(line: Any) -> dict[str, Any] | None:
+    """The fields of a line of JSON that ask something; None where there are none."""
+    if not isinstance(line, dict):
+        return None
+    if isinstance(line.get("image"), list):
+        return {"image": line["image"]}
+    if not isinstance(line.get("text"), str) or not line["text"].strip():
+        return None
+    return {"text": line["text"]} | ({"lang": line["lang"]} if line.get("lang") is not None else {})
 
 
 def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Path) -> Path | None:
-    """A file of texts for the locustfile, made in `folder` where needed; None if nobody has any.
+    """A file of texts or images for the locustfile, made in `folder` where needed; None if nobody has any.
 
     Raises InputError if a named file is missing.
     """
     if isinstance(texts, Path):
-        if not texts.is_file():
-            raise InputError(f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.")
-        if texts.suffix.lower() in _NOT_TEXTS:
-            raise InputError(f"{texts} is not a file of texts. Expected a text a line, or JSON lines with a text.")
-        try:
-            content = texts.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.") from None
-        if texts.suffix in {".jsonl", ".ndjson"}:
-            for number, line in enumerate(content.split("\n"), 1):
-                try:
-                    str(json.loads(line)["text"]) if line.strip() else ""
-                except (ValueError, KeyError, TypeError):
-                    raise InputError(f'{texts}, line {number:,} is not a JSON object with a "text".') from None
-        if not content.strip():
-            raise InputError(f"{texts} holds no text. Expected texts, one a line, or JSON lines with a text.")
+        _check(texts)
         return texts.resolve()
-    kept = [text for text in (golden_texts(subject.path) if texts is None else texts) if text.strip()]
+    kept = golden_requests(subject.path) if texts is None else [{"text": text} for text in texts if text.strip()]
     if not kept:
         return None
     path = folder / "texts.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in kept), encoding="utf-8")
+    path.write_text("".join(json.dumps(request) + "\n" for request in kept), encoding="utf-8")
     return path
+
+
+def _check(texts: Path) -> None:
+    """Raise InputError if a file holds no texts that the locustfile can read."""
+    if not texts.is_file():
+        raise InputError(f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.")
+    if texts.suffix.lower() in _NOT_TEXTS:
+        raise InputError(f"{texts} is not a file of texts. Expected a text a line, or JSON lines with a text.")
+    try:
+        content = texts.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.") from None
+    if texts.suffix in {".jsonl", ".ndjson"}:
+        for number, line in enumerate(content.split("\n"), 1):
+            try:
+                found = json.loads(line) if line.strip() else {"text": ""}
+                if not isinstance(found.get("image"), list):
+                    str(found["text"])
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise InputError(f'{texts}, line {number:,} is not a JSON object with a "text" or "image".') from None
+    if not content.strip():
+        raise InputError(f"{texts} holds no text. Expected texts, one a line, or JSON lines with a text.")
 
 
 def texts_in_words(texts: Path | Sequence[str] | None) -> str:

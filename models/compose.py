@@ -6,20 +6,32 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .embeddings import Pooling, Table
-from .encoders import Bag
-from .heads import Classifier
+from ..handlers.text import TextSpec
+from .embeddings import (
+    CharCNN,
+    CharCNNOptions,
+    DynamicDim,
+    DynamicDimOptions,
+    Embedding,
+    Hashed,
+    HashedOptions,
+    Multilingual,
+    MultilingualOptions,
+    Table,
+    TableOptions,
+)
+from .encoders import CNN, LSTM, Bag, BagOptions, CNNOptions, LSTMOptions, Transformer, TransformerOptions
+from .heads import Classifier, ClassifierOptions, Head, Joint, JointOptions, Vector, VectorOptions
 from .recipes import Recipe
 
 
-class BagModel(nn.Module):
-    """A bag over an embedding that can sum a text's vectors without forming them."""
+class TextModel(nn.Module):
+    """Indices → outputs, through three parts."""
 
-    # 20 to 40 µs a batch: handing half of it to a second thread took ten times as long on busy cores (319 µs on
-    # average against 44).
-    PARALLEL: ClassVar[bool] = False
+    # Whether the work of a batch is worth more than one thread.
+    PARALLEL: ClassVar[bool] = True
 
-    def __init__(self, embedding: Pooling, encoder: Bag, head: Classifier) -> None:
+    def __init__(self, embedding: Embedding, encoder: nn.Module, head: Head) -> None:
         """Keep the three parts."""
         super().__init__()
         self.embedding = embedding
@@ -27,13 +39,79 @@ class BagModel(nn.Module):
         self.head = head
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length], PAD on the right → logits float32 [batch, labels]."""
-        count = (ids != 0).sum(dim=1)
-        logits: Tensor = self.head(self.encoder(self.embedding.pooled(ids), count))
-        return logits
+        """Indices int64 [batch, length, …], PAD on the right → outputs float32 [batch, outputs]."""
+        outputs: Tensor = self.head(self.encoder(self.embedding.vectors(ids), self.embedding.mask(ids)))
+        return outputs
+
+    def with_embedding(self, embedding: Embedding) -> TextModel:
+        """The same encoder and head behind another form of the embedding, in evaluation mode."""
+        return type(self)(embedding, self.encoder, self.head).eval()
 
 
-def build(recipe: Recipe, *, rows: int, words: int, labels: int) -> BagModel:
-    """A fresh model for `rows` indices (the first `words` of them words) and `labels` labels."""
-    table = Table(rows, words, recipe.embedding)
-    return BagModel(table, Bag(), Classifier(recipe.embedding.dim, labels, recipe.head))
+class PooledModel(TextModel):
+    """A bag whose embedding sums a text's vectors without forming them."""
+
+    # 20 to 40 µs a batch: handing half of it to a second thread took ten times as long on busy cores (319 µs on
+    # average against 44).
+    PARALLEL: ClassVar[bool] = False
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Indices int64 [batch, length, …], PAD on the right → outputs float32 [batch, outputs]."""
+        count = self.embedding.mask(ids).sum(dim=1)
+        averaged: Tensor = self.encoder.average(self.embedding.pooled(ids), count)  # type: ignore[operator]
+        outputs: Tensor = self.head(averaged)
+        return outputs
+
+
+def build(recipe: Recipe, spec: TextSpec, *, labels: int = 0, image_values: int = 0) -> TextModel:
+    """A fresh model for the indices of `spec`, `labels` labels or images of `image_values` numbers.
+
+    Raises ValueError for a recipe whose parts do not fit.
+    """
+    embedding = _embedding(recipe, spec)
+    encoder = _encoder(recipe, embedding.dim, spec)
+    head: Head
+    match recipe.head:
+        case ClassifierOptions():
+            head = Classifier(encoder.out, labels, recipe.head)
+        case VectorOptions():
+            head = Vector(encoder.out, recipe.head)
+        case JointOptions():
+            head = Joint(encoder.out, recipe.head, image_values)
+    pooled = isinstance(encoder, Bag) and encoder.mode != "max" and not isinstance(embedding, CharCNN)
+    return (PooledModel if pooled else TextModel)(embedding, encoder, head)
+
+
+def _embedding(recipe: Recipe, spec: TextSpec) -> Embedding:
+    match recipe.embedding:
+        case HashedOptions():
+            return Hashed(recipe.embedding)
+        case CharCNNOptions():
+            return CharCNN(spec.characters, recipe.embedding)
+        case MultilingualOptions():
+            return Multilingual(offsets(spec), spec.rows, spec.words, recipe.embedding)
+        case DynamicDimOptions():
+            return DynamicDim(spec.rows, spec.words, recipe.embedding)
+        case TableOptions():
+            return Table(spec.rows, spec.words, recipe.embedding)
+
+
+def offsets(spec: TextSpec) -> list[int]:
+    """What is added to an index of each language to find its row, and last to one of the shared n-grams."""
+    found, total = [], 0
+    for rows in spec.languages.values():
+        found.append(total)
+        total += rows
+    return [*found, spec.words - 1]
+
+
+def _encoder(recipe: Recipe, dim: int, spec: TextSpec) -> Bag | CNN | LSTM | Transformer:
+    match recipe.encoder:
+        case BagOptions():
+            return Bag(dim, recipe.encoder)
+        case CNNOptions():
+            return CNN(dim, recipe.encoder)
+        case LSTMOptions():
+            return LSTM(dim, recipe.encoder)
+        case TransformerOptions():
+            return Transformer(dim, recipe.encoder, max_tokens=spec.max_tokens)

@@ -1,98 +1,95 @@
 """Labelled texts: read from a file or a sample set, checked, cleaned.
 
-A text is known by its characters without the white space around it. A text that comes twice would weigh
-twice and leak from training into the test, one that comes under two labels proves at least one wrong: of the
-former the first copy is kept, of the latter none.
+A text is known by its characters without the white space around it, and by its language, its second text and
+its image where there are such. A text that comes twice would weigh twice and leak from training into the test,
+one that comes under two labels proves at least one wrong: of the former the first copy is kept, of the latter
+none. With images the same text may stand for many; there the image is what two labels contradict each other on.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
 
 from ..errors import InputError
-from . import readers
+from . import cells, readers
+from .dataset import SEPARATOR, Dataset, Images, dataset_of, digest, label_names, label_sets, require_classes
 from .openers import listed, shown
-from .readers import Rows
-from .samples import SAMPLES
+from .pairs import halves
+from .rows import Columns, Row, Rows, option
+from .samples import SAMPLES, Sample
+
+__all__ = [
+    "SEPARATOR",
+    "USUAL",
+    "Columns",
+    "Dataset",
+    "dataset_of",
+    "digest",
+    "halves",
+    "label_names",
+    "label_sets",
+    "load",
+    "require_classes",
+]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Texts and their labels, equally many, in the order of their source.
-
-    `name` is the file's name without its folder, or the sample set's. `dropped` counts the rows that
-    cleaning took out: "duplicates", "conflicting" (the text has more than one label), "empty".
-    """
-
-    texts: list[str]
-    labels: list[str]
-    name: str
-    digest: str
-    dropped: dict[str, int] = field(default_factory=lambda: {"duplicates": 0, "conflicting": 0, "empty": 0})
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @property
-    def classes(self) -> list[str]:
-        """The labels that occur, each once, sorted by code point: the order of a model's outputs."""
-        return sorted(set(self.labels))
+USUAL = Columns()
+"""The columns text and label."""
 
 
-def digest(texts: Iterable[str], labels: Iterable[str]) -> str:
-    """Hex SHA-256 over texts and labels in their order; each string with its length, so none runs together."""
-    state = hashlib.sha256()
-    for row in zip(texts, labels, strict=True):
-        for value in row:
-            encoded = value.encode()
-            state.update(len(encoded).to_bytes(8, "big") + encoded)
-    return state.hexdigest()
-
-
-def load(data: str, *, text_column: str = "text", label_column: str | None = "label") -> Dataset:
+def load(data: str, columns: Columns = USUAL, *, multi_label: bool = False) -> Dataset:
     """Read and clean `data`: a CSV, TSV, JSONL or Parquet file, or the name of a sample set.
 
-    A sample set's name loses to a file of exactly that name. With `label_column` None every label is "".
-    Raises InputError with the place of the first thing that is wrong, MissingExtra for an absent package.
+    A sample set's name loses to a file of exactly that name; a sample set is read with the columns it has.
+    Without a label column every label is "". With `multi_label` a label cell may hold several labels or none,
+    which become one string (see `label_sets`). Raises InputError with the place of the first thing that is
+    wrong, MissingExtra for an absent package.
     """
-    name, source = _source(data, text_column, label_column)
-    with closing(source.rows):
-        return _clean(name, source, labelled=label_column is not None)
-
-
-def require_classes(dataset: Dataset) -> None:
-    """Raise InputError unless `dataset` has at least two labels, without which there is nothing to learn."""
-    if len(dataset.classes) < 2:
-        raise InputError(
-            f"{dataset.name}: all {len(dataset):,} texts have the label '{shown(dataset.labels[0])}'; at least "
-            "two different labels were expected. Check --label-column or add rows of another label."
-        )
-
-
-def _source(data: str, text_column: str, label_column: str | None) -> tuple[str, Rows]:
     path = Path(data)
     sample = SAMPLES.get(data)
     if sample and not path.is_file():
-        if text_column != "text" or label_column not in ("label", None):
+        columns = _own_columns(sample, columns)
+        name, source = data, sample.rows()
+    else:
+        _check_names(columns)
+        _check_exists(path)
+        name, source = shown(path.name), readers.read(path, columns)
+    with closing(source.rows):
+        return _clean(name, source, columns, multi_label=multi_label)
+
+
+def _own_columns(sample: Sample, asked: Columns) -> Columns:
+    """The columns of `sample`, without the label if none is asked for. Raises InputError for any other."""
+    own = sample.columns.named()
+    for field, name in asked.named().items():
+        if name not in (own.get(field), getattr(USUAL, field)):
+            *names, last = own.values()
             raise InputError(
-                f"The sample set {data} has the columns text and label. Leave out --text-column and --label-column."
+                f"The sample set {sample.name} has the columns {', '.join(names)} and {last}. "
+                f"Leave out {option(field)}."
             )
-        rows = sample.rows()
-        if label_column is None:
-            rows = Rows(rows.unit, ((number, text, "") for number, text, _ in rows.rows))
-        return data, rows
-    if text_column == label_column:
-        raise InputError(
-            f"The column '{shown(text_column)}' is named for both text and label. "
-            "Give --text-column and --label-column different names."
-        )
+    return replace(sample.columns, label=asked.label and sample.columns.label)
+
+
+def _check_names(columns: Columns) -> None:
+    fields: dict[str, str] = {}
+    for field, name in columns.named().items():
+        if name in fields:
+            raise InputError(
+                f"The column '{shown(name)}' is named for both {fields[name]} and {field}. "
+                f"Give {option(fields[name])} and {option(field)} different names."
+            )
+        fields[name] = field
+
+
+def _check_exists(path: Path) -> None:
     try:
         path.stat()
     except FileNotFoundError:
@@ -102,96 +99,123 @@ def _source(data: str, text_column: str, label_column: str | None) -> tuple[str,
         ) from None
     except (OSError, ValueError):
         pass  # the reader says what is wrong
-    return shown(path.name), readers.read(path, text_column, label_column)
 
 
-def _clean(name: str, source: Rows, *, labelled: bool) -> Dataset:
-    label_of: dict[str, str | None] = {}  # in the order of first sight; None: seen under two labels
-    repeats: Counter[str] = Counter()
-    unlabelled: list[int] = []
+class _Item(NamedTuple):
+    """A row with its cells checked; None where a column is not read or a cell is blank, blank texts are ""."""
+
+    text: str
+    label: str | None
+    language: str | None
+    pair: str | None
+    image: Images | None
+
+
+def _item(row: Row, where: str, columns: Columns, *, multi_label: bool) -> _Item:
+    label = cells.labels if multi_label else cells.label
+    return _Item(
+        cells.text(row.text, where),
+        "" if columns.label is None else label(row.label, where),
+        None if columns.language is None else cells.language(row.language, where),
+        None if columns.pair is None else cells.text(row.pair, where, "pair"),
+        None if columns.image is None else cells.image(row.image, where),
+    )
+
+
+class _Key(NamedTuple):
+    """What a row is known by; of an image the bytes of its float32 values."""
+
+    text: str
+    language: str | None
+    pair: str | None
+    image: bytes | None
+
+    @property
+    def subject(self) -> Hashable:
+        """What can have one label only."""
+        return self if self.image is None else self.image
+
+
+def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> Dataset:
+    wanted = list(columns.named())
+    parts: dict[_Key, str | None] = {}  # in the order of first sight
+    label_of: dict[Hashable, str | None] = {}  # None: seen under two labels
+    copies: Counter[Hashable] = Counter()
+    missing: dict[str, list[int]] = {field: [] for field in wanted}
+    sizes: dict[int, str] = {}  # the first place of each number of image values
     rows = empty = 0
-    for number, raw_text, raw_label in source.rows:
+    for row in source.rows:
         rows += 1
-        where = f"{name}, {source.unit} {number:,}"
-        text = _text(raw_text, where)
-        label = _label(raw_label, where) if labelled else ""
-        if not text:
+        where = f"{name}, {source.unit} {row.number:,}"
+        item = _item(row, where, columns, multi_label=multi_label)
+        if not item.text or item.pair == "":
             empty += 1
-        elif label is None:
-            unlabelled.append(number)
-        elif text not in label_of:
-            label_of[text] = label
-        else:
-            repeats[text] += 1
-            if label_of[text] != label:
-                label_of[text] = None
-    if unlabelled:
-        raise InputError(
-            f"{name}: {len(unlabelled):,} of {rows:,} rows have a text but no label "
-            f"({source.unit}{'s' * (len(unlabelled) > 1)} {listed(unlabelled)}). "
-            "Fill in the labels or remove these rows."
-        )
-    texts = [text for text, label in label_of.items() if label is not None]
-    labels = [label for label in label_of.values() if label is not None]
-    conflicting = sum(1 + repeats[text] for text, label in label_of.items() if label is None)
+            continue
+        lacking = [field for field in wanted if getattr(item, field) is None]
+        if lacking:
+            for field in lacking:
+                missing[field].append(row.number)
+            continue
+        image = None
+        if item.image is not None:
+            sizes.setdefault(len(item.image), where)
+            _check_sizes(sizes)
+            image = item.image.tobytes()
+        key = _Key(item.text, item.language, item.pair, image)
+        parts.setdefault(key, row.part)
+        copies[key.subject] += 1
+        if label_of.setdefault(key.subject, item.label) != item.label:
+            label_of[key.subject] = None
+    for field, numbers in missing.items():
+        if numbers:
+            raise InputError(
+                f"{name}: {len(numbers):,} of {rows:,} rows have a text but no {field} "
+                f"({source.unit}{'s' * (len(numbers) > 1)} {listed(numbers)}). "
+                f"Fill in the {field}s or remove these rows."
+            )
+    kept = [key for key in parts if label_of[key.subject] is not None]
+    conflicting = sum(copies[subject] for subject, label in label_of.items() if label is None)
     dropped = {
-        "duplicates": rows - empty - conflicting - len(texts),
+        "duplicates": rows - empty - conflicting - len(kept),
         "conflicting": conflicting,
         "empty": empty,
     }
-    if not texts:
-        raise InputError(f"{name}: {_nothing_left(rows, dropped)} Rows with a text and a label were expected.")
-    return Dataset(texts, labels, name, digest(texts, labels), dropped)
+    if not kept:
+        expected = "a text and a label" if columns.pair is None else "two texts"
+        what = "a text" if columns.image is None else "an image"
+        raise InputError(f"{name}: {_nothing_left(rows, dropped, what)} Rows with {expected} were expected.")
+    return dataset_of(
+        [key.text for key in kept],
+        [label_of[key.subject] or "" for key in kept],
+        name,
+        dropped=dropped,
+        languages=[key.language for key in kept if key.language] or None,
+        pairs=[key.pair for key in kept if key.pair] or None,
+        images=_images([key.image for key in kept if key.image]),
+        parts=[part for key in kept if (part := parts[key])] or None,
+    )
 
 
-def _nothing_left(rows: int, dropped: dict[str, int]) -> str:
+def _check_sizes(sizes: dict[int, str]) -> None:
+    if len(sizes) > 1:
+        (first, there), (other, here) = sizes.items()
+        raise InputError(
+            f"{here}: the image has {other:,} value{'s' * (other > 1)}, that of {there} has {first:,}; "
+            "all must have the same number. Scale or crop the images to one size."
+        )
+
+
+def _images(images: list[bytes]) -> Images | None:
+    if not images:
+        return None
+    # Over a bytearray, so that the array can be written to: torch warns of one that cannot.
+    return np.frombuffer(bytearray().join(images), dtype=np.float32).reshape(len(images), -1)
+
+
+def _nothing_left(rows: int, dropped: dict[str, int], what: str) -> str:
     if not rows:
         return "there are columns but no rows."
     return (
         f"none of its {rows:,} rows can be used: {dropped['empty']:,} with a blank text, "
-        f"{dropped['conflicting']:,} with a text that also has another label."
+        f"{dropped['conflicting']:,} with {what} that also has another label."
     )
-
-
-def _text(value: Any, where: str) -> str:
-    """The text without the white space around it; "" if there is none."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InputError(
-            f"{where}: the text is {shown(value)} ({type(value).__name__}); a string was expected. "
-            "Put it into quotes or name another --text-column."
-        )
-    return _encodable(value.strip(), where, "text")
-
-
-def _label(value: Any, where: str) -> str | None:
-    """The label as a string, None if it is missing: 1, 1.0 and "1" are the same, true is "true"."""
-    match value:
-        case str():
-            return _encodable(value.strip(), where, "label") or None
-        case None:
-            return None
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            if math.isnan(value):
-                return None
-            return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    raise InputError(
-        f"{where}: the label is {shown(value)} ({type(value).__name__}); one string or number was expected. "
-        "Name another --label-column or convert it."
-    )
-
-
-def _encodable(value: str, where: str, what: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{where}: the {what} has half of a surrogate pair (U+{ord(value[error.start]):04X}) at character "
-            f"{error.start + 1:,}, which is no character. Repair or remove it."
-        ) from None
-    return value

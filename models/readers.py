@@ -1,7 +1,7 @@
-"""Read the text and label columns of a CSV, TSV, JSONL or Parquet file, row by row.
+"""Read the wanted columns of a CSV, TSV, JSONL or Parquet file, row by row.
 
-A reader yields what the file holds, not yet cleaned: a text or label may be None, a number, a list. Whatever
-is wrong with the file itself (absent, truncated, not UTF-8, malformed) is one InputError that names the place.
+A reader yields what the file holds, not yet cleaned: a cell may be None, a number, a list. Whatever is
+wrong with the file itself (absent, truncated, not UTF-8, malformed) is one InputError that names the place.
 """
 
 from __future__ import annotations
@@ -27,36 +27,27 @@ from .openers import (
     readable,
     shown,
 )
+from .rows import Columns, Row, Rows, option
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _TEXT_ENDINGS = (*_DELIMITERS, ".jsonl", ".ndjson")
 ACCEPTED = f"{', '.join(_TEXT_ENDINGS)}, each also with {', '.join(COMPRESSIONS)}, or .parquet"
 
 _CELL_LIMIT = 2**31 - 1  # characters; the csv module's own limit is 131,072 and must fit a C long
-
-Row = tuple[int, Any, Any]
-"""(number of the line or row in the file, counted from 1; text; label)."""
+_BATCH, _IMAGE_BATCH = 65_536, 1024  # rows of a Parquet file that are Python objects at a time
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows to go through once; `unit` says what their numbers count: "line" or "row"."""
-
-    unit: str
-    rows: Generator[Row, None, None]
-
-
-def read(path: Path, text_column: str, label_column: str | None) -> Rows:
+def read(path: Path, columns: Columns) -> Rows:
     """Open `path` by its ending; the rows are read as they are gone through.
 
-    With `label_column` None every label is the empty string. Raises InputError, here or while reading, and
-    MissingExtra where Parquet or zstd needs a package that is absent.
+    Raises InputError, here or while reading, and MissingExtra where Parquet or zstd needs a package that is
+    absent.
     """
     check_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
     ending = suffixes[-1] if suffixes else ""
-    wanted = _Wanted(path, text_column, label_column)
+    wanted = _Wanted(path, columns)
     if ending == ".parquet" and not compression:
         return Rows("row", _parquet_rows(wanted, import_extra("pyarrow.parquet", "parquet", "Reading Parquet")))
     if ending in _DELIMITERS:
@@ -71,28 +62,33 @@ def read(path: Path, text_column: str, label_column: str | None) -> Rows:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The columns wanted of a file; `label` None when it is read for its texts alone."""
+    """The columns wanted of a file."""
 
     path: Path
-    text: str
-    label: str | None
+    columns: Columns
 
-    def text_at(self, columns: list[str]) -> int:
-        return self._at(columns, self.text, "--text-column")
+    @property
+    def names(self) -> list[str | None]:
+        """The columns' names in the order of a row's cells, None for one that is not read."""
+        return list(vars(self.columns).values())
 
-    def label_at(self, columns: list[str]) -> int | None:
-        return None if self.label is None else self._at(columns, self.label, "--label-column")
+    def places(self, found: list[str]) -> list[int | None]:
+        """Where among the columns `found` each wanted one is, in the order of a row's cells."""
+        fields = vars(self.columns).items()
+        return [None if name is None else self.place(found, field) for field, name in fields]
 
-    def _at(self, columns: list[str], name: str, option: str) -> int:
-        if columns.count(name) == 1:
-            return columns.index(name)
-        if name in columns:
+    def place(self, found: list[str], field: str) -> int:
+        """Where among the columns `found` the one for `field` is. Raises InputError unless it is there, once."""
+        name = self.columns.named()[field]
+        if found.count(name) == 1:
+            return found.index(name)
+        if name in found:
             raise InputError(
-                f"{shown(self.path)} has {columns.count(name)} columns named '{shown(name)}'. Rename all but one."
+                f"{shown(self.path)} has {found.count(name)} columns named '{shown(name)}'. Rename all but one."
             )
         raise InputError(
             f"{shown(self.path)} has no column '{shown(name)}'; its columns are: "
-            f"{listed(columns, 20) or 'none'}. Name the right one with {option}."
+            f"{listed(found, 20) or 'none'}. Name the right one with {option(field)}."
         )
 
 
@@ -111,7 +107,7 @@ def _csv_rows(wanted: _Wanted, opener: Opener, delimiter: str) -> Generator[Row,
                 raise empty(path)
             if any("\0" in name for name in header):
                 raise InputError(f"{shown(path)} is binary, not UTF-8 text: it begins with NUL characters.")
-            text_at, label_at = wanted.text_at(header), wanted.label_at(header)
+            places = wanted.places(header)
             for number, cells in records:
                 if len(cells) != len(header):
                     raise InputError(
@@ -119,7 +115,7 @@ def _csv_rows(wanted: _Wanted, opener: Opener, delimiter: str) -> Generator[Row,
                         f"the header has {len(header):,}. Put a cell that holds a "
                         f'{"comma" if delimiter == "," else "tab"}, a quote or a line break into "…".'
                     )
-                yield number, cells[text_at], "" if label_at is None else cells[label_at]
+                yield Row(number, *[None if place is None else cells[place] for place in places])
     finally:
         csv.field_size_limit(limit)
 
@@ -143,7 +139,8 @@ def _csv_records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 def _jsonl_rows(wanted: _Wanted, opener: Opener) -> Generator[Row, None, None]:
     path = wanted.path
     columns: list[str] = []  # of the first object
-    any_label = False
+    text, names = wanted.columns.text, wanted.names
+    absent = wanted.columns.named()  # so far from every object
     with (
         readable(path, opener),
         opener(path) as raw,
@@ -155,18 +152,19 @@ def _jsonl_rows(wanted: _Wanted, opener: Opener) -> Generator[Row, None, None]:
             item = _json_object(path, number, line)
             if not columns:
                 columns = list(item)
-                wanted.text_at(columns)
-            if wanted.text not in item:
+                wanted.place(columns, "text")
+            if text not in item:
                 raise InputError(
-                    f"{shown(path)}, line {number:,} has no '{shown(wanted.text)}'; its keys are: "
+                    f"{shown(path)}, line {number:,} has no '{shown(text)}'; its keys are: "
                     f"{listed(item, 20) or 'none'}. Every line needs a text."
                 )
-            any_label = any_label or wanted.label in item
-            yield number, item[wanted.text], "" if wanted.label is None else item.get(wanted.label)
+            if absent:
+                absent = {field: name for field, name in absent.items() if name not in item}
+            yield Row(number, *[None if name is None else item.get(name) for name in names])
     if not columns:
         raise empty(path)
-    if not any_label:
-        wanted.label_at(columns)
+    for field in absent:
+        wanted.place(columns, field)
 
 
 def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -196,14 +194,15 @@ def _parquet_rows(wanted: _Wanted, parquet: Any) -> Generator[Row, None, None]:
     try:
         with readable(path), path.open("rb") as handle, parquet.ParquetFile(handle) as file:
             columns = file.schema_arrow.names
-            places = [wanted.text_at(columns), wanted.label_at(columns)]
-            names = [columns[place] for place in places if place is not None]
+            places = wanted.places(columns)
+            names = [None if place is None else columns[place] for place in places]
+            size = _IMAGE_BATCH if wanted.columns.image else _BATCH
             first = 1
-            for batch in file.iter_batches(columns=names):
-                texts = batch.column(names[0]).to_pylist()
-                labels = [""] * len(texts) if wanted.label is None else batch.column(names[1]).to_pylist()
-                for number, (text, label) in enumerate(zip(texts, labels, strict=True), first):
-                    yield number, text, label
-                first += len(texts)
+            for batch in file.iter_batches(size, columns=[name for name in names if name is not None]):
+                nothing = [None] * batch.num_rows
+                cells = [nothing if name is None else batch.column(name).to_pylist() for name in names]
+                for number, values in enumerate(zip(*cells, strict=True), first):
+                    yield Row(number, *values)
+                first += batch.num_rows
     except arrow_error as error:
         raise damaged(path, error) from None

@@ -14,28 +14,35 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 
 from ..errors import InputError
-from ..files import json_bytes
+from ..files import json_bytes, sha256_file
 from ..handlers.text import TextEncoder, load_encoder
 from . import recipes
-from .compose import BagModel, build
+from .compose import TextModel, build
 from .data import Dataset
 
 _MEMBERS = ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json")
+# The columns of held-out texts beside text and label: their key in a line, and what Dataset calls them.
+_FURTHER = {"lang": "languages", "pair": "pairs", "image": "images"}
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """`run.json`. data: name, digest, what was dropped and the split's counts. created: seconds since 1970."""
+    """`run.json`. data: name, digest, what was dropped and the split's counts. created: seconds since 1970.
+
+    history: the runs this one was made from by `expand` or further training, by their weights' digest.
+    """
 
     recipe: dict[str, Any]
     seed: int
@@ -44,6 +51,7 @@ class RunInfo:
     training: dict[str, Any]
     versions: dict[str, str]
     created: int
+    history: list[dict[str, Any]] = field(default_factory=list)
     schema: int = 1
 
 
@@ -53,10 +61,21 @@ class Run:
 
     folder: Path
     info: RunInfo
-    model: BagModel
+    recipe: recipes.Recipe
+    model: TextModel
     encoder: TextEncoder
     labels: list[str]
     metrics: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the weights."""
+        return sha256_file(self.folder / "weights.safetensors")
+
+    @property
+    def threshold(self) -> float:
+        """The score from which a multi-label answer names a label."""
+        return float(getattr(self.recipe.head, "threshold", 0.5))
 
     def held_out(self, part: str) -> Dataset:
         """The "validation" or "test" texts kept with the run."""
@@ -64,21 +83,27 @@ class Run:
         try:
             with gzip.open(path, "rt", encoding="utf-8", newline="\n") as handle:
                 rows = [json.loads(line) for line in handle]
+            further: dict[str, Any] = {
+                name: [row[key] for row in rows] for key, name in _FURTHER.items() if key in rows[0]
+            }
+            if "images" in further:
+                further["images"] = np.array(further["images"], np.float32)
             return Dataset(
                 [row["text"] for row in rows],
                 [row["label"] for row in rows],
                 part,
                 str(self.info.data["digest"]),
                 {},
+                **further,
             )
-        except (OSError, ValueError, EOFError, KeyError, TypeError, zlib.error) as error:
+        except (OSError, ValueError, EOFError, KeyError, IndexError, TypeError, zlib.error) as error:
             raise InputError(f"{path} cannot be read ({error}); train the run again.") from None
 
 
 def write(
     folder: Path,
     info: RunInfo,
-    model: BagModel,
+    model: TextModel,
     encoder: TextEncoder,
     labels: list[str],
     metrics: dict[str, Any],
@@ -89,18 +114,23 @@ def write(
     (folder / "run.json").write_bytes(json_bytes(asdict(info)))
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     (folder / "weights.safetensors").write_bytes(save_weights(state))
-    (folder / "text.json").write_bytes(json_bytes(encoder.spec.to_json()))
-    (folder / "vocabulary.txt").write_bytes("".join(f"{word}\n" for word in encoder.vocabulary).encode())
+    for name, content in encoder.files().items():
+        (folder / name).write_bytes(content)
     (folder / "labels.json").write_bytes(json_bytes(labels))
     (folder / "metrics.json").write_bytes(json_bytes(metrics))
     (folder / "README.md").write_bytes(card.encode())
     for part, dataset in held_out.items():
-        lines = (
-            json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n"
-            for text, label in zip(dataset.texts, dataset.labels, strict=True)
-        )
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(dataset))
         # mtime 0: the same texts make the same bytes.
-        (folder / f"{part}.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+        (folder / f"{part}.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    further = {key: getattr(dataset, name) for key, name in _FURTHER.items() if getattr(dataset, name) is not None}
+    if "image" in further:
+        further["image"] = further["image"].tolist()
+    for number, (text, label) in enumerate(zip(dataset.texts, dataset.labels, strict=True)):
+        yield {"text": text, "label": label, **{key: values[number] for key, values in further.items()}}
 
 
 def open_run(folder: Path) -> Run:
@@ -120,7 +150,8 @@ def open_run(folder: Path) -> Run:
         labels = list(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
         metrics = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
         encoder = load_encoder(folder)
-        model = build(recipe, rows=encoder.spec.rows, words=encoder.spec.words, labels=len(labels))
+        values = int(info.data.get("image_values", 0))
+        model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
         model.load_state_dict(load_weights((folder / "weights.safetensors").read_bytes()))
     except InputError:
         raise
@@ -128,7 +159,28 @@ def open_run(folder: Path) -> Run:
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise InputError(f"The run {folder} is damaged: {first}. Train it again or restore it.") from None
     model.eval()
-    return Run(folder, info, model, encoder, labels, metrics)
+    return Run(folder, info, recipe, model, encoder, labels, metrics)
+
+
+def require_known(run: Run, dataset: Dataset) -> None:
+    """Raise InputError unless the data have what the run's model takes: its languages, images of its size."""
+    known = run.encoder.languages
+    if dataset.languages is None and known:
+        raise InputError(
+            f"{dataset.name} names no language; the model knows: {', '.join(known)}. Name --language-column."
+        )
+    foreign = sorted(set(dataset.languages or []) - set(known))
+    if foreign:
+        raise InputError(
+            f"{dataset.name} has languages that the model does not know: {', '.join(foreign[:5])}; it knows: "
+            f"{', '.join(known) or 'none'}."
+        )
+    values = run.info.data["image_values"]
+    if dataset.images is not None and dataset.images.shape[1] != values:
+        raise InputError(
+            f"{dataset.name} has images of {dataset.images.shape[1]:,} values, the model takes {values:,}. Scale "
+            "them to that size."
+        )
 
 
 def versions() -> dict[str, str]:

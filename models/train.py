@@ -1,45 +1,27 @@
-"""Training: labelled texts in, a run folder out."""
+"""Training: texts in, a run folder out."""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import Any
 
 from .. import files
 from ..errors import InputError
-from ..handlers.text import UNK, Ids, TextEncoder, Tokens
-from . import card, data, recipes, run
-from .compose import BagModel, build
-from .metrics import score
+from ..handlers.text import TextEncoder
+from . import data, recipes, run
+from .data import Columns, Dataset
+from .dimension import choose_dim
+from .fit import Progress, fit, silent
+from .pretrained import open_vectors
+from .saving import check_replaceable, save, unknown_share
 from .splits import Splits, split
+from .tasks import UNLABELLED, columns_for, suited
 from .vocabulary import build_encoder
 
 Say = Callable[[str], None]
-Progress = Callable[[int, int, str], None]
-
-
-def _silent(*_: object) -> None:
-    return
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted model and how it went. losses: validation cross-entropy by epoch."""
-
-    model: BagModel
-    losses: list[float]
-    best_epoch: int
-    seconds: float
 
 
 def train(
@@ -47,39 +29,34 @@ def train(
     out: Path,
     *,
     recipe: recipes.Recipe,
-    text_column: str = "text",
-    label_column: str = "label",
+    columns: Columns = UNLABELLED,
+    start: run.Run | None = None,
     seed: int = 0,
     replace: bool = False,
-    say: Say = _silent,
-    progress: Progress = _silent,
+    say: Say = silent,
+    progress: Progress = silent,
 ) -> run.Run:
     """Train `recipe` on a sample set or file and write the run folder `out`, whole or not at all.
 
-    `progress` is told (steps done, steps at most, what is going on). Raises InputError for data or a target
-    that cannot be used.
+    With `start` that run's words, labels and weights are where training begins (`recipe` is then its own, perhaps
+    with other training options). `progress` is told (steps done, steps at most, what is going on). Raises
+    InputError for data or a target that cannot be used.
     """
-    if replace and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
-        raise InputError(f"{out} holds other things than a run, so no run takes its place. Choose another folder.")
+    check_replaceable(out, replace=replace)
     with files.new_folder(out, replace=replace) as folder:
-        dataset = data.load(source, text_column=text_column, label_column=label_column)
-        data.require_classes(dataset)
-        parts = split(dataset)
-        labels = dataset.classes
-        encoder = build_encoder(parts.train.texts, recipe.text)
-        say(
-            f"{dataset.name}: {len(parts.train.texts):,} texts to train on, {len(parts.validation.texts):,} to "
-            f"choose by, {len(parts.test.texts):,} to report on; "
-            f"{len(labels)} labels; {encoder.spec.words - 2:,} words"
-        )
-        fitted = fit(recipe, parts, labels, encoder, seed=seed, progress=progress)
+        dataset, parts = prepare(source, recipe, columns)
+        if start is None:
+            recipe, encoder = _fresh(recipe, parts.train, say)
+            labels = list(_classes(recipe, dataset))
+        else:
+            encoder, labels = start.encoder, start.labels
+            run.require_known(start, dataset)
+            _require_known(dataset, _classes(recipe, dataset), start)
+        say(_summary(dataset, parts, encoder, recipe, labels))
+        fitted = fit(recipe, parts, labels, encoder, seed=seed, start=start, say=say, progress=progress)
         held_out = {"validation": parts.validation, "test": parts.test}
-        metrics = {
-            name: score(part.labels, predict(fitted.model, encoder, labels, part.texts), labels)
-            for name, part in held_out.items()
-        }
         info = run.RunInfo(
-            recipe=asdict(recipe),
+            recipe=recipe.to_json(),
             seed=seed,
             data={
                 "name": dataset.name,
@@ -88,6 +65,8 @@ def train(
                 "train": len(parts.train.texts),
                 "validation": len(parts.validation.texts),
                 "test": len(parts.test.texts),
+                "unknown_share": unknown_share(encoder, parts.validation),
+                "image_values": 0 if dataset.images is None else dataset.images.shape[1],
             },
             parameters=sum(parameter.numel() for parameter in fitted.model.parameters()),
             training={
@@ -98,115 +77,79 @@ def train(
             },
             versions=run.versions(),
             created=int(time.time()),
+            history=[] if start is None else [*start.info.history, {"trained_from": start.digest}],
         )
-        text = card.write_card(out.name, info, labels, metrics, encoder.spec.words - 2)
-        run.write(folder, info, fitted.model, encoder, labels, metrics, held_out, text)
+        save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out)
     return run.open_run(out)
 
 
-def fit(
-    recipe: recipes.Recipe,
-    parts: Splits,
-    labels: Sequence[str],
-    encoder: TextEncoder,
-    *,
-    seed: int,
-    progress: Progress = _silent,
-) -> Fit:
-    """Fit a fresh model on parts.train, keeping the epoch with the lowest loss on parts.validation.
-
-    Same seed, same machine: the same weights. Every random draw comes from two
-    generators of its own, so that the caller's state neither matters nor changes.
-    """
-    options, started = recipe.training, time.monotonic()
-    generator = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]), _one_thread():
-        torch.manual_seed(seed)
-        spec = encoder.spec
-        model = build(recipe, rows=spec.rows, words=spec.words, labels=len(labels))
-        optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, fused=True)
-        tokens, truth = encoder.look_up(parts.train.texts), _targets(parts.train.labels, labels)
-        held, held_truth = encoder.look_up(parts.validation.texts), _targets(parts.validation.labels, labels)
-        steps = -(-len(truth) // options.batch_size)
-        losses: list[float] = []
-        best, best_state = 0, copy.deepcopy(model.state_dict())
-        for epoch in range(options.epochs):
-            model.train()
-            order = generator.permutation(len(truth))
-            for step in range(steps):
-                rows = order[step * options.batch_size : (step + 1) * options.batch_size]
-                batch = drop_words(tokens.take(rows), options.word_dropout, generator)
-                loss = F.cross_entropy(model(torch.from_numpy(encoder.assemble(batch))), truth[rows])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                if step % 16 == 0:
-                    done = epoch * steps + step
-                    progress(done, options.epochs * steps, f"epoch {epoch + 1}, loss {loss.item():.3f}")
-            losses.append(_loss(model, encoder, held, held_truth))
-            if losses[-1] <= min(losses):
-                best, best_state = epoch, copy.deepcopy(model.state_dict())
-            elif epoch - best >= options.patience:
-                break
-        progress(options.epochs * steps, options.epochs * steps, f"best epoch {best + 1} of {len(losses)}")
-        model.load_state_dict(best_state)
-    model.eval()
-    return Fit(model, losses, best + 1, time.monotonic() - started)
+def prepare(source: str, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
+    """Load and split the data as the recipe's task needs them. Raises InputError for what is missing."""
+    task = recipe.task
+    dataset = data.load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
+    dataset = suited(task, dataset, columns)
+    if recipe.inputs != "languages" and columns.language is None:
+        dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
+    if (recipe.inputs == "languages") != (dataset.languages is not None):
+        raise InputError(
+            f"The embedding {recipe.embedding.NAME!r} needs the language of every text, and {dataset.name} has none. "
+            "Name --language-column."
+            if dataset.languages is None
+            else f"{dataset.name} names languages, which the embedding {recipe.embedding.NAME!r} has no use for. "
+            "Leave out --language-column, or use --model multilingual."
+        )
+    if task in ("classify", "multilabel"):
+        data.require_classes(dataset, multi_label=task == "multilabel")
+    return dataset, split(dataset, kind=task)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A step takes a millisecond: more threads gain nothing, and wait for one another where cores are busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
+    """The encoder of new training texts, and the recipe with its dimension settled."""
+    texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
+    languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
+    encoder = build_encoder(texts, recipe.text, inputs=recipe.inputs, languages=languages)
+    dim = recipe.embedding.dim
+    vectors = getattr(recipe.embedding, "vectors", None)
+    if vectors is None and getattr(recipe.head, "objective", "") == "pooled":
+        raise InputError(
+            'The head pools word vectors as they are given (objective = "pooled"), and none are given. Name them '
+            'with --vectors, or set objective = "contrastive".'
+        )
+    if vectors is not None and dim is None:
+        dim = open_vectors(vectors).dim
+        say(f"{dim} dimensions, those of the vectors {vectors}")
+    elif dim is None:
+        tokens = int(encoder.look_up(part.texts, part.languages).lengths.sum())
+        dim, reason = choose_dim(recipe.encoder.NAME, tokens)
+        say(reason)
+    return recipe.changed("embedding", dim=dim), encoder
 
 
-def drop_words(tokens: Tokens, share: float, generator: np.random.Generator) -> Tokens:
-    """Replace a share of the tokens by words that nobody has seen: UNK, with a hash drawn at random.
-
-    So UNK's row is trained as what it will be used for, and the n-grams around an unseen word are as
-    arbitrary in training as they will be in service.
-    """
-    dropped = generator.random(len(tokens.indices)) < share
-    drawn = generator.integers(0, 2**32, len(tokens.indices))
-    indices: Ids = np.where(dropped, UNK, tokens.indices)
-    hashes: Ids = np.where(dropped, drawn, tokens.hashes)
-    return Tokens(indices, hashes, tokens.lengths, tokens.truncated)
+def _classes(recipe: recipes.Recipe, dataset: Dataset) -> list[str]:
+    if recipe.task == "classify":
+        return dataset.classes
+    if recipe.task == "multilabel":
+        return sorted({label for own in data.label_sets(dataset.labels) for label in own})
+    return []
 
 
-def predict(model: BagModel, encoder: TextEncoder, labels: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """The trained model's label of every text."""
-    best = scores(model, encoder, texts).argmax(axis=1) if texts else []
-    return [labels[index] for index in best]
+def _require_known(dataset: Dataset, classes: list[str], start: run.Run) -> None:
+    foreign = sorted(set(classes) - set(start.labels))
+    if foreign:
+        raise InputError(
+            f"{dataset.name} has labels that {start.folder} was not trained for: {', '.join(foreign[:5])}; its "
+            f"labels are: {', '.join(start.labels[:20])}. Train anew, or leave these rows out."
+        )
 
 
-def scores(model: BagModel, encoder: TextEncoder, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The trained model's scores, float32 [texts, labels]."""
-    tokens = encoder.look_up(texts)
-    with torch.inference_mode():
-        logits = [model(_ids(encoder, tokens, rows)) for rows in _slices(len(texts))]
-        return torch.cat(logits).softmax(dim=1).numpy()
-
-
-def _loss(model: BagModel, encoder: TextEncoder, tokens: Tokens, truth: Tensor) -> float:
-    model.eval()
-    with torch.inference_mode():
-        logits = torch.cat([model(_ids(encoder, tokens, rows)) for rows in _slices(len(truth))])
-        return F.cross_entropy(logits, truth).item()
-
-
-def _ids(encoder: TextEncoder, tokens: Tokens, rows: Ids) -> Tensor:
-    return torch.from_numpy(encoder.assemble(tokens.take(rows)))
-
-
-def _slices(count: int, size: int = 256) -> list[Ids]:
-    return [np.arange(first, min(first + size, count)) for first in range(0, count, size)]
-
-
-def _targets(names: Sequence[str], labels: Sequence[str]) -> Tensor:
-    index = {label: position for position, label in enumerate(labels)}
-    return torch.tensor([index[name] for name in names])
+def _summary(dataset: Dataset, parts: Splits, encoder: TextEncoder, recipe: recipes.Recipe, labels: list[str]) -> str:
+    known = {
+        "hashes": f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
+        "characters": f"{encoder.spec.characters - 2:,} characters",
+    }.get(recipe.inputs, f"{len(encoder.vocabulary):,} words")
+    sizes: dict[str, Any] = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
+    return (
+        f"{dataset.name}: {sizes['train']:,} texts to train on, {sizes['validation']:,} to choose by, "
+        f"{sizes['test']:,} to report on; {f'{len(labels)} labels; ' if labels else ''}{known}; "
+        f"{unknown_share(encoder, parts.validation):.1%} of the tokens to choose by are unknown"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from lexport.export.archive import archive
 from lexport.export.export import export
 from lexport.export.variants import choose
 from lexport.models import recipes
+from lexport.models.data import Columns
 from lexport.models.run import Run, open_run
 from lexport.models.train import train
 
@@ -40,6 +42,81 @@ def write_rows(path: Path, rows: int = 600, seed: int = 1) -> Path:
         lines.append(f"{' '.join(words)},{label}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def write_task_rows(path: Path, rows: int = 240, seed: int = 2) -> Path:
+    """A JSONL of rows for every task: texts on a topic, several labels, a language, a second text, an image.
+
+    A pair shares a word that no other pair has; an image is bright where its topic stands in the alphabet. The words
+    of the second language are those of the first in capitals, written backwards.
+    """
+    draw = random.Random(seed)
+    lines = []
+    for row in range(rows):
+        label = draw.choice(sorted(TOPICS))
+        words = [[draw.choice(TOPICS[label]) for _ in range(draw.randint(3, 6))] for _ in range(2)]
+        lang = draw.choice(["en", "ne"])
+        if lang == "ne":
+            words = [[word[::-1].upper() for word in own] for own in words]
+        image = [draw.random() / 4 + (topic == label) for topic in sorted(TOPICS)]
+        labels = [label] + (["long"] if len(words[0]) > 4 else [])
+        line = {"text": " ".join([*words[0], f"own{row}"]), "pair": " ".join([f"own{row}", *words[1]])}
+        lines.append(json.dumps(line | {"label": label, "labels": labels, "lang": lang, "image": image}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tasks_jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task_rows(tmp_path_factory.mktemp("data") / "tasks.jsonl")
+
+
+# By name, the recipe and the columns of `tasks_jsonl` that it learns from.
+TASKS: dict[str, tuple[str, Columns]] = {
+    "multilabel": ("bag", Columns(label="labels")),
+    "vector": ("vectors", Columns(label=None, pair="pair")),
+    "joint": ("joint", Columns(label=None, image="image")),
+    "languages": ("multilingual", Columns(language="lang")),
+}
+
+
+def task_recipe(name: str) -> recipes.Recipe:
+    recipe = recipes.load(TASKS[name][0]).changed("embedding", dim=8).changed("training", epochs=4)
+    if recipe.text.buckets:
+        recipe = recipe.changed("text", buckets=256)
+    if name == "multilabel":
+        recipe = recipe.changed("head", multi_label=True, threshold=0.4)
+    return recipe.changed("text", min_count=1)
+
+
+@pytest.fixture(scope="session")
+def task_run(tmp_path_factory: pytest.TempPathFactory, tasks_jsonl: Path) -> Callable[[str], Path]:
+    """A run of one of TASKS, exported to onnx-fp32 and made once. Tests only read it."""
+    made: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in made:
+            folder = tmp_path_factory.mktemp("tasks") / name
+            run = train(str(tasks_jsonl), folder, recipe=task_recipe(name), columns=TASKS[name][1])
+            export(run, choose("onnx-fp32"))
+            made[name] = folder
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def task_archive(task_run: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The onnx-fp32 archive of one of TASKS, packed once."""
+    made: dict[str, Path] = {}
+
+    def pack(name: str) -> Path:
+        if name not in made:
+            out = tmp_path_factory.mktemp(f"store-{name}")
+            made[name] = archive(task_run(name), version="1.0", variant="onnx-fp32", out=out)
+        return made[name]
+
+    return pack
 
 
 @pytest.fixture(scope="session")

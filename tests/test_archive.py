@@ -20,8 +20,11 @@ from lexport.errors import InputError, RefusedError
 from lexport.export.archive import archive
 from lexport.export.evidence import read_evidence
 from lexport.export.inprocess import opened
-from lexport.export.reader import extracted, read_json
+from lexport.export.reader import extracted, read_json, read_labels
 from lexport.export.variants import VARIANTS
+from lexport.handlers.goldens import differences, read_goldens
+
+from .conftest import TASKS
 
 ArchiveOf = Callable[[str], Path]
 
@@ -182,6 +185,40 @@ def test_the_archives_own_handler_answers_as_recorded(archive_of: ArchiveOf, run
     for golden, answer in zip(goldens, answers, strict=True):
         assert answer["label"] == golden["variant"]["label"]
         assert answer["scores"] == pytest.approx(golden["variant"]["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_handler_of_every_task_answers_as_recorded(
+    task_run: Callable[[str], Path], task_archive: ArchiveOf, name: str
+) -> None:
+    with opened(task_archive(name)) as loaded:
+        for golden in read_goldens(task_run(name) / "export" / "onnx-fp32" / "golden.jsonl"):
+            if golden.image is not None:
+                [answer] = loaded.predict_images([golden.image])
+            else:
+                [answer] = loaded.predict([golden.text], golden.lang and [golden.lang])
+            assert differences(golden, answer, "fp32", threshold=0.4) == []
+
+
+def test_the_archive_of_a_joint_model_holds_its_image_tower(task_archive: ArchiveOf) -> None:
+    with zipfile.ZipFile(task_archive("joint")) as mar:
+        assert {"model.onnx", "image.onnx", "image.onnx.data"} <= set(mar.namelist())
+        model = json.loads(mar.read("model.json"))
+    assert (model["task"], model["image_file"], model["image_values"]) == ("joint", "image.onnx", 3)
+
+
+def test_the_threshold_of_several_labels_goes_with_the_archive(task_archive: ArchiveOf) -> None:
+    assert read_json(task_archive("multilabel"), "model.json")["threshold"] == 0.4
+    assert read_labels(task_archive("multilabel")) == ["kitchen", "long", "sport", "weather"]
+    assert read_labels(task_archive("vector")) == []
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "[", '"a"'])
+def test_labels_that_are_no_list_of_strings_are_damaged(tmp_path: Path, content: str) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.mar", "w") as mar:
+        mar.writestr("labels.json", content)
+    with pytest.raises(InputError, match=r"labels\.json is not a list of strings\. Make the archive again"):
+        read_labels(tmp_path / "bad.mar")
 
 
 def test_two_archives_can_be_open_in_one_process(archive_of: ArchiveOf) -> None:

@@ -6,18 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.models.data import Dataset, digest, load, require_classes
+from lexport.models.data import Columns, label_sets, load
 
 
-def refusal(path: Path | str, **columns: Any) -> str:
+def refusal(path: Path | str, *, multi_label: bool = False, **columns: Any) -> str:
     """The message with which `load` refuses `path`: always one line of an InputError."""
     with pytest.raises(InputError) as caught:
-        load(str(path), **columns)
+        load(str(path), Columns(**columns), multi_label=multi_label)
     message = str(caught.value)
     assert message.isprintable()
     return message
@@ -40,7 +41,7 @@ def parquet(path: Path, **columns: Any) -> Path:
 
 def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "id,review,stars\n1,fine,5\n2,bad,1\n")
-    dataset = load(str(path), text_column="review", label_column="stars")
+    dataset = load(str(path), Columns(text="review", label="stars"))
     assert (dataset.texts, dataset.labels) == (["fine", "bad"], ["5", "1"])
 
 
@@ -50,7 +51,7 @@ def test_without_a_label_column_only_texts_are_read(tmp_path: Path, name: str) -
         path = parquet(tmp_path / name, text=["x", "y", "x"])
     else:
         path = written(tmp_path / name, {"a.csv": "text\nx\ny\nx\n"}.get(name, '{"text":"x"}\n{"text":"y"}\n'))
-    dataset = load(str(path), label_column=None)
+    dataset = load(str(path), Columns(label=None))
     assert (dataset.texts, dataset.labels) == (["x", "y"], ["", ""])
 
 
@@ -93,19 +94,11 @@ def test_every_row_is_kept_or_counted(tmp_path_factory: Any, rows: list[tuple[st
     assert list(zip(dataset.texts, dataset.labels, strict=True)) == kept
 
 
-def test_the_digest_tells_rows_orders_and_borders_apart() -> None:
-    rows = [("ab", "c"), ("a", "bc"), ("", "abc"), ("abc", "")]
-    digests = {digest([text], [label]) for text, label in rows}
-    digests |= {digest(["a", "b"], ["1", "1"]), digest(["b", "a"], ["1", "1"]), digest([], [])}
-    assert len(digests) == 7
-    assert all(len(value) == 64 for value in digests)
-
-
 def test_a_file_that_is_not_there_names_what_data_may_be(tmp_path: Path) -> None:
     message = refusal(tmp_path / "no.csv")
     assert f"There is no file {tmp_path}/no.csv and no sample set of that name" in message
     assert ".parquet" in message
-    assert "rotten-tomatoes, imdb, bbc-news, chinese-reviews" in message
+    assert "rotten-tomatoes, imdb, bbc-news, chinese-reviews, multilingual-reviews, digit-captions" in message
 
 
 @pytest.mark.parametrize(
@@ -137,19 +130,19 @@ def test_nothing_left_after_cleaning_says_where_it_went(tmp_path: Path) -> None:
     ("columns", "expected"),
     [
         (
-            {"text_column": "body"},
+            {"text": "body"},
             "no column 'body'; its columns are: text, label. Name the right one with --text-column",
         ),
         (
-            {"label_column": "class"},
+            {"label": "class"},
             "no column 'class'; its columns are: text, label. Name the right one with --label",
         ),
-        ({"text_column": "label"}, "'label' is named for both text and label"),
+        ({"text": "label"}, "'label' is named for both text and label"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
 def test_an_unknown_column_lists_those_found(
-    tmp_path: Path, name: str, columns: dict[str, str], expected: str
+    tmp_path: Path, name: str, columns: dict[str, Any], expected: str
 ) -> None:
     if name == "a.parquet":
         path = parquet(tmp_path / name, text=["x"], label=["1"])
@@ -189,13 +182,6 @@ def test_parquet_values_that_are_no_text_are_placed(tmp_path: Path) -> None:
     assert "is damaged" in refusal(parquet(tmp_path / "b.parquet", text=broken, label=["1"]))
 
 
-def test_one_class_is_nothing_to_learn() -> None:
-    one = Dataset(["x", "y"], ["a", "a"], "mine.csv", "")
-    with pytest.raises(InputError, match=r"mine\.csv: all 2 texts have the label 'a'; at least two"):
-        require_classes(one)
-    require_classes(Dataset(["x", "y"], ["a", "b"], "mine.csv", ""))
-
-
 @pytest.mark.timeout(60)
 def test_a_large_file_takes_seconds_not_minutes(tmp_path: Path) -> None:
     count = 200_000
@@ -220,3 +206,174 @@ def test_values_that_cannot_be_used_are_placed(tmp_path: Path, line: str, expect
     message = refusal(written(tmp_path / "a.jsonl", '{"text": "first", "label": 1}\n' + line + "\n"))
     assert "a.jsonl, line 2: the " in message
     assert expected in message
+
+
+def test_languages_are_read_and_the_same_text_in_two_is_two(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,label,lang\nno,1, en \nno,0,es\nno,0,es\nfin,1,es\nfin,0,es\n")
+    dataset = load(str(path), Columns(language="lang"))
+    assert (dataset.texts, dataset.labels, dataset.languages) == (["no", "no"], ["1", "0"], ["en", "es"])
+    assert dataset.dropped == {"duplicates": 1, "conflicting": 2, "empty": 0}
+
+
+@pytest.mark.parametrize("missing", [{}, {"lang": None}, {"lang": " "}])
+def test_missing_languages_are_counted_and_placed(tmp_path: Path, missing: dict[str, Any]) -> None:
+    rows = [{"text": "x", "label": 1, "lang": "en"}, *({"text": "y", "label": 1, **missing} for _ in range(2))]
+    message = refusal(written(tmp_path / "a.jsonl", jsonl(*rows)), language="lang")
+    assert "2 of 3 rows have a text but no language (lines 2, 3). Fill in the languages" in message
+
+
+@pytest.mark.parametrize("value", [5, ["en"], "a text that somebody named by mistake for a language"])
+def test_what_is_no_language_is_placed(tmp_path: Path, value: Any) -> None:
+    path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "lang": value}))
+    message = refusal(path, label=None, language="lang")
+    assert "a.jsonl, line 1: the language is" in message
+    assert "a short string such as en was expected. Name another --language-column" in message
+
+
+def test_pairs_need_both_texts(tmp_path: Path) -> None:
+    rows = [("a", "x"), ("a", "y"), ("a", "x"), ("b", ""), ("", "x"), ("c", None), (" d ", " z ")]
+    path = written(tmp_path / "a.jsonl", jsonl(*({"q": first, "a": second} for first, second in rows), {"q": "e"}))
+    dataset = load(str(path), Columns(text="q", label=None, pair="a"))
+    assert (dataset.texts, dataset.pairs, dataset.labels) == (["a", "a", "d"], ["x", "y", "z"], ["", "", ""])
+    assert dataset.dropped == {"duplicates": 1, "conflicting": 0, "empty": 4}
+
+
+def test_pairs_may_have_labels_which_contradict_one_another_on_the_same_pair_alone(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,pair,label\na,x,1\na,y,0\nb,x,1\nb,x,0\n")
+    dataset = load(str(path), Columns(pair="pair"))
+    assert (dataset.texts, dataset.pairs, dataset.labels) == (["a", "a"], ["x", "y"], ["1", "0"])
+    assert dataset.dropped["conflicting"] == 2
+
+
+def test_a_second_text_that_is_none_is_placed(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "b": 7}))
+    message = refusal(path, label=None, pair="b")
+    assert "line 1: the pair is 7 (int); a string was expected. Put it into quotes or name another --pair-" in message
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "parquet"])
+def test_images_are_read_alike_from_every_format(tmp_path: Path, form: str) -> None:
+    images = [[0.0, 255.0, -1.5], [1.0, 2.0, 3.0]]
+    path = tmp_path / f"a.{form}"
+    match form:
+        case "csv":
+            written(path, 'text,label,pixels\nx,1,"0, 255.0,-1.5"\ny,0," 1 2\n3"\n')
+        case "tsv":
+            written(path, "text\tlabel\tpixels\nx\t1\t[0.0, 255.0, -1.5]\ny\t0\t1e0 2 3\n")
+        case "jsonl":
+            texts = [{"text": "x", "label": 1}, {"text": "y", "label": 0}]
+            written(path, jsonl(*(row | {"pixels": image} for row, image in zip(texts, images, strict=True))))
+        case "parquet":
+            parquet(path, text=["x", "y"], label=[1, 0], pixels=images)
+    dataset = load(str(path), Columns(image="pixels"))
+    assert dataset.images is not None
+    assert dataset.images.dtype == np.float32
+    assert dataset.images.flags.writeable
+    np.testing.assert_array_equal(dataset.images, images)
+
+
+def test_a_caption_may_stand_for_many_images_and_an_image_have_many_captions(tmp_path: Path) -> None:
+    rows = [("a cat", [1], 1), ("a cat", [2], 1), ("a cat", [1], 1), ("cat", [1], 1), ("", [7], 1)]
+    path = written(tmp_path / "a.jsonl", jsonl(*({"text": t, "image": i, "label": c} for t, i, c in rows)))
+    dataset = load(str(path), Columns(image="image"))
+    assert dataset.texts == ["a cat", "a cat", "cat"]
+    assert dataset.images is not None
+    assert dataset.images.tolist() == [[1], [2], [1]]
+    assert dataset.dropped == {"duplicates": 1, "conflicting": 0, "empty": 1}
+
+
+def test_two_labels_for_one_image_take_out_all_its_captions(tmp_path: Path) -> None:
+    rows = [("a cat", [1], 1), ("a dog", [1], 0), ("a cat", [2], 1), ("a cat", [3], 0)]
+    lines = jsonl(*({"text": t, "image": i, "label": c} for t, i, c in rows))
+    path = written(tmp_path / "a.jsonl", lines)
+    dataset = load(str(path), Columns(image="image"))
+    assert (dataset.texts, dataset.labels) == (["a cat", "a cat"], ["1", "0"])
+    assert dataset.dropped["conflicting"] == 2
+    assert len(load(str(path), Columns(label=None, image="image"))) == 4
+    first_two = written(tmp_path / "b.jsonl", "".join(lines.splitlines(keepends=True)[:2]))
+    assert "2 with an image that also has another label" in refusal(first_two, image="image")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ([], "[] (list)"),
+        ("1 two", "1 two (str)"),
+        (7, "7 (int)"),
+        ([[1, 2]], "[[1, 2]] (list)"),
+        ([1, None], "[1, None] (list)"),
+        ([True], "[True] (list)"),
+        (["1"], "['1'] (list)"),
+        ([1e39], "[1e+39] (list)"),
+        ([10**400], "[1000"),
+        ("nan", "nan (str)"),
+        ({"a": 1}, "{'a': 1} (dict)"),
+    ],
+)
+def test_what_is_no_image_is_placed(tmp_path: Path, value: Any, shown: str) -> None:
+    path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "image": [1]}, {"text": "x", "image": value}))
+    message = refusal(path, label=None, image="image")
+    assert f"a.jsonl, line 2: the image is {shown}" in message
+    assert "a list of finite numbers was expected" in message
+
+
+@pytest.mark.parametrize("missing", [{}, {"image": None}, {"image": " "}])
+def test_missing_images_are_counted_and_placed(tmp_path: Path, missing: dict[str, Any]) -> None:
+    path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "image": [1]}, {"text": "y", **missing}))
+    message = refusal(path, label=None, image="image")
+    assert "1 of 2 rows have a text but no image (line 2). Fill in the images" in message
+
+
+def test_images_of_two_sizes_are_placed_both(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,image\n,\nx,1 2\ny,3 4\nz,5 6 7\n")
+    message = refusal(path, label=None, image="image")
+    assert "a.csv, line 5: the image has 3 values, that of a.csv, line 3 has 2; all must have the same" in message
+
+
+def test_several_labels_become_one_string_however_they_are_written(tmp_path: Path) -> None:
+    cells = ["b|a", ["a", "b", "a"], " a | b ", [1, "x", True], "", None, [], "solo", 7]
+    expected = ["a|b", "a|b", "a|b", "1|true|x", "", "", "", "solo", "7"]
+    items = [{"text": f"text {number}", "label": cell} for number, cell in enumerate(cells)]
+    dataset = load(str(written(tmp_path / "a.jsonl", jsonl(*items))), multi_label=True)
+    assert dataset.labels == expected
+    assert label_sets(dataset)[:5] == [("a", "b")] * 3 + [("1", "true", "x"), ()]
+
+
+def test_lists_of_labels_are_read_from_parquet_too(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", text=["x", "y", "z"], label=[["b", "a"], None, []])
+    assert load(str(path), multi_label=True).labels == ["a|b", "", ""]
+
+
+def test_the_same_text_with_other_labels_contradicts_itself(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,label\nx,a|b\nx,b|a\ny,a\ny,a|b\nz,\nz,a\n")
+    dataset = load(str(path), multi_label=True)
+    assert (dataset.texts, dataset.labels) == (["x"], ["a|b"])
+    assert dataset.dropped == {"duplicates": 1, "conflicting": 4, "empty": 0}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (["a|b", "c"], "the label a|b holds '|', which stands between labels. Rename it."),
+        ([["a"]], "the label is ['a'] (list); one string or number was expected"),
+        ({"a": 1}, "the label is {'a': 1} (dict)"),
+        (["\ude00"], "the label has half of a surrogate pair"),
+    ],
+)
+def test_what_is_no_list_of_labels_is_placed(tmp_path: Path, value: Any, expected: str) -> None:
+    path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "label": value}))
+    assert f"a.jsonl, line 1: {expected}" in refusal(path, multi_label=True)
+
+
+@pytest.mark.parametrize("field", ["language", "pair", "image"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_every_further_column_must_be_there_under_a_name_of_its_own(tmp_path: Path, name: str, field: str) -> None:
+    if name == "a.parquet":
+        path = parquet(tmp_path / name, text=["x"], label=["1"])
+    else:
+        path = written(tmp_path / name, "text,label\nx,1\n" if name == "a.csv" else '{"text": "x", "label": "1"}\n')
+    other: dict[str, Any] = {field: "other"}
+    text: dict[str, Any] = {field: "text"}
+    expected = f"no column 'other'; its columns are: text, label. Name the right one with --{field}-column"
+    assert expected in refusal(path, **other)
+    assert f"'text' is named for both text and {field}. Give --text-column and --{field}-" in refusal(path, **text)

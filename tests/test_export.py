@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,17 @@ from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
 from lexport.export.export import export
 from lexport.export.tables import ByteTable, Int8GatherTable
 from lexport.export.variants import VARIANTS, Variant, choose
-from lexport.handlers.engines import Engine, Scores, open_engine
+from lexport.handlers.engines import Engine, open_engine
 from lexport.handlers.goldens import read_goldens
 from lexport.handlers.predictor import Predictor
 from lexport.handlers.text import Ids
-from lexport.models.embeddings import Pooling, Table, TableOptions
+from lexport.models.data import Dataset
+from lexport.models.embeddings import Embedding, Table, TableOptions
+from lexport.models.lessons import image_outputs, text_outputs
 from lexport.models.run import Run, open_run
-from lexport.models.train import scores
+from lexport.models.tasks import METRIC, Outputs
+
+from .conftest import TASKS
 
 LENGTHS = [(1, 1), (1, 7), (2, 3), (5, 40), (33, 200), (3, 2047)]
 
@@ -68,6 +72,19 @@ def test_a_text_scores_the_same_alone_and_in_any_batch(trained_run: Run, name: s
         assert np.abs(engine(ids[row : row + 1, :width]) - together[row]).max() <= 1e-5
 
 
+@pytest.mark.parametrize("engine", ["torchscript", "onnx"])
+def test_an_image_tower_answers_as_the_trained_one(
+    task_run: Callable[[str], Path], tmp_path: Path, engine: str
+) -> None:
+    run = open_run(task_run("joint"))
+    variant = VARIANTS[f"{engine}-int8"]
+    variant.write(run.model, run.encoder.spec.inputs, tmp_path)
+    tower = open_engine(engine, tmp_path / variant.image_file, threads=1, device="cpu", feed="image")
+    for count in (1, 2, 33):
+        images = np.random.default_rng(count).random((count, 3), np.float32)
+        assert np.abs(tower(images) - image_outputs(run.model, images)).max() <= 1e-5
+
+
 @pytest.mark.parametrize("name", ["onnx-fp32", "onnx-int8"])
 def test_batch_and_length_are_symbolic_and_weights_lie_outside(run_folder: Path, name: str) -> None:
     folder = run_folder / "export" / name
@@ -90,14 +107,14 @@ def test_torchscript_tables_begin_at_multiples_of_64_bytes(run_folder: Path) -> 
 @pytest.mark.parametrize("engine", ["torchscript", "onnx"])
 def test_int8_weights_are_as_small_as_promised(engine: str) -> None:
     rows, dim = 5000, 64
-    table: dict[str, type[Pooling]] = {"torchscript": ByteTable, "onnx": Int8GatherTable}
+    table: dict[str, Callable[[torch.Tensor], Embedding]] = {"torchscript": ByteTable, "onnx": Int8GatherTable}
     buffers = table[engine](torch.randn(rows, dim)).buffers()
     size = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
     assert size / (rows * dim * 4) <= (dim + 8) / (4 * dim) + 0.01
 
 
 @pytest.mark.parametrize("form", [ByteTable, Int8GatherTable])
-def test_rows_of_unequal_norms_keep_their_direction(form: type[Pooling]) -> None:
+def test_rows_of_unequal_norms_keep_their_direction(form: Callable[[torch.Tensor], Embedding]) -> None:
     """What per-tensor quantization destroys: small rows beside large ones."""
     torch.manual_seed(0)
     weight = torch.randn(1000, 64) * torch.logspace(-4, 2, 1000).unsqueeze(1)
@@ -109,7 +126,7 @@ def test_rows_of_unequal_norms_keep_their_direction(form: type[Pooling]) -> None
 
 
 @pytest.mark.parametrize("form", [ByteTable, Int8GatherTable])
-def test_pad_stays_exactly_zero(form: type[Pooling]) -> None:
+def test_pad_stays_exactly_zero(form: Callable[[torch.Tensor], Embedding]) -> None:
     weight = torch.randn(10, 8)
     weight[0] = 0
     pooled = form(weight).pooled(torch.zeros(2, 5, dtype=torch.int64))
@@ -140,12 +157,14 @@ def test_fp32_variants_report_the_trained_models_own_accuracy(run_folder: Path) 
 
 
 def test_a_variant_that_lost_too_much_is_refused_by_the_validation_texts() -> None:
-    trained = {"accuracy": 0.8}
-    assert gate(trained, {"accuracy": 0.8 - MAX_METRIC_DROP + 1e-9}) is None
-    reason = gate(trained, {"accuracy": 0.79})
-    assert reason is not None
-    assert "max_metric_drop" in reason
-    assert "0.8000 to 0.7900" in reason
+    for metric in METRIC.values():
+        trained = {metric: 0.8}
+        assert gate(metric, trained, {metric: 0.8 - MAX_METRIC_DROP + 1e-9}) is None
+        reason = gate(metric, trained, {metric: 0.79})
+        assert reason is not None
+        assert f"max_metric_drop: {metric}" in reason
+        assert "0.8000 to 0.7900" in reason
+        assert gate(metric, trained, {metric: float("nan")}) is not None
 
 
 class _Shuffled(Table):
@@ -161,7 +180,7 @@ def test_a_wrong_export_is_refused_and_its_reason_recorded(run_folder: Path, tmp
     folder = tmp_path / "topics"
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
     good = VARIANTS["torchscript-fp32"]
-    bad = Variant(good.name, good.file, _Shuffled, good.write)
+    bad = Variant(good.name, good.suffix, _Shuffled)
     with pytest.raises(RefusedError, match=r"No variant passes the gates.*max_metric_drop"):
         export(open_run(folder), [bad])
     refused = read_evidence(folder).variant(good.name).refused
@@ -173,18 +192,17 @@ def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers that are wrong on one part only: that part decides."""
-    original = measure.answers
+    original = measure.served
     for wrong_on, refused in (("validation", True), ("test", False)):
         folder = tmp_path / wrong_on
         shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
         run = open_run(folder)
-        spoilt = set(run.held_out(wrong_on).texts)
 
-        def answers(predictor: Predictor, texts: Sequence[str], spoilt: set[str] = spoilt) -> Scores:
-            found = original(predictor, texts)
-            return np.roll(found, 1, axis=1) if spoilt.issuperset(texts) else found
+        def served(predictor: Predictor, part: Dataset, spoilt: str = wrong_on) -> Outputs:
+            found = original(predictor, part)
+            return np.roll(found, 1, axis=1) if part.name == spoilt else found
 
-        monkeypatch.setattr(measure, "answers", answers)
+        monkeypatch.setattr(measure, "served", served)
         with contextlib.suppress(RefusedError):
             export(run, choose("torchscript-fp32"))
         assert (read_evidence(folder).variants[0].refused is not None) == refused
@@ -202,9 +220,43 @@ def test_goldens_cover_labels_and_edges(run_folder: Path) -> None:
     assert max(validation, key=len) in texts
     assert {golden.trained["label"] for golden in goldens} == set(run.labels)
     assert not set(texts) & set(run.held_out("test").texts)
-    expected = scores(run.model, run.encoder, texts)
-    for golden, row in zip(goldens, expected, strict=True):
+    for golden in goldens:
+        [row] = text_outputs(run.model, run.encoder, [golden.text])
         assert golden.trained["scores"] == dict(zip(run.labels, row.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_goldens_of_every_task_ask_what_its_users_ask(task_run: Callable[[str], Path], name: str) -> None:
+    run = open_run(task_run(name))
+    goldens = read_goldens(run.folder / "export" / "onnx-fp32" / "golden.jsonl")
+    texts = [golden for golden in goldens if golden.image is None]
+    assert len(texts) >= 16
+    assert "" in [golden.text for golden in texts]
+    assert {golden.lang for golden in texts} == ({"en", "ne"} if name == "languages" else {None})
+    assert len(goldens) - len(texts) == (8 if name == "joint" else 0)
+    if name == "multilabel":
+        answered = [one["label"] for golden in texts for one in golden.trained["labels"]]
+        assert set(answered) <= set(run.labels)
+        assert all(one["score"] >= run.threshold for golden in texts for one in golden.trained["labels"])
+    if name in ("vector", "joint"):
+        for golden in goldens:
+            assert golden.variant["vector"] == pytest.approx(golden.trained["vector"], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_evidence_of_every_task_names_what_its_gate_reads(task_run: Callable[[str], Path], name: str) -> None:
+    run = open_run(task_run(name))
+    evidence = read_evidence(run.folder)
+    [variant] = evidence.variants
+    metric = METRIC[run.recipe.task]
+    assert (evidence.run["task"], evidence.run["metric"]) == (run.recipe.task, metric)
+    assert evidence.trained["test"] == run.metrics["test"]
+    assert variant.test[metric] == pytest.approx(run.metrics["test"][metric], abs=1e-6)
+    assert variant.test["flips"] == 0
+    assert variant.refused is None
+    assert variant.image_file == ("image.onnx" if name == "joint" else None)
+    assert {"model.onnx", "golden.jsonl"} <= variant.digests.keys()
+    assert ("image.onnx" in variant.digests) == (name == "joint")
 
 
 def test_only_the_named_variants_are_exported(run_folder: Path, tmp_path: Path) -> None:

@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 
 from lexport.errors import InputError, MissingExtra
-from lexport.models.data import digest, load
+from lexport.models.data import Columns, digest, load
 
 GOOD = 'text,label\n"A warm, funny film.",positive\nDull.,negative\n很好看,positive\n'
 GOOD_TEXTS = ["A warm, funny film.", "Dull.", "很好看"]
 GOOD_LABELS = ["positive", "negative", "positive"]
 
 
-def refusal(path: Path | str, **columns: Any) -> str:
+def refusal(path: Path | str) -> str:
     """The message with which `load` refuses `path`: always one line of an InputError."""
     with pytest.raises(InputError) as caught:
-        load(str(path), **columns)
+        load(str(path))
     message = str(caught.value)
     assert message.isprintable()
     return message
@@ -83,7 +83,8 @@ def test_parquet_gives_the_same_dataset(tmp_path: Path) -> None:
     plain = load(str(parquet(tmp_path / "a.parquet", text=GOOD_TEXTS, other=[1, 2, 3], label=GOOD_LABELS)))
     assert (plain.texts, plain.labels) == (GOOD_TEXTS, GOOD_LABELS)
     categories = pytest.importorskip("pyarrow").array(GOOD_LABELS).dictionary_encode()
-    coded = load(str(parquet(tmp_path / "b.parquet", **{"a.b": GOOD_TEXTS, "label": categories})), text_column="a.b")
+    dotted = parquet(tmp_path / "b.parquet", **{"a.b": GOOD_TEXTS, "label": categories})
+    coded = load(str(dotted), Columns(text="a.b"))
     assert coded.digest == plain.digest
 
 
@@ -169,7 +170,7 @@ def test_a_line_without_its_text_key_is_named(tmp_path: Path) -> None:
         (b"text,label\nx,1\ny,\xe4\xb8", "line 3 has the byte 0xe4"),
         (b"text,label\nsurrogate \xed\xa0\x80,1\n", "line 2 has the byte 0xed"),
         (GOOD.encode("utf-16"), "looks like UTF-16"),
-        (gzip.compress(GOOD.encode()), "looks gzip-compressed: end its name in .gz"),
+        (gzip.compress(GOOD.encode(), mtime=0), "looks gzip-compressed: end its name in .gz"),
         (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xff", "looks like a zip archive or spreadsheet"),
         (bytes(range(256)) * 100, "is not UTF-8 text"),
         (b"\0" * 10_000, "is binary, not UTF-8 text"),
@@ -291,3 +292,17 @@ def test_no_damage_gives_anything_but_a_dataset_or_one_line(tmp_path: Path) -> N
                 load(str(path))
             except InputError as error:
                 assert str(error).isprintable()  # noqa: PT017
+
+
+def test_rows_of_parquet_are_counted_on_from_one_batch_to_the_next(tmp_path: Path) -> None:
+    texts = [f"text {number}" for number in range(3000)]
+    images = [[number, 0.5] for number in range(2999)]
+    path = parquet(tmp_path / "a.parquet", text=texts, image=[*images, [1.0]])
+    with pytest.raises(InputError, match=r"a\.parquet, row 3,000: the image has 1 value, that of a\.parquet, row 1 "):
+        load(str(path), Columns(label=None, image="image"))
+    dataset = load(
+        str(parquet(tmp_path / "b.parquet", text=texts[:-1], image=images)), Columns(label=None, image="image")
+    )
+    assert dataset.texts == texts[:-1]
+    assert dataset.images is not None
+    assert dataset.images.tolist() == images

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import dataclasses
+import json
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -18,33 +20,146 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
     recipe = recipes.load(name)
     assert recipe.name == name
     assert len(recipe.when) > 20
-    assert recipes.restore(asdict(recipe)) == recipe
+    assert recipes.restore(recipe.to_json()) == recipe
 
 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('name = "table"', 'name = "tabel"', "embedding 'tabel' is not known; there is 'table'"),
-        ("dim = 16", "dims = 16", r"\[embedding\]: unknown options: dims; known are: dim"),
-        ("dim = 16", "dim = 0", "dim=0 must be at least 1"),
-        ('mode = "mean"', 'mode = "median"', 'mode is "median", known is "mean"'),
+        ('name = "table"', 'name = "tabel"', "embedding 'tabel' is not known; there are: table, hashed, char_cnn"),
+        ('name = "table"', "name = [1]", r"embedding \[1\] is not known"),
+        ('name = "bag"', 'name = "gru"', "encoder 'gru' is not known; there are: bag, cnn, lstm, transformer"),
+        ('name = "classifier"', 'name = "crf"', "head 'crf' is not known; there are: classifier, vector, joint"),
+        ('name = "table"', "dims = 16", r"\[embedding\]: unknown options: dims; known are: dim"),
+        ('name = "table"', "dim = 0", "dim=0 must be at least 1"),
+        ('name = "table"', 'dim = "16"', r"\[embedding\]: dim is '16'; int \| None was expected"),
+        ('name = "table"', "max_norm = true", r"max_norm is True; float \| None was expected"),
+        ('name = "table"', "max_norm = 0", "max_norm=0 must be a number above 0"),
+        ('name = "table"', 'out_of_range = "skip"', 'out_of_range is "skip", known are "error" and "unk"'),
+        ('name = "table"', "sparse = true\nscale_grad_by_freq = true", "sparse and scale_grad_by_freq exclude"),
+        ('mode = "mean"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum" or "max"'),
+        ("dropout = 0.5", "dropout = 1.5", r"dropout=1\.5 and label_smoothing=0\.0 must be"),
+        ("dropout = 0.5", "multi_label = 1", "multi_label is 1; bool was expected"),
+        ("dropout = 0.5", "temperature = 1", r"\[head\]: unknown options: temperature; known are: dropout"),
         ("epochs = 30", "epochs = 0", "epochs=0"),
-        ("dropout = 0.5", "dropout = 1.5", r"dropout=1\.5 must be"),
+        ("epochs = 30", "epochs = 3.0", r"\[training\]: epochs is 3\.0; int was expected"),
+        ("learning_rate = 0.005", "learning_rate = nan", "learning_rate=nan a number above 0"),
+        ("learning_rate = 0.005", "learning_rate = inf", "learning_rate=inf a number above 0"),
+        ("patience = 4", "clip = -1", "clip=-1 a number, at least 0"),
+        ("patience = 4", "patience = 0", "patience=0"),
         ("word_dropout = 0", "word_dropout = 1", "word_dropout=1"),
         ("min_count = 2", "min_count = 0", "min_count=0 must be at least 1"),
+        ("min_count = 2", "max_vocabulary = 0", "max_vocabulary=0 must be at least 1"),
+        ("min_count = 2", "subwords = [5, 3]", r"subwords=\[5, 3\] must be the shortest and the longest"),
+        ("min_count = 2", "subwords = [1, 3]", r"subwords=\[1, 3\].*at least 2"),
+        (
+            "min_count = 2",
+            'subwords = ["3", "5"]',
+            r"subwords is \['3', '5'\]; tuple\[int, int\] \| None was expected",
+        ),
+        ("ngrams = 2", "ngrams = 0", "ngrams=0 and max_tokens=1024 must be at least 1"),
+        ("max_tokens = 1024", "max_tokens = 0", "max_tokens=0 must be at least 1"),
+        ("buckets = 262144", "buckets = -1", "buckets=-1 and word_length=0 at least 0"),
+        ("max_tokens = 1024", "word_length = -1", "word_length=-1 at least 0"),
         ("[training]", "[trainnig]", "unknown sections: trainnig"),
         ("[training]", "[training", "not valid TOML"),
     ],
 )
 def test_a_mistake_is_named(old: str, new: str, reason: str) -> None:
     assert old in BAG
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(InputError, match=f"^Recipe mine.*{reason}"):
         recipes.parse("mine", BAG.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("embedding = 3", r"embedding is 3; a section \[embedding\] was expected"),
+        ("text = 3", r"text is 3; a section \[text\] was expected"),
+        ("[[training]]\nepochs = 3", r"a section \[training\] was expected"),
+        (
+            '[text]\nngrams = 2\nbuckets = 8\n[encoder]\nname = "cnn"',
+            "the encoder 'cnn' reads; set ngrams = 1 and no",
+        ),
+        ('[text]\nsubwords = [3, 4]\nbuckets = 8\n[encoder]\nname = "lstm"', "use the encoder 'bag'"),
+        (
+            '[text]\nngrams = 2\n[embedding]\nname = "hashed"\n[encoder]\nname = "transformer"',
+            "the encoder 'transformer' reads",
+        ),
+        ('[embedding]\nname = "char_cnn"', r"reads words by character: set word_length \(16 suits most.*it is 0\)"),
+        (
+            '[text]\nword_length = 8\nngrams = 2\nbuckets = 8\n[embedding]\nname = "char_cnn"',
+            "ngrams = 1 and no subwords",
+        ),
+        (
+            '[text]\nngrams = 2\nbuckets = 8\n[embedding]\nname = "hashed"',
+            r"'hashed' has buckets of its own; take buckets=8 from \[text\] to \[embedding\]",
+        ),
+        ("[text]\nngrams = 2", "ngrams=2 and subwords=None need buckets to be hashed into.*buckets=0"),
+        ("[text]\nsubwords = [3, 4]", r"subwords=\(3, 4\) need buckets"),
+        ("[text]\nbuckets = 8", "words alone need none; buckets=8"),
+        ('[text]\nngrams = 2\n[embedding]\nname = "multilingual"', "need buckets"),
+        ("[embedding]\nsparse = true\n[training]\nclip = 1.0", r"clip=1\.0 needs the norm.*set clip = 0, or sparse"),
+        ('[head]\nname = "vector"\nobjective = "pooled"\nsize = 8', 'objective "pooled" learns no projection'),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_named(content: str, reason: str) -> None:
+    with pytest.raises(InputError, match=f"(?s)^Recipe mine.*{reason}"):
+        recipes.parse("mine", content)
+
+
+def test_options_given_later_must_fit_the_other_parts_too() -> None:
+    with pytest.raises(InputError, match="set ngrams = 1"):
+        recipes.load("cnn").changed("text", ngrams=2, buckets=8)
+    with pytest.raises(InputError, match="set clip = 0"):
+        recipes.load("lstm").changed("embedding", sparse=True)
+
+
+def test_what_is_left_out_has_a_value_and_a_whole_number_may_stand_for_any() -> None:
+    recipe = recipes.parse("mine", "[training]\nlearning_rate = 1")
+    assert (recipe.embedding.NAME, recipe.encoder.NAME, recipe.head.NAME) == ("table", "bag", "classifier")
+    assert (recipe.training.learning_rate, recipe.embedding.dim, recipe.when) == (1.0, None, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "task", "inputs"),
+    [
+        ("", "classify", "indices"),
+        ("[head]\nmulti_label = true", "multilabel", "indices"),
+        ('[head]\nname = "vector"\n[embedding]\nname = "hashed"', "vector", "hashes"),
+        ('[head]\nname = "joint"\n[embedding]\nname = "multilingual"', "joint", "languages"),
+        ('[embedding]\nname = "char_cnn"\n[text]\nword_length = 16', "classify", "characters"),
+        ('[embedding]\nname = "dynamic_dim"', "classify", "indices"),
+    ],
+)
+def test_the_parts_say_the_task_and_the_layout_of_the_indices(content: str, task: str, inputs: str) -> None:
+    recipe = recipes.parse("mine", content)
+    assert (recipe.task, recipe.inputs) == (task, inputs)
+    assert recipes.restore(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(InputError, match="no recipe 'bog'; --model takes one of: bag"):
+    with pytest.raises(InputError, match=r"no recipe 'bog'; --model takes a file \*\.toml or one of: bag, bag-glove"):
         recipes.load("bog")
+
+
+def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(BAG.replace('mode = "mean"', 'mode = "max"'), encoding="utf-8")
+    recipe = recipes.load(str(path))
+    assert recipe.name == "mine"
+    assert recipe == dataclasses.replace(recipes.load("bag"), name="mine").changed("encoder", mode="max")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"The recipe .*absent\.toml cannot be read: "):
+        recipes.load(str(tmp_path / "absent.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"The recipe .*binary\.toml cannot be read: "):
+        recipes.load(str(tmp_path / "binary.toml"))
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(InputError, match=r"The recipe .*folder\.toml cannot be read: "):
+        recipes.load(str(tmp_path / "folder.toml"))
 
 
 def test_options_replace_one_section_and_none_leaves_it() -> None:
@@ -53,3 +168,12 @@ def test_options_replace_one_section_and_none_leaves_it() -> None:
     assert recipe.changed("embedding", dim=7).embedding.dim == 7
     with pytest.raises(InputError, match="min_count=0"):
         recipe.changed("text", min_count=0)
+
+
+def test_an_option_that_a_part_lacks_is_named_with_those_it_has() -> None:
+    with pytest.raises(
+        InputError, match="The head 'vector' of recipe vectors has no option multi_label; it has: size"
+    ):
+        recipes.load("vectors").changed("head", multi_label=True)
+    with pytest.raises(InputError, match="The embedding 'hashed' of recipe hashed has no option vectors; it has: "):
+        recipes.load("hashed").changed("embedding", vectors="glove-6b-50d")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.models.data import Dataset, digest
-from lexport.models.splits import Splits, part_of, split
+from lexport.models.dataset import Dataset, dataset_of, digest
+from lexport.models.splits import Splits, part_of, parts_of, split
 
 
 def dataset(count: int, labels: tuple[str, ...] = ("a", "b")) -> Dataset:
@@ -87,3 +88,71 @@ def test_a_label_without_a_training_text_is_refused() -> None:
         InputError, match=r"of 3 labels 1 would have no text to train on \(rare; the split is \d+ train"
     ):
         split(Dataset(whole.texts, labels, "mine.csv", ""))
+
+
+def test_everything_known_of_a_text_goes_with_it() -> None:
+    texts = [f"text {n}" for n in range(300)]
+    languages = [f"l{n % 3}" for n in range(300)]
+    pairs = [f"pair {n}" for n in range(300)]
+    labels = [str(n % 2) for n in range(300)]
+    for part in parts(split(dataset_of(texts, labels, "x", languages=languages, pairs=pairs))).values():
+        numbers = [int(text.split()[1]) for text in part.texts]
+        assert part.languages == [languages[n] for n in numbers]
+        assert part.pairs == [pairs[n] for n in numbers]
+        assert part.labels == [labels[n] for n in numbers]
+
+
+def test_texts_with_images_are_told_apart_by_the_image() -> None:
+    images = np.repeat(np.arange(200, dtype=np.float32).reshape(-1, 1), 3, axis=0)
+    texts = [f"caption {n}" for n in range(600)]
+    whole = dataset_of(texts, [""] * 600, "x", images=images)
+    found = parts_of(whole)
+    assert found[::3] == found[1::3] == found[2::3]
+    assert {part: round(found.count(part) / 600, 1) for part in set(found)} == {
+        "train": 0.8,
+        "validation": 0.1,
+        "test": 0.1,
+    }
+    seen = [set(part.images.ravel()) for part in parts(split(whole, "joint")).values() if part.images is not None]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 200
+
+
+def test_a_dataset_that_names_its_parts_is_followed() -> None:
+    named = ["test", "train", "validation", "train"] * 5
+    whole = dataset_of([f"text {n}" for n in range(20)], ["a", "b"] * 10, "x", parts=named)
+    assert parts_of(whole) == named
+    for name, part in parts(split(whole, "vector")).items():
+        assert part.parts == [name] * named.count(name)
+        assert part.texts == [text for text, own in zip(whole.texts, named, strict=True) if own == name]
+
+
+def test_every_label_of_every_set_must_be_trained() -> None:
+    whole = dataset(200, ("a", "a|b", ""))
+    assert len(split(whole, "multilabel").train) > 0
+    lonely = next(row for row, text in enumerate(whole.texts) if part_of(text) == "test")
+    labels = [*whole.labels[:lonely], "a|rare", *whole.labels[lonely + 1 :]]
+    with pytest.raises(InputError, match=r"of 3 labels 1 would have no text to train on \(rare;"):
+        split(Dataset(whole.texts, labels, "mine.csv", ""), "multilabel")
+
+
+@pytest.mark.parametrize("kind", ["vector", "joint"])
+def test_a_model_that_learns_no_labels_needs_none(kind: str) -> None:
+    texts = dataset(200).texts
+    labels = [part_of(text) for text in texts]
+    assert len(split(Dataset(texts, labels, "mine.csv", ""), kind).test) > 0
+    with pytest.raises(InputError, match="2 would have no text to train on"):
+        split(Dataset(texts, labels, "mine.csv", ""))
+
+
+@pytest.mark.parametrize("kind", ["classify", "multilabel", "vector", "joint"])
+def test_a_language_without_a_training_text_is_refused(kind: str) -> None:
+    whole = dataset(200)
+    lonely = next(text for text in whole.texts if part_of(text) == "validation")
+    languages = ["zh" if text == lonely else "en" for text in whole.texts]
+    with pytest.raises(InputError, match=r"of 2 languages 1 would have no text to train on \(zh; .* ten a language"):
+        split(dataset_of(whole.texts, whole.labels, "mine.csv", languages=languages), kind)
+
+
+def test_an_unknown_kind_is_a_mistake_in_the_program() -> None:
+    with pytest.raises(ValueError, match="kind 'regress' is not known"):
+        split(dataset(200), "regress")

@@ -4,62 +4,36 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
-from typing import Any, TypeVar
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
-from ..embeddings import TableOptions
-from ..encoders import BagOptions
-from ..heads import ClassifierOptions
+from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
+from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
+from ..heads import ClassifierOptions, JointOptions, VectorOptions
+from .options import TextOptions, TrainingOptions
 
-_PARTS = {"embedding": "table", "encoder": "bag", "head": "classifier"}
+__all__ = ["Recipe", "TextOptions", "TrainingOptions", "load", "names", "parse", "restore"]
+
+EmbeddingOptions = TableOptions | HashedOptions | CharCNNOptions | DynamicDimOptions | MultilingualOptions
+EncoderOptions = BagOptions | CNNOptions | LSTMOptions | TransformerOptions
+HeadOptions = ClassifierOptions | VectorOptions | JointOptions
+
+# What a recipe may name in each section; the first is what an unnamed one means.
+PARTS: dict[str, dict[str, type[Any]]] = {
+    "embedding": {
+        kind.NAME: kind
+        for kind in (TableOptions, HashedOptions, CharCNNOptions, DynamicDimOptions, MultilingualOptions)
+    },
+    "encoder": {kind.NAME: kind for kind in (BagOptions, CNNOptions, LSTMOptions, TransformerOptions)},
+    "head": {kind.NAME: kind for kind in (ClassifierOptions, VectorOptions, JointOptions)},
+}
+# The layout of the indices that an embedding takes; see handlers/spec.py.
+_INPUTS = {"hashed": "hashes", "char_cnn": "characters", "multilingual": "languages"}
 _Options = TypeVar("_Options")
-
-
-@dataclass(frozen=True)
-class TextOptions:
-    """ngrams: longest n-gram in words. buckets: rows that n-grams are hashed into.
-
-    max_tokens: a longer text is cut. min_count, max_vocabulary: which words get a row of their own.
-    """
-
-    ngrams: int = 1
-    buckets: int = 0
-    max_tokens: int = 1024
-    min_count: int = 2
-    max_vocabulary: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make no vocabulary."""
-        if self.min_count < 1:
-            raise ValueError(f"text: min_count={self.min_count} must be at least 1.")
-        if self.max_vocabulary is not None and self.max_vocabulary < 1:
-            raise ValueError(f"text: max_vocabulary={self.max_vocabulary} must be at least 1.")
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """epochs: at most. patience: epochs without a better validation loss before training stops.
-
-    learning_rate: Adam's. word_dropout: share of words that a training step replaces by an unseen one.
-    """
-
-    epochs: int = 30
-    batch_size: int = 64
-    learning_rate: float = 0.002
-    word_dropout: float = 0.1
-    patience: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that train nothing."""
-        if self.epochs < 1 or self.batch_size < 1 or self.patience < 1 or self.learning_rate <= 0:
-            raise ValueError(
-                f"training: epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience} must be "
-                f"at least 1 and learning_rate={self.learning_rate} above 0."
-            )
-        if not 0 <= self.word_dropout < 1:
-            raise ValueError(f"training: word_dropout={self.word_dropout} must be at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
@@ -69,18 +43,73 @@ class Recipe:
     name: str
     when: str
     text: TextOptions
-    embedding: TableOptions
-    encoder: BagOptions
-    head: ClassifierOptions
+    embedding: EmbeddingOptions
+    encoder: EncoderOptions
+    head: HeadOptions
     training: TrainingOptions
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        if self.text.grams and self.encoder.NAME != "bag":
+            raise ValueError(
+                f"text: n-grams and subwords have no place in the order of words that the encoder "
+                f"{self.encoder.NAME!r} reads; set ngrams = 1 and no subwords, or use the encoder 'bag'."
+            )
+        if self.embedding.NAME == "char_cnn" and (self.text.grams or self.text.word_length < 1):
+            raise ValueError(
+                "text: the embedding 'char_cnn' reads words by character: set word_length (16 suits most "
+                f"languages; it is {self.text.word_length}), ngrams = 1 and no subwords."
+            )
+        if self.embedding.NAME == "hashed" and self.text.buckets:
+            raise ValueError(
+                f"text: the embedding 'hashed' has buckets of its own; take buckets={self.text.buckets} from "
+                "[text] to [embedding]."
+            )
+        if self.embedding.NAME not in ("hashed", "char_cnn") and self.text.grams != (self.text.buckets > 0):
+            raise ValueError(
+                f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
+                f"into, words alone need none; buckets={self.text.buckets}."
+            )
+
+        if self.training.clip and getattr(self.embedding, "sparse", False):
+            raise ValueError(
+                f"training: clip={self.training.clip} needs the norm of gradients that torch cannot take of sparse "
+                "ones; set clip = 0, or sparse = false in [embedding]."
+            )
+
+    @property
+    def inputs(self) -> str:
+        """The layout of the indices that the model takes."""
+        return _INPUTS.get(self.embedding.NAME, "indices")
+
+    @property
+    def task(self) -> str:
+        """What the model answers: "classify", "multilabel", "vector" or "joint"."""
+        if isinstance(self.head, ClassifierOptions):
+            return "multilabel" if self.head.multi_label else "classify"
+        return self.head.NAME
 
     def changed(self, section: str, **options: Any) -> Recipe:
         """A copy with those options of one section that are not None. Raises InputError."""
         given = {name: value for name, value in options.items() if value is not None}
+        part = getattr(self, section)
+        foreign = sorted(given.keys() - {field.name for field in fields(part)})
+        if foreign:
+            raise InputError(
+                f"The {section} {part.NAME!r} of recipe {self.name} has no option {', '.join(foreign)}; it has: "
+                f"{', '.join(field.name for field in fields(part))}."
+            )
         try:
-            return replace(self, **{section: replace(getattr(self, section), **given)})
+            return replace(self, **{section: replace(part, **given)})
         except ValueError as error:
             raise InputError(str(error)) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """What `restore` takes: every section's options, the parts with their names."""
+        values = asdict(self)
+        for section in PARTS:
+            values[section] = {"name": getattr(self, section).NAME, **values[section]}
+        return values
 
 
 def names() -> list[str]:
@@ -89,21 +118,26 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Recipe:
-    """A shipped recipe. Raises InputError naming those there are."""
-    if name not in names():
-        raise InputError(f"There is no recipe {name!r}; --model takes one of: {', '.join(names())}.")
-    return parse(name, (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    """A shipped recipe, or one of your own in a file `*.toml`. Raises InputError naming those there are."""
+    if name in names():
+        return parse(name, (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise InputError(f"There is no recipe {name!r}; --model takes a file *.toml or one of: {', '.join(names())}.")
+    try:
+        return parse(path.stem, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The recipe {path} cannot be read: {error}.") from None
 
 
 def restore(values: Mapping[str, Any]) -> Recipe:
-    """The recipe that `dataclasses.asdict` made these values of. Raises TypeError or ValueError."""
+    """The recipe that `to_json` made these values of. Raises TypeError or ValueError."""
+    parts = {section: dict(values[section]) for section in PARTS}
     return Recipe(
         name=values["name"],
         when=values["when"],
         text=TextOptions(**values["text"]),
-        embedding=TableOptions(**values["embedding"]),
-        encoder=BagOptions(**values["encoder"]),
-        head=ClassifierOptions(**values["head"]),
+        **{section: _kind(section, options)(**options) for section, options in parts.items()},
         training=TrainingOptions(**values["training"]),
     )
 
@@ -114,33 +148,57 @@ def parse(name: str, content: str) -> Recipe:
         sections = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"Recipe {name}: not valid TOML: {error}.") from None
-    for section, part in _PARTS.items():
-        named = sections.get(section, {}).pop("name", part)
-        if named != part:
-            raise InputError(f"Recipe {name}: {section} {named!r} is not known; there is {part!r}.")
-    recipe = Recipe(
-        name,
-        str(sections.pop("when", "")),
-        _options(name, "text", sections, TextOptions),
-        _options(name, "embedding", sections, TableOptions),
-        _options(name, "encoder", sections, BagOptions),
-        _options(name, "head", sections, ClassifierOptions),
-        _options(name, "training", sections, TrainingOptions),
-    )
-    if sections:
-        raise InputError(f"Recipe {name}: unknown sections: {', '.join(sections)}.")
-    return recipe
+    when = str(sections.pop("when", ""))
+    try:
+        parts = {
+            section: _options(name, section, sections, _kind(section, sections.setdefault(section, {})))
+            for section in PARTS
+        }
+        text = _options(name, "text", sections, TextOptions)
+        training = _options(name, "training", sections, TrainingOptions)
+        if sections:
+            raise InputError(f"Recipe {name}: unknown sections: {', '.join(sections)}.")
+        return Recipe(name, when, text, parts["embedding"], parts["encoder"], parts["head"], training)
+    except ValueError as error:
+        raise InputError(f"Recipe {name}: {error}") from None
+
+
+def _kind(section: str, options: Any) -> type[Any]:
+    """The options class that a section names; the name is taken out of `options`."""
+    if not isinstance(options, dict):
+        raise ValueError(f"{section} is {options!r}; a section [{section}] was expected.")
+    known = PARTS[section]
+    named = options.pop("name", next(iter(known)))
+    if not isinstance(named, str) or named not in known:
+        raise ValueError(f"{section} {named!r} is not known; there are: {', '.join(known)}.")
+    return known[named]
 
 
 def _options(recipe: str, section: str, sections: dict[str, Any], kind: type[_Options]) -> _Options:
     values = sections.pop(section, {})
+    if not isinstance(values, dict):
+        raise ValueError(f"{section} is {values!r}; a section [{section}] was expected.")
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(
             f"Recipe {recipe}, [{section}]: unknown options: {', '.join(unknown)}; known are: {', '.join(known)}."
         )
+    hints = get_type_hints(kind)
+    for option, value in values.items():
+        if not _fits(value, hints[option]):
+            expected = hints[option] if get_args(hints[option]) else hints[option].__name__
+            raise InputError(f"Recipe {recipe}, [{section}]: {option} is {value!r}; {expected} was expected.")
     try:
         return kind(**values)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"Recipe {recipe}, [{section}]: {error}") from None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of TOML may stand where the type `hint` is expected: a whole number for a float too."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
+    return type(value) is hint or (hint is float and type(value) is int)

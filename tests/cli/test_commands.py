@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from .conftest import Place, Result
 Command = Callable[..., Result]
 
 COMMANDS = [
-    *("demo", "recipes", "train", "export", "evaluate", "archive", "run"),
+    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "run"),
     *("serve", "predict", "status", "stop", "loadtest"),
 ]
 HEAVY = ["torch", "numpy", "onnx", "onnxruntime", "safetensors", "psutil", "yaml", "locust", "regex", "mmh3"]
@@ -62,7 +63,9 @@ def test_help_of_every_command_loads_nothing_heavy() -> None:
 
 def test_recipes(lexport: Command) -> None:
     assert ok(lexport("recipes")).startswith("bag ")
-    assert "bag" in parsed(lexport("recipes", "--json"))
+    shipped = parsed(lexport("recipes", "--json"))
+    assert {"bag", "cnn", "hashed", "joint", "lstm", "multilingual", "transformer", "vectors"} <= shipped.keys()
+    assert all(f"{name} " in ok(lexport("recipes")) for name in shipped)
 
 
 def test_train(place: Place, lexport: Command, tiny_csv: Path) -> None:
@@ -90,6 +93,46 @@ def test_train_replaces_a_run_when_forced(place: Place, lexport: Command, tiny_c
     assert lexport(*command).code == 2
     ok(lexport(*command, "--seed", "2", "--force"))
     assert json.loads((place.cwd / "run" / "run.json").read_text())["seed"] == 2
+
+
+def test_train_on_every_column(place: Place, lexport: Command, tasks_jsonl: Path) -> None:
+    """Each option that names a column, with the model that reads it."""
+    cases = {
+        "--label-column labels --multi-label": ("any number of 4 labels", "micro-F1"),
+        "--language-column lang --model multilingual": ("words by language", "accuracy"),
+        "--pair-column pair --model vectors": ("a text into a unit vector", "recall@1"),
+        "--image-column image --model joint": ("texts and images into one space", "text to image share"),
+    }
+    for options, (card, shown) in cases.items():
+        command = ["train", str(tasks_jsonl), "--out", "run", "--force", "--epochs", "1", "--dim", "4"]
+        assert shown in ok(lexport(*command, *options.split()))
+        assert card in (place.cwd / "run" / "README.md").read_text(encoding="utf-8")
+
+
+def test_train_a_recipe_of_ones_own_with_vectors(place: Place, lexport: Command, tiny_csv: Path) -> None:
+    (place.cwd / "words.vec").write_text("soup 1 2 3\ngoal 4 5 6\n")
+    (place.cwd / "mine.toml").write_text("[text]\nmin_count = 1\n[training]\nepochs = 1\n")
+    out = ok(lexport("train", str(tiny_csv), "--out", "run", "--model", "mine.toml", "--vectors", "words.vec"))
+    assert "3 dimensions, those of the vectors words.vec" in out
+    assert "words.vec: 2 of " in out
+    card = (place.cwd / "run" / "README.md").read_text()
+    assert "with the recipe `mine`" in card
+    assert "(seen 1 times or more), 3 dimensions" in card
+
+
+def test_train_a_run_further(place: Place, lexport: Command, run_folder: Path, tiny_csv: Path) -> None:
+    command = ["train", str(tiny_csv), "--from", str(run_folder), "--epochs", "1", "--out"]
+    assert ok(lexport(*command, "further")).endswith("Next: lexport export further\n")
+    info = json.loads((place.cwd / "further" / "run.json").read_text())
+    assert [*info["history"][0]] == ["trained_from"]
+    assert (info["training"]["epochs"], info["recipe"]["name"]) == (1, "bag")
+    assert parsed(lexport(*command, "json", "--json"))["accuracy"] > 0.9
+
+
+def test_train_says_why_a_dimension_was_chosen(lexport: Command, tiny_csv: Path, place: Place) -> None:
+    out = ok(lexport("train", str(tiny_csv), "--out", "run", "--epochs", "1", "--model", "cnn"))
+    assert re.match(r"64 dimensions, for a cnn on \d,\d+ tokens \(below 1,000,000\); --dim sets others\n", out)
+    assert json.loads((place.cwd / "run" / "run.json").read_text())["recipe"]["embedding"]["dim"] == 64
 
 
 def test_export(place: Place, lexport: Command, run_folder: Path) -> None:
@@ -171,6 +214,59 @@ def test_the_console_command_leaves_and_tells_nobody_anything(
     assert place.files() == []
 
 
+def test_evaluate_shows_what_suits_the_task(
+    lexport: Command, task_run: Callable[[str], Path], tasks_jsonl: Path
+) -> None:
+    cases = {
+        "multilabel": ("--label-column labels", ["micro-F1", "precision", "long"]),
+        "vector": ("--pair-column pair", ["recall@1", "found among the nearest", "by chance"]),
+        "joint": ("--image-column image", ["text to image share", "image to text share"]),
+        "languages": ("--language-column lang", ["accuracy", "Confusion"]),
+    }
+    for name, (options, words) in cases.items():
+        command = ["evaluate", str(task_run(name)), str(tasks_jsonl), "--part", "test", *options.split()]
+        out = ok(lexport(*command))
+        for word in words:
+            assert word in out
+        found = parsed(lexport(*command, "--json"))
+        assert 0 <= found[found["metric"]] <= 1
+
+
+def test_export_shows_what_suits_the_task(place: Place, lexport: Command, task_run: Callable[[str], Path]) -> None:
+    shutil.copytree(task_run("joint"), place.cwd / "run", ignore=shutil.ignore_patterns("export"))
+    out = ok(lexport("export", "run", "--variants", "torchscript-fp32"))
+    assert "recall@1" in out
+    assert "passed" in out
+    made = sorted(path.name for path in (place.cwd / "run" / "export" / "torchscript-fp32").iterdir())
+    assert made == ["golden.jsonl", "image.pt", "model.pt"]
+
+
+IMAGES = '[1.0, 0.1, 0.2]\n{"image": [0, 1, 0]}\n'
+
+
+def test_run_with_a_language_and_with_images(
+    place: Place, lexport: Command, task_archive: Callable[[str], Path]
+) -> None:
+    both = [
+        parsed(lexport("run", str(task_archive("languages")), "goal GOAL LAOG", "--lang", lang, "--json"))
+        for lang in ("en", "ne")
+    ]
+    assert [answer["unknown"] for [answer] in both] == [1, 2]
+    assert both[0] != both[1]
+    (place.cwd / "images.jsonl").write_text(IMAGES)
+    command = ["run", str(task_archive("joint")), "--images", "images.jsonl"]
+    answers = parsed(lexport(*command, "--json"))
+    assert [set(answer) for answer in answers] == [{"vector"}, {"vector"}]
+    assert [sum(value**2 for value in answer["vector"]) for answer in answers] == pytest.approx([1, 1], abs=1e-5)
+    out = ok(lexport(*command))
+    assert "'images.jsonl:2'" in out
+    assert "tokens" not in out
+    [answer] = parsed(lexport("run", str(task_archive("multilabel")), "goal match team league coach", "--json"))
+    assert set(answer["scores"]) == {"kitchen", "long", "sport", "weather"}
+    assert all(one["score"] >= 0.4 for one in answer["labels"])
+    assert "of" not in ok(lexport("run", str(task_archive("vector")), "goal")).split()
+
+
 @pytest.fixture
 def java() -> None:
     find_java()
@@ -211,6 +307,30 @@ def test_serve_predict_status_stop(place: Place, archive_of: Callable[[str], Pat
     logs = place.cwd / "state" / "lexport"
     assert [path.name for path in logs.iterdir()] == ["logs"]
     assert lexport("stop").code == 3
+
+
+@pytest.mark.usefixtures("java")
+def test_predict_with_a_language_and_with_images(
+    place: Place, task_archive: Callable[[str], Path], lexport: Command
+) -> None:
+    archives = [str(task_archive(name)) for name in ("languages", "joint")]
+    (place.cwd / "images.jsonl").write_text(IMAGES)
+    parsed(place.console("serve", *archives, "--workers", "cpu:1", "--port", "0", "--json"))
+    try:
+        for archive, name, options in (
+            (archives[0], "languages", ["goal LAOG", "soup", "--lang", "ne"]),
+            (archives[1], "joint", ["goal", "soup"]),
+            (archives[1], "joint", ["--images", "images.jsonl"]),
+        ):
+            answers = parsed(lexport("predict", name, *options, "--json"))
+            assert answers == parsed(lexport("run", archive, *options, "--json"))
+        assert "'images.jsonl:1'" in ok(lexport("predict", "joint", "--images", "images.jsonl"))
+        assert "xx" in lexport("predict", "languages", "goal", "--lang", "xx").line
+        assert lexport("predict", "languages", "goal").code == 2
+        assert lexport("predict", "languages", "--images", "images.jsonl").code == 2
+    finally:
+        stopped = lexport("stop")
+    assert "Stopped the server" in ok(stopped)
 
 
 @pytest.mark.usefixtures("java")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lexport import cli
 from lexport.__main__ import run
+from lexport.commands import learning
 
 from .conftest import Place, Result
 
@@ -93,7 +93,7 @@ def test_data_that_cannot_be_trained_on(here: Place, lexport: Command, arguments
         ("--out . --force", "holds other things than a run"),
         ("--out /proc/self/run", "Cannot write /proc/self/run: "),
         (f"--out {'x' * 300}", "File name too long"),
-        ("--out run --model nope", "no recipe 'nope'; --model takes one of: bag"),
+        ("--out run --model nope", "no recipe 'nope'; --model takes a file *.toml or one of: bag"),
         ("--out run --min-count 0", "min_count=0 must be at least 1"),
         ("--out run --max-vocabulary 0", "max_vocabulary=0 must be at least 1"),
         ("--out run --epochs 0", "epochs=0"),
@@ -107,6 +107,96 @@ def test_data_that_cannot_be_trained_on(here: Place, lexport: Command, arguments
 )
 def test_a_run_that_cannot_be_made(here: Place, lexport: Command, arguments: str, words: str) -> None:
     assert words in refused(lexport, here, f"train good.csv {arguments}".strip())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--pair-column more", "no column 'more'"),
+        ("--language-column more --model multilingual", "no column 'more'"),
+        ("--pair-column text", "named for both text and pair"),
+        ("--pair-column label --model vectors --label-column label", "named for both label and pair"),
+        ("--model multilingual", "'multilingual' needs the language of every text"),
+        ("--model joint", "good.csv has no images, which the head 'joint' needs. Name --image-column"),
+        ("--model joint --image-column label", "the image is a (str); a list of finite numbers was expected"),
+        ("--model vectors", "none of its 200 texts can be halved into a pair"),
+        ("--model vectors --multi-label", "has no option multi_label"),
+        ("--model hashed --vectors words.vec", "has no option vectors"),
+        ("--vectors absent.vec", "There is no file absent.vec and no package of vectors"),
+        ("--vectors notes.txt", "notes.txt"),
+        ("--model absent.toml", "The recipe absent.toml cannot be read"),
+        ("--model notes.txt", "no recipe 'notes.txt'; --model takes a file *.toml or one of"),
+        ("--model transformer --dim 30", "heads=4 do not divide the embedding's dim=30"),
+        ("--from absent", "absent is not a run"),
+        ("--from folder", "folder is not a run"),
+        ("--from run --model bag", "leave out --model"),
+        ("--from run --dim 8 --vectors x --min-count 2", "leave out --min-count, --dim, --vectors"),
+        ("--from run --multi-label", "leave out --multi-label"),
+        ("--from run", "good.csv has labels that run was not trained for: a, b; its labels are: kitchen, sport"),
+    ],
+)
+def test_a_model_that_the_data_do_not_suit(
+    here: Place, lexport: Command, run_folder: Path, arguments: str, words: str
+) -> None:
+    shutil.copytree(run_folder, here.cwd / "run", ignore=shutil.ignore_patterns("export"))
+    before = here.files()
+    result = lexport("train", "good.csv", "--out", "new/run", *arguments.split())
+    assert result.code == 2
+    assert words in result.err.splitlines()[-1]
+    assert "Traceback" not in result.err
+    assert here.files() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "images is empty; expected a JSON list of numbers a line"),
+        (b"\xff\n", "images cannot be read"),
+        (b"[1, 2, 3]\n[1,\n", "images, line 2 is not an image; expected [0.1, 0.2, \u2026]"),
+        (b"[1, 2, 3]\n\n[1, 2, 3]\n", "line 2 is not an image"),
+        (b'"123"\n', "line 1 is not an image"),
+        (b'{"image": "123"}\n', "line 1 is not an image"),
+        (b'{"picture": [1, 2, 3]}\n', "line 1 is not an image"),
+        (b"[1, true, 3]\n", "line 1 is not an image"),
+        (b'[1, "2", 3]\n', "line 1 is not an image"),
+        (b"[1, [2], 3]\n", "line 1 is not an image"),
+        (b"7\n", "line 1 is not an image"),
+        (b"[1" + b"0" * 400 + b", 2, 3]\n", "line 1 is not an image"),
+        (b"[" * 100_000, "line 1 is not an image"),
+        (b"[1, 2]\n", "refused the images"),
+        (b"[]\n", "refused the images"),
+        (b"[1, NaN, 3]\n", "refused the images"),
+        (b"[1e39, 2, 3]\n", "refused the images"),
+    ],
+)
+def test_images_that_are_none(
+    here: Place, lexport: Command, task_archive: Callable[[str], Path], content: bytes, words: str
+) -> None:
+    (here.cwd / "images").write_bytes(content)
+    assert words in refused(lexport, here, f"run {task_archive('joint')} --images images")
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "words"),
+    [
+        ("joint", "--images absent", "absent cannot be read"),
+        ("joint", "--images folder", "folder cannot be read"),
+        ("joint", "text --images one.jsonl", "Texts or a language were given beside --images"),
+        ("joint", "--images one.jsonl --lang en", "Texts or a language were given beside --images"),
+        ("joint", "text --lang en", "refused the texts"),
+        ("vector", "--images one.jsonl", "refused the images"),
+        ("languages", "text", "refused the texts"),
+        ("languages", "text --lang fr", "refused the texts"),
+        ("multilabel", "text --lang en", "refused the texts"),
+    ],
+)
+def test_questions_that_a_model_cannot_answer(
+    here: Place, lexport: Command, task_archive: Callable[[str], Path], task: str, arguments: str, words: str
+) -> None:
+    (here.cwd / "one.jsonl").write_text("[1, 2, 3]\n")
+    assert words in refused(lexport, here, f"run {task_archive(task)} {arguments}")
+    if "--images" in arguments and "refused" not in words:
+        assert words in refused(lexport, here, f"predict {task} {arguments}")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it wants")
@@ -173,7 +263,10 @@ def test_a_run_without_its_held_out_texts(here: Place, lexport: Command, run_fol
         ("export folder", "folder is not a run: it has no run.json"),
         ("export run --variants onnx-fp64", "no variant 'onnx-fp64'; known are: "),
         ("evaluate folder good.csv", "folder is not a run"),
-        ("evaluate run strangers.csv", "labels that run does not know: x, y; it knows: kitchen, sport, weather"),
+        (
+            "evaluate run strangers.csv",
+            "label that the model does not know: x, y. Its labels are: kitchen, sport, weather",
+        ),
         ("evaluate run good.csv --part half", "--part 'half' is not known"),
         ("evaluate run absent.csv", "no file absent.csv"),
         ("archive run --version 1.0 --variant onnx-fp64", "'onnx-fp64' was not exported; there are: "),
@@ -385,9 +478,9 @@ def test_what_the_system_refuses_is_one_line_and_a_bug_keeps_its_traceback(
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_emit", full)
+    monkeypatch.setattr(learning, "emit", full)
     result = lexport("recipes", "--json")
     assert (result.code, result.line) == (3, "error: the system says: No space left on device: run.partial")
-    monkeypatch.setattr(cli, "_emit", bug)
+    monkeypatch.setattr(learning, "emit", bug)
     with pytest.raises(ZeroDivisionError):
         run(["recipes", "--json"])

@@ -16,6 +16,7 @@ import pytest
 
 from lexport import __main__ as console
 from lexport import cli
+from lexport.commands import learning
 from lexport.serving.java import find_java
 
 from .conftest import Place, Result, wait_for
@@ -190,5 +191,5 @@ def test_interruptions_within_a_program_that_calls_run(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_emit", interrupted)
+    monkeypatch.setattr(learning, "emit", interrupted)
     assert lexport("recipes", "--json").code == code

@@ -37,7 +37,7 @@ REFUSED: dict[str, tuple[int, str, bytes, str | None]] = {
     "empty form": (400, "no field `data`", b"", FORM),
     "form without data": (400, "its fields: text", b"text=goal", FORM),
     "text as a form": (400, "`curl -d`", b"the team won", FORM),
-    "form top_k": (400, "`top_k` is '0.5'", b"data=goal&top_k=0.5", FORM),
+    "form top_k": (400, "`top_k` is 0.5", b"data=goal&top_k=0.5", FORM),
     "cut multipart": (
         400,
         "no field `data`",
@@ -85,6 +85,10 @@ REFUSED: dict[str, tuple[int, str, bytes, str | None]] = {
     "top_k 0": (400, "`top_k` is 0", b'{"text": "a", "top_k": 0}', JSON),
     "top_k true": (400, "`top_k` is True", b'{"text": "a", "top_k": true}', JSON),
     "top_k text": (400, "`top_k` is '1'", b'{"text": "a", "top_k": "1"}', JSON),
+    "an image": (400, "takes no images", b'{"image": [0.5]}', JSON),
+    "lang": (400, "`lang` is given; this model has no languages", b'{"text": "a", "lang": "en"}', JSON),
+    "form lang": (400, "`lang` is given", b"data=goal&lang=en", FORM),
+    "threshold": (400, "does not answer several labels", b'{"text": "a", "threshold": 0.5}', JSON),
     "empty list": (400, "`texts` is an empty list", b'{"texts": []}', JSON),
     "1,025 texts": (400, "has 1,025 elements", json.dumps({"texts": ["a"] * 1025}).encode(), JSON),
     **{

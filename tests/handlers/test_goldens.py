@@ -6,17 +6,21 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lexport.errors import RefusedError
 from lexport.export.inprocess import opened
 from lexport.export.reader import extracted
 from lexport.handlers.digests import DIGESTS, check_digests, read_digests
-from lexport.handlers.goldens import Golden, differences, read_goldens
+from lexport.handlers.goldens import Golden, check_goldens, differences, read_goldens
 from lexport.handlers.worker import load_checked
+
+from .models import predictor
 
 Archives = Callable[[str], Path]
 Repack = Callable[..., Path]
@@ -141,6 +145,7 @@ def answer(scores: dict[str, float], **facts: Any) -> dict[str, Any]:
         (answer({"a": 0.61, "b": 0.39}), "int8", []),
         (answer({"a": 0.63, "b": 0.37}), "int8", ["score of 'a'"]),
         (answer({"a": float("nan"), "b": 0.4}), "int8", ["score of 'a' is nan"]),
+        (answer({"a": 0.6, "b": float("nan")}), "int8", ["score of 'b' is nan"]),
         (answer({"a": 0.6, "b": 0.4}, label="b"), "fp32", ["label is 'b', recorded 'a'"]),
         (
             answer({"a": 0.6, "b": 0.4}, tokens=4, unknown=0, truncated=True),
@@ -161,6 +166,109 @@ def test_a_near_call_may_fall_either_way() -> None:
     golden = Golden("text", {}, answer({"a": 0.505, "b": 0.495}))
     assert differences(golden, answer({"a": 0.495, "b": 0.505}), "int8") == []
     assert differences(golden, answer({"a": 0.495, "b": 0.505}), "fp32") != []
+
+
+def several(scores: dict[str, float], *labels: str) -> dict[str, Any]:
+    chosen = [{"label": label, "score": scores[label]} for label in labels]
+    return {"labels": chosen, "scores": scores, "tokens": 3, "unknown": 1, "truncated": False}
+
+
+@pytest.mark.parametrize(
+    ("found", "precision", "says"),
+    [
+        (several({"a": 0.9, "b": 0.505, "c": 0.1}, "a", "b"), "fp32", []),
+        (several({"a": 0.9, "b": 0.505, "c": 0.1}, "a"), "fp32", ["the labels are ['a'], recorded ['a', 'b']"]),
+        (several({"a": 0.9, "b": 0.495, "c": 0.1}, "a"), "int8", []),
+        (several({"a": 0.9, "b": 0.505, "c": 0.1}, "b"), "int8", ["the labels are ['b'], recorded ['a', 'b']"]),
+        (several({"a": 0.9, "b": 0.505, "c": 0.1}, "a", "b", "c"), "int8", ["the labels are ['a', 'b', 'c']"]),
+        (several({"a": 0.9, "b": float("nan"), "c": 0.1}, "a", "b"), "int8", ["score of 'b' is nan"]),
+        (several({"a": 0.9, "b": 0.505}, "a", "b"), "fp32", ["labels are ['a', 'b'], recorded ['a', 'b', 'c']"]),
+        (answer({"a": 0.9, "b": 0.505, "c": 0.1}), "fp32", ["the answer has label, score"]),
+    ],
+)
+def test_how_far_several_labels_may_be_from_their_golden(
+    found: dict[str, Any], precision: str, says: list[str]
+) -> None:
+    golden = Golden("text", {}, several({"a": 0.9, "b": 0.505, "c": 0.1}, "a", "b"))
+    given = differences(golden, found, precision, threshold=0.5)
+    assert len(given) == len(says)
+    assert all(part in whole for part, whole in zip(says, given, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("vector", "precision", "says"),
+    [
+        ([0.6, -0.8], "fp32", []),
+        ([0.60009, -0.79991], "fp32", []),
+        ([0.61, -0.79], "int8", []),
+        ([0.6, -0.83], "int8", ["1 of 2 components differ, component 1 is -0.830000, recorded -0.800000"]),
+        ([0.602, -0.81], "fp32", ["2 of 2 components differ, component 1 is"]),
+        ([float("nan"), -0.8], "int8", ["component 0 is nan"]),
+        ([0.6], "int8", ["the vector has 1 components, recorded 2"]),
+    ],
+)
+def test_how_far_a_vector_may_be_from_its_golden(vector: list[float], precision: str, says: list[str]) -> None:
+    given = differences(Golden("", {}, {"vector": [0.6, -0.8]}, image=[1.0]), {"vector": vector}, precision)
+    assert len(given) == len(says)
+    assert all(part in whole for part, whole in zip(says, given, strict=True))
+
+
+def goldens_of(task: str, inputs: str) -> list[Golden]:
+    """Texts and, for a joint model, images between them, with the model's own answers."""
+    model = predictor(task, inputs)
+    languages = ["en", "de", "en"] if inputs == "languages" else None
+    texts = ["goal rain", "tor zebra", ""]
+    told = model.predict(texts, languages)
+    found = [
+        Golden(text, {}, told[number], lang=languages[number] if languages else None)
+        for number, text in enumerate(texts)
+    ]
+    if task == "joint":
+        images = [[1.0, 2.0, 3.0, 4.0], [0.0, 0.5, 0.0, 0.0]]
+        shown = model.predict_images(np.array(images, np.float32))
+        for place, image in enumerate(images):
+            found.insert(2 * place, Golden("", {}, shown[place], image=image))
+    return found
+
+
+@pytest.mark.parametrize("task", ["classify", "multilabel", "vector", "joint"])
+@pytest.mark.parametrize("inputs", ["indices", "hashes", "characters", "languages"])
+def test_goldens_of_every_task_hold_and_a_changed_one_is_named(task: str, inputs: str) -> None:
+    goldens, model = goldens_of(task, inputs), predictor(task, inputs)
+    assert check_goldens(model, goldens) == len(goldens)
+    for number, golden in enumerate(goldens):
+        key = "vector" if "vector" in golden.variant else "scores"
+        shifted = (
+            [value + 0.01 for value in golden.variant["vector"]]
+            if key == "vector"
+            else {label: score + 0.01 for label, score in golden.variant["scores"].items()}
+        )
+        changed = replace(golden, variant=golden.variant | {key: shifted})
+        with pytest.raises(
+            ValueError, match=rf"^2 of {2 * len(goldens)} golden answers.*golden {number + 1} in a batch"
+        ):
+            check_goldens(model, [*goldens[:number], changed, *goldens[number + 1 :]])
+
+
+def test_a_golden_in_a_language_the_model_lacks_is_refused() -> None:
+    [golden, *_] = goldens_of("classify", "languages")
+    for lang in ("fr", None):
+        with pytest.raises(ValueError, match="language"):
+            check_goldens(predictor(inputs="languages"), [replace(golden, lang=lang)])
+
+
+def test_goldens_are_read_with_their_languages_and_images(tmp_path: Path) -> None:
+    lines = [
+        {"text": "a", "trained": {}, "variant": {}},
+        {"text": "b", "lang": "en", "trained": {}, "variant": {}},
+        {"image": [0.5, 1.0], "trained": {}, "variant": {}},
+    ]
+    (tmp_path / "golden.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_goldens(tmp_path / "golden.jsonl") == [
+        Golden("a", {}, {}),
+        Golden("b", {}, {}, lang="en"),
+        Golden("", {}, {}, image=[0.5, 1.0]),
+    ]
 
 
 def test_a_damaged_golden_is_named_by_its_line(tmp_path: Path) -> None:

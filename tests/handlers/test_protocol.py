@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lexport.handlers import answers
 from lexport.handlers.answers import render, render_refusal
-from lexport.handlers.protocol import MAX_TEXTS, Refusal, Request, parse
+from lexport.handlers.fields import MAX_TEXTS
+from lexport.handlers.protocol import Request, parse
+from lexport.handlers.refusals import Refusal
 
 JSON = "application/json"
 KINDS = ["", "text/plain", JSON, "application/ld+json", "application/x-www-form-urlencoded", "multipart/form-data"]
@@ -23,14 +26,25 @@ values = st.recursive(
     max_leaves=8,
 )
 tensors = st.fixed_dictionaries(
-    {}, optional={"name": values, "shape": values, "datatype": st.just("BYTES") | values, "data": values}
+    {},
+    optional={
+        "name": values | st.just("image"),
+        "shape": values | st.lists(st.integers(0, 4), max_size=3),
+        "datatype": st.sampled_from(["BYTES", "FP32"]) | values,
+        "data": values | st.lists(st.floats(width=32)),
+    },
 )
 objects = st.fixed_dictionaries(
     {},
     optional={
         "text": values | st.text(),
         "texts": values | st.lists(st.text() | values),
+        "image": values | st.lists(st.floats()),
+        "images": values | st.lists(st.lists(st.floats() | st.integers())),
+        "lang": values | st.text(),
         "top_k": values | st.integers(),
+        "threshold": values | st.floats(0, 1),
+        "parameters": values,
         "inputs": values | st.lists(tensors, max_size=2),
         "id": values | st.text(),
     },
@@ -50,11 +64,19 @@ def outcome(parameters: dict[str, Any], content_type: str) -> Request | Refusal:
         assert body["error"]
         assert body["expected"]
         return request
-    assert 1 <= len(request.texts) <= MAX_TEXTS
+    assert bool(request.texts) != bool(request.images)
+    assert len(request.texts or request.images or ()) <= MAX_TEXTS
     assert all(isinstance(text, str) for text in request.texts)
     "".join(request.texts).encode()  # no lone surrogate gets through
+    assert all(image and np.isfinite(np.array(image, np.float32)).all() for image in request.images or ())
+    assert request.languages is None or len(request.languages) == len(request.texts)
     assert request.top_k is None or request.top_k >= 1
+    assert request.threshold is None or 0 <= request.threshold <= 1
     return request
+
+
+def read(body: dict[str, Any]) -> Request:
+    return parse({"body": json.dumps(body).encode()}, JSON)
 
 
 @given(st.binary(), st.sampled_from(KINDS) | st.text(st.characters(max_codepoint=255)))
@@ -66,8 +88,9 @@ def test_any_bytes(body: bytes, content_type: str) -> None:
     for value in (body, bytearray(body)):
         outcome({"body": value}, content_type)
         outcome({"data": value}, content_type)
-        outcome({"data": value, "top_k": value}, content_type)
-        outcome({"body": value, "top_k": value}, content_type)
+        for field in ("top_k", "threshold", "lang"):
+            outcome({"data": value, field: value}, content_type)
+            outcome({"body": value, field: value}, content_type)
         outcome({"x": value}, content_type)
     outcome({}, content_type)
 
@@ -129,6 +152,86 @@ def test_top_k_of_the_json_comes_before_that_of_the_query() -> None:
             parse({"body": b"a", "top_k": bad}, "")
 
 
+def test_languages_are_named_once_or_for_each_text() -> None:
+    assert read({"text": "a", "lang": "en"}).languages == ["en"]
+    assert read({"text": "a", "lang": ["en"]}).languages == ["en"]
+    assert read({"texts": ["a", "b"], "lang": "en"}).languages == ["en", "en"]
+    assert read({"texts": ["a", "b"], "lang": ["en", "de"]}).languages == ["en", "de"]
+    assert read({"text": "a", "lang": None}).languages is None
+    tensor = {"datatype": "BYTES", "data": ["a", "b"]}
+    assert read({"inputs": [tensor], "parameters": {"lang": "en"}}).languages == ["en", "en"]
+    assert read({"inputs": [tensor], "lang": "en"}).languages is None, "v2 has its options under `parameters`"
+    assert parse({"data": b"a", "lang": "fran\u00e7ais".encode()}, "").languages == ["fran\u00e7ais"]
+
+
+def test_languages_of_the_json_come_before_that_of_the_query() -> None:
+    assert parse({"body": b'{"text": "a", "lang": "en"}', "lang": b"de"}, JSON).languages == ["en"]
+    assert parse({"body": b'{"texts": ["a", "b"]}', "lang": b"de"}, JSON).languages == ["de", "de"]
+    assert parse({"body": b"a", "lang": "de", "threshold": "0.25"}, "").threshold == 0.25
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"text": "a", "lang": 1}, "`lang` is 1"),
+        ({"text": "a", "lang": {}}, "`lang` is"),
+        ({"text": "a", "lang": []}, "`lang` has 0 elements for 1 texts"),
+        ({"texts": ["a", "b"], "lang": ["en"]}, "`lang` has 1 elements for 2 texts"),
+        ({"image": [1], "lang": "en"}, "`lang` is given for images"),
+        ({"inputs": [{"datatype": "BYTES", "data": ["a"]}], "parameters": []}, "`parameters` is a list"),
+        ({"inputs": [{"datatype": "BYTES", "data": ["a"]}], "parameters": {"lang": 1}}, "`lang` is 1"),
+        ({"text": "a", "image": [1]}, "both `text` and `image`"),
+        ({"text": "a", "texts": ["a"], "images": [[1]]}, "has `text` and `texts` and `images`"),
+        ({"image": 1}, "`image` is a number, not a list of numbers"),
+        ({"image": []}, "`image` is an empty list"),
+        ({"image": [1, "2", None, True, 1e39]}, "(1: a string; 2: null; 3: a boolean; 4: 1e+39)"),
+        ({"image": [[1]]}, "(0: a list)"),
+        ({"image": [10**400]}, "not numbers of float32"),
+        ({"images": [1, [], [2, "x"], [3]]}, "(0: a number; 1: an empty list; 2: number 1 is a string)"),
+        ({"images": []}, "`images` is an empty list"),
+        ({"images": [[1]] * 1025}, "has 1,025 elements"),
+        ({"text": "a", "threshold": 1.5}, "`threshold` is 1.5"),
+        ({"text": "a", "threshold": "0.5"}, "`threshold` is '0.5'"),
+        ({"text": "a", "threshold": True}, "`threshold` is True"),
+        ({"inputs": [{"name": "image", "datatype": "FP32", "data": ["a"]}]}, "(0: a string)"),
+        ({"inputs": [{"name": "picture", "datatype": "FP32", "data": [1]}]}, "'FP32', its name 'picture'"),
+        ({"inputs": [{"name": "image", "datatype": "FP32", "data": [1, 2], "shape": [3]}]}, "the shape [3]"),
+        ({"inputs": [{"name": "image", "datatype": "FP32", "data": [1, 2], "shape": [-1, -2]}]}, "shape [-1, -2]"),
+        ({"inputs": [{"name": "image", "datatype": "FP32", "data": [1], "shape": [True]}]}, "the shape [True]"),
+        ({"inputs": [{"name": "image", "datatype": "FP32", "data": [1], "shape": [1, 1, 1]}]}, "shape [1, 1, 1]"),
+        (
+            {"inputs": [{"name": "image", "datatype": "FP32", "data": [1]}], "parameters": {"lang": "en"}},
+            "`lang` is given for images",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_language_an_image_or_a_threshold_is_said(body: dict[str, Any], error: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        read(body)
+    assert caught.value.status == 400
+    assert error in caught.value.body["error"]
+
+
+def test_thresholds_are_written_as_numbers() -> None:
+    assert read({"text": "a", "threshold": 0}).threshold == 0
+    assert parse({"data": b"a", "threshold": b"0.75"}, "").threshold == 0.75
+    for bad in (b"", b"1.01", b"-0", b"nan", b"1_0", b"1e-1", b".", b"0." + b"1" * 5000, "\u0661"):
+        with pytest.raises(Refusal, match="`threshold` is"):
+            parse({"data": b"a", "threshold": bad}, "")
+
+
+@given(
+    st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3), min_size=1)
+)
+def test_images_are_the_same_whatever_carries_them(images: list[list[float]]) -> None:
+    assert read({"images": images}).images == images
+    assert read({"image": images[0]}) == Request([], images=images[:1])
+    flat = [value for image in images for value in image]
+    tensor = {"name": "image", "datatype": "FP32", "shape": [len(images), 3], "data": flat}
+    assert read({"inputs": [tensor]}).images == images
+    assert read({"inputs": [{**tensor, "shape": [3], "data": flat[:3]}]}).images == images[:1]
+
+
 def test_refusals_are_short_and_one_line() -> None:
     for body in (
         {"x" * 100_000: 1},
@@ -136,6 +239,11 @@ def test_refusals_are_short_and_one_line() -> None:
         {"inputs": [{"datatype": "x\n" * 100_000}]},
         {"inputs": [{"datatype": "BYTES", "data": ["a"], "shape": ["x" * 10_000] * 4}]},
         {"texts": [1] * 1024},
+        {"image": ["x"] * 1024},
+        {"images": [[1, None]] * 1024},
+        {"text": "a", "lang": ["x" * 10_000] * 2},
+        {"text": "a", "lang": {"x" * 10_000: 1}},
+        {"inputs": [{"datatype": "FP32", "name": "x\n" * 10_000}]},
     ):
         with pytest.raises(Refusal) as caught:
             parse({"body": json.dumps(body).encode()}, JSON)
@@ -174,6 +282,60 @@ def test_every_answer_is_json(by_label: dict[str, float], count: int, top_k: int
             assert {**answer, "scores": by_label} == one
         assert b"\n" not in body
     assert json.dumps(one) == before
+
+
+SEVERAL = {
+    "labels": [{"label": "c", "score": 0.75}, {"label": "a", "score": 0.5}],
+    "scores": {"a": 0.5, "b": 0.25, "c": 0.75},
+    "tokens": 3,
+    "unknown": 1,
+    "truncated": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "scores"),
+    [
+        ({}, ["c", "a"], ["a", "b", "c"]),
+        ({"threshold": 0.25}, ["c", "a", "b"], ["a", "b", "c"]),
+        ({"threshold": 0.8}, [], ["a", "b", "c"]),
+        ({"top_k": 1}, ["c"], ["c"]),
+        ({"top_k": 2, "threshold": 0.0}, ["c", "a"], ["c", "a"]),
+    ],
+)
+def test_a_threshold_and_top_k_limit_several_labels(
+    options: dict[str, Any], labels: list[str], scores: list[str]
+) -> None:
+    before = json.dumps(SEVERAL)
+    answer = json.loads(render(Request(["x"], **options), [SEVERAL], "m", "1"))
+    assert [one["label"] for one in answer["labels"]] == labels
+    assert list(answer["scores"]) == scores
+    assert all(one["score"] == SEVERAL["scores"][one["label"]] for one in answer["labels"])  # type: ignore[index]
+    assert list(answer) == list(SEVERAL)
+    assert json.dumps(SEVERAL) == before
+
+
+def v2(request: Request, answers_: list[dict[str, Any]]) -> dict[str, tuple[str, list[int], list[Any]]]:
+    outputs = json.loads(render(request, answers_, "m", "1"))["outputs"]
+    return {one["name"]: (one["datatype"], one["shape"], one["data"]) for one in outputs}
+
+
+def test_several_labels_and_vectors_in_v2() -> None:
+    request = Request(["x"] * 2, many=True, v2=True, shape=[2])
+    assert v2(request, [SEVERAL] * 2) == {
+        "scores": ("FP32", [2, 3], [0.5, 0.25, 0.75] * 2),
+        "tokens": ("INT64", [2], [3, 3]),
+        "unknown": ("INT64", [2], [1, 1]),
+        "truncated": ("BOOL", [2], [False, False]),
+    }
+    outputs = json.loads(render(request, [SEVERAL] * 2, "m", "1"))["outputs"]
+    assert outputs[0]["parameters"] == {"labels": ["a", "b", "c"]}
+    counts = {"tokens": 1, "unknown": 0, "truncated": True}
+    found = v2(request, [{"vector": [0.5, -1.0], **counts}, {"vector": [0.0, 1.0], **counts}])
+    assert list(found) == ["vector", "tokens", "unknown", "truncated"]
+    assert found["vector"] == ("FP32", [2, 2], [0.5, -1.0, 0.0, 1.0])
+    shown = Request([], many=True, images=[[1.0]] * 2, v2=True)
+    assert v2(shown, [{"vector": [1.0]}] * 2) == {"vector": ("FP32", [2, 1], [1.0, 1.0])}
 
 
 def test_scores_keep_full_precision() -> None:

@@ -171,6 +171,15 @@ def test_top_k_sorts_and_cuts(client: Any, model: str) -> None:
     assert client.post(f"/models/{model}/invoke?top_k=x", b"goal rain").status == 400
 
 
+def test_the_query_of_older_paths_alone_reaches_the_handler(client: Any, model: str) -> None:
+    for query, error in (("lang=en", "`lang` is given"), ("threshold=0.5", "`threshold` is 0.5")):
+        for path in (f"/models/{model}/invoke", f"/{model}/predict"):
+            reply = client.json(f"{path}?{query}", {"text": "goal"})
+            assert reply.status == 400
+            assert reply.json["error"].startswith(error)
+        assert client.json(f"/predictions/{model}?{query}", {"text": "goal"}).status == 200
+
+
 def test_an_archive_whose_labels_changed_is_not_served(
     archives: dict[str, Path], repack: Callable[..., Path], tmp_path: Path
 ) -> None:

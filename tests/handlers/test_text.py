@@ -13,7 +13,8 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lexport.handlers.protocol import Refusal, parse
+from lexport.handlers.protocol import parse
+from lexport.handlers.refusals import Refusal
 from lexport.handlers.text import PAD, TOKEN_PATTERN, UNK, TextEncoder, TextError, TextSpec, Tokens, normalise
 
 WORDS = ["goal", "the", "team", ".", "好", "café", "σ", "😀", "i", "it", "s", "'"]
@@ -210,6 +211,23 @@ def test_a_lone_surrogate_stops_at_the_protocol() -> None:
         ({"ngrams": 2, "buckets": 0}, "on together or off together"),
         ({"ngrams": 1, "buckets": 9}, "on together or off together"),
         ({"schema": 2}, "has schema 2"),
+        ({"inputs": "bytes"}, "inputs='bytes' is not known; there are indices, hashes, characters, languages"),
+        ({"ngrams": 1, "subwords": (3, 5), "buckets": 0}, "on together or off together"),
+        ({"subwords": (1, 5)}, r"subwords=\[1, 5\] must be .* at least 2"),
+        ({"subwords": (5, 3)}, r"subwords=\[5, 3\]"),
+        ({"subwords": (3,)}, r"subwords=\[3\]"),
+        ({"inputs": "hashes", "words": 2}, "buckets=5 must be 0"),
+        ({"inputs": "hashes", "buckets": 0}, "words=9 must be 2"),
+        ({"inputs": "characters", "words": 2, "buckets": 0}, "must be 1, None and 0"),
+        ({"inputs": "characters", "words": 2, "buckets": 0, "ngrams": 1}, "word_length=0 and characters=0"),
+        ({"inputs": "characters", "buckets": 0, "ngrams": 1}, "words=9 must be 2"),
+        ({"word_length": 8}, "word_length=8 and characters=0 must be 0 with inputs 'indices'"),
+        ({"characters": 8}, "word_length=0 and characters=8 must be 0"),
+        ({"languages": {"en": 8}}, "must be empty with inputs 'indices'"),
+        ({"inputs": "languages"}, "must name one language or more"),
+        ({"inputs": "languages", "languages": {"": 8}}, "must name one language or more"),
+        ({"inputs": "languages", "languages": {"en": 8, "de": 0}}, "at least one row each"),
+        ({"inputs": "languages", "languages": {"en": 8, "de": 2}}, "words=9 must be 1 and the rows .*, 11"),
     ],
 )
 def test_a_spec_no_encoder_can_follow_is_refused(options: dict[str, Any], reason: str) -> None:

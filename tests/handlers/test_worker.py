@@ -11,11 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lexport.export.inprocess import opened
+from lexport.errors import InputError
+from lexport.export.inprocess import Archived, opened
+from lexport.export.inprocess import Context as InProcess
 from lexport.handlers.predictor import TURN, Predictor
 from lexport.handlers.worker import Worker
+
+from .models import predictor
 
 JSON = "application/json"
 Archives = Callable[[str], Path]
@@ -117,16 +122,89 @@ def test_values_torchserve_has_decoded_are_read_alike(worker: Worker) -> None:
     assert found[0] == found[1] == found[2]
 
 
+def test_requests_that_do_not_fit_the_model_are_refused_alone(worker: Worker) -> None:
+    worker.predictor = predictor("multilabel", "languages")
+    bodies: list[Any] = [
+        {"text": "goal", "lang": "en"},
+        {"text": "goal"},
+        {"texts": ["goal", "tor"], "lang": ["en", "de"]},
+        {"texts": ["goal", "tor", "but"], "lang": ["en", "de", "fr"]},
+        {"image": [1, 2, 3, 4]},
+        {"text": "goal", "lang": "de", "threshold": 0, "top_k": 2},
+        {"inputs": [{"datatype": "BYTES", "data": ["goal"]}], "parameters": {"lang": "en"}},
+        {"inputs": [{"datatype": "BYTES", "data": ["goal"]}], "parameters": {"lang": "english"}},
+    ]
+    found = handle(worker, [*map(as_json, bodies), ({"data": b"goal", "lang": b"en"}, {}), ({"body": b"goal"}, {})])
+    assert [status for status, _ in found] == [200, 400, 200, 400, 400, 200, 200, 400, 200, 400]
+    answers = [answer for _, answer in found]
+    assert answers[0] == answers[2][0] == answers[8]
+    assert (answers[0]["unknown"], answers[2][1]["unknown"], answers[5]["unknown"]) == (0, 0, 1)
+    assert (len(answers[5]["labels"]), len(answers[5]["scores"])) == (2, 2)
+    assert answers[6]["outputs"][0]["data"] == list(answers[0]["scores"].values())
+    assert answers[1]["error"] == answers[9]["error"] == "The request does not say the language of its text."
+    assert answers[3]["error"] == "`lang` names languages the model does not know (2: 'fr')."
+    assert answers[3]["positions"] == [2]
+    assert answers[7]["expected"].endswith("under `parameters`; one of: en, de")
+    assert answers[4]["error"] == "This model takes no images."
+    assert handle(worker, [as_json(bodies[1])]) == found[1:2]
+
+
+def test_texts_and_images_of_a_joint_model_share_a_batch(worker: Worker) -> None:
+    worker.predictor = predictor("joint", labels=())
+    tensor = {"name": "image", "datatype": "FP32", "shape": [2, 4], "data": [1, 2, 3, 4, 5, 6, 7, 8]}
+    bodies: list[Any] = [
+        {"image": [1, 2, 3, 4]},
+        {"text": "goal"},
+        {"images": [[1, 2, 3, 4], [5, 6, 7, 8]]},
+        {"images": [[1, 2, 3, 4], [5, 6, 7], [1]]},
+        {"texts": ["goal", "rain"]},
+        {"inputs": [tensor]},
+        {"text": "goal", "top_k": 1},
+        {"image": [1, 2, 3, 4], "threshold": 0.5},
+        {"text": "goal", "lang": "en"},
+    ]
+    found = handle(worker, [as_json(body) for body in bodies])
+    assert [status for status, _ in found] == [200, 200, 200, 400, 200, 200, 400, 400, 400]
+    answers = [answer for _, answer in found]
+    assert answers[0] == answers[2][0] == {"vector": [2.0, 4.0, 6.0]}
+    assert answers[2][1] == {"vector": [10.0, 12.0, 14.0]}
+    assert answers[1] == answers[4][0] != answers[4][1]
+    assert list(answers[1]) == ["vector", "tokens", "unknown", "truncated"]
+    assert answers[5]["outputs"] == [
+        {"name": "vector", "shape": [2, 3], "datatype": "FP32", "data": [2, 4, 6, 10, 12, 14]}
+    ]
+    assert answers[3]["error"] == "An image has 4 values here; given are others (1: 3 values; 2: 1 values)."
+    assert answers[3]["positions"] == [1, 2]
+    assert answers[6]["error"] == "`top_k` is 1; this model answers vectors, not scores."
+    assert answers[7]["error"] == "`threshold` is 0.5; this model does not answer several labels."
+    assert answers[8]["error"] == "`lang` is given; this model has no languages."
+
+
+def test_an_archive_in_this_process_is_asked_in_languages_and_with_images(worker: Worker) -> None:
+    archived = Archived(worker, InProcess(Path()))
+    worker.predictor = several = predictor("vector", "languages")
+    texts, languages = ["goal", "tor"] * 300, ["en", "de"] * 300
+    assert archived.predict(texts, languages) == several.predict(texts, languages)
+    with pytest.raises(InputError, match=r"refused the texts: The request does not say.* Expected: .*one of: en, de"):
+        archived.predict(texts)
+    worker.predictor = predictor("joint")
+    images = np.arange(1200, dtype=np.float32).reshape(300, 4)
+    assert archived.predict_images(images.tolist()) == worker.predictor.predict_images(images)
+    with pytest.raises(InputError, match=r"refused the images: An image has 4 values"):
+        archived.predict_images([[1.0]])
+
+
 class Stumbling:
     """A predictor that fails on one word, with any exception."""
 
     def __init__(self, predictor: Predictor, error: Exception) -> None:
-        self.model, self._predictor, self._error = predictor.model, predictor, error
+        self.model, self.encoder = predictor.model, predictor.encoder
+        self._predictor, self._error = predictor, error
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
         if any("stumble" in text for text in texts):
             raise self._error
-        return self._predictor.predict(texts)
+        return self._predictor.predict(texts, languages)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), MemoryError(), RecursionError()])

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import signal
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ from lexport.loadtest import client, lab
 from lexport.loadtest.client import Load, Target
 from lexport.loadtest.lab import loadtest
 from lexport.loadtest.report import FILES
-from lexport.loadtest.subjects import Subject, subjects, texts_file
+from lexport.loadtest.subjects import Subject, golden_requests, subjects, texts_file
 
 from .conftest import GOOD, Stub, make_archive
 
@@ -178,6 +180,34 @@ def test_texts_come_from_the_caller_or_the_goldens(mar: Path, tmp_path: Path) ->
     assert given.read_text() == '{"text": "one"}\n{"text": "zwei\\nlines"}\n'
     (without,) = subjects([make_archive(tmp_path / "b.mar", texts=["", " "])])
     assert texts_file(None, without, tmp_path) is None
+
+
+def test_goldens_are_asked_in_their_language_and_with_their_images(tmp_path: Path) -> None:
+    lines = [
+        {"text": "one", "lang": "en", "trained": {}, "variant": {}},
+        {"text": " ", "lang": "en"},
+        {"text": "", "image": [0.5, 1.0]},
+        {"text": "two"},
+        ["text"],
+    ]
+    path = tmp_path / "joint.mar"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("golden.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    asked = golden_requests(path)
+    assert asked == [{"text": "one", "lang": "en"}, {"image": [0.5, 1.0]}, {"text": "two"}]
+    file = texts_file(None, Subject(path, "joint-1.0", "joint", {}), tmp_path)
+    assert file is not None
+    assert [json.loads(line) for line in file.read_text().splitlines()] == asked
+    assert texts_file(file, Subject(path, "joint-1.0", "joint", {}), tmp_path) == file.resolve()
+
+
+@pytest.mark.parametrize("line", ["[]", '{"txt": "a"}', '{"image": 1}', "text", "1"])
+def test_a_file_with_a_line_that_asks_nothing_is_refused(mar: Path, tmp_path: Path, line: str) -> None:
+    (subject,) = subjects([mar])
+    path = tmp_path / "asked.jsonl"
+    path.write_text('{"text": "a", "lang": "en"}\n\n{"image": [1]}\n' + line + "\n")
+    with pytest.raises(InputError, match=r'line 4 is not a JSON object with a "text" or "image"'):
+        texts_file(path, subject, tmp_path)
 
 
 def test_real_torchserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

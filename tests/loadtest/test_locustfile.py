@@ -72,6 +72,34 @@ def test_share_zero_sends_the_texts_themselves_as_json(stub: Stub, tmp_path: Pat
     assert stub.requests[0][1]["Authorization"] == "Bearer abc"
 
 
+def test_languages_and_images_are_sent_as_the_file_has_them(stub: Stub, tmp_path: Path) -> None:
+    lines = [
+        {"text": "one two three", "lang": "en", "variant": {"labels": []}},
+        {"text": "eins zwei", "lang": "de"},
+        {"image": [0.5, 1.0], "text": ""},
+        {"text": "  ", "lang": "de"},
+        {"text": "plain"},
+    ]
+    path = tmp_path / "goldens.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    found = measure(stub, tmp_path, "--texts", str(path), "--unknown-share", "0", "--measure", "0.3")
+    assert {body.decode() for body in stub.bodies} == {
+        '{"text": "one two three", "lang": "en"}',
+        '{"text": "eins zwei", "lang": "de"}',
+        '{"image": [0.5, 1.0]}',
+        '{"text": "plain"}',
+    }
+    assert stub.requests[0][1]["Content-Type"] == "application/json"
+    assert (found["failures"], found["unknown_tokens"]) == (0, 0)
+    stub.bodies.clear()
+    found = measure(stub, tmp_path, "--texts", str(path), "--unknown-share", "1", "--measure", "0.3")
+    asked = [json.loads(body) for body in stub.bodies]
+    assert {one.get("lang") for one in asked if "text" in one} == {"en", "de", None}
+    assert not {"one two three", "eins zwei", "plain"} & {one.get("text") for one in asked}
+    assert {"image": [0.5, 1.0]} in asked
+    assert found["unknown_tokens"] == found["tokens"] > 0
+
+
 def test_failures_are_counted_by_reason(stub: Stub, tmp_path: Path) -> None:
     answers = [
         GOOD,

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lexport.errors import InputError, LexportError, SystemProblem
@@ -66,6 +67,26 @@ def test_texts_go_in_one_request_and_come_back_in_order(stand: Stand, tmp_path: 
         "token": "Bearer secret",
         "body": {"texts": ["é", ""]},
     }
+
+
+def test_languages_and_images_are_sent_as_they_are_given(stand: Stand) -> None:
+    stand.answer = [{"vector": [1.0]}, {"vector": [0.5]}]
+    predict("m", ["a", "b"], lang="en", host=stand.host)
+    assert stand.last["body"] == {"texts": ["a", "b"], "lang": "en"}
+    predict("m", ["a", "b"], lang=("en", "de"), host=stand.host)
+    assert stand.last["body"] == {"texts": ["a", "b"], "lang": ["en", "de"]}
+    images = np.array([[1, 0.5], [0, 0.25]], np.float32)
+    assert predict("m", images=images, host=stand.host) == stand.answer  # type: ignore[arg-type]
+    assert stand.last["body"] == {"images": [[1.0, 0.5], [0.0, 0.25]]}
+
+
+def test_images_and_texts_are_two_questions(stand: Stand) -> None:
+    with pytest.raises(InputError, match="No images"):
+        predict("m", images=[], host=stand.host)
+    with pytest.raises(InputError, match="beside images"):
+        predict("m", ["a"], images=[[1.0]], host=stand.host)
+    with pytest.raises(InputError, match="beside images"):
+        predict("m", lang="en", images=[[1.0]], host=stand.host)
 
 
 @pytest.mark.parametrize(

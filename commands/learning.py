@@ -1,0 +1,202 @@
+"""Commands that make and judge models: recipes, train, expand, evaluate."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import (
+    Data,
+    ImageColumn,
+    Json,
+    LabelColumn,
+    LanguageColumn,
+    PairColumn,
+    RunFolder,
+    TextColumn,
+    app,
+    bar,
+    emit,
+    say_to,
+    show,
+)
+
+if TYPE_CHECKING:
+    from ..models.recipes import Recipe
+    from ..models.run import Run
+
+
+@app.command()
+def recipes(as_json: Json = False) -> None:
+    """List what --model takes, with a line on when to use it."""
+    from ..models import recipes as shipped
+
+    found = {name: shipped.load(name).when for name in shipped.names()}
+    if as_json:
+        return emit(found)
+    for name, when in found.items():
+        typer.echo(f"{name:12} {when}")
+    return None
+
+
+@app.command()
+def train(
+    source: Data,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A recipe (`lexport recipes`) or a file of your own, *.toml.", show_default="bag"),
+    ] = None,
+    start: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Train this run further.")] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = None,
+    language_column: LanguageColumn = None,
+    pair_column: PairColumn = None,
+    image_column: ImageColumn = None,
+    multi_label: Annotated[bool, typer.Option("--multi-label", help="A text may have several labels: a|b.")] = False,
+    vectors: Annotated[
+        str | None, typer.Option(help="Pretrained word vectors: a file, or glove-6b-50d.", show_default="recipe")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the model; the split never depends on it.", min=0, max=2**63 - 1)] = 0,
+    min_count: Annotated[int | None, typer.Option(help="Rarer words are UNK.", show_default="recipe")] = None,
+    max_vocabulary: Annotated[int | None, typer.Option(help="Keep this many words.", show_default="all")] = None,
+    dim: Annotated[int | None, typer.Option(help="Width of a vector.", show_default="by the data's size")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most.", show_default="recipe")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace RUN if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model on labelled texts."""
+    from .. import screens
+    from ..models import train as training
+    from ..models.data import Columns
+
+    recipe, begun = _recipe(
+        model,
+        start,
+        multi_label=multi_label or None,
+        min_count=min_count,
+        max_vocabulary=max_vocabulary,
+        dim=dim,
+        vectors=vectors,
+    )
+    recipe = recipe.changed("training", epochs=epochs)
+    with bar() as progress:
+        run = training.train(
+            source,
+            out,
+            recipe=recipe,
+            columns=Columns(text_column, label_column, language_column, pair_column, image_column),
+            start=begun,
+            seed=seed,
+            replace=force,
+            say=say_to(as_json),
+            progress=progress,
+        )
+    if as_json:
+        return emit({"run": str(out), **run.metrics["test"]})
+    show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
+    typer.echo(
+        f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
+    )
+    return None
+
+
+def _recipe(model: str | None, start: Path | None, **options: Any) -> tuple[Recipe, Run | None]:
+    """The recipe with the options given, and the run that training goes on from."""
+    from ..errors import InputError
+    from ..models import recipes as shipped
+
+    if start is None:
+        recipe = shipped.load(model or "bag")
+        text = {name: options.pop(name) for name in ("min_count", "max_vocabulary")}
+        recipe = recipe.changed("text", **text).changed("head", multi_label=options.pop("multi_label"))
+        return recipe.changed("embedding", **options), None
+    given = [
+        f"--{name.replace('_', '-')}" for name, value in {"model": model, **options}.items() if value is not None
+    ]
+    if given:
+        raise InputError(f"--from goes on with the model and words of its run; leave out {', '.join(given)}.")
+    from ..models.run import open_run
+
+    begun = open_run(start)
+    return begun.recipe, begun
+
+
+@app.command()
+def expand(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="RUN2", help="The run folder to make.")],
+    words: Annotated[Path | None, typer.Option(help="A file of new words, one a line.", show_default="none")] = None,
+    from_oov: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Take the unknown words of these texts.", show_default="none")
+    ] = None,
+    text_column: TextColumn = "text",
+    language: Annotated[
+        str | None, typer.Option(help="Of the new words, in a multilingual model.", show_default="none")
+    ] = None,
+    vectors: Annotated[
+        str | None, typer.Option(help="Vectors for the new words: a file, or glove-6b-50d.", show_default="none")
+    ] = None,
+    min_count: Annotated[int, typer.Option(help="With --from-oov: rarer words stay unknown.", min=1)] = 2,
+    limit: Annotated[int | None, typer.Option(help="With --from-oov: at most so many.", show_default="all")] = None,
+    seed: Annotated[int, typer.Option(help="Of vectors drawn at random.", min=0, max=2**63 - 1)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace RUN2 if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Add words to a run's vocabulary; every old word keeps its vector."""
+    from ..models.data import Columns
+    from ..models.expand import expand as grow
+
+    grown = grow(
+        run,
+        out,
+        words=words,
+        from_oov=from_oov,
+        columns=Columns(text_column, None),
+        vectors=vectors,
+        language=language,
+        min_count=min_count,
+        limit=limit,
+        seed=seed,
+        replace=force,
+        say=say_to(as_json),
+    )
+    if as_json:
+        return emit({"run": str(out), **grown.info.history[-1]})
+    typer.echo(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
+    return None
+
+
+@app.command()
+def evaluate(
+    target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
+    source: Data,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = None,
+    language_column: LanguageColumn = None,
+    pair_column: PairColumn = None,
+    image_column: ImageColumn = None,
+    part: Annotated[str, typer.Option(help="Only these texts: all, train, validation or test.")] = "all",
+    as_json: Json = False,
+) -> None:
+    """Judge a trained run, or an archive's own variant, on labelled texts."""
+    from .. import screens
+    from ..export.evaluate import evaluate as judge
+    from ..models.data import Columns
+
+    columns = Columns(text_column, label_column, language_column, pair_column, image_column)
+    found = judge(target, source, columns=columns, part=part)
+    if found["seen"]:
+        typer.echo(
+            f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
+            err=True,
+        )
+    if as_json:
+        return emit(found)
+    show(screens.metrics(found["task"], f"{found['count']:,} texts of {found['data']}", found))
+    if "confusion" in found:
+        show(screens.confusion(found["labels"], found["confusion"]))
+    return None

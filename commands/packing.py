@@ -1,0 +1,91 @@
+"""Commands that export, pack and try a model: export, archive, run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    Archive,
+    ImageFile,
+    Json,
+    Lang,
+    RunFolder,
+    Texts,
+    app,
+    emit,
+    given_images,
+    given_texts,
+    say_to,
+    show,
+)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    variants: Annotated[
+        str | None, typer.Option(help="Only these, comma-separated; others go.", show_default="all")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Export a run to every variant and measure each against the trained model."""
+    from dataclasses import asdict
+
+    from .. import screens
+    from ..export.export import export as export_run
+    from ..export.variants import choose
+    from ..models.run import open_run
+
+    chosen = choose(variants)
+    evidence = asdict(export_run(open_run(run), chosen, say=say_to(as_json)))
+    if as_json:
+        return emit(evidence)
+    show(screens.evidence(evidence))
+    typer.echo(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
+    return None
+
+
+@app.command()
+def archive(
+    run: RunFolder,
+    version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
+    name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
+    variant: Annotated[str, typer.Option(help="A variant's name, or auto: the fastest that passed.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path("model_store"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a different archive.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
+    from ..export.archive import archive as pack
+    from ..export.reader import EVIDENCE, read_json
+
+    path = pack(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(as_json))
+    packed = read_json(path, EVIDENCE)["variant"]
+    if as_json:
+        return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
+    typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
+    return None
+
+
+@app.command()
+def run(
+    mar: Archive, texts: Texts = None, lang: Lang = None, images: ImageFile = None, as_json: Json = False
+) -> None:
+    """Answer texts with an archive's own handler in this process, without Java."""
+    from .. import screens
+    from ..export.inprocess import opened
+
+    if images is not None:
+        pictures = given_images(images, texts, lang)
+        given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
+        with opened(mar) as archived:
+            found = archived.predict_images(pictures)
+    else:
+        given = given_texts(texts)
+        with opened(mar) as archived:
+            found = archived.predict(given, None if lang is None else [lang] * len(given))
+    return emit(found) if as_json else show(screens.answers(given, found))

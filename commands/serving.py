@@ -1,0 +1,103 @@
+"""Commands around a server: serve, predict, status, stop."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import ImageFile, Json, Lang, StateDir, Texts, app, emit, given_images, given_texts, say_to, show
+
+
+@app.command()
+def serve(
+    archives: Annotated[list[Path] | None, typer.Argument(metavar="[MAR]…", help="Archives to serve.")] = None,
+    model_store: Annotated[Path | None, typer.Option(help="Serve the newest version of each name here.")] = None,
+    workers: Annotated[str, typer.Option(help="Per model: cpu, cpu:2, gpu:1.")] = "cpu",
+    port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
+    state_dir: StateDir = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Start TorchServe; returns when every worker has answered its goldens."""
+    from .. import serving
+
+    chosen = archives or []
+    store = model_store if model_store or chosen else Path("model_store")
+    server = serving.serve(
+        chosen,
+        model_store=store,
+        workers=workers,
+        state_dir=state_dir,
+        port=port,
+        config=config,
+        timeout=timeout,
+        say=say_to(as_json),
+    )
+    if as_json:
+        emit(serving.status(server.state_dir))
+    else:
+        _print_next(next(iter(server.models)), state_dir, foreground)
+    if foreground:
+        serving.wait(server)
+
+
+def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:
+    where = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
+    end = "Ctrl-C stops it" if foreground else f"in the end: lexport stop{where}"
+    typer.echo(f'Next: lexport predict {name} "a text"{where}   ({end})')
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A served model.")],
+    texts: Texts = None,
+    lang: Lang = None,
+    images: ImageFile = None,
+    version: Annotated[str | None, typer.Option(help="One version of it.", show_default="default")] = None,
+    state_dir: StateDir = None,
+    host: Annotated[str | None, typer.Option(help="HOST:PORT of another server.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Its key file.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.1)] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Ask a served model over HTTP."""
+    from .. import screens, serving
+
+    pictures = None if images is None else given_images(images, texts, lang)
+    given = given_texts(texts) if images is None else []
+    found = serving.predict(
+        name,
+        given,
+        lang=lang,
+        images=pictures,
+        version=version,
+        state_dir=state_dir,
+        host=host,
+        token_file=token_file,
+        timeout=timeout,
+    )
+    if images is not None:
+        given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
+    return emit(found) if as_json else show(screens.answers(given, found))
+
+
+@app.command()
+def status(state_dir: StateDir = None, as_json: Json = False) -> None:
+    """Show the running server, its models and workers."""
+    from .. import screens, serving
+
+    found = serving.status(state_dir)
+    return emit(found) if as_json else show(screens.status(found))
+
+
+@app.command()
+def stop(state_dir: StateDir = None) -> None:
+    """Stop the server and remove what it left."""
+    from .. import serving
+
+    serving.stop(state_dir, say=typer.echo)

@@ -1,0 +1,149 @@
+"""The parts of a request, each read strictly; what is wrong with one is said in a Refusal."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .refusals import EXPECTED, Refusal, kind, listed, show
+
+# Of one request; images as well.
+MAX_TEXTS = 1024
+
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
+_LARGEST = 3.4028234663852886e38  # of float32
+
+
+def read_text(value: Any, field: str) -> str:
+    """One text. Raises Refusal for anything else, a lone surrogate included."""
+    if not isinstance(value, str):
+        raise Refusal(400, f"`{field}` is {kind(value)}, not a string.")
+    return checked(value)
+
+
+def checked(text: str) -> str:
+    """The text itself. Raises Refusal for a lone surrogate."""
+    if has_surrogate(text):
+        raise Refusal(400, "The text holds a lone surrogate, which no UTF-8 text can.")
+    return text
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, and so is no Unicode."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def read_texts(values: Any, field: str, expected: str = EXPECTED) -> list[str]:
+    """1 to MAX_TEXTS texts. Raises Refusal naming every bad position."""
+    _check_list(values, field, "strings", expected)
+    bad = {
+        position: kind(value) if not isinstance(value, str) else "a string with a lone surrogate"
+        for position, value in enumerate(values)
+        if not isinstance(value, str) or has_surrogate(value)
+    }
+    if bad:
+        error = f"`{field}` has elements that are not texts ({listed(bad)})."
+        raise Refusal(400, error, expected, positions=list(bad))
+    return list(values)
+
+
+def read_languages(value: Any, count: int) -> list[str] | None:
+    """A language for each of `count` texts: one name for all, or a list of as many. None for null."""
+    if value is None:
+        return None
+    names = value if isinstance(value, list) else [value] * count
+    if len(names) != count or not all(isinstance(name, str) for name in names):
+        what = f"has {len(names)} elements for {count} texts" if len(names) != count else f"is {show(value)}"
+        raise Refusal(400, f"`lang` {what}.", 'one name such as "en", or a list with a name for each text')
+    return names
+
+
+def read_image(values: Any, field: str, expected: str = EXPECTED) -> list[float]:
+    """The numbers of an image, finite in float32. Raises Refusal naming every bad position."""
+    if not isinstance(values, list):
+        raise Refusal(400, f"`{field}` is {kind(values)}, not a list of numbers.", expected)
+    if not values:
+        raise Refusal(400, f"`{field}` is an empty list.", expected)
+    bad = _no_numbers(values)
+    if bad:
+        error = f"`{field}` has elements that are not numbers of float32 ({listed(bad)})."
+        raise Refusal(400, error, expected, positions=list(bad))
+    return values
+
+
+def read_images(values: Any, field: str) -> list[list[float]]:
+    """1 to MAX_TEXTS images. Raises Refusal naming every bad position."""
+    _check_list(values, field, "images, each a list of numbers", EXPECTED)
+    bad: dict[int, str] = {}
+    for position, image in enumerate(values):
+        if not isinstance(image, list):
+            bad[position] = kind(image)
+        elif not image:
+            bad[position] = "an empty list"
+        else:
+            wrong = _no_numbers(image)
+            if wrong:
+                first, what = next(iter(wrong.items()))
+                bad[position] = f"number {first} is {what}"
+    if bad:
+        error = f"`{field}` has elements that are not images ({listed(bad)})."
+        raise Refusal(400, error, positions=list(bad))
+    return list(values)
+
+
+def _no_numbers(values: list[Any]) -> dict[int, str]:
+    """Positions of what is no finite number of float32."""
+    if set(map(type, values)) <= {int, float} and all(-_LARGEST <= value <= _LARGEST for value in values):
+        return {}
+    return {
+        position: show(value) if type(value) in (int, float) else kind(value)
+        for position, value in enumerate(values)
+        if type(value) not in (int, float) or not -_LARGEST <= value <= _LARGEST
+    }
+
+
+def _check_list(values: Any, field: str, what: str, expected: str) -> None:
+    if not isinstance(values, list):
+        raise Refusal(400, f"`{field}` is {kind(values)}, not a list of {what}.", expected)
+    if not values:
+        raise Refusal(400, f"`{field}` is an empty list.", expected)
+    if len(values) > MAX_TEXTS:
+        raise Refusal(400, f"`{field}` has {len(values):,} elements; one request may have {MAX_TEXTS:,}.", expected)
+
+
+def read_top_k(value: Any) -> int | None:
+    """How many scores to answer; None for null."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise Refusal(400, f"`top_k` is {show(value)}.", "a whole number from 1 up")
+    return value
+
+
+def read_threshold(value: Any) -> float | None:
+    """The least score of a label to answer; None for null."""
+    if value is None:
+        return None
+    # Written so that a NaN fails.
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise Refusal(400, f"`threshold` is {show(value)}.", "a number from 0 to 1")
+    return float(value)
+
+
+def written(value: Any) -> Any:
+    """What a form or a query holds, as text: bytes, or what TorchServe has decoded already."""
+    return value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else value
+
+
+def written_number(value: Any) -> Any:
+    """A short decimal number that a form or a query holds; anything else as it is, to be refused."""
+    text = written(value)
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)

@@ -1,0 +1,75 @@
+"""From a looked-up batch to the matrix that a model takes, in each of the layouts of `text.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .hashing import Ids, combine
+from .spec import TextSpec
+from .tokens import Tokens, spread
+
+
+def widths(spec: TextSpec, lengths: Ids, subwords: Ids | None = None) -> Ids:
+    """Columns that texts of `lengths` tokens and `subwords` subwords take; see `TextEncoder.widths`."""
+    if not spec.subwords:
+        return _filled(spec, lengths)[-1]
+    if subwords is None:
+        raise ValueError("The spec has subwords: give their number as well, Tokens.subword_counts.")
+    return _filled(spec, lengths)[-1] + subwords
+
+
+def _filled(spec: TextSpec, lengths: Ids) -> list[Ids]:
+    """Columns taken by the words, by n-grams of two words as well, of three as well, and so on."""
+    filled = [lengths]
+    for order in range(1, spec.ngrams):
+        filled.append(filled[-1] + np.maximum(lengths - order, 0))
+    return filled
+
+
+def assemble(spec: TextSpec, tokens: Tokens) -> Ids:
+    """The matrix of a batch, int64; see `TextEncoder.assemble`."""
+    lengths = tokens.lengths
+    filled = _filled(spec, lengths)
+    subwords = tokens.subword_counts
+    taken = filled[-1] if subwords is None else filled[-1] + subwords
+    longest = max(int(taken.max(initial=0)), 1)
+    # Of every token: its text, how many tokens of that text come from it on, and its cell.
+    text = np.repeat(np.arange(len(lengths)), lengths)
+    left = np.cumsum(lengths)[text] - np.arange(len(text))
+    cell = text * longest + lengths[text] - left
+    if tokens.characters is not None:
+        return _spelled(tokens, cell, longest)
+    matrix: Ids = np.zeros((len(lengths), longest), np.int64)
+    cells = matrix.reshape(-1)
+    cells[cell] = tokens.hashes + 1 if spec.inputs == "hashes" else tokens.indices
+    grams = tokens.hashes
+    for order, before in enumerate(filled[:-1], 2):
+        grams = combine(grams[:-1], tokens.hashes[order - 1 :])
+        # A gram belongs to a text if it ends inside it.
+        inside = np.flatnonzero(left[: len(grams)] >= order)
+        cells[cell[inside] + before[text[inside]]] = _rows(spec, grams[inside])
+    if tokens.subwords is not None:
+        where = spread(taken - filled[-1], np.arange(len(lengths)) * longest + filled[-1])
+        cells[where] = _rows(spec, tokens.subwords.values)
+    if tokens.languages is None:
+        return matrix
+    column = np.arange(longest)
+    shared = np.where(column < taken[:, None], len(spec.languages), 0)
+    return np.stack([matrix, np.where(column < lengths[:, None], tokens.languages[:, None], shared)], axis=2)
+
+
+def _rows(spec: TextSpec, keys: Ids) -> Ids:
+    """What the hashes of n-grams and subwords become."""
+    if spec.inputs == "hashes":
+        return keys + 1
+    return keys % spec.buckets + (1 if spec.inputs == "languages" else spec.words)
+
+
+def _spelled(tokens: Tokens, cell: Ids, longest: int) -> Ids:
+    """The rows of each token's characters, int64 [batch, longest, longest token]; `cell` is each token's place."""
+    assert tokens.characters is not None
+    counts = tokens.characters.counts
+    deepest = max(int(counts.max(initial=0)), 1)
+    matrix: Ids = np.zeros((len(tokens.lengths), longest, deepest), np.int64)
+    matrix.reshape(-1)[spread(counts, cell * deepest)] = tokens.characters.values
+    return matrix

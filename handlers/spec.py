@@ -1,0 +1,129 @@
+"""How a model's text becomes numbers: what `text.json` says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PAD = 0
+UNK = 1
+FIRST_WORD = 2
+
+INPUTS = ("indices", "hashes", "characters", "languages")
+
+# Written without spaces between words: each character is a token of its own.
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+# The three alternatives exclude one another wherever their lengths could differ, so that an engine that takes
+# the longest match (RE2) and one that takes the first (`regex`) split alike.
+TOKEN_PATTERN = rf"[{UNSPACED}]|[^\s\p{{P}}\p{{S}}\p{{Z}}\p{{C}}{UNSPACED}]+|[\p{{P}}\p{{S}}]"
+
+
+class TextError(ValueError):
+    """A text spec or vocabulary that cannot be used, a language it lacks, or a text that is not valid Unicode."""
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """How text becomes indices; `text.json` on disk.
+
+    words: rows for PAD, UNK and the vocabulary. buckets: rows for n-grams and subwords (0: none). ngrams: the
+    longest n-gram in words (1: words alone). max_tokens: a longer text is cut there and answered as truncated.
+    inputs: the layout of what the encoder makes, one of INPUTS. subwords: the shortest and the longest n-gram of
+    a word's characters, begin and end counted. word_length, characters ("characters" only): characters kept of a
+    word; rows for PAD, UNK and the known characters. languages ("languages" only): rows of each one's UNK and words.
+    """
+
+    words: int
+    buckets: int = 0
+    ngrams: int = 1
+    max_tokens: int = 1024
+    lowercase: bool = True
+    pattern: str = TOKEN_PATTERN
+    min_count: int = 2
+    max_vocabulary: int | None = None
+    hash_seed: int = 0
+    version: int = 1
+    schema: int = 1
+    inputs: str = "indices"
+    subwords: tuple[int, int] | None = None
+    word_length: int = 0
+    characters: int = 0
+    languages: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a spec no encoder could follow."""
+        if self.schema != 1:
+            raise TextError(f"text.json has schema {self.schema}, this version reads schema 1; update lexport.")
+        if self.inputs not in INPUTS:
+            raise TextError(f"text spec: inputs={self.inputs!r} is not known; there are {', '.join(INPUTS)}.")
+        if self.words < FIRST_WORD or self.max_tokens < 1 or self.ngrams < 1:
+            raise TextError(
+                f"text spec is off: words={self.words} (at least 2), max_tokens={self.max_tokens} and "
+                f"ngrams={self.ngrams} (at least 1)."
+            )
+        if self.subwords is not None:
+            object.__setattr__(self, "subwords", tuple(self.subwords))
+            if len(self.subwords) != 2 or not 2 <= self.subwords[0] <= self.subwords[1]:
+                raise TextError(
+                    f"text spec: subwords={list(self.subwords)} must be the shortest and the longest n-gram of "
+                    "characters, at least 2, such as [3, 5]."
+                )
+        self._check_keys()
+        self._check_characters()
+        self._check_languages()
+
+    def _check_keys(self) -> None:
+        keyed = f"ngrams={self.ngrams}, subwords={self.subwords} and buckets={self.buckets}"
+        if self.inputs == "characters" and (self.ngrams > 1 or self.subwords or self.buckets):
+            raise TextError(f"text spec: {keyed}; with inputs 'characters' they must be 1, None and 0.")
+        if self.inputs == "hashes" and self.buckets:
+            raise TextError(
+                f"text spec: buckets={self.buckets} must be 0: with inputs 'hashes' the model has its own."
+            )
+        if self.inputs in ("indices", "languages") and (self.ngrams > 1 or bool(self.subwords)) != (self.buckets > 0):
+            raise TextError(
+                f"text spec: {keyed} must be on together or off together: word n-grams (ngrams above 1) and "
+                "subwords are hashed into buckets."
+            )
+        if self.inputs in ("hashes", "characters") and self.words != FIRST_WORD:
+            raise TextError(
+                f"text spec: words={self.words} must be 2: with inputs {self.inputs!r} no word has a row of its own."
+            )
+
+    def _check_characters(self) -> None:
+        given = f"word_length={self.word_length} and characters={self.characters}"
+        if self.inputs == "characters" and (self.word_length < 1 or self.characters < 2):
+            raise TextError(f"text spec: {given} must be at least 1 and 2 with inputs 'characters'.")
+        if self.inputs != "characters" and (self.word_length or self.characters):
+            raise TextError(f"text spec: {given} must be 0 with inputs {self.inputs!r}.")
+
+    def _check_languages(self) -> None:
+        if self.inputs != "languages":
+            if self.languages:
+                raise TextError(
+                    f"text spec: languages={self.languages} must be empty with inputs {self.inputs!r}; "
+                    "only 'languages' has a vocabulary each."
+                )
+        elif not self.languages or min(self.languages.values()) < 1 or "" in self.languages:
+            raise TextError(
+                f"text spec: languages={self.languages} must name one language or more, with at least one row each."
+            )
+        elif self.words != 1 + sum(self.languages.values()):
+            raise TextError(
+                f"text spec: words={self.words} must be 1 and the rows of the languages, "
+                f"{1 + sum(self.languages.values())}."
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table: words and buckets."""
+        return self.words + self.buckets
+
+    @property
+    def hashed(self) -> bool:
+        """Whether the hash of every token is needed."""
+        return self.ngrams > 1 or self.inputs == "hashes"
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `text.json`."""
+        return asdict(self)

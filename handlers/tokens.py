@@ -1,0 +1,85 @@
+"""A batch of texts after look-up, before it becomes a matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .hashing import Ids
+from .spec import UNK
+
+
+def spread(lengths: Ids, starts: Ids) -> Ids:
+    """Positions of runs that begin at `starts` and are `lengths` long, one after the other; int64."""
+    ends = np.cumsum(lengths)
+    positions: Ids = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return positions
+
+
+def sums(values: npt.NDArray[np.bool_] | Ids, lengths: Ids) -> Ids:
+    """The sum of each run of `values`, the runs one after the other; int64, one for every length."""
+    upto = np.concatenate(([0], np.cumsum(values)))
+    ends = np.cumsum(lengths)
+    totals: Ids = upto[ends] - upto[ends - lengths]
+    return totals
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Several numbers for each token. values: int64 [sum(counts)], token after token. counts: int64 [tokens]."""
+
+    values: Ids
+    counts: Ids
+
+    def take(self, tokens: Ids) -> Ragged:
+        """The numbers of the tokens at `tokens`, int64 [chosen], in that order."""
+        counts = self.counts[tokens]
+        return Ragged(self.values[spread(counts, (np.cumsum(self.counts) - self.counts)[tokens])], counts)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A batch after look-up: int64 arrays [sum(lengths)], one text after the other, lengths [batch].
+
+    indices: the row of each word, within its language where there are several, UNK if there is none; where no
+    word has a row, 2 for a known token. hashes: MurmurHash3 of each token, 0 unless the spec needs it. languages:
+    the language's number of each text [batch]. characters: rows of each token's characters. subwords: hashes of
+    each token's character n-grams.
+    """
+
+    indices: Ids
+    hashes: Ids
+    lengths: Ids
+    truncated: tuple[bool, ...]
+    languages: Ids | None = None
+    characters: Ragged | None = None
+    subwords: Ragged | None = None
+
+    @property
+    def unknown(self) -> Ids:
+        """Unknown tokens per text, int64 [batch].
+
+        A token of known and unknown characters is known; hashed words are all known.
+        """
+        return sums(self.indices == UNK, self.lengths)
+
+    @property
+    def subword_counts(self) -> Ids | None:
+        """Subwords per text, int64 [batch]; None if the spec has none."""
+        return None if self.subwords is None else sums(self.subwords.counts, self.lengths)
+
+    def take(self, rows: Ids) -> Tokens:
+        """The texts at `rows`, int64 [chosen], in that order."""
+        lengths = self.lengths[rows]
+        where = spread(lengths, (np.cumsum(self.lengths) - self.lengths)[rows])
+        return Tokens(
+            self.indices[where],
+            self.hashes[where],
+            lengths,
+            tuple(self.truncated[row] for row in rows.tolist()),
+            None if self.languages is None else self.languages[rows],
+            None if self.characters is None else self.characters.take(where),
+            None if self.subwords is None else self.subwords.take(where),
+        )

@@ -1,0 +1,103 @@
+"""A table whose words learn how many dimensions they need."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import check_dim, chosen
+from .table import Table, TableOptions, check_out_of_range
+
+
+@dataclass(frozen=True)
+class DynamicDimOptions:
+    """dim: width of the widest vector (None: chosen by the size of the data). ramp: dimensions the switch takes.
+
+    penalty: weight of the mean share of dimensions in use, which is added to the loss. spread: words
+    start uniform within ±spread. sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an
+    index beyond the table as UNK. vectors: name of the pretrained vectors to start from.
+    """
+
+    NAME: ClassVar[str] = "dynamic_dim"
+
+    dim: int | None = None
+    ramp: int = 8
+    penalty: float = 0.01
+    spread: float = 0.05
+    sparse: bool = False
+    out_of_range: str = "error"
+    vectors: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        check_dim(self.dim, self.spread)
+        if self.ramp < 1:
+            raise ValueError(f"embedding: ramp={self.ramp} must be at least 1 dimension.")
+        if not 0 <= self.penalty < math.inf:
+            raise ValueError(f"embedding: penalty={self.penalty} must be 0 or a number above.")
+        check_out_of_range(self.out_of_range)
+
+
+class DynamicDim(Table):
+    """Every word has one learned size beyond which its dimensions fade out along a ramp.
+
+    The soft mask is that of Sukhbaatar, Grave, Bojanowski, Joulin: Adaptive Attention Span in Transformers, 2019,
+    arXiv:1905.07799; low dimensions come to matter most, as in Rippel, Gelbart, Adams: Learning Ordered
+    Representations with Nested Dropout, 2014, arXiv:1402.0915. Once trained it is a plain table: `settled()`.
+    """
+
+    def __init__(self, rows: int, words: int, options: DynamicDimOptions) -> None:
+        """As a Table; all dimensions but the ramp's start switched on. Raises ValueError if dim is not chosen."""
+        dim = chosen(options.dim)
+        super().__init__(
+            rows,
+            words,
+            TableOptions(dim, options.spread, sparse=options.sparse, out_of_range=options.out_of_range),
+        )
+        self.ramp = options.ramp
+        self.penalty_weight = options.penalty
+        # Through a sigmoid a size never leaves its range, so that its gradient never dies there.
+        self.size = nn.Parameter(torch.full((rows, 1), math.log(dim / options.ramp)))
+        self.position = nn.Buffer(torch.arange(dim, dtype=torch.float32), persistent=False)
+
+    def gates(self, ids: Tensor) -> Tensor:
+        """How far each dimension is switched on: int64 [batch, length] → float32 [batch, length, dim] of 0 to 1."""
+        return self._switched(F.embedding(self.rows_of(ids), self.size, padding_idx=0, sparse=self.sparse))
+
+    def _switched(self, size: Tensor) -> Tensor:
+        """Sizes [..., 1] → gates [..., dim]."""
+        reach = size.sigmoid() * (self.dim + self.ramp)
+        return ((reach - self.position) / self.ramp).clamp(0, 1)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """int64 [batch, length] → float32 [batch, length, dim]."""
+        return F.embedding(self.rows_of(ids), self.weight, padding_idx=0, sparse=self.sparse) * self.gates(ids)
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """The sum of a text's vectors: int64 [batch, length] → float32 [batch, dim]."""
+        return self.vectors(ids).sum(dim=1)
+
+    def penalty(self, ids: Tensor) -> Tensor:
+        """What the trainer adds to its loss: the share, weighted as the options say; float32 scalar."""
+        return self.share(ids) * self.penalty_weight
+
+    def share(self, ids: Tensor) -> Tensor:
+        """The mean share of dimensions that the tokens of `ids` use: float32 scalar, 0 if there are none."""
+        present = self.mask(ids)
+        share = self.gates(ids).mean(dim=-1) * present
+        return share.sum() / present.sum().clamp(min=1)
+
+    def effective_dims(self) -> Tensor:
+        """How many dimensions each row uses, partly used ones in part: float32 [rows], PAD 0."""
+        used = self._switched(self.size.detach()).sum(dim=1)
+        used[0] = 0
+        return used
+
+    def settled(self) -> Tensor:
+        """What is exported: each row with its dimensions switched off, float32 [rows, dim]."""
+        return self.weight.detach() * self._switched(self.size.detach())

@@ -1,0 +1,95 @@
+"""Hash embeddings: no vocabulary, so that words never seen keep a vector of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ...handlers import hashing
+from .base import Embedding, check_dim, check_range, chosen
+from .table import Table, TableOptions
+
+
+@dataclass(frozen=True)
+class HashedOptions:
+    """buckets: rows of each hash function. hashes: how many hash functions.
+
+    combine: "sum" adds a key's rows, "concat" puts them side by side (dim is then divided among the functions).
+    dim: width of a vector (None: chosen by the size of the data). spread: rows start uniform within ±spread.
+    sparse: gradients are sparse tensors.
+    """
+
+    NAME: ClassVar[str] = "hashed"
+
+    buckets: int = 50_000
+    hashes: int = 2
+    combine: str = "sum"
+    dim: int | None = None
+    spread: float = 0.05
+    sparse: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no hash embedding can be."""
+        check_dim(self.dim, self.spread)
+        if not 1 <= self.buckets < hashing.PRIME or self.hashes < 1:
+            raise ValueError(
+                f"embedding: buckets={self.buckets} must be from 1 to {hashing.PRIME - 1} and hashes={self.hashes} "
+                f"at least 1."
+            )
+        if self.combine not in ("sum", "concat"):
+            raise ValueError(f'embedding: combine is "{self.combine}", known are "sum" and "concat".')
+        if self.combine == "concat" and self.dim is not None and self.dim % self.hashes:
+            raise ValueError(
+                f"embedding: dim={self.dim} cannot be divided among hashes={self.hashes}; make it a multiple, or "
+                f'combine by "sum".'
+            )
+
+
+class Hashed(Embedding):
+    """Each of several hash functions gives a key one row of its own block; two keys rarely share them all.
+
+    After Svenstrup, Hansen, Winther: Hash Embeddings for Efficient Word Representations, 2017, arXiv:1709.03933
+    (without their weights of the rows), and Weinberger, Dasgupta, Attenberg, Langford, Smola: Feature Hashing for
+    Large Scale Multitask Learning, 2009, arXiv:0902.2206. Every row starts at random.
+    """
+
+    def __init__(self, options: HashedOptions) -> None:
+        """A fresh embedding. Raises ValueError if dim is not chosen."""
+        super().__init__(chosen(options.dim))
+        self.buckets, self.hashes, self.concat = options.buckets, options.hashes, options.combine == "concat"
+        self.prime = hashing.PRIME
+        width = self.dim // self.hashes if self.concat else self.dim
+        rows = 1 + self.hashes * self.buckets
+        self.table: Embedding = Table(rows, rows, TableOptions(width, options.spread, sparse=options.sparse))
+        multiplier, increment = torch.tensor(hashing.multipliers(self.hashes)).unbind(dim=1)
+        self.multiplier = nn.Buffer(multiplier.clone(), persistent=False)
+        self.increment = nn.Buffer(increment.clone(), persistent=False)
+        self.first = nn.Buffer(1 + torch.arange(self.hashes) * self.buckets, persistent=False)
+
+    def rows_of(self, keys: Tensor) -> Tensor:
+        """Keys int64 [batch, length] → rows of the inner table, int64 [batch, length, hashes]; 0 at PAD.
+
+        Raises TypeError or IndexError for what is no key.
+        """
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            check_range(keys, None, "key")
+        keys = keys.unsqueeze(-1)
+        hashed = (keys % self.prime * self.multiplier + self.increment) % self.prime
+        return torch.where(keys == 0, torch.zeros_like(keys), hashed % self.buckets + self.first)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Keys int64 [batch, length] → float32 [batch, length, dim]."""
+        found = self.table.vectors(self.rows_of(ids).flatten(1))
+        if self.concat:
+            return found.reshape(ids.size(0), ids.size(1), self.dim)
+        return found.reshape(ids.size(0), ids.size(1), self.hashes, self.dim).sum(dim=2)
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """The sum of a text's vectors without forming them: keys int64 [batch, length] → float32 [batch, dim]."""
+        rows = self.rows_of(ids)
+        if not self.concat:
+            return self.table.pooled(rows.flatten(1))
+        return torch.cat([self.table.pooled(rows[:, :, function]) for function in range(self.hashes)], dim=1)

@@ -1,0 +1,102 @@
+"""One table that several languages share, each with a block of rows of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .base import Embedding, check_dim, check_integers, check_range, chosen
+from .table import Table, TableOptions, check_out_of_range
+
+
+@dataclass(frozen=True)
+class MultilingualOptions:
+    """dim: width of a vector (None: chosen by the size of the data). spread: words start uniform within ±spread.
+
+    sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an index beyond its language as
+    that language's UNK.
+    """
+
+    NAME: ClassVar[str] = "multilingual"
+
+    dim: int | None = None
+    spread: float = 0.05
+    sparse: bool = False
+    out_of_range: str = "error"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        check_dim(self.dim, self.spread)
+        check_out_of_range(self.out_of_range)
+
+
+class Multilingual(Embedding):
+    """Words of equal spelling in two languages have two vectors; PAD and the n-gram rows are everyone's.
+
+    Block l holds the rows offsets[l] + 1 to offsets[l + 1], UNK first; the last block is the n-grams' and ends
+    with the table.
+    """
+
+    def __init__(self, offsets: Sequence[int], rows: int, words: int, options: MultilingualOptions) -> None:
+        """`offsets` of the languages and, last, of the n-grams. Raises ValueError for offsets that fit no table."""
+        super().__init__(chosen(options.dim))
+        ends = [*offsets[1:], rows - 1]
+        if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != words - 1 or not _grow(offsets) or rows < words:
+            raise ValueError(
+                f"embedding: offsets {list(offsets)} do not fit a table of {rows:,} rows, {words:,} of them words: "
+                f"they begin at 0, grow from language to language and end at {words - 1}."
+            )
+        self.unk = options.out_of_range == "unk"
+        self.table: Embedding = Table(rows, words, TableOptions(self.dim, options.spread, sparse=options.sparse))
+        self.offsets = nn.Buffer(torch.tensor(offsets))
+        self.sizes = nn.Buffer(torch.tensor(ends) - torch.tensor(offsets), persistent=False)
+
+    def mask(self, ids: Tensor) -> Tensor:
+        """Which cells hold a token: bool [batch, length]."""
+        return ids[:, :, 0] != 0
+
+    def rows_of(self, indices: Tensor, languages: Tensor) -> Tensor:
+        """Rows of the table, int64 [batch, length], of indices [batch, length] within their languages.
+
+        `languages`: int64, a number a text [batch] or a token [batch, length]. Raises IndexError for a language
+        or an index that there is not, TypeError for what is no integer.
+        """
+        if languages.dim() < indices.dim():
+            languages = languages.unsqueeze(1).expand_as(indices)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            self._check(indices, languages)
+        if self.unk:
+            inside = (indices >= 0) & (indices <= self.sizes[languages])
+            indices = torch.where(inside, indices, torch.ones_like(indices))
+        return torch.where(indices == 0, torch.zeros_like(indices), indices + self.offsets[languages])
+
+    def _check(self, indices: Tensor, languages: Tensor) -> None:
+        check_integers(indices, "index")
+        check_range(languages, len(self.offsets), "language number")
+        if torch.compiler.is_exporting() or self.unk:
+            return
+        check_range(indices, None, "index")
+        beyond = indices > self.sizes[languages]
+        if beyond.any():
+            language = int(languages[beyond][0])
+            raise IndexError(
+                f"index {int(indices[beyond][0])} is beyond language number {language}; its last is "
+                f"{int(self.sizes[language])}."
+            )
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """int64 [batch, length, 2] of (index, language) → float32 [batch, length, dim]."""
+        return self.table.vectors(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """The sum of a text's vectors without forming them: int64 [batch, length, 2] → float32 [batch, dim]."""
+        return self.table.pooled(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
+
+
+def _grow(offsets: Sequence[int]) -> bool:
+    return all(before < after for before, after in pairwise(offsets))

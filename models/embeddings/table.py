@@ -1,0 +1,160 @@
+"""The plain embedding: one learned vector a row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import PAD, Embedding, check_dim, check_integers, check_range, chosen
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """dim: width of a vector (None: chosen by the size of the data). spread: words start uniform within ±spread.
+
+    padding_idx: a row that stays zero and gets no gradient; PAD, row 0, is always one, so None only names no
+    other, and 1 makes unknown words count for nothing. max_norm: longer rows are shortened to it as they are
+    looked up in training, by the norm_type-norm. scale_grad_by_freq: gradients are divided by how often a row
+    occurs in the batch. sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an index
+    beyond the table as UNK. vectors: name of the pretrained vectors to start from.
+    """
+
+    NAME: ClassVar[str] = "table"
+
+    dim: int | None = None
+    spread: float = 0.05
+    padding_idx: int | None = PAD
+    max_norm: float | None = None
+    norm_type: float = 2.0
+    scale_grad_by_freq: bool = False
+    sparse: bool = False
+    out_of_range: str = "error"
+    vectors: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no table can be."""
+        check_dim(self.dim, self.spread)
+        if self.padding_idx is not None and self.padding_idx < 0:
+            raise ValueError(f"embedding: padding_idx={self.padding_idx} must be a row, 0 or above, or left out.")
+        if self.max_norm is not None and not 0 < self.max_norm < math.inf:
+            raise ValueError(f"embedding: max_norm={self.max_norm} must be a number above 0, or left out.")
+        if not self.norm_type > 0:
+            raise ValueError(f"embedding: norm_type={self.norm_type} must be above 0.")
+        if self.sparse and self.scale_grad_by_freq:
+            raise ValueError(
+                "embedding: sparse and scale_grad_by_freq exclude each other; torch has no such gradient."
+            )
+        check_out_of_range(self.out_of_range)
+
+
+def check_out_of_range(value: str) -> None:
+    """Raise ValueError unless `value` is a known way to treat an index that the table has no row for."""
+    if value not in ("error", "unk"):
+        raise ValueError(f'embedding: out_of_range is "{value}", known are "error" and "unk".')
+
+
+class Table(Embedding):
+    """One learned vector a row, as nn.Embedding; row 0 is PAD, stays zero and gets no gradient.
+
+    n-gram rows (from `words` on) start at zero: an n-gram that training never met adds nothing to a text.
+    """
+
+    def __init__(self, rows: int, words: int, options: TableOptions) -> None:
+        """`rows` vectors in all, the first `words` of them for PAD, UNK and the vocabulary. Raises ValueError."""
+        super().__init__(chosen(options.dim))
+        # TorchScript wants an int; PAD is the padding row that there always is.
+        self.padding_idx = options.padding_idx or 0
+        if self.padding_idx >= rows:
+            raise ValueError(f"embedding: padding_idx={self.padding_idx} is outside the table of {rows:,} rows.")
+        self.max_norm = options.max_norm or math.inf
+        self.norm_type = options.norm_type
+        self.scale_grad_by_freq = options.scale_grad_by_freq
+        self.sparse = options.sparse
+        self.unk = options.out_of_range == "unk"
+        # With scale_grad_by_freq, torch's embedding_bag divides a row's gradient by other rows' counts as well.
+        self.plain = self.padding_idx == 0 and options.max_norm is None and not options.scale_grad_by_freq
+        weight = torch.empty(rows, self.dim)
+        nn.init.uniform_(weight, -options.spread, options.spread)
+        weight[words:] = 0
+        weight[PAD] = 0
+        weight[self.padding_idx] = 0
+        self.weight = nn.Parameter(weight)
+
+    @classmethod
+    def holding(cls, weight: Tensor) -> Table:
+        """A table of these very rows, float32 [rows, dim], without a copy and without gradients."""
+        table = cls(1, 1, TableOptions(weight.size(1)))
+        table.weight = nn.Parameter(weight, requires_grad=False)
+        return table
+
+    def fill(self, rows: Tensor, vectors: Tensor) -> None:
+        """Set `rows`, int64 [n], to `vectors`, float [n, dim].
+
+        Raises ValueError for shapes that do not fit or a padding row, IndexError for rows that are not there.
+        """
+        if rows.dim() != 1 or vectors.shape != (len(rows), self.dim):
+            raise ValueError(
+                f"Rows {list(rows.shape)} and vectors {list(vectors.shape)} do not fit a table of width {self.dim}: "
+                f"give [n] and [n, {self.dim}]."
+            )
+        check_range(rows, self.weight.size(0), "row")
+        for padding in {PAD, self.padding_idx}:
+            if (rows == padding).any():
+                raise ValueError(f"Row {padding} is padding and stays zero; leave it out of the rows to fill.")
+        with torch.no_grad():
+            self.weight[rows] = vectors.to(self.weight)
+
+    def settled(self) -> Tensor:
+        """What is exported: float32 [rows, dim], max_norm applied to every row; shares memory where it can."""
+        weight = self.weight.detach()
+        return weight if self.max_norm == math.inf else self._shortened(weight)
+
+    def rows_of(self, ids: Tensor) -> Tensor:
+        """`ids` with an index beyond the table read as UNK, if so chosen. Raises IndexError or TypeError if not."""
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            if self.unk:
+                check_integers(ids, "index")
+            else:
+                check_range(ids, self.weight.size(0), "index")
+        return in_range(ids, self.weight.size(0)) if self.unk else ids
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """int64 [batch, length] → float32 [batch, length, dim]; shortens rows in place in training alone."""
+        rows = self.rows_of(ids)
+        limit = self.max_norm if self.training else math.inf
+        found = F.embedding(
+            rows,
+            self.weight,
+            self.padding_idx,
+            None if limit == math.inf else limit,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.sparse,
+        )
+        if self.max_norm != limit:
+            found = self._shortened(found)
+        if self.padding_idx != 0:
+            # torch keeps the gradient from one row only; this keeps it from PAD.
+            found = found * (rows != 0).unsqueeze(-1)
+        return found
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """A text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch, dim]."""
+        if self.plain:
+            return F.embedding_bag(self.rows_of(ids), self.weight, mode="sum", sparse=self.sparse, padding_idx=0)
+        return self.vectors(ids).sum(dim=1)
+
+    def _shortened(self, vectors: Tensor) -> Tensor:
+        # As torch's own renormalisation has it, its 1e-7 included.
+        norm = vectors.norm(p=self.norm_type, dim=-1, keepdim=True)
+        return vectors * torch.where(norm > self.max_norm, self.max_norm / (norm + 1e-7), torch.ones_like(norm))
+
+
+def in_range(ids: Tensor, rows: int) -> Tensor:
+    """`ids` with those outside a table of `rows` rows replaced by UNK."""
+    return torch.where((ids < 0) | (ids >= rows), torch.ones_like(ids), ids)

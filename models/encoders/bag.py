@@ -1,0 +1,53 @@
+"""The bag: a text is what its tokens' vectors come to together, whatever their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """mode: how token vectors become one: their "mean", "sum", or each component's largest value ("max")."""
+
+    NAME: ClassVar[str] = "bag"
+
+    mode: str = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse a mode that is not there."""
+        if self.mode not in ("mean", "sum", "max"):
+            raise ValueError(f'encoder bag: mode={self.mode!r} is not known; choose "mean", "sum" or "max".')
+
+
+class Bag(nn.Module):
+    """The mean, sum or maximum over a text's tokens and n-grams; zeros for an empty text.
+
+    The mean is fastText's text encoder: Joulin, Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text
+    Classification, 2016, arXiv:1607.01759.
+    """
+
+    def __init__(self, dim: int, options: BagOptions | None = None) -> None:
+        """`dim`: width of a token's vector, and of the text's."""
+        super().__init__()
+        self.out = dim
+        self.mode = (options or BagOptions()).mode
+
+    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, dim]."""
+        if self.mode == "max":
+            highest = vectors.masked_fill(~mask.unsqueeze(2), float("-inf")).amax(dim=1)
+            return highest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
+        summed = vectors.masked_fill(~mask.unsqueeze(2), 0.0).sum(dim=1)
+        return self.average(summed, mask.sum(dim=1))
+
+    def average(self, summed: Tensor, count: Tensor) -> Tensor:
+        """Sums float32 [batch, dim] and token counts int64 [batch] → float32 [batch, dim], the bag by mode.
+
+        For a mean or a sum, which an embedding can pool without forming the vectors; not for a maximum.
+        """
+        if self.mode == "sum":
+            return summed
+        return summed / count.clamp(min=1).unsqueeze(1).to(summed.dtype)

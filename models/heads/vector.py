@@ -1,0 +1,64 @@
+"""The vector head: a unit vector for a text, so that a dot product is a cosine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import Head
+
+
+@dataclass(frozen=True)
+class VectorOptions:
+    """size: width of the answer; 0 answers the encoder's own vector. dropout: of that vector, in training.
+
+    objective: "contrastive" learns from pairs of texts; "pooled" learns nothing and takes the word vectors as
+    they are given. temperature: divides the cosines in the contrastive loss.
+    """
+
+    NAME: ClassVar[str] = "vector"
+
+    size: int = 0
+    dropout: float = 0.0
+    objective: str = "contrastive"
+    temperature: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be learned."""
+        if self.size < 0 or not 0 <= self.dropout < 1 or self.temperature <= 0:
+            raise ValueError(
+                f"head: size={self.size} must be at least 0, dropout={self.dropout} at least 0 and below 1, "
+                f"temperature={self.temperature} above 0."
+            )
+        if self.objective not in ("contrastive", "pooled"):
+            raise ValueError(f'head: objective is "{self.objective}", known are "contrastive" and "pooled".')
+        if self.objective == "pooled" and self.size:
+            raise ValueError(f'head: objective "pooled" learns no projection; size={self.size} must be 0.')
+
+
+class Vector(Head):
+    """Project (or not) and normalise to length one; where there is nothing to normalise, zeros.
+
+    Contrastive learning of text vectors from pairs: Henderson et al.: Efficient Natural Language Response
+    Suggestion for Smart Reply, 2017, arXiv:1705.00652; Gao, Yao, Chen: SimCSE: Simple Contrastive Learning of
+    Sentence Embeddings, 2021, arXiv:2104.08821.
+    """
+
+    def __init__(self, width: int, options: VectorOptions) -> None:
+        """From vectors of `width` to unit vectors of `options.size`, or of `width` if that is 0."""
+        super().__init__()
+        self.size = options.size or width
+        self.dropout = nn.Dropout(options.dropout)
+        # Without a bias an empty text stays at zero, equally far from everything.
+        self.project = nn.Linear(width, options.size, bias=False) if options.size else nn.Identity()
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """float32 [batch, width] → unit vectors float32 [batch, size]."""
+        return F.normalize(self.project(self.dropout(vectors)), dim=1)
+
+    def answer(self, outputs: Tensor) -> Tensor:
+        """The vectors as they are."""
+        return outputs

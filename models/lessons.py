@@ -1,0 +1,135 @@
+"""What a model learns from: a part of the data looked up once, and the loss on any of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..handlers.text import Ids, TextEncoder, Tokens
+from .compose import TextModel
+from .data import Dataset, label_sets
+from .embeddings import DynamicDim
+from .heads import ClassifierOptions, Joint, VectorOptions
+from .losses import balanced, contrastive
+from .recipes import Recipe
+from .tasks import Outputs, group_ids
+
+Drop = Callable[[Tokens], Tokens]
+
+
+def _keep(tokens: Tokens) -> Tokens:
+    return tokens
+
+
+class Lesson:
+    """One part of the data for one recipe: how many rows, how long each is, and the loss on some of them."""
+
+    def __init__(self, recipe: Recipe, encoder: TextEncoder, part: Dataset, labels: Sequence[str]) -> None:
+        """Look every text of `part` up and turn its labels into targets."""
+        self._recipe = recipe
+        self._encoder = encoder
+        self._tokens = encoder.look_up(part.texts, part.languages)
+        self._pairs = encoder.look_up(part.pairs, part.languages) if part.pairs is not None else None
+        self._images = torch.from_numpy(part.images) if part.images is not None else None
+        self._weights: Tensor | None = None
+        task = recipe.task
+        if task == "classify":
+            place = {label: index for index, label in enumerate(labels)}
+            self._truth = torch.tensor([place[label] for label in part.labels])
+        elif task == "multilabel":
+            self._truth = torch.tensor([[float(label in own) for label in labels] for own in label_sets(part.labels)])
+        else:
+            self._truth = torch.from_numpy(group_ids(task, part))
+
+    def __len__(self) -> int:
+        return len(self._truth)
+
+    @property
+    def lengths(self) -> Ids:
+        """Tokens of each text, int64 [rows]."""
+        return self._tokens.lengths
+
+    def weigh(self, other: Lesson | None = None) -> None:
+        """Weigh labels as the recipe says, by the counts of this part, or as `other` does."""
+        head = self._recipe.head
+        if other is not None:
+            self._weights = other._weights
+        elif isinstance(head, ClassifierOptions) and head.class_weights == "balanced":
+            if head.multi_label:
+                present = self._truth.sum(dim=0)
+                self._weights = (len(self) - present) / present.clamp(min=1)
+            else:
+                self._weights = balanced(self._truth.bincount())
+
+    def loss(self, model: TextModel, rows: Ids, drop: Drop = _keep) -> Tensor:
+        """The loss on the texts at `rows`, a scalar; `drop` may alter what the model sees of them."""
+        ids = self._ids(self._tokens, rows, drop)
+        outputs, truth = model(ids), self._truth[rows]
+        loss = self._of(model, outputs, truth, rows, drop)
+        if isinstance(model.embedding, DynamicDim) and model.training:
+            loss = loss + model.embedding.penalty(ids)
+        return loss
+
+    def _of(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Drop) -> Tensor:
+        head = self._recipe.head
+        if isinstance(head, ClassifierOptions):
+            smoothing = head.label_smoothing if model.training else 0.0
+            if not head.multi_label:
+                return F.cross_entropy(outputs, truth, self._weights, label_smoothing=smoothing)
+            smoothed = truth * (1 - smoothing) + smoothing / 2
+            return F.binary_cross_entropy_with_logits(outputs, smoothed, pos_weight=self._weights)
+        if isinstance(model.head, Joint):
+            assert self._images is not None
+            others: Tensor = model.head.image(self._images[rows])
+        else:
+            assert self._pairs is not None
+            others = model(self._ids(self._pairs, rows, drop))
+        return contrastive(outputs, others, truth, head.temperature)
+
+    def _ids(self, tokens: Tokens, rows: Ids, drop: Drop) -> Tensor:
+        return torch.from_numpy(self._encoder.assemble(drop(tokens.take(rows))))
+
+    @property
+    def learned(self) -> bool:
+        """Whether there is anything to learn: pooled word vectors are taken as they are given."""
+        head = self._recipe.head
+        return not (isinstance(head, VectorOptions) and head.objective == "pooled")
+
+
+def text_outputs(
+    model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
+) -> Outputs:
+    """The trained model's answers to `texts`, float32 [texts, outputs]: what an export must reproduce."""
+    tokens = encoder.look_up(texts, languages)
+    order = np.argsort(tokens.lengths, kind="stable")
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        for first in range(0, len(order), 64):
+            ids = torch.from_numpy(encoder.assemble(tokens.take(order[first : first + 64])))
+            found.append(model.head.answer(model(ids)))
+        answers = torch.cat(found).numpy()
+    outputs: Outputs = np.empty_like(answers)
+    outputs[order] = answers
+    return outputs
+
+
+def image_outputs(model: TextModel, images: Outputs) -> Outputs:
+    """A joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
+    assert isinstance(model.head, Joint)
+    with torch.inference_mode():
+        vectors: Outputs = model.head.image(torch.from_numpy(images)).numpy()
+    return vectors
+
+
+def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
+    """A task's outputs for one part of the data, laid out as models/tasks.py says."""
+    found = [text_outputs(model, encoder, part.texts, part.languages)]
+    if part.pairs is not None:
+        found.append(text_outputs(model, encoder, part.pairs, part.languages))
+    if part.images is not None:
+        found.append(image_outputs(model, part.images))
+    return np.concatenate(found)

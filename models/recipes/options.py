@@ -1,0 +1,78 @@
+"""The options of a recipe that belong to no part of the model: how text is read, how training goes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """ngrams: longest n-gram in words. subwords: shortest and longest n-gram of a word's characters, or none.
+
+    buckets: rows that both are hashed into. max_tokens: a longer text is cut. word_length: characters kept of a
+    word where words are read by character. min_count, max_vocabulary: which words (or characters) get a row.
+    """
+
+    ngrams: int = 1
+    subwords: tuple[int, int] | None = None
+    buckets: int = 0
+    max_tokens: int = 1024
+    word_length: int = 0
+    min_count: int = 2
+    max_vocabulary: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no vocabulary."""
+        if self.subwords is not None:
+            # TOML and JSON know lists only.
+            object.__setattr__(self, "subwords", tuple(self.subwords))
+            if len(self.subwords) != 2 or not 2 <= self.subwords[0] <= self.subwords[1]:
+                raise ValueError(
+                    f"text: subwords={list(self.subwords)} must be the shortest and the longest n-gram of "
+                    "characters, at least 2, such as [3, 5]."
+                )
+        if self.ngrams < 1 or self.max_tokens < 1 or self.buckets < 0 or self.word_length < 0:
+            raise ValueError(
+                f"text: ngrams={self.ngrams} and max_tokens={self.max_tokens} must be at least 1, "
+                f"buckets={self.buckets} and word_length={self.word_length} at least 0."
+            )
+        if self.min_count < 1:
+            raise ValueError(f"text: min_count={self.min_count} must be at least 1.")
+        if self.max_vocabulary is not None and self.max_vocabulary < 1:
+            raise ValueError(f"text: max_vocabulary={self.max_vocabulary} must be at least 1.")
+
+    @property
+    def grams(self) -> bool:
+        """Whether a text is more than its words."""
+        return self.ngrams > 1 or self.subwords is not None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """epochs: at most. patience: epochs without a better validation loss before training stops.
+
+    learning_rate: Adam's. word_dropout: share of words that a training step replaces by an unseen one. clip:
+    largest norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio: On the Difficulty of
+    Training Recurrent Neural Networks, 2012, arXiv:1211.5063).
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 0.002
+    word_dropout: float = 0.1
+    patience: int = 4
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that train nothing."""
+        if min(self.epochs, self.batch_size, self.patience) < 1 or not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"training: epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience} must be "
+                f"at least 1 and learning_rate={self.learning_rate} a number above 0."
+            )
+        if not 0 <= self.word_dropout < 1 or not 0 <= self.clip < math.inf:
+            raise ValueError(
+                f"training: word_dropout={self.word_dropout} must be at least 0 and below 1, clip={self.clip} a "
+                "number, at least 0."
+            )

@@ -1,0 +1,46 @@
+"""Writing a run: judged on its held-out texts, with a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from ..handlers.text import TextEncoder
+from . import card, run
+from .compose import TextModel
+from .data import Dataset
+from .lessons import outputs
+from .recipes import Recipe
+from .tasks import judge
+
+
+def save(
+    folder: Path,
+    name: str,
+    info: run.RunInfo,
+    recipe: Recipe,
+    model: TextModel,
+    encoder: TextEncoder,
+    labels: list[str],
+    held_out: dict[str, Dataset],
+) -> None:
+    """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`."""
+    threshold = getattr(recipe.head, "threshold", 0.5)
+    metrics = {
+        part: judge(recipe.task, dataset, outputs(model, encoder, dataset), labels, threshold)
+        for part, dataset in held_out.items()
+    }
+    text = card.write_card(name, info, recipe, labels, metrics, encoder.spec)
+    run.write(folder, info, model, encoder, labels, metrics, held_out, text)
+
+
+def check_replaceable(out: Path, *, replace: bool) -> None:
+    """Raise InputError if `replace` would do away with a folder that holds other things than a run."""
+    if replace and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
+        raise InputError(f"{out} holds other things than a run, so no run takes its place. Choose another folder.")
+
+
+def unknown_share(encoder: TextEncoder, part: Dataset) -> float:
+    """The share of a part's tokens that the model reads as unknown."""
+    tokens = encoder.look_up(part.texts, part.languages)
+    return float(tokens.unknown.sum() / max(int(tokens.lengths.sum()), 1))

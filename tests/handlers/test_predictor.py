@@ -1,0 +1,167 @@
+"""Texts and images to answers, for every task and layout of ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from lexport.handlers.engines import open_engine
+from lexport.handlers.predictor import TURN, ModelFile, labels_above
+from lexport.handlers.text import TextError
+
+from .models import LABELS, PIXELS, engine, predictor
+
+TEXTS = ["goal rain", "", "zebra goal goal rain rain", "rain"]
+COUNTS = ["tokens", "unknown", "truncated"]
+LAYOUTS: list[dict[str, Any]] = [
+    {"inputs": "indices"},
+    {"inputs": "indices", "ngrams": 2, "subwords": (3, 4), "buckets": 64},
+    {"inputs": "hashes", "subwords": (3, 3)},
+    {"inputs": "characters"},
+    {"inputs": "languages"},
+]
+
+
+def languages_of(layout: dict[str, Any], count: int) -> list[str] | None:
+    return ["en", "de"] * (count // 2) + ["en"] * (count % 2) if layout["inputs"] == "languages" else None
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str, Any]) -> None:
+    model = predictor(**layout)
+    texts = [
+        " ".join(["goal", "rain", "zebras", "it"][number % 4 :] * (number % 9)) for number in range(2 * TURN + 5)
+    ]
+    languages = languages_of(layout, len(texts))
+    found = model.predict(texts, languages)
+    tokens, raw = model.answers_raw(texts, languages)
+    assert raw.shape == (len(texts), 3)
+    assert raw.dtype == np.float32
+    assert [answer["tokens"] for answer in found] == tokens.lengths.tolist()
+    assert [answer["unknown"] for answer in found] == tokens.unknown.tolist()
+    for number in (0, 1, 3, 8, TURN - 1, TURN, 2 * TURN + 4):
+        own = None if languages is None else [languages[number]]
+        [alone] = model.predict([texts[number]], own)
+        assert alone == found[number]
+        assert (
+            list(alone["scores"].values())
+            == raw[number].tolist()
+            == engine(model.encode([texts[number]], own)[1][0][1])[0].tolist()
+        )
+
+
+@given(st.lists(st.text("goalrin ", max_size=30), min_size=17, max_size=40))
+def test_pieces_hold_every_text_whole(texts: list[str]) -> None:
+    model = predictor(ngrams=2, subwords=(3, 4), buckets=64)
+    tokens, pieces = model.encode(texts)
+    whole = model.encoder.assemble(tokens)
+    seen = []
+    for positions, ids in pieces:
+        seen += positions.tolist()
+        assert (whole[positions][:, : ids.shape[1]] == ids).all()
+        assert not whole[positions][:, ids.shape[1] :].any()
+    assert sorted(seen) == list(range(len(texts)))
+
+
+def test_several_labels_are_those_above_the_threshold_best_first() -> None:
+    [answer, empty, *_] = predictor("multilabel").predict(TEXTS)
+    assert list(answer) == ["labels", "scores", *COUNTS]
+    assert list(answer["scores"]) == list(LABELS)
+    ranked = sorted(answer["scores"].items(), key=lambda item: -item[1])
+    assert [(one["label"], one["score"]) for one in answer["labels"]] == [one for one in ranked if one[1] >= 0.5]
+    assert empty["labels"] == []
+    assert (empty["tokens"], empty["scores"]["sport"]) == (0, 0.0)
+    assert labels_above(0.5, {"a": 0.5, "b": 0.4999}) == [{"label": "a", "score": 0.5}]
+
+
+@pytest.mark.parametrize("task", ["vector", "joint"])
+def test_vector_models_answer_vectors(task: str) -> None:
+    model = predictor(task, labels=())
+    found = model.predict(TEXTS)
+    assert [list(answer) for answer in found] == [["vector", *COUNTS]] * 4
+    assert [answer["vector"] for answer in found] == model.answers_raw(TEXTS)[1].tolist()
+
+
+def test_images_become_vectors_alone_as_in_a_batch() -> None:
+    model = predictor("joint", labels=())
+    images = np.random.default_rng(0).random((40, PIXELS), dtype=np.float32)
+    found = model.predict_images(images)
+    assert found == [{"vector": (2 * image[:3]).tolist()} for image in images]
+    assert model.predict_images(images[7:8]) == found[7:8]
+    with pytest.raises(ValueError, match=r"the shape \[40, 3\], expected \[images, 4\]"):
+        model.image_outputs(images[:, :3])
+    with pytest.raises(ValueError, match="is a vector model and takes no images"):
+        predictor("vector").image_outputs(images)
+
+
+def test_languages_must_be_those_of_the_model() -> None:
+    several = predictor(inputs="languages")
+    english, german = several.predict(["goal", "goal"], ["en", "de"])
+    assert (english["unknown"], german["unknown"]) == (0, 1)
+    for given_ in (None, ["en"], ["en", "fr"]):
+        with pytest.raises(TextError):
+            several.predict(["goal", "goal"], given_)
+    with pytest.raises(TextError):
+        predictor().predict(["goal"], ["en"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"task": "translate"}, "names the task 'translate'; known are classify, multilabel, vector, joint"),
+        ({"task": "joint"}, "a joint model needs both"),
+        ({"task": "joint", "image_file": "image.onnx"}, "image_values 0"),
+        ({"image_file": "image.onnx", "image_values": 4}, "any other none"),
+        ({"schema": 2}, "has schema 2"),
+    ],
+)
+def test_a_model_file_this_version_cannot_serve_is_refused(changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        ModelFile("m", "1.0", "onnx-fp32", "onnx", "fp32", "model.onnx", **changes)
+
+
+class Tower(torch.nn.Module):
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(image @ self.weight)  # type: ignore[operator]
+
+
+def as_onnx(weight: torch.Tensor, path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["image", "weight"], ["long"]),
+        helper.make_node("LpNormalization", ["long"], ["scores"], axis=1, p=2),
+    ]
+    shapes: dict[str, list[str | int | None]] = {
+        "image": ["batch", weight.shape[0]],
+        "scores": ["batch", weight.shape[1]],
+    }
+    ends = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    table = onnx.numpy_helper.from_array(weight.numpy(), "weight")
+    graph = helper.make_graph(nodes, "tower", [ends["image"]], [ends["scores"]], [table])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_both_engines_open_an_image_tower(tmp_path: Path) -> None:
+    weight = torch.linspace(-1, 1, 12).reshape(4, 3)
+    as_onnx(weight, tmp_path / "image.onnx")
+    scripted = torch.jit.script(Tower(weight))
+    scripted.save(str(tmp_path / "image.pt"))  # type: ignore[no-untyped-call]
+    images = np.random.default_rng(1).random((5, 4), dtype=np.float32)
+    expected = Tower(weight)(torch.from_numpy(images)).numpy()
+    for name, file in (("onnx", "image.onnx"), ("torchscript", "image.pt")):
+        run = open_engine(name, tmp_path / file, threads=1, device="cpu", feed="image")
+        found = run(images)
+        assert found.dtype == np.float32
+        assert found == pytest.approx(expected, abs=1e-6)
