@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..handlers.text import Ids, TextEncoder
 from .compose import PooledModel, TextModel, build
 from .dropping import drop_words
-from .embeddings import Table
+from .embeddings import DynamicDimOptions, Table, TableOptions
 from .lessons import Lesson
 from .pretrained import fill_table, open_vectors
 from .recipes import Recipe, TrainingOptions
@@ -192,10 +192,11 @@ def _take_vectors(
     recipe: Recipe, model: TextModel, encoder: TextEncoder, generator: np.random.Generator, say: Say
 ) -> None:
     """Start the table from the recipe's pretrained vectors, if it names any."""
-    source = getattr(recipe.embedding, "vectors", None)
-    if source is not None:
+    options = recipe.embedding
+    if isinstance(options, TableOptions | DynamicDimOptions) and options.vectors is not None:
         assert isinstance(model.embedding, Table)
-        say(str(fill_table(model.embedding, encoder.vocabulary, open_vectors(source), generator)))
+        vectors = open_vectors(options.vectors)
+        say(str(fill_table(model.embedding, encoder.vocabulary, vectors, generator, options.missing)))
 
 
 @contextmanager

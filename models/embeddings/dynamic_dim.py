@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import check_dim, chosen
-from .table import Table, TableOptions, check_out_of_range
+from .table import Table, TableOptions, check_missing, check_out_of_range
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class DynamicDimOptions:
 
     penalty: weight of the mean share of dimensions in use, which is added to the loss. spread: words
     start uniform within ±spread. sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an
-    index beyond the table as UNK. vectors: name of the pretrained vectors to start from.
+    index beyond the table as UNK. vectors, missing: as for a table.
     """
 
     NAME: ClassVar[str] = "dynamic_dim"
@@ -32,6 +32,7 @@ class DynamicDimOptions:
     sparse: bool = False
     out_of_range: str = "error"
     vectors: str | None = None
+    missing: str = "uniform"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -41,6 +42,7 @@ class DynamicDimOptions:
         if not 0 <= self.penalty < math.inf:
             raise ValueError(f"embedding: penalty={self.penalty} must be 0 or a number above.")
         check_out_of_range(self.out_of_range)
+        check_missing(self.missing)
 
 
 class DynamicDim(Table):

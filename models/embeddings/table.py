@@ -21,7 +21,8 @@ class TableOptions:
     other, and 1 makes unknown words count for nothing. max_norm: longer rows are shortened to it as they are
     looked up in training, by the norm_type-norm. scale_grad_by_freq: gradients are divided by how often a row
     occurs in the batch. sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an index
-    beyond the table as UNK. vectors: name of the pretrained vectors to start from.
+    beyond the table as UNK. vectors: name of the pretrained vectors to start from. missing: how words without one
+    of those start, "uniform" within ±0.1 or "moments", spread as those of the other words.
     """
 
     NAME: ClassVar[str] = "table"
@@ -35,6 +36,7 @@ class TableOptions:
     sparse: bool = False
     out_of_range: str = "error"
     vectors: str | None = None
+    missing: str = "uniform"
 
     def __post_init__(self) -> None:
         """Refuse what no table can be."""
@@ -50,12 +52,19 @@ class TableOptions:
                 "embedding: sparse and scale_grad_by_freq exclude each other; torch has no such gradient."
             )
         check_out_of_range(self.out_of_range)
+        check_missing(self.missing)
 
 
 def check_out_of_range(value: str) -> None:
     """Raise ValueError unless `value` is a known way to treat an index that the table has no row for."""
     if value not in ("error", "unk"):
         raise ValueError(f'embedding: out_of_range is "{value}", known are "error" and "unk".')
+
+
+def check_missing(value: str) -> None:
+    """Raise ValueError unless `value` is a known way to start a word that the pretrained vectors lack."""
+    if value not in ("uniform", "moments"):
+        raise ValueError(f'embedding: missing is "{value}", known are "uniform" and "moments".')
 
 
 class Table(Embedding):

@@ -76,17 +76,16 @@ class _Binary:
                 at = space + 1 + size
             if (block[at:] + content.read(2)).removeprefix(b"\n"):
                 raise InputError(
-                    f"{shown(self.path)} announces {self.count:,} words of {self.dim:,} numbers and goes on after the "
-                    f"last of them, at byte {offset + at:,}. {self._remedy}"
+                    f"{shown(self.path)} announces {self.count:,} words of {self.dim:,} numbers on its first line "
+                    f"and goes on after the last of them, at byte {offset + at:,}. {self._remedy}"
                 )
 
     def _word(self, number: int, offset: int, raw: bytes) -> str:
         try:
             word = raw.removeprefix(b"\n").decode()
         except UnicodeDecodeError as error:
-            raise self._bad(
-                number, offset, f"is not UTF-8: it has the byte 0x{raw.removeprefix(b'\n')[error.start]:02x}"
-            ) from None
+            byte = error.object[error.start]
+            raise self._bad(number, offset, f"is not UTF-8: it has the byte 0x{byte:02x}") from None
         if not word:
             raise self._bad(number, offset, "is empty")
         return word
@@ -98,7 +97,9 @@ class _Binary:
         elif not space:
             what = "is cut off: the file ends within it"
         else:
-            what = f"('{shown(word.decode(errors='replace'))}') is cut off: {len(numbers):,} bytes of its vector remain"
+            what = (
+                f"('{shown(word.decode(errors='replace'))}') is cut off: {len(numbers):,} bytes of its vector remain"
+            )
         return self._bad(number, offset, what)
 
     def _bad(self, number: int, offset: int, what: str) -> InputError:

@@ -9,7 +9,7 @@ from ..openers import COMPRESSIONS, check_file, opener_for, readable, shown
 from .base import Vectors
 from .binary import open_binary
 from .matrix import SIGNATURE, open_matrix
-from .text import LONGEST_LINE, Header, is_row, open_text, read_header
+from .text import LONGEST_LINE, WIDEST, Header, is_row, open_text, read_header
 
 FORMATS = (
     "a text file of vectors (GloVe's, or .vec of word2vec or fastText) or a .bin of word2vec, each also with "
@@ -17,8 +17,7 @@ FORMATS = (
 )
 _PICKLE, _ZIP = b"\x80", b"PK\x03\x04"
 _BEGINNING = 1 << 16  # bytes that are looked at
-# Bytes that no text has, among the white space and the letters.
-_CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1c\x1d\x1e\x1f\x1b"})
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))  # hardly any text has them
 
 
 def open_file(path: Path) -> Vectors:
@@ -43,7 +42,7 @@ def open_file(path: Path) -> Vectors:
     if first.startswith(SIGNATURE) or ending == ".npy":
         return open_matrix(path, compressed=bool(compression))
     header = read_header(first)
-    if header is not None and _is_binary(header, beginning, ending):
+    if header is not None and 1 <= header.dim <= WIDEST and _is_binary(header, beginning, ending):
         return open_binary(path, opener, header, len(first))
     if header is None and ending == ".bin" and not is_row(first, max(len(first.split()) - 1, 1)):
         raise _no_binary(path, first)
@@ -69,10 +68,11 @@ def _pickled(path: Path, *, whole_model: bool) -> InputError:
 
 
 def _no_binary(path: Path, first: bytes) -> InputError:
+    start = shown(first[:40].decode(errors="replace").strip())
     return InputError(
-        f"{shown(path)} is no file of word2vec: it begins with '{shown(first[:40].decode(errors='replace').strip())}'; "
-        "a line with how many words of how many numbers follow was expected. If it is a model of fastText, take the "
-        ".vec that is published beside it, or convert it with gensim:\n"
+        f"{shown(path)} is no file of word2vec: it begins with '{start}'; a line with how many words of how many "
+        "numbers follow was expected. If it is a model of fastText, take the .vec that is published beside it, or "
+        "convert it with gensim:\n"
         "    from gensim.models.fasttext import load_facebook_vectors\n"
         f"    load_facebook_vectors({str(path)!r}).save_word2vec_format({str(path.with_suffix('.vec'))!r})"
     )

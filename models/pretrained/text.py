@@ -57,10 +57,10 @@ def open_text(path: Path, opener: Opener, first: bytes) -> Vectors:
     fields = first.removeprefix(_BYTE_ORDER_MARK).split()
     dim = len(fields) - 1 if header is None else header.dim
     if not 1 <= dim <= WIDEST:
+        shortly = shown(b" ".join(fields[:20]).decode(errors="replace"))
         raise InputError(
-            f"{shown(path)} is no text file of vectors: its first line is "
-            f"'{shown(b' '.join(fields[:20]).decode(errors='replace'))}'; a word and its numbers, {WIDEST:,} at most, "
-            "were expected, or how many words of how many numbers follow."
+            f"{shown(path)} is no file of vectors: its first line is '{shortly}'; a word and its numbers, {WIDEST:,} "
+            "at most, were expected, or how many words of how many numbers follow."
         )
     return _Text(path, opener, dim, None if header is None else header.count)
 
