@@ -120,7 +120,7 @@ def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Rec
         say(f"{dim} dimensions, those of the vectors {vectors}")
     elif dim is None:
         tokens = int(encoder.look_up(part.texts, part.languages).lengths.sum())
-        dim, reason = choose_dim(recipe.encoder.NAME, tokens)
+        dim, reason = choose_dim(recipe.encoder.NAME, recipe.task, tokens)
         say(reason)
     return recipe.changed("embedding", dim=dim), encoder
 

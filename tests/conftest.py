@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lexport.export.archive import archive
 from lexport.export.export import export
@@ -17,6 +18,12 @@ from lexport.models import recipes
 from lexport.models.data import Columns
 from lexport.models.run import Run, open_run
 from lexport.models.train import train
+
+# The same examples on every run; how long one takes says something of the machine alone.
+settings.register_profile(
+    "lexport", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("lexport")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Under nohup and in some runners' background jobs Ctrl-C is ignored, and with it every test of it.

@@ -106,7 +106,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> dict[Combination, Engi
 
 
 @pytest.mark.parametrize("combination", PAIRS + GRAMS, ids=str)
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=20)
 @given(
     texts=st.lists(
         st.lists(st.sampled_from([*WORDS, "qxzvkj", "汉"]), max_size=9).map(" ".join), min_size=1, max_size=4

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
@@ -81,7 +81,6 @@ def test_a_null_text_is_an_empty_one(tmp_path: Path) -> None:
     assert load(str(path)).dropped["empty"] == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["", " ", "a", "a ", "b", "c"]), st.sampled_from("01")), min_size=1))
 def test_every_row_is_kept_or_counted(tmp_path_factory: Any, rows: list[tuple[str, str]]) -> None:
     path = tmp_path_factory.mktemp("rows") / "a.jsonl"

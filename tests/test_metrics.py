@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
@@ -42,7 +42,6 @@ def test_a_hand_counted_example() -> None:
     }
 
 
-@settings(deadline=None)
 @given(answers, st.permutations(LABELS))
 def test_it_equals_scikit_learn(pairs: list[tuple[str, str]], labels: list[str]) -> None:
     truth, predicted = [t for t, _ in pairs], [p for _, p in pairs]
@@ -63,7 +62,6 @@ def test_it_equals_scikit_learn(pairs: list[tuple[str, str]], labels: list[str])
             assert ours[name] == pytest.approx(column[index])
 
 
-@settings(deadline=None)
 @given(answers)
 def test_it_is_plain_json(pairs: list[tuple[str, str]]) -> None:
     result = score([t for t, _ in pairs], [p for _, p in pairs], LABELS)
@@ -140,7 +138,6 @@ sets_and_scores = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(sets_and_scores, st.integers(0, 11))
 def test_multi_label_scores_equal_scikit_learns(rows: list[tuple[set[str], list[int]]], tenths: int) -> None:
     truth = [tuple(sorted(names)) for names, _ in rows]
@@ -207,7 +204,6 @@ searches = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 3)).fl
 )
 
 
-@settings(deadline=None)
 @given(searches, st.integers(1, 7))
 def test_a_search_equals_one_that_sorts_and_counts(
     search: tuple[list[list[int]], list[list[int]], list[str], list[str]], k: int

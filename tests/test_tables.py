@@ -19,7 +19,7 @@ def rows_of_unequal_length(rows: int, dim: int, seed: int) -> Tensor:
     return weight
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), dim=st.integers(1, 65))
 def test_a_quantized_row_is_off_by_at_most_half_a_step(seed: int, dim: int) -> None:
     weight = rows_of_unequal_length(40, dim, seed)

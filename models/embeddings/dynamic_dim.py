@@ -27,7 +27,7 @@ class DynamicDimOptions:
 
     dim: int | None = None
     ramp: int = 8
-    penalty: float = 0.01
+    penalty: float = 0.1
     spread: float = 0.05
     sparse: bool = False
     out_of_range: str = "error"

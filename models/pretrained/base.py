@@ -54,5 +54,5 @@ def arranged(words: Sequence[str], vectors: Mapping[str, npt.NDArray[np.float32]
 
 def odd_number(values: npt.NDArray[Any]) -> float | None:
     """The first of `values`, float [dim], that no float32 can hold as a finite number; None if all can be held."""
-    odd = values[~(np.abs(values) <= LARGEST)]
+    odd = values[~(np.abs(values.astype(np.float64)) <= LARGEST)]
     return float(odd[0]) if len(odd) else None

@@ -97,9 +97,8 @@ class _Binary:
         elif not space:
             what = "is cut off: the file ends within it"
         else:
-            what = (
-                f"('{shown(word.decode(errors='replace'))}') is cut off: {len(numbers):,} bytes of its vector remain"
-            )
+            name = shown(word.decode(errors="replace"))
+            what = f"is cut off: the file ends after '{name}' and {len(numbers):,} bytes of its vector"
         return self._bad(number, offset, what)
 
     def _bad(self, number: int, offset: int, what: str) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ...errors import InputError
@@ -16,6 +17,8 @@ FORMATS = (
     f"{', '.join(COMPRESSIONS)}, or a .npy with an index of its words beside it"
 )
 _PICKLE, _ZIP = b"\x80", b"PK\x03\x04"
+# A pickle begins with the name of its class; those of the group hold vectors in .wv.
+_CLASS = re.compile(rb"KeyedVectors|(Word2Vec|FastText|Doc2Vec)(?!KeyedVectors)")
 _BEGINNING = 1 << 16  # bytes that are looked at
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))  # hardly any text has them
 
@@ -36,7 +39,7 @@ def open_file(path: Path) -> Vectors:
         first = lines.readline(LONGEST_LINE)
         beginning = lines.read(_BEGINNING)
     if first.startswith(_PICKLE):
-        raise _pickled(path, whole_model=ending == ".model")
+        raise _pickled(path, (first + beginning)[:200])
     if first.startswith(_ZIP):
         raise InputError(f"{shown(path)} is a zip archive. Unpack it and name the file of vectors that was in it.")
     if first.startswith(SIGNATURE) or ending == ".npy":
@@ -57,13 +60,14 @@ def _is_binary(header: Header, beginning: bytes, ending: str) -> bool:
     return ending == ".bin" or beginning.translate(None, _CONTROLS) != beginning
 
 
-def _pickled(path: Path, *, whole_model: bool) -> InputError:
-    kind, part = ("Word2Vec", ".wv") if whole_model else ("KeyedVectors", "")
+def _pickled(path: Path, start: bytes) -> InputError:
+    named = _CLASS.search(start)
+    kind, part = (named[1].decode(), ".wv") if named and named[1] else ("KeyedVectors", "")
     return InputError(
         f"{shown(path)} is a pickle, as gensim saves its objects. Reading one can run any program that it holds, so "
         "it is not read; a file of word2vec was expected. If you trust it, convert it with gensim:\n"
         f"    from gensim.models import {kind}\n"
-        f"    {kind}.load({str(path)!r}){part}.save_word2vec_format({str(path.with_suffix('.bin'))!r}, binary=True)"
+        f"    {kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)"
     )
 
 

@@ -1,7 +1,7 @@
 """The index beside a matrix of vectors: which word owns which row.
 
 It has the matrix's name and one of four endings: .txt, a word a line; .json, a list of words or {word: row}; .csv or
-.parquet with a column `word` (or `index`, as pandas may call it) and, unless the words are in the order of the rows, a
+.parquet with a column `word` (or `index`, as pandas may call it) and, unless the words are in the rows' order, a
 column `row`. Rows are counted from 0.
 """
 

@@ -29,7 +29,7 @@ def open_matrix(path: Path, *, compressed: bool) -> Vectors:
     try:
         with readable(path), np.errstate(over="ignore"):
             matrix = np.lib.format.open_memmap(path, mode="r")  # never unpickles
-    except (ValueError, TypeError, ArithmeticError, MemoryError, TokenError) as error:  # of a header gone wrong
+    except (ValueError, TypeError, ArithmeticError, MemoryError, SyntaxError, TokenError) as error:
         raise _no_matrix(path, f"cannot be opened ({shown(error)})", "Make it anew") from None
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise _no_matrix(path, f"has the shape {list(matrix.shape)}", "Save a row for each word")

@@ -22,7 +22,7 @@ def spell(words: list[list[int]], width: int) -> Tensor:
     return torch.tensor([[word + [0] * (width - len(word)) for word in words]])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=WORDS, more=st.integers(1, 9))
 def test_room_for_longer_words_changes_no_vector(words: list[list[int]], more: int) -> None:
     longest = max(1, *(len(word) for word in words))
@@ -30,7 +30,7 @@ def test_room_for_longer_words_changes_no_vector(words: list[list[int]], more: i
     assert_close(embedding().vectors(wide), embedding().vectors(narrow), rtol=0, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=WORDS)
 def test_each_kernel_sees_exactly_the_windows_that_touch_the_word(words: list[list[int]]) -> None:
     part = embedding()

@@ -56,7 +56,7 @@ def test_answers_one_vector_a_text_as_wide_as_it_says(name: str) -> None:
 
 @every_encoder
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=4), more=st.integers(0, 6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_padding_and_company_do_not_change_a_text(name: str, lengths: list[int], more: int) -> None:
     encoder = make(name)
     with torch.no_grad():
@@ -150,7 +150,7 @@ def test_both_directions_equal_torchs_bidirectional_lstm() -> None:
     directions=st.integers(1, 2),
     more=st.integers(0, 3),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_packed_training_and_unpacked_evaluation_agree(
     lengths: list[int], layers: int, directions: int, more: int
 ) -> None:

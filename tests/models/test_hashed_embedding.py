@@ -36,7 +36,7 @@ def graph(embedding: Hashed) -> onnxruntime.InferenceSession:
     return session(Rows(embedding), torch.ones(3, 4, dtype=torch.int64))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(keys=st.lists(st.integers(0, 2**33 - 1), min_size=1, max_size=20))
 def test_reference_module_and_graph_agree_on_every_bucket(
     embedding: Hashed, graph: onnxruntime.InferenceSession, keys: list[int]

@@ -17,7 +17,7 @@ from .embedding_cases import scripted, table
 IDS = st.lists(st.lists(st.integers(0, 8), min_size=4, max_size=4), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ids=IDS,
     padding_idx=st.sampled_from([0, 3, 8]),
