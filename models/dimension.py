@@ -17,9 +17,8 @@ def choose_dim(encoder: str, task: str, tokens: int) -> tuple[int, str]:
     purpose = "vectors to search with, by" if task == "vector" else "for"
     for limit, *widths in _STEPS:
         if tokens < limit:
-            counted = f"{tokens:,} tokens (below {limit:,})"
-            return widths[
-                column
-            ], f"{widths[column]} dimensions, {purpose} a {encoder} on {counted}; --dim sets others"
-    dim = _WIDEST[column]
-    return dim, f"{dim} dimensions, {purpose} a {encoder} on {tokens:,} tokens; --dim sets others"
+            dim, step = widths[column], f" (below {limit:,})"
+            break
+    else:
+        dim, step = _WIDEST[column], ""
+    return dim, f"{dim} dimensions, {purpose} a {encoder} on {tokens:,} tokens{step}; --dim sets others"

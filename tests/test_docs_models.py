@@ -29,6 +29,7 @@ from lexport.__main__ import run as command_line
 from lexport.models import recipes
 
 PAGE = Path(__file__).parent.parent / "docs" / "models.md"
+TAUGHT = (PAGE, PAGE.with_name("vectors.md"))
 FILES = ("csv", "jsonl", "toml", "txt")
 ROUNDING = 0.1
 
@@ -46,9 +47,9 @@ class Block:
     line: int
 
 
-def sections() -> Iterator[tuple[str, list[Block]]]:
-    """The page's headings that have blocks below them, with these."""
-    page = PAGE.read_text(encoding="utf-8")
+def sections(path: Path) -> Iterator[tuple[str, list[Block]]]:
+    """The page's headings that have blocks below them, after the page's name, with these."""
+    page = path.read_text(encoding="utf-8")
     # In code a line may begin with # too.
     outside = BLOCK.sub(lambda found: "\n" * found.group().count("\n"), page)
     headings = [(number, line.lstrip("# ")) for number, line in enumerate(outside.split("\n"), 1) if line[:1] == "#"]
@@ -59,10 +60,10 @@ def sections() -> Iterator[tuple[str, list[Block]]]:
     for (first, heading), (end, _) in zip_longest(headings, headings[1:], fillvalue=(len(page), "")):
         own = [block for block in blocks if first < block.line < end]
         if own:
-            yield heading, own
+            yield f"{path.name}: {heading}", own
 
 
-SECTIONS = dict(sections())
+SECTIONS = dict(section for path in TAUGHT for section in sections(path))
 
 
 def execute(block: Block, names: dict[str, Any]) -> str | None:
@@ -75,7 +76,7 @@ def execute(block: Block, names: dict[str, Any]) -> str | None:
         return None
     with contextlib.redirect_stdout(printed):
         if block.kind == "python":
-            exec(compile("\n" * block.line + block.body, str(PAGE), "exec"), names)
+            exec(compile("\n" * block.line + block.body, "the page", "exec"), names)
         else:
             assert block.kind == "sh", f"line {block.line}: no block may go without being run, this is {block.kind!r}"
             for line in block.body.replace("\\\n", " ").splitlines():
@@ -113,7 +114,7 @@ def test_a_sections_code_runs_and_prints_what_the_page_shows(
         if block.kind == "text":
             assert printed is not None, f"line {block.line}: there is no code above this that prints"
             assert agrees(printed, block.body, about=block.rest == "about"), (
-                f"line {block.line} of {PAGE.name} shows\n{block.body}\nand the code above it printed\n{printed}"
+                f"{heading}, line {block.line}, shows\n{block.body}\nand the code above it printed\n{printed}"
             )
             printed = None
         else:
