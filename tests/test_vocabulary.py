@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import regex
 
 from lexport.errors import InputError
+from lexport.models.data import load
 from lexport.models.recipes import TextOptions
+from lexport.models.saving import unknown_share
+from lexport.models.splits import split
 from lexport.models.vocabulary import build_encoder
 
 TEXTS = ["b a c", "c b a", "d d d d", "a b"]
@@ -60,3 +64,13 @@ def test_each_language_keeps_its_own_words_in_order_of_name() -> None:
 def test_a_text_without_a_language_is_refused(languages: list[str] | None, given: int) -> None:
     with pytest.raises(InputError, match=f"2 texts have {given} languages"):
         build_encoder(["a", "b"], TextOptions(), inputs="languages", languages=languages)
+
+
+def test_chinese_reviews_are_read_character_by_character_and_few_are_unknown() -> None:
+    parts = split(load("chinese-reviews"))
+    encoder = build_encoder(parts.train.texts, TextOptions(min_count=2))
+    han = regex.compile(r"\p{Han}")
+    assert all(len(word) == 1 for word in encoder.vocabulary if han.search(word))
+    tokens, _ = encoder.tokens("我喜欢这个酒店,WiFi很快")
+    assert tokens == ["我", "喜", "欢", "这", "个", "酒", "店", ",", "wifi", "很", "快"]
+    assert 0.0005 < unknown_share(encoder, parts.validation) < 0.005
