@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import screens
+from .progress import Progress, Say
 
 if TYPE_CHECKING:
     from .loadtest.results import LoadReport, Row
 
-Say = Callable[[str], None]
 DATA = "rotten-tomatoes"
 NAME = "movie-reviews"
 TEXTS = [
@@ -33,7 +33,7 @@ def run_demo(
     duration: float,
     say: Say,
     show: Callable[[Any], None],
-    progress: Callable[[int, int, str], None],
+    progress: Progress,
 ) -> None:
     """Train, export, archive, serve, ask and load-test a model on `out`; everything there is replaced.
 

@@ -133,15 +133,19 @@ def expand(
     from_oov: Annotated[
         str | None, typer.Option(metavar="DATA", help="Take the unknown words of these texts.", show_default="none")
     ] = None,
-    text_column: TextColumn = "text",
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.", show_default="text")] = None,
+    language_column: LanguageColumn = None,
+    pair_column: PairColumn = None,
     language: Annotated[
         str | None, typer.Option(help="Of the new words, in a multilingual model.", show_default="none")
     ] = None,
     vectors: Annotated[
         str | None, typer.Option(help="Vectors for the new words: a file, or glove-6b-50d.", show_default="none")
     ] = None,
-    min_count: Annotated[int, typer.Option(help="With --from-oov: rarer words stay unknown.", min=1)] = 2,
-    limit: Annotated[int | None, typer.Option(help="With --from-oov: at most so many.", show_default="all")] = None,
+    min_count: Annotated[
+        int | None, typer.Option(help="With --from-oov: rarer words stay unknown.", min=1, show_default="2")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Add the first so many words.", min=1, show_default="all")] = None,
     seed: Annotated[int, typer.Option(help="Of vectors drawn at random.", min=0, max=2**63 - 1)] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace RUN2 if it is there.")] = False,
     as_json: Json = False,
@@ -150,12 +154,14 @@ def expand(
     from ..models.data import Columns
     from ..models.expand import expand as grow
 
+    columns = Columns("text" if text_column is None else text_column, None, language_column, pair_column)
+    named = any(name is not None for name in (text_column, language_column, pair_column))
     grown = grow(
         run,
         out,
         words=words,
         from_oov=from_oov,
-        columns=Columns(text_column, None),
+        columns=columns if named else None,
         vectors=vectors,
         language=language,
         min_count=min_count,

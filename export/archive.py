@@ -9,7 +9,6 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -22,10 +21,9 @@ from .. import files
 from ..errors import InputError, RefusedError
 from ..handlers.digests import DIGESTS
 from ..handlers.predictor import ModelFile
+from ..progress import Say, silent
 from .evidence import Evidence, VariantEvidence, read_evidence
 from .reader import EVIDENCE, MANIFEST
-
-Say = Callable[[str], None]
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch"}
@@ -40,10 +38,6 @@ startupTimeout: 120
 """
 
 
-def _silent(_: str) -> None:
-    return
-
-
 def archive(
     run: Path,
     *,
@@ -52,7 +46,7 @@ def archive(
     variant: str = "auto",
     out: Path = Path("model_store"),
     force: bool = False,
-    say: Say = _silent,
+    say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 

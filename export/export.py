@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,14 @@ from ..models.heads import Joint
 from ..models.lessons import outputs
 from ..models.run import Run, versions
 from ..models.tasks import METRIC, Outputs
+from ..progress import Say, silent
 from . import measure
 from .evidence import MAX_METRIC_DROP, Evidence, VariantEvidence, gate
 from .goldens import Asked, choose_goldens, golden_lines
 from .variants import Variant
 
-Say = Callable[[str], None]
 
-
-def _silent(_: str) -> None:
-    return
-
-
-def export(run: Run, variants: Sequence[Variant], *, say: Say = _silent) -> Evidence:
+def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evidence:
     """Write `RUN/export/` anew with a folder a variant and `evidence.json`, whole or not at all.
 
     Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gate decides

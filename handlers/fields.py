@@ -11,7 +11,8 @@ from .refusals import EXPECTED, Refusal, kind, listed, show
 MAX_TEXTS = 1024
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
-_LARGEST = 3.4028234663852886e38  # of float32
+# Of an image: far beyond any pixel, and far below where the sums and squares of a tower overflow float32.
+LARGEST = 1e9
 
 
 def read_text(value: Any, field: str) -> str:
@@ -65,14 +66,14 @@ def read_languages(value: Any, count: int) -> list[str] | None:
 
 
 def read_image(values: Any, field: str, expected: str = EXPECTED) -> list[float]:
-    """The numbers of an image, finite in float32. Raises Refusal naming every bad position."""
+    """The numbers of an image, from -LARGEST to LARGEST. Raises Refusal naming every bad position."""
     if not isinstance(values, list):
         raise Refusal(400, f"`{field}` is {kind(values)}, not a list of numbers.", expected)
     if not values:
         raise Refusal(400, f"`{field}` is an empty list.", expected)
     bad = _no_numbers(values)
     if bad:
-        error = f"`{field}` has elements that are not numbers of float32 ({listed(bad)})."
+        error = f"`{field}` has elements that are not numbers from -1e9 to 1e9 ({listed(bad)})."
         raise Refusal(400, error, expected, positions=list(bad))
     return values
 
@@ -92,19 +93,19 @@ def read_images(values: Any, field: str) -> list[list[float]]:
                 first, what = next(iter(wrong.items()))
                 bad[position] = f"number {first} is {what}"
     if bad:
-        error = f"`{field}` has elements that are not images ({listed(bad)})."
+        error = f"`{field}` has elements that are not images, lists of numbers from -1e9 to 1e9 ({listed(bad)})."
         raise Refusal(400, error, positions=list(bad))
     return list(values)
 
 
 def _no_numbers(values: list[Any]) -> dict[int, str]:
-    """Positions of what is no finite number of float32."""
-    if set(map(type, values)) <= {int, float} and all(-_LARGEST <= value <= _LARGEST for value in values):
+    """Positions of what is no number from -LARGEST to LARGEST."""
+    if set(map(type, values)) <= {int, float} and all(-LARGEST <= value <= LARGEST for value in values):
         return {}
     return {
         position: show(value) if type(value) in (int, float) else kind(value)
         for position, value in enumerate(values)
-        if type(value) not in (int, float) or not -_LARGEST <= value <= _LARGEST
+        if type(value) not in (int, float) or not -LARGEST <= value <= LARGEST
     }
 
 

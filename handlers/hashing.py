@@ -6,7 +6,7 @@ numbers.
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TypeVar
 
 import mmh3
@@ -19,6 +19,8 @@ _Value = TypeVar("_Value", int, Ids)
 # The prime 2**31 - 1. Combining stays within int64: a hash is below 2**32 and the multiplier below 2**20.
 PRIME = 2_147_483_647
 MULTIPLIER = 1_000_003
+# Keys of the layout "hashes" are from 0, PAD, to KEYS - 1: 1 + a hash.
+KEYS = 2**33
 
 # What stands before the first and after the last character of a token: bytes that no UTF-8 text contains.
 BEGIN, END = b"\xff", b"\xfe"
@@ -60,22 +62,13 @@ def _character(one: str | bytes, seed: int) -> int:
     return murmur(one, seed)
 
 
-@cache
-def _multiplier(function: int) -> tuple[int, int]:
-    return 1 + murmur(f"multiplier {function}") % (PRIME - 1), murmur(f"addend {function}") % PRIME
-
-
 def multipliers(count: int) -> list[tuple[int, int]]:
     """(a, b) of the hash functions 0 … count-1, 0 < a < 2**31 - 1 and 0 <= b < 2**31 - 1: the same everywhere.
 
     Function k maps a key to the row ((key % (2**31 - 1)) * a + b) % (2**31 - 1) % rows; no step leaves int64
     (Carter, Wegman, Universal Classes of Hash Functions, 1979). More functions leave the earlier ones as they are.
     """
-    return [_multiplier(function) for function in range(count)]
-
-
-def buckets(keys: Ids, function: int, count: int) -> Ids:
-    """The row, 0 … count-1, that hash function number `function` gives each key; int64, shaped as `keys`."""
-    a, b = _multiplier(function)
-    rows: Ids = (keys % PRIME * a + b) % PRIME % count
-    return rows
+    return [
+        (1 + murmur(f"multiplier {function}") % (PRIME - 1), murmur(f"addend {function}") % PRIME)
+        for function in range(count)
+    ]

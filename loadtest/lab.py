@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import serving
 from ..errors import InputError, SystemProblem
+from ..progress import Say, silent
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
 from . import client, surroundings
@@ -28,8 +29,6 @@ MOST_SECONDS = 3_600.0
 SETTLE = 1.0  # seconds of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.85  # of a core: beyond it Locust, which has only one, slows the test down
 
-Say = Callable[[str], None]
-
 
 def loadtest(
     archives: Sequence[Path],
@@ -43,7 +42,7 @@ def loadtest(
     texts: Path | Sequence[str] | None = None,
     seed: int = 0,
     out: Path | None = None,
-    say: Say = lambda line: None,
+    say: Say = silent,
 ) -> LoadReport:
     """Load every archive on every worker set with every number of users, and judge the result.
 

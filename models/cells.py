@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..handlers.fields import LARGEST
 from .dataset import SEPARATOR, Images
 from .openers import shown
 from .rows import option
@@ -92,10 +93,11 @@ def image(value: Any, where: str) -> Images | None:
             found = np.array(numbers, dtype=np.float64).astype(np.float32)
     except (TypeError, ValueError, OverflowError):
         found = np.empty((0, 0), dtype=np.float32)
-    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+    if found.ndim != 1 or not len(found) or not (np.abs(found) <= LARGEST).all():
         raise InputError(
             f"{where}: the image is {shown(value)} ({type(value).__name__}); a list of finite numbers was expected, "
-            f"one for each value of the image, row after row. Convert it or name another {option('image')}."
+            f"none beyond 1e9, one for each value of the image, row after row. Convert it or name another "
+            f"{option('image')}."
         )
     return found
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..handlers.text import TextSpec
 from .embeddings import (
     CharCNN,
@@ -66,8 +68,20 @@ class PooledModel(TextModel):
 def build(recipe: Recipe, spec: TextSpec, *, labels: int = 0, image_values: int = 0) -> TextModel:
     """A fresh model for the indices of `spec`, `labels` labels or images of `image_values` numbers.
 
-    Raises ValueError for a recipe whose parts do not fit.
+    Raises ValueError for a recipe whose parts do not fit, InputError for one that memory does not hold.
     """
+    try:
+        return _assemble(recipe, spec, labels, image_values)
+    except (MemoryError, RuntimeError, TypeError) as error:  # as torch says it, by how far too large a size is
+        if not isinstance(error, MemoryError) and not re.search("memory|overflow", str(error), re.IGNORECASE):
+            raise
+        raise InputError(
+            f"The model of recipe {recipe.name} is larger than this machine's memory. Lower its dim, buckets, "
+            "max_tokens or sizes."
+        ) from None
+
+
+def _assemble(recipe: Recipe, spec: TextSpec, labels: int, image_values: int) -> TextModel:
     embedding = _embedding(recipe, spec)
     encoder = _encoder(recipe, embedding.dim, spec)
     head: Head

@@ -6,10 +6,12 @@ it is drawn. Nothing is trained: further training on texts with these words does
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +22,16 @@ from torch import Tensor, nn
 from .. import files
 from ..errors import InputError
 from ..handlers.text import TextEncoder, TextError, TextSpec
+from ..progress import Say, silent
 from . import data
 from . import run as runs
 from .compose import TextModel, build
-from .data import Columns
+from .data import Columns, Dataset
 from .neighbours import blend
 from .openers import COMPRESSIONS, check_file, listed, opener_for, readable, shown
 from .pretrained import Coverage, Vectors, check_width, draw, open_vectors
 from .run import Run
 from .saving import check_replaceable, save, unknown_share
-
-Say = Callable[[str], None]
-
-
-def _silent(_: str) -> None:
-    return
 
 
 @dataclass(frozen=True)
@@ -59,23 +56,29 @@ def expand(
     columns: Columns | None = None,
     language: str | None = None,
     vectors: str | None = None,
-    min_count: int = 2,
+    min_count: int | None = None,
     limit: int | None = None,
     seed: int = 0,
     replace: bool = False,
-    say: Say = _silent,
+    say: Say = silent,
 ) -> Run:
     """Write the run `folder` with new words to `out`, whole or not at all; `folder` itself is not touched.
 
-    The new words are those of the file `words`, one a line, or the unknown tokens that the data `from_oov` has
-    `min_count` times or more, most frequent first; of either the first `limit`. A model of several languages needs
-    the `language` they belong to. The texts kept with the run are judged anew; exported forms do not come along.
+    The new words are those of the file `words`, one a line, or the unknown tokens that the data `from_oov`, read by
+    `columns`, have `min_count` times or more (None: 2), most frequent first; of either the first `limit`. A model of
+    several languages needs the `language` they belong to, and data that name the language of every text. The texts
+    kept with the run are judged anew; exported forms do not come along.
     Raises InputError for words, data, vectors or a target that cannot be used.
     """
     if (words is None) == (from_oov is None):
         raise InputError("The new words come from one place: give either a file of words or data to find them in.")
-    if min_count < 1 or (limit is not None and limit < 1):
-        raise InputError(f"min_count={min_count} and limit={limit} must be at least 1.")
+    if words is not None and (columns is not None or min_count is not None):
+        raise InputError(
+            "A file of words is taken as it stands; columns and min_count say how data are read. Leave out "
+            "--min-count, --text-column, --language-column and --pair-column, or give --from-oov instead of --words."
+        )
+    if any(number is not None and number < 1 for number in (min_count, limit)):
+        raise InputError(f"min_count={min_count} and limit={limit} must be at least 1, or left out.")
     _check_target(folder, out, replace=replace)
     run = runs.open_run(folder)
     place = _place(run, language)
@@ -87,7 +90,8 @@ def expand(
             new = _read_words(words, run.encoder, place, say)[:limit]
         else:
             assert from_oov is not None
-            new = _find_words(from_oov, columns or Columns(), run.encoder, place, min_count)[:limit]
+            least = 2 if min_count is None else min_count
+            new = _find_words(from_oov, columns or Columns(), run.encoder, place, least)[:limit]
         encoder = _grown_encoder(run.encoder, place, new)
         model, origins = _grown_model(run, encoder.spec, place, new, opened, seed)
         if opened is not None:
@@ -172,14 +176,13 @@ def _read_words(path: Path, encoder: TextEncoder, place: _Place, say: Say) -> li
 
 def _find_words(source: str, columns: Columns, encoder: TextEncoder, place: _Place, min_count: int) -> list[str]:
     """The unknown tokens of data that occur `min_count` times or more, most frequent first, then by code point."""
-    dataset = data.load(source, replace(columns, label=None))
-    languages: Sequence[str | None] = dataset.languages or [place.language] * len(dataset)
+    dataset = data.load(source, dataclasses.replace(columns, label=None))
+    chosen = _in_language(dataset, columns, place.language)
     known = set(place.known)
     counts: Counter[str] = Counter()
-    for texts in (dataset.texts, dataset.pairs or [""] * len(dataset)):
-        for text, language in zip(texts, languages, strict=True):
-            if language == place.language or not encoder.languages:
-                counts.update(token for token in encoder.tokens(text)[0] if token not in known)
+    for texts in (dataset.texts, dataset.pairs or []):
+        for text in compress(texts, chosen):
+            counts.update(token for token in encoder.tokens(text)[0] if token not in known)
     frequent = [(word, count) for word, count in counts.items() if count >= min_count]
     frequent.sort(key=lambda item: (-item[1], item[0]))
     if not frequent:
@@ -191,12 +194,31 @@ def _find_words(source: str, columns: Columns, encoder: TextEncoder, place: _Pla
     return [word for word, _ in frequent]
 
 
+def _in_language(dataset: Dataset, columns: Columns, language: str | None) -> list[bool]:
+    """Which texts are in `language`, all of them if the model has none. Raises InputError where none can be."""
+    if language is None:
+        if columns.language is not None:
+            raise InputError("The run has one vocabulary for every language. Leave out --language-column.")
+        return [True] * len(dataset)
+    if dataset.languages is None:
+        raise InputError(
+            f"{dataset.name} names no language, and only its texts in {language!r} may give words. Name "
+            "--language-column, or list the words in a file (--words)."
+        )
+    if language not in dataset.languages:
+        raise InputError(
+            f"{dataset.name} has no text in {language!r}, only in {listed(sorted(set(dataset.languages)))}. Correct "
+            "--language, or take other data."
+        )
+    return [own == language for own in dataset.languages]
+
+
 def _grown_encoder(encoder: TextEncoder, place: _Place, new: Sequence[str]) -> TextEncoder:
     spec, vocabulary = encoder.spec, encoder.vocabulary
     languages = dict(spec.languages)
     if place.language is not None:
         languages[place.language] += len(new)
-    grown = replace(spec, words=spec.words + len(new), languages=languages, version=spec.version + 1)
+    grown = dataclasses.replace(spec, words=spec.words + len(new), languages=languages, version=spec.version + 1)
     return TextEncoder(grown, [*vocabulary[: place.position], *new, *vocabulary[place.position :]])
 
 
@@ -257,7 +279,7 @@ def _fill(
 
 def _write(target: Path, name: str, run: Run, model: TextModel, encoder: TextEncoder, entry: dict[str, Any]) -> None:
     parts = {part: run.held_out(part) for part in ("validation", "test")}
-    info = replace(
+    info = dataclasses.replace(
         run.info,
         data={**run.info.data, "unknown_share": unknown_share(encoder, parts["validation"])},
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..handlers.text import Ids, TextEncoder
+from ..progress import Progress, Say, silent
 from .compose import PooledModel, TextModel, build
 from .dropping import drop_words
 from .embeddings import DynamicDimOptions, Table, TableOptions
@@ -25,15 +26,8 @@ from .recipes import Recipe, TrainingOptions
 from .run import Run
 from .splits import Splits
 
-Progress = Callable[[int, int, str], None]
-Say = Callable[[str], None]
-
 # Texts of similar length share a batch within so many batches.
 _SORTED_TOGETHER = 32
-
-
-def silent(*_: object) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +58,7 @@ def fit(
 
     Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980. Same seed, same machine: the
     same weights. Every random draw comes from two generators of its own, so that the
-    caller's state neither matters nor changes. Raises InputError for parts that do not fit and for a loss that is no
-    longer a number.
+    caller's state neither matters nor changes. Raises InputError for a loss that is no longer a number.
     """
     began = time.monotonic()
     generator = np.random.default_rng(seed)
@@ -75,10 +68,7 @@ def fit(
         if start is not None:
             model = copy.deepcopy(start.model)
         else:
-            try:
-                model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
-            except ValueError as error:  # such as heads that do not divide a dimension chosen just now
-                raise InputError(f"The recipe {recipe.name} cannot be built: {error}") from None
+            model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
             _take_vectors(recipe, model, encoder, generator, say)
         with _one_thread():
             losses, best = _lower_losses(

@@ -35,6 +35,7 @@ class Lesson:
         self._tokens = encoder.look_up(part.texts, part.languages)
         self._pairs = encoder.look_up(part.pairs, part.languages) if part.pairs is not None else None
         self._images = torch.from_numpy(part.images) if part.images is not None else None
+        self._labels = len(labels)
         self._weights: Tensor | None = None
         task = recipe.task
         if task == "classify":
@@ -63,7 +64,7 @@ class Lesson:
                 present = self._truth.sum(dim=0)
                 self._weights = (len(self) - present) / present.clamp(min=1)
             else:
-                self._weights = balanced(self._truth.bincount())
+                self._weights = balanced(self._truth.bincount(minlength=self._labels))
 
     def loss(self, model: TextModel, rows: Ids, drop: Drop = _keep) -> Tensor:
         """The loss on the texts at `rows`, a scalar; `drop` may alter what the model sees of them."""

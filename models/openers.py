@@ -66,7 +66,7 @@ def check_file(path: Path) -> None:
 
 def empty(path: Path) -> InputError:
     """The error for a file without any content."""
-    return InputError(f"{shown(path)} is empty: rows with a text and a label were expected.")
+    return InputError(f"{shown(path)} is empty: rows of data, or words, were expected.")
 
 
 def damaged(path: Path, error: Exception) -> InputError:

@@ -169,11 +169,13 @@ def require_known(run: Run, dataset: Dataset) -> None:
         raise InputError(
             f"{dataset.name} names no language; the model knows: {', '.join(known)}. Name --language-column."
         )
+    if dataset.languages is not None and not known:
+        raise InputError(f"{dataset.name} names languages, and the model has none. Leave out --language-column.")
     foreign = sorted(set(dataset.languages or []) - set(known))
     if foreign:
         raise InputError(
             f"{dataset.name} has languages that the model does not know: {', '.join(foreign[:5])}; it knows: "
-            f"{', '.join(known) or 'none'}."
+            f"{', '.join(known)}."
         )
     values = run.info.data["image_values"]
     if dataset.images is not None and dataset.images.shape[1] != values:

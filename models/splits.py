@@ -63,7 +63,8 @@ def split(dataset: Dataset, kind: str = "classify") -> Splits:
     if not all(rows.values()):
         raise InputError(
             f"{dataset.name}: {len(dataset):,} texts are too few to split ({sizes}); every part needs at "
-            "least one. Add rows; a hundred are nearly always enough."
+            f"least one. Add rows; a hundred different {'texts' if dataset.images is None else 'images'} are "
+            "nearly always enough."
         )
     splits = Splits(**{name: dataset.take(part, f"{dataset.name}:{name}") for name, part in rows.items()})
     match kind:

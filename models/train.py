@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .. import files
 from ..errors import InputError
 from ..handlers.text import TextEncoder
+from ..progress import Progress, Say, silent
 from . import data, recipes, run
 from .data import Columns, Dataset
 from .dimension import choose_dim
-from .fit import Progress, fit, silent
+from .fit import fit
 from .pretrained import open_vectors
 from .saving import check_replaceable, save, unknown_share
 from .splits import Splits, split
 from .tasks import UNLABELLED, columns_for, suited
 from .vocabulary import build_encoder
-
-Say = Callable[[str], None]
 
 
 def train(
@@ -129,7 +127,7 @@ def _classes(recipe: recipes.Recipe, dataset: Dataset) -> list[str]:
     if recipe.task == "classify":
         return dataset.classes
     if recipe.task == "multilabel":
-        return sorted({label for own in data.label_sets(dataset.labels) for label in own})
+        return data.label_names(data.label_sets(dataset.labels))
     return []
 
 

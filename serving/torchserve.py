@@ -11,6 +11,7 @@ import psutil
 
 from ..errors import SystemProblem
 from ..files import write_file
+from ..progress import Say, silent
 from . import api, logs, properties, state
 from .java import Java, find_java
 from .plan import Plan, cores, find_gpus, parse_workers, plan
@@ -25,10 +26,6 @@ _PATIENCE = 30.0  # seconds TorchServe may take to end its workers; it needs 2 t
 _TRIES = 3  # for a port that is taken between its choice and TorchServe's start
 
 
-def _silent(line: str) -> None:
-    pass
-
-
 def serve(
     archives: Sequence[Path] = (),
     *,
@@ -38,7 +35,7 @@ def serve(
     port: int | None = None,
     config: Path | None = None,
     timeout: float = 300.0,
-    say: Callable[[str], None] = _silent,
+    say: Say = silent,
 ) -> Server:
     """Start TorchServe in the background and return once every worker has proven itself.
 
@@ -140,7 +137,7 @@ def _start(
     return server
 
 
-def stop(state_dir: Path | None = None, *, say: Callable[[str], None] = _silent) -> None:
+def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
     """Stop the server of a state folder; no process, socket, key or temporary folder is left, only its logs.
 
     What a crashed server left is cleared likewise, with a line that says so. Raises SystemProblem if there is

@@ -304,6 +304,7 @@ def test_two_labels_for_one_image_take_out_all_its_captions(tmp_path: Path) -> N
         ([True], "[True] (list)"),
         (["1"], "['1'] (list)"),
         ([1e39], "[1e+39] (list)"),
+        ([1e10], "[10000000000.0] (list)"),
         ([10**400], "[1000"),
         ("nan", "nan (str)"),
         ({"a": 1}, "{'a': 1} (dict)"),

@@ -95,7 +95,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     ("name", "columns", "reason"),
     [
         ("languages", Columns(), r"names no language; the model knows: en, ne\. Name --language-column"),
-        ("vector", Columns(label=None, pair="pair", language="lang"), "languages that the model does not know: en"),
+        ("vector", Columns(label=None, pair="pair", language="lang"), "names languages, and the model has none"),
         ("multilabel", Columns(label="labels", pair="pair"), "comes with pairs, which only the head 'vector'"),
         ("multilabel", Columns(label="labels", image="image"), "comes with images, which only the head 'joint'"),
         ("joint", Columns(label=None), "has no images"),

@@ -86,11 +86,14 @@ def test_a_mistake_is_named(old: str, new: str, reason: str) -> None:
             '[text]\nngrams = 2\n[embedding]\nname = "hashed"\n[encoder]\nname = "transformer"',
             "the encoder 'transformer' reads",
         ),
-        ('[embedding]\nname = "char_cnn"', r"reads words by character: set word_length \(16 suits most.*it is 0\)"),
+        ('[embedding]\nname = "char_cnn"', r"word_length=0 is for the embedding 'char_cnn' alone, which needs it"),
         (
             '[text]\nword_length = 8\nngrams = 2\nbuckets = 8\n[embedding]\nname = "char_cnn"',
-            "ngrams = 1 and no subwords",
+            r"set ngrams = 1 \(it is 2\) and no subwords",
         ),
+        ("[text]\nword_length = 8", "word_length=8 is for the embedding 'char_cnn' alone"),
+        ('[embedding]\ndim = 30\n[encoder]\nname = "transformer"', "dim=30 cannot be divided among the 4 heads"),
+        ('[encoder]\nname = "lstm"\n[head]\nname = "vector"\nobjective = "pooled"', "use the encoder 'bag'"),
         (
             '[text]\nngrams = 2\nbuckets = 8\n[embedding]\nname = "hashed"',
             r"'hashed' has buckets of its own; take buckets=8 from \[text\] to \[embedding\]",

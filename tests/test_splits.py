@@ -80,6 +80,12 @@ def test_too_few_texts_are_refused_with_the_counts(count: int) -> None:
     assert "Add rows" in message
 
 
+def test_rows_of_one_image_are_refused_naming_what_must_differ() -> None:
+    texts = [f"text {n}" for n in range(200)]
+    with pytest.raises(InputError, match="a hundred different images"):
+        split(dataset_of(texts, [""] * 200, "x", images=np.ones((200, 3), np.float32)), "joint")
+
+
 def test_a_label_without_a_training_text_is_refused() -> None:
     whole = dataset(200)
     lonely = next(text for text in whole.texts if part_of(text) == "test")

@@ -5,10 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Where TorchScript must compile it, the literal is written, since it takes no global.
-PAD = 0
-UNK = 1
-
 
 class Embedding(nn.Module):
     """From ids, int64 [batch, length] or with a third axis, PAD on the right, to vectors of width `dim`."""
@@ -19,15 +15,19 @@ class Embedding(nn.Module):
         self.dim = dim
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """One vector a token: float32 [batch, length, dim], zeros at PAD."""
+        """One vector a token: float32 [batch, length, dim], zeros at PAD.
+
+        Raises TypeError for ids that are no integers, IndexError for those that stand for nothing.
+        """
         raise NotImplementedError
 
     def mask(self, ids: Tensor) -> Tensor:
         """Which cells hold a token: bool [batch, length], False at PAD."""
+        # The literal, here and wherever TorchScript compiles: it takes no global such as PAD.
         return ids != 0
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors: float32 [batch, dim]."""
+        """The sum of a text's vectors: float32 [batch, dim]. Raises as `vectors`."""
         return self.vectors(ids).sum(dim=1)
 
 
@@ -48,22 +48,25 @@ def chosen(dim: int | None) -> int:
     return dim
 
 
-def check_integers(ids: Tensor, what: str) -> None:
-    """Raise TypeError unless `ids` are integers."""
+def check_integers(ids: Tensor, size: int, what: str) -> None:
+    """Raise TypeError unless `ids` are integers, naming the first and how many of `what` there are."""
     if ids.dtype not in (torch.int64, torch.int32):
-        raise TypeError(f"{what} must be int64, got {ids.dtype}.")
+        first = "" if torch.compiler.is_exporting() or ids.numel() == 0 else f" {ids.flatten()[0].item()}"
+        raise TypeError(
+            f"{what}{first} must be int64 or int32, not {ids.dtype}; there are {size:,}, 0 to {size - 1}."
+        )
 
 
-def check_range(ids: Tensor, size: int | None, what: str) -> None:
-    """Raise TypeError unless `ids` are integers, IndexError unless each is from 0 to size-1 (None: no bound).
+def check_range(ids: Tensor, size: int, what: str) -> None:
+    """Raise TypeError unless `ids` are integers, IndexError unless each is from 0 to size-1.
 
     In an export the values are not looked at: there are none yet.
     """
-    check_integers(ids, what)
+    check_integers(ids, size, what)
     if torch.compiler.is_exporting() or ids.numel() == 0:
         return
     least, most = (int(bound) for bound in torch.aminmax(ids))
     if least < 0:
-        raise IndexError(f"{what} {least} is negative; the first is 0.")
-    if size is not None and most >= size:
+        raise IndexError(f"{what} {least} is negative; there are {size:,}, 0 to {size - 1}.")
+    if most >= size:
         raise IndexError(f"{what} {most} is beyond the {size:,} there are; the last is {size - 1}.")

@@ -63,13 +63,16 @@ class CharCNN(Embedding):
         return (ids != 0).any(dim=2)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """Characters int64 [batch, length, characters] → float32 [batch, length, dim]; zeros at empty words."""
+        """Characters int64 [batch, length, characters] → float32 [batch, length, dim]; zeros at empty words.
+
+        Raises TypeError for characters that are no integers, IndexError for those beyond the table.
+        """
         # Texts repeat their words: reading each once takes a quarter of the time in English, a twentieth in Chinese.
         words, places = torch.unique(ids.flatten(0, 1), dim=0, return_inverse=True)
         return self.spelled(words)[places].reshape(ids.size(0), ids.size(1), self.dim)
 
     def spelled(self, words: Tensor) -> Tensor:
-        """Characters int64 [words, characters] → float32 [words, dim]; zeros for an empty word."""
+        """Characters int64 [words, characters] → float32 [words, dim], zeros if empty. Raises as `vectors`."""
         present = (words != 0).unsqueeze(1).to(torch.float32)
         signal = self.table.vectors(words).transpose(1, 2)
         largest = []

@@ -68,7 +68,10 @@ class DynamicDim(Table):
         self.position = nn.Buffer(torch.arange(dim, dtype=torch.float32), persistent=False)
 
     def gates(self, ids: Tensor) -> Tensor:
-        """How far each dimension is switched on: int64 [batch, length] → float32 [batch, length, dim] of 0 to 1."""
+        """How far each dimension is switched on: int64 [batch, length] → float32 [batch, length, dim] of 0 to 1.
+
+        Raises as `rows_of`.
+        """
         return self._switched(F.embedding(self.rows_of(ids), self.size, padding_idx=0, sparse=self.sparse))
 
     def _switched(self, size: Tensor) -> Tensor:
@@ -77,11 +80,11 @@ class DynamicDim(Table):
         return ((reach - self.position) / self.ramp).clamp(0, 1)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """int64 [batch, length] → float32 [batch, length, dim]."""
+        """int64 [batch, length] → float32 [batch, length, dim]. Raises as `rows_of`."""
         return F.embedding(self.rows_of(ids), self.weight, padding_idx=0, sparse=self.sparse) * self.gates(ids)
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors: int64 [batch, length] → float32 [batch, dim]."""
+        """The sum of a text's vectors: int64 [batch, length] → float32 [batch, dim]. Raises as `rows_of`."""
         return self.vectors(ids).sum(dim=1)
 
     def penalty(self, ids: Tensor) -> Tensor:

@@ -72,23 +72,26 @@ class Hashed(Embedding):
     def rows_of(self, keys: Tensor) -> Tensor:
         """Keys int64 [batch, length] → rows of the inner table, int64 [batch, length, hashes]; 0 at PAD.
 
-        Raises TypeError or IndexError for what is no key.
+        Raises TypeError for keys that are no integers, IndexError unless they are from 0 to 2**33 - 1.
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            check_range(keys, None, "key")
+            check_range(keys, hashing.KEYS, "key")
         keys = keys.unsqueeze(-1)
         hashed = (keys % self.prime * self.multiplier + self.increment) % self.prime
         return torch.where(keys == 0, torch.zeros_like(keys), hashed % self.buckets + self.first)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """Keys int64 [batch, length] → float32 [batch, length, dim]."""
+        """Keys int64 [batch, length] → float32 [batch, length, dim]. Raises as `rows_of`."""
         found = self.table.vectors(self.rows_of(ids).flatten(1))
         if self.concat:
             return found.reshape(ids.size(0), ids.size(1), self.dim)
         return found.reshape(ids.size(0), ids.size(1), self.hashes, self.dim).sum(dim=2)
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors without forming them: keys int64 [batch, length] → float32 [batch, dim]."""
+        """The sum of a text's vectors without forming them: keys int64 [batch, length] → float32 [batch, dim].
+
+        Raises as `rows_of`.
+        """
         rows = self.rows_of(ids)
         if not self.concat:
             return self.table.pooled(rows.flatten(1))

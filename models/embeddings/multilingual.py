@@ -39,7 +39,7 @@ class Multilingual(Embedding):
     """Words of equal spelling in two languages have two vectors; PAD and the n-gram rows are everyone's.
 
     Block l holds the rows offsets[l] + 1 to offsets[l + 1], UNK first; the last block is the n-grams' and ends
-    with the table.
+    with the table. A row is learned as in a Table; the blocks follow no paper.
     """
 
     def __init__(self, offsets: Sequence[int], rows: int, words: int, options: MultilingualOptions) -> None:
@@ -53,6 +53,7 @@ class Multilingual(Embedding):
             )
         self.unk = options.out_of_range == "unk"
         self.table: Embedding = Table(rows, words, TableOptions(self.dim, options.spread, sparse=options.sparse))
+        self.longest = 1 + max(end - start for start, end in zip(offsets, ends, strict=True))
         self.offsets = nn.Buffer(torch.tensor(offsets))
         self.sizes = nn.Buffer(torch.tensor(ends) - torch.tensor(offsets), persistent=False)
 
@@ -76,25 +77,28 @@ class Multilingual(Embedding):
         return torch.where(indices == 0, torch.zeros_like(indices), indices + self.offsets[languages])
 
     def _check(self, indices: Tensor, languages: Tensor) -> None:
-        check_integers(indices, "index")
         check_range(languages, len(self.offsets), "language number")
+        check_integers(indices, self.longest, "index")
         if torch.compiler.is_exporting() or self.unk:
             return
-        check_range(indices, None, "index")
-        beyond = indices > self.sizes[languages]
-        if beyond.any():
-            language = int(languages[beyond][0])
+        outside = (indices < 0) | (indices > self.sizes[languages])
+        if outside.any():
+            index, language = int(indices[outside][0]), int(languages[outside][0])
+            last = int(self.sizes[language])
             raise IndexError(
-                f"index {int(indices[beyond][0])} is beyond language number {language}; its last is "
-                f"{int(self.sizes[language])}."
+                f"index {index} of language number {language} is {'negative' if index < 0 else 'beyond its last'}; "
+                f"there are {last + 1:,}, 0 to {last}."
             )
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """int64 [batch, length, 2] of (index, language) → float32 [batch, length, dim]."""
+        """int64 [batch, length, 2] of (index, language) → float32 [batch, length, dim]. Raises as `rows_of`."""
         return self.table.vectors(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors without forming them: int64 [batch, length, 2] → float32 [batch, dim]."""
+        """The sum of a text's vectors without forming them: int64 [batch, length, 2] → float32 [batch, dim].
+
+        Raises as `rows_of`.
+        """
         return self.table.pooled(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
 
 

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import PAD, Embedding, check_dim, check_integers, check_range, chosen
+from ...handlers.spec import PAD
+from .base import Embedding, check_dim, check_integers, check_range, chosen
 
 
 @dataclass(frozen=True)
 class TableOptions:
     """dim: width of a vector (None: chosen by the size of the data). spread: words start uniform within ±spread.
 
-    padding_idx: a row that stays zero and gets no gradient; PAD, row 0, is always one, so None only names no
-    other, and 1 makes unknown words count for nothing. max_norm: longer rows are shortened to it as they are
+    padding_idx: a row that stays zero and gets no gradient, None, 0 or 1: PAD, row 0, is always one, so None only
+    names no other, and 1 makes unknown words count for nothing. max_norm: longer rows are shortened to it as they are
     looked up in training, by the norm_type-norm. scale_grad_by_freq: gradients are divided by how often a row
     occurs in the batch. sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an index
     beyond the table as UNK. vectors: name of the pretrained vectors to start from. missing: how words without one
@@ -41,8 +42,12 @@ class TableOptions:
     def __post_init__(self) -> None:
         """Refuse what no table can be."""
         check_dim(self.dim, self.spread)
-        if self.padding_idx is not None and self.padding_idx < 0:
-            raise ValueError(f"embedding: padding_idx={self.padding_idx} must be a row, 0 or above, or left out.")
+        # The row of a word would hold another one once the vocabulary grows.
+        if self.padding_idx not in (None, 0, 1):
+            raise ValueError(
+                f"embedding: padding_idx={self.padding_idx} must be 0 (PAD) or 1 (UNK, which then counts for "
+                "nothing), or left out."
+            )
         if self.max_norm is not None and not 0 < self.max_norm < math.inf:
             raise ValueError(f"embedding: max_norm={self.max_norm} must be a number above 0, or left out.")
         if not self.norm_type > 0:
@@ -70,7 +75,9 @@ def check_missing(value: str) -> None:
 class Table(Embedding):
     """One learned vector a row, as nn.Embedding; row 0 is PAD, stays zero and gets no gradient.
 
-    n-gram rows (from `words` on) start at zero: an n-gram that training never met adds nothing to a text.
+    Words with learned vectors are those of Bengio, Ducharme, Vincent, Jauvin: A Neural Probabilistic Language Model,
+    Journal of Machine Learning Research 3, 2003.
+    N-gram rows (from `words` on) start at zero: an n-gram that training never met adds nothing to a text.
     """
 
     def __init__(self, rows: int, words: int, options: TableOptions) -> None:
@@ -127,13 +134,16 @@ class Table(Embedding):
         """`ids` with an index beyond the table read as UNK, if so chosen. Raises IndexError or TypeError if not."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             if self.unk:
-                check_integers(ids, "index")
+                check_integers(ids, self.weight.size(0), "index")
             else:
                 check_range(ids, self.weight.size(0), "index")
         return in_range(ids, self.weight.size(0)) if self.unk else ids
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """int64 [batch, length] → float32 [batch, length, dim]; shortens rows in place in training alone."""
+        """int64 [batch, length] → float32 [batch, length, dim]; shortens rows in place in training alone.
+
+        Raises as `rows_of`.
+        """
         rows = self.rows_of(ids)
         limit = self.max_norm if self.training else math.inf
         found = F.embedding(
@@ -153,7 +163,10 @@ class Table(Embedding):
         return found
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """A text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch, dim]."""
+        """A text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch, dim].
+
+        Raises as `rows_of`.
+        """
         if self.plain:
             return F.embedding_bag(self.rows_of(ids), self.weight, mode="sum", sparse=self.sparse, padding_idx=0)
         return self.vectors(ids).sum(dim=1)

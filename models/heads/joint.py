@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ class JointOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be learned."""
-        if self.size < 1 or self.hidden < 1 or not 0 <= self.dropout < 1 or self.temperature <= 0:
+        if self.size < 1 or self.hidden < 1 or not 0 <= self.dropout < 1 or not 0 < self.temperature < math.inf:
             raise ValueError(
                 f"head: size={self.size} and hidden={self.hidden} must be at least 1, dropout={self.dropout} at "
                 f"least 0 and below 1, temperature={self.temperature} above 0."

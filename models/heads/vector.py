@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ class VectorOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be learned."""
-        if self.size < 0 or not 0 <= self.dropout < 1 or self.temperature <= 0:
+        if self.size < 0 or not 0 <= self.dropout < 1 or not 0 < self.temperature < math.inf:
             raise ValueError(
                 f"head: size={self.size} must be at least 0, dropout={self.dropout} at least 0 and below 1, "
                 f"temperature={self.temperature} above 0."

@@ -55,10 +55,15 @@ class Recipe:
                 f"text: n-grams and subwords have no place in the order of words that the encoder "
                 f"{self.encoder.NAME!r} reads; set ngrams = 1 and no subwords, or use the encoder 'bag'."
             )
-        if self.embedding.NAME == "char_cnn" and (self.text.grams or self.text.word_length < 1):
+        if self.embedding.NAME == "char_cnn" and self.text.grams:
             raise ValueError(
-                "text: the embedding 'char_cnn' reads words by character: set word_length (16 suits most "
-                f"languages; it is {self.text.word_length}), ngrams = 1 and no subwords."
+                "text: the embedding 'char_cnn' reads every word by its characters and has no vectors for n-grams or "
+                f"subwords; set ngrams = 1 (it is {self.text.ngrams}) and no subwords."
+            )
+        if (self.embedding.NAME == "char_cnn") != (self.text.word_length > 0):
+            raise ValueError(
+                f"text: word_length={self.text.word_length} is for the embedding 'char_cnn' alone, which needs it: "
+                "the characters kept of a word (16 suits most languages); for others leave it out."
             )
         if self.embedding.NAME == "hashed" and self.text.buckets:
             raise ValueError(
@@ -70,7 +75,14 @@ class Recipe:
                 f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
                 f"into, words alone need none; buckets={self.text.buckets}."
             )
-
+        if isinstance(self.head, VectorOptions) and self.head.objective == "pooled" and self.encoder.NAME != "bag":
+            raise ValueError(
+                f'head: objective = "pooled" learns nothing, and the encoder {self.encoder.NAME!r} would have to; '
+                "use the encoder 'bag'."
+            )
+        heads, dim = getattr(self.encoder, "heads", 1), self.embedding.dim
+        if dim is not None and dim % heads:
+            raise ValueError(f"embedding: dim={dim} cannot be divided among the {heads} heads of the encoder.")
         if self.training.clip and getattr(self.embedding, "sparse", False):
             raise ValueError(
                 f"training: clip={self.training.clip} needs the norm of gradients that torch cannot take of sparse "

@@ -1,15 +1,16 @@
-"""Hash functions: reproducible, in range, spread evenly, and the same in plain Python as in arrays."""
+"""Hash functions: reproducible, in range, and the same in plain Python as in arrays and in ONNX Runtime."""
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import mmh3
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexport.handlers.hashing import PRIME, buckets, combine, multipliers, murmur, subwords
+from lexport.handlers.hashing import PRIME, combine, multipliers, murmur, subwords
+
+from ..models.embedding_cases import TOKENS, murmur_session
 
 
 def test_the_hash_functions_are_the_same_everywhere_and_for_ever() -> None:
@@ -24,34 +25,6 @@ def test_the_hash_functions_differ_and_their_numbers_are_in_range() -> None:
     assert all(0 < a < PRIME and 0 <= b < PRIME for a, b in pairs)
 
 
-@given(
-    st.lists(st.integers(0, 2**33 - 1), min_size=1), st.integers(0, 20), st.integers(1, 2**31 - 1) | st.integers(1, 9)
-)
-def test_buckets_are_those_of_unbounded_arithmetic(keys: list[int], function: int, count: int) -> None:
-    a, b = multipliers(function + 1)[function]
-    found = buckets(np.array(keys, np.int64), function, count)
-    assert found.dtype == np.int64
-    assert found.tolist() == [((key % PRIME) * a + b) % PRIME % count for key in keys]
-    assert ((found >= 0) & (found < count)).all()
-
-
-def test_buckets_keep_the_shape_and_fill_evenly() -> None:
-    keys = np.array([[murmur(f"word {row} {column}") for column in range(100)] for row in range(200)], np.int64)
-    for function in range(4):
-        rows = buckets(keys, function, 64)
-        assert rows.shape == keys.shape
-        filled = np.bincount(rows.ravel(), minlength=64)
-        assert filled.min() > 230
-        assert filled.max() < 400
-
-
-def test_words_that_share_a_bucket_of_one_function_rarely_share_that_of_another() -> None:
-    keys = np.array([murmur(f"word {number}") for number in range(2000)], np.int64)
-    for first, second in combinations(range(3), 2):
-        rows = set(zip(buckets(keys, first, 256).tolist(), buckets(keys, second, 256).tolist(), strict=True))
-        assert len(rows) > 1900
-
-
 @given(st.integers(0, PRIME - 1) | st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_combining_is_the_same_for_a_number_and_an_array(left: int, right: int) -> None:
     expected = (left * 1_000_003 + right) % (2**31 - 1)
@@ -62,6 +35,19 @@ def test_combining_is_the_same_for_a_number_and_an_array(left: int, right: int) 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 2**32 - 1))
 def test_a_token_is_hashed_by_its_utf8_bytes(token: str, seed: int) -> None:
     assert murmur(token, seed) == murmur(token.encode(), seed) == mmh3.hash(token, seed, signed=False)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31 + 5, 2**32 - 1])
+@settings(max_examples=200)
+@given(tokens=st.lists(TOKENS, min_size=1, max_size=20))
+def test_any_token_has_the_same_hash_in_onnx_runtime(seed: int, tokens: list[str]) -> None:
+    found = murmur_session(seed).run(None, {"tokens": np.array(tokens, object)})[0]
+    assert found.tolist() == [murmur(token, seed) for token in tokens]
+
+
+def test_a_token_that_is_not_valid_unicode_has_no_hash() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        murmur("half \ud800")
 
 
 @given(

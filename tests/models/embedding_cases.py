@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lexport.handlers.hashing import PRIME, multipliers
 from lexport.models.embeddings import (
     CharCNN,
     CharCNNOptions,
@@ -29,6 +33,9 @@ ROWS, WORDS = 30, 20
 # Three languages of 5, 8 and 6 rows, and ten n-gram rows behind the 20 of words.
 OFFSETS = (0, 5, 13, 19)
 SIZES = (5, 8, 6, 10)
+
+# Any Unicode but a lone surrogate, which has no UTF-8 bytes to hash.
+TOKENS = st.text(st.characters(exclude_categories=["Cs"]))
 
 Run = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
@@ -54,6 +61,12 @@ KINDS: dict[str, Callable[[], Embedding]] = {
     "dynamic_dim": lambda: DynamicDim(ROWS, ROWS, DynamicDimOptions(dim=6, ramp=2)),
     "multilingual": multilingual,
 }
+
+
+def bucket(key: int, function: int, count: int) -> int:
+    """The row, 0 … count-1, that a hash function gives a key: the reference, in numbers of any size."""
+    a, b = multipliers(function + 1)[function]
+    return ((key % PRIME) * a + b) % PRIME % count
 
 
 def make(kind: str, seed: int = 0) -> Embedding:
@@ -130,3 +143,16 @@ def in_onnx(embedding: Embedding, example: Tensor) -> Run:
         return vectors, mask, pooled
 
     return run
+
+
+@cache
+def murmur_session(seed: int) -> onnxruntime.InferenceSession:
+    """ONNX Runtime's own hash: "tokens", strings [n] → int64 [n]."""
+    graph = onnx.parser.parse_model(f"""
+        <ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>
+        murmur (string[n] tokens) => (int64[n] hashes) {{
+            unsigned = com.microsoft.MurmurHash3 <seed: int = {seed}, positive: int = 1> (tokens)
+            hashes = Cast <to: int = {onnx.TensorProto.INT64}> (unsigned)
+        }}
+    """)
+    return onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])

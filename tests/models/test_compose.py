@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lexport.errors import InputError
 from lexport.handlers.text import TextEncoder, TextSpec
 from lexport.models import recipes
 from lexport.models.compose import PooledModel, TextModel, build, offsets
@@ -108,4 +109,11 @@ def test_rows_of_languages_never_meet() -> None:
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
     one = recipe("table", "transformer").changed("embedding", dim=30)
     with pytest.raises(ValueError, match="heads=4 do not divide the embedding's dim=30"):
+        build(one, encoder_of(one).spec, labels=3)
+
+
+@pytest.mark.parametrize("dim", [10**12, 2**62, 2**70])
+def test_a_model_larger_than_memory_is_refused(dim: int) -> None:
+    one = recipe("table").changed("embedding", dim=dim)
+    with pytest.raises(InputError, match=r"larger than this machine's memory\. Lower its dim"):
         build(one, encoder_of(one).spec, labels=3)

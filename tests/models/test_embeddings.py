@@ -192,18 +192,61 @@ def test_impossible_widths_and_starts_are_refused_by_name(
         options(**given)
 
 
+def named(kind: str) -> tuple[str, int]:
+    """What a bad id is called and how many there are; of an index in a language the language is looked at first."""
+    if kind.startswith("hashed"):
+        return "key", 2**33
+    return ("language number", 4) if kind == "multilingual" else ("index", ROWS)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
-def test_ids_that_are_no_integers_are_refused(kind: str, dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match=r"must be int64, got torch\."):
-        make(kind).vectors(texts(kind, 1, 3).to(dtype))
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(0.5, "float32"), (7.0, "float64"), (True, "bool"), (3, "int16"), (3, "uint8")]
+)
+def test_ids_of_a_wrong_dtype_are_refused_by_value_and_size(kind: str, value: float, dtype: str) -> None:
+    what, size = named(kind)
+    ids = torch.full_like(texts(kind, 1, 3), value, dtype=getattr(torch, dtype))
+    for look_up in (make(kind).vectors, make(kind).pooled):
+        with pytest.raises(
+            TypeError,
+            match=rf"^{what} {value} must be int64 or int32, not torch\.{dtype}; "
+            rf"there are {size:,}, 0 to {size - 1}\.$",
+        ):
+            look_up(ids)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_ids_of_a_wrong_dtype_are_refused_as_well(kind: str) -> None:
+    what, size = named(kind)
+    with pytest.raises(
+        TypeError,
+        match=rf"^{what} must be int64 or int32, not torch\.float32; there are {size:,}, 0 to {size - 1}\.$",
+    ):
+        make(kind).vectors(texts(kind, 1, 3)[:, :0].float())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_may_be_of_either_integer_dtype(kind: str) -> None:
+    ids = texts(kind, 4, 9) % 2**31
+    every_answer_is_close(Answers(make(kind))(ids.int()), Answers(make(kind))(ids), atol=0)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "table, unk"])
-def test_a_negative_id_is_refused(kind: str) -> None:
+def test_a_negative_id_is_refused_by_value_and_size(kind: str) -> None:
+    what, size = named(kind)
     for look_up in (make(kind).vectors, make(kind).pooled):
-        with pytest.raises(IndexError, match=r"-7 is negative"):
+        with pytest.raises(IndexError, match=rf"^{what} -7 is negative; there are {size:,}, 0 to {size - 1}\.$"):
             look_up(texts(kind, 1, 3) * 0 - 7)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "table, unk"])
+def test_an_id_beyond_the_last_is_refused_by_value_and_size(kind: str) -> None:
+    what, size = named(kind)
+    for look_up in (make(kind).vectors, make(kind).pooled):
+        for value in (size, 2**40):
+            message = rf"^{what} {value} is beyond the {size:,} there are; the last is {size - 1}\.$"
+            with pytest.raises(IndexError, match=message):
+                look_up(texts(kind, 1, 3) * 0 + value)
 
 
 def test_an_embedding_of_ones_own_pools_by_summing() -> None:

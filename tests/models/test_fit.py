@@ -218,9 +218,15 @@ def test_training_that_diverges_says_so(parts: Splits) -> None:
         fitted(SMALL.changed("training", learning_rate=1e30), parts)
 
 
-def test_parts_that_do_not_fit_a_dimension_are_refused(parts: Splits) -> None:
-    with pytest.raises(InputError, match=r"recipe transformer cannot be built.*heads=4 do not divide"):
-        fitted(recipes.load("transformer").changed("embedding", dim=30), parts)
+@pytest.mark.parametrize("missing", ["kitchen", "sport", "weather"])
+def test_labels_are_balanced_although_the_new_texts_lack_one_of_the_runs(
+    missing: str, trained_run: Run, parts: Splits
+) -> None:
+    recipe = trained_run.recipe.changed("head", class_weights="balanced").changed("training", epochs=1)
+    kept = [row for row, label in enumerate(parts.train.labels) if label != missing]
+    fewer = dataclasses.replace(parts, train=parts.train.take(kept, "fewer"))
+    result = fit(recipe, fewer, trained_run.labels, trained_run.encoder, seed=0, start=trained_run)
+    assert np.isfinite(result.losses).all()
 
 
 def test_further_training_that_only_harms_leaves_the_weights_it_started_from(trained_run: Run, parts: Splits) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import combinations
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -10,9 +13,10 @@ from torch import Tensor, nn
 
 from lexport.export.tables import GatherTable, exported
 from lexport.handlers import hashing
+from lexport.handlers.hashing import Ids
 from lexport.models.embeddings import Hashed, HashedOptions
 
-from .embedding_cases import session
+from .embedding_cases import TOKENS, bucket, murmur_session, session
 
 HASHES, BUCKETS = 4, 997
 
@@ -24,6 +28,41 @@ class Rows(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.embedding.rows_of(ids)
+
+
+class Combined(nn.Module):
+    def forward(self, pair: Tensor) -> Tensor:
+        return combined_by_torch(pair[0], pair[1])
+
+
+def combined_by_torch(left: Tensor, right: Tensor) -> Tensor:
+    return hashing.combine(left, right)  # type: ignore[type-var]
+
+
+def parts_of(token: str, seed: int) -> Ids:
+    """Hashes of a token's marks and characters, int64 [characters + 2], the characters' by ONNX Runtime."""
+    characters = murmur_session(seed).run(None, {"tokens": np.array(list(token), object)})[0]
+    return np.array([hashing.murmur(hashing.BEGIN, seed), *characters, hashing.murmur(hashing.END, seed)], np.int64)
+
+
+def runs(parts: Ids, shortest: int, longest: int, combine: Callable[[Ids, Ids], Ids]) -> Ids:
+    """Hashes of the runs of `shortest` to `longest` parts, whatever it is that combines."""
+    grams, found = parts, [parts[:0]]
+    for order in range(2, longest + 1):
+        grams = combine(grams[: len(parts) - order + 1], parts[order - 1 :])
+        found += [grams] if order >= shortest else []
+    return np.concatenate(found)
+
+
+@pytest.fixture(scope="module")
+def combined_by_onnx() -> Callable[[Ids, Ids], Ids]:
+    graph = session(Combined(), torch.ones(2, 3, dtype=torch.int64), fixed=0)
+
+    def run(left: Ids, right: Ids) -> Ids:
+        found: Ids = graph.run(None, {graph.get_inputs()[0].name: np.stack([left, right])})[0]
+        return found
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +80,76 @@ def graph(embedding: Hashed) -> onnxruntime.InferenceSession:
 def test_reference_module_and_graph_agree_on_every_bucket(
     embedding: Hashed, graph: onnxruntime.InferenceSession, keys: list[int]
 ) -> None:
-    ids = np.array([keys], np.int64)
-    blocks = [hashing.buckets(ids, function, BUCKETS) + 1 + function * BUCKETS for function in range(HASHES)]
-    expected = np.stack(blocks, axis=-1) * (ids != 0)[:, :, None]
-    assert np.array_equal(embedding.rows_of(torch.from_numpy(ids)).numpy(), expected)
-    assert np.array_equal(graph.run(None, {graph.get_inputs()[0].name: ids})[0], expected)
+    every_row_is_the_references(embedding, graph, np.array([keys], np.int64))
+
+
+def every_row_is_the_references(embedding: Hashed, graph: onnxruntime.InferenceSession, ids: Ids) -> None:
+    expected = [[rows_of(key) for key in text] for text in ids.tolist()]
+    found = embedding.rows_of(torch.from_numpy(ids))
+    assert found.dtype == torch.int64
+    assert found.tolist() == expected
+    assert graph.run(None, {graph.get_inputs()[0].name: ids})[0].tolist() == expected
+
+
+def rows_of(key: int) -> list[int]:
+    """The reference: rows of a key."""
+    return [key and 1 + function * BUCKETS + bucket(key, function, BUCKETS) for function in range(HASHES)]
+
+
+@settings(max_examples=200)
+@given(tokens=st.lists(TOKENS, min_size=1, max_size=20))
+def test_a_tokens_bytes_lead_to_the_same_rows_in_python_torch_and_onnx(
+    embedding: Hashed, graph: onnxruntime.InferenceSession, tokens: list[str]
+) -> None:
+    hashes = murmur_session(0).run(None, {"tokens": np.array(tokens, object)})[0]
+    every_row_is_the_references(embedding, graph, 1 + hashes[None, :])
+    keys = [1 + hashing.murmur(token) for token in tokens]
+    assert embedding.rows_of(torch.tensor([keys])).tolist() == [[rows_of(key) for key in keys]]
+
+
+@settings(max_examples=200)
+@given(parts=st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), min_size=1, max_size=20))
+def test_parts_are_combined_alike_by_python_numpy_torch_and_onnx(
+    combined_by_onnx: Callable[[Ids, Ids], Ids], parts: list[tuple[int, int]]
+) -> None:
+    expected = [(left * 1_000_003 + right) % (2**31 - 1) for left, right in parts]
+    left, right = np.array(parts, np.int64).T
+    assert [hashing.combine(*pair) for pair in parts] == expected
+    assert hashing.combine(left, right).tolist() == expected
+    assert combined_by_torch(torch.from_numpy(left), torch.from_numpy(right)).tolist() == expected
+    assert combined_by_onnx(left, right).tolist() == expected
+
+
+@settings(max_examples=100)
+@given(token=TOKENS, shortest=st.integers(2, 4), more=st.integers(0, 3), seed=st.sampled_from([0, 7]))
+def test_the_subwords_of_a_token_are_the_same_in_python_numpy_torch_and_onnx(
+    combined_by_onnx: Callable[[Ids, Ids], Ids], token: str, shortest: int, more: int, seed: int
+) -> None:
+    token, longest = token[: hashing.LONGEST_TOKEN], shortest + more
+    expected, parts = hashing.subwords(token, shortest, longest, seed), parts_of(token, seed)
+
+    def combined(left: Ids, right: Ids) -> Ids:
+        return combined_by_torch(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+
+    for combine in (hashing.combine, combined, combined_by_onnx):
+        assert runs(parts, shortest, longest, combine).tolist() == expected.tolist()
+
+
+def test_the_rows_of_each_function_fill_evenly() -> None:
+    keys = torch.tensor([[1 + hashing.murmur(f"word {number}") for number in range(20_000)]])
+    rows = Hashed(HashedOptions(buckets=64, hashes=4, dim=1)).rows_of(keys)
+    for function in range(4):
+        filled = torch.bincount(rows[0, :, function] - 1 - 64 * function)
+        assert len(filled) == 64
+        assert filled.min() > 230
+        assert filled.max() < 400
+
+
+def test_words_that_share_a_row_of_one_function_rarely_share_that_of_another() -> None:
+    keys = torch.tensor([[1 + hashing.murmur(f"word {number}") for number in range(2000)]])
+    rows = Hashed(HashedOptions(buckets=256, hashes=3, dim=1)).rows_of(keys)[0]
+    for pair in combinations(range(3), 2):
+        assert len({tuple(row) for row in rows[:, pair].tolist()}) > 1900
 
 
 def test_words_never_seen_have_vectors_of_their_own(embedding: Hashed) -> None:

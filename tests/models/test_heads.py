@@ -126,11 +126,13 @@ def test_dropout_is_for_training_alone(head: Head) -> None:
         (ClassifierOptions, {"threshold": 1.0}, r"threshold=1\.0 must lie between 0 and 1"),
         (VectorOptions, {"size": -1}, "size=-1 must be at least 0"),
         (VectorOptions, {"temperature": 0.0}, r"temperature=0\.0 above 0"),
+        (VectorOptions, {"temperature": float("nan")}, "temperature=nan above 0"),
         (VectorOptions, {"objective": "triplet"}, 'objective is "triplet", known are "contrastive" and "pooled"'),
         (VectorOptions, {"objective": "pooled", "size": 3}, "learns no projection; size=3 must be 0"),
         (JointOptions, {"size": 0}, "size=0"),
         (JointOptions, {"hidden": 0}, "hidden=0"),
         (JointOptions, {"dropout": 1.5}, r"dropout=1\.5"),
+        (JointOptions, {"temperature": float("inf")}, "temperature=inf above 0"),
         (JointOptions, {"temperature": -1.0}, r"temperature=-1\.0 above 0"),
     ],
 )

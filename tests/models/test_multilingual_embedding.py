@@ -37,10 +37,23 @@ def test_an_unknown_language_is_named_with_how_many_there_are(language: int) -> 
 def test_an_index_never_reaches_into_the_next_language(language: int, last: int) -> None:
     inside, beyond = torch.tensor([[[last, language]]]), torch.tensor([[[last + 1, language]]])
     multilingual().vectors(inside)
-    with pytest.raises(
-        IndexError, match=rf"index {last + 1} is beyond language number {language}; its last is {last}"
-    ):
+    message = (
+        rf"^index {last + 1} of language number {language} is beyond its last; there are {last + 1}, 0 to {last}\.$"
+    )
+    with pytest.raises(IndexError, match=message):
         multilingual().vectors(beyond)
+
+
+def test_a_negative_index_is_named_with_the_size_of_its_language() -> None:
+    with pytest.raises(IndexError, match=r"^index -7 of language number 1 is negative; there are 9, 0 to 8\.$"):
+        multilingual().vectors(torch.tensor([[[2, 0], [-7, 1]]]))
+
+
+@pytest.mark.parametrize("out_of_range", ["error", "unk"])
+def test_an_index_that_is_no_integer_is_named_with_the_largest_size_there_is(out_of_range: str) -> None:
+    message = r"^index 2\.5 must be int64 or int32, not torch\.float32; there are 11, 0 to 10\.$"
+    with pytest.raises(TypeError, match=message):
+        multilingual(out_of_range=out_of_range).rows_of(torch.tensor([[2.5]]), torch.tensor([1]))
 
 
 def test_an_index_beyond_its_language_is_that_languages_unk_where_so_chosen() -> None:

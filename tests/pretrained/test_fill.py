@@ -44,11 +44,11 @@ def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
     assert abs(float(tables[0].weight[2:].detach().mean())) < 0.02
 
 
-def test_a_padding_row_among_the_words_stays_zero(tmp_path: Path) -> None:
-    table = Table(4, 4, TableOptions(dim=3, padding_idx=3))
+def test_unknown_words_that_count_for_nothing_stay_zero(tmp_path: Path) -> None:
+    table = Table(4, 4, TableOptions(dim=3, padding_idx=1))
     fill_table(table, ["dog", "cat"], open_vectors(written(tmp_path / "v.txt", PLAIN)), np.random.default_rng(0))
     assert table.weight[2].tolist() == [1, 2, 3]
-    assert table.weight[3].tolist() == [0, 0, 0]
+    assert table.weight[1].tolist() == [0, 0, 0]
 
 
 def test_vectors_of_another_width_are_refused_with_both_numbers(tmp_path: Path) -> None:
