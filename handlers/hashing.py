@@ -29,8 +29,9 @@ LONGEST_TOKEN = 64
 
 
 def murmur(text: str | bytes, seed: int = 0) -> int:
-    """MurmurHash3 (32 bits, unsigned) of the UTF-8 bytes."""
-    return mmh3.hash(text, seed, signed=False)
+    """MurmurHash3 (32 bits, unsigned) of the UTF-8 bytes. Raises UnicodeEncodeError for a lone surrogate."""
+    # mmh3 ends the process where it cannot encode a string, so that it is given bytes.
+    return mmh3.hash(text.encode() if isinstance(text, str) else text, seed, signed=False)
 
 
 def combine(left: _Value, right: _Value) -> _Value:

@@ -37,8 +37,7 @@ def fill_table(
         filled = draw(generator, len(words), vectors.dim)
     filled[positions] = found
     rows = torch.arange(FIRST_WORD, FIRST_WORD + len(words))
-    kept = rows != table.padding_idx
-    table.fill(rows[kept], torch.from_numpy(filled)[kept])
+    table.fill(rows, torch.from_numpy(filled))
     return Coverage(vectors.name, len(positions), len(words))
 
 
