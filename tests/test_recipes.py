@@ -92,7 +92,7 @@ def test_a_mistake_is_named(old: str, new: str, reason: str) -> None:
             r"set ngrams = 1 \(it is 2\) and no subwords",
         ),
         ("[text]\nword_length = 8", "word_length=8 is for the embedding 'char_cnn' alone"),
-        ('[embedding]\ndim = 30\n[encoder]\nname = "transformer"', "dim=30 cannot be divided among the 4 heads"),
+        ('[embedding]\ndim = 30\n[encoder]\nname = "transformer"', "heads=4 do not divide the embedding's dim=30"),
         ('[encoder]\nname = "lstm"\n[head]\nname = "vector"\nobjective = "pooled"', "use the encoder 'bag'"),
         (
             '[text]\nngrams = 2\nbuckets = 8\n[embedding]\nname = "hashed"',

@@ -82,7 +82,10 @@ class Recipe:
             )
         heads, dim = getattr(self.encoder, "heads", 1), self.embedding.dim
         if dim is not None and dim % heads:
-            raise ValueError(f"embedding: dim={dim} cannot be divided among the {heads} heads of the encoder.")
+            raise ValueError(
+                f"encoder: heads={heads} do not divide the embedding's dim={dim}; choose a multiple of {heads} for "
+                "dim, or other heads."
+            )
         if self.training.clip and getattr(self.embedding, "sparse", False):
             raise ValueError(
                 f"training: clip={self.training.clip} needs the norm of gradients that torch cannot take of sparse "

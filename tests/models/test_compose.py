@@ -107,9 +107,8 @@ def test_rows_of_languages_never_meet() -> None:
 
 
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
-    one = recipe("table", "transformer").changed("embedding", dim=30)
-    with pytest.raises(ValueError, match="heads=4 do not divide the embedding's dim=30"):
-        build(one, encoder_of(one).spec, labels=3)
+    with pytest.raises(InputError, match="heads=4 do not divide the embedding's dim=30"):
+        recipe("table", "transformer").changed("embedding", dim=30)
 
 
 @pytest.mark.parametrize("dim", [10**12, 2**62, 2**70])
