@@ -94,10 +94,10 @@ def _lower_losses(
 
     `further`: the model has been trained before, and must gain by an epoch for that to count; else it stays, as 0.
     """
+    if not recipe.learns:
+        return [], 0
     options = recipe.training
     lesson, held = (Lesson(recipe, encoder, part, labels) for part in (parts.train, parts.validation))
-    if not lesson.learned:
-        return [], 0
     lesson.weigh()
     held.weigh(lesson)
     optimizers = _optimizers(model, options.learning_rate)

@@ -13,7 +13,7 @@ from ..handlers.text import Ids, TextEncoder, Tokens
 from .compose import TextModel
 from .data import Dataset, label_sets
 from .embeddings import DynamicDim
-from .heads import ClassifierOptions, Joint, VectorOptions
+from .heads import ClassifierOptions, Joint
 from .losses import balanced, contrastive
 from .recipes import Recipe
 from .tasks import Outputs, group_ids
@@ -93,12 +93,6 @@ class Lesson:
 
     def _ids(self, tokens: Tokens, rows: Ids, drop: Drop) -> Tensor:
         return torch.from_numpy(self._encoder.assemble(drop(tokens.take(rows))))
-
-    @property
-    def learned(self) -> bool:
-        """Whether there is anything to learn: pooled word vectors are taken as they are given."""
-        head = self._recipe.head
-        return not (isinstance(head, VectorOptions) and head.objective == "pooled")
 
 
 def text_outputs(

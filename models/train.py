@@ -108,7 +108,7 @@ def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Rec
     encoder = build_encoder(texts, recipe.text, inputs=recipe.inputs, languages=languages)
     dim = recipe.embedding.dim
     vectors = getattr(recipe.embedding, "vectors", None)
-    if vectors is None and getattr(recipe.head, "objective", "") == "pooled":
+    if vectors is None and not recipe.learns:
         raise InputError(
             'The head pools word vectors as they are given (objective = "pooled"), and none are given. Name them '
             'with --vectors, or set objective = "contrastive".'

@@ -75,7 +75,7 @@ class Recipe:
                 f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
                 f"into, words alone need none; buckets={self.text.buckets}."
             )
-        if isinstance(self.head, VectorOptions) and self.head.objective == "pooled" and self.encoder.NAME != "bag":
+        if not self.learns and self.encoder.NAME != "bag":
             raise ValueError(
                 f'head: objective = "pooled" learns nothing, and the encoder {self.encoder.NAME!r} would have to; '
                 "use the encoder 'bag'."
@@ -103,6 +103,11 @@ class Recipe:
         if isinstance(self.head, ClassifierOptions):
             return "multilabel" if self.head.multi_label else "classify"
         return self.head.NAME
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to learn: pooled word vectors are taken as they are given."""
+        return not (isinstance(self.head, VectorOptions) and self.head.objective == "pooled")
 
     def changed(self, section: str, **options: Any) -> Recipe:
         """A copy with those options of one section that are not None. Raises InputError."""
