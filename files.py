@@ -6,6 +6,7 @@ keeps files private by umask 077 must find these private too.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -92,21 +93,41 @@ def _beside(target: Path) -> Iterator[Path]:
 
     Names are chosen before anything is made under them, so that no interruption comes in between.
     """
+    partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    with parents_of(target):
+        try:
+            yield partial
+        except BaseException:
+            _discard(partial)
+            if os.path.lexists(target):
+                _discard(_old(partial))
+            raise
+
+
+@contextmanager
+def parents_of(target: Path) -> Iterator[None]:
+    """Create the folder of `target`; on any error remove again what was created and is empty.
+
+    Raises InputError if it cannot be created or written.
+    """
     _check_place(target)
     missing = [folder for folder in target.absolute().parents if not os.path.lexists(folder)]
-    partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     try:
         with _refused(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
+        yield
     except BaseException:
-        _discard(partial)
-        if os.path.lexists(target):
-            _discard(_old(partial))
         for folder in missing:  # the innermost first; one that somebody else has filled meanwhile stays
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def clear_leftovers(target: Path) -> None:
+    """Remove what processes that were killed while they made `target` left beside it; none may be at work."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if leftover.suffix == ".partial":
+            _discard(leftover)
 
 
 def _check_place(target: Path) -> None:

@@ -65,6 +65,10 @@ def train(
     max_vocabulary: Annotated[int | None, typer.Option(help="Keep this many words.", show_default="all")] = None,
     dim: Annotated[int | None, typer.Option(help="Width of a vector.", show_default="by the data's size")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most.", show_default="recipe")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto is CUDA where it is there.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Of the processor.", min=1)] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of RUN that was killed.")] = False,
+    checkpoint_every: Annotated[float, typer.Option(metavar="SECONDS", help="For --resume.", min=0)] = 30.0,
     force: Annotated[bool, typer.Option("--force", help="Replace RUN if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -72,6 +76,8 @@ def train(
     from .. import screens
     from ..models import train as training
     from ..models.data import Columns
+    from ..models.machine import machine
+    from ..models.team import leads
 
     recipe, begun = _recipe(
         model,
@@ -83,6 +89,8 @@ def train(
         vectors=vectors,
     )
     recipe = recipe.changed("training", epochs=epochs)
+    if resume and force:
+        raise typer.BadParameter("--resume goes on with a training, --force begins anew; leave one of them out.")
     with bar() as progress:
         run = training.train(
             source,
@@ -91,10 +99,15 @@ def train(
             columns=Columns(text_column, label_column, language_column, pair_column, image_column),
             start=begun,
             seed=seed,
+            machine=machine(device, threads),
+            resume=resume,
+            checkpoint_every=checkpoint_every,
             replace=force,
             say=say_to(as_json),
             progress=progress,
         )
+    if not leads():
+        return None
     if as_json:
         return emit({"run": str(out), **run.metrics["test"]})
     show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
@@ -179,30 +192,50 @@ def expand(
 @app.command()
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
-    source: Data,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="CSV, TSV, JSONL or Parquet file, or a sample set.",
+            show_default="the run's own test texts",
+        ),
+    ] = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = None,
     language_column: LanguageColumn = None,
     pair_column: PairColumn = None,
     image_column: ImageColumn = None,
     part: Annotated[str, typer.Option(help="Only these texts: all, train, validation or test.")] = "all",
+    mistakes: Annotated[int, typer.Option(help="Show so many of the worst mistakes.", min=0)] = 10,
+    unknown_rate: Annotated[
+        str | None,
+        typer.Option(help="Also judge with these shares of the tokens replaced by unseen words, 0.1,0.3."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")] = None,
     as_json: Json = False,
 ) -> None:
     """Judge a trained run, or an archive's own variant, on labelled texts."""
-    from .. import screens
+    from .. import evaluation_page, evaluation_screens
     from ..export.evaluate import evaluate as judge
+    from ..export.robustness import parse_rates
     from ..models.data import Columns
 
     columns = Columns(text_column, label_column, language_column, pair_column, image_column)
-    found = judge(target, source, columns=columns, part=part)
+    rates = [] if unknown_rate is None else parse_rates(unknown_rate)
+    if report is not None:
+        evaluation_page.check(report)
+    found = judge(target, source, columns=columns, part=part, mistakes=mistakes, unknown_rates=rates)
     if found["seen"]:
         typer.echo(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
             err=True,
         )
+    if report is not None:
+        evaluation_page.write(found, str(target), report)
     if as_json:
         return emit(found)
-    show(screens.metrics(found["task"], f"{found['count']:,} texts of {found['data']}", found))
-    if "confusion" in found:
-        show(screens.confusion(found["labels"], found["confusion"]))
+    for screen in evaluation_screens.evaluation(found):
+        show(screen)
+    if report is not None:
+        typer.echo(f"report: {report}")
     return None

@@ -1,33 +1,40 @@
-"""Fitting a model: steps of Adam over the training texts, until the validation texts gain nothing more."""
+"""Fitting a model: steps over the training texts, until the validation texts gain nothing more."""
 
 from __future__ import annotations
 
 import copy
+import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from ..errors import InputError
 from ..handlers.text import Ids, TextEncoder
 from ..progress import Progress, Say, silent
+from .checkpoint import Checkpoint, Checkpoints
 from .compose import PooledModel, TextModel, build
 from .dropping import drop_words
 from .embeddings import DynamicDimOptions, Table, TableOptions
 from .lessons import Lesson
+from .machine import Machine
+from .optimization import Optimization
 from .pretrained import fill_table, open_vectors
 from .recipes import Recipe, TrainingOptions
 from .run import Run
 from .splits import Splits
+from .team import Team
 
 # Texts of similar length share a batch within so many batches.
 _SORTED_TOGETHER = 32
+# Steps between two looks at the clock, the loss and the checkpoint.
+_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -51,101 +58,184 @@ def fit(
     *,
     seed: int,
     start: Run | None = None,
+    machine: Machine = Machine(),  # noqa: B008  (it is immutable)
+    team: Team = Team(),  # noqa: B008  (likewise)
+    checkpoints: Checkpoints | None = None,
     say: Say = silent,
     progress: Progress = silent,
 ) -> Fit:
     """Fit a fresh model, or a copy of `start`'s, on parts.train; keep the epoch with the lowest validation loss.
 
-    Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980. Same seed, same machine: the
-    same weights. Every random draw comes from two generators of its own, so that the
-    caller's state neither matters nor changes. Raises InputError for a loss that is no longer a number.
+    Same seed, machine and team: the same weights, also if `checkpoints` has one of this training and it goes on from
+    there. Every random draw comes from generators of its own, so that the caller's state neither matters nor
+    changes. Raises InputError for a loss that is no longer a number.
     """
     began = time.monotonic()
-    generator = np.random.default_rng(seed)
     values = 0 if parts.train.images is None else parts.train.images.shape[1]
-    with torch.random.fork_rng(devices=[]):
+    with machine.working():
         torch.manual_seed(seed)
         if start is not None:
             model = copy.deepcopy(start.model)
         else:
             model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
-            _take_vectors(recipe, model, encoder, generator, say)
-        with _one_thread():
-            losses, best = _lower_losses(
-                recipe, model, parts, labels, encoder, generator, progress, start is not None
+            _take_vectors(recipe, model, encoder, np.random.default_rng(seed), say)
+        losses, best, before = [], 0, 0.0
+        if recipe.learns:
+            model.to(machine.device)
+            team.spread(model)
+            course = _Course(recipe, model, seed, machine, team, further=start is not None)
+            lesson, held = (
+                Lesson(recipe, encoder, part, labels, machine.device) for part in (parts.train, parts.validation)
             )
+            course.run(lesson, held, checkpoints, say, progress)
+            losses, best, before = course.losses, course.best, course.seconds_before
+            model.cpu()
     if start is not None and losses and not best:
         say(f"none of {len(losses)} epochs lowered the validation loss; the weights are those it started from")
     model.eval()
-    return Fit(model, losses, best, time.monotonic() - began)
+    return Fit(model, losses, best, before + time.monotonic() - began)
 
 
-def _lower_losses(
-    recipe: Recipe,
-    model: TextModel,
-    parts: Splits,
-    labels: Sequence[str],
-    encoder: TextEncoder,
-    generator: np.random.Generator,
-    progress: Progress,
-    further: bool,
-) -> tuple[list[float], int]:
-    """Train `model` in place; the validation losses, and the number of the epoch whose weights it has now.
+class _Course:
+    """One training: what moves from step to step, all of which a checkpoint holds."""
 
-    `further`: the model has been trained before, and must gain by an epoch for that to count; else it stays, as 0.
-    """
-    if not recipe.learns:
-        return [], 0
-    options = recipe.training
-    lesson, held = (Lesson(recipe, encoder, part, labels) for part in (parts.train, parts.validation))
-    lesson.weigh()
-    held.weigh(lesson)
-    optimizers = _optimizers(model, options.learning_rate)
-    drop = partial(drop_words, share=options.word_dropout, generator=generator)
-    losses: list[float] = []
-    least = _held_loss(model, held) if further else math.inf
-    best, best_state = 0, copy.deepcopy(model.state_dict())
-    for epoch in range(1, options.epochs + 1):
-        model.train()
-        batches = _batches(lesson, options, generator, in_order=not isinstance(model, PooledModel))
-        for step, rows in enumerate(batches):
-            loss = lesson.loss(model, rows, drop)
-            model.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if options.clip:
-                nn.utils.clip_grad_norm_(model.parameters(), options.clip)
-            for optimizer in optimizers:
-                optimizer.step()
-            if step % 16 == 0:
-                done = (epoch - 1) * len(batches) + step
-                progress(done, options.epochs * len(batches), f"epoch {epoch}, loss {loss.item():.3f}")
-        losses.append(_held_loss(model, held))
-        if not math.isfinite(losses[-1]):
+    def __init__(
+        self, recipe: Recipe, model: TextModel, seed: int, machine: Machine, team: Team, *, further: bool
+    ) -> None:
+        """`further`: the model has been trained before, and must gain by an epoch for that to count."""
+        self._options = recipe.training
+        self._model, self._machine, self._team, self._further = model, machine, team, further
+        self._optimization = Optimization(model, recipe.training, machine.device)
+        self._order = np.random.default_rng(seed)
+        # Each process drops other words, and other activations.
+        self._drawing = np.random.default_rng([seed, team.rank])
+        if not team.leads:
+            torch.manual_seed(seed + team.rank)
+        self.losses: list[float] = []
+        self.best, self._least = 0, math.inf
+        self._best_state = copy.deepcopy(model.state_dict())
+        self._epoch, self._step = 1, 0
+        self.seconds_before = 0.0
+        self._began = time.monotonic()
+
+    def run(
+        self, lesson: Lesson, held: Lesson, checkpoints: Checkpoints | None, say: Say, progress: Progress
+    ) -> None:
+        """Train the model in place, from the last checkpoint if there is one; it ends with its best weights."""
+        options, model = self._options, self._model
+        lesson.weigh()
+        held.weigh(lesson)
+        in_order = not isinstance(model, PooledModel)
+        if not self._resumed(checkpoints, say) and self._further:
+            self._least = self._held_loss(held)
+        while self._epoch <= options.epochs and self._epoch - self.best <= options.patience:
+            self._optimization.begin(self._epoch)
+            model.train()
+            before = self._order.bit_generator.state
+            batches = _batches(lesson, options, self._order, in_order=in_order)
+            while self._step < len(batches):
+                self._step += 1
+                loss = self._take_step(lesson, batches[self._step - 1], len(batches))
+                if self._step % _STRIDE == 1:
+                    done = (self._epoch - 1) * len(batches) + self._step
+                    progress(done, options.epochs * len(batches), f"epoch {self._epoch}, loss {loss.item():.3f}")
+                    self._save(checkpoints, before)
+            self._judge(held)
+            self._epoch, self._step = self._epoch + 1, 0
+            self._save(checkpoints, self._order.bit_generator.state)
+        progress(1, 1, f"best epoch {self.best} of {len(self.losses)}")
+        model.load_state_dict(self._best_state)
+
+    def _take_step(self, lesson: Lesson, rows: Ids, steps: int) -> Tensor:
+        """One step on a batch; its loss, of this process's part of it."""
+        share = self._team.share(rows)
+        drop = partial(drop_words, share=self._options.word_dropout, generator=self._drawing)
+        with self._optimization.precision():
+            # A process without a text of its own takes part with one that counts for nothing.
+            loss = lesson.loss(self._model, share if len(share) else rows[:1], drop)
+        self._optimization.backward(loss * (len(share) / len(rows)) if self._team.size > 1 else loss)
+        self._team.sum_gradients(self._optimization.parameters)
+        self._optimization.step((self._epoch - 1 + (self._step - 1) / steps) / self._options.epochs)
+        return loss.detach()
+
+    def _judge(self, held: Lesson) -> None:
+        """Note the validation loss after an epoch, and keep its weights if it is the lowest so far."""
+        self.losses.append(self._held_loss(held))
+        if not math.isfinite(self.losses[-1]):
             raise InputError(
-                f"The validation loss of epoch {epoch} is {losses[-1]}: training diverged. Set a learning_rate "
-                f"below {options.learning_rate:g} or a clip in [training]."
+                f"The validation loss of epoch {self._epoch} is {self.losses[-1]}: training diverged. Set a "
+                f"learning_rate below {self._options.learning_rate:g} or a clip in [training]."
             )
-        if losses[-1] <= least:
-            least, best, best_state = losses[-1], epoch, copy.deepcopy(model.state_dict())
-        elif epoch - best >= options.patience:
-            break
-    progress(1, 1, f"best epoch {best} of {len(losses)}")
-    model.load_state_dict(best_state)
-    return losses, best
+        if self.losses[-1] <= self._least:
+            self._least, self.best = self.losses[-1], self._epoch
+            self._best_state = copy.deepcopy(self._model.state_dict())
+
+    def _held_loss(self, held: Lesson) -> float:
+        self._model.eval()
+        total = 0.0
+        order = np.argsort(held.lengths, kind="stable")
+        with torch.inference_mode():
+            for first in range(0, len(held), 256):
+                rows = self._team.share(order[first : first + 256])
+                if len(rows):
+                    total += held.loss(self._model, rows).item() * len(rows)
+        return self._team.sum(total) / len(held)
+
+    def _save(self, checkpoints: Checkpoints | None, order: Any) -> None:
+        """Write a checkpoint if one is due; `order`: the state that the epoch's order is drawn from."""
+        if checkpoints is None or not self._team.agreed(checkpoints.due()):
+            return
+        states = self._team.gather(_packed(self._drawing) + self._machine.random_state())
+        if not self._team.leads:
+            return
+        tensors, numbers = self._optimization.state()
+        kept = {f"model.{name}": value for name, value in self._model.state_dict().items()}
+        kept |= {f"best.{name}": value for name, value in self._best_state.items()}
+        kept |= {f"optimizer.{name}": value for name, value in tensors.items()}
+        kept["random"] = torch.tensor([list(state) for state in states], dtype=torch.uint8)
+        values = {
+            "optimizer": numbers,
+            "order": order,
+            "epoch": self._epoch,
+            "step": self._step,
+            "losses": self.losses,
+            "best": self.best,
+            "least": self._least,
+            "seconds": self.seconds_before + time.monotonic() - self._began,
+        }
+        checkpoints.write(Checkpoint(kept, values))
+
+    def _resumed(self, checkpoints: Checkpoints | None, say: Say) -> bool:
+        """Go to where the checkpoint stands, if there is one."""
+        self._team.wait()
+        found = checkpoints.read() if checkpoints is not None else None
+        if found is None:
+            return False
+        values = found.values
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        state = found.tensors.pop("random")[self._team.rank].numpy().tobytes()
+        for name, tensor in found.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self._model.load_state_dict(parts["model"])
+        self._best_state = {name: value.to(self._machine.device) for name, value in parts["best"].items()}
+        self._optimization.load(parts["optimizer"], values["optimizer"])
+        self._order.bit_generator.state = values["order"]
+        self._drawing.bit_generator.state = json.loads(state[:_PACKED])
+        self._machine.set_random_state(state[_PACKED:])
+        self._epoch, self._step = values["epoch"], values["step"]
+        self.losses, self.best, self._least = values["losses"], values["best"], values["least"]
+        self.seconds_before = values["seconds"]
+        say(f"going on in epoch {self._epoch} after {self._step} steps and {self.seconds_before:.0f} s")
+        return True
 
 
-def _optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-    """Adam, and for tables with sparse gradients the lazy form of it that they need."""
-    tables = [module for module in model.modules() if isinstance(module, Table) and module.sparse]
-    sparse = [parameter for table in tables for parameter in table.parameters(recurse=False)]
-    apart = {id(parameter) for parameter in sparse}
-    dense = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-    optimizers: list[torch.optim.Optimizer] = []
-    if dense:
-        optimizers.append(torch.optim.Adam(dense, lr=rate, fused=True))
-    if sparse:
-        optimizers.append(torch.optim.SparseAdam(sparse, lr=rate))
-    return optimizers
+# Bytes that a generator's state is padded to, so that every process has equally many.
+_PACKED = 512
+
+
+def _packed(generator: np.random.Generator) -> bytes:
+    return json.dumps(generator.bit_generator.state).encode().ljust(_PACKED)
 
 
 def _batches(
@@ -167,17 +257,6 @@ def _batches(
     return [batches[position] for position in generator.permutation(len(batches))]
 
 
-def _held_loss(model: TextModel, held: Lesson) -> float:
-    model.eval()
-    total = 0.0
-    order = np.argsort(held.lengths, kind="stable")
-    with torch.inference_mode():
-        for first in range(0, len(held), 256):
-            rows = order[first : first + 256]
-            total += held.loss(model, rows).item() * len(rows)
-    return total / len(held)
-
-
 def _take_vectors(
     recipe: Recipe, model: TextModel, encoder: TextEncoder, generator: np.random.Generator, say: Say
 ) -> None:
@@ -187,14 +266,3 @@ def _take_vectors(
         assert isinstance(model.embedding, Table)
         vectors = open_vectors(options.vectors)
         say(str(fill_table(model.embedding, encoder.vocabulary, vectors, generator, options.missing)))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A step takes milliseconds: more threads gain little, and wait for one another where cores are busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -28,9 +28,17 @@ def _keep(tokens: Tokens) -> Tokens:
 class Lesson:
     """One part of the data for one recipe: how many rows, how long each is, and the loss on some of them."""
 
-    def __init__(self, recipe: Recipe, encoder: TextEncoder, part: Dataset, labels: Sequence[str]) -> None:
-        """Look every text of `part` up and turn its labels into targets."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        encoder: TextEncoder,
+        part: Dataset,
+        labels: Sequence[str],
+        device: torch.device = torch.device("cpu"),  # noqa: B008  (it is immutable)
+    ) -> None:
+        """Look every text of `part` up and turn its labels into targets, for a model on `device`."""
         self._recipe = recipe
+        self._device = device
         self._encoder = encoder
         self._tokens = encoder.look_up(part.texts, part.languages)
         self._pairs = encoder.look_up(part.pairs, part.languages) if part.pairs is not None else None
@@ -45,6 +53,9 @@ class Lesson:
             self._truth = torch.tensor([[float(label in own) for label in labels] for own in label_sets(part.labels)])
         else:
             self._truth = torch.from_numpy(group_ids(task, part))
+        self._truth = self._truth.to(device)
+        if self._images is not None:
+            self._images = self._images.to(device)
 
     def __len__(self) -> int:
         return len(self._truth)
@@ -92,7 +103,7 @@ class Lesson:
         return contrastive(outputs, others, truth, head.temperature)
 
     def _ids(self, tokens: Tokens, rows: Ids, drop: Drop) -> Tensor:
-        return torch.from_numpy(self._encoder.assemble(drop(tokens.take(rows))))
+        return torch.from_numpy(self._encoder.assemble(drop(tokens.take(rows)))).to(self._device)
 
 
 def text_outputs(

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .. import files
 from ..errors import InputError
 from ..handlers.text import TextEncoder
 from ..progress import Progress, Say, silent
 from . import data, recipes, run
+from .checkpoint import Checkpoints, check_resumable, folder_of, kept
 from .data import Columns, Dataset
 from .dimension import choose_dim
-from .fit import fit
+from .fit import Fit, fit
+from .machine import Machine
 from .pretrained import open_vectors
 from .saving import check_replaceable, save, unknown_share
 from .splits import Splits, split
 from .tasks import UNLABELLED, columns_for, suited
+from .team import Team, team
 from .vocabulary import build_encoder
+
+CHECKPOINT_EVERY = 30.0
+"""Seconds between two checkpoints: what a killed training loses at most, beside the epoch's order."""
 
 
 def train(
@@ -30,6 +41,9 @@ def train(
     columns: Columns = UNLABELLED,
     start: run.Run | None = None,
     seed: int = 0,
+    machine: Machine = Machine(),  # noqa: B008  (it is immutable)
+    resume: bool = False,
+    checkpoint_every: float = CHECKPOINT_EVERY,
     replace: bool = False,
     say: Say = silent,
     progress: Progress = silent,
@@ -37,48 +51,121 @@ def train(
     """Train `recipe` on a sample set or file and write the run folder `out`, whole or not at all.
 
     With `start` that run's words, labels and weights are where training begins (`recipe` is then its own, perhaps
-    with other training options). `progress` is told (steps done, steps at most, what is going on). Raises
-    InputError for data or a target that cannot be used.
+    with other training options). While it works a checkpoint is written every `checkpoint_every` seconds, beside
+    `out` in a folder of its name and `.training`; with `resume` a training that was killed goes on from there, to
+    the weights it would have had. In processes that torch's launcher started they train together, and the first
+    writes. `progress` is told (steps done, steps at most, what is going on). Raises InputError for data or a target
+    that cannot be used, and for a checkpoint of another training.
     """
+    if resume and (out / "run.json").is_file():
+        say(f"{out} is finished; there is nothing to resume")
+        return run.open_run(out)
     check_replaceable(out, replace=replace)
-    with files.new_folder(out, replace=replace) as folder:
-        dataset, parts = prepare(source, recipe, columns)
-        if start is None:
-            recipe, encoder = _fresh(recipe, parts.train, say)
-            labels = list(_classes(recipe, dataset))
-        else:
-            encoder, labels = start.encoder, start.labels
-            run.require_known(start, dataset)
-            _require_known(dataset, _classes(recipe, dataset), start)
-        say(_summary(dataset, parts, encoder, recipe, labels))
-        fitted = fit(recipe, parts, labels, encoder, seed=seed, start=start, say=say, progress=progress)
-        held_out = {"validation": parts.validation, "test": parts.test}
-        info = run.RunInfo(
-            recipe=recipe.to_json(),
-            seed=seed,
-            data={
-                "name": dataset.name,
-                "digest": dataset.digest,
-                "dropped": dataset.dropped,
-                "train": len(parts.train.texts),
-                "validation": len(parts.validation.texts),
-                "test": len(parts.test.texts),
-                "unknown_share": unknown_share(encoder, parts.validation),
-                "image_values": 0 if dataset.images is None else dataset.images.shape[1],
-            },
-            parameters=sum(parameter.numel() for parameter in fitted.model.parameters()),
-            training={
-                "epochs": len(fitted.losses),
-                "best_epoch": fitted.best_epoch,
-                "validation_losses": fitted.losses,
-                "seconds": round(fitted.seconds, 1),
-            },
-            versions=run.versions(),
-            created=int(time.time()),
-            history=[] if start is None else [*start.info.history, {"trained_from": start.digest}],
-        )
-        save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out)
+    files.check_folder(out, replace=replace)
+    check_resumable(out, resume=resume, replace=replace)
+    with team(machine.device) as crew:
+        if not crew.leads:
+            say, progress = silent, silent
+        with _target(out, crew, resume=resume, replace=replace) as (folder, training):
+            dataset, parts = prepare(source, recipe, columns)
+            if start is None:
+                recipe, encoder = _fresh(recipe, parts.train, say)
+                labels = list(_classes(recipe, dataset))
+            else:
+                encoder, labels = start.encoder, start.labels
+                run.require_known(start, dataset)
+                _require_known(dataset, _classes(recipe, dataset), start)
+            say(_summary(dataset, parts, encoder, recipe, labels))
+            identity = _identity(recipe, seed, dataset, labels, start, machine, crew)
+            fitted = fit(
+                recipe,
+                parts,
+                labels,
+                encoder,
+                seed=seed,
+                start=start,
+                machine=machine,
+                team=crew,
+                checkpoints=Checkpoints(training, checkpoint_every, identity),
+                say=say,
+                progress=progress,
+            )
+            if folder is not None:
+                info = _info(recipe, seed, dataset, parts, encoder, fitted, start)
+                held_out = {"validation": parts.validation, "test": parts.test}
+                save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out)
+        crew.wait()
     return run.open_run(out)
+
+
+@contextmanager
+def _target(out: Path, crew: Team, *, resume: bool, replace: bool) -> Iterator[tuple[Path | None, Path]]:
+    """The folder that becomes the run, for the process that writes it, and the one of its checkpoints."""
+    if not crew.leads:
+        yield None, folder_of(out)
+        return
+    with kept(out, resume=resume) as training, files.new_folder(out, replace=replace) as folder:
+        yield folder, training
+
+
+def _identity(
+    recipe: recipes.Recipe,
+    seed: int,
+    dataset: Dataset,
+    labels: list[str],
+    start: run.Run | None,
+    machine: Machine,
+    crew: Team,
+) -> dict[str, Any]:
+    """All that the weights depend on, as JSON holds it: what must be equal for a training to go on."""
+    values = {
+        "recipe": recipe.to_json(),
+        "seed": seed,
+        "data": dataset.digest,
+        "labels": labels,
+        "from": None if start is None else start.digest,
+        "device": machine.device.type,
+        "threads": machine.threads,
+        "processes": crew.size,
+        "torch": torch.__version__,
+    }
+    given: dict[str, Any] = json.loads(json.dumps(values))
+    return given
+
+
+def _info(
+    recipe: recipes.Recipe,
+    seed: int,
+    dataset: Dataset,
+    parts: Splits,
+    encoder: TextEncoder,
+    fitted: Fit,
+    start: run.Run | None,
+) -> run.RunInfo:
+    return run.RunInfo(
+        recipe=recipe.to_json(),
+        seed=seed,
+        data={
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "dropped": dataset.dropped,
+            "train": len(parts.train.texts),
+            "validation": len(parts.validation.texts),
+            "test": len(parts.test.texts),
+            "unknown_share": unknown_share(encoder, parts.validation),
+            "image_values": 0 if dataset.images is None else dataset.images.shape[1],
+        },
+        parameters=sum(parameter.numel() for parameter in fitted.model.parameters()),
+        training={
+            "epochs": len(fitted.losses),
+            "best_epoch": fitted.best_epoch,
+            "validation_losses": fitted.losses,
+            "seconds": round(fitted.seconds, 1),
+        },
+        versions=run.versions(),
+        created=int(time.time()),
+        history=[] if start is None else [*start.info.history, {"trained_from": start.digest}],
+    )
 
 
 def prepare(source: str, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:

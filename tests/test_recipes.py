@@ -102,7 +102,6 @@ def test_a_mistake_is_named(old: str, new: str, reason: str) -> None:
         ("[text]\nsubwords = [3, 4]", r"subwords=\(3, 4\) need buckets"),
         ("[text]\nbuckets = 8", "words alone need none; buckets=8"),
         ('[text]\nngrams = 2\n[embedding]\nname = "multilingual"', "need buckets"),
-        ("[embedding]\nsparse = true\n[training]\nclip = 1.0", r"clip=1\.0 needs the norm.*set clip = 0, or sparse"),
         ('[head]\nname = "vector"\nobjective = "pooled"\nsize = 8', 'objective "pooled" learns no projection'),
     ],
 )
@@ -114,8 +113,6 @@ def test_parts_that_do_not_fit_together_are_named(content: str, reason: str) -> 
 def test_options_given_later_must_fit_the_other_parts_too() -> None:
     with pytest.raises(InputError, match="set ngrams = 1"):
         recipes.load("cnn").changed("text", ngrams=2, buckets=8)
-    with pytest.raises(InputError, match="set clip = 0"):
-        recipes.load("lstm").changed("embedding", sparse=True)
 
 
 def test_what_is_left_out_has_a_value_and_a_whole_number_may_stand_for_any() -> None:

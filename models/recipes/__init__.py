@@ -86,11 +86,6 @@ class Recipe:
                 f"encoder: heads={heads} do not divide the embedding's dim={dim}; choose a multiple of {heads} for "
                 "dim, or other heads."
             )
-        if self.training.clip and getattr(self.embedding, "sparse", False):
-            raise ValueError(
-                f"training: clip={self.training.clip} needs the norm of gradients that torch cannot take of sparse "
-                "ones; set clip = 0, or sparse = false in [embedding]."
-            )
 
     @property
     def inputs(self) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+OPTIMIZERS = ("adam", "adamw", "adagrad", "sgd")
+SCHEDULES = ("constant", "linear")
+PRECISIONS = ("fp32", "bf16", "fp16")
+
 
 @dataclass(frozen=True)
 class TextOptions:
@@ -52,14 +56,25 @@ class TextOptions:
 class TrainingOptions:
     """epochs: at most. patience: epochs without a better validation loss before training stops.
 
-    learning_rate: Adam's. word_dropout: share of words that a training step replaces by an unseen one. clip:
-    largest norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio: On the Difficulty of
-    Training Recurrent Neural Networks, 2012, arXiv:1211.5063).
+    optimizer: "adam", "adamw", "adagrad" or "sgd". learning_rate: its rate. schedule: "constant", or "linear" from
+    there down to 0 at the last epoch. embedding_rate: the embedding's rate as a multiple of it. frozen_epochs: the
+    embedding stays as it is in the first epochs; released_rate: its rate from then on as a multiple of what it would
+    be. weight_decay: AdamW's, of everything but the embedding. precision: "fp32", or "bf16" or "fp16" where torch's
+    autocast has it safe. word_dropout: share of words that a training step replaces by an unseen one. clip: largest
+    norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio: On the Difficulty of Training
+    Recurrent Neural Networks, 2012, arXiv:1211.5063).
     """
 
     epochs: int = 30
     batch_size: int = 64
+    optimizer: str = "adam"
     learning_rate: float = 0.002
+    schedule: str = "constant"
+    embedding_rate: float = 1.0
+    frozen_epochs: int = 0
+    released_rate: float = 1.0
+    weight_decay: float = 0.0
+    precision: str = "fp32"
     word_dropout: float = 0.1
     patience: int = 4
     clip: float = 0.0
@@ -75,4 +90,23 @@ class TrainingOptions:
             raise ValueError(
                 f"training: word_dropout={self.word_dropout} must be at least 0 and below 1, clip={self.clip} a "
                 "number, at least 0."
+            )
+        for option, value, known in (
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise ValueError(f'training: {option} is "{value}", known are: {", ".join(known)}.')
+        if not (0 < self.embedding_rate < math.inf and 0 < self.released_rate < math.inf):
+            raise ValueError(
+                f"training: embedding_rate={self.embedding_rate} and released_rate={self.released_rate} must be "
+                "numbers above 0; an embedding that never learns has frozen_epochs = epochs."
+            )
+        if self.frozen_epochs < 0:
+            raise ValueError(f"training: frozen_epochs={self.frozen_epochs} must be at least 0.")
+        if not 0 <= self.weight_decay < math.inf or (self.weight_decay and self.optimizer != "adamw"):
+            raise ValueError(
+                f"training: weight_decay={self.weight_decay} must be a number, at least 0, and is for optimizer = "
+                f'"adamw" alone; the optimizer is "{self.optimizer}".'
             )

@@ -1,0 +1,157 @@
+"""How weights move: the optimizers of a recipe, their rates from epoch to epoch, clipping, lower precision."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .compose import TextModel
+from .embeddings import Table
+from .recipes import TrainingOptions
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Optimization:
+    """The optimizers of one model, stepped together.
+
+    Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980; lazily for tables with sparse
+    gradients, as torch.optim.SparseAdam. AdamW: Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017,
+    arXiv:1711.05101. Adagrad: Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online Learning and Stochastic
+    Optimization, Journal of Machine Learning Research 12, 2011.
+    """
+
+    def __init__(self, model: TextModel, options: TrainingOptions, device: torch.device) -> None:
+        """Optimizers for every parameter of `model`, which lies on `device`."""
+        self._options = options
+        self._device = device
+        self._embedding = list(model.embedding.parameters())
+        within = {id(one) for one in self._embedding}
+        tables = [one for one in model.modules() if isinstance(one, Table) and one.sparse]
+        sparse = [parameter for table in tables for parameter in table.parameters(recurse=False)]
+        apart = {id(one) for one in sparse}
+        rest = [one for one in model.parameters() if id(one) not in within]
+        dense = [one for one in self._embedding if id(one) not in apart]
+        groups = [{"params": group, "embedding": which} for group, which in ((rest, False), (dense, True)) if group]
+        self.optimizers: list[torch.optim.Optimizer] = []
+        if groups:
+            self.optimizers.append(_dense(options, groups))
+        if sparse:
+            self.optimizers.append(_sparse(options, [{"params": sparse, "embedding": True}]))
+        # fp16 holds no small gradients: the loss is scaled up, the gradients down again.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that may move, of all optimizers."""
+        return [one for optimizer in self.optimizers for one in _parameters(optimizer) if one.requires_grad]
+
+    def begin(self, epoch: int) -> None:
+        """Let the embedding stand still in the first epochs (numbered from 1), if the recipe says so."""
+        for parameter in self._embedding:
+            parameter.requires_grad_(epoch > self._options.frozen_epochs)
+            parameter.grad = None
+
+    def precision(self) -> torch.autocast:
+        """Where the loss is computed: in lower precision if the recipe says so.
+
+        Micikevicius et al.: Mixed Precision Training, 2017, arXiv:1710.03740.
+        """
+        dtype = _DTYPES.get(self._options.precision)
+        return torch.autocast(self._device.type, dtype, enabled=dtype is not None)
+
+    def backward(self, loss: Tensor) -> None:
+        """New gradients, those of before forgotten."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(self, done: float) -> None:
+        """Clip the gradients if the recipe says so and step every optimizer; `done`: the share of training so far."""
+        options = self._options
+        rate = options.learning_rate * (1 - done if options.schedule == "linear" else 1)
+        embedding = rate * options.embedding_rate * (options.released_rate if options.frozen_epochs else 1)
+        moving = [one for one in self.optimizers if any(p.grad is not None for p in _parameters(one))]
+        for optimizer in moving:
+            self._scaler.unscale_(optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] = embedding if group["embedding"] else rate
+        if options.clip:
+            norm = math.hypot(*self.norms())
+            if norm > options.clip:
+                for parameter in self.parameters:
+                    if parameter.grad is not None:
+                        parameter.grad *= options.clip / norm
+        # Adagrad makes sparse tensors of what it was given; torch wants to be told that they need no check.
+        with torch.sparse.check_sparse_tensor_invariants(enable=False):
+            for optimizer in moving:
+                self._scaler.step(optimizer)
+        self._scaler.update()
+
+    def norms(self) -> tuple[float, float]:
+        """The L2 norms of the embedding's gradients together and of all others together."""
+        within = {id(one) for one in self._embedding}
+        squares = [0.0, 0.0]
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                if parameter.grad.is_sparse:
+                    parameter.grad = parameter.grad.coalesce()
+                squares[id(parameter) not in within] += parameter.grad.norm().item() ** 2
+        return math.sqrt(squares[0]), math.sqrt(squares[1])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a step depends on beside the weights and gradients: tensors, and what JSON can hold."""
+        tensors: dict[str, Tensor] = {}
+        numbers: dict[str, Any] = {"scaler": self._scaler.state_dict()}
+        for place, optimizer in enumerate(self.optimizers):
+            for parameter, values in optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    kept = tensors if isinstance(value, Tensor) else numbers
+                    kept[f"{place}.{parameter}.{name}"] = value
+        return tensors, numbers
+
+    def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from a `state` of the same model and options."""
+        numbers = dict(numbers)
+        self._scaler.load_state_dict(numbers.pop("scaler"))
+        for place, optimizer in enumerate(self.optimizers):
+            values = optimizer.state_dict()
+            for key, value in {**tensors, **numbers}.items():
+                at, parameter, name = key.split(".")
+                if int(at) == place:
+                    values["state"].setdefault(int(parameter), {})[name] = value
+            optimizer.load_state_dict(values)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [one for group in optimizer.param_groups for one in group["params"]]
+
+
+def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    rate = options.learning_rate
+    match options.optimizer:
+        case "adam":
+            return torch.optim.Adam(groups, lr=rate, fused=True)
+        case "adamw":
+            # A word that is rarely met would shrink at every step of the others.
+            decayed = [
+                group | {"weight_decay": 0.0 if group["embedding"] else options.weight_decay} for group in groups
+            ]
+            return torch.optim.AdamW(decayed, lr=rate, fused=True)
+        case "adagrad":
+            return torch.optim.Adagrad(groups, lr=rate)
+        case _:
+            return torch.optim.SGD(groups, lr=rate)
+
+
+def _sparse(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    match options.optimizer:
+        case "adam" | "adamw":
+            return torch.optim.SparseAdam(groups, lr=options.learning_rate)
+        case "adagrad":
+            return torch.optim.Adagrad(groups, lr=options.learning_rate)
+        case _:
+            return torch.optim.SGD(groups, lr=options.learning_rate)
