@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 _COMPONENTS = 4  # of a vector are shown
+_LABELS = 40  # are shown at most
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
     """A table whose first column is text and the others figures."""
     table = Table(box=box.SIMPLE_HEAD)
     for position, column in enumerate(columns):
@@ -26,7 +27,7 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def _titled(title: str, table: Table) -> Group:
+def titled(title: str, table: Table) -> Group:
     """A table under a title that may be wider than it."""
     return Group(Text(title, style="bold"), table)
 
@@ -44,14 +45,14 @@ def evidence(values: Mapping[str, Any]) -> Group:
     """Every exported variant beside the trained model."""
     shown = _HEADLINES[values["run"]["task"]]
     columns = ["variant", *shown.values(), "flips", "largest Δ", "size", "batch 1", "batch 32", "gate"]
-    table = _table(*columns)
+    table = new_table(*columns)
     trained = values["trained"]["test"]
-    table.add_row("trained model", *[_share(trained[name]) for name in shown], *[""] * 6)
+    table.add_row("trained model", *[share(trained[name]) for name in shown], *[""] * 6)
     for variant in values["variants"]:
         test = variant["test"]
         table.add_row(
             variant["name"],
-            *[_share(test[name]) for name in shown],
+            *[share(test[name]) for name in shown],
             f"{test['flips']}/{test['texts']}",
             f"{test['largest_difference']:.1e}",
             megabytes(variant["size"]),
@@ -59,51 +60,44 @@ def evidence(values: Mapping[str, Any]) -> Group:
             f"{variant['latency']['32']['median_ms']:.2f}",
             Text("refused", "red") if variant["refused"] else Text("passed", "green"),
         )
-    return _titled("On the test texts; batch 1 and 32 in ms from texts to answers, on one thread", table)
+    return titled("On the test texts; batch 1 and 32 in ms from texts to answers, on one thread", table)
 
 
 def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
     """A model's metrics on `what`: by label, or how often the right neighbour is found."""
-    headline = ", ".join(f"{head} {_share(values[name])}" for name, head in _HEADLINES[task].items())
-    if "accuracy_interval" in values:
-        low, high = values["accuracy_interval"]
-        headline = headline.replace(",", f" [{_share(low)}, {_share(high)}],", 1)
+    headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in _HEADLINES[task].items())
     title = f"On {what}: {headline}"
     if task in ("vector", "joint"):
-        return _titled(title, _neighbours(task, values))
-    table = _table("label", "precision", "recall", "F1", "texts")
-    for label, one in values["per_class"].items():
-        table.add_row(
-            label, _share(one["precision"]), _share(one["recall"]), _share(one["f1"]), f"{one['support']:,}"
-        )
-    return _titled(title, table)
+        return titled(title, _neighbours(task, values))
+    table = new_table("label", "precision", "recall", "F1", "texts")
+    every = values["per_class"]
+    worst = sorted(every, key=lambda label: every[label]["f1"])[:_LABELS]
+    for label, one in every.items() if len(every) <= _LABELS else [(label, every[label]) for label in worst]:
+        table.add_row(label, share(one["precision"]), share(one["recall"]), share(one["f1"]), f"{one['support']:,}")
+    if len(every) > _LABELS:
+        title += f"\nThe {_LABELS} of {len(every):,} labels with the lowest F1; --json has all"
+    return titled(title, table)
 
 
 def _neighbours(task: str, values: Mapping[str, Any]) -> Table:
     ways = {"text to image": values, "image to text": values["image_to_text"]} if task == "joint" else {"": values}
-    table = _table("found among the nearest", *[f"{way} share".strip() for way in ways], "by chance")
+    table = new_table("found among the nearest", *[f"{way} share".strip() for way in ways], "by chance")
     for name in values:
-        if name.startswith("recall_at_"):
+        if name.startswith("recall_at_") and not name.endswith("_interval"):
             nearest = name.removeprefix("recall_at_")
             table.add_row(
-                nearest, *[_share(found[name]) for found in ways.values()], _share(values[f"chance_at_{nearest}"])
+                nearest,
+                *[with_interval(found, name) for found in ways.values()],
+                share(values[f"chance_at_{nearest}"]),
             )
     return table
-
-
-def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Group:
-    """Truth by row, answers by column."""
-    table = _table("", *labels)
-    for label, row in zip(labels, matrix, strict=True):
-        table.add_row(label, *[f"{count:,}" for count in row])
-    return _titled("Confusion: truth by row, answers by column", table)
 
 
 def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
     """Texts, or the names of images, with what the model says of them."""
     counted = any("tokens" in answer for answer in found)
     told = ("vector", "values") if any("vector" in answer for answer in found) else ("label", "score")
-    table = _table("text" if counted else "image", *told, *(("tokens", "unknown") if counted else ()))
+    table = new_table("text" if counted else "image", *told, *(("tokens", "unknown") if counted else ()))
     table.columns[1].justify = "left"
     for name, answer in zip(given, found, strict=True):
         shown = name if len(name) <= 60 else name[:59] + "…"
@@ -130,14 +124,21 @@ def status(values: Mapping[str, Any]) -> Group:
     """Models and workers of a running server."""
     state = "healthy" if values["healthy"] else "not healthy"
     title = f"{values['inference_url']} (pid {values['pid']}, {state})"
-    table = _table("model", "version", "worker", "pid", "device", "state", "memory")
+    table = new_table("model", "version", "worker", "pid", "device", "state", "memory")
     for model in values["models"]:
         for worker in model["workers"]:
             memory = megabytes(worker["memory_bytes"]) if worker["memory_bytes"] else ""
             cells = (str(worker["id"]), str(worker["pid"]), worker["device"], worker["state"], memory)
             table.add_row(model["name"], model["version"], *cells)
-    return _titled(title, table)
+    return titled(title, table)
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
+    """A share from 0 to 1, or a score, with four decimals."""
     return f"{value:.4f}"
+
+
+def with_interval(values: Mapping[str, Any], name: str) -> str:
+    """A value of a JSON object and, where it has one, its interval."""
+    ends = values.get(f"{name}_interval")
+    return share(values[name]) + (f" [{share(ends[0])}, {share(ends[1])}]" if ends else "")

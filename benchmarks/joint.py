@@ -247,7 +247,8 @@ def _print_languages(
         judged = partial(_in_language, own=own, groups=groups)
         found = np.stack([judged(*vectors) for vectors in ours])  # [seeds, 2]
         theirs = [judged(*vectors) for vectors in baselines.values()]
-        row = [language, str(len(own)), f"{unknown_share(runs[0].encoder, test.take(list(own), language)):.0%}"]
+        texts = test.take(list(own), language).texts
+        row = [language, str(len(own)), f"{unknown_share(runs[0].encoder.look_up(texts)):.0%}"]
         for way in range(len(WAYS)):
             difference = 100 * (found[:, way] - theirs[0][way])
             row += [f"**{found[:, way].mean():.1%}**", *(f"{one[way]:.1%}" for one in theirs)]

@@ -2,37 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError
-from ..models.data import Columns, Dataset, load
-from ..models.lessons import outputs
-from ..models.run import open_run, require_known
+from ..models.calibration import calibration
+from ..models.data import Columns, Dataset, label_sets, load
+from ..models.intervals import add_intervals
+from ..models.metrics import label_places
 from ..models.splits import parts_of
-from ..models.tasks import METRIC, UNLABELLED, Outputs, columns_for, judge, suited
-from .inprocess import Archived, opened
-from .reader import EVIDENCE, read_json, read_labels
+from ..models.tasks import METRIC, UNLABELLED, columns_for, judge, suited
+from .judged import Archive, Trained
+from .mistakes import mistakes as worst
+from .robustness import robustness
 
 PARTS = ("all", "train", "validation", "test")
 
 
-def evaluate(target: Path, source: str, *, columns: Columns = UNLABELLED, part: str = "all") -> dict[str, Any]:
-    """Metrics of the run folder or `.mar` at `target` on `source`.
+def evaluate(
+    target: Path,
+    source: str | None = None,
+    *,
+    columns: Columns = UNLABELLED,
+    part: str = "all",
+    mistakes: int = 10,
+    unknown_rates: Sequence[float] = (),
+) -> dict[str, Any]:
+    """Metrics of the run folder or `.mar` at `target` on `source`, or of a run on the test texts kept with it.
 
-    What `tasks.judge` gives for the model's task, and: `task`, `metric` (the name of the one that gates read),
-    `labels`, `data`, `part`, `count`, and `seen`: how many of the texts the model was trained on, as far as the data
-    are the run's own. `part` keeps only the texts of one part of the split. Raises InputError for data that do not
-    fit.
+    What `tasks.judge` gives for the model's task, with `NAME_interval` [low, high] after every metric, and: `task`,
+    `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of the
+    texts the model was trained on, as far as the data are the run's own; `calibration` (`models/calibration.py`) of
+    models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
+    `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. Raises InputError for data
+    that do not fit.
     """
     if part not in PARTS:
         raise InputError(f"--part {part!r} is not known; expected one of: {', '.join(PARTS)}.")
-    judged = _Archive(target) if not target.is_dir() else _Run(target)
-    dataset = load(source, columns_for(judged.task, source, columns), multi_label=judged.task == "multilabel")
-    dataset = suited(judged.task, dataset, columns)
+    judged = Trained(target) if target.is_dir() else Archive(target)
+    task, labels, threshold = judged.task, judged.labels, judged.threshold
+    if source is None:
+        chosen, part, seen = _kept(judged, columns, part)
+    else:
+        chosen, seen = _read(judged, source, columns, part)
+    judged.check(chosen)
+    with judged.opened() as asked:
+        if task in ("classify", "multilabel"):
+            # Before all texts are asked about, and after an archive has shown to be whole.
+            sets = label_sets(chosen.labels) if task == "multilabel" else [(label,) for label in chosen.labels]
+            label_places(labels, sets)
+        outputs = asked.answer(chosen)
+        found = judge(task, chosen, outputs, labels, threshold)
+        found = add_intervals(task, chosen, outputs, labels, found, threshold)
+        found |= {
+            "task": task,
+            "metric": METRIC[task],
+            "labels": labels,
+            "data": chosen.name,
+            "part": part,
+            "count": len(chosen),
+            "seen": seen,
+        }
+        if task in ("classify", "multilabel"):
+            found["calibration"] = calibration(task, chosen, outputs, labels)
+        found["mistakes"] = worst(task, chosen, outputs, labels, asked.encoder, threshold=threshold, most=mistakes)
+        if unknown_rates:
+            found["robustness"] = robustness(task, chosen, outputs, labels, asked, unknown_rates, threshold)
+    return found
+
+
+def _kept(judged: Trained | Archive, columns: Columns, part: str) -> tuple[Dataset, str, int]:
+    """The run's own texts, their part, and how many were trained on: none."""
+    if columns != UNLABELLED:
+        raise InputError("Columns are named and DATA is not. Name DATA, or leave the columns out.")
+    if part == "train":
+        raise InputError("A run keeps no training texts; --part train needs DATA, the data it was trained on.")
+    part = "test" if part == "all" else part
+    return replace(judged.held_out(part), name=judged.trained_name), part, 0
+
+
+def _read(judged: Trained | Archive, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
+    """The texts of `part` of the data, and how many were trained on."""
+    task = judged.task
+    dataset = load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
+    dataset = suited(task, dataset, columns)
     if columns.language is None and not judged.languages:
         dataset = replace(dataset, languages=None)  # of a sample set that has them
     places = parts_of(dataset)
@@ -40,65 +95,5 @@ def evaluate(target: Path, source: str, *, columns: Columns = UNLABELLED, part: 
     if not rows:
         raise InputError(f"{dataset.name} has no texts in the part {part!r}.")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
-    found = judge(judged.task, chosen, judged.outputs(chosen), judged.labels, judged.threshold)
     own = dataset.digest == judged.trained_on
-    return {
-        **found,
-        "task": judged.task,
-        "metric": METRIC[judged.task],
-        "labels": judged.labels,
-        "data": dataset.name,
-        "part": part,
-        "count": len(chosen),
-        "seen": sum(places[row] == "train" for row in rows) if own else 0,
-    }
-
-
-class _Run:
-    """A run folder, to be judged."""
-
-    def __init__(self, folder: Path) -> None:
-        self._run = open_run(folder)
-        self.task = self._run.recipe.task
-        self.labels = self._run.labels
-        self.threshold = self._run.threshold
-        self.languages = self._run.encoder.languages
-        self.trained_on = str(self._run.info.data["digest"])
-
-    def outputs(self, part: Dataset) -> Outputs:
-        """The trained model's outputs for `part`."""
-        require_known(self._run, part)
-        return outputs(self._run.model, self._run.encoder, part)
-
-
-class _Archive:
-    """An archive's own variant, to be judged through its own handler."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            described = read_json(path, EVIDENCE)["run"]
-            self.task = str(described["task"])
-            self.threshold = float(described["threshold"])
-            self.trained_on = str(described["data"]["digest"])
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"{path}: {EVIDENCE} does not name its data. Make the archive again.") from None
-        self.labels = read_labels(path)
-        self.languages = tuple(read_json(path, "text.json").get("languages", ()))
-
-    def outputs(self, part: Dataset) -> Outputs:
-        """The served answers to `part`, as models/tasks.py lays them out."""
-        with opened(self._path) as archived:
-            found = [self._texts(archived, part.texts, part.languages)]
-            if part.pairs is not None:
-                found.append(self._texts(archived, part.pairs, part.languages))
-            if part.images is not None:
-                answers = archived.predict_images(part.images.tolist())
-                found.append(np.array([answer["vector"] for answer in answers], np.float32))
-        return np.concatenate(found)
-
-    def _texts(self, archived: Archived, texts: list[str], languages: list[str] | None) -> Outputs:
-        answers = archived.predict(texts, languages)
-        if self.task in ("vector", "joint"):
-            return np.array([answer["vector"] for answer in answers], np.float32)
-        return np.array([[answer["scores"][label] for label in self.labels] for answer in answers], np.float32)
+    return chosen, sum(places[row] == "train" for row in rows) if own else 0

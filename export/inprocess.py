@@ -43,6 +43,11 @@ class Archived:
         self._handler = handler
         self._context = context
 
+    @property
+    def folder(self) -> Path:
+        """Where the archive is extracted, as long as it is open."""
+        return Path(self._context.system_properties["model_dir"])
+
     def request(self, bodies: Sequence[tuple[bytes, str]]) -> list[tuple[int, bytes]]:
         """Answer one batch of (body, content type) as (status, body)."""
         self._context.headers = [{"content-type": kind} for _, kind in bodies]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from ..pages import figure
 from .plots import Axis, Line, categories, chart, linear, logarithmic, number, percentiles, swatch
 from .results import LoadReport, Row
 
@@ -28,10 +29,6 @@ def figures(report: LoadReport) -> list[str]:
     ]
 
 
-def _figure(title: str, drawing: str, caption: str) -> str:
-    return f"<figure><h3>{escape(title)}</h3>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
 def _throughput(series: list[list[Row]], labels: list[str], users: list[int]) -> str:
     x = _users_axis(users)
     y = linear("requests/s", max(row.requests_per_second for rows in series for row in rows))
@@ -44,7 +41,7 @@ def _throughput(series: list[list[Row]], labels: list[str], users: list[int]) ->
         for place, (rows, label) in enumerate(zip(series, labels, strict=True))
     ]
     title = "Requests per second"
-    return _figure(title, chart(title, x, y, lines), "Answered requests per second; higher is better.")
+    return figure(title, chart(title, x, y, lines), "Answered requests per second; higher is better.")
 
 
 def _latency(series: list[list[Row]], labels: list[str], users: list[int], limit: tuple[float, str] | None) -> str:
@@ -63,7 +60,7 @@ def _latency(series: list[list[Row]], labels: list[str], users: list[int], limit
     y = _latency_axis([ms for line in lines for _, ms in line.points] + ([limit[0]] if limit else []))
     title = "Latency, p50 and p99"
     caption = "Filled and solid: p99. Hollow and dashed: p50. Logarithmic; lower is better."
-    return _figure(title, chart(title, _users_axis(users), y, lines, limit=limit), caption)
+    return figure(title, chart(title, _users_axis(users), y, lines, limit=limit), caption)
 
 
 def _distributions(series: list[list[Row]], labels: list[str], users: list[int]) -> list[str]:
@@ -81,7 +78,7 @@ def _distributions(series: list[list[Row]], labels: list[str], users: list[int])
         ]
         title = f"{count} user{'s' if count != 1 else ''}"
         drawing = chart(f"Latency by percentile, {title}", x, y, lines, width=380, height=280)
-        found.append(_figure(title, drawing, "Each further nine takes the same room; logarithmic; lower is better."))
+        found.append(figure(title, drawing, "Each further nine takes the same room; logarithmic; lower is better."))
     return found
 
 

@@ -112,7 +112,10 @@ def kept(out: Path, *, resume: bool) -> Iterator[Path]:
     """
     folder = folder_of(out)
     with parents_of(folder):
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"Cannot write {folder}: {error.strerror}. Choose another place.") from None
         handle = os.open(folder, os.O_RDONLY)
         try:
             try:

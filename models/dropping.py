@@ -1,4 +1,4 @@
-"""Word dropout: unseen words, made of seen ones, so that training meets what service will meet."""
+"""Dropout of words and n-grams: training meets what service will meet, and leans on no one n-gram."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..handlers.text import UNK, Ids
+from ..handlers.text import PAD, UNK, Ids
 from ..handlers.tokens import Ragged, Tokens, sums
+
+
+def drop_ngrams(ids: Ids, lengths: Ids, share: float, generator: np.random.Generator) -> Ids:
+    """Leave a share of the n-grams and subwords of a batch out, so that a text is not known by them alone.
+
+    ids: int64 [batch, columns, …], laid out as `TextEncoder.assemble` has it, changed in place; lengths: int64
+    [batch], the words of each text, which are kept.
+    """
+    behind = np.arange(ids.shape[1]) >= lengths[:, None]
+    ids[behind & (generator.random(ids.shape[:2], np.float32) < share)] = PAD
+    return ids
 
 
 def drop_words(tokens: Tokens, share: float, generator: np.random.Generator) -> Tokens:

@@ -279,9 +279,10 @@ def _fill(
 
 def _write(target: Path, name: str, run: Run, model: TextModel, encoder: TextEncoder, entry: dict[str, Any]) -> None:
     parts = {part: run.held_out(part) for part in ("validation", "test")}
+    tokens = encoder.look_up(parts["validation"].texts, parts["validation"].languages)
     info = dataclasses.replace(
         run.info,
-        data={**run.info.data, "unknown_share": unknown_share(encoder, parts["validation"])},
+        data={**run.info.data, "unknown_share": unknown_share(tokens)},
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         versions=runs.versions(),
         created=int(time.time()),

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,12 @@ from torch import Tensor
 from ..errors import InputError
 from ..handlers.text import Ids, TextEncoder
 from ..progress import Progress, Say, silent
+from .advice import LookedUp
 from .checkpoint import Checkpoint, Checkpoints
 from .compose import PooledModel, TextModel, build
-from .dropping import drop_words
 from .embeddings import DynamicDimOptions, Table, TableOptions
-from .lessons import Lesson
+from .gradients import GradientWatch
+from .lessons import Drop, Lesson
 from .machine import Machine
 from .optimization import Optimization
 from .pretrained import fill_table, open_vectors
@@ -61,14 +61,16 @@ def fit(
     machine: Machine = Machine(),  # noqa: B008  (it is immutable)
     team: Team = Team(),  # noqa: B008  (likewise)
     checkpoints: Checkpoints | None = None,
+    tokens: LookedUp | None = None,
     say: Say = silent,
     progress: Progress = silent,
 ) -> Fit:
     """Fit a fresh model, or a copy of `start`'s, on parts.train; keep the epoch with the lowest validation loss.
 
-    Same seed, machine and team: the same weights, also if `checkpoints` has one of this training and it goes on from
-    there. Every random draw comes from generators of its own, so that the caller's state neither matters nor
-    changes. Raises InputError for a loss that is no longer a number.
+    `tokens`: the texts of `parts`, where `encoder` has looked them up already. Same seed, machine and team: the same
+    weights, also if `checkpoints` has one of this training and it goes on from there. Every random draw comes from
+    generators of its own, so that the caller's state neither matters nor changes. Raises InputError for a loss that
+    is no longer a number.
     """
     began = time.monotonic()
     values = 0 if parts.train.images is None else parts.train.images.shape[1]
@@ -84,11 +86,13 @@ def fit(
             model.to(machine.device)
             team.spread(model)
             course = _Course(recipe, model, seed, machine, team, further=start is not None)
-            lesson, held = (
-                Lesson(recipe, encoder, part, labels, machine.device) for part in (parts.train, parts.validation)
-            )
+            known = tokens or LookedUp.of(encoder, parts)
+            lesson = Lesson(recipe, encoder, parts.train, labels, known.train, known.pairs, machine.device)
+            held = Lesson(recipe, encoder, parts.validation, labels, known.validation, None, machine.device)
             course.run(lesson, held, checkpoints, say, progress)
             losses, best, before = course.losses, course.best, course.seconds_before
+            if warning := course.watch.warning():
+                say(warning)
             model.cpu()
     if start is not None and losses and not best:
         say(f"none of {len(losses)} epochs lowered the validation loss; the weights are those it started from")
@@ -115,6 +119,7 @@ class _Course:
         self.best, self._least = 0, math.inf
         self._best_state = copy.deepcopy(model.state_dict())
         self._epoch, self._step = 1, 0
+        self.watch = GradientWatch()
         self.seconds_before = 0.0
         self._began = time.monotonic()
 
@@ -137,6 +142,8 @@ class _Course:
                 self._step += 1
                 loss = self._take_step(lesson, batches[self._step - 1], len(batches))
                 if self._step % _STRIDE == 1:
+                    if self._epoch > options.frozen_epochs:
+                        self.watch.observe(*self._optimization.norms())
                     done = (self._epoch - 1) * len(batches) + self._step
                     progress(done, options.epochs * len(batches), f"epoch {self._epoch}, loss {loss.item():.3f}")
                     self._save(checkpoints, before)
@@ -149,7 +156,7 @@ class _Course:
     def _take_step(self, lesson: Lesson, rows: Ids, steps: int) -> Tensor:
         """One step on a batch; its loss, of this process's part of it."""
         share = self._team.share(rows)
-        drop = partial(drop_words, share=self._options.word_dropout, generator=self._drawing)
+        drop = Drop(self._options.word_dropout, self._options.ngram_dropout, self._drawing)
         with self._optimization.precision():
             # A process without a text of its own takes part with one that counts for nothing.
             loss = lesson.loss(self._model, share if len(share) else rows[:1], drop)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,17 +13,21 @@ from torch.nn import functional as F
 from ..handlers.text import Ids, TextEncoder, Tokens
 from .compose import TextModel
 from .data import Dataset, label_sets
+from .dropping import drop_ngrams, drop_words
 from .embeddings import DynamicDim
 from .heads import ClassifierOptions, Joint
 from .losses import balanced, contrastive
 from .recipes import Recipe
 from .tasks import Outputs, group_ids
 
-Drop = Callable[[Tokens], Tokens]
 
+@dataclass(frozen=True)
+class Drop:
+    """What a training step leaves out of a batch. words, ngrams: shares, see models/dropping.py."""
 
-def _keep(tokens: Tokens) -> Tokens:
-    return tokens
+    words: float
+    ngrams: float
+    generator: np.random.Generator
 
 
 class Lesson:
@@ -34,14 +39,18 @@ class Lesson:
         encoder: TextEncoder,
         part: Dataset,
         labels: Sequence[str],
+        tokens: Tokens | None = None,
+        pairs: Tokens | None = None,
         device: torch.device = torch.device("cpu"),  # noqa: B008  (it is immutable)
     ) -> None:
-        """Look every text of `part` up and turn its labels into targets, for a model on `device`."""
+        """Turn the labels of `part` into targets, for a model on `device`; look its texts up unless that is done."""
         self._recipe = recipe
         self._device = device
         self._encoder = encoder
-        self._tokens = encoder.look_up(part.texts, part.languages)
-        self._pairs = encoder.look_up(part.pairs, part.languages) if part.pairs is not None else None
+        self._tokens = tokens or encoder.look_up(part.texts, part.languages)
+        self._pairs = pairs
+        if part.pairs is not None and pairs is None:
+            self._pairs = encoder.look_up(part.pairs, part.languages)
         self._images = torch.from_numpy(part.images) if part.images is not None else None
         self._labels = len(labels)
         self._weights: Tensor | None = None
@@ -77,7 +86,7 @@ class Lesson:
             else:
                 self._weights = balanced(self._truth.bincount(minlength=self._labels))
 
-    def loss(self, model: TextModel, rows: Ids, drop: Drop = _keep) -> Tensor:
+    def loss(self, model: TextModel, rows: Ids, drop: Drop | None = None) -> Tensor:
         """The loss on the texts at `rows`, a scalar; `drop` may alter what the model sees of them."""
         ids = self._ids(self._tokens, rows, drop)
         outputs, truth = model(ids), self._truth[rows]
@@ -86,7 +95,7 @@ class Lesson:
             loss = loss + model.embedding.penalty(ids)
         return loss
 
-    def _of(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Drop) -> Tensor:
+    def _of(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Drop | None) -> Tensor:
         head = self._recipe.head
         if isinstance(head, ClassifierOptions):
             smoothing = head.label_smoothing if model.training else 0.0
@@ -102,8 +111,14 @@ class Lesson:
             others = model(self._ids(self._pairs, rows, drop))
         return contrastive(outputs, others, truth, head.temperature)
 
-    def _ids(self, tokens: Tokens, rows: Ids, drop: Drop) -> Tensor:
-        return torch.from_numpy(self._encoder.assemble(drop(tokens.take(rows)))).to(self._device)
+    def _ids(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> Tensor:
+        taken = tokens.take(rows)
+        if drop is not None and drop.words:
+            taken = drop_words(taken, drop.words, drop.generator)
+        ids = self._encoder.assemble(taken)
+        if drop is not None and drop.ngrams and self._recipe.text.grams:
+            ids = drop_ngrams(ids, taken.lengths, drop.ngrams, drop.generator)
+        return torch.from_numpy(ids).to(self._device)
 
 
 def text_outputs(

@@ -16,6 +16,7 @@ from .openers import listed
 
 _Z95 = NormalDist().inv_cdf(0.975)  # 1.96: the normal quantile of a two-sided 95 % interval
 _BLOCK = 1 << 24  # dot products held at a time: 64 MiB of float32
+AT = (1, 5, 10)  # nearest targets that recall is told for
 _ROUNDING = 1e-6  # of the product of two lengths: what float32 may be off by
 
 Counts = npt.NDArray[np.int64]
@@ -30,7 +31,7 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
     `labels`; `count`. Raises InputError if `truth` has a label that the model does not know, ValueError if
     there are no texts, the lengths differ or a prediction is not one of `labels`.
     """
-    place = _places(labels, [(label,) for label in truth])
+    place = label_places(labels, [(label,) for label in truth])
     if not place.keys() >= set(predicted):
         raise ValueError("a prediction is not one of the labels")
     confusion: Counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
@@ -57,19 +58,16 @@ def score_multilabel(
     `threshold`; `count`. 0.0 where nothing can be divided. Raises InputError if `truth` has a label that the model
     does not know, ValueError if there are no texts, the shapes differ or a score is not a number.
     """
-    place = _places(labels, truth)
+    held = carried(truth, labels)
     if scores.shape != (len(truth), len(labels)) or np.isnan(scores).any():
         raise ValueError(f"scores {scores.shape} without NaN for {len(truth)} texts, {len(labels)} labels expected")
     answered = scores >= threshold
-    carried = np.zeros(scores.shape, dtype=bool)
-    for row, names in enumerate(truth):
-        carried[row, [place[name] for name in names]] = True
-    hits: Counts = (answered & carried).sum(axis=0)
+    hits: Counts = (answered & held).sum(axis=0)
     answers: Counts = answered.sum(axis=0)
-    support: Counts = carried.sum(axis=0)
+    support: Counts = held.sum(axis=0)
     decisions = int(support.sum() + answers.sum())
     return {
-        "accuracy": float((answered == carried).all(axis=1).mean()),
+        "accuracy": float((answered == held).all(axis=1).mean()),
         "micro_f1": float(2 * hits.sum() / decisions) if decisions else 0.0,
         "macro_f1": float(_shares(2 * hits, support + answers).mean()),
         "per_class": _per_class(labels, hits, answers, support),
@@ -78,8 +76,8 @@ def score_multilabel(
     }
 
 
-def _places(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str, int]:
-    """The index of each label. Raises InputError if `truth` has others."""
+def label_places(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """The index of each of `labels`. Raises InputError if `truth` has others, ValueError without texts or labels."""
     place = {label: index for index, label in enumerate(labels)}
     if not truth or not labels or len(place) != len(labels):
         raise ValueError("at least one text and distinct labels are needed")
@@ -90,6 +88,15 @@ def _places(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str
             f"{listed(sorted(set().union(*foreign)))}. Its labels are: {listed(labels)}. Rename or remove these rows."
         )
     return place
+
+
+def carried(truth: Sequence[tuple[str, ...]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which of `labels` each text carries, bool [texts, labels]. Raises as `label_places` does."""
+    place = label_places(labels, truth)
+    found = np.zeros((len(truth), len(labels)), dtype=bool)
+    for row, names in enumerate(truth):
+        found[row, [place[name] for name in names]] = True
+    return found
 
 
 def _per_class(labels: Sequence[str], hits: Counts, answers: Counts, support: Counts) -> dict[str, dict[str, Any]]:
@@ -133,7 +140,7 @@ def retrieval(
     targets: npt.NDArray[np.float32],
     query_groups: npt.ArrayLike,
     target_groups: npt.ArrayLike,
-    at: Sequence[int] = (1, 5, 10),
+    at: Sequence[int] = AT,
 ) -> dict[str, Any]:
     """How well each of `queries` (float32 [n, d]) finds its relevant `targets` (float32 [m, d]) by dot product.
 
@@ -141,9 +148,32 @@ def retrieval(
     Returns what JSON can hold: for each k of `at` `recall_at_k`, the share of queries with a relevant target among
     the k nearest, and `chance_at_k`, what an order drawn by lot would be expected to reach (exact, by counting); the
     `mean_reciprocal_rank` of the first relevant target; `targets` (m) and `count` (n). A query without any relevant
-    target counts as one that found none. Where products are equal to within float32 rounding the irrelevant target
+    target counts as one that found none. Raises ValueError as `ranks` does, and for a k below 1.
+    """
+    if not at or min(at) < 1:
+        raise ValueError(f"at={tuple(at)}: counts of nearest targets from 1 on were expected")
+    first = ranks(queries, targets, query_groups, target_groups)
+    n, m = len(queries), len(targets)
+    result: dict[str, Any] = {f"recall_at_{k}": float((first <= k).mean()) for k in at}
+    result["mean_reciprocal_rank"] = float((1 / first).mean())
+    relevant = Counter(np.asarray(target_groups).tolist())
+    counts = Counter(relevant[group] for group in np.asarray(query_groups).tolist())
+    for k in at:
+        result[f"chance_at_{k}"] = sum(times * _chance(m, some, k) for some, times in counts.items()) / n
+    return result | {"targets": m, "count": n}
+
+
+def ranks(
+    queries: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.float32],
+    query_groups: npt.ArrayLike,
+    target_groups: npt.ArrayLike,
+) -> npt.NDArray[np.float64]:
+    """The rank, from 1, of the first relevant target of each query, float64 [queries]; infinite where none is.
+
+    Arguments are those of `retrieval`. Where products are equal to within float32 rounding the irrelevant target
     comes first, so that a model with the same vector for everything gains nothing. Raises ValueError for shapes that
-    do not fit, nothing to search, values that are not finite or a k below 1.
+    do not fit, nothing to search, or values that are not finite.
     """
     n, m = len(queries), len(targets)
     mine, theirs = np.asarray(query_groups), np.asarray(target_groups)
@@ -153,28 +183,19 @@ def retrieval(
             f"queries {queries.shape} in groups {mine.shape} and targets {targets.shape} in groups {theirs.shape} "
             "do not fit together"
         )
-    if not at or min(at) < 1:
-        raise ValueError(f"at={tuple(at)}: counts of nearest targets from 1 on were expected")
     lengths, longest = np.linalg.norm(queries, axis=1), np.linalg.norm(targets, axis=1).max()
     if not np.isfinite(lengths).all() or not np.isfinite(longest):
         raise ValueError("queries and targets must be finite")
-    ranks: npt.NDArray[np.float64] = np.empty(n)  # of the first relevant target, from 1; infinite where none is
-    found: Counts = np.empty(n, dtype=np.int64)  # relevant targets
+    found: npt.NDArray[np.float64] = np.empty(n)
     block = max(1, _BLOCK // m)
     for start in range(0, n, block):
         rows = slice(start, start + block)
         fits = mine[rows, None] == theirs[None]
         products = queries[rows] @ targets.T
         best = np.where(fits, products, -np.inf).max(axis=1) - _ROUNDING * lengths[rows] * longest
-        found[rows] = fits.sum(axis=1)
         ahead = ((products >= best[:, None]) & ~fits).sum(axis=1)
-        ranks[rows] = np.where(found[rows] > 0, ahead + 1.0, np.inf)
-    result: dict[str, Any] = {f"recall_at_{k}": float((ranks <= k).mean()) for k in at}
-    result["mean_reciprocal_rank"] = float((1 / ranks).mean())
-    counts = Counter(found.tolist())
-    for k in at:
-        result[f"chance_at_{k}"] = sum(times * _chance(m, some, k) for some, times in counts.items()) / n
-    return result | {"targets": m, "count": n}
+        found[rows] = np.where(fits.any(axis=1), ahead + 1.0, np.inf)
+    return found
 
 
 def _chance(targets: int, relevant: int, k: int) -> float:

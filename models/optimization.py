@@ -11,17 +11,16 @@ from torch import Tensor, nn
 from .compose import TextModel
 from .embeddings import Table
 from .recipes import TrainingOptions
+from .updates import RowOptimizer
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Optimization:
-    """The optimizers of one model, stepped together.
+    """The optimizers of one model, stepped together, large tables apart from all else.
 
-    Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980; lazily for tables with sparse
-    gradients, as torch.optim.SparseAdam. AdamW: Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017,
-    arXiv:1711.05101. Adagrad: Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online Learning and Stochastic
-    Optimization, Journal of Machine Learning Research 12, 2011.
+    Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980. AdamW:
+    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101. models/updates.py has the sources of what changes the rows of large tables.
     """
 
     def __init__(self, model: TextModel, options: TrainingOptions, device: torch.device) -> None:
@@ -29,10 +28,10 @@ class Optimization:
         self._options = options
         self._device = device
         self._embedding = list(model.embedding.parameters())
-        within = {id(one) for one in self._embedding}
-        tables = [one for one in model.modules() if isinstance(one, Table) and one.sparse]
+        tables = [one for one in model.embedding.modules() if isinstance(one, Table) and one.sparse]
         sparse = [parameter for table in tables for parameter in table.parameters(recurse=False)]
         apart = {id(one) for one in sparse}
+        within = {id(one) for one in self._embedding}
         rest = [one for one in model.parameters() if id(one) not in within]
         dense = [one for one in self._embedding if id(one) not in apart]
         groups = [{"params": group, "embedding": which} for group, which in ((rest, False), (dense, True)) if group]
@@ -79,16 +78,13 @@ class Optimization:
             self._scaler.unscale_(optimizer)
             for group in optimizer.param_groups:
                 group["lr"] = embedding if group["embedding"] else rate
-        if options.clip:
-            norm = math.hypot(*self.norms())
-            if norm > options.clip:
-                for parameter in self.parameters:
-                    if parameter.grad is not None:
-                        parameter.grad *= options.clip / norm
-        # Adagrad makes sparse tensors of what it was given; torch wants to be told that they need no check.
-        with torch.sparse.check_sparse_tensor_invariants(enable=False):
-            for optimizer in moving:
-                self._scaler.step(optimizer)
+        scale = min(options.clip / max(math.hypot(*self.norms()), 1e-12), 1.0) if options.clip else 1.0
+        if scale < 1:
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad *= scale
+        for optimizer in moving:
+            self._scaler.step(optimizer)
         self._scaler.update()
 
     def norms(self) -> tuple[float, float]:
@@ -133,7 +129,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     rate = options.learning_rate
     match options.optimizer:
-        case "adam":
+        case "adam" | "rowwise":
             return torch.optim.Adam(groups, lr=rate, fused=True)
         case "adamw":
             # A word that is rarely met would shrink at every step of the others.
@@ -149,9 +145,7 @@ def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.opti
 
 def _sparse(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     match options.optimizer:
-        case "adam" | "adamw":
-            return torch.optim.SparseAdam(groups, lr=options.learning_rate)
-        case "adagrad":
-            return torch.optim.Adagrad(groups, lr=options.learning_rate)
-        case _:
+        case "sgd":
             return torch.optim.SGD(groups, lr=options.learning_rate)
+        case rule:
+            return RowOptimizer(groups, options.learning_rate, "adam" if rule == "adamw" else rule)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..handlers.text import TextEncoder
+from ..handlers.text import TextEncoder, Tokens
+from ..progress import Say, silent
 from . import card, run
+from .advice import of_answers
 from .compose import TextModel
 from .data import Dataset
 from .lessons import outputs
@@ -23,12 +25,15 @@ def save(
     encoder: TextEncoder,
     labels: list[str],
     held_out: dict[str, Dataset],
+    say: Say = silent,
 ) -> None:
     """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`."""
     threshold = getattr(recipe.head, "threshold", 0.5)
+    answers = {part: outputs(model, encoder, dataset) for part, dataset in held_out.items()}
+    for warning in of_answers(recipe.task, held_out["validation"], answers["validation"], labels, threshold):
+        say(warning)
     metrics = {
-        part: judge(recipe.task, dataset, outputs(model, encoder, dataset), labels, threshold)
-        for part, dataset in held_out.items()
+        part: judge(recipe.task, dataset, answers[part], labels, threshold) for part, dataset in held_out.items()
     }
     text = card.write_card(name, info, recipe, labels, metrics, encoder.spec)
     run.write(folder, info, model, encoder, labels, metrics, held_out, text)
@@ -40,7 +45,6 @@ def check_replaceable(out: Path, *, replace: bool) -> None:
         raise InputError(f"{out} holds other things than a run, so no run takes its place. Choose another folder.")
 
 
-def unknown_share(encoder: TextEncoder, part: Dataset) -> float:
-    """The share of a part's tokens that the model reads as unknown."""
-    tokens = encoder.look_up(part.texts, part.languages)
+def unknown_share(tokens: Tokens) -> float:
+    """The share of tokens that the model reads as unknown."""
     return float(tokens.unknown.sum() / max(int(tokens.lengths.sum()), 1))

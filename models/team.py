@@ -77,7 +77,9 @@ class Team:
             return
         for parameter in parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
-                parameter.grad = self._sum_sparse(parameter.grad.coalesce())
+                own = parameter.grad.coalesce()
+                rows, values = self.sum_rows(own.indices()[0], own.values())
+                parameter.grad = torch.sparse_coo_tensor(rows.unsqueeze(0), values, own.shape, is_coalesced=True)
         dense = [one for one in parameters if one.grad is None or not one.grad.is_sparse]
         if not dense:
             return
@@ -87,21 +89,28 @@ class Team:
         for parameter, part in zip(dense, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
-    def _sum_sparse(self, gradient: Tensor) -> Tensor:
-        """Rows and their gradients from everywhere; processes have different numbers of them."""
+    def sum_rows(self, rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of gradients that are given by row: rows int64 [own], ascending, and values [own, …].
+
+        Processes have different numbers of rows; all get those that any has.
+        """
+        if self.size == 1:
+            return rows, values
         counts = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
-        rows, values = gradient.indices()[0], gradient.values()
         dist.all_gather(counts, torch.tensor([len(rows)], device=self.device))
         most = max(int(count) for count in counts)
-        all_rows = [rows.new_zeros(most) for _ in range(self.size)]
-        all_values = [values.new_zeros(most, *values.shape[1:]) for _ in range(self.size)]
-        dist.all_gather(all_rows, torch.cat([rows, rows.new_zeros(most - len(rows))]))
-        dist.all_gather(
-            all_values, torch.cat([values, values.new_zeros(most - len(rows), *values.shape[1:])]).contiguous()
-        )
-        kept_rows = torch.cat([one[: int(count)] for one, count in zip(all_rows, counts, strict=True)])
-        kept = torch.cat([one[: int(count)] for one, count in zip(all_values, counts, strict=True)])
-        return torch.sparse_coo_tensor(kept_rows.unsqueeze(0), kept, gradient.shape).coalesce()
+        every = [
+            torch.cat([one[: int(count)] for one, count in zip(self._gathered(part, most), counts, strict=True)])
+            for part in (rows, values)
+        ]
+        distinct, place = torch.unique(every[0], return_inverse=True)
+        return distinct, values.new_zeros(len(distinct), *values.shape[1:]).index_add_(0, place, every[1])
+
+    def _gathered(self, own: Tensor, most: int) -> list[Tensor]:
+        """The tensors of all processes, made `most` long."""
+        found = [own.new_zeros(most, *own.shape[1:]) for _ in range(self.size)]
+        dist.all_gather(found, torch.cat([own, own.new_zeros(most - len(own), *own.shape[1:])]))
+        return found
 
 
 def leads() -> bool:

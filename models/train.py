@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..handlers.text import TextEncoder
 from ..progress import Progress, Say, silent
 from . import data, recipes, run
+from .advice import LookedUp, of_data
 from .checkpoint import Checkpoints, check_resumable, folder_of, kept
 from .data import Columns, Dataset
 from .dimension import choose_dim
@@ -75,7 +76,11 @@ def train(
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
                 _require_known(dataset, _classes(recipe, dataset), start)
-            say(_summary(dataset, parts, encoder, recipe, labels))
+            tokens = LookedUp.of(encoder, parts)
+            say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
+            if recipe.learns:
+                for warning in of_data(recipe, parts, encoder, labels, tokens, further=start is not None):
+                    say(warning)
             identity = _identity(recipe, seed, dataset, labels, start, machine, crew)
             fitted = fit(
                 recipe,
@@ -87,13 +92,14 @@ def train(
                 machine=machine,
                 team=crew,
                 checkpoints=Checkpoints(training, checkpoint_every, identity),
+                tokens=tokens,
                 say=say,
                 progress=progress,
             )
             if folder is not None:
-                info = _info(recipe, seed, dataset, parts, encoder, fitted, start)
+                info = _info(recipe, seed, dataset, parts, unknown_share(tokens.validation), fitted, start)
                 held_out = {"validation": parts.validation, "test": parts.test}
-                save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out)
+                save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out, say)
         crew.wait()
     return run.open_run(out)
 
@@ -138,7 +144,7 @@ def _info(
     seed: int,
     dataset: Dataset,
     parts: Splits,
-    encoder: TextEncoder,
+    unknown: float,
     fitted: Fit,
     start: run.Run | None,
 ) -> run.RunInfo:
@@ -152,7 +158,7 @@ def _info(
             "train": len(parts.train.texts),
             "validation": len(parts.validation.texts),
             "test": len(parts.test.texts),
-            "unknown_share": unknown_share(encoder, parts.validation),
+            "unknown_share": unknown,
             "image_values": 0 if dataset.images is None else dataset.images.shape[1],
         },
         parameters=sum(parameter.numel() for parameter in fitted.model.parameters()),
@@ -227,7 +233,14 @@ def _require_known(dataset: Dataset, classes: list[str], start: run.Run) -> None
         )
 
 
-def _summary(dataset: Dataset, parts: Splits, encoder: TextEncoder, recipe: recipes.Recipe, labels: list[str]) -> str:
+def _summary(
+    dataset: Dataset,
+    parts: Splits,
+    encoder: TextEncoder,
+    recipe: recipes.Recipe,
+    labels: list[str],
+    unknown: float,
+) -> str:
     known = {
         "hashes": f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
         "characters": f"{encoder.spec.characters - 2:,} characters",
@@ -236,5 +249,5 @@ def _summary(dataset: Dataset, parts: Splits, encoder: TextEncoder, recipe: reci
     return (
         f"{dataset.name}: {sizes['train']:,} texts to train on, {sizes['validation']:,} to choose by, "
         f"{sizes['test']:,} to report on; {f'{len(labels)} labels; ' if labels else ''}{known}; "
-        f"{unknown_share(encoder, parts.validation):.1%} of the tokens to choose by are unknown"
+        f"{unknown:.1%} of the tokens to choose by are unknown"
     )

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from lexport.benchmarks import figures
+from lexport.benchmarks import accuracy, baselines, figures
+from lexport.models import recipes
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -18,9 +20,39 @@ def run(script: str, *options: str) -> str:
     return done.stdout
 
 
-def test_accuracy(tiny_csv: Path) -> None:
-    printed = run("accuracy.py", "--data", str(tiny_csv), "--seeds", "2")
-    assert "| **mean of 2 seeds** |" in printed
+def test_accuracy(tiny_csv: Path, tmp_path: Path) -> None:
+    options = ("--data", str(tiny_csv), "--recipes", "bag,cnn", "--seeds", "2", "--keep", str(tmp_path / "kept"))
+    printed = run("accuracy.py", *options)
+    for name in ("`bag`", "`cnn`", "TF-IDF + LR, words (words 1-2, C=", "TF-IDF + LR, characters (characters 1-"):
+        assert f"| {name}" in printed
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [file.name.rsplit("-", 1)[0] for file in kept] == ["bag-0", "bag-1", "cnn-0", "cnn-1"]
+    before = [file.stat().st_mtime_ns for file in kept]
+    again = run("accuracy.py", *options)
+    assert [line for line in again.splitlines() if line.startswith("| `")] == [
+        line for line in printed.splitlines() if line.startswith("| `")
+    ]
+    assert [file.stat().st_mtime_ns for file in kept] == before
+
+
+def test_accuracy_judges_the_one_recipe_that_is_best_on_validation_over_both_sets() -> None:
+    def result(name: str, validation: float, test: list[float]) -> accuracy.Result:
+        held = np.array([[validation]])
+        return accuracy.Result(replace(recipes.load("bag"), name=name), held, np.array([test]), 1.0)
+
+    theirs = {baselines.WORDS: np.array([[1.0, 0.0]]), baselines.CHARACTERS: np.array([[1.0, 0.0]])}
+    every = [
+        accuracy.Judged("rotten-tomatoes", [result("a", 0.9, [1, 1]), result("b", 0.7, [1, 0])], theirs),
+        accuracy.Judged("bbc-news", [result("a", 0.8, [0, 1]), result("b", 0.9, [0, 0])], theirs),
+        accuracy.Judged("chinese-reviews", [result("bag", 0.9, [1, 1]), result("char", 0.5, [1, 0])], theirs),
+    ]
+    verdicts = accuracy.verdicts_of(every)
+    assert [verdict.asked.split(",")[0] for verdict in verdicts] == ["`a`", "`a`", "`char`"]
+    assert [verdict.held for verdict in verdicts] == [True, True, False]  # above, level, not above
+
+
+def test_robustness(tiny_csv: Path) -> None:
+    printed = run("robustness.py", "--data", str(tiny_csv), "--seeds", "2")
     assert "| seed | trained | torchscript-fp32 | torchscript-int8 | onnx-fp32 | onnx-int8 |" in printed
     assert "| 30% |" in printed
     assert "| no variant more than 0.5 points below the trained model |" in printed

@@ -1,4 +1,4 @@
-"""Word dropout: what becomes of a dropped word in each layout."""
+"""Dropout: what becomes of a dropped word in each layout, and which n-grams are left out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lexport.handlers.text import UNK, TextEncoder, TextSpec
-from lexport.models.dropping import drop_words
+from lexport.handlers.text import PAD, UNK, TextEncoder, TextSpec
+from lexport.models.dropping import drop_ngrams, drop_words
 
 TEXT = "a b a b " * 200
 
@@ -93,3 +93,19 @@ def test_a_dropped_word_is_an_unknown_one_of_its_language() -> None:
     for number, row in enumerate(ids[:, :500]):
         assert set(row[:, 1].tolist()) == {number}
         assert 0.18 < (row[:, 0] == UNK).mean() < 0.32
+
+
+@pytest.mark.parametrize("encoder", [PLAIN, SUBWORDS, HASHES, LANGUAGES], ids=lambda encoder: encoder.spec.inputs)
+def test_ngrams_are_left_out_and_words_are_kept(encoder: TextEncoder) -> None:
+    languages = None if encoder is not LANGUAGES else [encoder.languages[0]] * 60
+    tokens = encoder.look_up(["goal team goal team"] * 60, languages)
+    before = encoder.assemble(tokens)
+    after = drop_ngrams(before.copy(), tokens.lengths, 0.25, np.random.default_rng(0))
+    first = before.reshape(*before.shape[:2], -1)[..., 0]
+    gone = (after != before).reshape(*before.shape[:2], -1).any(axis=2)
+    assert not gone[:, :4].any()
+    assert (after[gone] == PAD).all()
+    present = (first != PAD)[:, 4:].sum()
+    assert present, "there are n-grams to leave out"
+    assert 0.1 < gone.sum() / present < 0.4
+    assert (drop_ngrams(before.copy(), tokens.lengths, 0.0, np.random.default_rng(0)) == before).all()

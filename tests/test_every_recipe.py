@@ -50,6 +50,7 @@ CASES = {
     "bag": Case("rotten-tomatoes", 3, "onnx-int8", 0.15),
     "bag-glove": Case("news", 3, "onnx-fp32", 0.3),
     "hashed": Case("news", 4, "torchscript-fp32", 0.3),
+    "char-ngrams": Case("chinese", 4, "onnx-fp32", 0.1),
     "cnn": Case("news", 6, "onnx-fp32", 0.3),
     "lstm": Case("news", 8, "onnx-fp32", 0.3),
     "transformer": Case("news", 3, "torchscript-fp32", 0.3),

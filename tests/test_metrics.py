@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from lexport.errors import InputError
 from lexport.models import metrics
-from lexport.models.metrics import retrieval, score, score_multilabel, wilson
+from lexport.models.metrics import carried, ranks, retrieval, score, score_multilabel, wilson
 
 LABELS = ["a", "b", "c", "中"]
 answers = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=40)
@@ -274,3 +274,15 @@ def test_misuse_of_a_search_is_a_value_error(
 ) -> None:
     with pytest.raises(ValueError, match=r"expected|fit|finite"):
         retrieval(queries, targets, mine, theirs, at)
+
+
+def test_the_rank_is_that_of_the_first_right_target_and_ties_go_to_the_wrong_one() -> None:
+    queries = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
+    targets = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    assert ranks(queries, targets, [0, 2, 9], [0, 1, 2]).tolist() == [2.0, 1.0, math.inf]
+
+
+def test_what_each_text_carries_is_a_matrix_of_truths() -> None:
+    assert carried([("b",), (), ("a", "b")], ["a", "b"]).tolist() == [[False, True], [False, False], [True, True]]
+    with pytest.raises(InputError, match="does not know: c"):
+        carried([("c",)], ["a", "b"])

@@ -37,14 +37,14 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ('name = "table"', "max_norm = 0", "max_norm=0 must be a number above 0"),
         ('name = "table"', 'out_of_range = "skip"', 'out_of_range is "skip", known are "error" and "unk"'),
         ('name = "table"', "sparse = true\nscale_grad_by_freq = true", "sparse and scale_grad_by_freq exclude"),
-        ('mode = "mean"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum" or "max"'),
-        ("dropout = 0.5", "dropout = 1.5", r"dropout=1\.5 and label_smoothing=0\.0 must be"),
-        ("dropout = 0.5", "multi_label = 1", "multi_label is 1; bool was expected"),
-        ("dropout = 0.5", "temperature = 1", r"\[head\]: unknown options: temperature; known are: dropout"),
+        ('mode = "sqrtn"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum", "max" or "sqrtn"'),
+        ("dropout = 0.3", "dropout = 1.5", r"dropout=1\.5 and label_smoothing=0\.1 must be"),
+        ("dropout = 0.3", "multi_label = 1", "multi_label is 1; bool was expected"),
+        ("dropout = 0.3", "temperature = 1", r"\[head\]: unknown options: temperature; known are: dropout"),
         ("epochs = 100", "epochs = 0", "epochs=0"),
         ("epochs = 100", "epochs = 3.0", r"\[training\]: epochs is 3\.0; int was expected"),
-        ("learning_rate = 0.005", "learning_rate = nan", "learning_rate=nan a number above 0"),
-        ("learning_rate = 0.005", "learning_rate = inf", "learning_rate=inf a number above 0"),
+        ("learning_rate = 0.02", "learning_rate = nan", "learning_rate=nan a number above 0"),
+        ("learning_rate = 0.02", "learning_rate = inf", "learning_rate=inf a number above 0"),
         ("patience = 4", "clip = -1", "clip=-1 a number, at least 0"),
         ("patience = 4", "patience = 0", "patience=0"),
         ("word_dropout = 0", "word_dropout = 1", "word_dropout=1"),
@@ -145,7 +145,7 @@ def test_an_unknown_recipe_names_those_there_are() -> None:
 
 def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(BAG.replace('mode = "mean"', 'mode = "max"'), encoding="utf-8")
+    path.write_text(BAG.replace('mode = "sqrtn"', 'mode = "max"'), encoding="utf-8")
     recipe = recipes.load(str(path))
     assert recipe.name == "mine"
     assert recipe == dataclasses.replace(recipes.load("bag"), name="mine").changed("encoder", mode="max")

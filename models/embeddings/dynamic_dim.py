@@ -19,7 +19,7 @@ class DynamicDimOptions:
     """dim: width of the widest vector (None: chosen by the size of the data). ramp: dimensions the switch takes.
 
     penalty: weight of the mean share of dimensions in use, which is added to the loss. spread: words
-    start uniform within ±spread. sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an
+    start uniform within ±spread. sparse: as of the table. out_of_range: "error", or "unk" to read an
     index beyond the table as UNK. vectors, missing: as for a table.
     """
 
@@ -29,7 +29,7 @@ class DynamicDimOptions:
     ramp: int = 8
     penalty: float = 0.1
     spread: float = 0.05
-    sparse: bool = False
+    sparse: bool | str = "auto"
     out_of_range: str = "error"
     vectors: str | None = None
     missing: str = "uniform"

@@ -19,7 +19,7 @@ class HashedOptions:
 
     combine: "sum" adds a key's rows, "concat" puts them side by side (dim is then divided among the functions).
     dim: width of a vector (None: chosen by the size of the data). spread: rows start uniform within ±spread.
-    sparse: gradients are sparse tensors.
+    sparse: as of the table.
     """
 
     NAME: ClassVar[str] = "hashed"
@@ -29,7 +29,7 @@ class HashedOptions:
     combine: str = "sum"
     dim: int | None = None
     spread: float = 0.05
-    sparse: bool = False
+    sparse: bool | str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what no hash embedding can be."""

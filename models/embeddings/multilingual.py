@@ -18,7 +18,7 @@ from .table import Table, TableOptions, check_out_of_range
 class MultilingualOptions:
     """dim: width of a vector (None: chosen by the size of the data). spread: words start uniform within ±spread.
 
-    sparse: gradients are sparse tensors. out_of_range: "error", or "unk" to read an index beyond its language as
+    sparse: as of the table. out_of_range: "error", or "unk" to read an index beyond its language as
     that language's UNK.
     """
 
@@ -26,7 +26,7 @@ class MultilingualOptions:
 
     dim: int | None = None
     spread: float = 0.05
-    sparse: bool = False
+    sparse: bool | str = "auto"
     out_of_range: str = "error"
 
     def __post_init__(self) -> None:

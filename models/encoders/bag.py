@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class BagOptions:
-    """mode: how token vectors become one: their "mean", "sum", or each component's largest value ("max")."""
+    """mode: how token vectors become one: their "mean", "sum", each component's largest value ("max"), or "sqrtn".
+
+    That is the sum divided by the square root of the number of tokens: longer texts say more, but not so much more as
+    by a sum (after the combiner of that name in TensorFlow's embedding look-ups).
+    """
 
     NAME: ClassVar[str] = "bag"
 
@@ -18,12 +22,12 @@ class BagOptions:
 
     def __post_init__(self) -> None:
         """Refuse a mode that is not there."""
-        if self.mode not in ("mean", "sum", "max"):
-            raise ValueError(f'encoder bag: mode={self.mode!r} is not known; choose "mean", "sum" or "max".')
+        if self.mode not in ("mean", "sum", "max", "sqrtn"):
+            raise ValueError(f'encoder bag: mode={self.mode!r} is not known; choose "mean", "sum", "max" or "sqrtn".')
 
 
 class Bag(nn.Module):
-    """The mean, sum or maximum over a text's tokens and n-grams; zeros for an empty text.
+    """The mean, (scaled) sum or maximum over a text's tokens and n-grams; zeros for an empty text.
 
     The mean is fastText's text encoder: Joulin, Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text
     Classification, 2016, arXiv:1607.01759.
@@ -46,8 +50,9 @@ class Bag(nn.Module):
     def average(self, summed: Tensor, count: Tensor) -> Tensor:
         """Sums float32 [batch, dim] and token counts int64 [batch] → float32 [batch, dim], the bag by mode.
 
-        For a mean or a sum, which an embedding can pool without forming the vectors; not for a maximum.
+        For all that an embedding can pool without forming the vectors; not for a maximum.
         """
         if self.mode == "sum":
             return summed
-        return summed / count.clamp(min=1).unsqueeze(1).to(summed.dtype)
+        tokens = count.clamp(min=1).unsqueeze(1).to(summed.dtype)
+        return summed / (tokens.sqrt() if self.mode == "sqrtn" else tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-OPTIMIZERS = ("adam", "adamw", "adagrad", "sgd")
+OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd")
 SCHEDULES = ("constant", "linear")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -56,11 +56,13 @@ class TextOptions:
 class TrainingOptions:
     """epochs: at most. patience: epochs without a better validation loss before training stops.
 
-    optimizer: "adam", "adamw", "adagrad" or "sgd". learning_rate: its rate. schedule: "constant", or "linear" from
+    optimizer: "adam", "adamw", "adagrad", "sgd", or "rowwise": Adagrad with one sum of squares a row for large
+    tables, Adam for all else. learning_rate: its rate. schedule: "constant", or "linear" from
     there down to 0 at the last epoch. embedding_rate: the embedding's rate as a multiple of it. frozen_epochs: the
     embedding stays as it is in the first epochs; released_rate: its rate from then on as a multiple of what it would
     be. weight_decay: AdamW's, of everything but the embedding. precision: "fp32", or "bf16" or "fp16" where torch's
-    autocast has it safe. word_dropout: share of words that a training step replaces by an unseen one. clip: largest
+    autocast has it safe. word_dropout: share of words that a training step replaces by an unseen one. ngram_dropout:
+    share of the n-grams and subwords that it leaves out. clip: largest
     norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio: On the Difficulty of Training
     Recurrent Neural Networks, 2012, arXiv:1211.5063).
     """
@@ -76,6 +78,7 @@ class TrainingOptions:
     weight_decay: float = 0.0
     precision: str = "fp32"
     word_dropout: float = 0.1
+    ngram_dropout: float = 0.0
     patience: int = 4
     clip: float = 0.0
 
@@ -86,10 +89,10 @@ class TrainingOptions:
                 f"training: epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience} must be "
                 f"at least 1 and learning_rate={self.learning_rate} a number above 0."
             )
-        if not 0 <= self.word_dropout < 1 or not 0 <= self.clip < math.inf:
+        if not (0 <= self.word_dropout < 1 and 0 <= self.ngram_dropout < 1 and 0 <= self.clip < math.inf):
             raise ValueError(
-                f"training: word_dropout={self.word_dropout} must be at least 0 and below 1, clip={self.clip} a "
-                "number, at least 0."
+                f"training: word_dropout={self.word_dropout} and ngram_dropout={self.ngram_dropout} must be at least "
+                f"0 and below 1, clip={self.clip} a number, at least 0."
             )
         for option, value, known in (
             ("optimizer", self.optimizer, OPTIMIZERS),

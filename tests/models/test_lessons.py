@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from lexport.handlers.text import TextEncoder, Tokens
+from lexport.handlers.text import UNK, TextEncoder
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.data import Dataset, dataset_of
-from lexport.models.lessons import Lesson, image_outputs, outputs, text_outputs
+from lexport.models.lessons import Drop, Lesson, image_outputs, outputs, text_outputs
 from lexport.models.losses import balanced, contrastive
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
@@ -130,14 +130,11 @@ def test_dimensions_in_use_cost_something_in_training_alone() -> None:
 
 def test_what_is_dropped_is_dropped_from_texts_and_pairs() -> None:
     model, _, lesson = made(recipe("vector"), part(pairs=PAIRS))
-    seen: list[int] = []
-
-    def drop(tokens: Tokens) -> Tokens:
-        seen.append(len(tokens.lengths))
-        return tokens
-
-    lesson.loss(model, ALL[:4], drop)
-    assert seen == [4, 4]
+    seen: list[torch.Tensor] = []
+    model.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    lesson.loss(model, ALL[:4], Drop(0.999, 0.0, np.random.default_rng(0)))
+    assert [len(ids) for ids in seen] == [4, 4]
+    assert all((ids <= UNK).all() for ids in seen)
 
 
 @pytest.mark.parametrize("head", ["classifier", "vector"])

@@ -60,7 +60,9 @@ def moved(pair: tuple[TextModel, TextModel], part: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.02), ("adamw", 0.02), ("adagrad", 0.2), ("sgd", 2.0)])
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("adam", 0.02), ("adamw", 0.02), ("adagrad", 0.2), ("rowwise", 0.02), ("sgd", 2.0)]
+)
 def test_every_optimizer_learns_with_dense_and_with_sparse_tables(
     parts: Splits, optimizer: str, rate: float, sparse: bool
 ) -> None:
@@ -168,7 +170,7 @@ def test_a_gradient_beyond_fp16_is_skipped_not_taken(parts: Splits) -> None:
 @pytest.mark.parametrize(
     ("training", "reason"),
     [
-        ('optimizer = "lion"', 'optimizer is "lion", known are: adam, adamw, adagrad, sgd'),
+        ('optimizer = "lion"', 'optimizer is "lion", known are: adam, adamw, adagrad, rowwise, sgd'),
         ('schedule = "cosine"', 'schedule is "cosine", known are: constant, linear'),
         ('precision = "int8"', 'precision is "int8", known are: fp32, bf16, fp16'),
         ("embedding_rate = 0", "embedding_rate=0 and .* above 0; .* has frozen_epochs = epochs"),

@@ -1,0 +1,42 @@
+"""`lexport evaluate` with its options, as people and machines call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Place, Result
+
+Command = Callable[..., Result]
+
+
+def test_an_evaluation_without_data_in_full(place: Place, lexport: Command, run_folder: Path) -> None:
+    result = lexport("evaluate", str(run_folder), "--unknown-rate", "0.2", "--report", "page.html", "--mistakes", "2")
+    assert (result.code, result.err) == (0, "")
+    for words in ("part test: accuracy", "Calibration", "20%", "report: page.html"):
+        assert words in result.out
+    assert (place.cwd / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    values = json.loads(lexport("evaluate", str(run_folder), "--unknown-rate", "0.2", "--json").out)
+    assert {"calibration", "robustness", "mistakes", "confusion", "macro_f1_interval"} <= values.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--unknown-rate 2", "--unknown-rate '2' is not understood"),
+        ("--mistakes -1", "mistakes"),
+        ("--report data.csv", "expected one that ends in .html"),
+        ("--part train", "--part train needs DATA"),
+        ("--label-column stars", "Columns are named and DATA is not"),
+    ],
+)
+def test_options_that_cannot_be_followed(
+    place: Place, lexport: Command, run_folder: Path, options: str, words: str
+) -> None:
+    result = lexport("evaluate", str(run_folder), *options.split())
+    assert result.code == 2
+    assert words in result.err
+    assert place.files() == []

@@ -1,0 +1,96 @@
+"""Vanishing gradients of the embedding: told where they vanish, in real models, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from lexport.models import recipes
+from lexport.models.compose import build
+from lexport.models.data import load
+from lexport.models.gradients import GradientWatch
+from lexport.models.lessons import Lesson
+from lexport.models.recipes import Recipe
+from lexport.models.splits import Splits, split
+from lexport.models.vocabulary import build_encoder
+
+
+@pytest.fixture(scope="module")
+def parts() -> Splits:
+    return split(load("rotten-tomatoes"))
+
+
+def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> str | None:
+    """What is said after some steps of Adam, all of them observed."""
+    train = parts.train.take(range(0, len(parts.train), 20), "few")
+    encoder = build_encoder(train.texts, recipe.text, inputs=recipe.inputs)
+    watch = GradientWatch()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build(recipe, encoder.spec, labels=2)
+        lesson = Lesson(recipe, encoder, train, train.classes)
+        optimizer = torch.optim.Adam(model.parameters(), recipe.training.learning_rate)
+        inner = {id(one) for one in model.embedding.parameters()}
+        for step in range(steps):
+            optimizer.zero_grad()
+            rows = torch.arange(step * 32, step * 32 + 32).remainder(len(train)).numpy()
+            lesson.loss(model, rows).backward()  # type: ignore[no-untyped-call]
+            norms: dict[bool, list[float]] = {True: [], False: []}
+            for one in model.parameters():
+                norms[id(one) in inner].append(0.0 if one.grad is None else one.grad.norm().item())
+            watch.observe(math.hypot(*norms[True]), math.hypot(*norms[False]))
+            optimizer.step()
+    return watch.warning()
+
+
+def of(model: str, dim: int = 16) -> Recipe:
+    return recipes.load(model).changed("embedding", dim=dim)
+
+
+@pytest.mark.parametrize("model", ["bag", "cnn", "lstm", "transformer", "char", "hashed"])
+def test_shipped_recipes_let_their_words_learn(model: str, parts: Splits) -> None:
+    assert watched(of(model), parts) is None
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        of("lstm").changed("encoder", layers=8),
+        of("cnn").changed("embedding", spread=100.0),
+        of("transformer").changed("embedding", spread=200.0),
+    ],
+    ids=["an LSTM of eight layers", "a CNN on huge vectors", "a transformer on huge vectors"],
+)
+def test_encoders_that_pass_no_gradient_on_are_told(recipe: Recipe, parts: Splits) -> None:
+    found = watched(recipe, parts)
+    assert found is not None
+    assert found.startswith("warning: embedding gradients vanish: in 12 of 12 steps")
+    assert "[encoder] layers" in found
+
+
+def observed(*norms: tuple[float, float]) -> str | None:
+    watch = GradientWatch()
+    for one in norms:
+        watch.observe(*one)
+    return watch.warning()
+
+
+def test_half_of_the_steps_are_not_most() -> None:
+    assert observed(*[(1.0, 1.0), (1e-6, 1.0)] * 4) is None
+    assert observed(*[(1.0, 1.0), (1e-6, 1.0)] * 4, (0.0, 1.0)) is not None
+
+
+def test_few_steps_say_nothing() -> None:
+    assert observed((0.0, 1.0), (0.0, 1.0)) is None
+    assert observed() is None
+
+
+def test_without_other_parameters_gradients_are_measured_by_themselves() -> None:
+    assert observed(*[(0.5, 0.0)] * 4) is None
+    assert observed(*[(1e-7, 0.0)] * 4) is not None
+
+
+def test_small_gradients_everywhere_are_a_model_that_has_learned() -> None:
+    assert observed(*[(1e-9, 1e-9)] * 4) is None
