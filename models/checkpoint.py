@@ -96,7 +96,8 @@ def folder_of(out: Path) -> Path:
 
 def check_resumable(out: Path, *, resume: bool, replace: bool) -> None:
     """Raise InputError if a training of `out` is unfinished, and neither to be resumed nor to be replaced."""
-    if (folder_of(out) / _FILE).is_file() and not resume and not replace:
+    there = os.path.isfile(folder_of(out) / _FILE)  # noqa: PTH113  (Path's raises where a name is too long)
+    if there and not resume and not replace:
         raise InputError(
             f"{folder_of(out)} holds a training of {out} that was not finished. Go on with --resume, or begin anew "
             "with --force."

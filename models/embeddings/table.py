@@ -164,7 +164,7 @@ class Table(Embedding):
         """
         rows = self.rows_of(ids)
         # TorchScript leaves out what stands under is_scripting alone, not beside other conditions.
-        if not torch.jit.is_scripting():  # noqa: SIM102  # type: ignore[attr-defined]
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             if self.lazy and self.training:
                 return updates.vectors(rows, self.weight)
         limit = self.max_norm if self.training else math.inf
@@ -190,7 +190,7 @@ class Table(Embedding):
         Raises as `rows_of`.
         """
         # TorchScript leaves out what stands under is_scripting alone, not beside other conditions.
-        if not torch.jit.is_scripting():  # noqa: SIM102  # type: ignore[attr-defined]
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             if self.lazy and self.training:
                 return updates.pooled(self.rows_of(ids), self.weight)
         if self.plain:
