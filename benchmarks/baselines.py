@@ -25,7 +25,7 @@ WORDS, CHARACTERS, FASTTEXT = "TF-IDF + LR, words", "TF-IDF + LR, characters", "
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C of the logistic regression
 LENGTHS = ((1, 2), (1, 3), (1, 4))  # of the n-grams of characters
 MOST_CHARACTERS = 3_000_000  # of the training texts, above which n-grams of them take too many minutes
-RATES, EPOCHS = (0.1, 0.3, 1.0), (5, 25)  # of fastText, beside its dim = 16 and pairs of words
+RATES, EPOCHS = (0.1, 0.3, 1.0), (5, 25, 50)  # of fastText, beside its dim = 16 and pairs of words
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .compose import TextModel
 from .embeddings import Table
 from .recipes import TrainingOptions
-from .updates import RowOptimizer
+from .updates import RowOptimizer, coalesced
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -95,7 +95,7 @@ class Optimization:
         for parameter in self.parameters:
             if parameter.grad is not None:
                 if parameter.grad.is_sparse:
-                    parameter.grad = parameter.grad.coalesce()
+                    parameter.grad = coalesced(parameter.grad)
                 squares[id(parameter) not in within] += parameter.grad.norm().item() ** 2
         return math.sqrt(squares[0]), math.sqrt(squares[1])
 

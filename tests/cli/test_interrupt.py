@@ -77,7 +77,7 @@ def test_while_it_trains(place: Place, tiny_csv: Path, signals: list[int], code:
     with place.start(*command) as child:
         assert child.stdout is not None
         assert "texts to train on" in child.stdout.readline()
-        assert len(place.files()) == 3  # new, new/folders and what becomes the run
+        assert len(place.files()) == 4  # new, new/folders, what becomes the run, and where checkpoints go
         assert_clean(end(child, *signals), place, code=code)
 
 

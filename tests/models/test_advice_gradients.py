@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -12,6 +10,7 @@ from lexport.models.compose import build
 from lexport.models.data import load
 from lexport.models.gradients import GradientWatch
 from lexport.models.lessons import Lesson
+from lexport.models.optimization import Optimization
 from lexport.models.recipes import Recipe
 from lexport.models.splits import Splits, split
 from lexport.models.vocabulary import build_encoder
@@ -23,7 +22,7 @@ def parts() -> Splits:
 
 
 def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> str | None:
-    """What is said after some steps of Adam, all of them observed."""
+    """What is said after some steps, all of them observed."""
     train = parts.train.take(range(0, len(parts.train), 20), "few")
     encoder = build_encoder(train.texts, recipe.text, inputs=recipe.inputs)
     watch = GradientWatch()
@@ -31,17 +30,13 @@ def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> str | None:
         torch.manual_seed(0)
         model = build(recipe, encoder.spec, labels=2)
         lesson = Lesson(recipe, encoder, train, train.classes)
-        optimizer = torch.optim.Adam(model.parameters(), recipe.training.learning_rate)
-        inner = {id(one) for one in model.embedding.parameters()}
+        optimization = Optimization(model, recipe.training, torch.device("cpu"))
+        optimization.begin(1)
         for step in range(steps):
-            optimizer.zero_grad()
             rows = torch.arange(step * 32, step * 32 + 32).remainder(len(train)).numpy()
-            lesson.loss(model, rows).backward()  # type: ignore[no-untyped-call]
-            norms: dict[bool, list[float]] = {True: [], False: []}
-            for one in model.parameters():
-                norms[id(one) in inner].append(0.0 if one.grad is None else one.grad.norm().item())
-            watch.observe(math.hypot(*norms[True]), math.hypot(*norms[False]))
-            optimizer.step()
+            optimization.backward(lesson.loss(model, rows))
+            watch.observe(*optimization.norms())
+            optimization.step(0.0)
     return watch.warning()
 
 

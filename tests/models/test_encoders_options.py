@@ -18,7 +18,7 @@ def test_widths_from_toml_or_json_equal_those_written_in_python() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "told"),
     [
-        (BagOptions, {"mode": "median"}, 'mode=\'median\' is not known; choose "mean", "sum" or "max"'),
+        (BagOptions, {"mode": "median"}, 'mode=\'median\' is not known; choose "mean", "sum", "max" or "sqrtn"'),
         (CNNOptions, {"widths": []}, r"widths=\[\]"),
         (CNNOptions, {"widths": [0, 2]}, r"widths=\[0, 2\]"),
         (CNNOptions, {"widths": [3, 3]}, r"widths=\[3, 3\] must be different"),
