@@ -108,8 +108,9 @@ def check_resumable(out: Path, *, resume: bool, replace: bool) -> None:
 def kept(out: Path, *, resume: bool) -> Iterator[Path]:
     """The folder of `out`'s checkpoint, while nobody else trains `out`; gone afterwards.
 
-    If a signal ends the training and a checkpoint is there, it stays. Without `resume` one that is there is removed
-    first; with it, what a killed process left half-written is. Raises InputError if another process trains `out`.
+    If an error or a signal ends the training and a checkpoint is there, it stays: options can be mended. Without
+    `resume` one that is there is removed first; with it, what a killed process left half-written is. Raises
+    InputError if another process trains `out`.
     """
     folder = folder_of(out)
     with parents_of(folder):
@@ -130,8 +131,8 @@ def kept(out: Path, *, resume: bool) -> Iterator[Path]:
                 (folder / _FILE).unlink(missing_ok=True)
             try:
                 yield folder
-            except BaseException as error:
-                if isinstance(error, Exception) or not (folder / _FILE).is_file():
+            except BaseException:
+                if not (folder / _FILE).is_file():
                     shutil.rmtree(folder, ignore_errors=True)
                 raise
             shutil.rmtree(folder, ignore_errors=True)

@@ -78,7 +78,7 @@ class Team:
         for parameter in parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 own = parameter.grad.coalesce()
-                rows, values = self.sum_rows(own.indices()[0], own.values())
+                rows, values = self._sum_rows(own.indices()[0], own.values())
                 parameter.grad = torch.sparse_coo_tensor(rows.unsqueeze(0), values, own.shape, is_coalesced=True)
         dense = [one for one in parameters if one.grad is None or not one.grad.is_sparse]
         if not dense:
@@ -89,13 +89,11 @@ class Team:
         for parameter, part in zip(dense, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
-    def sum_rows(self, rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def _sum_rows(self, rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of gradients that are given by row: rows int64 [own], ascending, and values [own, …].
 
         Processes have different numbers of rows; all get those that any has.
         """
-        if self.size == 1:
-            return rows, values
         counts = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
         dist.all_gather(counts, torch.tensor([len(rows)], device=self.device))
         most = max(int(count) for count in counts)

@@ -110,7 +110,9 @@ def test_an_unfinished_training_is_neither_forgotten_nor_taken_for_another(tasks
         trained("adam", tasks_jsonl, out)
     with pytest.raises(InputError, match=r"of another training than this \(seed: was 0, is 7\). Repeat the options"):
         trained("adam", tasks_jsonl, out, resume=True, seed=7)
-    assert not folder_of(out).exists(), "an error removes what cannot be used"
+    trained("adam", tasks_jsonl, out, resume=True)
+    assert (out / "run.json").is_file(), "a mistake in the options costs nothing"
+    assert not folder_of(out).exists()
 
 
 @pytest.mark.parametrize(
