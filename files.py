@@ -49,7 +49,7 @@ def check_folder(target: Path, *, replace: bool = False) -> None:
 
 
 def write_file(target: Path, content: bytes) -> Path:
-    """Write `content` to `target` as `new_file` does, replacing a file that is there. Raises InputError as it does."""
+    """Write `content` to `target` as `new_file` does, and raise InputError as it does."""
     with new_file(target) as handle:
         handle.write(content)
     return target

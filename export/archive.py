@@ -100,9 +100,7 @@ def _check_name(name: str, version: str) -> None:
         raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-' and '.' alone.")
 
 
-def _members(
-    run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str
-) -> dict[str, Content]:
+def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str) -> dict[str, Content]:
     members: dict[str, Content] = {"handler.py": _source("handler.py")}
     for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".py") and entry.name != "handler.py":
@@ -163,4 +161,3 @@ def _manifest(name: str, version: str, file: str, date: int) -> bytes:
     # The library writes the wall clock.
     manifest["createdOn"] = time.strftime("%d/%m/%Y %H:%M:%S", time.gmtime(date))
     return files.json_bytes(manifest)
-
