@@ -132,6 +132,7 @@ def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version
         threshold=evidence.run["threshold"],
         image_file=variant.image_file,
         image_values=evidence.run["data"]["image_values"],
+        vector_bytes=variant.vector_bytes,
     )
 
 
