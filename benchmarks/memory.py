@@ -43,6 +43,9 @@ DIGESTS = 1.0  # seconds a GB
 MB = 1_000_000
 SIZES = ("a hundred", "all")
 
+# Seconds of the clock and of the processor for the digests, opening, and the first answer.
+Times = list[tuple[float, float]]
+
 # Run in a process of its own, in an extracted archive.
 START = """\
 import importlib, json, sys, time
@@ -54,13 +57,14 @@ from lexport_handlers.digests import check_digests
 from lexport_handlers.predictor import Predictor
 engine = json.loads((folder / "model.json").read_text())["engine"]
 importlib.import_module({"onnx": "onnxruntime", "torchscript": "torch"}[engine])
-began = time.perf_counter()
+clocks = [(time.perf_counter(), time.process_time())]
 check_digests(folder)
-checked = time.perf_counter()
+clocks.append((time.perf_counter(), time.process_time()))
 predictor = Predictor.load(folder)
-loaded = time.perf_counter()
+clocks.append((time.perf_counter(), time.process_time()))
 predictor.predict([sys.argv[2]])
-print(json.dumps([checked - began, loaded - checked, time.perf_counter() - loaded]))
+clocks.append((time.perf_counter(), time.process_time()))
+print(json.dumps([[after[0] - before[0], after[1] - before[1]] for before, after in zip(clocks, clocks[1:])]))
 """
 
 
@@ -139,36 +143,36 @@ def _start(archives: Mapping[tuple[str, str], Path], folder: Path, text: str, st
         extracted[variant, size] = target = folder / "extracted" / variant / size
         with zipfile.ZipFile(path) as packed:
             packed.extractall(target)
-    found: dict[tuple[str, str], list[list[float]]] = {key: [] for key in extracted}
+    found: dict[tuple[str, str], list[Times]] = {key: [] for key in extracted}
     for number in range(starts + 1):
         for key, target in list(extracted.items())[:: 1 if number % 2 else -1]:
             command = [sys.executable, "-W", "ignore", "-c", START, str(target), text]
-            times = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
+            times = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
             if number:  # the first one fills the page cache
                 found[key].append(times)
         say(f"start {number} of {starts}")
     rows, verdicts = [], []
-    for (variant, size), times in found.items():
-        checked, loaded, answered = (np.array(column) for column in zip(*times, strict=True))
-        both = loaded + answered
-        low, high = interval(both)
-        target = extracted[variant, size]
-        total = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-        rate = statistics.median(checked) / total * 1e9
-        figures = [f"{1000 * statistics.median(column):,.0f}" for column in (checked, loaded, answered, both)]
+    for (variant, size), measured in found.items():
+        # By what was done and by clock; opening and the first answer together come last.
+        times = np.array(measured)
+        times = np.concatenate([times, times[:, 1:].sum(axis=1, keepdims=True)], axis=1)
+        low, high = interval(times[:, 3, 0])
+        total = sum(file.stat().st_size for file in extracted[variant, size].rglob("*") if file.is_file())
+        medians = np.median(times, axis=0)
+        figures = [f"{1000 * wall:,.0f} ({1000 * processor:,.0f})" for wall, processor in medians]
         rows.append([f"`{variant}`", size, f"{total / MB:,.0f}", *figures, f"{1000 * low:,.0f} – {1000 * high:,.0f}"])
         if size == SIZES[-1]:
-            median = statistics.median(both)
-            verdicts += [
-                Verdict(
-                    f"`{variant}`: opened and answered within {FIRST_ANSWER} s",
-                    f"{median:.2f} s",
-                    median <= FIRST_ANSWER,
-                ),
-                Verdict(f"`{variant}`: digests within {DIGESTS:g} s a GB", f"{rate:.2f} s", rate <= DIGESTS),
-            ]
+            for asked, limit, (wall, processor) in (
+                (f"opened and answered within {FIRST_ANSWER} s", FIRST_ANSWER, medians[3]),
+                (f"digests within {DIGESTS:g} s a GB", DIGESTS, medians[0] / total * 1e9),
+            ):
+                told = f"{wall:.2f} s, {processor:.2f} s of processor time"
+                verdicts.append(Verdict(f"`{variant}`: {asked}", told, wall <= limit))
     columns = ["variant", "words", "MB", "digests", "opening", "first answer", "both", "95 %"]
-    print(f"### From an extracted archive to its first answer, milliseconds\n\n{table(columns, rows)}")
+    print(
+        "### From an extracted archive to its first answer: milliseconds (those of processor time)\n\n"
+        f"{table(columns, rows)}"
+    )
     return verdicts
 
 

@@ -39,7 +39,7 @@ def take_tables(module: nn.Module) -> dict[str, Tensor]:
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a safetensors file of CPU tensors, one after the other, without a copy of them in memory."""
-    arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in tensors.items()}
+    arrays = {name: value.contiguous().numpy() for name, value in tensors.items()}
     # Larger numbers first, so that each lies at a multiple of its size.
     arrays = dict(sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0])))
     header, end = {}, 0
