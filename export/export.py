@@ -13,6 +13,8 @@ from .. import files
 from ..errors import RefusedError
 from ..handlers.engines import open_engine
 from ..handlers.predictor import ModelFile, Predictor
+from ..handlers.text import TextEncoder, load_encoder
+from ..handlers.vocabulary import INDEX, INDEXED_FROM, index_of
 from ..models.data import Dataset
 from ..models.heads import Joint
 from ..models.lessons import outputs
@@ -101,6 +103,7 @@ def _examine(
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
         refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"]),
         image_file=predictor.model.image_file,
+        vector_bytes=predictor.model.vector_bytes,
     )
 
 
@@ -114,16 +117,32 @@ def _opened(run: Run, variant: Variant, folder: Path) -> Predictor:
         variant.engine,
         variant.precision,
         variant.file,
+        run.model.PARALLEL,
         task=run.recipe.task,
         threshold=run.threshold,
         image_file=variant.image_file if joint else None,
         image_values=run.info.data["image_values"],
+        vector_bytes=_vector_bytes(run, variant),
     )
     engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
     tower = None
     if joint:
         tower = open_engine(variant.engine, folder / variant.image_file, threads=1, device="cpu", feed="image")
-    return Predictor(model, run.encoder, run.labels, engine, tower)
+    return Predictor(model, _encoder(run, folder), run.labels, engine, tower)
+
+
+def _vector_bytes(run: Run, variant: Variant) -> int:
+    """Of the float32 vector of an id; 0 for TorchScript's bags, which add rows to a sum as they read them."""
+    return 0 if variant.engine == "torchscript" and not run.model.PARALLEL else 4 * run.model.embedding.dim
+
+
+def _encoder(run: Run, folder: Path) -> TextEncoder:
+    """The run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
+    words = run.encoder.vocabulary
+    if len(words) < INDEXED_FROM:
+        return run.encoder
+    (folder / INDEX).write_bytes(index_of(run.encoder.spec, words))
+    return load_encoder(run.folder, folder / INDEX)
 
 
 def machine() -> dict[str, Any]:

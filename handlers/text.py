@@ -32,6 +32,7 @@ from . import matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
 from .spec import FIRST_WORD, INPUTS, PAD, TOKEN_PATTERN, UNK, TextError, TextSpec
 from .tokens import Ragged, Tokens, sums
+from .vocabulary import INDEX, Listed, Mapped, Vocabulary
 
 __all__ = [
     "FIRST_WORD",
@@ -74,7 +75,9 @@ def normalise(text: str) -> str:
 class TextEncoder:
     """Turns texts into index batches by a spec and its vocabulary."""
 
-    def __init__(self, spec: TextSpec, vocabulary: Sequence[str], characters: Sequence[str] = ()) -> None:
+    def __init__(
+        self, spec: TextSpec, vocabulary: Sequence[str] | Vocabulary, characters: Sequence[str] = ()
+    ) -> None:
         """`vocabulary[i]` owns row i + 2, and `characters[i]` row i + 2 of the characters.
 
         In "languages" the vocabulary holds the words of one language after the other, in the order of the spec.
@@ -82,8 +85,8 @@ class TextEncoder:
         """
         self.spec = spec
         self._numbers = {language: number for number, language in enumerate(spec.languages)}
-        self._indices = _index_words(spec, vocabulary)
-        self._words, self._characters = list(vocabulary), _index_characters(spec, characters)
+        self._vocabulary = Listed(spec, vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
+        self._characters = _index_characters(spec, characters)
         self._codes = np.array(sorted(map(ord, self._characters)), np.uint32)
         self._code_rows: Ids = np.array([self._characters[chr(code)] for code in self._codes], np.int64)
         try:
@@ -91,15 +94,12 @@ class TextEncoder:
         except regex.error as error:
             raise TextError(f"text.json has a token pattern that is none: {error}") from None
         self._ascii = re.compile(_ASCII_PATTERN) if spec.pattern == TOKEN_PATTERN else self._pattern
-        self._hashes: Ids = np.zeros(spec.words, np.int64)
-        if spec.hashed and spec.inputs == "indices":
-            self._hashes[FIRST_WORD:] = self._hash(vocabulary)
         self._subwords = lru_cache(_REMEMBERED)(self._split)
 
     @property
     def vocabulary(self) -> list[str]:
         """The words that own a row, in the order of their rows; of several languages one after the other."""
-        return list(self._words)
+        return self._vocabulary.words()
 
     @property
     def characters(self) -> list[str]:
@@ -114,7 +114,7 @@ class TextEncoder:
     def files(self) -> dict[str, bytes]:
         """The files that `load_encoder` reads, by name."""
         found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
-        found["vocabulary.txt"] = "".join(f"{word}\n" for word in self._words).encode()
+        found["vocabulary.txt"] = "".join(f"{word}\n" for word in self.vocabulary).encode()
         if self.spec.inputs == "characters":
             found["characters.txt"] = "".join(f"{one}\n" for one in self._characters).encode()
         return found
@@ -164,9 +164,10 @@ class TextEncoder:
         if languages is not None or self._numbers:
             numbers = self._number(languages, len(counts))
         if spec.inputs == "indices":
-            indices = np.array(list(map(self._indices[0].get, words, repeat(UNK))), np.int64)
-            hashes = self._hashes[indices]
+            indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
+            hashes = np.zeros(len(words), np.int64)
             if spec.hashed:
+                hashes = self._vocabulary.hashes(indices)
                 for position in np.flatnonzero(indices == UNK).tolist():
                     hashes[position] = murmur(words[position], spec.hash_seed)
         else:
@@ -176,8 +177,9 @@ class TextEncoder:
                 characters = self._spell(words)
                 indices[sums(characters.values != UNK, characters.counts) == 0] = UNK
             elif numbers is not None:
-                tables = chain.from_iterable(map(repeat, (self._indices[one] for one in numbers.tolist()), counts))
-                indices[:] = [table.get(word, UNK) for table, word in zip(tables, words, strict=True)]
+                rows = self._vocabulary.rows
+                tables = chain.from_iterable(map(repeat, (rows[one] for one in numbers.tolist()), counts))
+                indices[:] = [table[word] for table, word in zip(tables, words, strict=True)]
         grams = self._split_all(words) if spec.subwords else None
         return Tokens(indices, hashes, np.array(counts, np.int64), tuple(truncated), numbers, characters, grams)
 
@@ -229,23 +231,6 @@ class TextEncoder:
         return subwords(word, shortest, longest, self.spec.hash_seed)
 
 
-def _index_words(spec: TextSpec, vocabulary: Sequence[str]) -> list[dict[str, int]]:
-    """The index of each word, for every language or for all. Raises TextError."""
-    if len(vocabulary) != spec.words - 1 - max(len(spec.languages), 1):
-        raise TextError(
-            f"The vocabulary has {len(vocabulary):,} words, text.json says "
-            f"{spec.words - 1 - max(len(spec.languages), 1):,}."
-        )
-    indices, start = [], 0
-    for rows in spec.languages.values() or [spec.words - 1]:
-        words = vocabulary[start : start + rows - 1]
-        indices.append({word: position for position, word in enumerate(words, FIRST_WORD)})
-        if len(indices[-1]) != len(words):
-            raise TextError(f"{len(words) - len(indices[-1])} words of the vocabulary occur twice.")
-        start += len(words)
-    return indices
-
-
 def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
     """The row of each character. Raises TextError."""
     expected = max(spec.characters - FIRST_WORD, 0)
@@ -262,15 +247,19 @@ def read_vocabulary(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def load_encoder(folder: Path) -> TextEncoder:
-    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError."""
+def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
+    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
+
+    `index` is where its `vocabulary.index` lies, None in the folder itself; without one all words are read.
+    """
     try:
         spec = TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TextError(f"text.json cannot be read: {error}") from None
+    text, index = folder / "vocabulary.txt", index or folder / INDEX
     return TextEncoder(
         spec,
-        _read_lines(folder / "vocabulary.txt"),
+        Mapped(spec, text, index) if index.exists() else _read_lines(text),
         _read_lines(folder / "characters.txt") if spec.inputs == "characters" else (),
     )
 

@@ -18,6 +18,7 @@ from lexport.errors import InputError, RefusedError
 from lexport.export import measure
 from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
 from lexport.export.export import export
+from lexport.export.formats import write_torchscript
 from lexport.export.tables import ByteTable, Int8GatherTable
 from lexport.export.variants import VARIANTS, Variant, choose
 from lexport.handlers.engines import Engine, open_engine
@@ -93,8 +94,9 @@ def test_batch_and_length_are_symbolic_and_weights_lie_outside(run_folder: Path,
     assert (folder / "model.onnx").stat().st_size < 100_000 < (folder / "model.onnx.data").stat().st_size + 50_000
 
 
-def test_torchscript_tables_begin_at_multiples_of_64_bytes(run_folder: Path) -> None:
-    path = run_folder / "export" / "torchscript-int8" / "model.pt"
+def test_torchscript_weights_begin_at_multiples_of_64_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write_torchscript(torch.nn.Linear(80, 90), path)
     content = path.read_bytes()
     with zipfile.ZipFile(path) as members:
         assert any(info.file_size > 10_000 for info in members.infolist())
@@ -102,6 +104,7 @@ def test_torchscript_tables_begin_at_multiples_of_64_bytes(run_folder: Path) -> 
             assert info.compress_type == zipfile.ZIP_STORED
             name, extra = (int.from_bytes(content[info.header_offset + at :][:2], "little") for at in (26, 28))
             assert (info.header_offset + 30 + name + extra) % 64 == 0
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("engine", ["torchscript", "onnx"])

@@ -47,6 +47,8 @@ def predictor(
     inputs: str = "indices",
     labels: Sequence[str] = LABELS,
     precision: str = "fp32",
+    parallel: bool = False,
+    vector_bytes: int = 0,
     **spec: Any,
 ) -> Predictor:
     joint = task == "joint"
@@ -57,8 +59,10 @@ def predictor(
         "onnx",
         precision,
         "model.onnx",
+        parallel,
         task=task,
         image_file="image.onnx" if joint else None,
         image_values=PIXELS if joint else 0,
+        vector_bytes=vector_bytes,
     )
     return Predictor(model, text_encoder(inputs, **spec), labels, engine, tower if joint else None)
