@@ -26,7 +26,7 @@ from .evidence import Evidence, VariantEvidence, read_evidence
 from .reader import EVIDENCE, MANIFEST
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch"}
+_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 
 # Batches form only while requests wait: TorchServe's floor of 1 ms. With 0 it would wait 100 ms.
 _MODEL_CONFIG = """\

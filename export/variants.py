@@ -14,6 +14,8 @@ from ..models.compose import TextModel
 from ..models.embeddings import Embedding, Table
 from ..models.heads import Joint
 from .formats import Scoring, write_onnx, write_torchscript
+from .precisions import HalfGatherTable, HalfTable, NibbleGatherTable, NibbleTable
+from .programs import BagTable, write_program
 from .tables import ByteTable, GatherTable, Int8GatherTable, exported
 
 # By the layout of the indices: the names of the symbolic axes, and how long the third axis is where it is fixed.
@@ -35,12 +37,12 @@ class Variant:
 
     @property
     def engine(self) -> str:
-        """What runs it: "torchscript" or "onnx"."""
+        """What runs it: "torchscript", "onnx" or "pt2"."""
         return self.name.partition("-")[0]
 
     @property
     def precision(self) -> str:
-        """What its table is stored in: "fp32" or "int8"."""
+        """What its table is stored in: "fp32", "fp16", "int8" or "int4"."""
         return self.name.partition("-")[2]
 
     @property
@@ -68,6 +70,8 @@ class Variant:
     def _write(self, module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
         if self.engine == "torchscript":
             write_torchscript(module, path)
+        elif self.engine == "pt2":
+            write_program(module, path, example=example, symbolic=axes)
         else:
             write_onnx(module, path, feed=feed, example=example, symbolic=axes)
 
@@ -80,9 +84,14 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("torchscript-fp32", ".pt", _same_table),
+        Variant("torchscript-fp16", ".pt", HalfTable),
         Variant("torchscript-int8", ".pt", ByteTable),
+        Variant("torchscript-int4", ".pt", NibbleTable),
         Variant("onnx-fp32", ".onnx", GatherTable),
+        Variant("onnx-fp16", ".onnx", HalfGatherTable),
         Variant("onnx-int8", ".onnx", Int8GatherTable),
+        Variant("onnx-int4", ".onnx", NibbleGatherTable),
+        Variant("pt2-fp32", ".pt2", BagTable),
     )
 }
 
