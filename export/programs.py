@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,13 @@ class BagTable(Embedding):
         """int64 [batch, length] → float32 [batch, dim]."""
         offsets = torch.arange(ids.size(0), device=ids.device) * ids.size(1)
         return F.embedding_bag(ids.reshape(-1), self.weight, offsets, mode="sum")
+
+
+def unsuited_program(model: nn.Module) -> str | None:
+    """Why the installed torch cannot export the model, in a sentence, or None."""
+    if any(isinstance(module, nn.LSTM) for module in model.modules()) and find_spec("torch.export._patches") is None:
+        return f"torch {torch.__version__} exports an LSTM for one length of text only; it takes torch 2.13"
+    return None
 
 
 def write_program(module: nn.Module, path: Path, *, example: Tensor, symbolic: Sequence[str]) -> None:
