@@ -19,6 +19,7 @@ from model_archiver.model_packaging_utils import ModelExportUtils
 
 from .. import files
 from ..errors import InputError, RefusedError
+from ..handlers.devices import CPU_ALONE
 from ..handlers.digests import DIGESTS
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
@@ -36,6 +37,8 @@ maxBatchDelay: 1
 responseTimeout: 60
 startupTimeout: 120
 """
+# Where the server has GPUs, TorchServe would give each worker one.
+_ON_CPU = "deviceType: cpu\n"
 
 
 def archive(
@@ -109,7 +112,7 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     members |= {file: _measured(folder / file, digest) for file, digest in variant.digests.items()}
     members |= {file: _measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
-    members["model-config.yaml"] = _MODEL_CONFIG.encode()
+    members["model-config.yaml"] = (_MODEL_CONFIG + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))

@@ -78,7 +78,9 @@ def quantize_onnx(path: Path, head: Sequence[Weights]) -> None:
         model = onnx.load(str(quantized))
     kinds = [node.op_type for node in model.graph.node]
     if "LSTM" in kinds or not {"DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul"} & set(kinds):
-        raise RuntimeError(f"{path.name}: the quantizer left layers in float32; the operators are {sorted(set(kinds))}.")
+        raise RuntimeError(
+            f"{path.name}: the quantizer left layers in float32; the operators are {sorted(set(kinds))}."
+        )
     data = f"{path.name}.data"
     (path.parent / data).unlink(missing_ok=True)  # onnx would append to it
     onnx.save(model, str(path), save_as_external_data=True, location=data, size_threshold=1024)
@@ -92,7 +94,6 @@ def _multiplying(path: Path, matrices: Sequence[Weights]) -> list[str]:
         node.name
         for node in graph.node
         for name in node.input
-        if name in constants
-        and any(np.array_equal(constants[name], way) for one in matrices for way in (one, one.T))
+        if name in constants and any(np.array_equal(constants[name], way) for one in matrices for way in (one, one.T))
     ]
     return [name for one in found for name in (one, f"{one}_MatMul")]  # which becomes of a Gemm

@@ -40,12 +40,12 @@ def write_torchscript(module: nn.Module, path: Path) -> None:
         scripted = torch.jit.freeze(torch.jit.script(module.eval()))
         buffer = io.BytesIO()
         torch.jit.save(scripted, buffer)
-    path.write_bytes(rewritten(buffer.getvalue(), _without_debug))
+    path.write_bytes(without_debug(buffer.getvalue()))
 
 
-def _without_debug(name: str, content: bytes) -> bytes | None:
-    """Debug members name source files by this machine's paths."""
-    return None if name.endswith(".debug_pkl") else content
+def without_debug(content: bytes) -> bytes:
+    """A TorchScript file less its debug members, which name source files by this machine's paths."""
+    return rewritten(content, lambda name, member: None if name.endswith(".debug_pkl") else member)
 
 
 def rewritten(content: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
