@@ -45,11 +45,15 @@ def quantized_for_torch(model: TextModel) -> TextModel:
     return type(model)(model.embedding, encoder, model.head).eval()
 
 
-def quantize_onnx(path: Path, head: Sequence[Weights]) -> None:
-    """Quantize the products and LSTMs of an ONNX file in its place, but those by one of the matrices in `head`.
+def quantize_onnx(path: Path, model: TextModel) -> None:
+    """Quantize the encoder's layers in the ONNX file of a model, in its place.
 
-    Raises RuntimeError if an LSTM or no product at all was quantized.
+    Raises RuntimeError if an LSTM stayed as it was, or everything did.
     """
+    others = [
+        layer for part in (model.embedding, model.head) for layer in part.modules() if isinstance(layer, nn.Linear)
+    ]
+    matrices = [layer.weight.detach().numpy() for layer in others]
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -71,19 +75,19 @@ def quantize_onnx(path: Path, head: Sequence[Weights]) -> None:
             op_types_to_quantize=_OPERATORS,
             per_channel=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_multiplying(basic, head),
+            nodes_to_exclude=_multiplying(basic, matrices),
             use_external_data_format=True,
             extra_options={"MatMulConstBOnly": True},
         )
-        model = onnx.load(str(quantized))
-    kinds = [node.op_type for node in model.graph.node]
+        written = onnx.load(str(quantized))
+    kinds = [node.op_type for node in written.graph.node]
     if "LSTM" in kinds or not {"DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul"} & set(kinds):
         raise RuntimeError(
             f"{path.name}: the quantizer left layers in float32; the operators are {sorted(set(kinds))}."
         )
     data = f"{path.name}.data"
     (path.parent / data).unlink(missing_ok=True)  # onnx would append to it
-    onnx.save(model, str(path), save_as_external_data=True, location=data, size_threshold=1024)
+    onnx.save(written, str(path), save_as_external_data=True, location=data, size_threshold=1024)
 
 
 def _multiplying(path: Path, matrices: Sequence[Weights]) -> list[str]:

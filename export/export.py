@@ -97,7 +97,7 @@ def _examine(
     reference: dict[str, Outputs],
     goldens: Sequence[Asked],
 ) -> VariantEvidence:
-    predictor = _opened(run, variant, folder)
+    predictor = opened(run, variant, folder)
     (folder / "golden.jsonl").write_bytes(golden_lines(run, predictor, goldens))
     outputs = {part.name: measure.served(predictor, part) for part in (validation, test)}
     parts = {
@@ -121,7 +121,7 @@ def _examine(
     )
 
 
-def _opened(run: Run, variant: Variant, folder: Path) -> Predictor:
+def opened(run: Run, variant: Variant, folder: Path) -> Predictor:
     """The variant as a worker opens it, on one CPU thread."""
     joint = isinstance(run.model.head, Joint)
     model = ModelFile(

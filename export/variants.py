@@ -66,7 +66,7 @@ class Variant:
     def unsuited(self, model: TextModel) -> str | None:
         """Why this variant cannot be made of the model, in a sentence, or None."""
         if self.dense and not has_dense_layers(model.encoder):
-            return f"the encoder has no dense layers to quantize"
+            return "its encoder has no dense layers; leave --quantize-dense out"
         if self.engine == "pt2":
             return unsuited_program(model)
         return None
@@ -83,7 +83,7 @@ class Variant:
             form = quantized_for_torch(form)
         self._write(Scoring(form), path, "ids", torch.ones(2, 3, *rest).long(), axes)
         if self.dense and self.engine == "onnx":
-            quantize_onnx(path, [weight.detach().numpy() for weight in model.head.parameters()])
+            quantize_onnx(path, model)
         if isinstance(model.head, Joint):
             tower = model.head.image
             self._write(tower, folder / self.image_file, "image", torch.ones(2, tower.values), ["batch"])

@@ -17,6 +17,4 @@ def check_device(variant: str, precision: str, device: str) -> None:
     """Raise RuntimeError with the reason if the variant does not run on `device` ("cpu" or "cuda:0")."""
     reason = None if device == "cpu" else why_cpu_alone(variant, precision)
     if reason is not None:
-        raise RuntimeError(
-            f"This worker was given {device}, and {reason}. Use an fp32 or fp16 variant or cpu workers."
-        )
+        raise RuntimeError(f"This worker was given {device}; {reason}. Use an fp32 or fp16 variant or cpu workers.")

@@ -36,11 +36,9 @@ _TEXT = re.compile(r"[A-Za-z0-9_ .,'<>=+*()-]*")
 _OTHERS = {"target": _OPERATOR, "expr_str": _EXPRESSION, "as_string": _TEXT}
 # One tensor in, one out.
 _ONE = '{"type": null, "context": null, "children_spec": []}'
-_SPECS = {
-    f"[1, {_ONE}]",
-    '[1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", '
-    f'"children_spec": [{_ONE}]}}, {{"type": "builtins.dict", "context": "[]", "children_spec": []}}]}}]',
-}
+_TUPLE = '{"type": "builtins.tuple", "context": "null", "children_spec": '
+_NO_KEYWORDS = '{"type": "builtins.dict", "context": "[]", "children_spec": []}'
+_SPECS = {f"[1, {_ONE}]", f"[1, {_TUPLE}[{_TUPLE}[{_ONE}]}}, {_NO_KEYWORDS}]}}]"}
 
 
 def open_program(path: Path, device: str) -> Callable[[Any], Any]:
@@ -57,7 +55,7 @@ def open_program(path: Path, device: str) -> Callable[[Any], Any]:
 
 
 def check_program(path: Path) -> None:
-    """Raise ValueError unless the `.pt2` holds raw tensors and a graph of plain operators, and nothing to unpickle."""
+    """Raise ValueError unless the `.pt2` holds raw tensors and a graph of plain operators, and no pickle."""
     import torch
 
     reader = torch._C.PyTorchFileReader(str(path))
