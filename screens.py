@@ -44,23 +44,29 @@ _HEADLINES = {
 def evidence(values: Mapping[str, Any]) -> Group:
     """Every exported variant beside the trained model."""
     shown = _HEADLINES[values["run"]["task"]]
-    columns = ["variant", *shown.values(), "flips", "largest Δ", "size", "batch 1", "batch 32", "gate"]
+    columns = ["variant", *shown.values(), "flips", "largest Δ", "batch Δ", "size", "batch 1", "batch 32", "gate"]
     table = new_table(*columns)
     trained = values["trained"]["test"]
-    table.add_row("trained model", *[share(trained[name]) for name in shown], *[""] * 6)
+    table.add_row("trained model", *[share(trained[name]) for name in shown], *[""] * 7)
     for variant in values["variants"]:
         test = variant["test"]
         table.add_row(
-            variant["name"],
+            variant["name"] + (" + dense" if variant["dense"] == "int8" else ""),
             *[share(test[name]) for name in shown],
             f"{test['flips']}/{test['texts']}",
             f"{test['largest_difference']:.1e}",
+            f"{variant['batch_sensitivity']['largest_change']:.1e}",
             megabytes(variant["size"]),
             f"{variant['latency']['1']['median_ms']:.3f}",
             f"{variant['latency']['32']['median_ms']:.2f}",
             Text("refused", "red") if variant["refused"] else Text("passed", "green"),
         )
-    return titled("On the test texts; batch 1 and 32 in ms from texts to answers, on one thread", table)
+    title = (
+        "On the test texts; batch Δ: the largest change of a score between a text alone and in a batch of 64;\n"
+        "batch 1 and 32 in ms from texts to answers, on one thread"
+    )
+    lines = [Text(f"{name} is left out: {reason}.") for name, reason in values["left_out"].items()]
+    return Group(titled(title, table), *lines)
 
 
 def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:

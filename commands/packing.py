@@ -28,11 +28,22 @@ from .common import (
 def export(
     run: RunFolder,
     variants: Annotated[
-        str | None, typer.Option(help="Only these, comma-separated; others go.", show_default="all")
+        str | None,
+        typer.Option(
+            help="Only these, comma-separated; * and ? stand for others, as in 'onnx-*'. All others go.",
+            show_default="fp32 and int8 of torchscript and onnx",
+        ),
     ] = None,
+    quantize_dense: Annotated[
+        bool,
+        typer.Option(
+            "--quantize-dense",
+            help="In int8 variants quantize the encoder's layers too; scores then depend on batches.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Export a run to every variant and measure each against the trained model."""
+    """Export a run to several variants and measure each against the trained model."""
     from dataclasses import asdict
 
     from .. import screens
@@ -40,7 +51,7 @@ def export(
     from ..export.variants import choose
     from ..models.run import open_run
 
-    chosen = choose(variants)
+    chosen = choose(variants, quantize_dense=quantize_dense)
     evidence = asdict(export_run(open_run(run), chosen, say=say_to(as_json)))
     if as_json:
         return emit(evidence)

@@ -16,6 +16,9 @@ def serve(
     archives: Annotated[list[Path] | None, typer.Argument(metavar="[MAR]…", help="Archives to serve.")] = None,
     model_store: Annotated[Path | None, typer.Option(help="Serve the newest version of each name here.")] = None,
     workers: Annotated[str, typer.Option(help="Per model: cpu, cpu:2, gpu:1.")] = "cpu",
+    allow_cpu: Annotated[
+        bool, typer.Option("--allow-cpu", help="With gpu workers: int8 and int4 archives may run on the CPU.")
+    ] = False,
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
     state_dir: StateDir = None,
@@ -32,6 +35,7 @@ def serve(
         chosen,
         model_store=store,
         workers=workers,
+        allow_cpu=allow_cpu,
         state_dir=state_dir,
         port=port,
         config=config,

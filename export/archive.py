@@ -16,6 +16,7 @@ from model_archiver.model_packaging_utils import ModelExportUtils
 
 from .. import files
 from ..errors import InputError, RefusedError
+from ..handlers.devices import CPU_ALONE
 from ..handlers.digests import DIGESTS
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
@@ -24,7 +25,7 @@ from .reader import EVIDENCE, MANIFEST
 from .zips import Content, Measured, digest_of, write_zip
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch"}
+_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 
 # Batches form only while requests wait: TorchServe's floor of 1 ms. With 0 it would wait 100 ms.
 _MODEL_CONFIG = """\
@@ -34,6 +35,8 @@ maxBatchDelay: 1
 responseTimeout: 60
 startupTimeout: 120
 """
+# Where the server has GPUs, TorchServe would give each worker one.
+_ON_CPU = "deviceType: cpu\n"
 
 
 def archive(
@@ -109,7 +112,7 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     members |= {file: Measured(folder / file, digest) for file, digest in variant.digests.items()}
     members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
-    members["model-config.yaml"] = _MODEL_CONFIG.encode()
+    members["model-config.yaml"] = (_MODEL_CONFIG + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))

@@ -18,19 +18,23 @@ MAX_METRIC_DROP = 0.005
 class VariantEvidence:
     """One variant. validation decides, test reports; size in bytes; latency in milliseconds by batch size.
 
-    parallel: whether a worker should give it more than one thread. refused: why the gate does not let it into an
-    archive, or None. image_file: the image tower of a joint model. vector_bytes: as `model.json` has it.
+    parallel: whether a worker should give it more than one thread. dense: "fp32", or "int8" where the encoder's
+    layers are quantized too. batch_sensitivity: how far a text's answer depends on its batch
+    (`measure.batch_sensitivity`). refused: why the gate does not let it into an archive, or None. image_file: the
+    image tower of a joint model. vector_bytes: as `model.json` has it.
     """
 
     name: str
     engine: str
     precision: str
+    dense: str
     file: str
     parallel: bool
     validation: dict[str, Any]
     test: dict[str, Any]
     size: int
     latency: dict[str, Any]
+    batch_sensitivity: dict[str, Any]
     digests: dict[str, str]
     refused: str | None
     image_file: str | None = None
@@ -42,12 +46,14 @@ class Evidence:
     """All variants of a run with what they were measured against, on what machine and when (seconds since 1970).
 
     run: its recipe, task, metric (what the gate reads), seed, data, and the digests of what an archive takes of it.
+    left_out: variants that cannot be made of this model, each with the reason.
     """
 
     run: dict[str, Any]
     trained: dict[str, Any]
     gates: dict[str, float]
     variants: list[VariantEvidence]
+    left_out: dict[str, str]
     versions: dict[str, str]
     machine: dict[str, Any]
     created: int
@@ -58,6 +64,8 @@ class Evidence:
         for variant in self.variants:
             if variant.name == name:
                 return variant
+        if name in self.left_out:
+            raise InputError(f"{name} cannot be made of this model: {self.left_out[name]}.")
         known = ", ".join(variant.name for variant in self.variants)
         raise InputError(
             f"The variant {name!r} was not exported; there are: {known}. `lexport export RUN` makes more."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..errors import RefusedError
+from ..errors import InputError, RefusedError
 from ..handlers.engines import open_engine
 from ..handlers.predictor import ModelFile, Predictor
 from ..handlers.text import TextEncoder, load_encoder
@@ -31,15 +31,17 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
     """Write `RUN/export/` anew with a folder a variant and `evidence.json`, whole or not at all.
 
     Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gate decides
-    on the validation texts, the test texts are for the report. Raises RefusedError, after writing, if no
-    variant passes.
+    on the validation texts, the test texts are for the report. What cannot be made of the model is left out, with
+    the reason. Raises RefusedError, after writing, if no variant passes, InputError if none can be made, or one that
+    was asked for by name cannot.
     """
+    left_out = _left_out(run, variants)
     validation, test = run.held_out("validation"), run.held_out("test")
     reference = {part.name: outputs(run.model, run.encoder, part) for part in (validation, test)}
     goldens = choose_goldens(run, validation)
     with files.new_folder(run.folder / "export", replace=True) as folder:
         found = []
-        for variant in variants:
+        for variant in (one for one in variants if one.name not in left_out):
             started = time.monotonic()
             target = folder / variant.name
             target.mkdir()
@@ -59,6 +61,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
             trained={part: run.metrics[part] for part in ("validation", "test")},
             gates={"max_metric_drop": MAX_METRIC_DROP},
             variants=found,
+            left_out=left_out,
             versions=versions(),
             machine=machine(),
             created=int(time.time()),
@@ -68,6 +71,18 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
         reasons = "; ".join(f"{variant.name}: {variant.refused}" for variant in found)
         raise RefusedError(f"No variant passes the gates. {reasons}.")
     return evidence
+
+
+def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
+    reasons = {variant.name: variant.unsuited(run.model) for variant in variants}
+    left_out = {name: reason for name, reason in reasons.items() if reason is not None}
+    if len(left_out) == len(variants) or any(variant.named for variant in variants if variant.name in left_out):
+        raise InputError(
+            f"{run.folder} cannot be exported like that: "
+            + "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+            + "."
+        )
+    return left_out
 
 
 def _packed(run: Run) -> list[str]:
@@ -84,22 +99,24 @@ def _examine(
     reference: dict[str, Outputs],
     goldens: Sequence[Asked],
 ) -> VariantEvidence:
-    predictor = _opened(run, variant, folder)
+    predictor = opened(run, variant, folder)
     (folder / "golden.jsonl").write_bytes(golden_lines(run, predictor, goldens))
+    outputs = {part.name: measure.served(predictor, part) for part in (validation, test)}
     parts = {
-        part.name: measure.quality(run, part, reference[part.name], measure.served(predictor, part))
-        for part in (validation, test)
+        part.name: measure.quality(run, part, reference[part.name], outputs[part.name]) for part in (validation, test)
     }
     return VariantEvidence(
         name=variant.name,
         engine=variant.engine,
         precision=variant.precision,
+        dense="int8" if variant.dense else "fp32",
         file=variant.file,
         parallel=run.model.PARALLEL,
         validation=parts["validation"],
         test=parts["test"],
         size=measure.size(folder),
         latency=measure.latency(predictor, validation),
+        batch_sensitivity=measure.batch_sensitivity(run, predictor, test, outputs["test"]),
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
         refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"]),
         image_file=predictor.model.image_file,
@@ -107,7 +124,7 @@ def _examine(
     )
 
 
-def _opened(run: Run, variant: Variant, folder: Path) -> Predictor:
+def opened(run: Run, variant: Variant, folder: Path) -> Predictor:
     """The variant as a worker opens it, on one CPU thread."""
     joint = isinstance(run.model.head, Joint)
     model = ModelFile(

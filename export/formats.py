@@ -6,7 +6,7 @@ import io
 import logging
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,20 +52,26 @@ def write_torchscript(module: nn.Module, path: Path) -> None:
 
 
 def without_debug(content: bytes) -> bytes:
-    """A TorchScript file less its debug members, which name source files by this machine's paths.
+    """A TorchScript file less its debug members, which name source files by this machine's paths."""
+    return rewritten(content, lambda name, member: None if name.endswith(".debug_pkl") else member)
 
-    Members stay uncompressed and their data begin at multiples of 64 bytes, as torch writes them.
+
+def rewritten(content: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
+    """A zip that torch wrote, each member as `change` of its name and content has it, or left out where that is None.
+
+    Members stay uncompressed, of one date, and their data begin at multiples of 64 bytes, as torch writes them.
     """
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
         for name in source.namelist():
-            if name.endswith(".debug_pkl"):
+            member = change(name, source.read(name))
+            if member is None:
                 continue
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             # 30 bytes of header, the name, and an extra field of at least 4.
             padding = -(target.tell() + 30 + len(name.encode()) + 4) % 64
             entry.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
-            copy.writestr(entry, source.read(name))
+            copy.writestr(entry, member)
     return target.getvalue()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..handlers.predictor import Predictor
 from ..handlers.text import Ids
@@ -20,6 +21,7 @@ from ..models.tasks import Outputs, flips, judge
 BATCHES = (1, 32)
 _SECONDS_A_BATCH_SIZE = 0.3
 _LEAST_RUNS = 30
+_ASKED_ALONE = 512
 # What the evidence leaves to `lexport evaluate`.
 _LONG = ("per_class", "confusion", "count")
 
@@ -55,6 +57,35 @@ def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[s
         "flip_share": flipped / len(part),
         "largest_difference": float(np.abs(found - trained).max()),
     }
+
+
+def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: Outputs) -> dict[str, Any]:
+    """How far the first texts' outputs, each asked alone, lie from `together`, theirs in batches of 64 (`served`).
+
+    texts: how many were asked. largest_change: of a score or a vector's component. flips: `tasks.flips`, of vectors
+    and joint models texts whose vector is nearest to another text's of those asked.
+    """
+    count = min(len(part), _ASKED_ALONE)
+    languages = part.languages and part.languages[:count]
+    alone = np.concatenate(
+        [
+            predictor.answers_raw([text], None if languages is None else [languages[place]])[1]
+            for place, text in enumerate(part.texts[:count])
+        ]
+    )
+    batched, task = together[:count], run.recipe.task
+    if task in ("vector", "joint"):
+        flipped = int((_nearest(alone) != _nearest(batched)).sum())
+    else:
+        flipped = flips(task, alone, batched, run.threshold)
+    return {"texts": count, "largest_change": float(np.abs(alone - batched).max()), "flips": flipped}
+
+
+def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
+    """Which of the others each vector is nearest to, int64 [texts]."""
+    likeness = vectors @ vectors.T
+    np.fill_diagonal(likeness, -np.inf)
+    return likeness.argmax(axis=1)
 
 
 def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The two engines that run an exported model: ONNX Runtime and TorchScript.
+"""The engines that run an exported model: ONNX Runtime, TorchScript, and torch on a program of torch.export.
 
-Both are called with one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and
+All are called with one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and
 answer float32 [batch, outputs]. Each imports its library only when it is opened, so that a worker loads one.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .programs import open_program
 from .tensors import TENSORS, map_tensors
 from .text import Ids
 
@@ -35,9 +36,9 @@ def open_engine(
     """
     if engine == "onnx":
         return _open_onnx(file, threads, device, feed)
-    if engine == "torchscript":
-        return _open_torchscript(file, threads, device)
-    raise ValueError(f"model.json names the engine {engine!r}; known are onnx and torchscript.")
+    if engine in ("torchscript", "pt2"):
+        return _open_torch(engine, file, threads, device)
+    raise ValueError(f"model.json names the engine {engine!r}; known are onnx, torchscript and pt2.")
 
 
 def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
@@ -70,7 +71,7 @@ def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[np
     return run
 
 
-def _open_torchscript(file: Path, threads: int, device: str) -> Callable[[npt.NDArray[Any]], Scores]:
+def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[[npt.NDArray[Any]], Scores]:
     import torch
 
     if device != "cpu" and not torch.cuda.is_available():
@@ -79,12 +80,7 @@ def _open_torchscript(file: Path, threads: int, device: str) -> Callable[[npt.ND
             "Install a CUDA build of torch or use cpu workers."
         )
     torch.set_num_threads(threads)
-    with warnings.catch_warnings():
-        # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
-        _put_tables(model, file.with_suffix(TENSORS), device)
-    model.eval()
+    model = open_program(file, device) if engine == "pt2" else _open_torchscript(file, device)
 
     def run(values: npt.NDArray[Any]) -> Scores:
         with torch.inference_mode():
@@ -92,6 +88,18 @@ def _open_torchscript(file: Path, threads: int, device: str) -> Callable[[npt.ND
         return scores
 
     return run
+
+
+def _open_torchscript(file: Path, device: str) -> Callable[[Any], Any]:
+    import torch
+
+    with warnings.catch_warnings():
+        # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
+        _put_tables(model, file.with_suffix(TENSORS), device)
+    model.eval()
+    return model  # type: ignore[no-any-return]
 
 
 def _put_tables(model: Any, file: Path, device: str) -> None:

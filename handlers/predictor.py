@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .devices import check_device
 from .engines import Engine, ImageEngine, Images, Scores, open_engine
 from .pages import touch
 from .text import Ids, TextEncoder, Tokens, load_encoder
@@ -84,6 +85,7 @@ class Predictor:
     def load(cls, folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
         """Open an extracted archive. Raises ValueError or RuntimeError with the reason."""
         model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+        check_device(model.variant, model.precision, device)
         labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         encoder = load_encoder(folder)
         threads = threads if model.parallel else 1

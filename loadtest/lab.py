@@ -122,6 +122,8 @@ def _run_set(
 ) -> list[Row]:
     on_gpu = parse_workers(workers)[0] == "gpu"
     if on_gpu:
+        if subject.cpu_alone is not None:
+            raise _CannotRun(subject.cpu_alone)
         try:
             find_gpus()
         except SystemProblem:

@@ -25,6 +25,7 @@ class Subject:
     label: str
     model: str
     evidence: Mapping[str, Any]  # MAR-INF/EVIDENCE.json, empty where there is none
+    cpu_alone: str | None = None  # why it does not run on a GPU
 
 
 def subjects(archives: Sequence[Path]) -> list[Subject]:
@@ -39,7 +40,7 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
             "them apart."
         )
     return [
-        Subject(archive.path, label, archive.name, evidence(archive.path))
+        Subject(archive.path, label, archive.name, evidence(archive.path), archive.cpu_alone)
         for archive, label in zip(found, labels, strict=True)
     ]
 

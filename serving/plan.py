@@ -65,6 +65,19 @@ def plan(archives: Sequence[Archive], workers: str, *, cores: int, gpus: int) ->
     return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads)
 
 
+def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool) -> list[Archive]:
+    """The archives that GPU `workers` cannot run. Raises InputError if there are some and they may not use the CPU."""
+    on_gpu = parse_workers(workers)[0] == "gpu"
+    bound = [archive for archive in archives if on_gpu and archive.cpu_alone is not None]
+    if bound and not allow_cpu:
+        raise InputError(
+            "; ".join(f"{archive}: {archive.cpu_alone}" for archive in bound)
+            + ". Archive an fp32 or fp16 variant, use --workers cpu, or let it run on the CPU beside those on a GPU "
+            "with --allow-cpu."
+        )
+    return bound
+
+
 def cores() -> int:
     """Cores this process may use: its affinity, and the CPU quota of its container if there is one."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,6 +16,7 @@ import yaml
 
 from ..errors import InputError
 from ..export.reader import EVIDENCE, MANIFEST, UNREADABLE, check_members
+from ..handlers.devices import why_cpu_alone
 
 # What can be a part of a URL and of a file name without quoting.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -32,6 +33,8 @@ class Archive:
     """Made by lexport: its workers check their goldens and report; others only load."""
     workers: int | None = None
     """The number of workers the archive itself insists on, if it does."""
+    cpu_alone: str | None = None
+    """Why it does not run on a GPU, if it does not."""
 
     def __str__(self) -> str:
         """`NAME VERSION`."""
@@ -55,6 +58,7 @@ def read(path: Path) -> Archive:
             model = model if isinstance(model, dict) else {}
             config = model.get("configFile")
             own = _own_workers(archive.read(config)) if config in members else None
+            cpu_alone = _cpu_alone(archive.read("model.json")) if "model.json" in members else None
     except UNREADABLE as error:
         raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None
     return Archive(
@@ -63,6 +67,7 @@ def read(path: Path) -> Archive:
         version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0")),
         proven=EVIDENCE in members,
         workers=own,
+        cpu_alone=cpu_alone,
     )
 
 
@@ -154,6 +159,15 @@ def _identifier(path: Path, what: str, value: Any) -> str:
             f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, '.', '_' and '-' alone."
         )
     return value
+
+
+def _cpu_alone(model: bytes) -> str | None:
+    """Why an archive made by lexport does not run on a GPU; None where its `model.json` does not say."""
+    try:
+        values = json.loads(model)
+        return why_cpu_alone(str(values["variant"]), values["precision"])
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
 
 
 def _own_workers(config: bytes) -> int | None:

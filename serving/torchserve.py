@@ -14,7 +14,7 @@ from ..files import write_file
 from ..progress import Say, silent
 from . import api, logs, properties, state
 from .java import Java, find_java
-from .plan import Plan, cores, find_gpus, parse_workers, plan
+from .plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
 from .ports import check_free, pick_free
 from .process import end, is_running, new_scratch, sigterm_raises, start_java
 from .ready import wait_until_ready
@@ -31,6 +31,7 @@ def serve(
     *,
     model_store: Path | None = None,
     workers: str = "cpu",
+    allow_cpu: bool = False,
     state_dir: Path | None = None,
     port: int | None = None,
     config: Path | None = None,
@@ -40,9 +41,10 @@ def serve(
     """Start TorchServe in the background and return once every worker has proven itself.
 
     Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers
-    per model). `port` is the inference port, management and metrics follow on the next two; 0 takes any free
-    ones, None those of the settings (8080). `config` is a properties file over the packaged one. `timeout` in
-    seconds. On any error or interruption nothing is left behind but logs.
+    per model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the
+    inference port, management and metrics follow on the next two; 0 takes any free ones, None those of the settings
+    (8080). `config` is a properties file over the packaged one. `timeout` in seconds. On any error or interruption
+    nothing is left behind but logs.
 
     Raises InputError for unusable archives or options; SystemProblem for a port in use, a server that runs
     already in `state_dir`, or a worker that cannot start, its traceback below the first line.
@@ -50,6 +52,8 @@ def serve(
     folder = (state_dir or default_state_dir()).absolute()
     device, _ = parse_workers(workers)
     chosen = choose(archives, model_store, say)
+    for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
+        say(f"{archive.cpu_alone}; so do the workers of {archive}.")
     settings = read_settings(config)
     doors = addresses(settings, port)
     scheme = plan(chosen, workers, cores=cores(), gpus=find_gpus() if device == "gpu" else 0)

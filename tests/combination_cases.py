@@ -30,7 +30,7 @@ HEADS: dict[str, HeadOptions] = {
     "joint": JointOptions(size=6, hidden=8),
 }
 LABELS, IMAGE_VALUES, MAX_TOKENS = 3, 10, 64
-BOUND = {"fp32": 1e-5, "int8": 0.02}
+BOUND = {"fp32": 1e-5, "fp16": 2e-3, "int8": 0.02, "int4": 0.2}
 
 WORDS = "a the film was not very good bad long and best of year 很 好 的 电 影 café ΟΔΥΣΣΕΥΣ 42 , !".split()
 UNKNOWN = "qxzvkj wqpfzx 汉 ☃"

@@ -1,0 +1,167 @@
+"""What fewer bits cost in accuracy: every variant against its own trained model, over several seeds and data sets.
+
+    python benchmarks/precision.py [--data rotten-tomatoes,bbc-news,chinese-reviews] [--recipe bag] [--seeds 5]
+        [--keep FOLDER] [--quick]
+
+Every variant is written, opened as a worker opens it and asked the texts held out for testing. A drop is pooled over
+all texts of all sets and seeds. Exits with 1 if a limit is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lexport.benchmarks.baselines import Verdict, points
+from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
+from lexport.export import measure
+from lexport.export.export import opened
+from lexport.export.variants import VARIANTS
+from lexport.models import recipes
+from lexport.models.dataset import Dataset
+from lexport.models.lessons import outputs
+from lexport.models.recipes import Recipe
+from lexport.models.run import Run, open_run
+from lexport.models.tasks import Outputs
+from lexport.models.train import train
+
+SETS = ("rotten-tomatoes", "bbc-news", "chinese-reviews")
+MOST_POINTS = {"int8": 0.3, "int4": 1.0}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A set's test texts, [seeds, texts]: 1.0 where a text is judged right, by the trained model and each variant.
+
+    flips: texts that a variant labels otherwise than the trained model, [seeds, texts]. change: the largest of a
+    score.
+    """
+
+    name: str
+    trained: Values
+    right: dict[str, Values]
+    flips: dict[str, Values]
+    change: dict[str, float]
+
+
+def main() -> int:
+    """Measure, print Markdown tables, and return 0 if every limit is kept."""
+    options = _options()
+    started = time.time()
+    torch.set_num_threads(1)
+    recipe = recipes.load(options.recipe)
+    if recipe.task != "classify":
+        raise SystemExit(f"The recipe {recipe.name} gives no labels to be right about; take a classifier's.")
+    if options.quick:
+        recipe = recipe.changed("training", epochs=2)
+    with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
+        kept = options.keep or Path(folder)
+        every = [_judge(name, recipe, range(options.seeds), kept) for name in options.data]
+    print(f"### `{recipe.name}` in fewer bits, test texts, {options.seeds} seeds\n")
+    columns = [
+        "variant",
+        *(f"{judged.name}: points lost" for judged in every),
+        "pooled",
+        "labels changed",
+        "largest Δ",
+    ]
+    print(table(columns, [_row(name, every) for name in VARIANTS]))
+    accuracies = ", ".join(f"{judged.name} {judged.trained.mean():.2%}" for judged in every)
+    print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn anew.\n")
+    verdicts = [_verdict(name, every) for name in VARIANTS if VARIANTS[name].precision in MOST_POINTS]
+    print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
+    print(surrounded(started))
+    if options.quick:
+        say("quick settings: no verdict")
+        return 0
+    return 0 if all(verdict.held for verdict in verdicts) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=lambda names: names.split(","), default=list(SETS), help="sample sets or files, by commas")
+    add("--recipe", default="bag", help="see `lexport recipes`")
+    add("--seeds", type=int, default=5, help="how many; at least 2")
+    add("--keep", type=Path, help="folder for the trained runs: one found there is not trained again")
+    add("--quick", action="store_true", help="two epochs, no verdict: does it run at all?")
+    options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error(f"--seeds {options.seeds} gives no interval; at least 2 are needed")
+    return options
+
+
+def _judge(source: str, recipe: Recipe, seeds: Sequence[int], kept: Path) -> Judged:
+    trained: list[Values] = []
+    right: dict[str, list[Values]] = {name: [] for name in VARIANTS}
+    flips: dict[str, list[Values]] = {name: [] for name in VARIANTS}
+    change = dict.fromkeys(VARIANTS, 0.0)
+    for seed in seeds:
+        run = _trained(source, recipe, seed, kept)
+        test = run.held_out("test")
+        scores = outputs(run.model, run.encoder, test)
+        trained.append(_right(run, test, scores))
+        for name in VARIANTS:
+            found = _served(run, name, test)
+            right[name].append(_right(run, test, found))
+            flips[name].append((found.argmax(axis=1) != scores.argmax(axis=1)).astype(np.float64))
+            change[name] = max(change[name], float(np.abs(found - scores).max()))
+        say(f"{source}, seed {seed}: test accuracy {trained[-1].mean():.2%}")
+    return Judged(
+        Path(source).stem,
+        np.stack(trained),
+        {name: np.stack(values) for name, values in right.items()},
+        {name: np.stack(values) for name, values in flips.items()},
+        change,
+    )
+
+
+def _trained(source: str, recipe: Recipe, seed: int, kept: Path) -> Run:
+    folder = kept / f"{Path(source).stem}-{recipe.name}-{seed}"
+    return open_run(folder) if folder.is_dir() else train(source, folder, recipe=recipe, seed=seed)
+
+
+def _served(run: Run, name: str, part: Dataset) -> Outputs:
+    with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
+        VARIANTS[name].write(run.model, run.encoder.spec.inputs, Path(folder))
+        return measure.served(opened(run, VARIANTS[name], Path(folder)), part)
+
+
+def _right(run: Run, part: Dataset, scores: Outputs) -> Values:
+    """1.0 where the likeliest label is a text's own, else 0.0."""
+    own = np.array([run.labels.index(label) for label in part.labels])
+    return (scores.argmax(axis=1) == own).astype(np.float64)
+
+
+def _lost(name: str, every: Sequence[Judged]) -> Values:
+    """What was right before and is not any more, less what became right, [seeds, texts of all sets]."""
+    return np.concatenate([judged.trained - judged.right[name] for judged in every], axis=1)
+
+
+def _row(name: str, every: Sequence[Judged]) -> list[str]:
+    flipped = np.concatenate([judged.flips[name] for judged in every], axis=1).mean()
+    change = max(judged.change[name] for judged in every)
+    cells = [points(float(_lost(name, [judged]).mean())) for judged in every]
+    return [f"`{name}`", *cells, _with_interval(_lost(name, every)), f"{flipped:.2%}", f"{change:.1e}"]
+
+
+def _with_interval(lost: Values) -> str:
+    low, high = crossed_interval(lost)
+    return f"{points(float(lost.mean()))} [{points(low)}, {points(high)}]"
+
+
+def _verdict(name: str, every: Sequence[Judged]) -> Verdict:
+    most, lost = MOST_POINTS[VARIANTS[name].precision], _lost(name, every)
+    asked = f"`{name}`: at most {most} points of accuracy lost, pooled"
+    return Verdict(asked, _with_interval(lost), bool(100 * lost.mean() <= most))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""Opening a program that torch.export saved (`.pt2`) without ever unpickling or running what it says.
+
+`torch.export.load` unpickles weights, constants and example inputs where the archive asks for it, evaluates the
+expressions of its shapes as Python and compiles its guards. So an archive is read beforehand, by the same reader, and
+refused unless it holds nothing of the kind: raw tensors, and a graph of torch's own operators whose every string is a
+plain name or a shape's arithmetic.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+GRAPH = "models/model.json"
+EXAMPLE = "data/sample_inputs/model.pt"
+_CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
+_FIXED = {GRAPH, EXAMPLE, *_CONFIGS, "archive_format", "archive_version", "byteorder", "version", ".data/version"}
+_RAW = re.compile(r"data/(weights/weight_[0-9]+|constants/tensor_[0-9]+)", re.ASCII)
+
+_NAME = re.compile(r"[A-Za-z0-9_.+-]*")
+_OPERATOR = re.compile(
+    r"torch\.ops\.aten\.\w+\.\w+|torch\.sym_(int|float|max|min|not|ite)"
+    r"|_operator\.(add|sub|mul|floordiv|mod|neg|eq|ne|lt|le|gt|ge)",
+    re.ASCII,
+)
+_EXPRESSION = re.compile(
+    r"(Symbol\(|Integer\(|Add\(|Mul\(|Min\(|Max\(|Mod\(|FloorDiv\(|GreaterThan\(|StrictGreaterThan\(|LessThan\("
+    r"|StrictLessThan\(|Equality\(|Unequality\(|'[su][0-9]+'|(positive|nonnegative|integer)=True"
+    r"|-?[0-9]{1,18}|true|false|[(), ])*"
+)
+# An operator's text argument is written into the program as a quoted literal: a padding's mode, an assertion's words.
+_TEXT = re.compile(r"[A-Za-z0-9_ .,'<>=+*()-]*")
+_OTHERS = {"target": _OPERATOR, "expr_str": _EXPRESSION, "as_string": _TEXT}
+# One tensor in, one out.
+_ONE = '{"type": null, "context": null, "children_spec": []}'
+_TUPLE = '{"type": "builtins.tuple", "context": "null", "children_spec": '
+_NO_KEYWORDS = '{"type": "builtins.dict", "context": "[]", "children_spec": []}'
+_SPECS = {f"[1, {_ONE}]", f"[1, {_TUPLE}[{_TUPLE}[{_ONE}]}}, {_NO_KEYWORDS}]}}]"}
+
+
+def open_program(path: Path, device: str) -> Callable[[Any], Any]:
+    """The checked program as a function of one tensor, on `device`. Raises ValueError as `check_program` does."""
+    check_program(path)
+    import torch
+    from torch.export.passes import move_to_device_pass
+
+    program = torch.export.load(str(path))
+    if device != "cpu":
+        program = move_to_device_pass(program, device)
+    run: Callable[[Any], Any] = program.module()
+    return run
+
+
+def check_program(path: Path) -> None:
+    """Raise ValueError unless the `.pt2` holds raw tensors and a graph of plain operators, and no pickle."""
+    import torch
+
+    reader = torch._C.PyTorchFileReader(str(path))
+
+    def read(name: str) -> Any:
+        return json.loads(reader.get_record(name))
+
+    names = reader.get_all_records()
+    others = [name for name in names if name not in _FIXED and not _RAW.fullmatch(name)]
+    if others or len(set(names)) < len(names):
+        raise ValueError(f"{path.name} holds what no exported model needs: {', '.join(sorted(others or names)[:3])}.")
+    if EXAMPLE in names and reader.get_record(EXAMPLE):
+        raise ValueError(f"{path.name} holds pickled example inputs; they are not opened.")
+    for config in _CONFIGS:
+        for name, entry in read(config)["config"].items():
+            place = f"{config.rpartition('/')[0]}/{entry['path_name']}"
+            if entry["use_pickle"] or not _RAW.fullmatch(place):
+                raise ValueError(f"{path.name} holds {name} pickled; pickles are not opened.")
+    graph = read(GRAPH)
+    if graph.get("guards_code"):
+        raise ValueError(f"{path.name} holds guards, which are code; they are not run.")
+    _check(graph, "", path.name)
+
+
+def _check(value: Any, key: str, file: str) -> None:
+    """Every string of the graph, by the key it stands under."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check(name, "", file)
+            _check(inner, name, file)
+    elif isinstance(value, list):
+        for inner in value:
+            _check(inner, key, file)
+    elif isinstance(value, str):
+        if key in ("in_spec", "out_spec"):
+            fits = value in _SPECS
+        else:
+            pattern = _OTHERS.get(key, _NAME)
+            fits = pattern.fullmatch(value) is not None
+        if not fits:
+            shown = value if len(value) <= 80 else value[:79] + "…"
+            raise ValueError(f"{file} has {shown!r} as {key or 'a name'}; it is not run.")
