@@ -17,12 +17,17 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import InputError, RefusedError
+from lexport.export import export as exporting
 from lexport.export.archive import archive
 from lexport.export.evidence import read_evidence
+from lexport.export.export import export
 from lexport.export.inprocess import opened
 from lexport.export.reader import extracted, read_json, read_labels
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import VARIANTS, choose
 from lexport.handlers.goldens import differences, read_goldens
+from lexport.handlers.text import load_encoder, read_vocabulary
+from lexport.handlers.vocabulary import index_of
+from lexport.models.run import open_run
 
 from .conftest import TASKS
 
@@ -185,6 +190,39 @@ def test_the_archives_own_handler_answers_as_recorded(archive_of: ArchiveOf, run
     for golden, answer in zip(goldens, answers, strict=True):
         assert answer["label"] == golden["variant"]["label"]
         assert answer["scores"] == pytest.approx(golden["variant"]["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [None, "languages"])
+def test_a_large_vocabulary_is_packed_with_its_index_and_answers_alike(
+    run_folder: Path,
+    task_run: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str | None,
+) -> None:
+    """Word n-grams, whose hashes the index keeps, and a vocabulary for each language."""
+    source, folder = run_folder if name is None else task_run(name), tmp_path / "large"
+    monkeypatch.setattr(exporting, "INDEXED_FROM", 10)
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("export"))
+    export(open_run(folder), choose("onnx-fp32"))
+    before = (source / "export" / "onnx-fp32" / "golden.jsonl").read_bytes()
+    assert (folder / "export" / "onnx-fp32" / "golden.jsonl").read_bytes() == before
+    mar = archive(folder, version="1.0", out=tmp_path / "store")
+    spec, words = load_encoder(folder).spec, read_vocabulary(folder / "vocabulary.txt")
+    with zipfile.ZipFile(mar) as packed:
+        assert packed.read("vocabulary.index") == index_of(spec, words)
+    with opened(mar) as loaded:
+        encoder = load_encoder(loaded.folder)
+        assert encoder.vocabulary == words
+        assert encoder.files() == load_encoder(folder).files()
+        for golden in read_goldens(folder / "export" / "onnx-fp32" / "golden.jsonl"):
+            [answer] = loaded.predict([golden.text], golden.lang and [golden.lang])
+            assert differences(golden, answer, "fp32") == []
+
+
+def test_a_small_vocabulary_has_no_index(archive_of: ArchiveOf) -> None:
+    with zipfile.ZipFile(archive_of("onnx-fp32")) as packed:
+        assert "vocabulary.index" not in packed.namelist()
 
 
 @pytest.mark.parametrize("name", TASKS)
