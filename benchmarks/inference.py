@@ -124,9 +124,8 @@ def _bag(options: argparse.Namespace, folder: Path) -> list[Verdict]:
         what: _opened(folder, what, Baseline(weight, head if what == "classifier" else None))
         for what in ("classifier", "look-up")
     }
-    batches = {
-        size: _batches(options.rows, size, 6 if options.quick else max(40, 1000 // size)) for size in (1, TEXTS)
-    }
+    counts = {1: 6, TEXTS: 6} if options.quick else {1: 1000, TEXTS: 40}
+    batches = {size: _batches(options.rows, size, count) for size, count in counts.items()}
     bandwidth = _read_bandwidth()
     rows, verdicts, fp32 = [], [], weight.nbytes
     for variant in VARIANTS.values():
@@ -152,8 +151,8 @@ def _bag(options: argparse.Namespace, folder: Path) -> list[Verdict]:
     columns = ["variant", "size", "batch 1", f"batch {TEXTS}", f"look-up alone, batch {TEXTS}", "GB/s of rows"]
     print(table(columns, rows))
     print(
-        "Ratios: how many times as fast as a scripted, frozen `F.embedding_bag` (mode mean, fp32) with the same head, "
-        f"or alone, on the same ids. Read one after the other, memory gives {bandwidth / 1e9:.1f} GB/s on one thread.\n"
+        "Ratios: how many times as fast as a scripted, frozen `F.embedding_bag` (mode mean, fp32) with the same head "
+        f"or alone, on the same ids. Read one after the other, memory gives one thread {bandwidth / 1e9:.1f} GB/s.\n"
     )
     return verdicts
 
@@ -267,7 +266,7 @@ def _layered(options: argparse.Namespace, folder: Path) -> list[Verdict]:
         model = build(recipe, TextSpec(words=words, max_tokens=recipe.text.max_tokens), labels=LABELS).eval()
         assert has_dense_layers(model.encoder)
         for engine in ("torchscript", "onnx"):
-            fp32, size = _written(replace(VARIANTS[f"{engine}-fp32"]), model, _new(folder, f"{name}-{engine}-fp32"))
+            fp32, size = _written(VARIANTS[f"{engine}-fp32"], model, _new(folder, f"{name}-{engine}-fp32"))
             for dense in (False, True):
                 variant = replace(VARIANTS[f"{engine}-int8"], dense=dense)
                 own, small = _written(variant, model, _new(folder, f"{name}-{engine}-int8-{dense}"))

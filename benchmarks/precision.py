@@ -65,13 +65,8 @@ def main() -> int:
         kept = options.keep or Path(folder)
         every = [_judge(name, recipe, range(options.seeds), kept) for name in options.data]
     print(f"### `{recipe.name}` in fewer bits, test texts, {options.seeds} seeds\n")
-    columns = [
-        "variant",
-        *(f"{judged.name}: points lost" for judged in every),
-        "pooled",
-        "labels changed",
-        "largest Δ",
-    ]
+    lost = [f"{judged.name}: points lost" for judged in every]
+    columns = ["variant", *lost, "pooled", "labels changed", "largest Δ"]
     print(table(columns, [_row(name, every) for name in VARIANTS]))
     accuracies = ", ".join(f"{judged.name} {judged.trained.mean():.2%}" for judged in every)
     print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn anew.\n")

@@ -50,10 +50,8 @@ def quantize_onnx(path: Path, model: TextModel) -> None:
 
     Raises RuntimeError if an LSTM stayed as it was, or everything did.
     """
-    others = [
-        layer for part in (model.embedding, model.head) for layer in part.modules() if isinstance(layer, nn.Linear)
-    ]
-    matrices = [layer.weight.detach().numpy() for layer in others]
+    others = [layer for part in (model.embedding, model.head) for layer in part.modules()]
+    matrices = [layer.weight.detach().numpy() for layer in others if isinstance(layer, nn.Linear)]
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -69,6 +67,7 @@ def quantize_onnx(path: Path, model: TextModel) -> None:
         options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "basic.data")
         options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        _mark_prepared(basic)
         quantize_dynamic(
             basic,
             quantized,
@@ -85,9 +84,17 @@ def quantize_onnx(path: Path, model: TextModel) -> None:
         raise RuntimeError(
             f"{path.name}: the quantizer left layers in float32; the operators are {sorted(set(kinds))}."
         )
+    del written.metadata_props[:]
     data = f"{path.name}.data"
     (path.parent / data).unlink(missing_ok=True)  # onnx would append to it
     onnx.save(written, str(path), save_as_external_data=True, location=data, size_threshold=1024)
+
+
+def _mark_prepared(path: Path) -> None:
+    """Say that the model is optimised already; the quantizer would advise to do so."""
+    model = onnx.load(str(path), load_external_data=False)
+    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
+    onnx.save(model, str(path))
 
 
 def _multiplying(path: Path, matrices: Sequence[Weights]) -> list[str]:

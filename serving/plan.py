@@ -66,7 +66,7 @@ def plan(archives: Sequence[Archive], workers: str, *, cores: int, gpus: int) ->
 
 
 def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool) -> list[Archive]:
-    """The archives that GPU `workers` cannot run. Raises InputError if there are some and they may not use the CPU."""
+    """The archives that GPU `workers` cannot run. Raises InputError for them unless they may run on the CPU."""
     on_gpu = parse_workers(workers)[0] == "gpu"
     bound = [archive for archive in archives if on_gpu and archive.cpu_alone is not None]
     if bound and not allow_cpu:

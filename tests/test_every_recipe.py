@@ -17,7 +17,7 @@ import pytest
 from lexport.__main__ import run as command_line
 from lexport.export.evidence import MAX_METRIC_DROP
 from lexport.export.inprocess import opened
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import DEFAULT, VARIANTS
 from lexport.models import recipes
 from lexport.models.data import Columns, load
 from lexport.models.rows import Row
@@ -28,7 +28,8 @@ ASKED = {
     "en": ["A gripping film, and the best of the year.", "The minister said that shares fell.", "qxzvkj wqpfzx", ""],
     "zh": ["很好 的 房间", "太 差 了!", "qxzvkj", ""],
 }
-FP32, INT8 = 1e-5, 0.05
+BOUND = {"fp32": 1e-5, "fp16": 5e-3, "int8": 0.05, "int4": 0.3}
+FP32 = BOUND["fp32"]
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,23 @@ class Case:
 CASES = {
     "bag": Case("rotten-tomatoes", 3, "onnx-int8", 0.15),
     "bag-glove": Case("news", 3, "onnx-fp32", 0.3),
-    "hashed": Case("news", 4, "torchscript-fp32", 0.3),
+    "hashed": Case("news", 4, "onnx-int4", 0.3),
     "char-ngrams": Case("chinese", 4, "onnx-fp32", 0.1),
-    "cnn": Case("news", 6, "onnx-fp32", 0.3),
-    "lstm": Case("news", 8, "onnx-fp32", 0.3),
-    "transformer": Case("news", 3, "torchscript-fp32", 0.3),
+    "cnn": Case("news", 6, "torchscript-fp16", 0.3),
+    "lstm": Case("news", 8, "onnx-fp16", 0.3),
+    "transformer": Case("news", 3, "pt2-fp32", 0.3),
     "char": Case("chinese", 5, "torchscript-fp32", 0.1),
     "multilingual": Case(
         "two-languages", 3, "torchscript-int8", 0.15, ("--language-column", "language"), ("en", "zh")
     ),
     "joint": Case("digit-captions", 8, "torchscript-int8", 0.5),
-    "vectors": Case("bbc-news", 3, "onnx-int8", 0.2),
+    "vectors": Case("bbc-news", 3, "torchscript-int4", 0.2),
 }
+
+
+def exported(case: Case) -> tuple[str, ...]:
+    """The usual variants, and that which is served."""
+    return tuple(dict.fromkeys((*DEFAULT, case.variant)))
 
 
 def lexport(*arguments: str | Path) -> str:
@@ -135,7 +141,7 @@ def make(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Call
             # Replaced, so that a chain that broke off breaks off again in the next test, for the same reason.
             trained = lexport("train", source, "--model", name, "--out", run, "--force", "--json", *options)
             metrics = json.loads(trained)
-            evidence = json.loads(lexport("export", run, "--json"))
+            evidence = json.loads(lexport("export", run, "--json", "--variants", ",".join(exported(case))))
             passed = [one["name"] for one in evidence["variants"] if one["refused"] is None]
             for variant in passed:
                 lexport("archive", run, "--version", "1.0", "--variant", variant, "--out", store / variant)
@@ -167,18 +173,18 @@ def test_a_recipe_learns_from_real_data(made: Made) -> None:
 
 
 def test_every_variant_gives_the_trained_models_answers(made: Made) -> None:
-    assert [one["name"] for one in made.evidence["variants"]] == list(VARIANTS)
+    assert [one["name"] for one in made.evidence["variants"]] == list(exported(made.case))
     metric = made.evidence["run"]["metric"]
     for one in made.evidence["variants"]:
         lost = made.evidence["trained"]["validation"][metric] - one["validation"][metric]
         assert lost <= MAX_METRIC_DROP, f"{one['name']}: {one['refused']}"
         for part in ("validation", "test"):
-            assert one[part]["largest_difference"] <= (FP32 if one["precision"] == "fp32" else INT8)
+            assert one[part]["largest_difference"] <= BOUND[one["precision"]]
 
 
 def test_every_variant_of_every_recipe_passes_the_gate_into_an_archive(made: Made) -> None:
-    assert {one["name"]: one["refused"] for one in made.evidence["variants"]} == dict.fromkeys(VARIANTS)
-    assert list(made.archives) == list(VARIANTS)
+    assert {one["name"]: one["refused"] for one in made.evidence["variants"]} == dict.fromkeys(exported(made.case))
+    assert list(made.archives) == list(exported(made.case))
     assert all(path.is_file() for path in made.archives.values())
 
 
@@ -198,7 +204,7 @@ def test_every_archive_loads_in_process_and_answers_its_goldens(made: Made) -> N
         for golden, answer in zip(texts + images, found, strict=True):
             key = "scores" if made.task == "classify" else "vector"
             assert answer[key] == pytest.approx(golden["variant"][key], abs=FP32)
-            bound = FP32 if variant.endswith("fp32") else INT8
+            bound = BOUND[variant.partition("-")[2]]
             assert answer[key] == pytest.approx(golden["trained"][key], abs=bound)
 
 

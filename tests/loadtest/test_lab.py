@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -115,6 +115,15 @@ def test_ctrl_c_leaves_nothing(stubbed: Stub, mar: Path, tmp_path: Path, monkeyp
     assert list(scratch.iterdir()) == []
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
+    stubbed: Stub, archive_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab, "find_gpus", lambda: 1)
+    report = loadtest([archive_of("torchscript-int4")], worker_sets=["gpu:1"], users=[1], duration=1)
+    [missing] = report.not_run
+    assert missing.reason.startswith("torchscript-int4 runs on the CPU alone: its int4 table")
 
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving.plan import MOST_BY_DEFAULT, cores, find_gpus, parse_workers, plan
+from lexport.serving.plan import MOST_BY_DEFAULT, check_devices, cores, find_gpus, parse_workers, plan
 from lexport.serving.store import Archive
 
 
@@ -60,6 +60,18 @@ def test_gpu_workers_are_spread_over_the_gpus() -> None:
     scheme = plan(archives(None), "gpu", cores=16, gpus=2)
     assert (scheme.device, scheme.gpus, scheme.workers, scheme.threads) == ("gpu", 2, {"m0": 2}, 8)
     assert plan(archives(None), "cpu:1", cores=16, gpus=2).gpus == 0
+
+
+def test_an_archive_that_no_gpu_runs_is_refused_gpu_workers_unless_it_may_use_the_cpu() -> None:
+    free = Archive(Path("a.mar"), "a", "1.0", proven=True)
+    bound = Archive(Path("b.mar"), "b", "2.0", proven=True, cpu_alone="onnx-int8 runs on the CPU alone: so it is")
+    assert check_devices([free, bound], "cpu:2", allow_cpu=False) == []
+    assert check_devices([free], "gpu:1", allow_cpu=False) == []
+    assert check_devices([free, bound], "gpu:1", allow_cpu=True) == [bound]
+    with pytest.raises(
+        InputError, match=r"b 2.0: onnx-int8 runs on the CPU alone: so it is. Archive an fp32 or fp16"
+    ):
+        check_devices([free, bound], "gpu", allow_cpu=False)
 
 
 def test_cores_is_at_least_one() -> None:
