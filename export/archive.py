@@ -77,7 +77,8 @@ def archive(
 def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
     if variant != "auto":
         return evidence.variant(variant)
-    passing = [one for one in evidence.variants if one.refused is None]
+    # A worker that is given ids shares its vocabulary and needs no locale; text-in is for those without Python.
+    passing = [one for one in evidence.variants if one.refused is None and one.takes == "ids"]
     if not passing:
         raise RefusedError(
             "No exported variant passes the gates: "
@@ -132,6 +133,7 @@ def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version
         threshold=evidence.run["threshold"],
         image_file=variant.image_file,
         image_values=evidence.run["data"]["image_values"],
+        takes=variant.takes,
     )
 
 

@@ -19,7 +19,7 @@ class VariantEvidence:
     """One variant. validation decides, test reports; size in bytes; latency in milliseconds by batch size.
 
     parallel: whether a worker should give it more than one thread. refused: why the gate does not let it into an
-    archive, or None. image_file: the image tower of a joint model.
+    archive, or None. image_file: the image tower of a joint model. takes: "ids" or "text".
     """
 
     name: str
@@ -34,6 +34,7 @@ class VariantEvidence:
     digests: dict[str, str]
     refused: str | None
     image_file: str | None = None
+    takes: str = "ids"
 
 
 @dataclass(frozen=True)

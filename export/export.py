@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..errors import RefusedError
-from ..handlers.engines import open_engine
-from ..handlers.predictor import ModelFile, Predictor
+from ..errors import InputError, RefusedError
+from ..handlers.engines import open_engine, open_text_engine
+from ..handlers.predictor import IdsIn, ModelFile, Predictor
+from ..handlers.textin import TextIn
 from ..models.data import Dataset
 from ..models.heads import Joint
 from ..models.lessons import outputs
@@ -22,6 +23,7 @@ from ..progress import Say, silent
 from . import measure
 from .evidence import MAX_METRIC_DROP, Evidence, VariantEvidence, gate
 from .goldens import Asked, choose_goldens, golden_lines
+from .textgraph import make_text_in, reason_against
 from .variants import Variant
 
 
@@ -32,6 +34,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
     on the validation texts, the test texts are for the report. Raises RefusedError, after writing, if no
     variant passes.
     """
+    variants = _possible(run, variants, say)
     validation, test = run.held_out("validation"), run.held_out("test")
     reference = {part.name: outputs(run.model, run.encoder, part) for part in (validation, test)}
     goldens = choose_goldens(run, validation)
@@ -41,7 +44,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
             started = time.monotonic()
             target = folder / variant.name
             target.mkdir()
-            variant.write(run.model, run.encoder.spec.inputs, target)
+            _write(run, variant, target)
             found.append(_examine(run, variant, target, validation, test, reference, goldens))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         evidence = Evidence(
@@ -66,6 +69,24 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
         reasons = "; ".join(f"{variant.name}: {variant.refused}" for variant in found)
         raise RefusedError(f"No variant passes the gates. {reasons}.")
     return evidence
+
+
+def _possible(run: Run, variants: Sequence[Variant], say: Say) -> list[Variant]:
+    """The variants that can be made of the run, told why others cannot. Raises InputError if none can."""
+    reasons = {one.name: one.takes == "text" and reason_against(run.encoder.spec) for one in variants}
+    for name, reason in reasons.items():
+        if reason:
+            say(f"{name}: not made: {reason}")
+    possible = [one for one in variants if not reasons[one.name]]
+    if not possible:
+        raise InputError(f"None of these variants can be made: {'; '.join(f'{n}: {r}' for n, r in reasons.items())}.")
+    return possible
+
+
+def _write(run: Run, variant: Variant, folder: Path) -> None:
+    variant.write(run.model, run.encoder.spec.inputs, folder)
+    if variant.takes == "text":
+        make_text_in(folder / variant.file, run.encoder, run.recipe.task, run.labels, run.threshold)
 
 
 def _packed(run: Run) -> list[str]:
@@ -101,6 +122,7 @@ def _examine(
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
         refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"]),
         image_file=predictor.model.image_file,
+        takes=variant.takes,
     )
 
 
@@ -118,12 +140,16 @@ def _opened(run: Run, variant: Variant, folder: Path) -> Predictor:
         threshold=run.threshold,
         image_file=variant.image_file if joint else None,
         image_values=run.info.data["image_values"],
+        takes=variant.takes,
     )
-    engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
-    tower = None
+    file, tower = folder / variant.file, None
     if joint:
         tower = open_engine(variant.engine, folder / variant.image_file, threads=1, device="cpu", feed="image")
-    return Predictor(model, run.encoder, run.labels, engine, tower)
+    if variant.takes == "text":
+        text_engine = open_text_engine(file, threads=1, device="cpu")
+        return TextIn(model, run.encoder.spec, run.labels, text_engine, tower)
+    engine = open_engine(variant.engine, file, threads=1, device="cpu")
+    return IdsIn(model, run.encoder, run.labels, engine, tower)
 
 
 def machine() -> dict[str, Any]:

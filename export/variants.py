@@ -1,9 +1,9 @@
-"""The forms a run can be exported in, each by its name ENGINE-PRECISION."""
+"""The forms a run can be exported in, each by its name ENGINE-PRECISION, with -text where it takes texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -41,7 +41,12 @@ class Variant:
     @property
     def precision(self) -> str:
         """What its table is stored in: "fp32" or "int8"."""
-        return self.name.partition("-")[2]
+        return self.name.split("-")[1]
+
+    @property
+    def takes(self) -> str:
+        """What its text model's input is: "ids", or "text" where the text code is in the graph."""
+        return "text" if self.name.endswith("-text") else "ids"
 
     @property
     def file(self) -> str:
@@ -76,7 +81,7 @@ def _same_table(weight: Tensor) -> Embedding:
     return Table.holding(weight)
 
 
-VARIANTS = {
+IDS_IN = {
     variant.name: variant
     for variant in (
         Variant("torchscript-fp32", ".pt", _same_table),
@@ -85,6 +90,12 @@ VARIANTS = {
         Variant("onnx-int8", ".onnx", Int8GatherTable),
     )
 }
+TEXT_IN = {
+    f"{name}-text": replace(variant, name=f"{name}-text")
+    for name, variant in IDS_IN.items()
+    if variant.engine == "onnx"
+}
+VARIANTS = IDS_IN | TEXT_IN
 
 
 def choose(names: str | None) -> list[Variant]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lexport.handlers.engines import Images, Scores
-from lexport.handlers.predictor import ModelFile, Predictor
+from lexport.handlers.predictor import IdsIn, ModelFile
 from lexport.handlers.text import Ids, TextEncoder, TextSpec
 
 LABELS = ("sport", "kitchen", "weather")
@@ -48,7 +48,7 @@ def predictor(
     labels: Sequence[str] = LABELS,
     precision: str = "fp32",
     **spec: Any,
-) -> Predictor:
+) -> IdsIn:
     joint = task == "joint"
     model = ModelFile(
         "topics",
@@ -61,4 +61,4 @@ def predictor(
         image_file="image.onnx" if joint else None,
         image_values=PIXELS if joint else 0,
     )
-    return Predictor(model, text_encoder(inputs, **spec), labels, engine, tower if joint else None)
+    return IdsIn(model, text_encoder(inputs, **spec), labels, engine, tower if joint else None)

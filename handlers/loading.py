@@ -1,0 +1,29 @@
+"""Opening an extracted archive: the predictor that its `model.json` asks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .engines import ImageEngine, open_engine, open_text_engine
+from .predictor import IdsIn, ModelFile, Predictor
+from .text import load_encoder, load_spec
+from .textin import TextIn
+
+
+def load(folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
+    """Open an extracted archive. Raises ValueError or RuntimeError with the reason."""
+    model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    threads = threads if model.parallel else 1
+    tower: ImageEngine | None = None
+    if model.image_file is not None:
+        file = folder / model.image_file
+        tower = open_engine(model.engine, file, threads=threads, device=device, feed="image")
+    if model.takes == "text":
+        # Its vocabulary is in the graph; a second one in Python would be memory for nothing.
+        text_engine = open_text_engine(folder / model.file, threads=threads, device=device)
+        return TextIn(model, load_spec(folder), labels, text_engine, tower)
+    encoder = load_encoder(folder)
+    engine = open_engine(model.engine, folder / model.file, threads=threads, device=device)
+    return IdsIn(model, encoder, labels, engine, tower)
