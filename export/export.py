@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,13 @@ def _possible(run: Run, variants: Sequence[Variant], say: Say) -> list[Variant]:
 
 
 def _write(run: Run, variant: Variant, folder: Path) -> None:
-    variant.write(run.model, run.encoder.spec.inputs, folder)
+    """Write the variant's model files; text-in from the ids-in form where that was written before."""
+    ids_in = folder.with_name(variant.name.removesuffix("-text"))
+    if variant.takes == "text" and ids_in.is_dir():
+        for file in ids_in.glob("*.onnx*"):
+            shutil.copyfile(file, folder / file.name)
+    else:
+        variant.write(run.model, run.encoder.spec.inputs, folder)
     if variant.takes == "text":
         make_text_in(folder / variant.file, run.encoder, run.recipe.task, run.labels, run.threshold)
 

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import IDS_IN as VARIANTS
 from lexport.handlers.engines import Engine, open_engine
 from lexport.handlers.text import Ids
 
@@ -191,6 +191,8 @@ That a combination runs in a variant means: it was exported, opened as a worker 
 text, a text of one token, empty texts, unknown words alone, texts of unequal length and texts longer than are kept.
 Every fp32 answer was then within {BOUND["fp32"]:.0e} of the eager model's and every int8 answer within
 {BOUND["int8"]:g}, for a score as for a component of a unit vector. \
+Every ONNX file was then given its text code (text-in), \
+and asked for the texts themselves: it answered the same.
 In ONNX files the numbers of texts and tokens (and of characters,
 where words are read by character) are symbolic. In int8 the embedding's table alone is stored in bytes; the encoder
 and the head stay fp32.

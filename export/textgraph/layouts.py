@@ -50,17 +50,19 @@ def by_language(nodes: Nodes, encoder: TextEncoder, text: Split, languages: str)
     """Rows of words within their language, buckets, and the languages' numbers: [batch, length, 2]."""
     spec = encoder.spec
     names = list(spec.languages)
-    column = nodes.add("Concat", nodes.size(text.words, 0), nodes.constant([1]), axis=0)
-    languages = nodes.add("Reshape", languages, column, name="one language for each text")
     numbers = label(nodes, languages, dict(zip(names, range(len(names)), strict=True)), _NOWHERE)
+    # Beside the texts' counts they stand only if there are as many.
+    numbers = nodes.add("Unsqueeze", numbers, nodes.constant([1]))
+    numbers = nodes.add("Concat", text.tokens, numbers, axis=1, name="one language for each text")
     known = nodes.add("Range", *(nodes.constant(number) for number in (0, len(names), 1)))
-    numbers = nodes.add("Gather", known, numbers, name=f"the languages are {', '.join(names)}; another was given")
+    reason = f"the languages are {', '.join(names)}; another was given"
+    numbers = nodes.add("Gather", known, nodes.columns(numbers, 1, 2), name=reason)
     # A word is looked up behind its language's number and a space, which no word holds.
     prefixes = nodes.add(
         "LabelEncoder",
-        languages,
+        numbers,
         domain=ML,
-        keys_strings=names,
+        keys_int64s=list(range(len(names))),
         values_strings=[f"{number} " for number in range(len(names))],
     )
     rows = label(nodes, nodes.add("StringConcat", prefixes, text.words), _rows_by_language(encoder), UNK)
