@@ -33,7 +33,8 @@ def indices(nodes: Nodes, encoder: TextEncoder, text: Split) -> tuple[str, str]:
 def hashed(nodes: Nodes, encoder: TextEncoder, text: Split) -> tuple[str, str]:
     """1 + the hash of words and of what is made of them: [batch, length]; nothing is unknown."""
     spec = encoder.spec
-    blocks = [_hashed_words(nodes, spec, text), *_grams(nodes, spec, text)]
+    words = _hashed_words(nodes, spec, text)
+    blocks = [words, *_grams(nodes, spec, text, words)]
     keys = [_masked(nodes, nodes.add("Add", block.keys, nodes.constant(1)), block.present) for block in blocks]
     return _beside(nodes, keys), nodes.add("Mul", text.tokens, nodes.constant(0))
 
@@ -105,9 +106,14 @@ def _hashed_words(nodes: Nodes, spec: TextSpec, text: Split) -> Block:
     return Block(hashes(nodes, text.words, spec.hash_seed), text.present)
 
 
-def _grams(nodes: Nodes, spec: TextSpec, text: Split) -> list[Block]:
-    found = word_grams(nodes, _hashed_words(nodes, spec, text), spec.ngrams) if spec.ngrams > 1 else []
-    return [*found, subwords(nodes, text, spec.subwords, spec.hash_seed)] if spec.subwords else found
+def _grams(nodes: Nodes, spec: TextSpec, text: Split, words: Block | None = None) -> list[Block]:
+    """N-grams of each order, then subwords; `words` are the words' hashes, where they are known already."""
+    found: list[Block] = []
+    if spec.ngrams > 1:
+        found += word_grams(nodes, words or _hashed_words(nodes, spec, text), spec.ngrams)
+    if spec.subwords:
+        found.append(subwords(nodes, text, spec.subwords, spec.hash_seed))
+    return found
 
 
 def _buckets(nodes: Nodes, spec: TextSpec, gram: Block, first: int) -> str:
