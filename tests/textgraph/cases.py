@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,19 +22,19 @@ from lexport.models.vocabulary import build_encoder
 
 LABELS = ["positive", "négatif", "中"]
 TEXTS = ["The film was not good, and 電影 ΟΔΥΣΣΕΥΣ! 42", "a very bad film ... café", "好 的 电影 is good", "no"]
-GRAMS = {"ngrams": 3, "subwords": (2, 4), "buckets": 300}
-MANY = {"max_tokens": 12, "min_count": 1}
+SHORT = TextOptions(max_tokens=12, min_count=1)
+GRAMS = replace(SHORT, ngrams=3, subwords=(2, 4), buckets=300)
 # By layout: the embedding, and the options of its texts.
 LAYOUTS: dict[str, tuple[str, TextOptions]] = {
-    "words": ("table", TextOptions(**MANY)),
-    "pairs": ("table", TextOptions(**MANY, ngrams=2, buckets=300)),
-    "words and grams": ("table", TextOptions(**MANY, **GRAMS)),
-    "subwords": ("table", TextOptions(**MANY, subwords=(3, 3), buckets=300)),
-    "hashes": ("hashed", TextOptions(**MANY)),
-    "hashes of grams": ("hashed", TextOptions(**MANY, ngrams=3, subwords=(2, 4))),
-    "characters": ("char_cnn", TextOptions(**MANY, word_length=5)),
-    "languages": ("multilingual", TextOptions(**MANY)),
-    "languages and grams": ("multilingual", TextOptions(**MANY, **GRAMS)),
+    "words": ("table", SHORT),
+    "pairs": ("table", replace(SHORT, ngrams=2, buckets=300)),
+    "words and grams": ("table", GRAMS),
+    "subwords": ("table", replace(SHORT, subwords=(3, 3), buckets=300)),
+    "hashes": ("hashed", SHORT),
+    "hashes of grams": ("hashed", replace(GRAMS, buckets=0)),
+    "characters": ("char_cnn", replace(SHORT, word_length=5)),
+    "languages": ("multilingual", SHORT),
+    "languages and grams": ("multilingual", GRAMS),
 }
 
 

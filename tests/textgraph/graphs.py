@@ -48,7 +48,8 @@ class Front:
 
     def ids(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> npt.NDArray[np.int64]:
         """The ids of a batch."""
-        return self.run(["ids"], texts, languages)[0]
+        found: npt.NDArray[np.int64] = self.run(["ids"], texts, languages)[0]
+        return found
 
     def run(self, names: list[str], texts: Sequence[str], languages: Sequence[str] | None) -> list[Any]:
         """Any outputs of the graph."""
