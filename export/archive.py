@@ -50,7 +50,7 @@ def archive(
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the variant that passed the gates and answered 32 texts fastest. Raises RefusedError for a variant
+    "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other. Raises RefusedError for a variant
     that did not pass or was altered since its export, InputError for a bad name or version or an existing different
     file without `force`.
     """
@@ -77,14 +77,17 @@ def archive(
 def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
     if variant != "auto":
         return evidence.variant(variant)
-    # A worker that is given ids shares its vocabulary and needs no locale; text-in is for those without Python.
-    passing = [one for one in evidence.variants if one.refused is None and one.takes == "ids"]
+    passing = [one for one in evidence.variants if one.refused is None]
     if not passing:
         raise RefusedError(
             "No exported variant passes the gates: "
             + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants)
         )
-    return min(passing, key=lambda one: float(one.latency["32"]["median_ms"]))
+    # A worker has Python, and there ids-in needs no locale and less memory.
+    return min(
+        [one for one in passing if one.takes == "ids"] or passing,
+        key=lambda one: float(one.latency["32"]["median_ms"]),
+    )
 
 
 def _check_name(name: str, version: str) -> None:
