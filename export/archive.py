@@ -50,9 +50,9 @@ def archive(
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other. Raises RefusedError for a variant
-    that did not pass or was altered since its export, InputError for a bad name or version or an existing different
-    file without `force`.
+    "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other.
+    Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a bad name or
+    version or an existing different file without `force`.
     """
     evidence = read_evidence(run)
     chosen = _choose(evidence, variant)

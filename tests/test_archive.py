@@ -19,7 +19,6 @@ import pytest
 
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive import archive
-from lexport.export.evidence import read_evidence
 from lexport.export.inprocess import opened
 from lexport.export.reader import extracted, read_json, read_labels
 from lexport.export.variants import IDS_IN, TEXT_IN, VARIANTS
