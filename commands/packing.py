@@ -65,7 +65,9 @@ def archive(
     run: RunFolder,
     version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
     name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
-    variant: Annotated[str, typer.Option(help="A variant's name, or auto: the fastest that passed.")] = "auto",
+    variant: Annotated[
+        str, typer.Option(help="A variant's name, or auto: the fastest ids-in one that passed.")
+    ] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path("model_store"),
     force: Annotated[bool, typer.Option("--force", help="Replace a different archive.")] = False,
     as_json: Json = False,

@@ -21,7 +21,7 @@ class VariantEvidence:
     parallel: whether a worker should give it more than one thread. dense: "fp32", or "int8" where the encoder's
     layers are quantized too. batch_sensitivity: how far a text's answer depends on its batch
     (`measure.batch_sensitivity`). refused: why the gate does not let it into an archive, or None. image_file: the
-    image tower of a joint model. vector_bytes: as `model.json` has it.
+    image tower of a joint model. vector_bytes, takes: as `model.json` has them.
     """
 
     name: str
@@ -39,6 +39,7 @@ class VariantEvidence:
     refused: str | None
     image_file: str | None = None
     vector_bytes: int = 0
+    takes: str = "ids"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The forms a run can be exported in, each by its name ENGINE-PRECISION."""
+"""The forms a run can be exported in, each by its name ENGINE-PRECISION, with -text where it takes texts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,12 @@ class Variant:
     @property
     def precision(self) -> str:
         """What its table is stored in: "fp32", "fp16", "int8" or "int4"."""
-        return self.name.partition("-")[2]
+        return self.name.split("-")[1]
+
+    @property
+    def takes(self) -> str:
+        """What its text model's input is: "ids", or "text" where the text code is in the graph."""
+        return "text" if self.name.endswith("-text") else "ids"
 
     @property
     def file(self) -> str:
@@ -101,7 +106,7 @@ def _same_table(weight: Tensor) -> Embedding:
     return Table.holding(weight)
 
 
-VARIANTS = {
+IDS_IN = {
     variant.name: variant
     for variant in (
         Variant("torchscript-fp32", ".pt", _same_table),
@@ -115,6 +120,12 @@ VARIANTS = {
         Variant("pt2-fp32", ".pt2", BagTable),
     )
 }
+TEXT_IN = {
+    f"{name}-text": replace(variant, name=f"{name}-text")
+    for name, variant in IDS_IN.items()
+    if variant.engine == "onnx"
+}
+VARIANTS = IDS_IN | TEXT_IN
 
 
 DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8")

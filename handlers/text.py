@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -45,7 +45,9 @@ __all__ = [
     "TextError",
     "TextSpec",
     "Tokens",
+    "language_numbers",
     "load_encoder",
+    "load_spec",
     "normalise",
     "read_vocabulary",
 ]
@@ -121,15 +123,7 @@ class TextEncoder:
 
     def language_number(self, language: str | None) -> int:
         """The number of a language, 0 where the model has none and none is given. Raises TextError."""
-        if not self._numbers:
-            if language is None:
-                return 0
-            raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
-        if language is None:
-            raise TextError(f"The model needs a language with every text, one of: {', '.join(self._numbers)}.")
-        if language not in self._numbers:
-            raise TextError(f"The language {language!r} is not known; known are: {', '.join(self._numbers)}.")
-        return self._numbers[language]
+        return language_numbers(self._numbers, [language], 1)[0]
 
     def tokens(self, text: str) -> tuple[list[str], bool]:
         """The tokens of a text, at most max_tokens of them, and whether there were more."""
@@ -203,11 +197,7 @@ class TextEncoder:
 
     def _number(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
         """The language of each text, int64 [texts]; None where the model has none."""
-        if languages is None:
-            languages = [None] * texts
-        if len(languages) != texts:
-            raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
-        numbers = [self.language_number(language) for language in languages]
+        numbers = language_numbers(self._numbers, languages, texts)
         return np.array(numbers, np.int64) if self._numbers else None
 
     def _spell(self, words: Sequence[str]) -> Ragged:
@@ -231,6 +221,27 @@ class TextEncoder:
         return subwords(word, shortest, longest, self.spec.hash_seed)
 
 
+def language_numbers(known: Mapping[str, int], languages: Sequence[str | None] | None, texts: int) -> list[int]:
+    """The number of each text's language, 0 where the model has none and none is given. Raises TextError."""
+    if languages is None:
+        languages = [None] * texts
+    if len(languages) != texts:
+        raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
+    return [_language_number(known, language) for language in languages]
+
+
+def _language_number(known: Mapping[str, int], language: str | None) -> int:
+    if not known:
+        if language is None:
+            return 0
+        raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
+    if language is None:
+        raise TextError(f"The model needs a language with every text, one of: {', '.join(known)}.")
+    if language not in known:
+        raise TextError(f"The language {language!r} is not known; known are: {', '.join(known)}.")
+    return known[language]
+
+
 def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
     """The row of each character. Raises TextError."""
     expected = max(spec.characters - FIRST_WORD, 0)
@@ -247,15 +258,20 @@ def read_vocabulary(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
+def load_spec(folder: Path) -> TextSpec:
+    """The spec of a run or archive folder, `text.json`. Raises TextError."""
+    try:
+        return TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TextError(f"text.json cannot be read: {error}") from None
+
+
 def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
     """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
 
     `index` is where its `vocabulary.index` lies, None in the folder itself; without one all words are read.
     """
-    try:
-        spec = TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise TextError(f"text.json cannot be read: {error}") from None
+    spec = load_spec(folder)
     text, index = folder / "vocabulary.txt", index or folder / INDEX
     return TextEncoder(
         spec,

@@ -20,7 +20,7 @@ from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
 from lexport.export.export import export
 from lexport.export.formats import write_torchscript
 from lexport.export.tables import ByteTable, Int8GatherTable
-from lexport.export.variants import VARIANTS, Variant, choose
+from lexport.export.variants import IDS_IN, TEXT_IN, VARIANTS, Variant, choose
 from lexport.handlers.engines import Engine, open_engine
 from lexport.handlers.goldens import read_goldens
 from lexport.handlers.predictor import Predictor
@@ -51,7 +51,7 @@ def ragged(run: Run, batch: int, length: int) -> Ids:
     return np.where(np.arange(length) < lengths[:, None], ids, 0)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", IDS_IN)
 @pytest.mark.parametrize(("batch", "length"), LENGTHS)
 def test_every_variant_scores_as_the_trained_model(trained_run: Run, name: str, batch: int, length: int) -> None:
     ids = ragged(trained_run, batch, length)
@@ -63,7 +63,7 @@ def test_every_variant_scores_as_the_trained_model(trained_run: Run, name: str, 
     assert np.abs(found - expected).max() <= BOUND[VARIANTS[name].precision]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", IDS_IN)
 def test_a_text_scores_the_same_alone_and_in_any_batch(trained_run: Run, name: str) -> None:
     engine = engine_of(trained_run.folder, name)
     ids = ragged(trained_run, 9, 30)
@@ -92,6 +92,18 @@ def test_batch_and_length_are_symbolic_and_weights_lie_outside(run_folder: Path,
     graph = onnx.load(str(folder / "model.onnx"), load_external_data=False).graph
     assert all(dim.dim_param for dim in graph.input[0].type.tensor_type.shape.dim)
     assert (folder / "model.onnx").stat().st_size < 100_000 < (folder / "model.onnx.data").stat().st_size + 50_000
+
+
+@pytest.mark.parametrize("name", TEXT_IN)
+def test_a_text_in_model_is_the_ids_in_one_with_the_same_weights_beside_it(run_folder: Path, name: str) -> None:
+    folder, ids_in = run_folder / "export" / name, run_folder / "export" / name.removesuffix("-text")
+    assert (folder / "model.onnx.data").read_bytes() == (ids_in / "model.onnx.data").read_bytes()
+    graph = onnx.load(str(folder / "model.onnx"), load_external_data=False).graph
+    nodes = [node.name for node in graph.node]
+    inner = [node.name for node in onnx.load(str(ids_in / "model.onnx"), load_external_data=False).graph.node]
+    assert [node for node in nodes if node in inner] == inner
+    assert [value.name for value in graph.input] == ["texts"]
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param
 
 
 def test_torchscript_weights_begin_at_multiples_of_64_bytes(tmp_path: Path) -> None:
