@@ -19,11 +19,13 @@ from model_archiver.model_packaging_utils import ModelExportUtils
 
 from .. import files
 from ..errors import InputError, RefusedError
-from ..handlers.digests import DIGESTS
+from ..handlers.digests import DIGESTS, SIGNATURE
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
+from . import signature
 from .evidence import Evidence, VariantEvidence, read_evidence
 from .reader import EVIDENCE, MANIFEST
+from .sbom import SBOM, sbom
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch"}
@@ -46,13 +48,15 @@ def archive(
     variant: str = "auto",
     out: Path = Path("model_store"),
     force: bool = False,
+    sign: Path | None = None,
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the variant that passed the gates and answered 32 texts fastest. Raises RefusedError for a variant
-    that did not pass or was altered since its export, InputError for a bad name or version or an existing different
-    file without `force`.
+    "auto" takes the variant that passed the gates and answered 32 texts fastest. `sign` is a file with an Ed25519
+    private key. Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a
+    bad name, version or key, or an existing different file without `force`, MissingExtra without the package that
+    signs.
     """
     evidence = read_evidence(run)
     chosen = _choose(evidence, variant)
@@ -61,7 +65,10 @@ def archive(
     target = out / f"{name}-{version}.mar"
     if chosen.refused is not None:
         raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.")
-    content = _zip(_members(run, chosen, evidence, name, version))
+    members = _members(run, chosen, evidence, name, version)
+    if sign is not None:
+        members[SIGNATURE] = signature.sign(members[DIGESTS], sign)
+    content = _zip(members)
     if target.exists() and not force:
         if target.read_bytes() == content:
             say(f"{target} is there already, byte for byte the same")
@@ -114,8 +121,10 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
     members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
-    lines = [f"{hashlib.sha256(content).hexdigest()}  {member}\n" for member, content in sorted(members.items())]
-    members[DIGESTS] = "".join(lines).encode()
+    digests = {member: hashlib.sha256(content).hexdigest() for member, content in members.items()}
+    members[SBOM] = sbom(evidence, name, version, variant.name, digests, packages, _date(evidence))
+    digests[SBOM] = hashlib.sha256(members[SBOM]).hexdigest()
+    members[DIGESTS] = "".join(f"{digests[member]}  {member}\n" for member in sorted(digests)).encode()
     return members
 
 
