@@ -99,6 +99,35 @@ def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def inspect(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
+    """Show what an archive proves: its evidence, what it holds, its model card."""
+    from dataclasses import asdict
+
+    from .. import archive_screens
+    from ..export.inspection import inspect as look
+    from ..export.keys import read_public
+
+    found = look(mar, [read_public(path) for path in key or []])
+    return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A.mar", help="An archive.")],
+    after: Annotated[Path, typer.Argument(metavar="B.mar", help="The one to compare it with.")],
+    as_json: Json = False,
+) -> None:
+    """Show what changed from one archive to another: metric, size, latency, words, answers, members."""
+    from dataclasses import asdict
+
+    from .. import archive_screens
+    from ..export.compare import compare
+
+    found = compare(before, after)
+    return emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
+
+
+@app.command()
 def run(
     mar: Archive, texts: Texts = None, lang: Lang = None, images: ImageFile = None, as_json: Json = False
 ) -> None:
