@@ -10,7 +10,7 @@ __all__ = ["app", "learning", "loading", "packing", "serving"]
 
 # As --help shows them: the way of the data.
 _ORDER = (
-    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive"),
+    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "verify", "inspect", "diff"),
     *("run", "serve", "predict", "status", "stop", "loadtest"),
 )
 app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))

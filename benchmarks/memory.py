@@ -54,13 +54,13 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder))
 from lexport_handlers.digests import check_digests
-from lexport_handlers.predictor import Predictor
+from lexport_handlers.loading import load
 engine = json.loads((folder / "model.json").read_text())["engine"]
 importlib.import_module({"onnx": "onnxruntime", "torchscript": "torch"}[engine])
 clocks = [(time.perf_counter(), time.process_time())]
 check_digests(folder)
 clocks.append((time.perf_counter(), time.process_time()))
-predictor = Predictor.load(folder)
+predictor = load(folder)
 clocks.append((time.perf_counter(), time.process_time()))
 predictor.predict([sys.argv[2]])
 clocks.append((time.perf_counter(), time.process_time()))

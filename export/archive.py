@@ -17,11 +17,13 @@ from model_archiver.model_packaging_utils import ModelExportUtils
 from .. import files
 from ..errors import InputError, RefusedError
 from ..handlers.devices import CPU_ALONE
-from ..handlers.digests import DIGESTS
+from ..handlers.digests import DIGESTS, SIGNATURE
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
+from . import signature
 from .evidence import Evidence, VariantEvidence, read_evidence
 from .reader import EVIDENCE, MANIFEST
+from .sbom import SBOM, sbom
 from .zips import Content, Measured, digest_of, write_zip
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -47,13 +49,15 @@ def archive(
     variant: str = "auto",
     out: Path = Path("model_store"),
     force: bool = False,
+    sign: Path | None = None,
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
     "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other.
-    Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a bad name or
-    version or an existing different file without `force`.
+    `sign` is a file with an Ed25519 private key. Raises RefusedError for a variant that did not pass or was altered
+    since its export, InputError for a bad name, version or key, or an existing different file without `force`,
+    MissingExtra without the package that signs.
     """
     evidence = read_evidence(run)
     chosen = _choose(evidence, variant)
@@ -62,7 +66,7 @@ def archive(
     target = out / f"{name}-{version}.mar"
     if chosen.refused is not None:
         raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.")
-    members = _members(run, chosen, evidence, name, version)
+    members = _members(run, chosen, evidence, name, version, sign)
     with files.new_file(target) as handle:
         write_zip(handle, members)
         if target.exists() and not force:
@@ -107,7 +111,9 @@ def _check_name(name: str, version: str) -> None:
         raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-' and '.' alone.")
 
 
-def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str) -> dict[str, Content]:
+def _members(
+    run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str, sign: Path | None
+) -> dict[str, Content]:
     members: dict[str, Content] = {"handler.py": _source("handler.py")}
     for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".py") and entry.name != "handler.py":
@@ -121,8 +127,13 @@ def _members(run: Path, variant: VariantEvidence, evidence: Evidence, name: str,
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
     members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
-    lines = [f"{digest_of(content)}  {member}\n" for member, content in sorted(members.items())]
-    members[DIGESTS] = "".join(lines).encode()
+    digests = {member: digest_of(content) for member, content in members.items()}
+    members[SBOM] = sbom(evidence, name, version, variant.name, digests, packages, _date(evidence))
+    digests[SBOM] = digest_of(members[SBOM])
+    listed = "".join(f"{digests[member]}  {member}\n" for member in sorted(digests)).encode()
+    members[DIGESTS] = listed
+    if sign is not None:
+        members[SIGNATURE] = signature.sign(listed, sign)
     return members
 
 

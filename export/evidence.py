@@ -46,8 +46,8 @@ class VariantEvidence:
 class Evidence:
     """All variants of a run with what they were measured against, on what machine and when (seconds since 1970).
 
-    run: its recipe, task, metric (what the gate reads), seed, data, and the digests of what an archive takes of it.
-    left_out: variants that cannot be made of this model, each with the reason.
+    run: its recipe, task, metric (what the gate reads), seed, data, the digest of its weights and the digests of what
+    an archive takes of it. left_out: variants that cannot be made of this model, each with the reason.
     """
 
     run: dict[str, Any]
@@ -101,7 +101,7 @@ def read_evidence(run: Path) -> Evidence:
                 f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport."
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
-        if not {"data", "digests", "task", "metric"} <= values["run"].keys():
+        if not {"data", "digests", "task", "metric", "weights"} <= values["run"].keys():
             raise ValueError("it does not say what it was measured on")
         return Evidence(variants=variants, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -59,6 +59,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
                 "threshold": run.threshold,
                 "seed": run.info.seed,
                 "data": run.info.data,
+                "weights": run.digest,
                 "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },
             trained={part: run.metrics[part] for part in ("validation", "test")},

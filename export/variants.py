@@ -128,8 +128,8 @@ TEXT_IN = {
 VARIANTS = IDS_IN | TEXT_IN
 
 
-DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8")
-"""What is exported unless variants are named: the exact and the small of both engines."""
+DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8", "onnx-fp32-text", "onnx-int8-text")
+"""What is exported unless variants are named: the exact and the small of both engines, and those that take texts."""
 
 
 def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lexport.handlers.loading import load
 from lexport.handlers.pages import touch
-from lexport.handlers.predictor import Predictor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what is mapped")
 
@@ -55,6 +55,6 @@ def test_a_loaded_models_table_is_mapped_and_in_memory(
         packed.extractall(tmp_path)
     weights = tmp_path / ("model.onnx.data" if variant.startswith("onnx") else "model.safetensors")
     assert resident(weights) == 0
-    predictor = Predictor.load(tmp_path)
+    predictor = load(tmp_path)
     assert resident(weights) >= weights.stat().st_size
     assert predictor.predict(["the goal"])[0]["tokens"] == 2
