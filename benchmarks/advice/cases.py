@@ -110,7 +110,7 @@ def stepping(case: Case, model: Model) -> Callable[[], None]:
             mover.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=case.precision == "bf16 autocast"):
             loss = F.cross_entropy(model(ids).float(), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for mover in movers:
             mover.step()
 

@@ -57,6 +57,11 @@ class Estimate:
         """The median of ratios, one a round, and its bootstrap interval."""
         return cls(float(np.median(ratios)), *interval(ratios))
 
+    @classmethod
+    def restored(cls, figures: Figures) -> Estimate:
+        """From JSON in which it may have company."""
+        return cls(figures["value"], figures["low"], figures["high"])
+
     def side(self, level: float) -> int:
         """1 if all of the interval lies above `level`, -1 if below, else 0."""
         return int(self.low > level) - int(self.high < level)
@@ -70,6 +75,11 @@ class Estimate:
     def points(self) -> str:
         """As a difference in points, signed."""
         return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
+
+
+def percent(share: float) -> str:
+    """A share in whole percent with its sign."""
+    return f"{100 * share:+.0f} %".replace("-", "−")
 
 
 def signed(value: float) -> str:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 
 from lexport.benchmarks.figures import table
+from lexport.loadtest.plots import Line
 
 from .claim import Claim, Figures, Shown, listed, signed
 from .fits import Comparison, Setting, compared, words_alone
-from .pictures import Panel, around, estimates, picture, steps
+from .pictures import accuracies, estimates, steps
 
 _SETS = {"rotten-tomatoes": 3, "bbc-news": 3, "chinese-reviews": 2}  # seeds
-_DIMS = (2, 4, 8, 16, 50, 100, 300)
+_DIMS = (2, 4, 8, 16, 50, 300)
 _REFERENCE = 16
 _ROOT, _FIFTY, _USUAL = "fourth root of the vocabulary", "the smaller of 50 and half the vocabulary", "50 to 300"
 
@@ -41,7 +42,7 @@ def _near(own: Comparison, dim: float) -> Setting:
 def _by_rule(own: Comparison) -> dict[str, list[tuple[float, Setting]]]:
     """What each rule says, and the measured width that is nearest."""
     words = own.settings[0].rows
-    said = {_ROOT: [words**0.25], _FIFTY: [min(50.0, words / 2)], _USUAL: [50.0, 100.0, 300.0]}
+    said = {_ROOT: [words**0.25], _FIFTY: [min(50.0, words / 2)], _USUAL: [50.0, 300.0]}
     return {rule: [(dim, _near(own, dim)) for dim in dims] for rule, dims in said.items()}
 
 
@@ -49,45 +50,24 @@ def show(figures: Figures) -> Shown:
     """The verdict by what each rule's width has against the reference, and how narrow is enough."""
     found = [Comparison.restored(one) for one in figures["comparisons"]]
     enough = [f"{_smallest(own)} on {own.data}" for own in found]
-    ups = [(own, one) for own in found for one in own.settings if one.points.side(0) > 0]
-    wider = [(own, one) for own, one in ups if int(one.name) > _REFERENCE]
-    below = [
-        f"{one.name} on {own.data} ({one.points.points})"
-        for own in found
-        for one in own.settings
-        if one.points.side(0) < 0
-    ]
-    sentences = []
-    for rule in (_ROOT, _FIFTY, _USUAL):
-        every = [pair for own in found for pair in _by_rule(own)[rule]]
-        widths = sorted({round(dim) for dim, _ in every})
-        span = str(widths[0]) if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
-        gaps = [one.points.value for _, one in every]
-        worse = sum(one.points.side(0) < 0 for _, one in every)
-        better = sum(one.points.side(0) > 0 for _, one in every)
-        extremes = f"{signed(min(gaps))}" if len(set(gaps)) == 1 else f"{signed(min(gaps))} to {signed(max(gaps))}"
-        sentences.append(
-            f"*{rule}* says {span} here: {extremes} points from {_REFERENCE} wide, measurably better in {better} of "
-            f"{len(every)} cases, worse in {worse}"
-        )
+    wider = sorted({own.data for own in found for one in own.settings if _clearly_better(one)})
     verdict = (
-        f"For a bag of words that classifies, width hardly matters once there is enough of it: the narrowest that is not "
-        f"measurably worse than {_REFERENCE} is {listed(enough)}. {'; '.join(sentences)}. "
-        + (f"Measurably worse than {_REFERENCE}: {listed(below)}. " if below else "")
-        + f"A table 300 wide takes {300 / _REFERENCE:.0f} times the memory of one {_REFERENCE} wide"
+        f"For a bag of words that classifies, the narrowest width that is not measurably worse than {_REFERENCE} is "
+        f"{listed(enough)}. {' '.join(_judged(found, rule) for rule in (_ROOT, _FIFTY, _USUAL))} A table 300 wide "
+        f"takes {300 / _REFERENCE:.0f} times the memory of one {_REFERENCE} wide"
         + (
-            f" and is measurably better on {listed(sorted({own.data for own, _ in wider}))} alone."
+            f" and is worth it on {listed(wider)} alone. "
             if wider
-            else " and buys nothing measurable on any of these sets."
+            else " and buys nothing measurable on these sets. "
         )
-        + " This is about classifiers trained on their own texts; for vectors to search with wider is better "
+        + "All this is about classifiers; vectors to search with gain from width "
         "([benchmarks](benchmarks.md#how-wide-vectors-should-be))."
     )
-    short = f"**{'In part' if wider else 'No'}.** {listed(enough)} is wide enough for a bag that classifies"
+    short = f"**{'In part' if wider else 'No'}.** Wide enough: {listed(enough)}"
     how = (
-        f"A bag of words (recipe `bag` without n-grams), trained until the validation loss no longer falls; points are "
-        f"from the width that lexport takes on its own, {_REFERENCE}. Intervals: 95 %, seeds and texts drawn anew. Rules "
-        "are judged at the nearest width that was measured."
+        "A bag of words (recipe `bag` without n-grams), trained until the validation loss no longer falls; points "
+        f"are from {_REFERENCE}, the width that lexport takes by itself. Intervals: 95 %, seeds and texts drawn "
+        "anew. Rules are judged at the nearest width that was measured."
     )
     rules = [
         [own.data, rule, _rounded([dim for dim, _ in pairs]), _cells([one for _, one in pairs])]
@@ -97,6 +77,23 @@ def show(figures: Figures) -> Shown:
     tables = [table(["data", "rule", "says", "width measured: points from 16"], rules)]
     tables += [own.shown("width", rows=True) for own in found]
     return Shown(short, verdict, how, "\n".join(tables), _picture(found), "Test accuracy by the width of the vectors")
+
+
+def _clearly_better(one: Setting) -> bool:
+    return int(one.name) > _REFERENCE and one.points.side(0) > 0
+
+
+def _judged(found: Sequence[Comparison], rule: str) -> str:
+    """A sentence on a rule of thumb."""
+    every = [pair for own in found for pair in _by_rule(own)[rule]]
+    widths = sorted({round(dim) for dim, _ in every})
+    said = str(widths[0]) if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+    better, worse = (sum(one.points.side(0) == side for _, one in every) for side in (1, -1))
+    gaps = [one.points.value for _, one in every]
+    return (
+        f"*{rule.capitalize()}* ({said} here) is {signed(min(gaps))} to {signed(max(gaps))} points from it, "
+        f"measurably better in {better} of {len(every)} cases and worse in {worse}."
+    )
 
 
 def _rounded(dims: Sequence[float]) -> str:
@@ -109,25 +106,17 @@ def _cells(settings: Sequence[Setting]) -> str:
 
 def _picture(found: Sequence[Comparison]) -> str:
     x = steps("width of a vector", [int(one.name) for one in found[0].settings])
+    levels: list[Line] = []
+    points: list[Line] = []
+    for series, own in enumerate(found):
+        at = [int(one.name) * 1.04 ** (series - 1) for one in own.settings]  # apart, so that intervals can be told
+        for lines, drawn in (
+            (levels, [one.percent for one in own.settings]),
+            (points, [one.points for one in own.settings]),
+        ):
+            lines.append(estimates(series, list(zip(at, drawn, strict=True)), own.data))
     names = [own.data for own in found]
-    levels, points = [], []
-    for place, own in enumerate(found):
-        at = [int(one.name) * 1.04 ** (place - 1) for one in own.settings]  # apart, so that intervals can be told
-        levels.append(
-            estimates(place, list(zip(at, [one.percent for one in own.settings], strict=True)), own.data, " %")
-        )
-        points.append(estimates(place, list(zip(at, [one.points for one in own.settings], strict=True)), own.data))
-    heights, reach = ([y for line in lines for span in line.spans for y in span] for lines in (levels, points))
-    return picture(
-        "How wide vectors should be",
-        names,
-        [
-            Panel("Test accuracy, lowest to highest seed", x, around("%", heights), levels),
-            Panel(
-                f"Points from {_REFERENCE} wide, 95 %", x, around("points", reach), points, (0.0, "lexport's width")
-            ),
-        ],
-    )
+    return accuracies("How wide vectors should be", names, x, levels, points, f"{_REFERENCE} wide")
 
 
 CLAIM = Claim(

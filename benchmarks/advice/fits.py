@@ -21,7 +21,7 @@ from lexport.models.vocabulary import build_encoder
 
 from .claim import Estimate, Figures
 
-_DIM = {"bag": 16, "cnn": 64}
+_DIM = {"bag": 16, "bag-glove": 50, "cnn": 64}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from lexport.loadtest.plots import categories
 
 from .claim import Claim, Figures, Shown, listed
 from .fits import Comparison, Setting, compared, recipe_of
-from .pictures import Panel, around, estimates, picture
+from .pictures import accuracies, estimates
 
 _SET = "rotten-tomatoes"
 _TAKEN = ((500, 5), (None, 3))  # training texts (None: all), seeds
@@ -33,41 +33,31 @@ def measure(quick: bool) -> Figures:
 def show(figures: Figures) -> Shown:
     """The verdict by the intervals of each way against never freezing."""
     found = [Comparison.restored(one) for one in figures["comparisons"]]
-    sentences = []
-    for own in found:
-        sentences.append(
-            f"On {own.texts[0]:,} texts, against never freezing: "
-            + ", ".join(f"{one.name} {one.points.points} points ({_word(one)})" for one in own.settings[1:])
-            + "."
-        )
+    sentences = [
+        f"On {own.texts[0]:,} texts, against never freezing: "
+        + ", ".join(f"{one.name} {one.points.points} points ({_word(one)})" for one in own.settings[1:])
+        + "."
+        for own in found
+    ]
     first = [own.named(name) for own in found for name in (_FIRST, _GENTLY)]
-    always = [own.named(_ALWAYS) for own in found]
     gain, harm = (any(one.points.side(0) == side for one in first) for side in (1, -1))
-    lost = [f"{own.texts[0]:,}" for own, one in zip(found, always, strict=True) if one.points.side(0) < 0]
-    summary = {
-        (True, False): "Freezing first and releasing later helps in some case and harms in none.",
-        (False, True): "Freezing first and releasing later harms in some case and helps in none.",
-        (True, True): "Freezing first and releasing later helps in one case and harms in another.",
-        (False, False): "Freezing first and releasing later makes no measurable difference.",
+    lost = [f"{own.texts[0]:,}" for own in found if own.named(_ALWAYS).points.side(0) < 0]
+    said, word = {
+        (True, False): ("helps in some case and harms in none", "Yes, in some case"),
+        (False, True): ("harms in some case and helps in none", "No, it harms"),
+        (True, True): ("helps in one case and harms in another", "It depends"),
+        (False, False): ("makes no measurable difference", "Not found"),
     }[gain, harm]
     verdict = (
-        f"{' '.join(sentences)} {summary} "
-        + (
-            f"Frozen for good, vectors cost accuracy measurably on {listed(lost)} texts: a mean of general vectors says "
-            "less about the labels than vectors that moved."
-            if lost
-            else "Frozen for good, vectors cost no measurable accuracy either."
-        )
+        f"{' '.join(sentences)} Freezing first and releasing later {said}. Frozen for good, the vectors "
+        + (f"cost accuracy measurably on {listed(lost)} texts." if lost else "cost no measurable accuracy either.")
         + " lexport's recipe `bag-glove` does not freeze."
     )
-    word = {(True, False): "Yes", (False, True): "No, it harms", (True, True): "It depends"}.get(
-        (gain, harm), "Not found"
-    )
-    short = f"**{word}** for freezing first; frozen for good {'is worse' if lost else 'is level'}"
+    short = f"**{word}** (first, then released); frozen for good {'is worse' if lost else 'is level'}"
     how = (
-        "Recipe `bag-glove` (GloVe 6B, 50 wide, words and pairs of words), its embedding held for no epochs, five, five "
-        "with a tenth of the rate from then on, or all. With few texts every seed draws its own from the training part. "
-        "Intervals: 95 %, seeds and texts drawn anew."
+        "Recipe `bag-glove` (GloVe 6B, 50 wide, words and pairs of words), its embedding held for no epochs, five, "
+        "five with a tenth of the rate from then on, or all. With few texts every seed draws its own from the "
+        "training part. Intervals: 95 %, seeds and texts drawn anew."
     )
     tables = "\n".join(own.shown("embedding frozen") for own in found)
     names = [f"{own.texts[0]:,} texts" for own in found]
@@ -76,20 +66,10 @@ def show(figures: Figures) -> Shown:
     for series, own in enumerate(found):
         for place, one in enumerate(own.settings):
             at = place + 0.14 * series - 0.07
-            levels.append(estimates(series, [(at, one.percent)], one.name, " %"))
+            levels.append(estimates(series, [(at, one.percent)], one.name))
             if place:
-                points.append(estimates(series, [(at, one.points)], one.name, " points"))
-    heights, reach = ([y for line in lines for span in line.spans for y in span] for lines in (levels, points))
-    drawn = picture(
-        "Pretrained vectors, frozen or not",
-        names,
-        [
-            Panel("Test accuracy, lowest to highest seed", x, around("%", heights), levels),
-            Panel(
-                "Points from never freezing, 95 %", x, around("points", [0, *reach]), points, (0.0, "never frozen")
-            ),
-        ],
-    )
+                points.append(estimates(series, [(at, one.points)], one.name))
+    drawn = accuracies("Pretrained vectors, frozen or not", names, x, levels, points, "never freezing")
     return Shown(short, verdict, how, tables, drawn, "Test accuracy by how long the pretrained vectors are frozen")
 
 

@@ -1,4 +1,4 @@
-"""Mixed precision: what bf16 autocast does to a table, to time and memory, and to accuracy; and rounding afterwards."""
+"""Mixed precision: what bf16 autocast does to a table, to time, memory and accuracy; and rounding afterwards."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from lexport.benchmarks.figures import say, table
 from lexport.loadtest.plots import categories
 
 from .cases import Case, Model, batches, compared
-from .claim import Claim, Estimate, Figures, Shown, listed, signed, takes
+from .claim import Claim, Estimate, Figures, Shown, listed, percent, takes
 from .fits import Comparison, Fitted, fitted, judged, points_between, recipe_of, summed_up
 from .pictures import Panel, around, estimates, picture, thousands
 
 _SET = "rotten-tomatoes"
+_FP32 = "one in fp32"
 _WAYS = ("bf16 autocast", "bf16 weights")
 _SHAPES = (("bag", 100_000), ("bag", 300_000), ("convolution", 100_000))
 _RECIPES = {"bag": 5, "cnn": 3}  # seeds
@@ -43,7 +44,7 @@ def measure(quick: bool) -> Figures:
             for precision, own in fits.items():
                 own.append(fitted(_SET, recipe_of(name, quick).changed("training", precision=precision), seed))
                 say(f"{name}, {precision}, seed {seed}: test {own[-1].right.mean():.2%}, {own[-1].seconds:.0f} s")
-        trained.append({"recipe": name, **summed_up(_SET, fits, "fp32").to_json()})
+        trained.append({"recipe": name, "comparison": summed_up(_SET, fits, "fp32").to_json()})
         if name == "bag":
             stored = [{"kind": kind, **_rounded(fits["fp32"], dtype)} for kind, dtype in _STORED.items()]
     return {"kinds": _kinds(), "cases": cases, "trained": trained, "stored": stored, "rounds": rounds}
@@ -60,7 +61,7 @@ def _kinds() -> dict[str, str]:
         assert model.convolution is not None
         features = model.convolution(vectors.transpose(1, 2))
         outputs = model.head(features.relu().amax(dim=2))
-    F.cross_entropy(outputs.float(), labels).backward()
+    F.cross_entropy(outputs.float(), labels).backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     weight = model.table.get_parameter("weight")
     assert weight.grad is not None
@@ -92,58 +93,50 @@ def _rounded(fits: list[Fitted], dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def _estimate(one: dict[str, Any]) -> Estimate:
-    return Estimate(one["value"], one["low"], one["high"])
-
-
 def show(figures: Figures) -> Shown:
     """The verdict by the kinds that were found and the intervals."""
     kinds, cases = figures["kinds"], figures["cases"]
+    halves, whole = ([_memory(one) for one in cases if one["way"] == way] for way in reversed(_WAYS))
     autocast = [one for one in cases if one["way"] == "bf16 autocast"]
-    whole = "float32" in (kinds["the table"], kinds["its gradient"])
-    speeds = [
-        f"{takes(_estimate(one), 'in fp32')} ({one['encoder']}, {thousands(one['words'])} words)" for one in autocast
-    ]
-    memory = [one["peaks"][0] / one["peaks"][1] - 1 for one in autocast]
-    weights = [one["peaks"][0] / one["peaks"][1] - 1 for one in cases if one["way"] == "bf16 weights"]
-    trained = [Comparison.restored({k: v for k, v in one.items() if k != "recipe"}) for one in figures["trained"]]
-    differences = [
-        f"{one['recipe']} {own.named('bf16').points.points}"
-        for one, own in zip(figures["trained"], trained, strict=True)
-    ]
-    harmed = any(own.named("bf16").points.side(0) < 0 for own in trained)
-    changed = [f"{one['changed']} of {one['answers']:,} answers ({one['kind']})" for one in figures["stored"]]
-    gained = any(_estimate(one).side(1) < 0 for one in autocast)
+    alone = {kinds["the table"], kinds["its gradient"], kinds["what the look-up gives"]} == {"float32"}
+    gained = [one for one in autocast if Estimate.restored(one).side(1) < 0]
+    trained = {one["recipe"]: Comparison.restored(one["comparison"]) for one in figures["trained"]}
+    points = [f"{own.named('bf16').points.points} for `{name}`" for name, own in trained.items()]
+    harmed = [f"`{name}`" for name, own in trained.items() if own.named("bf16").points.side(0) < 0]
+    stored = [f"{one['changed']} of {one['answers']:,} in {one['kind']}" for one in figures["stored"]]
     verdict = (
-        f"{'Autocast leaves the table alone' if whole else 'Autocast rounds the table'}: the table is "
-        f"{kinds['the table']}, its gradient {kinds['its gradient']}, the look-up gives "
-        f"{kinds['what the look-up gives']}; only products such as the convolution's are {_narrow(kinds)}. Peak memory "
-        f"changes by {listed([f'{signed(100 * one)} %' for one in memory])}, and a step {listed(speeds)}. "
-        f"Test accuracy changes by {listed(differences)} points"
-        f"{', which is measurable harm' if harmed else ', which is nothing measurable'}. What halves a table is to store "
-        f"it in 16 bits once it is trained: that alters {listed(changed)} being right or wrong. On a GPU none of this "
-        "was run: products in 16 bits are what its tensor cores are for, and speed may be another there; that the "
-        "table and its look-up stay float32 is autocast's rule on CUDA as well."
+        (
+            "Autocast does not touch the table: it, its gradient and what is looked up stay float32"
+            if alone
+            else f"Under autocast the table is {kinds['the table']}, its gradient {kinds['its gradient']}, what is "
+            f"looked up {kinds['what the look-up gives']}"
+        )
+        + f", and peak memory changes by {listed([percent(one) for one in whole])}. "
+        + f"A step {listed([f'{takes(Estimate.restored(one), _FP32)} ({_model(one)})' for one in autocast])}. "
+        + f"Accuracy changes by {listed(points)} points, "
+        + (f"measurable harm for {listed(harmed)}. " if harmed else "nothing measurable. ")
+        + "What does halve a table is to store it in 16 bits after training: of the test answers "
+        f"{listed(stored)} turn right or wrong by it. **None of this ran on a GPU**, whose tensor cores are made for "
+        "products in 16 bits; times there may be others."
     )
     short = (
-        f"**No** for memory ({listed([f'{signed(100 * one)} %' for one in memory])}); faster "
-        f"{'in some cases' if gained else 'in no case'} on this CPU"
+        f"**No** for memory ({listed([percent(one) for one in whole])}); faster in {len(gained)} of {len(autocast)} "
+        "cases on this CPU"
     )
     how = (
-        "Steps as for sparse gradients, with a fused Adam, behind a mean or a convolution (100 filters of 3 words). "
-        f"Ratios: medians of {figures['rounds']} rounds in turns. *bf16 weights* is the whole model in bf16, optimizer "
-        f"too: {listed([f'{signed(100 * one)} %' for one in weights])} of memory, but weights that small steps no longer "
-        "move, so that nobody trains that way without care; its accuracy was not measured. Accuracy: recipes trained with "
-        '`precision = "bf16"` and `"fp32"` from the same seeds.'
+        "Steps as for sparse gradients, with a fused Adam, behind a mean (*bag*) or a convolution (100 filters of 3 "
+        f"words). Ratios: medians of {figures['rounds']} rounds in turns. *bf16 weights*: the whole model and its "
+        f"optimizer in bf16, {listed([percent(one) for one in halves])} of memory; how accurate that is was not "
+        'measured. Accuracy: recipes trained with `precision = "bf16"` and `"fp32"` from the same seeds.'
     )
     rows = [
         [
             f"{one['encoder']}, {one['words']:,} words",
             one["way"],
             *(f"{ms:,.1f}" for ms in one["ms"]),
-            _estimate(one).times,
+            Estimate.restored(one).times,
             *(f"{peak:,.0f}" for peak in one["peaks"]),
-            f"{signed(100 * (one['peaks'][0] / one['peaks'][1] - 1))} %",
+            percent(_memory(one)),
         ]
         for one in cases
     ]
@@ -152,7 +145,7 @@ def show(figures: Figures) -> Shown:
         [
             one["kind"],
             f"{np.mean(one['accuracy']):.2%}",
-            _estimate(one).points,
+            Estimate.restored(one).points,
             f"{one['changed']} of {one['answers']:,}",
         ]
         for one in figures["stored"]
@@ -160,10 +153,7 @@ def show(figures: Figures) -> Shown:
     tables = [
         table(["under autocast", "kind"], [[what, f"`{kind}`"] for what, kind in kinds.items()]),
         table(columns, rows),
-        *(
-            f"Recipe `{one['recipe']}`. {own.shown('precision')}"
-            for one, own in zip(figures["trained"], trained, strict=True)
-        ),
+        *(f"Recipe `{name}`. {own.shown('precision')}" for name, own in trained.items()),
         "The trained tables of `bag` stored in 16 bits:\n\n"
         + table(["stored in", "test accuracy", "points from fp32", "texts that turn right or wrong"], kept),
     ]
@@ -172,20 +162,25 @@ def show(figures: Figures) -> Shown:
     )
 
 
-def _narrow(kinds: dict[str, str]) -> str:
-    return kinds["what the convolution gives"]
+def _memory(one: dict[str, Any]) -> float:
+    """The change of peak memory, as a share of fp32's."""
+    return float(one["peaks"][0] / one["peaks"][1] - 1)
+
+
+def _model(one: dict[str, Any]) -> str:
+    return f"{one['encoder']}, {thousands(one['words'])} words"
 
 
 def _picture(cases: list[dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(f"{one['encoder']}, {thousands(one['words'])}" for one in cases))
-    x = categories("encoder, words in the table", names)
+    names = list(dict.fromkeys(_model(one) for one in cases))
+    x = categories("encoder, words of the table", names)
     lines: list[list[tuple[float, Estimate]]] = [[] for _ in _WAYS]
     peaks: list[list[tuple[float, Estimate]]] = [[] for _ in _WAYS]
     for one in cases:
         way = _WAYS.index(one["way"])
-        place = names.index(f"{one['encoder']}, {thousands(one['words'])}") + 0.12 * way - 0.06
-        lines[way].append((place, _estimate(one)))
-        memory = one["peaks"][0] / one["peaks"][1]
+        place = names.index(_model(one)) + 0.12 * way - 0.06
+        lines[way].append((place, Estimate.restored(one)))
+        memory = 1 + _memory(one)
         peaks[way].append((place, Estimate(memory, memory, memory)))
     panels = []
     for title, drawn in (("Time of a step", lines), ("Peak memory", peaks)):

@@ -11,7 +11,7 @@ from lexport.loadtest.plots import categories, number
 
 from .claim import Claim, Estimate, Figures, Shown, listed, takes
 from .fits import Comparison, compared, fitted, words_alone
-from .pictures import Panel, around, estimates, picture
+from .pictures import accuracies, estimates
 from .timing import alternated, block
 
 _SET = "rotten-tomatoes"
@@ -59,35 +59,22 @@ def show(figures: Figures) -> Shown:
     effects = [f"{one.points.points} points at {one.name}" for one in limits]
     verdict = (
         f"Against no limit: {listed(effects)}; "
-        + (
-            f"measurably better at {listed([one.name for one in better])}"
-            if better
-            else "no limit is measurably better"
-        )
-        + (f", measurably worse at {listed([one.name for one in worse])}. " if worse else ", none measurably worse. ")
-        + f"A look-up with a limit {takes(cost, 'one without')}, because it shortens the rows in place before it reads "
-        "them; and it is this, a write within the forward pass, that trips who looks up one table twice in a step. "
-        "A number from elsewhere means nothing: the longest row here reaches "
-        f"{number(figures['longest'])}, and what is short depends on width, start and optimizer."
+        + (f"measurably better at {listed([one.name for one in better])}, " if better else "none measurably better, ")
+        + (f"measurably worse at {listed([one.name for one in worse])}. " if worse else "none measurably worse. ")
+        + f"A look-up with a limit {takes(cost, 'one without')}, because it shortens the rows in place before it "
+        "reads them. And a number from elsewhere means nothing: the longest row here reaches "
+        f"{number(figures['longest'])}; what is long depends on width, start and optimizer."
     )
     short = f"**{'Yes, here' if better else 'Not found'}**; a look-up {takes(cost, 'one without')}"
     how = (
-        "A bag of words 16 wide; limits are a half, a fifth and a tenth of the longest row that training reaches without "
-        f"one ({listed([f'{share:.0%}' for share in figures['held']])} of the rows would be longer). Intervals: 95 %, "
-        f"seeds and texts drawn anew. Time: {_WORDS:,} words, {_DIM} wide, 64 texts of 50 words, in turns."
+        "A bag of words 16 wide; limits are a half, a fifth and a tenth of the longest row that training reaches "
+        f"without one ({listed([f'{share:.0%}' for share in figures['held']])} of those rows are longer). Intervals: "
+        f"95 %, seeds and texts drawn anew. Time: {_WORDS:,} words, {_DIM} wide, 64 texts of 50 words, in turns."
     )
     x = categories("max_norm", [one.name for one in own.settings])
-    levels = [estimates(0, [(float(place), one.percent)], one.name, " %") for place, one in enumerate(own.settings)]
+    levels = [estimates(0, [(float(place), one.percent)], one.name) for place, one in enumerate(own.settings)]
     points = [estimates(0, [(float(place), one.points)], one.name) for place, one in enumerate(own.settings) if place]
-    heights, reach = ([y for line in lines for span in line.spans for y in span] for lines in (levels, points))
-    drawn = picture(
-        "max_norm on a bag of words",
-        [],
-        [
-            Panel("Test accuracy, lowest to highest seed", x, around("%", heights), levels),
-            Panel("Points from no limit, 95 %", x, around("points", [0, *reach]), points, (0.0, "no limit")),
-        ],
-    )
+    drawn = accuracies("max_norm on a bag of words", [], x, levels, points, "no limit")
     tables = own.shown("max_norm") + "\n" + table(["look-up", "ratio"], [["with max_norm ÷ without", cost.times]])
     return Shown(short, verdict, how, tables, drawn, "Test accuracy by max_norm")
 

@@ -79,7 +79,7 @@ def _facts() -> dict[str, str]:
     short, padded = table_(torch.tensor([[3, 4]])).mean(dim=1), table_(torch.tensor([[3, 4, 0, 0]])).mean(dim=1)
     table_(torch.tensor([[3, 0]])).sum().backward()
     assert table_.weight.grad is not None
-    given = nn.Embedding.from_pretrained(torch.ones(10, 4), padding_idx=0)
+    given = nn.Embedding.from_pretrained(torch.ones(10, 4), padding_idx=0)  # type: ignore[no-untyped-call]
     bag = nn.EmbeddingBag(10, 4, mode="mean", padding_idx=0)
     same = torch.allclose(bag(torch.tensor([[3, 4]])), bag(torch.tensor([[3, 4, 0, 0]])))
     shorter = float((padded.norm() / short.norm()).detach())
@@ -91,14 +91,10 @@ def _facts() -> dict[str, str]:
     }
 
 
-def _estimate(one: dict[str, Any]) -> Estimate:
-    return Estimate(one["value"], one["low"], one["high"])
-
-
 def show(figures: Figures) -> Shown:
     """The verdict by which ratios lie above one."""
     costs = figures["costs"]
-    dear = [one for one in costs if _estimate(one).low > 1.1]
+    dear = [one for one in costs if Estimate.restored(one).low > 1.1]
     worst = max(costs, key=lambda one: float(one["value"]))
     plain = [one for one in costs if one["what"] == "Embedding"]
     bags = [one for one in costs if one["what"] == "EmbeddingBag"]
@@ -108,26 +104,30 @@ def show(figures: Figures) -> Shown:
         return f"{number(min(ratios))} to {number(max(ratios))} times"
 
     verdict = (
-        f"With `nn.Embedding` a look-up takes {span(plain)} as long with it as without, with `nn.EmbeddingBag` {span(bags)}; "
-        f"the worst, {_case(worst)}, {takes(_estimate(worst), 'without')}. "
-        + (
-            f"It costs more than a tenth beyond doubt in {listed([_case(one) for one in dear])}. "
-            if dear
-            else "No case costs more than a tenth beyond doubt. "
-        )
-        + "And it masks nothing: it is a row that starts at zero and gets no gradient. A mean over padded vectors still "
-        "counts the padding, an encoder still reads it, and vectors given to `from_pretrained` keep whatever that row "
-        "held; mask where you pool, as `EmbeddingBag` and lexport's encoders do."
+        f"A look-up takes {span(plain)} as long with it as without in `nn.Embedding`, {span(bags)} in "
+        f"`nn.EmbeddingBag`; the worst, {_case(worst)}, {takes(Estimate.restored(worst), 'without')}. "
+        + (f"More than a tenth dearer beyond doubt: {listed([_case(one) for one in dear])}. " if dear else "")
+        + "And it masks nothing in `nn.Embedding`: it is a row that starts at zero and gets no gradient. A mean "
+        "over the vectors still counts the padding, and vectors given to `from_pretrained` keep whatever that row "
+        "held."
     )
-    short = f"**{'Not always' if dear else 'Yes'}.** Up to {number(worst['value'])} times the time ({_case(worst)}); it masks nothing"
+    short = (
+        f"**{'Not always' if dear else 'Yes'}.** Up to {number(worst['value'])} times the time ({_case(worst)}); in "
+        "`Embedding` it masks nothing"
+    )
     how = (
-        f"{_BATCH} texts of up to {_LENGTH} words, {_PADDED:.0%} of the cells padding, a table of {_WORDS:,} words, one "
-        f"thread. Serving is the look-up without gradients, training the look-up with its backward pass. Ratios: medians "
-        f"of {costs[0]['rounds']} rounds in turns."
+        f"{_BATCH} texts of up to {_LENGTH} words, {_PADDED:.0%} of the cells padding, a table of {_WORDS:,} words, "
+        "one thread. Serving is the look-up without gradients, training the look-up with its backward pass. Ratios: "
+        f"medians of {costs[0]['rounds']} rounds in turns."
     )
     rows = [
-        [f"`{one['what']}`", str(one["dim"]), one["way"], *(f"{micro:,.0f}" for micro in one["microseconds"])]
-        + [_estimate(one).times]
+        [
+            f"`{one['what']}`",
+            str(one["dim"]),
+            one["way"],
+            *(f"{micro:,.0f}" for micro in one["microseconds"]),
+            Estimate.restored(one).times,
+        ]
         for one in costs
     ]
     tables = [
@@ -149,7 +149,12 @@ def _picture(costs: list[dict[str, Any]]) -> str:
     dots = [
         estimates(
             names.index(one["what"]),
-            [(places.index((one["way"], one["dim"])) + 0.12 * names.index(one["what"]) - 0.06, _estimate(one))],
+            [
+                (
+                    places.index((one["way"], one["dim"])) + 0.12 * names.index(one["what"]) - 0.06,
+                    Estimate.restored(one),
+                )
+            ],
             _case(one),
         )
         for one in costs

@@ -12,8 +12,8 @@ from .claim import Claim, Figures, Shown
 COMMAND = "python benchmarks/claims.py --write docs/claims.md"
 _INTRO = """# What tutorials say about nn.Embedding, measured
 
-Each section states a piece of advice as it is commonly given, in our words, and what was measured of it here. Verdicts
-are put together from the figures by the script that measured them; a run elsewhere may come to others.
+Each section states a piece of advice as it is commonly given, in our words, and what was measured of it here.
+Verdicts are put together from the figures by the script that measured them; a run elsewhere may come to others.
 
 """
 
@@ -58,9 +58,8 @@ def _measured(kept: Mapping[str, Kept], claims: Sequence[Claim]) -> str:
         groups.setdefault((own.day, own.place), []).append(f"{claim.name} {own.minutes} min")
     lines = [f"{day}: {', '.join(names)}; {place}" for (day, place), names in groups.items()]
     return (
-        "## How this was measured\n\n"
-        f"    {COMMAND}\n\n"
-        "One claim alone with `--only NAME`; the others keep their figures (`docs/claims/NAME.json`). Times are ratios "
-        "within a round, in turns, on a machine whose two cores other programs used as well; trust the ratios more than "
-        "the milliseconds. Everything ran on the CPU with one thread.\n\n" + "\n\n".join(lines) + "\n"
+        f"## How this was measured\n\n    {COMMAND}\n\nOne claim alone with `--only NAME`; the others keep their "
+        "figures (`docs/claims/NAME.json`). Times are ratios within a round, in turns, on a machine whose two cores "
+        "other programs used as well; trust the ratios more "
+        "than the milliseconds. Everything ran on the CPU with one thread.\n\n" + "\n\n".join(lines) + "\n"
     )

@@ -116,6 +116,21 @@ def values(series: int, points: Sequence[tuple[float, float]], name: str, unit: 
     return Line(series, tuple(points), tuple(f"{name}: {number(y)}{unit}" for _, y in points))
 
 
+def accuracies(
+    title: str, legend: Sequence[str], x: Axis, levels: Sequence[Line], points: Sequence[Line], reference: str
+) -> str:
+    """The picture of settings compared: accuracy in percent, and points from the `reference`, each with its spans."""
+    heights, reach = ([end for line in lines for span in line.spans for end in span] for lines in (levels, points))
+    return picture(
+        title,
+        legend,
+        [
+            Panel("Test accuracy, lowest to highest seed", x, around("%", heights), levels),
+            Panel(f"Points from {reference}, 95 %", x, around("points", [0, *reach]), points, (0.0, reference)),
+        ],
+    )
+
+
 def logarithmic_ratios(values: Sequence[float]) -> Axis:
     """A logarithmic axis of ratios around 1."""
     return logarithmic("ratio", min(0.9, *values), max(1.1, *values))

@@ -103,7 +103,10 @@ class _Classifier(nn.Module):
 
 def calls() -> dict[str, str]:
     """What the common calls do, found by making them."""
-    from torch.ao.quantization import float_qparams_weight_only_qconfig, quantize_dynamic
+    from torch.ao.quantization import float_qparams_weight_only_qconfig
+    from torch.ao.quantization import quantize_dynamic as untyped
+
+    quantize_dynamic: Any = untyped
 
     def bare() -> str:
         done = quantize_dynamic(nn.Embedding(100, 8), {nn.Embedding}, torch.qint8)
@@ -128,8 +131,8 @@ def calls() -> dict[str, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
-            "quantize_dynamic(embedding, {nn.Embedding}, torch.qint8)": tried(bare),
-            "quantize_dynamic(model, {nn.Embedding}, torch.qint8)": tried(inside),
-            "quantize_dynamic(model, {nn.Embedding: float_qparams_weight_only_qconfig})": tried(told),
-            'the same for nn.EmbeddingBag(mode="mean")': tried(averaged),
+            "`quantize_dynamic(embedding, {nn.Embedding}, torch.qint8)`": tried(bare),
+            "`quantize_dynamic(model, {nn.Embedding}, torch.qint8)`": tried(inside),
+            "`quantize_dynamic(model, {nn.Embedding: float_qparams_weight_only_qconfig})`": tried(told),
+            'the same for `nn.EmbeddingBag(mode="mean")`': tried(averaged),
         }

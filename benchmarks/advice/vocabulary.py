@@ -10,9 +10,9 @@ from lexport.handlers.text import TextEncoder, TextSpec
 
 from .claim import Claim, Figures, Shown, listed, signed
 from .fits import Comparison, compared, parts_of, words_alone
-from .pictures import Panel, around, estimates, picture, steps, thousands
+from .pictures import accuracies, estimates, steps, thousands
 
-_SETS = {"rotten-tomatoes": (5, (300, 1_000, 3_000, 10_000)), "imdb": (1, (1_000, 3_000, 10_000, 30_000))}
+_SETS = {"rotten-tomatoes": (3, (300, 1_000, 3_000, 10_000)), "imdb": (1, (1_000, 3_000, 10_000, 30_000))}
 _ALL = "all"
 _SAID = (10_000, 50_000)
 
@@ -52,47 +52,42 @@ def show(figures: Figures) -> Shown:
     sentences, enough, inside = [], [], []
     for own, sizes in zip(found, words, strict=True):
         pairs = list(zip(own.settings, sizes, strict=True))
-        good = [(one, size) for one, size in pairs if one.points.side(0) >= 0]
+        inside += [one.points.side(0) for one, size in pairs if _SAID[0] <= size["words"] <= _SAID[1]]
+        fewest, size = next((one, size) for one, size in pairs if one.points.side(0) >= 0)
         worse = [f"{size['words']:,} ({one.points.points})" for one, size in pairs if one.points.side(0) < 0]
         better = [f"{size['words']:,} ({one.points.points})" for one, size in pairs if one.points.side(0) > 0]
-        inside += [one.points.side(0) for one, size in pairs if _SAID[0] <= size["words"] <= _SAID[1]]
-        fewest, size = good[0]
         enough.append(f"{size['words']:,} of {sizes[-1]['words']:,} on {own.data}")
         sentences.append(
-            f"On {own.data} the training texts have {sizes[-1]['words']:,} words; with the {size['words']:,} most frequent "
-            f"({size['known']:.0%} of the test's tokens) accuracy is {signed(fewest.points.value)} points from that with "
-            f"all, not measurably less"
-            + (f", with fewer it is: {listed(worse)}" if worse else "")
-            + (f"; measurably better than all: {listed(better)}" if better else "")
+            f"On {own.data} the {size['words']:,} most frequent of {sizes[-1]['words']:,} words, {size['known']:.0%} "
+            f"of the test's tokens, are {signed(fewest.points.value)} points from all, not measurably worse"
+            + (f"; fewer are: {listed(worse)}" if worse else "")
+            + (f"; better than all: {listed(better)}" if better else "")
             + "."
         )
+    harmless = min(inside, default=0) >= 0
     verdict = (
-        " ".join(sentences)
-        + f" Sizes from {_SAID[0]:,} to {_SAID[1]:,} are "
+        f"{' '.join(sentences)} Sizes from {_SAID[0]:,} to {_SAID[1]:,} are "
         + (
-            "never measurably worse than all words"
-            if min(inside, default=0) >= 0
-            else "measurably worse in some case"
+            "never measurably worse than all words. "
+            if harmless
+            else "measurably worse than all words in some case. "
         )
-        + " and never needed where so much fewer do: what counts is the share of tokens that are known, not a number of "
-        "words. Rare words cost memory, not accuracy: `min_count` is there to save rows, and to give the vector of "
-        "unknown words something to learn from."
+        + "Where fewer do as well, rare words cost memory and buy nothing; what to look at is the share of tokens "
+        "that are known, not a number of words."
+    )
+    short = f"**{'Harmless' if harmless else 'Not always'}.** Enough: {listed(enough)}"
+    how = (
+        "A bag of words 16 wide over the most frequent words of the training texts (`max_vocabulary`); `min_count` "
+        "is the same knob by another name, as the last table says. Intervals: 95 %, seeds and texts drawn anew; "
+        "with one seed, texts alone."
     )
     rows = [
         [own.data, f"{size['words']:,}", f"{size['count']}", f"{size['known']:.1%}"]
         for own, sizes in zip(found, words, strict=True)
         for size in sizes
     ]
-    how = (
-        "A bag of words 16 wide with the most frequent words of the training texts (`max_vocabulary`); `min_count` is "
-        "the same knob by another name, as the second table says. Intervals: 95 %, seeds and texts drawn anew; on a set "
-        "with one seed, texts alone."
-    )
     tables = [own.shown("words", rows=True) for own in found]
     tables.append(table(["data", "words", "as `min_count`", "test tokens known"], rows))
-    short = f"**Harmless, not needed.** Enough: {listed(enough)}"
-    if min(inside, default=0) < 0:
-        short = f"**Not always.** Enough: {listed(enough)}"
     return Shown(short, verdict, how, "\n".join(tables), _picture(found, words), "Test accuracy by vocabulary size")
 
 
@@ -101,21 +96,12 @@ def _picture(found: list[Comparison], words: list[list[dict[str, Any]]]) -> str:
     shown = [size for size in sizes if size in {1, 300, 1_000, 3_000, 10_000, 30_000, sizes[-1]}]
     x = steps("words with a row of their own", shown, [thousands(size) for size in shown])
     levels, points = [], []
-    for place, (own, counts) in enumerate(zip(found, words, strict=True)):
+    for series, (own, counts) in enumerate(zip(found, words, strict=True)):
         at = [float(size["words"]) for size in counts]
-        levels.append(
-            estimates(place, list(zip(at, [one.percent for one in own.settings], strict=True)), own.data, " %")
-        )
-        points.append(estimates(place, list(zip(at, [one.points for one in own.settings], strict=True)), own.data))
-    heights, reach = ([y for line in lines for span in line.spans for y in span] for lines in (levels, points))
-    return picture(
-        "How many words deserve a row",
-        [own.data for own in found],
-        [
-            Panel("Test accuracy, lowest to highest seed", x, around("%", heights), levels),
-            Panel("Points from all words, 95 %", x, around("points", reach), points, (0.0, "all words")),
-        ],
-    )
+        levels.append(estimates(series, list(zip(at, [one.percent for one in own.settings], strict=True)), own.data))
+        points.append(estimates(series, list(zip(at, [one.points for one in own.settings], strict=True)), own.data))
+    names = [own.data for own in found]
+    return accuracies("How many words deserve a row", names, x, levels, points, "all words")
 
 
 CLAIM = Claim(
