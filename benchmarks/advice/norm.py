@@ -65,7 +65,8 @@ def show(figures: Figures) -> Shown:
         "reads them. And a number from elsewhere means nothing: the longest row here reaches "
         f"{number(figures['longest'])}; what is long depends on width, start and optimizer."
     )
-    short = f"**{'Yes, here' if better else 'Not found'}**; a look-up {takes(cost, 'one without')}"
+    found = "Yes, here" if better else "No, it harms here" if worse else "Not found"
+    short = f"**{found}**; a look-up {takes(cost, 'one without')}"
     how = (
         "A bag of words 16 wide; limits are a half, a fifth and a tenth of the longest row that training reaches "
         f"without one ({listed([f'{share:.0%}' for share in figures['held']])} of those rows are longer). Intervals: "

@@ -29,7 +29,7 @@ def measure(quick: bool) -> Figures:
         for dim in _DIMS[:1] if quick else _DIMS:
             for what in ("Embedding", "EmbeddingBag"):
                 for training in (False, True):
-                    found.append(_cost(what, dim, training, 2 if quick else 15))
+                    found.append(_cost(what, dim, training, 2 if quick else 25))
     finally:
         torch.set_num_threads(before)
     return {"costs": found, "facts": _facts()}
@@ -144,28 +144,19 @@ def _case(one: dict[str, Any]) -> str:
 
 
 def _picture(costs: list[dict[str, Any]]) -> str:
-    places = list(dict.fromkeys((one["way"], one["dim"]) for one in costs))
-    names = ["Embedding", "EmbeddingBag"]
-    dots = [
-        estimates(
-            names.index(one["what"]),
-            [
-                (
-                    places.index((one["way"], one["dim"])) + 0.12 * names.index(one["what"]) - 0.06,
-                    Estimate.restored(one),
-                )
-            ],
-            _case(one),
-        )
-        for one in costs
-    ]
-    x = categories("way, width of a vector", [f"{way}, {dim}" for way, dim in places])
+    names, dims = ("Embedding", "EmbeddingBag"), sorted({one["dim"] for one in costs})
+    x = categories("width of a vector", [str(dim) for dim in dims])
     y = logarithmic_ratios([one[end] for one in costs for end in ("low", "high")])
-    return picture(
-        "padding_idx: time with it ÷ time without",
-        [f"nn.{name}" for name in names],
-        [Panel("Time of a look-up (lower is better)", x, y, dots, (1.0, "without padding_idx"))],
-    )
+    panels = []
+    for way in ("serving", "training"):
+        dots = []
+        for one in costs:
+            if one["way"] == way:
+                series = names.index(one["what"])
+                place = dims.index(one["dim"]) + 0.1 * series - 0.05
+                dots.append(estimates(series, [(place, Estimate.restored(one))], one["what"]))
+        panels.append(Panel(f"Time of a look-up, {way} (lower is better)", x, y, dots, (1.0, "without")))
+    return picture("padding_idx: time with it ÷ time without", [f"nn.{name}" for name in names], panels)
 
 
 CLAIM = Claim("padding", "padding_idx", "`padding_idx` masks the padding and costs nothing.", measure, show)

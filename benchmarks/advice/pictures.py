@@ -59,16 +59,16 @@ def picture(title: str, legend: Sequence[str], panels: Sequence[Panel]) -> str:
 
 def _legend(names: Sequence[str], width: int) -> tuple[list[str], int]:
     """The keys, in as many rows as they need, and the number of rows."""
-    parts, x, row = [], _EDGE, 0
+    parts, x, row = [], float(_EDGE), 0
     for series, name in enumerate(names):
-        room = 44 + 7 * len(name) + 14
+        room = 44 + 6.4 * len(name) + 14
         if x + room > width and x > _EDGE:
-            x, row = _EDGE, row + 1
+            x, row = float(_EDGE), row + 1
         y = _EDGE + _HEAD + 22 * row
         parts.append(
-            f'<g class="{style(series)}" transform="translate({x} {y})"><path class="line" d="M0 0H32"/>'
+            f'<g class="{style(series)}" transform="translate({x:g} {y})"><path class="line" d="M0 0H32"/>'
             f'<path class="mark" transform="translate(16 0)" d="{marker(series)}"/></g>'
-            f'<text x="{x + 40}" y="{y + 4}">{escape(name)}</text>'
+            f'<text x="{x + 40:g}" y="{y + 4}">{escape(name)}</text>'
         )
         x += room
     return parts, row + 1 if names else 0

@@ -17,21 +17,12 @@ from torch.nn import functional as F
 
 from lexport.benchmarks.figures import Values
 from lexport.export.variants import VARIANTS
-from lexport.handlers.engines import Engine, open_engine
-from lexport.handlers.text import TextEncoder
+from lexport.handlers.engines import open_engine
 
 from . import fits
 from .claim import tried
-from .fits import Fitted, parts_of, points_between
-
-
-def judged(run: Engine, encoder: TextEncoder, name: str) -> Values:
-    """1.0 where an engine judges a test text right, else 0.0: [texts]."""
-    parts = parts_of(name)
-    tokens = encoder.look_up(parts.test.texts)
-    answers = [run(encoder.assemble(tokens.take(np.array([row])))).argmax() for row in range(len(parts.test))]
-    labels = parts.train.classes
-    return np.array([labels[top] == own for top, own in zip(answers, parts.test.labels, strict=True)], np.float64)
+from .exports import judged_by
+from .fits import Fitted, points_between
 
 
 def by_tensor(trained: Sequence[Fitted], name: str) -> dict[str, Any]:
@@ -87,7 +78,7 @@ def _by_onnxruntime(one: Fitted, name: str) -> Values:
             quantize_dynamic(Path(folder) / variant.file, target, weight_type=QuantType.QInt8)
         finally:
             logging.getLogger().setLevel(quiet)
-        return judged(open_engine("onnx", target, threads=1, device="cpu"), one.encoder, name)
+        return judged_by(open_engine("onnx", target, threads=1, device="cpu"), one.encoder, name)
 
 
 class _Classifier(nn.Module):
