@@ -172,13 +172,13 @@ def _model(one: dict[str, Any]) -> str:
 
 
 def _picture(cases: list[dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(_model(one) for one in cases))
+    names = list(dict.fromkeys(_model(one).removesuffix(" words") for one in cases))
     x = categories("encoder, words of the table", names)
     lines: list[list[tuple[float, Estimate]]] = [[] for _ in _WAYS]
     peaks: list[list[tuple[float, Estimate]]] = [[] for _ in _WAYS]
     for one in cases:
         way = _WAYS.index(one["way"])
-        place = names.index(_model(one)) + 0.12 * way - 0.06
+        place = names.index(_model(one).removesuffix(" words")) + 0.12 * way - 0.06
         lines[way].append((place, Estimate.restored(one)))
         memory = 1 + _memory(one)
         peaks[way].append((place, Estimate(memory, memory, memory)))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lexport.benchmarks.figures import say, table
-from lexport.loadtest.plots import logarithmic, number
+from lexport.loadtest.plots import linear, logarithmic, number
 from lexport.models.embeddings.table import SPARSE_FROM
 
 from .cases import BATCH, DIM, LENGTH, Case, batches, compared
@@ -172,7 +172,7 @@ def _tables(figures: Figures) -> str:
     memory = [
         [
             f"{size['words']:,}",
-            f"{size['words'] * DIM * 4 / 2**20:,.0f}",
+            f"{_table(size):,.0f}",
             *(f"{size['peak_mib'][way]:,.0f}" for way in _WAYS),
             percent(-_saved(size, "Adam")),
             percent(-_saved(size, "Adam, fused")),
@@ -189,8 +189,8 @@ def _picture(sizes: list[dict[str, Any]]) -> str:
     words = [size["words"] for size in sizes]
     x = steps("words in the table", words, [thousands(one) for one in words])
     times = [[(size["words"], size["ms"][way]) for size in sizes] for way in _WAYS]
-    peaks = [[(size["words"], size["peak_mib"][way]) for size in sizes] for way in _WAYS]
-    every = [[y for line in lines for _, y in line] for lines in (times, peaks)]
+    tables = [[(size["words"], size["peak_mib"][way] / _table(size)) for size in sizes] for way in _WAYS]
+    every = [[y for line in lines for _, y in line] for lines in (times, tables)]
     return picture(
         "Sparse gradients: time and memory of a training step",
         _WAYS,
@@ -202,16 +202,18 @@ def _picture(sizes: list[dict[str, Any]]) -> str:
                 [values(place, line, way, " ms") for place, (line, way) in enumerate(zip(times, _WAYS, strict=True))],
             ),
             Panel(
-                "Peak memory beyond the libraries (lower is better)",
+                "Peak memory, as so many times the table's own",
                 x,
-                logarithmic("MiB", min(every[1]), max(every[1])),
-                [
-                    values(place, line, way, " MiB")
-                    for place, (line, way) in enumerate(zip(peaks, _WAYS, strict=True))
-                ],
+                linear("tables", max(every[1])),
+                [values(place, line, way) for place, (line, way) in enumerate(zip(tables, _WAYS, strict=True))],
             ),
         ],
     )
+
+
+def _table(size: dict[str, Any]) -> float:
+    """The table's own size, MiB."""
+    return float(size["words"] * DIM * 4 / 2**20)
 
 
 def _alt(first: dict[str, Any], last: dict[str, Any]) -> str:
