@@ -17,11 +17,11 @@ class Averaged:
     After Polyak, Juditsky: Acceleration of Stochastic Approximation by Averaging, SIAM Journal on Control and
     Optimization 30, 1992, and Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging Weights Leads to Wider Optima
     and Better Generalization, 2018, arXiv:1803.05407. Once an epoch and not once a step, so that a step costs what it
-    did however large a table is; in between it lies in memory a second time.
+    did however large a table is; the average takes the memory of the weights once more.
     """
 
     def __init__(self, model: TextModel, share: float) -> None:
-        """`share`: what the average of former epochs weighs beside a new one; 0: no average, and no memory for one."""
+        """`share`: what an epoch's weights count of the next epoch's; 0: no average, and no memory for one."""
         self._model = model
         self._share = share
         self._weights: dict[str, Tensor] = {}

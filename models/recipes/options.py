@@ -62,10 +62,10 @@ class TrainingOptions:
     embedding stays as it is in the first epochs; released_rate: its rate from then on as a multiple of what it would
     be. weight_decay: AdamW's, of everything but the embedding. precision: "fp32", or "bf16" or "fp16" where torch's
     autocast has it safe. word_dropout: share of words that a training step replaces by an unseen one. ngram_dropout:
-    share of the n-grams and subwords that it leaves out. averaging: what is judged and kept after an epoch is an average
-    of the weights at the end of every epoch so far, each counting this share of the one after it; 0 for the weights as
-    they are. clip: largest norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio: On the Difficulty of Training
-    Recurrent Neural Networks, 2012, arXiv:1211.5063).
+    share of the n-grams and subwords that it leaves out. averaging: what is judged and kept after an epoch is the
+    average of the weights at the end of every epoch so far, each counting this share of the one after it; 0 for the
+    weights as they are. clip: largest norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio:
+    On the Difficulty of Training Recurrent Neural Networks, 2012, arXiv:1211.5063).
     """
 
     epochs: int = 30

@@ -1,4 +1,4 @@
-"""Averaging of weights: what is judged and kept is their average over epochs, and training itself goes on without it."""
+"""Averaging: what is judged and kept is the mean of the epochs' weights, and training goes on without it."""
 
 from __future__ import annotations
 
