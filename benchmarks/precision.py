@@ -132,7 +132,8 @@ def _served(run: Run, name: str, part: Dataset) -> Outputs:
 def _right(run: Run, part: Dataset, scores: Outputs) -> Values:
     """1.0 where the likeliest label is a text's own, else 0.0."""
     own = np.array([run.labels.index(label) for label in part.labels])
-    return (scores.argmax(axis=1) == own).astype(np.float64)
+    found: Values = (scores.argmax(axis=1) == own).astype(np.float64)
+    return found
 
 
 def _lost(name: str, every: Sequence[Judged]) -> Values:

@@ -41,7 +41,7 @@ def quantized_for_torch(model: TextModel) -> TextModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         layers = {nn.Linear: per_channel_dynamic_qconfig, nn.LSTM: default_dynamic_qconfig}
-        encoder = quantize_dynamic(model.encoder.eval(), layers)
+        encoder = quantize_dynamic(model.encoder.eval(), layers)  # type: ignore[no-untyped-call]
     return type(model)(model.embedding, encoder, model.head).eval()
 
 

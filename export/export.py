@@ -13,6 +13,7 @@ from typing import Any
 from .. import files
 from ..errors import InputError, RefusedError
 from ..handlers.engines import open_engine, open_text_engine
+from ..handlers.goldens import golden_problems, read_goldens
 from ..handlers.predictor import IdsIn, ModelFile, Predictor
 from ..handlers.text import TextEncoder, load_encoder
 from ..handlers.textin import TextIn
@@ -140,10 +141,23 @@ def _examine(
         latency=measure.latency(predictor, validation),
         batch_sensitivity=measure.batch_sensitivity(run, predictor, test, outputs["test"]),
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
-        refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"]),
+        refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"])
+        or _unlike_goldens(predictor, folder / "golden.jsonl"),
         image_file=predictor.model.image_file,
         vector_bytes=predictor.model.vector_bytes,
         takes=variant.takes,
+    )
+
+
+def _unlike_goldens(predictor: Predictor, file: Path) -> str | None:
+    """Why a worker would not become ready, where an answer in a batch is too far from the one recorded alone."""
+    goldens = read_goldens(file)
+    problems = golden_problems(predictor, goldens)
+    if not problems:
+        return None
+    return (
+        f"goldens: {len(problems)} of {2 * len(goldens)} answers are not as recorded ({problems[0]}), so that no "
+        "worker would become ready"
     )
 
 

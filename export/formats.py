@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx
 import torch
@@ -53,26 +55,41 @@ def write_torchscript(module: nn.Module, path: Path) -> None:
 
 def without_debug(content: bytes) -> bytes:
     """A TorchScript file less its debug members, which name source files by this machine's paths."""
-    return rewritten(content, lambda name, member: None if name.endswith(".debug_pkl") else member)
-
-
-def rewritten(content: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
-    """A zip that torch wrote, each member as `change` of its name and content has it, or left out where that is None.
-
-    Members stay uncompressed, of one date, and their data begin at multiples of 64 bytes, as torch writes them.
-    """
     target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
-        for name in source.namelist():
-            member = change(name, source.read(name))
-            if member is None:
-                continue
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            # 30 bytes of header, the name, and an extra field of at least 4.
-            padding = -(target.tell() + 30 + len(name.encode()) + 4) % 64
-            entry.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
-            copy.writestr(entry, member)
+    rewrite(io.BytesIO(content), target, drop=lambda name: name.endswith(".debug_pkl"))
     return target.getvalue()
+
+
+def rewrite(
+    source: BinaryIO,
+    target: BinaryIO,
+    *,
+    drop: Callable[[str], bool],
+    edit: Callable[[str], Callable[[bytes], bytes] | None] = lambda name: None,
+) -> None:
+    """Copy a zip that torch wrote, less the members that `drop` names, others as `edit` has them.
+
+    Members stay uncompressed, of one date, and their data begin at multiples of 64 bytes, as torch writes them; they
+    are copied block by block.
+    """
+    with zipfile.ZipFile(source) as members, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
+        for name in members.namelist():
+            if drop(name):
+                continue
+            change = edit(name)
+            content = None if change is None else change(members.read(name))
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.file_size = members.getinfo(name).file_size if content is None else len(content)
+            # 30 bytes of header, the name, and an extra field of at least 4; above 2 GiB zipfile adds one of 20.
+            large = 20 if entry.file_size * 1.05 > zipfile.ZIP64_LIMIT else 0
+            padding = -(target.tell() + 30 + len(name.encode()) + 4 + large) % 64
+            entry.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
+            with copy.open(entry, "w") as written:
+                if content is None:
+                    with members.open(name) as read:
+                        shutil.copyfileobj(read, written, 1 << 20)
+                else:
+                    written.write(content)
 
 
 @contextmanager

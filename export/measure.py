@@ -84,7 +84,8 @@ def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
     """Which of the others each vector is nearest to, int64 [texts]."""
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -np.inf)
-    return likeness.argmax(axis=1)
+    nearest: npt.NDArray[np.int64] = likeness.argmax(axis=1)
+    return nearest
 
 
 def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:

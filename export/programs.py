@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,32 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
-from torch.nn import functional as F
 
 from ..handlers.programs import EXAMPLE, GRAPH, check_program
-from ..models.embeddings import Embedding
-from .formats import rewritten
-
-
-class BagTable(Embedding):
-    """fp32 for torch.export: rows that `embedding_bag` sums, told where each text begins.
-
-    Given a matrix instead, torch.export finds out that it must have two rows.
-    """
-
-    def __init__(self, weight: Tensor) -> None:
-        """`weight` float32 [rows, dim], row 0 zero."""
-        super().__init__(weight.size(1))
-        self.weight = nn.Buffer(weight)
-
-    def vectors(self, ids: Tensor) -> Tensor:
-        """int64 [batch, length] → float32 [batch, length, dim]."""
-        return F.embedding(ids, self.weight)
-
-    def pooled(self, ids: Tensor) -> Tensor:
-        """int64 [batch, length] → float32 [batch, dim]."""
-        offsets = torch.arange(ids.size(0), device=ids.device) * ids.size(1)
-        return F.embedding_bag(ids.reshape(-1), self.weight, offsets, mode="sum")
+from .formats import rewrite
 
 
 def unsuited_program(model: nn.Module) -> str | None:
@@ -59,9 +36,11 @@ def write_program(module: nn.Module, path: Path, *, example: Tensor, symbolic: S
     with _whole_lstm(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(module.eval(), (example,), dynamic_shapes=(axes,))
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer)
-    path.write_bytes(rewritten(buffer.getvalue(), _stripped))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        saved = Path(folder) / "archive.pt2"  # the file's name becomes a part of it
+        torch.export.save(program, saved)
+        with saved.open("rb") as source, path.open("wb") as target:
+            rewrite(source, target, drop=lambda name: name.endswith("/.data/serialization_id"), edit=_edit)
     check_program(path)
     frozen = [axis for axis in axes if not isinstance(_shape(program)[axis], torch.SymInt)]
     if frozen:
@@ -86,15 +65,12 @@ def _whole_lstm() -> Iterator[None]:
         yield
 
 
-def _stripped(name: str, content: bytes) -> bytes | None:
-    """A member of the archive without what a worker does not open; None to leave it out."""
-    member = name.partition("/")[2]
-    if member == ".data/serialization_id":  # drawn at random
-        return None
-    if member == EXAMPLE:
-        return b""
-    if member != GRAPH:
-        return content
+def _edit(name: str) -> Callable[[bytes], bytes] | None:
+    """How a member is changed into what a worker opens; None where it stays."""
+    return {EXAMPLE: lambda content: b"", GRAPH: _stripped}.get(name.partition("/")[2])
+
+
+def _stripped(content: bytes) -> bytes:
     graph: dict[str, Any] = json.loads(content)
     graph["guards_code"] = []
     _forget(graph)

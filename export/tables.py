@@ -40,6 +40,28 @@ class GatherTable(Embedding):
         return torch.matmul(mask, F.embedding(ids, self.weight)).squeeze(1)
 
 
+class BagTable(Embedding):
+    """fp32 for torch: rows that `embedding_bag` sums, told where each text begins.
+
+    Told of a padding row as in training, it would take a path several times as slow; given a matrix instead,
+    torch.export finds out that it must have two rows.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        """`weight` float32 [rows, dim], row 0 zero."""
+        super().__init__(weight.size(1))
+        self.weight = nn.Buffer(weight)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """int64 [batch, length] → float32 [batch, length, dim]."""
+        return F.embedding(ids, self.weight)
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """int64 [batch, length] → float32 [batch, dim]."""
+        offsets = torch.arange(ids.size(0), device=ids.device) * ids.size(1)
+        return F.embedding_bag(ids.reshape(-1), self.weight, offsets, mode="sum")
+
+
 class Int8GatherTable(Embedding):
     """int8 for ONNX: whole rows of signed bytes and one float32 scale a row.
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.compose import TextModel
-from ..models.embeddings import Embedding, Table
+from ..models.embeddings import Embedding
 from ..models.heads import Joint
 from .dense import has_dense_layers, quantize_onnx, quantized_for_torch
 from .formats import Scoring, write_onnx, write_torchscript
 from .precisions import HalfGatherTable, HalfTable, NibbleGatherTable, NibbleTable
-from .programs import BagTable, unsuited_program, write_program
-from .tables import ByteTable, GatherTable, Int8GatherTable, exported
+from .programs import unsuited_program, write_program
+from .tables import BagTable, ByteTable, GatherTable, Int8GatherTable, exported
 
 # By the layout of the indices: the names of the symbolic axes, and how long the third axis is where it is fixed.
 _AXES = {
@@ -102,14 +102,10 @@ class Variant:
             write_onnx(module, path, feed=feed, example=example, symbolic=axes)
 
 
-def _same_table(weight: Tensor) -> Embedding:
-    return Table.holding(weight)
-
-
 IDS_IN = {
     variant.name: variant
     for variant in (
-        Variant("torchscript-fp32", ".pt", _same_table),
+        Variant("torchscript-fp32", ".pt", BagTable),
         Variant("torchscript-fp16", ".pt", HalfTable),
         Variant("torchscript-int8", ".pt", ByteTable),
         Variant("torchscript-int4", ".pt", NibbleTable),

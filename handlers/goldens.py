@@ -110,16 +110,7 @@ def check_goldens(predictor: Predictor, goldens: Sequence[Golden]) -> int:
 
     Raises ValueError listing the first answers that differ.
     """
-    model = predictor.model
-    problems: list[str] = []
-    for way, answers in (
-        ("in a batch", _answers(predictor, goldens)),
-        ("alone", [_answers(predictor, [golden])[0] for golden in goldens]),
-    ):
-        for number, (golden, answer) in enumerate(zip(goldens, answers, strict=True), 1):
-            found = differences(golden, answer, model.precision, model.threshold)
-            if found:
-                problems.append(f"golden {number} {way}: {'; '.join(found)}")
+    model, problems = predictor.model, golden_problems(predictor, goldens)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise ValueError(
@@ -128,6 +119,20 @@ def check_goldens(predictor: Predictor, goldens: Sequence[Golden]) -> int:
             "export it again here."
         )
     return len(goldens)
+
+
+def golden_problems(predictor: Predictor, goldens: Sequence[Golden]) -> list[str]:
+    """What differs where every golden is answered as one batch and one by one; empty if nothing does."""
+    problems: list[str] = []
+    for way, answers in (
+        ("in a batch", _answers(predictor, goldens)),
+        ("alone", [_answers(predictor, [golden])[0] for golden in goldens]),
+    ):
+        for number, (golden, answer) in enumerate(zip(goldens, answers, strict=True), 1):
+            found = differences(golden, answer, predictor.model.precision, predictor.model.threshold)
+            if found:
+                problems.append(f"golden {number} {way}: {'; '.join(found)}")
+    return problems
 
 
 def _answers(predictor: Predictor, goldens: Sequence[Golden]) -> list[dict[str, Any]]:

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from lexport.export.precisions import HalfGatherTable, HalfTable, NibbleGatherTable, NibbleTable
-from lexport.export.programs import BagTable
-from lexport.export.tables import ByteTable, GatherTable, Int8GatherTable
+from lexport.export.tables import BagTable, ByteTable, GatherTable, Int8GatherTable
 from lexport.models.embeddings import Embedding
 
 FORMS = [
@@ -57,7 +56,7 @@ def test_every_form_pools_what_it_looks_up(form: type[Embedding], shape: tuple[i
     assert vectors.shape == (*shape, 12)
     assert vectors.dtype == torch.float32
     # Halves summed at once are rounded to a half in the end; nibbles lose some bits to what is subtracted again.
-    near = {HalfTable: 1e-3, NibbleGatherTable: 1e-4}.get(form, 1e-5)  # type: ignore[call-overload]
+    near = {HalfTable: 1e-3, NibbleGatherTable: 1e-4}.get(form, 1e-5)
     assert_close(table.pooled(ids), vectors.sum(dim=1), rtol=near, atol=near)
     assert (table.mask(ids) == (ids != 0)).all()
 
@@ -72,7 +71,7 @@ def test_pad_is_exactly_zero_in_every_form(form: type[Embedding]) -> None:
 
 def test_what_each_form_takes_of_a_row() -> None:
     weight = torch.randn(100, 64)
-    sizes = {form: sum(value.nbytes for value in form(weight).buffers()) // 100 for form in FORMS}  # type: ignore[arg-type]
+    sizes = {form: sum(value.nbytes for value in form(weight).buffers()) // 100 for form in FORMS}
     assert sizes == {
         GatherTable: 4 * 64,
         BagTable: 4 * 64,

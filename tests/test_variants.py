@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from lexport.errors import InputError
+from lexport.errors import InputError, RefusedError
 from lexport.export import programs
 from lexport.export.archive import archive
 from lexport.export.evidence import read_evidence
 from lexport.export.export import export
 from lexport.export.reader import read_json
 from lexport.export.variants import DEFAULT, VARIANTS, choose
+from lexport.handlers.predictor import Predictor
 from lexport.models import recipes
 from lexport.models.run import Run, open_run
 from lexport.models.train import train
@@ -102,6 +105,25 @@ def test_a_torch_that_cannot_export_an_lstm_says_so(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(programs, "find_spec", lambda name: None)
     assert f"torch {torch.__version__} exports an LSTM for one length" in str(VARIANTS["pt2-fp32"].unsuited(lstm))
     assert VARIANTS["pt2-fp32"].unsuited(bag) is None
+
+
+def test_a_variant_whose_answers_depend_on_their_batch_beyond_the_goldens_tolerance_is_refused(
+    copied: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One scale for a whole batch may do that; here every answer in a batch is moved."""
+    original = Predictor.predict
+
+    def moved(self: Predictor, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        answers = original(self, texts, languages)
+        for answer in answers if len(texts) > 1 else ():
+            answer["scores"] = {label: score - 0.05 for label, score in answer["scores"].items()}
+        return answers
+
+    monkeypatch.setattr(Predictor, "predict", moved)
+    with pytest.raises(RefusedError, match=r"goldens: \d+ of \d+ answers are not as recorded \(golden 1 in a batch"):
+        export(copied, choose("onnx-int8"))
+    [variant] = read_evidence(copied.folder).variants
+    assert str(variant.refused).endswith("so that no worker would become ready")
 
 
 def test_evidence_states_how_far_an_answer_depends_on_its_batch(run_folder: Path) -> None:

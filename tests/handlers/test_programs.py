@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from lexport.export.formats import rewritten
+from lexport.export.formats import rewrite
 from lexport.export.variants import VARIANTS
 from lexport.handlers.engines import open_engine
 from lexport.handlers.programs import EXAMPLE, GRAPH, check_program
@@ -34,9 +34,15 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / PT2.file
 
 
-def changed(program: Path, folder: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+def changed(program: Path, folder: Path, change: Callable[[str, bytes], bytes]) -> Path:
     path = folder / "model.pt2"
-    path.write_bytes(rewritten(program.read_bytes(), lambda name, content: change(name.partition("/")[2], content)))
+    with program.open("rb") as source, path.open("wb") as target:
+        rewrite(
+            source,
+            target,
+            drop=lambda name: False,
+            edit=lambda name: lambda content: change(name.partition("/")[2], content),
+        )
     return path
 
 
