@@ -5,8 +5,8 @@
 Each recipe is trained on the data and exported; archives of an ONNX variant and of its text-in form are opened as a
 worker opens them. In every round both answer the same batches of test texts on one thread, in an order that changes
 from round to round; a ratio compares the two of one round. Then the bare graph, given 64 texts in one call and in
-pieces of 16; and what a vocabulary of so many words costs inside a graph. Exits with 1 if text-in of the first recipe
-is slower than ids-in in batches of 64.
+pieces of 16; and the same of a large table, with what a vocabulary of so many words costs inside a graph. Exits with
+1 if text-in of the first recipe is slower than ids-in in batches of 64.
 """
 
 from __future__ import annotations
@@ -146,15 +146,19 @@ print(json.dumps([opened, (process.memory_full_info().uss - before) / 1e6]))
 """
 
 
-def vocabulary_rows(words: int, rounds: int) -> list[list[str]]:
-    """What a graph of a small table costs with and without `words` words inside: file, opening, memory of its own."""
+def large(words: int, dim: int, rounds: int) -> tuple[list[list[str]], list[list[str]]]:
+    """An int8 table of `words` random words: what they cost in a graph, and 64 texts of 50 words whole and in pieces.
+
+    The first rows tell of ids-in and text-in: the graph's file, opening it, memory of one's own.
+    """
     draw = random.Random(0)
     letters = "etaoinshrdlucmfwypvbgkjqxz"
     found = {f"word{number}" for number in range(2)}
     while len(found) < words:
         found.add("".join(draw.choices(letters, k=draw.randint(3, 14))))
-    recipe = recipes.load("bag").changed("text", ngrams=1, buckets=0).changed("embedding", dim=4)
-    encoder = TextEncoder(TextSpec(words=FIRST_WORD + words), sorted(found))
+    recipe = recipes.load("bag").changed("text", ngrams=1, buckets=0).changed("embedding", dim=dim)
+    vocabulary = sorted(found)
+    encoder = TextEncoder(TextSpec(words=FIRST_WORD + words), vocabulary)
     model = build(recipe, encoder.spec, labels=2).eval()
     rows = []
     with tempfile.TemporaryDirectory(prefix="lexport-text-in-") as folder:
@@ -164,10 +168,14 @@ def vocabulary_rows(words: int, rounds: int) -> list[list[str]]:
             if takes == "text":
                 make_text_in(path, encoder, "classify", ["a", "b"], 0.5)
             command = [sys.executable, "-c", OPEN, str(path), takes]
-            measured = [json.loads(subprocess.check_output(command)) for _ in range(rounds)]
+            measured = [json.loads(subprocess.check_output(command)) for _ in range(3)]
             seconds, megabytes = map(statistics.median, zip(*measured, strict=True))
             rows.append([takes, f"{path.stat().st_size / 1e6:.1f}", f"{seconds:.2f}", f"{megabytes:.0f}"])
-    return rows
+        texts = [" ".join(draw.choices(vocabulary, k=50)) for _ in range(TEXTS)]
+        engine = open_text_engine(path, threads=1, device="cpu")
+        batches = batches_of(texts, None, BATCHES[-1])
+        pieces = timed(engine, lambda *batch: _in_pieces(engine, *batch), batches, rounds)
+    return rows, [["int8", *pieces.cells()]]
 
 
 def main() -> int:
@@ -179,6 +187,7 @@ def main() -> int:
     add("--language-column", help="for recipes with languages, where the data are a file")
     add("--rounds", type=int, default=21)
     add("--words", type=int, default=1_000_000, help="of the vocabulary that is put into a graph")
+    add("--dim", type=int, default=300, help="columns of its table")
     add("--quick", action="store_true", help="two rounds, a small vocabulary, no verdict: does it run at all?")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -200,9 +209,11 @@ def main() -> int:
         print(table(columns, workers))
         columns = ["table", "64 in one call, µs a text", f"in pieces of {PIECE}, µs a text", "whole / pieces", "95 %"]
         print(table(columns, graphs))
-    words = 10_000 if options.quick else options.words
-    print(f"### {words:,} words, int8 table of 4 columns\n")
-    print(table(["takes", "model.onnx, MB", "opened in s", "memory of its own, MB"], vocabulary_rows(words, 2)))
+    words, dim = (10_000, 8) if options.quick else (options.words, options.dim)
+    costs, graphs = large(words, dim, rounds)
+    print(f"### {words:,} words × {dim}, int8, texts of 50 of them\n")
+    print(table(["takes", "model.onnx, MB", "opened in s", "memory of its own, MB"], costs))
+    print(table(columns, graphs))
     print(surrounded(started))
     if options.quick:
         say("quick settings: no verdict")

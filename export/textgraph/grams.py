@@ -38,16 +38,22 @@ def word_grams(nodes: Nodes, words: Block, longest: int) -> list[Block]:
 def subwords(nodes: Nodes, text: Split, orders: tuple[int, int], seed: int) -> Block:
     """The character n-grams of each text's words, of one word after the other, shortest first."""
     words = nodes.add("Compress", nodes.flat(text.words), nodes.flat(text.present), axis=0)
-    text_of_word = nodes.columns(nodes.add("Transpose", nodes.add("NonZero", text.present), perm=[1, 0]), 0, 1)
-    keys, inside = _of_words(nodes, words, orders, seed)
-    text_of_key = nodes.add("Expand", text_of_word, nodes.add("Shape", keys))
-    inside = nodes.flat(inside)
-    found, texts = (nodes.add("Compress", nodes.flat(value), inside, axis=0) for value in (keys, text_of_key))
-    return _aligned(nodes, found, texts, nodes.size(text.words, 0))
+    places = nodes.add("Transpose", nodes.add("NonZero", text.present), perm=[1, 0])
+    text_of_word = nodes.flat(nodes.columns(places, 0, 1))
+    return _aligned(nodes, _of_words(nodes, words, orders, seed), text_of_word, nodes.size(text.words, 0))
 
 
-def _of_words(nodes: Nodes, words: str, orders: tuple[int, int], seed: int) -> tuple[str, str]:
-    """The n-grams of each of `words`, string [words]: keys int64 [words, columns], and bool, where there is one."""
+@dataclass(frozen=True)
+class _Spelt:
+    """Keys int64 [words, columns], bool of the same shape: where there is one, and their number, int64 [words, 1]."""
+
+    keys: str
+    present: str
+    counts: str
+
+
+def _of_words(nodes: Nodes, words: str, orders: tuple[int, int], seed: int) -> _Spelt:
+    """The character n-grams of each of `words`, string [words]."""
     spelled = characters(nodes, words, nodes.size(words, 0), LONGEST_TOKEN)
     present = nodes.add("Not", nodes.add("Equal", spelled, nodes.constant("", object)))
     last = nodes.add("Add", nodes.sum_rows(present), nodes.constant(1))
@@ -55,18 +61,18 @@ def _of_words(nodes: Nodes, words: str, orders: tuple[int, int], seed: int) -> t
     begin = nodes.add("Expand", nodes.constant(murmur(BEGIN, seed)), edge)
     blank = nodes.add("Expand", nodes.constant(0), edge)
     parts = nodes.add("Concat", begin, hashes(nodes, spelled, seed), blank, axis=1)
-    width = nodes.add("Squeeze", nodes.size(parts, 1))
-    position = nodes.add(
-        "Unsqueeze", nodes.add("Range", nodes.constant(0), width, nodes.constant(1)), nodes.constant([0])
-    )
+    position = nodes.add("Unsqueeze", _numbers(nodes, nodes.size(parts, 1)), nodes.constant([0]))
     parts = nodes.add("Where", nodes.add("Equal", position, last), nodes.constant(murmur(END, seed)), parts)
-    grams, found, inside = parts, [], []
+    grams, found, inside, count = parts, [], [], blank
     for order in range(2, orders[1] + 1):
         grams = _combine(nodes, nodes.columns(grams, 0, -1), nodes.columns(parts, order - 1))
         if order >= orders[0]:
             found.append(grams)
             inside.append(nodes.add("LessOrEqual", nodes.columns(position, order - 1), last))
-    return nodes.add("Concat", *found, axis=1), nodes.add("Concat", *inside, axis=1)
+            own = nodes.add("Max", nodes.add("Add", last, nodes.constant(2 - order)), nodes.constant(0))
+            count = nodes.add("Add", count, own)
+    keys, present = (nodes.add("Concat", *blocks, axis=1) for blocks in (found, inside))
+    return _Spelt(keys, present, count)
 
 
 def characters(nodes: Nodes, words: str, shape: str, kept: int) -> str:
@@ -81,25 +87,32 @@ def characters(nodes: Nodes, words: str, shape: str, kept: int) -> str:
     return nodes.add("Reshape", spelled, nodes.add("Concat", shape, longest, axis=0), allowzero=1)
 
 
-def _aligned(nodes: Nodes, keys: str, texts: str, batch: str) -> Block:
-    """Keys int64 [n], each of the text with its number in `texts`, rising: one row a text, PAD on the right."""
-    one, count = nodes.constant(1), nodes.add("Shape", keys)
-    empty = nodes.add("Expand", nodes.constant(0), batch)
-    counts = nodes.add("ScatterElements", empty, texts, nodes.add("Expand", one, count), axis=0, reduction="add")
-    starts = nodes.add("CumSum", counts, nodes.constant(0), exclusive=1)
-    number = nodes.add("Range", nodes.constant(0), nodes.add("Squeeze", count), one)
-    column = nodes.add("Sub", number, nodes.add("Gather", starts, texts))
-    cell = nodes.add(
-        "Concat", *(nodes.add("Unsqueeze", value, nodes.constant([1])) for value in (texts, column)), axis=1
-    )
+def _aligned(nodes: Nodes, words: _Spelt, text_of_word: str, batch: str) -> Block:
+    """What a text's words are made of in one row, PAD on the right.
+
+    `text_of_word` is the number of each word's text, int64 [words], rising, and `batch` how many texts there are.
+    """
+    none = nodes.add("Expand", nodes.constant(0), batch)
+    counts = nodes.add("ScatterElements", none, text_of_word, nodes.flat(words.counts), axis=0, reduction="add")
     widest = nodes.add("ReduceMax", counts, keepdims=1)
+    # The n-th key of all stands as many cells further as the rows before its text's have room for more.
+    starts = nodes.add("CumSum", counts, nodes.constant(0), exclusive=1)
+    shift = nodes.add("Sub", nodes.add("Mul", _numbers(nodes, batch), widest), starts)
+    shift = nodes.add("Unsqueeze", nodes.add("Gather", shift, text_of_word), nodes.constant([1]))
+    shift = nodes.add("Expand", shift, nodes.add("Shape", words.keys))
+    inside = nodes.flat(words.present)
+    found, shift = (nodes.add("Compress", nodes.flat(value), inside, axis=0) for value in (words.keys, shift))
+    cells = nodes.add("Add", _numbers(nodes, nodes.add("Shape", found)), shift)
+    blank = nodes.add("Expand", nodes.constant(0), nodes.add("Mul", batch, widest))
     shape = nodes.add("Concat", batch, widest, axis=0)
-    matrix = nodes.add("ScatterND", nodes.add("Expand", nodes.constant(0), shape), cell, keys)
-    places = nodes.add(
-        "Unsqueeze", nodes.add("Range", nodes.constant(0), nodes.add("Squeeze", widest), one), nodes.constant([0])
-    )
-    present = nodes.add("Less", places, nodes.add("Unsqueeze", counts, nodes.constant([1])))
-    return Block(matrix, present)
+    rows = nodes.add("Reshape", nodes.add("ScatterElements", blank, cells, found, axis=0), shape, allowzero=1)
+    present = nodes.add("Less", _numbers(nodes, widest), nodes.add("Unsqueeze", counts, nodes.constant([1])))
+    return Block(rows, present)
+
+
+def _numbers(nodes: Nodes, count: str) -> str:
+    """0, 1, 2 … to `count`, int64 [1], less one: int64 [count]."""
+    return nodes.add("Range", nodes.constant(0), nodes.add("Squeeze", count), nodes.constant(1))
 
 
 def _combine(nodes: Nodes, left: str, right: str) -> str:
