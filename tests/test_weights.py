@@ -79,6 +79,19 @@ def test_a_table_that_does_not_fit_its_program_is_refused(
         open_engine("torchscript", tmp_path / "model.pt", threads=1, device="cpu")
 
 
+def test_the_page_shows_how_to_open_one_without_lexport(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "memory.md").read_text(encoding="utf-8")
+    section = page.partition("## A TorchScript file without lexport")[2].partition("\n## ")[0]
+    code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
+    monkeypatch.chdir(run_folder / "export" / "torchscript-int8")
+    exec(compile(code, "docs/memory.md", "exec"), {})
+    engine = open_engine("torchscript", Path("model.pt"), threads=1, device="cpu")
+    expected = torch.from_numpy(engine(torch.tensor([[2, 3, 4]]).numpy()))
+    assert capsys.readouterr().out == f"{expected}\n"
+
+
 def test_a_program_with_its_table_inside_opens_too(tmp_path: Path) -> None:
     """As archives had it before."""
 
