@@ -31,7 +31,7 @@ import regex
 from . import matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
 from .spec import FIRST_WORD, INPUTS, PAD, TOKEN_PATTERN, UNK, TextError, TextSpec
-from .tokens import Ragged, Tokens, sums
+from .tokens import Ragged, Tokens, join, sums
 from .vocabulary import INDEX, Listed, Mapped, Vocabulary
 
 __all__ = [
@@ -54,9 +54,13 @@ __all__ = [
 
 # The same as TOKEN_PATTERN, of ASCII text alone: `re` splits five times as fast as `regex` with its Unicode classes.
 _ASCII_PATTERN = r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]"
+# The same with whatever is not ASCII as part of a word: such pieces of a text are then split by TOKEN_PATTERN.
+_MIXED_PATTERN = r"[0-9A-Za-z\u0080-\U0010ffff]+|[!-/:-@\[-`{-~]"
 
 # Texts of up to this many characters for every token kept are split whole.
 _WHOLE = 16
+# Texts looked up at a time: the strings of their words are then still in the processor's cache, and soon forgotten.
+_TOGETHER = 256
 # Words whose subwords are kept, so that frequent ones are hashed once; some 20 MB.
 _REMEMBERED = 1 << 16
 
@@ -95,7 +99,9 @@ class TextEncoder:
             self._pattern = regex.compile(spec.pattern)
         except regex.error as error:
             raise TextError(f"text.json has a token pattern that is none: {error}") from None
-        self._ascii = re.compile(_ASCII_PATTERN) if spec.pattern == TOKEN_PATTERN else self._pattern
+        usual = spec.pattern == TOKEN_PATTERN
+        self._ascii = re.compile(_ASCII_PATTERN) if usual else self._pattern
+        self._mixed = re.compile(_MIXED_PATTERN) if usual else None
         self._subwords = lru_cache(_REMEMBERED)(self._split)
 
     @property
@@ -132,12 +138,24 @@ class TextEncoder:
         if self.spec.lowercase:
             text = normalise(text)
         if len(text) <= _WHOLE * limit:
-            found = pattern.findall(text)
+            found = self._find(text) if pattern is self._pattern else pattern.findall(text)
         else:
             # Slower a token, but no more of a very long text is split than is kept.
             matches: Iterator[Any] = pattern.finditer(text)
             found = [match.group() for match in islice(matches, limit + 1)]
         return (found[:limit], True) if len(found) > limit else (found, False)
+
+    def _find(self, text: str) -> list[str]:
+        """All tokens of a text that is not ASCII."""
+        if self._mixed is None:
+            return self._pattern.findall(text)
+        found: list[str] = []
+        for piece in self._mixed.findall(text):
+            if piece.isascii():
+                found.append(piece)
+            else:
+                found += self._pattern.findall(piece)
+        return found
 
     def look_up(self, texts: Iterable[str], languages: Sequence[str | None] | None = None) -> Tokens:
         """Look the tokens of a batch up: whatever its layout needs and no more.
@@ -146,6 +164,15 @@ class TextEncoder:
         unknown; where it is "characters" a token is unknown if all of its characters are. Raises TextError for a
         language that is missing, not known or of no use.
         """
+        every = list(texts)
+        numbers = self._number(languages, len(every)) if languages is not None or self._numbers else None
+        parts = []
+        for first in range(0, max(len(every), 1), _TOGETHER):
+            part = slice(first, first + _TOGETHER)
+            parts.append(self._look_up(every[part], None if numbers is None else numbers[part]))
+        return join(parts)
+
+    def _look_up(self, texts: Sequence[str], numbers: Ids | None) -> Tokens:
         words: list[str] = []
         counts: list[int] = []
         truncated: list[bool] = []
@@ -154,9 +181,7 @@ class TextEncoder:
             words += tokens
             counts.append(len(tokens))
             truncated.append(cut)
-        spec, numbers, characters = self.spec, None, None
-        if languages is not None or self._numbers:
-            numbers = self._number(languages, len(counts))
+        spec, characters = self.spec, None
         if spec.inputs == "indices":
             indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
             hashes = np.zeros(len(words), np.int64)
@@ -191,6 +216,13 @@ class TextEncoder:
         of each word, shortest first, then PAD. The matrix is at least one column wide.
         """
         return matrix.assemble(self.spec, tokens)
+
+    def flatten(self, tokens: Tokens) -> tuple[Ids, Ids]:
+        """The cells of a batch without any PAD: int64 [cells] or [cells, 2], and how many each text has, [batch].
+
+        In the order of `assemble`, one text after the other; not for "characters".
+        """
+        return matrix.flatten(self.spec, tokens)
 
     def _hash(self, words: Iterable[str]) -> Ids:
         return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
