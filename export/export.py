@@ -190,8 +190,8 @@ def opened(run: Run, variant: Variant, folder: Path) -> Predictor:
 
 
 def _vector_bytes(run: Run, variant: Variant) -> int:
-    """Of the float32 vector of an id; 0 for TorchScript's bags, which add rows to a sum as they read them."""
-    return 0 if variant.engine == "torchscript" and not run.model.PARALLEL else 4 * run.model.embedding.dim
+    """Of the float32 vector of an id; 0 for torch's bags, which add rows to a sum as they read them."""
+    return 0 if variant.engine != "onnx" and not run.model.PARALLEL else 4 * run.model.embedding.dim
 
 
 def _encoder(run: Run, folder: Path) -> TextEncoder:

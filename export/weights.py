@@ -1,7 +1,7 @@
 """A TorchScript table beside its program: `torch.jit.load` reads a file whole, into every worker's own memory.
 
 The program is scripted around a table of one row, and the true one lies in a safetensors file, which workers map
-and put in its place (`handlers/engines.py`).
+and put in its place (`handlers/tensors.py`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .programs import open_program
-from .tensors import TENSORS, map_tensors
+from .tensors import TENSORS, put_tables
 from .text import Ids
 
 Scores = npt.NDArray[np.float32]
@@ -145,26 +144,6 @@ def _open_torchscript(file: Path, device: str) -> Callable[[Any], Any]:
         # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
         warnings.simplefilter("ignore", DeprecationWarning)
         model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
-        _put_tables(model, file.with_suffix(TENSORS), device)
+        put_tables(model, file.with_suffix(TENSORS), device)
     model.eval()
     return model  # type: ignore[no-any-return]
-
-
-def _put_tables(model: Any, file: Path, device: str) -> None:
-    """Give a TorchScript model the tables that lie beside it, if any do: mapped on the CPU, copied to a GPU."""
-    import torch
-
-    for name, array in (map_tensors(file) if file.exists() else {}).items():
-        holder, _, own = name.rpartition(".")
-        with warnings.catch_warnings():
-            # Nothing ever writes to it.
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            table = torch.from_numpy(array).to(device)
-        place = reduce(getattr, holder.split("."), model)
-        before = getattr(place, own)
-        if (table.dtype, table.shape[1:]) != (before.dtype, before.shape[1:]):
-            raise ValueError(
-                f"{file.name}: {name} is {table.dtype} {list(table.shape)}, expected {before.dtype} and rows of "
-                f"{list(before.shape[1:])}."
-            )
-        setattr(place, own, table)

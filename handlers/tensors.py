@@ -6,6 +6,8 @@ The format: a length in eight bytes, a JSON header of so many bytes that says wh
 from __future__ import annotations
 
 import json
+import warnings
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,29 @@ def map_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: _tensor(content, **entry) for name, entry in header.items() if name != "__metadata__"}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path.name} is no safetensors file that this version reads: {error}.") from None
+
+
+def put_tables(model: Any, file: Path, device: str) -> None:
+    """Give a TorchScript model the tables that lie in `file`, if there is one: mapped on the CPU, copied to a GPU.
+
+    Each is named by its place in the model. Raises ValueError for one that does not fit it.
+    """
+    import torch
+
+    for name, array in (map_tensors(file) if file.exists() else {}).items():
+        holder, _, own = name.rpartition(".")
+        with warnings.catch_warnings():
+            # Nothing ever writes to it.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            table = torch.from_numpy(array).to(device)
+        place = reduce(getattr, holder.split("."), model)
+        before = getattr(place, own)
+        if (table.dtype, table.shape[1:]) != (before.dtype, before.shape[1:]):
+            raise ValueError(
+                f"{file.name}: {name} is {table.dtype} {list(table.shape)}, expected {before.dtype} and rows of "
+                f"{list(before.shape[1:])}."
+            )
+        setattr(place, own, table)
 
 
 def _tensor(
