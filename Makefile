@@ -25,6 +25,8 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/dimension.py
+	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/serving.py
 
 .venv/installed: pyproject.toml
