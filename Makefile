@@ -25,9 +25,11 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/dimension.py
+	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/memory.py
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'

@@ -60,7 +60,7 @@ def run_demo(
 
     step(1, f"train the recipe `bag` on {DATA}")
     run = train.train(DATA, out / NAME, recipe=recipes.load("bag"), replace=True, say=say, progress=progress)
-    step(2, "export four variants and judge each on the held-out texts")
+    step(2, "export every variant and judge each on the held-out texts")
     evidence = export(run, choose(None), say=say)
     show(screens.evidence(asdict(evidence)))
     step(3, "pack the fastest variant that passed")

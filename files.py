@@ -15,9 +15,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import InputError
+
+_BLOCK = 1 << 20
 
 
 def json_bytes(value: Any) -> bytes:
@@ -47,7 +49,15 @@ def check_folder(target: Path, *, replace: bool = False) -> None:
 
 
 def write_file(target: Path, content: bytes) -> Path:
-    """Write `content` to `target` through a temporary file in the same folder, replacing a file that is there.
+    """Write `content` to `target` as `new_file` does, and raise InputError as it does."""
+    with new_file(target) as handle:
+        handle.write(content)
+    return target
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[BinaryIO]:
+    """Yield an empty file beside `target`, to write and read; on success it takes `target`'s place.
 
     On any error or interruption an old file is as it was and nothing new is left. Raises InputError if `target`
     is a folder, or if its own folder cannot be created or written.
@@ -56,13 +66,25 @@ def write_file(target: Path, content: bytes) -> Path:
         raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
     with _beside(target) as partial:
         with _refused(target):
-            handle = partial.open("xb")
+            handle = partial.open("x+b")
         with handle:
-            handle.write(content)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         partial.replace(target)
-    return target
+
+
+def same_content(handle: BinaryIO, path: Path) -> bool:
+    """Whether a file holds the very bytes of an open one, which is read from its beginning."""
+    size = handle.seek(0, os.SEEK_END)
+    handle.seek(0)
+    with path.open("rb") as other:
+        if os.fstat(other.fileno()).st_size != size:
+            return False
+        while block := handle.read(_BLOCK):
+            if block != other.read(len(block)):
+                return False
+    return True
 
 
 @contextmanager

@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-CSS = """
+COLOURS = """
 :root{color-scheme:light dark;--page:#fff;--panel:#f6f7f9;--ink:#1b1f24;--soft:#57606a;--rule:#d5d9df;
 --good:#116329;--good-bg:#e3f5e7;--bad:#a40e26;--bad-bg:#fdeaec;--note:#7a4b00;--note-bg:#fff4dc;
 --c0:#1f6fb2;--c1:#b8500a;--c2:#0a7a5a;--c3:#7a4fb5;--c4:#b3264a}
 @media(prefers-color-scheme:dark){:root{--page:#14171b;--panel:#1d2126;--ink:#e8eaed;--soft:#a3abb5;--rule:#3a4048;
 --good:#7fd996;--good-bg:#12301a;--bad:#ff9aa6;--bad-bg:#3d151b;--note:#f0c674;--note-bg:#352a10;
 --c0:#6cb2f0;--c1:#f59a56;--c2:#4cc9a0;--c3:#b899f0;--c4:#f2789a}}
+"""
+
+DRAWING = """
+svg text{fill:var(--soft);font-size:12px;font-family:inherit}
+svg .label{fill:var(--ink)}
+.grid{stroke:var(--rule);stroke-width:1;opacity:.7}
+.axis{stroke:var(--soft);stroke-width:1;fill:none}
+.limit{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:2 4}
+svg .limit-name{fill:var(--bad)}
+.line{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}
+.span{stroke:currentColor;stroke-width:1.5;opacity:.55}
+.mark{fill:currentColor;stroke:var(--panel);stroke-width:1}
+.faint .line{stroke-width:1.5;stroke-dasharray:5 4}
+.faint .mark{fill:var(--panel);stroke:currentColor;stroke-width:1.5}
+.c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}
+.d1 .line{stroke-dasharray:9 4}.d2 .line{stroke-dasharray:2 3}
+"""
+"""How a drawing is set whose colours are COLOURS, on a page or alone."""
+
+_PAGE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:1120px;margin:0 auto;padding:32px 24px 64px}
@@ -39,18 +59,6 @@ figure{margin:0;background:var(--panel);border-radius:8px;padding:16px}
 .many{grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr))}
 figcaption{font-size:13px;color:var(--soft);margin-top:6px}
 svg{display:block;width:100%;height:auto}
-svg text{fill:var(--soft);font-size:12px;font-family:inherit}
-svg .label{fill:var(--ink)}
-.grid{stroke:var(--rule);stroke-width:1;opacity:.7}
-.axis{stroke:var(--soft);stroke-width:1;fill:none}
-.limit{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:2 4}
-svg .limit-name{fill:var(--bad)}
-.line{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}
-.mark{fill:currentColor;stroke:var(--panel);stroke-width:1}
-.faint .line{stroke-width:1.5;stroke-dasharray:5 4}
-.faint .mark{fill:var(--panel);stroke:currentColor;stroke-width:1.5}
-.c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}
-.d1 .line{stroke-dasharray:9 4}.d2 .line{stroke-dasharray:2 3}
 .legend{display:flex;flex-wrap:wrap;gap:6px 22px;margin:0 0 12px;padding:0;list-style:none}
 .legend li{display:flex;align-items:center;gap:8px}
 .swatch{width:34px;height:14px}
@@ -59,6 +67,8 @@ dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 li{max-width:76ch}
 @media print{main{padding:0;max-width:none}figure{break-inside:avoid}}
 """
+
+CSS = COLOURS + _PAGE + DRAWING
 
 
 def page(title: str, in_short: str, parts: Iterable[str]) -> str:

@@ -139,6 +139,23 @@ def status(values: Mapping[str, Any]) -> Group:
     return titled(title, table)
 
 
+_MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "problem": ("✗", "red")}
+
+
+def findings(values: Sequence[Mapping[str, Any]]) -> Table:
+    """What `doctor` found, with what to do below what is not as it should be."""
+    table = new_table("", "what", "found")
+    for column in table.columns:
+        column.justify = "left"
+    for one in values:
+        mark, colour = _MARKS[one["state"]]
+        found = Text(one["found"])
+        if one["remedy"]:
+            found.append(f"\n→ {one['remedy']}", colour)
+        table.add_row(Text(mark, colour), one["subject"], found)
+    return table
+
+
 def share(value: float) -> str:
     """A share from 0 to 1, or a score, with four decimals."""
     return f"{value:.4f}"

@@ -61,10 +61,15 @@ def paired_interval(differences: Values) -> tuple[float, float]:
 
 def surrounded(started: float) -> str:
     """A line on when, where and with what versions a benchmark ran; `started` on the clock of `time.time`."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(started))
+    return f"{day}, {(time.time() - started) / 60:.0f} minutes; {where()}"
+
+
+def where() -> str:
+    """The machine and the versions of what took part."""
     machine = surroundings.machine()
     versions = surroundings.versions() | {package: metadata.version(package) for package in _EXTRA}
     return (
-        f"{time.strftime('%Y-%m-%d', time.gmtime(started))}, {(time.time() - started) / 60:.0f} minutes; "
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
         + ", ".join(f"{package} {version}" for package, version in versions.items())
     )

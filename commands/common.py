@@ -31,6 +31,15 @@ ImageColumn = Annotated[str | None, typer.Option(help="Column of images, lists o
 Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSONL or Parquet file, or a sample set.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `lexport train` made.")]
 Archive = Annotated[Path, typer.Argument(metavar="MAR", help="An archive that `lexport archive` made.")]
+Keys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        envvar="LEXPORT_KEYS",
+        help="Refuse archives that this public key has not signed; may be repeated.",
+        show_default="none",
+    ),
+]
 Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts; without any, lines of stdin.")]
 Lang = Annotated[
     str | None, typer.Option(help="Language of the texts, in a multilingual model.", show_default="none")

@@ -12,6 +12,7 @@ from .common import (
     Archive,
     ImageFile,
     Json,
+    Keys,
     Lang,
     RunFolder,
     Texts,
@@ -65,21 +66,78 @@ def archive(
     run: RunFolder,
     version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
     name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
-    variant: Annotated[str, typer.Option(help="A variant's name, or auto: the fastest that passed.")] = "auto",
+    variant: Annotated[
+        str, typer.Option(help="A variant's name, or auto: the fastest ids-in one that passed.")
+    ] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path("model_store"),
     force: Annotated[bool, typer.Option("--force", help="Replace a different archive.")] = False,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign with this Ed25519 private key.", show_default="unsigned")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
     from ..export.archive import archive as pack
     from ..export.reader import EVIDENCE, read_json
 
-    path = pack(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(as_json))
+    path = pack(
+        run, version=version, name=name, variant=variant, out=out, force=force, sign=sign, say=say_to(as_json)
+    )
     packed = read_json(path, EVIDENCE)["variant"]
     if as_json:
         return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
     typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
     return None
+
+
+@app.command()
+def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
+    """Check an archive's digests and signature; exit 1 if anything does not hold."""
+    from dataclasses import asdict
+
+    from ..export.keys import read_public
+    from ..export.verify import verify as check
+
+    found = check(mar, [read_public(path) for path in key or []])
+    if as_json:
+        return emit(asdict(found))
+    by = "unsigned"
+    if found.fingerprint is not None:
+        by = f"signed by {found.signer or 'a key that you have not said to trust,'} {found.fingerprint}"
+    typer.echo(
+        f"{mar}: {found.name} {found.version}, {found.variant}; {found.members} members as they were packed; {by}"
+    )
+    typer.echo(f"sha256 {found.digest}")
+    return None
+
+
+@app.command()
+def inspect(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
+    """Show what an archive proves: its evidence, what it holds, its model card."""
+    from dataclasses import asdict
+
+    from .. import archive_screens
+    from ..export.inspection import inspect as look
+    from ..export.keys import read_public
+
+    found = look(mar, [read_public(path) for path in key or []])
+    return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A.mar", help="An archive.")],
+    after: Annotated[Path, typer.Argument(metavar="B.mar", help="The one to compare it with.")],
+    as_json: Json = False,
+) -> None:
+    """Show what changed from one archive to another: metric, size, latency, words, answers, members."""
+    from dataclasses import asdict
+
+    from .. import archive_screens
+    from ..export.compare import compare
+
+    found = compare(before, after)
+    return emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ImageFile, Json, Lang, StateDir, Texts, app, emit, given_images, given_texts, say_to, show
+from .common import ImageFile, Json, Keys, Lang, StateDir, Texts, app, emit, given_images, given_texts, say_to, show
 
 
 @app.command()
@@ -21,6 +21,7 @@ def serve(
     ] = False,
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
+    key: Keys = None,
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
@@ -28,6 +29,7 @@ def serve(
 ) -> None:
     """Start TorchServe; returns when every worker has answered its goldens."""
     from .. import serving
+    from ..export.keys import read_public
 
     chosen = archives or []
     store = model_store if model_store or chosen else Path("model_store")
@@ -39,6 +41,7 @@ def serve(
         state_dir=state_dir,
         port=port,
         config=config,
+        trusted=[read_public(path) for path in key or []],
         timeout=timeout,
         say=say_to(as_json),
     )

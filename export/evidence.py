@@ -21,7 +21,7 @@ class VariantEvidence:
     parallel: whether a worker should give it more than one thread. dense: "fp32", or "int8" where the encoder's
     layers are quantized too. batch_sensitivity: how far a text's answer depends on its batch
     (`measure.batch_sensitivity`). refused: why the gate does not let it into an archive, or None. image_file: the
-    image tower of a joint model.
+    image tower of a joint model. vector_bytes, takes: as `model.json` has them.
     """
 
     name: str
@@ -38,14 +38,16 @@ class VariantEvidence:
     digests: dict[str, str]
     refused: str | None
     image_file: str | None = None
+    vector_bytes: int = 0
+    takes: str = "ids"
 
 
 @dataclass(frozen=True)
 class Evidence:
     """All variants of a run with what they were measured against, on what machine and when (seconds since 1970).
 
-    run: its recipe, task, metric (what the gate reads), seed, data, and the digests of what an archive takes of it.
-    left_out: variants that cannot be made of this model, each with the reason.
+    run: its recipe, task, metric (what the gate reads), seed, data, the digest of its weights and the digests of what
+    an archive takes of it. left_out: variants that cannot be made of this model, each with the reason.
     """
 
     run: dict[str, Any]
@@ -99,7 +101,7 @@ def read_evidence(run: Path) -> Evidence:
                 f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport."
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
-        if not {"data", "digests", "task", "metric"} <= values["run"].keys():
+        if not {"data", "digests", "task", "metric", "weights"} <= values["run"].keys():
             raise ValueError("it does not say what it was measured on")
         return Evidence(variants=variants, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 
 from .. import files
 from ..errors import InputError, RefusedError
-from ..handlers.engines import open_engine
+from ..handlers.engines import open_engine, open_text_engine
 from ..handlers.goldens import golden_problems, read_goldens
-from ..handlers.predictor import ModelFile, Predictor
+from ..handlers.predictor import IdsIn, ModelFile, Predictor
+from ..handlers.text import TextEncoder, load_encoder
+from ..handlers.textin import TextIn
+from ..handlers.vocabulary import INDEX, INDEXED_FROM, index_of
 from ..models.data import Dataset
 from ..models.heads import Joint
 from ..models.lessons import outputs
@@ -23,6 +27,7 @@ from ..progress import Say, silent
 from . import measure
 from .evidence import MAX_METRIC_DROP, Evidence, VariantEvidence, gate
 from .goldens import Asked, choose_goldens, golden_lines
+from .textgraph import make_text_in, reason_against
 from .variants import Variant
 
 
@@ -44,7 +49,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
             started = time.monotonic()
             target = folder / variant.name
             target.mkdir()
-            variant.write(run.model, run.encoder.spec.inputs, target)
+            _write(run, variant, target)
             found.append(_examine(run, variant, target, validation, test, reference, goldens))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         evidence = Evidence(
@@ -55,6 +60,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
                 "threshold": run.threshold,
                 "seed": run.info.seed,
                 "data": run.info.data,
+                "weights": run.digest,
                 "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },
             trained={part: run.metrics[part] for part in ("validation", "test")},
@@ -73,8 +79,14 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
 
 
 def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
-    reasons = {variant.name: variant.unsuited(run.model) for variant in variants}
-    left_out = {name: reason for name, reason in reasons.items() if reason is not None}
+    """The variants that cannot be made of the run, each with the reason. Raises InputError if that is an error."""
+    left_out = {}
+    for variant in variants:
+        reason = variant.unsuited(run.model)
+        if reason is None and variant.takes == "text":
+            reason = reason_against(run.encoder.spec)
+        if reason is not None:
+            left_out[variant.name] = reason
     if len(left_out) == len(variants) or any(variant.named for variant in variants if variant.name in left_out):
         raise InputError(
             f"{run.folder} cannot be exported like that: "
@@ -82,6 +94,18 @@ def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
             + "."
         )
     return left_out
+
+
+def _write(run: Run, variant: Variant, folder: Path) -> None:
+    """Write the variant's model files; text-in from the ids-in form where that was written before."""
+    ids_in = folder.with_name(variant.name.removesuffix("-text"))
+    if variant.takes == "text" and ids_in.is_dir():
+        for file in ids_in.glob("*.onnx*"):
+            shutil.copyfile(file, folder / file.name)
+    else:
+        variant.write(run.model, run.encoder.spec.inputs, folder)
+    if variant.takes == "text":
+        make_text_in(folder / variant.file, run.encoder, run.recipe.task, run.labels, run.threshold)
 
 
 def _packed(run: Run) -> list[str]:
@@ -120,6 +144,8 @@ def _examine(
         refused=gate(METRIC[run.recipe.task], run.metrics["validation"], parts["validation"])
         or _unlike_goldens(predictor, folder / "golden.jsonl"),
         image_file=predictor.model.image_file,
+        vector_bytes=predictor.model.vector_bytes,
+        takes=variant.takes,
     )
 
 
@@ -145,16 +171,36 @@ def opened(run: Run, variant: Variant, folder: Path) -> Predictor:
         variant.engine,
         variant.precision,
         variant.file,
+        run.model.PARALLEL,
         task=run.recipe.task,
         threshold=run.threshold,
         image_file=variant.image_file if joint else None,
         image_values=run.info.data["image_values"],
+        vector_bytes=_vector_bytes(run, variant),
+        takes=variant.takes,
     )
-    engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
-    tower = None
+    file, tower = folder / variant.file, None
     if joint:
         tower = open_engine(variant.engine, folder / variant.image_file, threads=1, device="cpu", feed="image")
-    return Predictor(model, run.encoder, run.labels, engine, tower)
+    if variant.takes == "text":
+        text_engine = open_text_engine(file, threads=1, device="cpu")
+        return TextIn(model, run.encoder.spec, run.labels, text_engine, tower)
+    engine = open_engine(variant.engine, file, threads=1, device="cpu")
+    return IdsIn(model, _encoder(run, folder), run.labels, engine, tower)
+
+
+def _vector_bytes(run: Run, variant: Variant) -> int:
+    """Of the float32 vector of an id; 0 for torch's bags, which add rows to a sum as they read them."""
+    return 0 if variant.engine != "onnx" and not run.model.PARALLEL else 4 * run.model.embedding.dim
+
+
+def _encoder(run: Run, folder: Path) -> TextEncoder:
+    """The run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
+    words = run.encoder.vocabulary
+    if len(words) < INDEXED_FROM:
+        return run.encoder
+    (folder / INDEX).write_bytes(index_of(run.encoder.spec, words))
+    return load_encoder(run.folder, folder / INDEX)
 
 
 def machine() -> dict[str, Any]:

@@ -16,7 +16,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from ..handlers.tensors import TENSORS
 from ..models.compose import TextModel
+from .weights import take_tables, write_tensors
 
 OPSET = 20
 
@@ -36,13 +38,19 @@ class Scoring(nn.Module):
 
 
 def write_torchscript(module: nn.Module, path: Path) -> None:
-    """Script the module and save it. TorchScript is deprecated in torch 2.13 but still loads and runs there."""
+    """Script the module and save it. TorchScript is deprecated in torch 2.13 but still loads and runs there.
+
+    Its tables, which must be its own, lie beside it in `NAME.safetensors`, so that workers share their pages.
+    """
+    tables = take_tables(module)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = torch.jit.freeze(torch.jit.script(module.eval()))
+        scripted = torch.jit.freeze(torch.jit.script(module.eval()), preserved_attrs=list(tables))
         buffer = io.BytesIO()
         torch.jit.save(scripted, buffer)
     path.write_bytes(without_debug(buffer.getvalue()))
+    if tables:
+        write_tensors(tables, path.with_suffix(TENSORS))
 
 
 def without_debug(content: bytes) -> bytes:

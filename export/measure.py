@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..handlers.predictor import Predictor
-from ..handlers.text import Ids
 from ..models.data import Dataset
 from ..models.run import Run
 from ..models.tasks import Outputs, flips, judge
@@ -99,9 +98,9 @@ def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
             ([part.texts[row] for row in own], part.languages and [part.languages[row] for row in own])
             for own in rows
         ]
-        indices = [predictor.encode(*batch)[1] for batch in batches]
+        calls = [predictor.engine_call(*batch) for batch in batches]
         whole = _times([partial(predictor.predict, *batch) for batch in batches])
-        model = _times([partial(_run_pieces, predictor, pieces) for pieces in indices])
+        model = _times(calls)
         results[str(size)] = {
             "median_ms": statistics.median(whole),
             "p95_ms": float(np.percentile(whole, 95)),
@@ -109,11 +108,6 @@ def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
             "runs": len(whole),
         }
     return results
-
-
-def _run_pieces(predictor: Predictor, pieces: Sequence[tuple[Ids, Ids]]) -> None:
-    for _, ids in pieces:
-        predictor.scores(ids)
 
 
 def _times(calls: Sequence[Callable[[], object]]) -> list[float]:
@@ -130,5 +124,5 @@ def _times(calls: Sequence[Callable[[], object]]) -> list[float]:
 
 
 def size(folder: Path) -> int:
-    """Bytes of a variant's model files, an image tower's too; the vocabulary is none of them."""
+    """Bytes of a variant's model files, an image tower's too; the vocabulary is none of them, but of text-in."""
     return sum(file.stat().st_size for file in folder.iterdir() if file.name.startswith(("model.", "image.")))

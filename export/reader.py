@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError, RefusedError
-from ..handlers.digests import DIGESTS, check_digests, read_digests
+from ..handlers.digests import DIGESTS, SIGNATURE, check_digests, read_digests
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 EVIDENCE = "MAR-INF/EVIDENCE.json"
@@ -31,8 +31,11 @@ UNREADABLE = (
     UnicodeDecodeError,
 )
 
-# Members may not expand to more than this in all.
+# Members may not expand to more than this in all. Beyond what harms no machine, they may not expand to more than so
+# many times the archive either: a table of zeros, which does, is a small one.
 MAX_BYTES = 64 * 2**30
+HARMLESS_BYTES = 2**30
+MAX_RATIO = 200
 
 
 def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
@@ -40,7 +43,8 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 
     Refused are absolute names and `..` (they write anywhere), links (they read anywhere), compiled Python (it runs
     in place of the source that is there to be read), encrypted members,
-    names that come twice or differ in case only (one silently replaces the other), and more than 64 GiB.
+    names that come twice or differ in case only (one silently replaces the other), and what expands to more than
+    64 GiB, or to 200 times the archive and more than 1 GiB, or shares bytes between members (bombs).
     """
     seen: set[str] = set()
     for member in members:
@@ -60,6 +64,11 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     total = sum(member.file_size for member in members)
     if total > MAX_BYTES:
         raise InputError(f"{path} would expand to {total:,} bytes; at most {MAX_BYTES:,} are accepted.")
+    own = path.stat().st_size
+    if total > max(MAX_RATIO * own, HARMLESS_BYTES):
+        raise InputError(f"{path}, {own:,} bytes, would expand to {total:,}; at most {MAX_RATIO} times are accepted.")
+    if sum(member.compress_size for member in members) > own:
+        raise InputError(f"{path} holds members that overlap. Make the archive again.")
 
 
 def read_json(path: Path, member: str) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def read_labels(path: Path) -> list[str]:
 
 def _read(path: Path, member: str) -> Any:
     """A member's JSON value, None if it has none."""
-    with _opened(path) as archive:
+    with open_archive(path) as archive:
         if member not in archive.namelist():
             raise InputError(f"{path} has no {member}: it was not made by `lexport archive`.")
         try:
@@ -98,7 +107,7 @@ def extracted(path: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="lexport-"))
     try:
         try:
-            with _opened(path) as archive:
+            with open_archive(path) as archive:
                 _check_declared(archive)
                 archive.extractall(folder)
             check_digests(folder)
@@ -113,13 +122,14 @@ def _check_declared(archive: zipfile.ZipFile) -> None:
     """Raise ValueError for a member that DIGESTS does not list, before anything is written."""
     if DIGESTS in archive.namelist():
         listed = read_digests(archive.read(DIGESTS).decode())
-        undeclared = sorted(set(archive.namelist()) - {DIGESTS} - listed.keys())
+        undeclared = sorted(set(archive.namelist()) - {DIGESTS, SIGNATURE} - listed.keys())
         if undeclared:
             raise ValueError(f"{undeclared[0]} is not listed in {DIGESTS}.")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive's zip, its members' names and sizes checked. Raises InputError for one that cannot be read."""
     if not path.is_file():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
     try:

@@ -1,4 +1,4 @@
-"""The forms a run can be exported in, each by its name ENGINE-PRECISION."""
+"""The forms a run can be exported in, each by its name ENGINE-PRECISION, with -text where it takes texts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,12 @@ class Variant:
     @property
     def precision(self) -> str:
         """What its table is stored in: "fp32", "fp16", "int8" or "int4"."""
-        return self.name.partition("-")[2]
+        return self.name.split("-")[1]
+
+    @property
+    def takes(self) -> str:
+        """What its text model's input is: "ids", or "text" where the text code is in the graph."""
+        return "text" if self.name.endswith("-text") else "ids"
 
     @property
     def file(self) -> str:
@@ -97,7 +102,7 @@ class Variant:
             write_onnx(module, path, feed=feed, example=example, symbolic=axes)
 
 
-VARIANTS = {
+IDS_IN = {
     variant.name: variant
     for variant in (
         Variant("torchscript-fp32", ".pt", BagTable),
@@ -111,10 +116,16 @@ VARIANTS = {
         Variant("pt2-fp32", ".pt2", BagTable),
     )
 }
+TEXT_IN = {
+    f"{name}-text": replace(variant, name=f"{name}-text")
+    for name, variant in IDS_IN.items()
+    if variant.engine == "onnx"
+}
+VARIANTS = IDS_IN | TEXT_IN
 
 
-DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8")
-"""What is exported unless variants are named: the exact and the small of both engines."""
+DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8", "onnx-fp32-text", "onnx-int8-text")
+"""What is exported unless variants are named: the exact and the small of both engines, and those that take texts."""
 
 
 def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:

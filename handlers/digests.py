@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 
 DIGESTS = "MAR-INF/DIGESTS"
+# Signs DIGESTS, so that it cannot be listed there. Whether it holds is for `lexport verify`: a worker has no keys.
+SIGNATURE = "MAR-INF/SIGNATURE.json"
 
 
 def read_digests(content: str) -> dict[str, str]:
@@ -25,7 +27,8 @@ def check_digests(folder: Path) -> None:
     if not path.is_file():
         raise ValueError(f"{DIGESTS} is missing: this archive was not packed by lexport, or was repacked.")
     listed = read_digests(path.read_text(encoding="utf-8"))
-    present = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} - {DIGESTS}
+    present = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    present -= {DIGESTS, SIGNATURE}
     # Python compiled handler.py when TorchServe imported it.
     present = {name for name in present if not name.startswith("__pycache__/handler.")}
     problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]

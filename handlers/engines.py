@@ -1,14 +1,16 @@
 """The engines that run an exported model: ONNX Runtime, TorchScript, and torch on a program of torch.export.
 
 All are called with one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and
-answer float32 [batch, outputs]. Each imports its library only when it is opened, so that a worker loads one.
+answer float32 [batch, outputs]; a text-in model, which only ONNX Runtime runs, is called with the texts themselves.
+Each engine imports its library only when it is opened, so that a worker loads one.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,39 @@ import numpy as np
 import numpy.typing as npt
 
 from .programs import open_program
+from .tensors import TENSORS, put_tables
 from .text import Ids
 
 Scores = npt.NDArray[np.float32]
 Images = npt.NDArray[np.float32]
 Engine = Callable[[Ids], Scores]
 ImageEngine = Callable[[Images], Scores]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of each text: its tokens and how many of them are unknown, int64 [texts], and whether it had more, bool."""
+
+    lengths: Ids
+    unknown: Ids
+    truncated: npt.NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counts]) -> Counts:
+        """Those of several lots of texts, one after the other."""
+        return cls(
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.unknown for part in parts]),
+            np.concatenate([part.truncated for part in parts]),
+        )
+
+    def take(self, places: Ids) -> Counts:
+        """Those of the texts at `places`, int64 [chosen], in that order."""
+        return Counts(self.lengths[places], self.unknown[places], self.truncated[places])
+
+
+# Texts, and a language for each where the model has some.
+TextEngine = Callable[[Sequence[str], Sequence[str] | None], tuple[Counts, Scores]]
 
 
 def open_engine(
@@ -39,7 +68,32 @@ def open_engine(
     raise ValueError(f"model.json names the engine {engine!r}; known are onnx, torchscript and pt2.")
 
 
+def open_text_engine(file: Path, *, threads: int, device: str) -> TextEngine:
+    """Open a text-in model. Raises RuntimeError where the device is not there."""
+    session = _session(file, threads, device)
+    wanted = [session.get_outputs()[0].name, "tokens", "unknown", "truncated"]
+
+    def run(texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        feeds = {"texts": np.array(texts, object)}
+        if languages is not None:
+            feeds["languages"] = np.array(languages, object)
+        outputs, tokens, unknown, truncated = session.run(wanted, feeds)
+        return Counts(tokens, unknown, truncated), outputs
+
+    return run
+
+
 def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
+    session = _session(file, threads, device)
+
+    def run(values: npt.NDArray[Any]) -> Scores:
+        scores: Scores = session.run(["scores"], {feed: values})[0]
+        return scores
+
+    return run
+
+
+def _session(file: Path, threads: int, device: str) -> Any:
     # Since 1.29 ONNX Runtime sends names and hashes of models home unless told not to before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -61,12 +115,7 @@ def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[np
     session = onnxruntime.InferenceSession(str(file), options, providers=providers)
     if device != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
         raise RuntimeError(f"onnxruntime could not use {device} and fell back to the CPU.")
-
-    def run(values: npt.NDArray[Any]) -> Scores:
-        scores: Scores = session.run(["scores"], {feed: values})[0]
-        return scores
-
-    return run
+    return session
 
 
 def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[[npt.NDArray[Any]], Scores]:
@@ -95,5 +144,6 @@ def _open_torchscript(file: Path, device: str) -> Callable[[Any], Any]:
         # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
         warnings.simplefilter("ignore", DeprecationWarning)
         model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
+        put_tables(model, file.with_suffix(TENSORS), device)
     model.eval()
     return model  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""From a looked-up batch to the matrix that a model takes, in each of the layouts of `text.py`."""
+"""From a looked-up batch to what a model takes, in each of the layouts of `text.py`: a matrix, or cells in a row."""
 
 from __future__ import annotations
 
@@ -28,19 +28,31 @@ def _filled(spec: TextSpec, lengths: Ids) -> list[Ids]:
 
 def assemble(spec: TextSpec, tokens: Tokens) -> Ids:
     """The matrix of a batch, int64; see `TextEncoder.assemble`."""
+    texts = len(tokens.lengths)
+    longest = max(int(widths(spec, tokens.lengths, tokens.subword_counts).max(initial=0)), 1)
+    starts = np.arange(texts) * longest
+    if tokens.characters is not None:
+        return _spelled(tokens, spread(tokens.lengths, starts), longest)
+    cells = _lay_out(spec, tokens, starts, texts * longest)
+    return cells.reshape(texts, longest, *cells.shape[1:])
+
+
+def flatten(spec: TextSpec, tokens: Tokens) -> tuple[Ids, Ids]:
+    """The cells of a batch without padding, and how many each text has; see `TextEncoder.flatten`."""
+    taken = widths(spec, tokens.lengths, tokens.subword_counts)
+    ends = np.cumsum(taken)
+    return _lay_out(spec, tokens, ends - taken, int(ends[-1]) if len(ends) else 0), taken
+
+
+def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
+    """`size` cells, those of each text from its start on, int64 [size] or, with languages, [size, 2]."""
     lengths = tokens.lengths
     filled = _filled(spec, lengths)
-    subwords = tokens.subword_counts
-    taken = filled[-1] if subwords is None else filled[-1] + subwords
-    longest = max(int(taken.max(initial=0)), 1)
     # Of every token: its text, how many tokens of that text come from it on, and its cell.
     text = np.repeat(np.arange(len(lengths)), lengths)
     left = np.cumsum(lengths)[text] - np.arange(len(text))
-    cell = text * longest + lengths[text] - left
-    if tokens.characters is not None:
-        return _spelled(tokens, cell, longest)
-    matrix: Ids = np.zeros((len(lengths), longest), np.int64)
-    cells = matrix.reshape(-1)
+    cell = (starts + lengths)[text] - left
+    cells: Ids = np.zeros(size, np.int64)
     cells[cell] = tokens.hashes + 1 if spec.inputs == "hashes" else tokens.indices
     grams = tokens.hashes
     for order, before in enumerate(filled[:-1], 2):
@@ -49,13 +61,14 @@ def assemble(spec: TextSpec, tokens: Tokens) -> Ids:
         inside = np.flatnonzero(left[: len(grams)] >= order)
         cells[cell[inside] + before[text[inside]]] = _rows(spec, grams[inside])
     if tokens.subwords is not None:
-        where = spread(taken - filled[-1], np.arange(len(lengths)) * longest + filled[-1])
-        cells[where] = _rows(spec, tokens.subwords.values)
+        subwords = tokens.subword_counts
+        assert subwords is not None
+        cells[spread(subwords, starts + filled[-1])] = _rows(spec, tokens.subwords.values)
     if tokens.languages is None:
-        return matrix
-    column = np.arange(longest)
-    shared = np.where(column < taken[:, None], len(spec.languages), 0)
-    return np.stack([matrix, np.where(column < lengths[:, None], tokens.languages[:, None], shared)], axis=2)
+        return cells
+    languages = np.where(cells, len(spec.languages), 0)
+    languages[cell] = tokens.languages[text]
+    return np.stack([cells, languages], axis=1)
 
 
 def _rows(spec: TextSpec, keys: Ids) -> Ids:

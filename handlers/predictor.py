@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .devices import check_device
-from .engines import Engine, ImageEngine, Images, Scores, open_engine
-from .text import Ids, TextEncoder, Tokens, load_encoder
+from .engines import Counts, Engine, ImageEngine, Images, Scores
+from .text import Ids, TextEncoder, Tokens
 
-# The rows gathered for more texts than this no longer fit a core's cache: measured 21 µs a text in batches
-# of 16 against 39 µs in batches of 64.
+# A batch is cut into pieces, texts of similar width together. Vectors of more bytes than this no longer fit a core's
+# cache: measured at 300 dimensions and 200 words, 40 µs a text in pieces of 1 MiB against 72 µs in a batch of 64.
+VECTORS = 1 << 20
+# And where every cell costs an encoder's work, PAD's too, as many texts: 0.6 of the time of 64 in one piece.
 PIECE = 16
 # More texts than this are answered in turns, so that no request decides how much memory a worker takes.
 TURN = 256
 
 TASKS = ("classify", "multilabel", "vector", "joint")
+TAKES = ("ids", "text")
 
 
 @dataclass(frozen=True)
 class ModelFile:
     """What `model.json` says of the exported model beside it.
 
-    parallel: whether the work of a batch is worth more than one thread. task: one of TASKS. threshold: the least
-    score of a label that is answered (multilabel). image_file, image_values: the image tower, run by the same
-    engine, and the numbers that make one image (joint).
+    parallel: whether the work of a batch is worth more than one thread, as an encoder's is. task: one of TASKS.
+    threshold: the least score of a label that is answered (multilabel). image_file, image_values: the image tower,
+    run by the same engine, and the numbers that make one image (joint). vector_bytes: of the vector formed for each
+    id, 0 where sums are formed without. takes: what the text model's input is, one of TAKES.
     """
 
     name: str
@@ -43,6 +46,8 @@ class ModelFile:
     threshold: float = 0.5
     image_file: str | None = None
     image_values: int = 0
+    vector_bytes: int = 0
+    takes: str = "ids"
     schema: int = 1
 
     def __post_init__(self) -> None:
@@ -51,6 +56,8 @@ class ModelFile:
             raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
         if self.task not in TASKS:
             raise ValueError(f"model.json names the task {self.task!r}; known are {', '.join(TASKS)}.")
+        if self.takes not in TAKES:
+            raise ValueError(f"model.json says that the model takes {self.takes!r}; known are {', '.join(TAKES)}.")
         if (self.task == "joint") != (self.image_file is not None and self.image_values > 0):
             raise ValueError(
                 f"model.json has the task {self.task}, image_file {self.image_file!r} and image_values "
@@ -58,93 +65,39 @@ class ModelFile:
             )
 
 
-class Predictor:
-    """One exported model with its text spec and labels, ready to answer."""
+class Predictor(ABC):
+    """One exported model with its labels, ready to answer texts of `languages`, if it has any, and images."""
 
     def __init__(
         self,
         model: ModelFile,
-        encoder: TextEncoder,
         labels: Sequence[str],
-        engine: Engine,
+        languages: tuple[str, ...],
         image_engine: ImageEngine | None = None,
     ) -> None:
-        """Put the parts together; `load` reads them from a folder. Only a joint model has an image engine."""
+        """Keep the parts that all models have; `loading.load` reads them from a folder."""
         self.model = model
-        self.encoder = encoder
         self.labels = tuple(labels)
-        self._engine = engine
+        self.languages = languages
         self._image_engine = image_engine
 
-    @classmethod
-    def load(cls, folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
-        """Open an extracted archive. Raises ValueError or RuntimeError with the reason."""
-        model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
-        check_device(model.variant, model.precision, device)
-        labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        encoder = load_encoder(folder)
-        threads = threads if model.parallel else 1
-        engine = open_engine(model.engine, folder / model.file, threads=threads, device=device)
-        tower = None
-        if model.image_file is not None:
-            file = folder / model.image_file
-            tower = open_engine(model.engine, file, threads=threads, device=device, feed="image")
-        return cls(model, encoder, labels, engine, tower)
+    @abstractmethod
+    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """`answers_raw` of at most TURN texts."""
 
-    def scores(self, ids: Ids) -> Scores:
-        """What the model makes of an id tensor: int64, batch first → float32 [batch, outputs]."""
-        return self._engine(ids)
+    @abstractmethod
+    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+        """What the engine alone has to do for at most TURN texts, everything before it done."""
 
-    def encode(
-        self, texts: Sequence[str], languages: Sequence[str] | None = None
-    ) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
-        """Look a batch up and cut it into (positions, id tensor) pieces of texts of similar width.
+    def answers_raw(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Counts, Scores]:
+        """What the model itself says of texts: their counts and float32 [texts, outputs].
 
         Raises TextError for a language that is missing, unknown or of no use to the model.
         """
-        tokens = self.encoder.look_up(texts, languages)
-        return tokens, self._pieces(tokens)
-
-    def _pieces(self, tokens: Tokens) -> list[tuple[Ids, Ids]]:
-        count = len(tokens.lengths)
-        if count <= PIECE:
-            return [(np.arange(count), self.encoder.assemble(tokens))]
-        widths = self.encoder.widths(tokens.lengths, tokens.subword_counts)
-        order = np.argsort(widths, kind="stable")
-        matrix = self.encoder.assemble(tokens.take(order))
-        pieces: list[tuple[Ids, Ids]] = []
-        for first in range(0, count, PIECE):
-            last = min(first + PIECE, count)
-            width = max(int(widths[order[last - 1]]), 1)
-            pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :width])))
-        return pieces
-
-    def answers_raw(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Tokens, Scores]:
-        """What the model itself says of texts: their tokens and float32 [texts, outputs].
-
-        The tokens of more than TURN texts come without characters and subwords. Raises TextError as `encode` does.
-        """
         if len(texts) <= TURN:
-            tokens, pieces = self.encode(texts, languages)
-            return tokens, self._infer(pieces)
-        turns = [self.answers_raw(*turn) for turn in _turns(texts, languages)]
-        parts = [tokens for tokens, _ in turns]
-        together = Tokens(
-            np.concatenate([part.indices for part in parts]),
-            np.concatenate([part.hashes for part in parts]),
-            np.concatenate([part.lengths for part in parts]),
-            tuple(cut for part in parts for cut in part.truncated),
-        )
-        return together, np.concatenate([outputs for _, outputs in turns])
-
-    def _infer(self, pieces: Sequence[tuple[Ids, Ids]]) -> Scores:
-        if len(pieces) == 1:  # which is in the texts' own order
-            return self._engine(pieces[0][1])
-        outputs = [self._engine(ids) for _, ids in pieces]
-        found = np.empty((sum(map(len, outputs)), outputs[0].shape[1]), np.float32)
-        for (chosen, _), rows in zip(pieces, outputs, strict=True):
-            found[chosen] = rows
-        return found
+            return self.answer_turn(texts, languages)
+        counts, outputs = zip(*(self.answer_turn(*turn) for turn in _turns(texts, languages)), strict=True)
+        return Counts.joined(counts), np.concatenate(outputs)
 
     def image_outputs(self, images: Images) -> Scores:
         """The unit vectors of images: float32 [images, values] → float32 [images, dim].
@@ -164,13 +117,13 @@ class Predictor:
         """One answer per text, by the model's task, each with tokens, unknown and truncated.
 
         classify: label, score, scores by label. multilabel: labels (each with its score, best first), scores by
-        label. vector, joint: vector. Raises TextError as `encode` does.
+        label. vector, joint: vector. Raises TextError as `answers_raw` does.
         """
         if len(texts) > TURN:
             return [answer for turn in _turns(texts, languages) for answer in self.predict(*turn)]
-        tokens, outputs = self.answers_raw(texts, languages)
+        counted, outputs = self.answers_raw(texts, languages)
         rows, labels = outputs.tolist(), self.labels
-        counts, unknown, cut = tokens.lengths.tolist(), tokens.unknown.tolist(), tokens.truncated
+        counts, unknown, cut = counted.lengths.tolist(), counted.unknown.tolist(), counted.truncated.tolist()
         if self.model.task == "classify":
             tops = outputs.argmax(axis=1).tolist()
             return [
@@ -196,6 +149,72 @@ class Predictor:
     def _decode_multilabel(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
         tables = [dict(zip(self.labels, row, strict=True)) for row in rows]
         return [{"labels": labels_above(self.model.threshold, scores), "scores": scores} for scores in tables]
+
+
+class IdsIn(Predictor):
+    """A model that takes ids, behind the text code that makes them."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        encoder: TextEncoder,
+        labels: Sequence[str],
+        engine: Engine,
+        image_engine: ImageEngine | None = None,
+    ) -> None:
+        """Put the parts together. Only a joint model has an image engine."""
+        super().__init__(model, labels, encoder.languages, image_engine)
+        self.encoder = encoder
+        self._engine = engine
+
+    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """Look the texts up, cut them into pieces, ask the engine."""
+        tokens, pieces = self.encode(texts, languages)
+        return Counts(tokens.lengths, tokens.unknown, np.array(tokens.truncated, bool)), self._infer(pieces)
+
+    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+        """The model on the ids of the texts."""
+        return partial(self._infer, self.encode(texts, languages)[1])
+
+    def encode(
+        self, texts: Sequence[str], languages: Sequence[str] | None = None
+    ) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
+        """Look a batch up and cut it into (positions, id tensor) pieces of texts of similar width.
+
+        Raises TextError for a language that is missing, unknown or of no use to the model.
+        """
+        tokens = self.encoder.look_up(texts, languages)
+        return tokens, self._pieces(tokens)
+
+    def _pieces(self, tokens: Tokens) -> list[tuple[Ids, Ids]]:
+        count = len(tokens.lengths)
+        widths = self.encoder.widths(tokens.lengths, tokens.subword_counts)
+        if self._is_piece(count, int(widths.max(initial=0))):
+            return [(np.arange(count), self.encoder.assemble(tokens))]
+        order = np.argsort(widths, kind="stable")
+        matrix = self.encoder.assemble(tokens.take(order))
+        pieces: list[tuple[Ids, Ids]] = []
+        first = 0
+        for last, width in enumerate([*widths[order[1:]].tolist(), None], 1):
+            if width is None or not self._is_piece(last + 1 - first, width):
+                filled = max(int(widths[order[last - 1]]), 1)
+                pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :filled])))
+                first = last
+        return pieces
+
+    def _is_piece(self, texts: int, width: int) -> bool:
+        """Whether so many texts, the widest of so many columns, are to be answered together."""
+        model = self.model
+        return texts <= (PIECE if model.parallel else TURN) and texts * width * model.vector_bytes <= VECTORS
+
+    def _infer(self, pieces: Sequence[tuple[Ids, Ids]]) -> Scores:
+        if len(pieces) == 1:  # which is in the texts' own order
+            return self._engine(pieces[0][1])
+        outputs = [self._engine(ids) for _, ids in pieces]
+        found = np.empty((sum(map(len, outputs)), outputs[0].shape[1]), np.float32)
+        for (chosen, _), rows in zip(pieces, outputs, strict=True):
+            found[chosen] = rows
+        return found
 
 
 def _decode_vectors(rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:

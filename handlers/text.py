@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -31,7 +31,8 @@ import regex
 from . import matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
 from .spec import FIRST_WORD, INPUTS, PAD, TOKEN_PATTERN, UNK, TextError, TextSpec
-from .tokens import Ragged, Tokens, sums
+from .tokens import Ragged, Tokens, join, sums
+from .vocabulary import INDEX, Listed, Mapped, Vocabulary
 
 __all__ = [
     "FIRST_WORD",
@@ -44,16 +45,22 @@ __all__ = [
     "TextError",
     "TextSpec",
     "Tokens",
+    "language_numbers",
     "load_encoder",
+    "load_spec",
     "normalise",
     "read_vocabulary",
 ]
 
 # The same as TOKEN_PATTERN, of ASCII text alone: `re` splits five times as fast as `regex` with its Unicode classes.
 _ASCII_PATTERN = r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]"
+# The same with whatever is not ASCII as part of a word: such pieces of a text are then split by TOKEN_PATTERN.
+_MIXED_PATTERN = r"[0-9A-Za-z\u0080-\U0010ffff]+|[!-/:-@\[-`{-~]"
 
 # Texts of up to this many characters for every token kept are split whole.
 _WHOLE = 16
+# Texts looked up at a time: the strings of their words are then still in the processor's cache, and soon forgotten.
+_TOGETHER = 256
 # Words whose subwords are kept, so that frequent ones are hashed once; some 20 MB.
 _REMEMBERED = 1 << 16
 
@@ -74,7 +81,9 @@ def normalise(text: str) -> str:
 class TextEncoder:
     """Turns texts into index batches by a spec and its vocabulary."""
 
-    def __init__(self, spec: TextSpec, vocabulary: Sequence[str], characters: Sequence[str] = ()) -> None:
+    def __init__(
+        self, spec: TextSpec, vocabulary: Sequence[str] | Vocabulary, characters: Sequence[str] = ()
+    ) -> None:
         """`vocabulary[i]` owns row i + 2, and `characters[i]` row i + 2 of the characters.
 
         In "languages" the vocabulary holds the words of one language after the other, in the order of the spec.
@@ -82,24 +91,23 @@ class TextEncoder:
         """
         self.spec = spec
         self._numbers = {language: number for number, language in enumerate(spec.languages)}
-        self._indices = _index_words(spec, vocabulary)
-        self._words, self._characters = list(vocabulary), _index_characters(spec, characters)
+        self._vocabulary = Listed(spec, vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
+        self._characters = _index_characters(spec, characters)
         self._codes = np.array(sorted(map(ord, self._characters)), np.uint32)
         self._code_rows: Ids = np.array([self._characters[chr(code)] for code in self._codes], np.int64)
         try:
             self._pattern = regex.compile(spec.pattern)
         except regex.error as error:
             raise TextError(f"text.json has a token pattern that is none: {error}") from None
-        self._ascii = re.compile(_ASCII_PATTERN) if spec.pattern == TOKEN_PATTERN else self._pattern
-        self._hashes: Ids = np.zeros(spec.words, np.int64)
-        if spec.hashed and spec.inputs == "indices":
-            self._hashes[FIRST_WORD:] = self._hash(vocabulary)
+        usual = spec.pattern == TOKEN_PATTERN
+        self._ascii = re.compile(_ASCII_PATTERN) if usual else self._pattern
+        self._mixed = re.compile(_MIXED_PATTERN) if usual else None
         self._subwords = lru_cache(_REMEMBERED)(self._split)
 
     @property
     def vocabulary(self) -> list[str]:
         """The words that own a row, in the order of their rows; of several languages one after the other."""
-        return list(self._words)
+        return self._vocabulary.words()
 
     @property
     def characters(self) -> list[str]:
@@ -114,22 +122,14 @@ class TextEncoder:
     def files(self) -> dict[str, bytes]:
         """The files that `load_encoder` reads, by name."""
         found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
-        found["vocabulary.txt"] = "".join(f"{word}\n" for word in self._words).encode()
+        found["vocabulary.txt"] = "".join(f"{word}\n" for word in self.vocabulary).encode()
         if self.spec.inputs == "characters":
             found["characters.txt"] = "".join(f"{one}\n" for one in self._characters).encode()
         return found
 
     def language_number(self, language: str | None) -> int:
         """The number of a language, 0 where the model has none and none is given. Raises TextError."""
-        if not self._numbers:
-            if language is None:
-                return 0
-            raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
-        if language is None:
-            raise TextError(f"The model needs a language with every text, one of: {', '.join(self._numbers)}.")
-        if language not in self._numbers:
-            raise TextError(f"The language {language!r} is not known; known are: {', '.join(self._numbers)}.")
-        return self._numbers[language]
+        return language_numbers(self._numbers, [language], 1)[0]
 
     def tokens(self, text: str) -> tuple[list[str], bool]:
         """The tokens of a text, at most max_tokens of them, and whether there were more."""
@@ -138,12 +138,24 @@ class TextEncoder:
         if self.spec.lowercase:
             text = normalise(text)
         if len(text) <= _WHOLE * limit:
-            found = pattern.findall(text)
+            found = self._find(text) if pattern is self._pattern else pattern.findall(text)
         else:
             # Slower a token, but no more of a very long text is split than is kept.
             matches: Iterator[Any] = pattern.finditer(text)
             found = [match.group() for match in islice(matches, limit + 1)]
         return (found[:limit], True) if len(found) > limit else (found, False)
+
+    def _find(self, text: str) -> list[str]:
+        """All tokens of a text that is not ASCII."""
+        if self._mixed is None:
+            return self._pattern.findall(text)
+        found: list[str] = []
+        for piece in self._mixed.findall(text):
+            if piece.isascii():
+                found.append(piece)
+            else:
+                found += self._pattern.findall(piece)
+        return found
 
     def look_up(self, texts: Iterable[str], languages: Sequence[str | None] | None = None) -> Tokens:
         """Look the tokens of a batch up: whatever its layout needs and no more.
@@ -152,6 +164,15 @@ class TextEncoder:
         unknown; where it is "characters" a token is unknown if all of its characters are. Raises TextError for a
         language that is missing, not known or of no use.
         """
+        every = list(texts)
+        numbers = self._number(languages, len(every)) if languages is not None or self._numbers else None
+        parts = []
+        for first in range(0, max(len(every), 1), _TOGETHER):
+            part = slice(first, first + _TOGETHER)
+            parts.append(self._look_up(every[part], None if numbers is None else numbers[part]))
+        return join(parts)
+
+    def _look_up(self, texts: Sequence[str], numbers: Ids | None) -> Tokens:
         words: list[str] = []
         counts: list[int] = []
         truncated: list[bool] = []
@@ -160,13 +181,12 @@ class TextEncoder:
             words += tokens
             counts.append(len(tokens))
             truncated.append(cut)
-        spec, numbers, characters = self.spec, None, None
-        if languages is not None or self._numbers:
-            numbers = self._number(languages, len(counts))
+        spec, characters = self.spec, None
         if spec.inputs == "indices":
-            indices = np.array(list(map(self._indices[0].get, words, repeat(UNK))), np.int64)
-            hashes = self._hashes[indices]
+            indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
+            hashes = np.zeros(len(words), np.int64)
             if spec.hashed:
+                hashes = self._vocabulary.hashes(indices)
                 for position in np.flatnonzero(indices == UNK).tolist():
                     hashes[position] = murmur(words[position], spec.hash_seed)
         else:
@@ -176,8 +196,9 @@ class TextEncoder:
                 characters = self._spell(words)
                 indices[sums(characters.values != UNK, characters.counts) == 0] = UNK
             elif numbers is not None:
-                tables = chain.from_iterable(map(repeat, (self._indices[one] for one in numbers.tolist()), counts))
-                indices[:] = [table.get(word, UNK) for table, word in zip(tables, words, strict=True)]
+                rows = self._vocabulary.rows
+                tables = chain.from_iterable(map(repeat, (rows[one] for one in numbers.tolist()), counts))
+                indices[:] = [table[word] for table, word in zip(tables, words, strict=True)]
         grams = self._split_all(words) if spec.subwords else None
         return Tokens(indices, hashes, np.array(counts, np.int64), tuple(truncated), numbers, characters, grams)
 
@@ -196,16 +217,19 @@ class TextEncoder:
         """
         return matrix.assemble(self.spec, tokens)
 
+    def flatten(self, tokens: Tokens) -> tuple[Ids, Ids]:
+        """The cells of a batch without any PAD: int64 [cells] or [cells, 2], and how many each text has, [batch].
+
+        In the order of `assemble`, one text after the other; not for "characters".
+        """
+        return matrix.flatten(self.spec, tokens)
+
     def _hash(self, words: Iterable[str]) -> Ids:
         return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
 
     def _number(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
         """The language of each text, int64 [texts]; None where the model has none."""
-        if languages is None:
-            languages = [None] * texts
-        if len(languages) != texts:
-            raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
-        numbers = [self.language_number(language) for language in languages]
+        numbers = language_numbers(self._numbers, languages, texts)
         return np.array(numbers, np.int64) if self._numbers else None
 
     def _spell(self, words: Sequence[str]) -> Ragged:
@@ -229,21 +253,25 @@ class TextEncoder:
         return subwords(word, shortest, longest, self.spec.hash_seed)
 
 
-def _index_words(spec: TextSpec, vocabulary: Sequence[str]) -> list[dict[str, int]]:
-    """The index of each word, for every language or for all. Raises TextError."""
-    if len(vocabulary) != spec.words - 1 - max(len(spec.languages), 1):
-        raise TextError(
-            f"The vocabulary has {len(vocabulary):,} words, text.json says "
-            f"{spec.words - 1 - max(len(spec.languages), 1):,}."
-        )
-    indices, start = [], 0
-    for rows in spec.languages.values() or [spec.words - 1]:
-        words = vocabulary[start : start + rows - 1]
-        indices.append({word: position for position, word in enumerate(words, FIRST_WORD)})
-        if len(indices[-1]) != len(words):
-            raise TextError(f"{len(words) - len(indices[-1])} words of the vocabulary occur twice.")
-        start += len(words)
-    return indices
+def language_numbers(known: Mapping[str, int], languages: Sequence[str | None] | None, texts: int) -> list[int]:
+    """The number of each text's language, 0 where the model has none and none is given. Raises TextError."""
+    if languages is None:
+        languages = [None] * texts
+    if len(languages) != texts:
+        raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
+    return [_language_number(known, language) for language in languages]
+
+
+def _language_number(known: Mapping[str, int], language: str | None) -> int:
+    if not known:
+        if language is None:
+            return 0
+        raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
+    if language is None:
+        raise TextError(f"The model needs a language with every text, one of: {', '.join(known)}.")
+    if language not in known:
+        raise TextError(f"The language {language!r} is not known; known are: {', '.join(known)}.")
+    return known[language]
 
 
 def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
@@ -262,15 +290,24 @@ def read_vocabulary(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def load_encoder(folder: Path) -> TextEncoder:
-    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError."""
+def load_spec(folder: Path) -> TextSpec:
+    """The spec of a run or archive folder, `text.json`. Raises TextError."""
     try:
-        spec = TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
+        return TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TextError(f"text.json cannot be read: {error}") from None
+
+
+def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
+    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
+
+    `index` is where its `vocabulary.index` lies, None in the folder itself; without one all words are read.
+    """
+    spec = load_spec(folder)
+    text, index = folder / "vocabulary.txt", index or folder / INDEX
     return TextEncoder(
         spec,
-        _read_lines(folder / "vocabulary.txt"),
+        Mapped(spec, text, index) if index.exists() else _read_lines(text),
         _read_lines(folder / "characters.txt") if spec.inputs == "characters" else (),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -83,3 +85,25 @@ class Tokens:
             None if self.characters is None else self.characters.take(where),
             None if self.subwords is None else self.subwords.take(where),
         )
+
+
+def join(parts: Sequence[Tokens]) -> Tokens:
+    """Batches of one layout, at least one, as one: the texts of the first, of the second and so on."""
+    if len(parts) == 1:
+        return parts[0]
+    languages = [part.languages for part in parts if part.languages is not None]
+    return Tokens(
+        np.concatenate([part.indices for part in parts]),
+        np.concatenate([part.hashes for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        tuple(chain.from_iterable(part.truncated for part in parts)),
+        np.concatenate(languages) if languages else None,
+        _join([part.characters for part in parts if part.characters is not None]),
+        _join([part.subwords for part in parts if part.subwords is not None]),
+    )
+
+
+def _join(parts: Sequence[Ragged]) -> Ragged | None:
+    if not parts:
+        return None
+    return Ragged(np.concatenate([part.values for part in parts]), np.concatenate([part.counts for part in parts]))

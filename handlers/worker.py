@@ -15,6 +15,7 @@ from .answers import render, render_refusal
 from .digests import check_digests
 from .fit import check_fit
 from .goldens import check_goldens, read_goldens
+from .loading import load
 from .predictor import Predictor
 from .protocol import Request, parse
 from .refusals import Refusal
@@ -31,7 +32,7 @@ def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor,
     Raises ValueError or RuntimeError saying what does not hold.
     """
     check_digests(folder)
-    predictor = Predictor.load(folder, threads=threads, device=device)
+    predictor = load(folder, threads=threads, device=device)
     return predictor, check_goldens(predictor, read_goldens(folder / "golden.jsonl"))
 
 
@@ -56,7 +57,7 @@ class Worker:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""
         replies = _Replies(context, len(data))
         requests: dict[int, Request] = {}
-        model, languages = self.predictor.model, self.predictor.encoder.languages
+        model, languages = self.predictor.model, self.predictor.languages
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)

@@ -47,6 +47,7 @@ class Line:
     titles: tuple[str, ...]
     faint: bool = False  # dashed and hollow, for the lesser of two lines of one series
     markers: bool = True
+    spans: tuple[tuple[float, float], ...] = ()  # of each point, from where to where its value may lie
 
 
 def linear(label: str, highest: float) -> Axis:
@@ -144,6 +145,8 @@ def _drawn(line: Line, across: Callable[[float], float], up: Callable[[float], f
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     kind = f"{style(line.series)}{' faint' if line.faint else ''}"
     parts = [f'<g class="{kind}">', f'<path class="line" d="M{path}"/>' if places else ""]
+    for (x, _), (low, high) in zip(places, line.spans, strict=False):
+        parts.append(f'<path class="span" d="M{x:.1f} {up(low):.1f}V{up(high):.1f}"/>')
     if line.markers:
         for (x, y), title in zip(places, line.titles, strict=True):
             parts.append(

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..handlers.text import Ids, TextEncoder
 from ..progress import Progress, Say, silent
 from .advice import LookedUp
+from .averaging import Averaged
 from .checkpoint import Checkpoint, Checkpoints
 from .compose import PooledModel, TextModel, build
 from .embeddings import DynamicDimOptions, Table, TableOptions
@@ -118,6 +119,7 @@ class _Course:
         self.losses: list[float] = []
         self.best, self._least = 0, math.inf
         self._best_state = copy.deepcopy(model.state_dict())
+        self._averaged = Averaged(model, recipe.training.averaging)
         self._epoch, self._step = 1, 0
         self.watch = GradientWatch()
         self.seconds_before = 0.0
@@ -166,16 +168,21 @@ class _Course:
         return loss.detach()
 
     def _judge(self, held: Lesson) -> None:
-        """Note the validation loss after an epoch, and keep its weights if it is the lowest so far."""
-        self.losses.append(self._held_loss(held))
+        """Note the validation loss after an epoch, and keep its weights if it is the lowest so far.
+
+        Where the recipe averages weights, the average is what is judged and kept.
+        """
+        self._averaged.take(self._epoch)
+        with self._averaged.worn():
+            self.losses.append(self._held_loss(held))
+            if self.losses[-1] <= self._least:
+                self._least, self.best = self.losses[-1], self._epoch
+                self._best_state = copy.deepcopy(self._model.state_dict())
         if not math.isfinite(self.losses[-1]):
             raise InputError(
                 f"The validation loss of epoch {self._epoch} is {self.losses[-1]}: training diverged. Set a "
                 f"learning_rate below {self._options.learning_rate:g} or a clip in [training]."
             )
-        if self.losses[-1] <= self._least:
-            self._least, self.best = self.losses[-1], self._epoch
-            self._best_state = copy.deepcopy(self._model.state_dict())
 
     def _held_loss(self, held: Lesson) -> float:
         self._model.eval()
@@ -199,6 +206,7 @@ class _Course:
         kept = {f"model.{name}": value for name, value in self._model.state_dict().items()}
         kept |= {f"best.{name}": value for name, value in self._best_state.items()}
         kept |= {f"optimizer.{name}": value for name, value in tensors.items()}
+        kept |= {f"average.{name}": value for name, value in self._averaged.state().items()}
         kept["random"] = torch.tensor([list(state) for state in states], dtype=torch.uint8)
         values = {
             "optimizer": numbers,
@@ -219,7 +227,7 @@ class _Course:
         if found is None:
             return False
         values = found.values
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "average": {}}
         state = found.tensors.pop("random")[self._team.rank].numpy().tobytes()
         for name, tensor in found.tensors.items():
             part, _, rest = name.partition(".")
@@ -227,6 +235,7 @@ class _Course:
         self._model.load_state_dict(parts["model"])
         self._best_state = {name: value.to(self._machine.device) for name, value in parts["best"].items()}
         self._optimization.load(parts["optimizer"], values["optimizer"])
+        self._averaged.load(parts["average"])
         self._order.bit_generator.state = values["order"]
         self._drawing.bit_generator.state = json.loads(state[:_PACKED])
         self._machine.set_random_state(state[_PACKED:])

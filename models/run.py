@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_weights
+from safetensors.torch import load_file as load_weights
 from safetensors.torch import save as save_weights
 
 from ..errors import InputError
@@ -152,7 +152,7 @@ def open_run(folder: Path) -> Run:
         encoder = load_encoder(folder)
         values = int(info.data.get("image_values", 0))
         model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
-        model.load_state_dict(load_weights((folder / "weights.safetensors").read_bytes()))
+        model.load_state_dict(load_weights(folder / "weights.safetensors"))
     except InputError:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:

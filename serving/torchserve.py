@@ -10,6 +10,8 @@ from typing import Any
 import psutil
 
 from ..errors import SystemProblem
+from ..export.keys import PublicKey
+from ..export.verify import verify
 from ..files import write_file
 from ..progress import Say, silent
 from . import api, logs, properties, state
@@ -35,6 +37,7 @@ def serve(
     state_dir: Path | None = None,
     port: int | None = None,
     config: Path | None = None,
+    trusted: Sequence[PublicKey] = (),
     timeout: float = 300.0,
     say: Say = silent,
 ) -> Server:
@@ -43,15 +46,19 @@ def serve(
     Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers
     per model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the
     inference port, management and metrics follow on the next two; 0 takes any free ones, None those of the settings
-    (8080). `config` is a properties file over the packaged one. `timeout` in seconds. On any error or interruption
-    nothing is left behind but logs.
+    (8080). `config` is a properties file over the packaged one. With `trusted` keys every archive must be signed by
+    one of them. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
 
-    Raises InputError for unusable archives or options; SystemProblem for a port in use, a server that runs
-    already in `state_dir`, or a worker that cannot start, its traceback below the first line.
+    Raises InputError for unusable archives or options; RefusedError for an archive that is not signed as `trusted`
+    asks; SystemProblem for a port in use, a server that runs already in `state_dir`, or a worker that cannot start,
+    its traceback below the first line.
     """
     folder = (state_dir or default_state_dir()).absolute()
     device, _ = parse_workers(workers)
     chosen = choose(archives, model_store, say)
+    if trusted:
+        for archive in chosen:
+            verify(archive.path, trusted)
     for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
         say(f"{archive.cpu_alone}; so do the workers of {archive}.")
     settings = read_settings(config)

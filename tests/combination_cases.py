@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import torch
 
+from lexport.export.textgraph import make_text_in
 from lexport.export.variants import VARIANTS, Variant
-from lexport.handlers.engines import Engine, open_engine
+from lexport.handlers.engines import Engine, open_engine, open_text_engine
 from lexport.handlers.text import Ids, TextEncoder
 from lexport.models.compose import TextModel, build
 from lexport.models.embeddings import DynamicDim
@@ -145,8 +146,27 @@ def check(combination: Combination, variant: Variant, folder: Path) -> None:
     assert np.ptp(np.concatenate(found), axis=0).max() > 10 * BOUND["int8"]
     if variant.engine == "onnx":
         check_symbolic(folder / variant.file, 3 if encoder.spec.inputs == "characters" else 2)
+        check_text_in(combination, folder / variant.file, found)
     if isinstance(model.head, Joint):
         check_tower(model.head, variant, folder / variant.image_file)
+
+
+def check_text_in(combination: Combination, file: Path, answers: Sequence[Outputs]) -> None:
+    """Give the exported model its text code, and ask it for the texts themselves."""
+    _, encoder = made(combination)
+    make_text_in(file, encoder, combination.task, [f"label {number}" for number in range(LABELS)], 0.5)
+    run = open_text_engine(file, threads=1, device="cpu")
+    for (name, texts), expected in zip(BATCHES.items(), answers, strict=True):
+        own = languages(combination.recipe(), texts)
+        counts, found = run(texts, own)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=BOUND["fp32"], err_msg=name)
+        tokens = encoder.look_up(texts, own)
+        for counted, looked_up in (
+            (counts.lengths, tokens.lengths),
+            (counts.unknown, tokens.unknown),
+            (counts.truncated, tokens.truncated),
+        ):
+            np.testing.assert_array_equal(counted, looked_up, err_msg=name)
 
 
 def check_tower(head: Joint, variant: Variant, file: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lexport.benchmarks import accuracy, baselines, figures
 from lexport.export.variants import VARIANTS
@@ -95,6 +96,14 @@ def test_serving(run_folder: Path) -> None:
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| 2 |")]
     assert [row[1] for row in rows] == ["onnx-fp32", "no-op"]
     assert all(row[7] == "0" for row in rows), printed  # failed requests
+
+
+@pytest.mark.long
+def test_memory() -> None:
+    printed = run("memory.py", "--variants", "onnx-int8,torchscript-int8")
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows].count("| `torchscript-int8`") == 3  # two starts, and four workers
+    assert any(line.startswith("| 60,000 |") for line in printed.splitlines())  # look-ups
 
 
 def test_a_table_in_markdown() -> None:

@@ -53,9 +53,10 @@ TURNS = [
     "torchscript-fp32,onnx-int8",
     "onnx-fp32,torchscript-int8",
     "pt2-fp32,onnx-fp16",
-    "torchscript-fp16,pt2-fp32",
-    "torchscript-fp32,onnx-int4",
-    "onnx-fp32,torchscript-int4",
+    "torchscript-fp16,onnx-fp32-text",
+    "onnx-int4,torchscript-int4",
+    "onnx-int8-text,pt2-fp32",
+    "onnx-fp16-text,onnx-int4-text",
 ]
 VARIANTS_OF = dict(zip(CHAINS, cycle(TURNS), strict=False))
 

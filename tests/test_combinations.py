@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import IDS_IN as IDS_IN
 from lexport.handlers.engines import Engine, open_engine
 from lexport.handlers.text import Ids
 
@@ -56,12 +56,12 @@ _DIAGONAL = [Combination(one, ENCODERS[number % len(ENCODERS)]) for number, one 
 _PLAIN = [one for one in PAIRS if one.embedding == "table" or one.encoder == "bag"]
 _HEADED = [Combination(*parts, task) for parts in (("hashed", "bag"), ("table", "cnn")) for task in HEADS]
 _SCRIPTED, _ONNX = ("torchscript-fp32", "torchscript-int8"), ("onnx-fp32",)
-_OTHERS = [name for name in VARIANTS if name not in _SCRIPTED + _ONNX]
+_OTHERS = [name for name in IDS_IN if name not in _SCRIPTED + _ONNX]
 
 FULL = list(
     product(
         [Combination(one.embedding, one.encoder, task, one.grams) for one in PAIRS + GRAMS for task in HEADS],
-        VARIANTS,
+        IDS_IN,
     )
 )
 QUICK = set(product(PAIRS + GRAMS + _HEADED, _SCRIPTED)) | set(product(_HEADED, ["pt2-fp32"]))
@@ -78,9 +78,9 @@ def test_it_runs_and_answers_as_the_trained_model(combination: Combination, vari
 
 def test_the_quick_ones_are_of_the_product_and_leave_out_no_part() -> None:
     assert set(FULL) >= QUICK
-    assert len(FULL) == (len(EMBEDDINGS) * len(ENCODERS) + len(GRAMS)) * len(HEADS) * len(VARIANTS)
+    assert len(FULL) == (len(EMBEDDINGS) * len(ENCODERS) + len(GRAMS)) * len(HEADS) * len(IDS_IN)
     for field, names in (("embedding", EMBEDDINGS), ("encoder", ENCODERS)):
-        for name in VARIANTS:
+        for name in IDS_IN:
             assert {getattr(one, field) for one, variant in QUICK if variant == name} == set(names)
 
 
@@ -105,7 +105,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[Combination, list[
     for combination in PAIRS + GRAMS:
         model, encoder = made(combination)
         for name in ("torchscript-fp32", "onnx-fp32") if combination in _PLAIN else ("torchscript-fp32",):
-            folder, variant = tmp_path_factory.mktemp("engines"), VARIANTS[name]
+            folder, variant = tmp_path_factory.mktemp("engines"), IDS_IN[name]
             variant.write(model, encoder.spec.inputs, folder)
             engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
             found.setdefault(combination, []).append(engine)
@@ -152,7 +152,7 @@ HEAD_LINES = {
 
 def page(tried: Sequence[tuple[Combination, str]]) -> str:
     """docs/combinations.md, from the outcomes of what was tried and of what recipes refuse."""
-    found = {one: outcome(*one) for one in (*tried, *product(REFUSED, list(VARIANTS)[:1]))}
+    found = {one: outcome(*one) for one in (*tried, *product(REFUSED, list(IDS_IN)[:1]))}
     notes: list[str] = []
 
     def cell(**parts: object) -> str:
@@ -165,9 +165,9 @@ def page(tried: Sequence[tuple[Combination, str]]) -> str:
         notes.extend(reason for reason in reasons if reason not in notes)
         marks = " ".join(f"[{notes.index(reason) + 1}]" for reason in reasons)
         failing = {variant for (_, variant), reason in mine.items() if reason}
-        if mine.keys() <= set(product(REFUSED, VARIANTS)):
+        if mine.keys() <= set(product(REFUSED, IDS_IN)):
             return f"refused {marks}"
-        running = ", ".join(name for name in VARIANTS if name not in failing)
+        running = ", ".join(name for name in IDS_IN if name not in failing)
         return f"{running or 'none'} {marks}" if failing else "all"
 
     def table(*, grams: bool) -> str:
@@ -183,7 +183,7 @@ def page(tried: Sequence[tuple[Combination, str]]) -> str:
 # Combinations
 
 Which embedding runs before which encoder, under which head, in which variant; all are
-{", ".join(f"`{name}`" for name in VARIANTS)}.
+{", ".join(f"`{name}`" for name in IDS_IN)}.
 
 This page is written by `tests/test_combinations.py`, which builds, exports and asks every combination; `make test`
 asks a part of them and fails where this page says otherwise, `make test-full` asks them all. To write it anew:
@@ -194,7 +194,8 @@ That a combination runs in a variant means: it was exported, opened as a worker 
 text, a text of one token, empty texts, unknown words alone, texts of unequal length and texts longer than are kept.
 Every answer was then near the eager model's, for a score as for a component of a unit vector, in models of random
 weights: in fp32 within {BOUND["fp32"]:.0e}, in fp16 within {BOUND["fp16"]:g}, in int8 within {BOUND["int8"]:g},
-in int4 within {BOUND["int4"]:g}. In ONNX files and programs of torch.export the numbers of texts and tokens (and of
+in int4 within {BOUND["int4"]:g}. Every ONNX file was then given its text code (text-in) and asked for the texts
+themselves: it answered the same. In ONNX files and programs of torch.export the numbers of texts and tokens (and of
 characters, where words are read by character) are symbolic. In fp16, int8 and int4 the embedding's table alone is
 stored so; the encoder and the head stay fp32.
 
@@ -220,7 +221,7 @@ def _ran(found: dict[tuple[Combination, str], str], task: str) -> str:
     failing = {
         variant for (one, variant), reason in found.items() if one.task == task and reason and one not in REFUSED
     }
-    return ", ".join(name for name in VARIANTS if name not in failing) if failing else "all"
+    return ", ".join(name for name in IDS_IN if name not in failing) if failing else "all"
 
 
 def _numbered(notes: Sequence[str]) -> str:

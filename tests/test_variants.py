@@ -29,16 +29,18 @@ def names(text: str | None) -> list[str]:
     return [variant.name for variant in choose(text)]
 
 
-def test_names_are_engine_and_precision() -> None:
-    assert {(variant.engine, variant.precision) for variant in VARIANTS.values()} == {
-        *((engine, bits) for engine in ("torchscript", "onnx") for bits in ("fp32", "fp16", "int8", "int4")),
-        ("pt2", "fp32"),
+def test_names_are_engine_precision_and_whether_texts_go_in() -> None:
+    every = [(engine, bits) for engine in ("torchscript", "onnx") for bits in ("fp32", "fp16", "int8", "int4")]
+    assert {(one.engine, one.precision, one.takes) for one in VARIANTS.values()} == {
+        *((engine, bits, "ids") for engine, bits in [*every, ("pt2", "fp32")]),
+        *((engine, bits, "text") for engine, bits in every if engine == "onnx"),
     }
-    assert all(name == f"{one.engine}-{one.precision}" for name, one in VARIANTS.items())
+    for name, one in VARIANTS.items():
+        assert name == f"{one.engine}-{one.precision}" + ("-text" if one.takes == "text" else "")
     assert len({variant.suffix for variant in VARIANTS.values()}) == 3
 
 
-def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines() -> None:
+def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines_and_of_texts() -> None:
     assert names(None) == list(DEFAULT)
     assert not any(variant.named for variant in choose(None))
 
@@ -47,7 +49,8 @@ def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines() -> None:
     ("text", "expected"),
     [
         ("*", list(VARIANTS)),
-        ("onnx-*", ["onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int4"]),
+        ("onnx-*", [name for name in VARIANTS if name.startswith("onnx-")]),
+        ("*-text", ["onnx-fp32-text", "onnx-fp16-text", "onnx-int8-text", "onnx-int4-text"]),
         ("*-int?", ["torchscript-int8", "torchscript-int4", "onnx-int8", "onnx-int4"]),
         ("pt2-fp32, *-fp32", ["pt2-fp32", "torchscript-fp32", "onnx-fp32"]),
         ("onnx-int8,onnx-int8", ["onnx-int8"]),
@@ -68,7 +71,7 @@ def test_what_chooses_nothing_is_an_error_that_names_those_there_are(text: str) 
 def test_dense_layers_are_quantized_in_int8_variants_alone() -> None:
     assert not any(variant.dense for variant in choose("*"))
     chosen = choose("*", quantize_dense=True)
-    assert [one.name for one in chosen if one.dense] == ["torchscript-int8", "onnx-int8"]
+    assert [one.name for one in chosen if one.dense] == ["torchscript-int8", "onnx-int8", "onnx-int8-text"]
     with pytest.raises(InputError, match="none is among onnx-fp32, onnx-int4"):
         choose("onnx-fp32,onnx-int4", quantize_dense=True)
 
@@ -83,8 +86,9 @@ def copied(run_folder: Path, tmp_path: Path) -> Run:
 def test_what_cannot_be_made_is_left_out_with_the_reason(copied: Run) -> None:
     evidence = export(copied, choose("*-int8,onnx-*", quantize_dense=True))
     reason = "its encoder has no dense layers; leave --quantize-dense out"
-    assert evidence.left_out == {"torchscript-int8": reason, "onnx-int8": reason}
-    assert [one.name for one in evidence.variants] == ["onnx-fp32", "onnx-fp16", "onnx-int4"]
+    assert evidence.left_out == dict.fromkeys(("torchscript-int8", "onnx-int8", "onnx-int8-text"), reason)
+    made = ["onnx-fp32", "onnx-fp16", "onnx-int4"]
+    assert [one.name for one in evidence.variants] == made + [f"{name}-text" for name in made]
     assert read_evidence(copied.folder).left_out == evidence.left_out
     with pytest.raises(InputError, match="onnx-int8 cannot be made of this model: its encoder has no dense layers"):
         archive(copied.folder, version="1.0", variant="onnx-int8", out=copied.folder)

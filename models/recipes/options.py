@@ -62,9 +62,10 @@ class TrainingOptions:
     embedding stays as it is in the first epochs; released_rate: its rate from then on as a multiple of what it would
     be. weight_decay: AdamW's, of everything but the embedding. precision: "fp32", or "bf16" or "fp16" where torch's
     autocast has it safe. word_dropout: share of words that a training step replaces by an unseen one. ngram_dropout:
-    share of the n-grams and subwords that it leaves out. clip: largest
-    norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio: On the Difficulty of Training
-    Recurrent Neural Networks, 2012, arXiv:1211.5063).
+    share of the n-grams and subwords that it leaves out. averaging: what is judged and kept after an epoch is the
+    average of the weights at the end of every epoch so far, each counting this share of the one after it; 0 for the
+    weights as they are. clip: largest norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio:
+    On the Difficulty of Training Recurrent Neural Networks, 2012, arXiv:1211.5063).
     """
 
     epochs: int = 30
@@ -79,6 +80,7 @@ class TrainingOptions:
     precision: str = "fp32"
     word_dropout: float = 0.1
     ngram_dropout: float = 0.0
+    averaging: float = 0.0
     patience: int = 4
     clip: float = 0.0
 
@@ -105,6 +107,11 @@ class TrainingOptions:
             raise ValueError(
                 f"training: embedding_rate={self.embedding_rate} and released_rate={self.released_rate} must be "
                 "numbers above 0; an embedding that never learns has frozen_epochs = epochs."
+            )
+        if not 0 <= self.averaging < 1:
+            raise ValueError(
+                f"training: averaging={self.averaging} must be at least 0 and below 1: the share that an epoch's "
+                "weights count of the next epoch's."
             )
         if self.frozen_epochs < 0:
             raise ValueError(f"training: frozen_epochs={self.frozen_epochs} must be at least 0.")

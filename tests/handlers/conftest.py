@@ -1,7 +1,8 @@
-"""A server with three models to attack, altered archives, and clients that say what no library would."""
+"""A server with four models to attack, altered archives, and clients that say what no library would."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -22,6 +23,9 @@ from lexport.handlers.digests import DIGESTS
 from lexport.serving import Server, serve, stop
 
 Repack = Callable[..., Path]
+
+# Model names and the variants they are archives of.
+SERVED = {"torchscript": "torchscript-int8", "onnx": "onnx-int8", "text": "onnx-int8-text"}
 
 
 @pytest.fixture(scope="session")
@@ -112,11 +116,11 @@ class Client:
 
 @pytest.fixture(scope="session")
 def archives(run_folder: Path, repack: Repack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Both engines, and one whose batches wait twenty seconds for 32 requests."""
+    """Both engines, a text-in model, and one whose batches wait twenty seconds for 32 requests."""
     store = tmp_path_factory.mktemp("store")
     made = {
-        engine: archive(run_folder, version="1.0", name=engine, variant=f"{engine}-int8", out=store)
-        for engine in ("torchscript", "onnx")
+        name: archive(run_folder, version="1.0", name=name, variant=variant, out=store)
+        for name, variant in SERVED.items()
     }
     patient = archive(run_folder, version="1.0", name="patient", variant="onnx-fp32", out=store)
     config = b"batchSize: 32\nmaxBatchDelay: 20000\nresponseTimeout: 60\n"
@@ -133,9 +137,9 @@ def client(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def pids(client: Client) -> list[int]:
-    """The three worker processes the server started with."""
+    """The four worker processes the server started with."""
     found = client.workers()
-    assert len(found) == 3
+    assert len(found) == 4
     return found
 
 
@@ -148,13 +152,13 @@ def unharmed(client: Client, pids: list[int]) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def inprocess(archives: dict[str, Path]) -> Iterator[dict[str, Archived]]:
-    with opened(archives["torchscript"]) as torchscript, opened(archives["onnx"]) as onnx:
-        yield {"torchscript": torchscript, "onnx": onnx}
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(opened(archives[name])) for name in SERVED}
 
 
-@pytest.fixture(params=["torchscript", "onnx"])
+@pytest.fixture(params=SERVED)
 def model(request: pytest.FixtureRequest) -> str:
-    """The name of a served model, and of its engine."""
+    """The name of a served model."""
     return str(request.param)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lexport.handlers.engines import Images, Scores
-from lexport.handlers.predictor import ModelFile, Predictor
+from lexport.handlers.predictor import IdsIn, ModelFile
 from lexport.handlers.text import Ids, TextEncoder, TextSpec
 
 LABELS = ("sport", "kitchen", "weather")
@@ -47,8 +47,10 @@ def predictor(
     inputs: str = "indices",
     labels: Sequence[str] = LABELS,
     precision: str = "fp32",
+    parallel: bool = False,
+    vector_bytes: int = 0,
     **spec: Any,
-) -> Predictor:
+) -> IdsIn:
     joint = task == "joint"
     model = ModelFile(
         "topics",
@@ -57,8 +59,10 @@ def predictor(
         "onnx",
         precision,
         "model.onnx",
+        parallel,
         task=task,
         image_file="image.onnx" if joint else None,
         image_values=PIXELS if joint else 0,
+        vector_bytes=vector_bytes,
     )
-    return Predictor(model, text_encoder(inputs, **spec), labels, engine, tower if joint else None)
+    return IdsIn(model, text_encoder(inputs, **spec), labels, engine, tower if joint else None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from lexport.handlers.engines import open_engine
-from lexport.handlers.predictor import TURN, ModelFile, labels_above
+from lexport.handlers.predictor import PIECE, TURN, VECTORS, ModelFile, labels_above
 from lexport.handlers.text import TextError
 
 from .models import LABELS, PIXELS, engine, predictor
@@ -58,9 +58,10 @@ def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str
         )
 
 
-@given(st.lists(st.text("goalrin ", max_size=30), min_size=17, max_size=40))
-def test_pieces_hold_every_text_whole(texts: list[str]) -> None:
-    model = predictor(ngrams=2, subwords=(3, 4), buckets=64)
+@pytest.mark.parametrize(("parallel", "vector_bytes"), [(True, 0), (False, VECTORS // 40), (True, VECTORS // 90)])
+@given(texts=st.lists(st.text("goalrin ", max_size=30), max_size=40))
+def test_pieces_hold_every_text_whole(parallel: bool, vector_bytes: int, texts: list[str]) -> None:
+    model = predictor(parallel=parallel, vector_bytes=vector_bytes, ngrams=2, subwords=(3, 4), buckets=64)
     tokens, pieces = model.encode(texts)
     whole = model.encoder.assemble(tokens)
     seen = []
@@ -68,7 +69,26 @@ def test_pieces_hold_every_text_whole(texts: list[str]) -> None:
         seen += positions.tolist()
         assert (whole[positions][:, : ids.shape[1]] == ids).all()
         assert not whole[positions][:, ids.shape[1] :].any()
+        assert not parallel or len(ids) <= PIECE
+        assert len(ids) <= 1 or ids.size * vector_bytes <= VECTORS
     assert sorted(seen) == list(range(len(texts)))
+
+
+def test_a_batch_is_cut_only_where_that_pays() -> None:
+    texts = ["goal " * 10] * 60 + ["goal " * 100] * 4
+    for changes, sizes in (
+        # Rows are added to a sum as they are read: one piece, however wide.
+        ({}, [64]),
+        # Narrow vectors: all fit a core's cache.
+        ({"vector_bytes": 4 * 16}, [64]),
+        # Wide ones do not: at 300 numbers 12 kB a short text and 120 kB a long one.
+        ({"vector_bytes": 4 * 300}, [60, 4]),
+        ({"vector_bytes": 4 * 3000}, [8, 8, 8, 8, 8, 8, 8, 4, 1, 1, 1, 1]),
+        # Every cell costs an encoder's work.
+        ({"parallel": True, "vector_bytes": 4 * 16}, [16, 16, 16, 16]),
+    ):
+        _, pieces = predictor(**changes).encode(texts)  # type: ignore[arg-type]
+        assert [len(ids) for _, ids in pieces] == sizes, changes
 
 
 def test_several_labels_are_those_above_the_threshold_best_first() -> None:

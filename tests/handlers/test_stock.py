@@ -20,7 +20,7 @@ from lexport.serving.ports import pick_free
 from lexport.serving.settings import addresses, read_settings
 
 
-@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8"])
+@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8", "onnx-int8-text"])
 def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], tmp_path: Path, variant: str) -> None:
     mar = archive_of(variant)
     doors = pick_free(addresses(read_settings(), 0))

@@ -198,7 +198,7 @@ class Stumbling:
     """A predictor that fails on one word, with any exception."""
 
     def __init__(self, predictor: Predictor, error: Exception) -> None:
-        self.model, self.encoder = predictor.model, predictor.encoder
+        self.model, self.languages = predictor.model, predictor.languages
         self._predictor, self._error = predictor, error
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ CASES = {
     "adagrad": of(f"{SMALL}\nsparse = true", 'optimizer = "adagrad"\nclip = 0.1'),
     "sgd-frozen": of(SMALL, 'optimizer = "sgd"\nfrozen_epochs = 1\nreleased_rate = 0.1\nschedule = "linear"'),
     "fp16": of(SMALL, 'precision = "fp16"\noptimizer = "adamw"\nweight_decay = 0.1'),
+    "averaging": of(f"{SMALL}\nsparse = true", 'optimizer = "adagrad"\naveraging = 0.6'),
     "lstm": of('[embedding]\ndim = 8\n[encoder]\nname = "lstm"\nhidden = 8', "clip = 1.0"),
     "transformer": of('[embedding]\ndim = 8\n[encoder]\nname = "transformer"'),
     "char_cnn": of('[text]\nword_length = 8\n[embedding]\nname = "char_cnn"\ndim = 8\n[encoder]\nname = "cnn"'),

@@ -1,0 +1,31 @@
+"""Pages of mapped files, brought into this process before the first request needs them."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+
+_PAGE = 4096
+_MAPS = Path("/proc/self/maps")
+
+
+def touch(folder: Path) -> int:
+    """Read a byte of every page that this process has mapped from the files in `folder`; the bytes mapped.
+
+    That finds what engines map by themselves too. A page that nobody has touched costs a request a fault, or a wait
+    for the disk. Where the system does not tell what is mapped (it is Linux that does) nothing is done.
+    """
+    if not _MAPS.exists():
+        return 0
+    below, mapped = f"{folder.resolve()}/", 0
+    for line in _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        # Addresses, permissions, offset, device and inode, then the path, which may hold spaces.
+        span, permissions, _, _, _, *path = line.split(maxsplit=5)
+        if path and path[0].startswith(below) and permissions.startswith("r"):
+            first, last = (int(end, 16) for end in span.split("-"))
+            pages = np.frombuffer(memoryview((ctypes.c_ubyte * (last - first)).from_address(first)), np.uint8)
+            pages[::_PAGE].max()
+            mapped += last - first
+    return mapped

@@ -1,0 +1,75 @@
+"""A model that takes the texts themselves: an ONNX graph with the text code inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .engines import Counts, ImageEngine, Scores, TextEngine
+from .predictor import PIECE, ModelFile, Predictor
+from .spec import TextSpec
+from .text import language_numbers
+
+# Texts of more than this many characters for every token kept are tried by their beginning first.
+_BEGINNING = 16
+
+# Positions of texts, the texts, and their languages where the model has some.
+Piece = tuple[Sequence[int], list[str], list[str] | None]
+
+
+class TextIn(Predictor):
+    """Texts are put in order and cut into pieces, and otherwise handed over as they are."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        spec: TextSpec,
+        labels: Sequence[str],
+        engine: TextEngine,
+        image_engine: ImageEngine | None = None,
+    ) -> None:
+        """Put the parts together. Only a joint model has an image engine."""
+        super().__init__(model, labels, tuple(spec.languages), image_engine)
+        self._engine = engine
+        self._numbers = {language: number for number, language in enumerate(spec.languages)}
+        self._most = _BEGINNING * spec.max_tokens
+
+    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """Ask the engine, about very long texts by their beginning where that is enough."""
+        counts, outputs = self._infer(self._pieces(texts, languages))
+        for place, text in enumerate(texts):
+            # A text with too many tokens in its beginning keeps none of the rest.
+            if len(text) > self._most and not counts.truncated[place]:
+                alone, outputs[place] = self._engine([text], None if languages is None else [languages[place]])
+                counts.lengths[place], counts.unknown[place] = alone.lengths[0], alone.unknown[0]
+                counts.truncated[place] = alone.truncated[0]
+        return counts, outputs
+
+    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+        """The graph on the texts in pieces."""
+        pieces = self._pieces(texts, languages)
+        return lambda: self._infer(pieces)[1]
+
+    def _pieces(self, texts: Sequence[str], languages: Sequence[str] | None) -> list[Piece]:
+        """Pieces of texts of similar length. Raises TextError as `answers_raw` does."""
+        language_numbers(self._numbers, languages, len(texts))
+        short = [text[: self._most] for text in texts]
+        order = (
+            sorted(range(len(short)), key=lambda place: len(short[place]))
+            if len(short) > PIECE
+            else range(len(short))
+        )
+        cuts = [order[first : first + PIECE] for first in range(0, len(order), PIECE)]
+        return [
+            (cut, [short[place] for place in cut], None if languages is None else [languages[place] for place in cut])
+            for cut in cuts
+        ]
+
+    def _infer(self, pieces: Sequence[Piece]) -> tuple[Counts, Scores]:
+        answers = [self._engine(texts, languages) for _, texts, languages in pieces]
+        if len(pieces) == 1:  # which is in the texts' own order
+            return answers[0]
+        back = np.argsort(np.concatenate([places for places, _, _ in pieces]))
+        counts = Counts.joined([counted for counted, _ in answers])
+        return counts.take(back), np.concatenate([outputs for _, outputs in answers])[back]

@@ -1,0 +1,108 @@
+"""A model that takes texts: what it is handed, in which pieces, and how its answers come back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lexport.handlers.engines import Counts, Scores
+from lexport.handlers.predictor import PIECE, TURN, ModelFile
+from lexport.handlers.text import TextEncoder, TextError
+from lexport.handlers.textin import TextIn
+
+from .models import LABELS, engine, text_encoder
+
+LIMIT = 4  # tokens that are kept
+
+
+class Graph:
+    """What a text-in graph does, by the Python text code; remembers what it was asked."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+        self.asked: list[list[str]] = []
+
+    def __call__(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        self.asked.append(list(texts))
+        tokens = self.encoder.look_up(texts, languages)
+        counts = Counts(tokens.lengths, tokens.unknown, np.array(tokens.truncated))
+        return counts, engine(self.encoder.assemble(tokens))
+
+
+def text_in(inputs: str = "indices") -> tuple[TextIn, Graph]:
+    encoder = text_encoder(inputs, max_tokens=LIMIT)
+    model = ModelFile("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx", takes="text")
+    graph = Graph(encoder)
+    return TextIn(model, encoder.spec, LABELS, graph), graph
+
+
+TEXTS = st.lists(st.sampled_from(["goal", "rain", "zebra"]), max_size=8).map(" ".join)
+
+
+@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * PIECE))
+def test_every_text_is_answered_in_its_place(texts: list[str]) -> None:
+    model, graph = text_in()
+    found = model.predict(texts)
+    assert max(map(len, graph.asked)) <= PIECE
+    assert found == [answer for text in texts for answer in model.predict([text])]
+    tokens = graph.encoder.look_up(texts)
+    assert [one["tokens"] for one in found] == tokens.lengths.tolist()
+    assert [one["unknown"] for one in found] == tokens.unknown.tolist()
+    assert [one["truncated"] for one in found] == list(tokens.truncated)
+    assert {type(one["truncated"]) for one in found} == {bool}
+
+
+def test_pieces_hold_texts_of_similar_length() -> None:
+    model, graph = text_in()
+    texts = ["goal " * (number % 4) for number in range(2 * PIECE)]
+    model.predict(texts)
+    assert [len(one) for one in graph.asked] == [PIECE, PIECE]
+    assert max(map(len, graph.asked[0])) <= min(map(len, graph.asked[1]))
+
+
+def test_more_texts_than_a_turn_are_answered_in_turns() -> None:
+    model, _ = text_in()
+    texts = [["goal", "rain zebra", ""][number % 3] for number in range(2 * TURN + 5)]
+    assert model.predict(texts) == model.predict(texts[:3]) * (len(texts) // 3) + model.predict(
+        texts[: len(texts) % 3]
+    )
+    counts, outputs = model.answers_raw(texts)
+    assert counts.lengths.tolist() == [[1, 2, 0][number % 3] for number in range(len(texts))]
+    assert outputs.shape == (len(texts), 3)
+
+
+def test_a_very_long_text_is_known_by_its_beginning_where_that_is_enough() -> None:
+    model, graph = text_in()
+    most = 16 * LIMIT
+    long, few, wide = "goal " * 1000, "goal" + " " * 1000 + "rain", "goal " * LIMIT + " " * 1000 + "rain"
+    found = model.predict([long, "rain", few, wide])
+    assert graph.asked == [[long[:most], "rain", few[:most], wide[:most]], [few], [wide]]
+    assert [one["tokens"] for one in found] == [LIMIT, 1, 2, LIMIT]
+    assert [one["truncated"] for one in found] == [True, False, False, True]
+    assert found == [answer for text in (long, "rain", few, wide) for answer in model.predict([text])]
+
+
+def test_languages_go_along_with_their_texts() -> None:
+    model, graph = text_in("languages")
+    assert model.languages == ("en", "de")
+    texts, languages = ["goal " * number for number in range(40, 0, -1)], ["en", "de"] * 20
+    found = model.predict(texts, languages)
+    assert [one["unknown"] for one in found] == graph.encoder.look_up(texts, languages).unknown.tolist()
+    for wrong, reason in (
+        (None, "needs a language with every text, one of: en, de"),
+        (["en"] * 39, "40 texts and 39 languages"),
+        (["xx"] * 40, "'xx' is not known; known are: en, de"),
+    ):
+        with pytest.raises(TextError, match=reason):
+            model.predict(texts, wrong)
+    with pytest.raises(TextError, match="leave the language 'en' out"):
+        text_in()[0].predict(["goal"], ["en"])
+
+
+def test_a_model_takes_ids_or_texts() -> None:
+    with pytest.raises(ValueError, match="the model takes 'words'; known are ids, text"):
+        ModelFile("topics", "1.0", "onnx-fp32", "onnx", "fp32", "model.onnx", takes="words")
