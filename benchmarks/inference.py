@@ -28,7 +28,7 @@ from lexport.benchmarks.baselines import Verdict
 from lexport.benchmarks.figures import Values, interval, say, surrounded, table
 from lexport.export.dense import has_dense_layers
 from lexport.export.formats import Scoring, write_torchscript
-from lexport.export.variants import VARIANTS, Variant
+from lexport.export.variants import IDS_IN, Variant
 from lexport.handlers.engines import Engine, Scores, open_engine
 from lexport.handlers.text import Ids, TextSpec
 from lexport.models import recipes
@@ -129,7 +129,7 @@ def _bag(options: argparse.Namespace, folder: Path) -> list[Verdict]:
     bandwidth = _read_bandwidth()
     rows: list[list[str]] = []
     verdicts: list[Verdict] = []
-    for variant in VARIANTS.values():
+    for variant in IDS_IN.values():
         cells, found = _judge(variant, model, baselines, batches, options.pairs, folder)
         rows.append(cells)
         verdicts += found
@@ -293,9 +293,9 @@ def _layered(options: argparse.Namespace, folder: Path) -> list[Verdict]:
         model = build(recipe, TextSpec(words=words, max_tokens=recipe.text.max_tokens), labels=LABELS).eval()
         assert has_dense_layers(model.encoder)
         for engine in ("torchscript", "onnx"):
-            fp32, size = _written(VARIANTS[f"{engine}-fp32"], model, _new(folder, f"{name}-{engine}-fp32"))
+            fp32, size = _written(IDS_IN[f"{engine}-fp32"], model, _new(folder, f"{name}-{engine}-fp32"))
             for dense in (False, True):
-                variant = replace(VARIANTS[f"{engine}-int8"], dense=dense)
+                variant = replace(IDS_IN[f"{engine}-int8"], dense=dense)
                 own, small = _written(variant, model, _new(folder, f"{name}-{engine}-int8-{dense}"))
                 found = [_compare(fp32, own, _batches(words, count, 12), options.pairs) for count in (1, 16)]
                 what = f"`{name}`, {variant.name}{' and dense layers' if dense else ''}"

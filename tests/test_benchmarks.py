@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lexport.benchmarks import accuracy, baselines, figures
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import IDS_IN
 from lexport.models import recipes
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -62,7 +62,7 @@ def test_robustness(tiny_csv: Path) -> None:
 
 def test_inference() -> None:
     printed = run("inference.py")
-    for variant in VARIANTS:
+    for variant in IDS_IN:
         assert f"| `{variant}` |" in printed
     for recipe in ("cnn", "lstm", "transformer"):
         assert f"| `{recipe}`, onnx-int8 and dense layers |" in printed
@@ -79,7 +79,7 @@ def test_inference() -> None:
 def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
     options = ("--data", str(tiny_csv), "--seeds", "2", "--keep", str(tmp_path))
     printed = run("precision.py", *options)
-    for variant in VARIANTS:
+    for variant in IDS_IN:
         assert f"| `{variant}` |" in printed
     for asked in ("`torchscript-int8`: at most 0.3 points", "`onnx-int4`: at most 1.0 points"):
         assert f"| {asked} of accuracy lost, pooled |" in printed
