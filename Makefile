@@ -26,6 +26,8 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/dimension.py
 	$(BIN)/python benchmarks/claims.py
+	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/memory.py
 

@@ -14,6 +14,7 @@ import argparse
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +28,8 @@ from lexport.benchmarks.baselines import Verdict
 from lexport.benchmarks.figures import Values, interval, say, surrounded, table
 from lexport.export.dense import has_dense_layers
 from lexport.export.formats import Scoring, write_torchscript
-from lexport.export.variants import VARIANTS, Variant
-from lexport.handlers.engines import Engine, open_engine
+from lexport.export.variants import IDS_IN, Variant
+from lexport.handlers.engines import Engine, Scores, open_engine
 from lexport.handlers.text import Ids, TextSpec
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
@@ -122,16 +123,13 @@ def _bag(options: argparse.Namespace, folder: Path) -> list[Verdict]:
     weight = model.embedding.get_parameter("weight").detach()
     head = model.head.linear
     assert isinstance(head, nn.Linear)
-    baselines = {
-        what: _opened(folder, what, Baseline(weight, head if what == "classifier" else None))
-        for what in ("classifier", "look-up")
-    }
+    baselines = {"classifier": _frozen(Baseline(weight, head)), "look-up": _frozen(Baseline(weight, None))}
     counts = {1: 6, TEXTS: 6} if options.quick else {1: 1000, TEXTS: 40}
     batches = {size: _batches(options.rows, size, count) for size, count in counts.items()}
     bandwidth = _read_bandwidth()
     rows: list[list[str]] = []
     verdicts: list[Verdict] = []
-    for variant in VARIANTS.values():
+    for variant in IDS_IN.values():
         cells, found = _judge(variant, model, baselines, batches, options.pairs, folder)
         rows.append(cells)
         verdicts += found
@@ -191,6 +189,20 @@ def _bag_model(rows: int, dim: int) -> TextModel:
 def _batches(rows: int, texts: int, count: int) -> list[Ids]:
     draw = np.random.default_rng(texts)
     return [draw.integers(1, rows, (texts, WORDS)) for _ in range(count)]
+
+
+def _frozen(module: nn.Module) -> Engine:
+    """A module scripted and frozen where it is, called as an engine is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.freeze(torch.jit.script(module.eval()))
+
+    def run(ids: Ids) -> Scores:
+        with torch.inference_mode():
+            scores: Scores = scripted(torch.from_numpy(ids)).numpy()
+        return scores
+
+    return run
 
 
 def _opened(folder: Path, name: str, module: nn.Module) -> Engine:
@@ -281,9 +293,9 @@ def _layered(options: argparse.Namespace, folder: Path) -> list[Verdict]:
         model = build(recipe, TextSpec(words=words, max_tokens=recipe.text.max_tokens), labels=LABELS).eval()
         assert has_dense_layers(model.encoder)
         for engine in ("torchscript", "onnx"):
-            fp32, size = _written(VARIANTS[f"{engine}-fp32"], model, _new(folder, f"{name}-{engine}-fp32"))
+            fp32, size = _written(IDS_IN[f"{engine}-fp32"], model, _new(folder, f"{name}-{engine}-fp32"))
             for dense in (False, True):
-                variant = replace(VARIANTS[f"{engine}-int8"], dense=dense)
+                variant = replace(IDS_IN[f"{engine}-int8"], dense=dense)
                 own, small = _written(variant, model, _new(folder, f"{name}-{engine}-int8-{dense}"))
                 found = [_compare(fp32, own, _batches(words, count, 12), options.pairs) for count in (1, 16)]
                 what = f"`{name}`, {variant.name}{' and dense layers' if dense else ''}"

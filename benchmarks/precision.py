@@ -23,7 +23,7 @@ from lexport.benchmarks.baselines import Verdict, points
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
 from lexport.export import measure
 from lexport.export.export import opened
-from lexport.export.variants import VARIANTS
+from lexport.export.variants import IDS_IN
 from lexport.models import recipes
 from lexport.models.dataset import Dataset
 from lexport.models.lessons import outputs
@@ -67,10 +67,10 @@ def main() -> int:
     print(f"### `{recipe.name}` in fewer bits, test texts, {options.seeds} seeds\n")
     lost = [f"{judged.name}: points lost" for judged in every]
     columns = ["variant", *lost, "pooled", "labels changed", "largest Δ"]
-    print(table(columns, [_row(name, every) for name in VARIANTS]))
+    print(table(columns, [_row(name, every) for name in IDS_IN]))
     accuracies = ", ".join(f"{judged.name} {judged.trained.mean():.2%}" for judged in every)
     print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn anew.\n")
-    verdicts = [_verdict(name, every) for name in VARIANTS if VARIANTS[name].precision in MOST_POINTS]
+    verdicts = [_verdict(name, every) for name in IDS_IN if IDS_IN[name].precision in MOST_POINTS]
     print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
     print(surrounded(started))
     if options.quick:
@@ -95,15 +95,15 @@ def _options() -> argparse.Namespace:
 
 def _judge(source: str, recipe: Recipe, seeds: Sequence[int], kept: Path) -> Judged:
     trained: list[Values] = []
-    right: dict[str, list[Values]] = {name: [] for name in VARIANTS}
-    flips: dict[str, list[Values]] = {name: [] for name in VARIANTS}
-    change = dict.fromkeys(VARIANTS, 0.0)
+    right: dict[str, list[Values]] = {name: [] for name in IDS_IN}
+    flips: dict[str, list[Values]] = {name: [] for name in IDS_IN}
+    change = dict.fromkeys(IDS_IN, 0.0)
     for seed in seeds:
         run = _trained(source, recipe, seed, kept)
         test = run.held_out("test")
         scores = outputs(run.model, run.encoder, test)
         trained.append(_right(run, test, scores))
-        for name in VARIANTS:
+        for name in IDS_IN:
             found = _served(run, name, test)
             right[name].append(_right(run, test, found))
             flips[name].append((found.argmax(axis=1) != scores.argmax(axis=1)).astype(np.float64))
@@ -125,8 +125,8 @@ def _trained(source: str, recipe: Recipe, seed: int, kept: Path) -> Run:
 
 def _served(run: Run, name: str, part: Dataset) -> Outputs:
     with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
-        VARIANTS[name].write(run.model, run.encoder.spec.inputs, Path(folder))
-        return measure.served(opened(run, VARIANTS[name], Path(folder)), part)
+        IDS_IN[name].write(run.model, run.encoder.spec.inputs, Path(folder))
+        return measure.served(opened(run, IDS_IN[name], Path(folder)), part)
 
 
 def _right(run: Run, part: Dataset, scores: Outputs) -> Values:
@@ -154,7 +154,7 @@ def _with_interval(lost: Values) -> str:
 
 
 def _verdict(name: str, every: Sequence[Judged]) -> Verdict:
-    most, lost = MOST_POINTS[VARIANTS[name].precision], _lost(name, every)
+    most, lost = MOST_POINTS[IDS_IN[name].precision], _lost(name, every)
     asked = f"`{name}`: at most {most} points of accuracy lost, pooled"
     return Verdict(asked, _with_interval(lost), bool(100 * lost.mean() <= most))
 

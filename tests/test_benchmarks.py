@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lexport.benchmarks import accuracy, baselines, figures
+from lexport.export.variants import IDS_IN
 from lexport.models import recipes
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -57,6 +58,36 @@ def test_robustness(tiny_csv: Path) -> None:
     assert "| seed | trained | torchscript-fp32 | torchscript-int8 | onnx-fp32 | onnx-int8 |" in printed
     assert "| 30% |" in printed
     assert "| no variant more than 0.5 points below the trained model |" in printed
+
+
+def test_inference() -> None:
+    printed = run("inference.py")
+    for variant in IDS_IN:
+        assert f"| `{variant}` |" in printed
+    for recipe in ("cnn", "lstm", "transformer"):
+        assert f"| `{recipe}`, onnx-int8 and dense layers |" in printed
+    for asked in (
+        "`torchscript-int8`, whole classifier, batch 64: at least 1.7 ×",
+        "`torchscript-int8`, look-up, batch 64: at least 2.1 ×",
+        "`torchscript-int4`, look-up, batch 64: at least 2.5 ×",
+        "`onnx-int8`, whole classifier, batch 1: at least 1.3 ×",
+        "`cnn`, onnx-int8 and dense layers: not slower than fp32",
+    ):
+        assert f"| {asked}" in printed
+
+
+def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
+    options = ("--data", str(tiny_csv), "--seeds", "2", "--keep", str(tmp_path))
+    printed = run("precision.py", *options)
+    for variant in IDS_IN:
+        assert f"| `{variant}` |" in printed
+    for asked in ("`torchscript-int8`: at most 0.3 points", "`onnx-int4`: at most 1.0 points"):
+        assert f"| {asked} of accuracy lost, pooled |" in printed
+    kept = sorted(folder.name for folder in tmp_path.iterdir())
+    assert kept == ["topics-bag-0", "topics-bag-1"]
+    before = [(tmp_path / name).stat().st_mtime_ns for name in kept]
+    run("precision.py", *options)
+    assert [(tmp_path / name).stat().st_mtime_ns for name in kept] == before
 
 
 def test_serving(run_folder: Path) -> None:
