@@ -25,6 +25,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/dimension.py
+	$(BIN)/python benchmarks/text_in.py --recipes bag,hashed
 	$(BIN)/python benchmarks/serving.py
 
 .venv/installed: pyproject.toml
