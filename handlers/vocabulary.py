@@ -26,8 +26,8 @@ _MAGIC = b"LXWORDS1"
 # The magic, then the seed of the hashes, the number of words and the size of `vocabulary.txt`.
 _HEADER = np.dtype([("magic", "S8"), ("seed", "<u4"), ("words", "<u4"), ("size", "<u8")])
 _NUMBER = np.dtype("<u4")
-# Words found in the files that are remembered, so that frequent ones cost what a dictionary does; 3 MB. Longer ones are
-# not, so that requests full of letters without a space do not stay in memory.
+# Words found in the files that are remembered, so that frequent ones cost what a dictionary does; 3 MB. Longer ones
+# are not, so that requests full of letters without a space do not stay in memory.
 _REMEMBERED = 1 << 14
 _LONGEST_REMEMBERED = 64
 
