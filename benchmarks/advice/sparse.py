@@ -39,7 +39,7 @@ def measure(quick: bool) -> Figures:
     found: list[dict[str, Any]] = []
     left_out = []
     for words in sorted(_SIZES[:2] if quick else _SIZES, reverse=True):
-        if psutil.virtual_memory().available < _TABLES * 4 * DIM * words * 1.2:
+        if psutil.virtual_memory().available < _TABLES * 4 * DIM * words * 1.1:
             left_out.append(words)
             continue
         found.insert(0, _at(words, 2 if quick else _ROUNDS if words < _LARGE else _ROUNDS // 2))
