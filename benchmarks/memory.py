@@ -1,6 +1,6 @@
 """What a big table costs: memory of four TorchServe workers, time to the first answer, time of a look-up.
 
-    python benchmarks/memory.py [--variants onnx-int8,…] [--words 1000000] [--dim 300] [--keep FOLDER] [--quick]
+    python benchmarks/memory.py [--parts starts,workers,look-ups] [--variants onnx-int8,…] [--keep FOLDER] [--quick]
 
 Memory is the workers' proportional set size (PSS: a page that n processes share counts 1/n in each), all four
 together, less that of four workers of the same recipe and variant with a hundred words. Each start is a fresh process
@@ -36,6 +36,7 @@ from lexport.loadtest.client import Load, Target
 from lexport.models.run import Run, open_run
 
 VARIANTS = "onnx-int8,torchscript-int8,onnx-fp32,torchscript-fp32"
+PARTS = "starts,workers,look-ups"
 WORKERS = 4
 MEMORY = 1.15  # of the table and the vocabulary, for four workers together
 FIRST_ANSWER = 0.3  # seconds
@@ -82,7 +83,7 @@ def main() -> int:
     options = _options()
     quick = options.quick
     started = time.time()
-    variants = options.variants.split(",")
+    variants, parts = options.variants.split(","), options.parts.split(",")
     with tempfile.TemporaryDirectory(prefix="lexport-memory-") as scratch:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,9 +97,14 @@ def main() -> int:
             for size, run in runs.items()
         }
         texts = runs["all"].held_out("test").texts
-        verdicts = _start(archives, folder, texts[0], 2 if quick else options.starts)
-        verdicts += _memory(archives, runs["all"], folder, texts, 1 if quick else options.rounds, 1 if quick else 6)
-        print(look_ups([words] if quick else [10_000, 50_000, 200_000, words], folder, 3 if quick else 15))
+        verdicts = []
+        if "starts" in parts:
+            verdicts += _start(archives, folder, texts[0], 2 if quick else options.starts)
+        if "workers" in parts:
+            rounds, seconds = (1, 1) if quick else (options.rounds, 6)
+            verdicts += _memory(archives, runs["all"], folder, texts, rounds, seconds)
+        if "look-ups" in parts:
+            print(look_ups([words] if quick else [10_000, 50_000, 200_000, words], folder, 3 if quick else 15))
     print(
         table(["asked", "found", "held"], [[one.asked, one.found, "yes" if one.kept else "NO"] for one in verdicts])
     )
@@ -109,6 +115,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
+    add("--parts", default=PARTS)
     add("--variants", default=VARIANTS)
     add("--words", type=int, default=1_000_000)
     add("--dim", type=int, default=300)
