@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -179,6 +181,13 @@ def test_memory_is_that_of_the_case_alone() -> None:
         dense_tables = dense.peak_mib / table
         assert dense.seconds(1) > 0
     assert 3 <= sparse_tables < 4 <= dense_tables < 5.5  # weights and two means; a dense gradient besides
+
+
+def test_a_case_that_is_killed_is_told_from_one_that_is_slow() -> None:
+    with cases.Child(cases.Case(100, "Adam")) as child:
+        os.kill(child._process.pid or 0, signal.SIGKILL)
+        with pytest.raises(MemoryError, match=r"The process of Case\(words=100, optimizer='Adam'.* was ended"):
+            child.seconds(1)
 
 
 def test_nothing_is_written_while_figures_lack(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -118,10 +118,14 @@ def stepping(case: Case, model: Model) -> Callable[[], None]:
 
 
 class Child:
-    """A case at work in a process of its own. peak_mib: what it needed at most beyond what it began with."""
+    """A case at work in a process of its own. peak_mib: what it needed at most beyond what it began with.
+
+    Raises MemoryError where the process ends before it has answered.
+    """
 
     def __init__(self, case: Case) -> None:
         """Start the process and take some steps."""
+        self._case = case
         self._pipe, theirs = _PROCESSES.Pipe()
         self._process = _PROCESSES.Process(target=_serve, args=(theirs, case), daemon=True)
         self._process.start()
@@ -139,11 +143,15 @@ class Child:
 
     def seconds(self, count: int) -> float:
         """The seconds of so many steps."""
-        self._pipe.send(count)
+        with suppress(BrokenPipeError):  # asked for its answer, a process that has ended says so
+            self._pipe.send(count)
         return self._answer()
 
     def _answer(self) -> float:
-        answer: float = self._pipe.recv()
+        try:
+            answer: float = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise MemoryError(f"The process of {self._case} was ended, most likely for want of memory.") from None
         return answer
 
 
@@ -160,7 +168,7 @@ def _serve(pipe: Connection, case: Case) -> None:
     while True:
         try:
             pipe.send(run(pipe.recv()))
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
 
 

@@ -42,7 +42,11 @@ def measure(quick: bool) -> Figures:
         if psutil.virtual_memory().available < _TABLES * 4 * DIM * words * 1.1:
             left_out.append(words)
             continue
-        found.insert(0, _at(words, 2 if quick else _ROUNDS if words < _LARGE else _ROUNDS // 2))
+        try:
+            found.insert(0, _at(words, 2 if quick else _ROUNDS if words < _LARGE else _ROUNDS // 2))
+        except MemoryError as error:
+            say(str(error))
+            left_out.append(words)
     return {"sizes": found, "left_out": left_out, "refused": _refused()}
 
 
