@@ -53,7 +53,8 @@ class TextIn(Predictor):
 
     def _pieces(self, texts: Sequence[str], languages: Sequence[str] | None) -> list[Piece]:
         """Pieces of texts of similar length. Raises TextError as `answers_raw` does."""
-        language_numbers(self._numbers, languages, len(texts))
+        if languages is not None or self._numbers:
+            language_numbers(self._numbers, languages, len(texts))
         short = [text[: self._most] for text in texts]
         order = (
             sorted(range(len(short)), key=lambda place: len(short[place]))
