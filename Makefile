@@ -28,6 +28,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/precision.py
+	$(BIN)/python benchmarks/text_in.py --recipes bag,hashed
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/memory.py
 

@@ -26,8 +26,10 @@ _MAGIC = b"LXWORDS1"
 # The magic, then the seed of the hashes, the number of words and the size of `vocabulary.txt`.
 _HEADER = np.dtype([("magic", "S8"), ("seed", "<u4"), ("words", "<u4"), ("size", "<u8")])
 _NUMBER = np.dtype("<u4")
-# Words found in the files that are remembered, so that frequent ones cost what a dictionary does; 3 MB.
+# Words found in the files that are remembered, so that frequent ones cost what a dictionary does; 3 MB. Longer ones
+# are not, so that requests full of letters without a space do not stay in memory.
 _REMEMBERED = 1 << 14
+_LONGEST_REMEMBERED = 64
 
 _Numbers = npt.NDArray[np.uint32]
 
@@ -138,9 +140,10 @@ class _Found(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         row = self._find(word.encode("utf-8", "surrogatepass"))
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[word] = row
+        if len(word) <= _LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[word] = row
         return row
 
     def _find(self, word: bytes) -> int:

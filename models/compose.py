@@ -64,6 +64,12 @@ class PooledModel(TextModel):
         outputs: Tensor = self.head(averaged)
         return outputs
 
+    def of_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """As `forward`, of indices without padding, as `TextEncoder.flatten` has them: what training takes."""
+        averaged: Tensor = self.encoder.average(self.embedding.pooled_cells(cells, counts), counts)  # type: ignore[operator]
+        outputs: Tensor = self.head(averaged)
+        return outputs
+
 
 def build(recipe: Recipe, spec: TextSpec, *, labels: int = 0, image_values: int = 0) -> TextModel:
     """A fresh model for the indices of `spec`, `labels` labels or images of `image_values` numbers.

@@ -21,6 +21,15 @@ def drop_ngrams(ids: Ids, lengths: Ids, share: float, generator: np.random.Gener
     return ids
 
 
+def drop_gram_cells(
+    cells: Ids, counts: Ids, lengths: Ids, share: float, generator: np.random.Generator
+) -> tuple[Ids, Ids]:
+    """The same of cells without padding, as `TextEncoder.flatten` has them: those left, and how many a text has."""
+    words = np.arange(len(cells)) < np.repeat(np.cumsum(counts) - counts + lengths, counts)
+    kept = words | (generator.random(len(cells), np.float32) >= share)
+    return cells[kept], sums(kept, counts)
+
+
 def drop_words(tokens: Tokens, share: float, generator: np.random.Generator) -> Tokens:
     """Replace a share of the tokens by words that nobody has seen: UNK, with hashes drawn at random.
 

@@ -163,7 +163,9 @@ class _Course:
             # A process without a text of its own takes part with one that counts for nothing.
             loss = lesson.loss(self._model, share if len(share) else rows[:1], drop)
         self._optimization.backward(loss * (len(share) / len(rows)) if self._team.size > 1 else loss)
-        self._team.sum_gradients(self._optimization.parameters)
+        if self._team.size > 1:
+            self._optimization.spell_out()
+            self._team.sum_gradients(self._optimization.parameters)
         self._optimization.step((self._epoch - 1 + (self._step - 1) / steps) / self._options.epochs)
         return loss.detach()
 

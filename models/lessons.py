@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..handlers.text import Ids, TextEncoder, Tokens
-from .compose import TextModel
+from .cell_store import CellStore
+from .compose import PooledModel, TextModel
 from .data import Dataset, label_sets
-from .dropping import drop_ngrams, drop_words
+from .dropping import drop_gram_cells, drop_ngrams, drop_words
 from .embeddings import DynamicDim
 from .heads import ClassifierOptions, Joint
 from .losses import balanced, contrastive
@@ -51,6 +52,7 @@ class Lesson:
         self._pairs = pairs
         if part.pairs is not None and pairs is None:
             self._pairs = encoder.look_up(part.pairs, part.languages)
+        self._laid_out: dict[int, CellStore] = {}
         self._images = torch.from_numpy(part.images) if part.images is not None else None
         self._labels = len(labels)
         self._weights: Tensor | None = None
@@ -88,9 +90,8 @@ class Lesson:
 
     def loss(self, model: TextModel, rows: Ids, drop: Drop | None = None) -> Tensor:
         """The loss on the texts at `rows`, a scalar; `drop` may alter what the model sees of them."""
-        ids = self._ids(self._tokens, rows, drop)
-        outputs, truth = model(ids), self._truth[rows]
-        loss = self._of(model, outputs, truth, rows, drop)
+        ids, outputs = self._read(model, self._tokens, rows, drop)
+        loss = self._of(model, outputs, self._truth[rows], rows, drop)
         if isinstance(model.embedding, DynamicDim) and model.training:
             loss = loss + model.embedding.penalty(ids)
         return loss
@@ -108,8 +109,29 @@ class Lesson:
             others: Tensor = model.head.image(self._images[rows])
         else:
             assert self._pairs is not None
-            others = model(self._ids(self._pairs, rows, drop))
+            _, others = self._read(model, self._pairs, rows, drop)
         return contrastive(outputs, others, truth, head.temperature)
+
+    def _read(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Drop | None) -> tuple[Tensor, Tensor]:
+        """What a model is given of some texts, a matrix or all cells as one row, and its outputs."""
+        if not isinstance(model, PooledModel):
+            ids = self._ids(tokens, rows, drop)
+            return ids, model(ids)
+        cells, counts = self._cells(tokens, rows, drop)
+        return cells[None], model.of_cells(cells, counts)
+
+    def _cells(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> tuple[Tensor, Tensor]:
+        if drop is not None and drop.words:
+            taken = drop_words(tokens.take(rows), drop.words, drop.generator)
+            cells, counts = self._encoder.flatten(taken)
+        else:
+            # Nothing changes from epoch to epoch: laid out once.
+            if id(tokens) not in self._laid_out:
+                self._laid_out[id(tokens)] = CellStore(self._encoder, tokens)
+            cells, counts = self._laid_out[id(tokens)].take(rows)
+        if drop is not None and drop.ngrams and self._recipe.text.grams:
+            cells, counts = drop_gram_cells(cells, counts, tokens.lengths[rows], drop.ngrams, drop.generator)
+        return torch.from_numpy(cells).to(self._device), torch.from_numpy(counts).to(self._device)
 
     def _ids(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> Tensor:
         taken = tokens.take(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from .compose import TextModel
 from .embeddings import Table
 from .recipes import TrainingOptions
-from .updates import RowOptimizer, coalesced
+from .updates import RowOptimizer
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,8 +40,11 @@ class Optimization:
         self.optimizers: list[torch.optim.Optimizer] = []
         if groups:
             self.optimizers.append(_dense(options, groups))
+        self._rows: RowOptimizer | None = None
         if sparse:
-            self.optimizers.append(_sparse(options, [{"params": sparse, "embedding": True}]))
+            rule = "adam" if options.optimizer == "adamw" else options.optimizer
+            self._rows = RowOptimizer([{"params": sparse, "embedding": True}], options.learning_rate, rule)
+            self.optimizers.append(self._rows)
         # fp16 holds no small gradients: the loss is scaled up, the gradients down again.
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
 
@@ -55,26 +59,35 @@ class Optimization:
             parameter.requires_grad_(epoch > self._options.frozen_epochs)
             parameter.grad = None
 
-    def precision(self) -> torch.autocast:
+    def precision(self) -> AbstractContextManager[object]:
         """Where the loss is computed: in lower precision if the recipe says so.
 
         Micikevicius et al.: Mixed Precision Training, 2017, arXiv:1710.03740.
         """
         dtype = _DTYPES.get(self._options.precision)
-        return torch.autocast(self._device.type, dtype, enabled=dtype is not None)
+        return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
 
     def backward(self, loss: Tensor) -> None:
         """New gradients, those of before forgotten."""
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
+        if self._rows is not None:
+            self._rows.forget()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._scaler.is_enabled() or self._options.clip:
+            self.spell_out()
+
+    def spell_out(self) -> None:
+        """Put the gradients of rows into `grad`, for all that looks for them there."""
+        if self._rows is not None:
+            self._rows.spell_out()
 
     def step(self, done: float) -> None:
         """Clip the gradients if the recipe says so and step every optimizer; `done`: the share of training so far."""
         options = self._options
         rate = options.learning_rate * (1 - done if options.schedule == "linear" else 1)
         embedding = rate * options.embedding_rate * (options.released_rate if options.frozen_epochs else 1)
-        moving = [one for one in self.optimizers if any(p.grad is not None for p in _parameters(one))]
+        moving = [one for one in self.optimizers if self._has_gradients(one)]
         for optimizer in moving:
             self._scaler.unscale_(optimizer)
             for group in optimizer.param_groups:
@@ -85,18 +98,30 @@ class Optimization:
                 if parameter.grad is not None:
                     parameter.grad *= scale
         for optimizer in moving:
-            self._scaler.step(optimizer)
+            if optimizer is self._rows and not self._scaler.is_enabled():
+                self._rows.update()
+            else:
+                self._scaler.step(optimizer)
         self._scaler.update()
+
+    def _has_gradients(self, optimizer: torch.optim.Optimizer) -> bool:
+        if optimizer is self._rows:
+            return any(self._rows.gradient(one) is not None for one in _parameters(optimizer))
+        return any(one.grad is not None for one in _parameters(optimizer))
 
     def norms(self) -> tuple[float, float]:
         """The L2 norms of the embedding's gradients together and of all others together."""
         within = {id(one) for one in self._embedding}
         squares = [0.0, 0.0]
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                if parameter.grad.is_sparse:
-                    parameter.grad = coalesced(parameter.grad)
-                squares[id(parameter) not in within] += parameter.grad.norm().item() ** 2
+        for optimizer in self.optimizers:
+            for parameter in _parameters(optimizer):
+                norm = 0.0
+                if optimizer is self._rows:
+                    rows = self._rows.gradient(parameter)
+                    norm = 0.0 if rows is None else math.sqrt(rows.squares().sum().item())
+                elif parameter.grad is not None:
+                    norm = parameter.grad.norm().item()
+                squares[id(parameter) not in within] += norm**2
         return math.sqrt(squares[0]), math.sqrt(squares[1])
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -142,11 +167,3 @@ def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.opti
             return torch.optim.Adagrad(groups, lr=rate)
         case _:
             return torch.optim.SGD(groups, lr=rate)
-
-
-def _sparse(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    match options.optimizer:
-        case "sgd":
-            return torch.optim.SGD(groups, lr=options.learning_rate)
-        case rule:
-            return RowOptimizer(groups, options.learning_rate, "adam" if rule == "adamw" else rule)

@@ -106,6 +106,16 @@ def test_memory() -> None:
     assert any(line.startswith("| 60,000 |") for line in printed.splitlines())  # look-ups
 
 
+def test_text_in(tiny_csv: Path) -> None:
+    printed = run("text_in.py", "--data", str(tiny_csv))
+    assert "### `bag` on" in printed
+    for precision in ("fp32", "int8"):
+        assert [f"| {precision} | {size} |" in printed for size in (1, 16, 64)] == [True] * 3
+    assert "### 10,000 words × 8, int8, texts of 50 of them" in printed
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith(("| ids |", "| text |"))]
+    assert float(rows[1][1]) > float(rows[0][1])  # the vocabulary is in the file
+
+
 def test_a_table_in_markdown() -> None:
     assert figures.table(["a", "b"], [["1", "2"]]) == "| a | b |\n| -- | --: |\n| 1 | 2 |\n"
 

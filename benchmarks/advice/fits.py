@@ -100,9 +100,8 @@ class Comparison:
             lines[-1] += ["" if one.name == self.reference else one.points.points]
             lines[-1] += [f"{one.epochs:.1f}", f"{one.seconds:.1f}"]
         train, _, test = self.texts
-        return f"{self.data}: {train:,} texts to train on, {test:,} to test; {self.seeds} seeds.\n\n" + table(
-            columns, lines
-        )
+        seeds = f"{self.seeds} seeds" if self.seeds > 1 else "one seed"
+        return f"{self.data}: {train:,} texts to train on, {test:,} to test; {seeds}.\n\n" + table(columns, lines)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lexport.loadtest.plots import categories
 
 from .claim import Claim, Figures, Shown, listed
@@ -27,7 +29,7 @@ def measure(quick: bool) -> Figures:
     for take, seeds in _TAKEN[:1] if quick else _TAKEN:
         comparison = compared(_SET, settings, 2 if quick else seeds, _NEVER, take=take)
         found.append(comparison.to_json())
-    return {"comparisons": found}
+    return {"comparisons": found, "epochs": recipe.training.epochs}
 
 
 def show(figures: Figures) -> Shown:
@@ -41,19 +43,24 @@ def show(figures: Figures) -> Shown:
     ]
     first = [own.named(name) for own in found for name in (_FIRST, _GENTLY)]
     gain, harm = (any(one.points.side(0) == side for one in first) for side in (1, -1))
-    lost = [f"{own.texts[0]:,}" for own in found if own.named(_ALWAYS).points.side(0) < 0]
     said, word = {
         (True, False): ("helps in some case and harms in none", "Yes, in some case"),
         (False, True): ("harms in some case and helps in none", "No, it harms"),
         (True, True): ("helps in one case and harms in another", "It depends"),
         (False, False): ("makes no measurable difference", "Not found"),
     }[gain, harm]
+    slow = [
+        f"{one.name} on {own.texts[0]:,} texts"
+        for own in found
+        for one in own.settings
+        if one.epochs > 0.95 * figures["epochs"]
+    ]
     verdict = (
-        f"{' '.join(sentences)} Freezing first and releasing later {said}. Frozen for good, the vectors "
-        + (f"cost accuracy measurably on {listed(lost)} texts." if lost else "cost no measurable accuracy either.")
-        + " lexport's recipe `bag-glove` does not freeze."
+        f"{' '.join(sentences)} Freezing first and releasing later {said}"
+        + (f"; not done learning after {figures['epochs']} epochs: {listed(slow)}" if slow else "")
+        + ". lexport's recipe `bag-glove` does not freeze."
     )
-    short = f"**{word}** (first, then released); frozen for good {'is worse' if lost else 'is level'}"
+    short = f"**{word}.** {'; '.join(_over(found, name) for name in (_FIRST, _GENTLY, _ALWAYS))}"
     how = (
         "Recipe `bag-glove` (GloVe 6B, 50 wide, words and pairs of words), its embedding held for no epochs, five, "
         "five with a tenth of the rate from then on, or all. With few texts every seed draws its own from the "
@@ -71,6 +78,15 @@ def show(figures: Figures) -> Shown:
                 points.append(estimates(series, [(at, one.points)], one.name))
     drawn = accuracies("Pretrained vectors, frozen or not", names, x, levels, points, "never freezing")
     return Shown(short, verdict, how, tables, drawn, "Test accuracy by how long the pretrained vectors are frozen")
+
+
+def _over(found: Sequence[Comparison], name: str) -> str:
+    """A way of freezing over all sets: where it is better and where worse, if anywhere."""
+    told = []
+    for side, word in ((1, "better"), (-1, "worse")):
+        on = [f"{own.texts[0]:,}" for own in found if own.named(name).points.side(0) == side]
+        told += [f"{word} on {listed(on)} texts"] if on else []
+    return f"{name}: {' and '.join(told) or 'level'}"
 
 
 def _word(one: Setting) -> str:

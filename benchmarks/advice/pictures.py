@@ -61,7 +61,7 @@ def _legend(names: Sequence[str], width: int) -> tuple[list[str], int]:
     """The keys, in as many rows as they need, and the number of rows."""
     parts, x, row = [], float(_EDGE), 0
     for series, name in enumerate(names):
-        room = 44 + 6.4 * len(name) + 14
+        room = 44 + 6.9 * len(name) + 14
         if x + room > width and x > _EDGE:
             x, row = float(_EDGE), row + 1
         y = _EDGE + _HEAD + 22 * row

@@ -52,16 +52,21 @@ def show(figures: Figures) -> Shown:
     names = list(recipes)
     x = [float(one.name) for one in recipes[names[0]].settings]
     levels = [
-        estimates(series, [(float(one.name), one.percent) for one in own.settings], name)
+        estimates(series, [(_at(one, series), one.percent) for one in own.settings], name)
         for series, (name, own) in enumerate(recipes.items())
     ]
     points = [
-        estimates(series, [(float(one.name), one.points) for one in own.settings], name)
+        estimates(series, [(_at(one, series), one.points) for one in own.settings], name)
         for series, (name, own) in enumerate(recipes.items())
     ]
     axis = steps("embedding's rate, as a multiple", x)
     drawn = accuracies("A learning rate of the embedding's own", names, axis, levels, points, "the common rate")
     return Shown(short, verdict, how, tables, drawn, "Test accuracy by the embedding's rate")
+
+
+def _at(one: Setting, series: int) -> float:
+    """The place of a rate, those of another series beside it, so that intervals can be told."""
+    return float(one.name) * 1.06**series
 
 
 def _clearly(own: Comparison, side: int) -> list[Setting]:

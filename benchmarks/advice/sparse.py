@@ -35,13 +35,14 @@ _TABLES = 9
 
 
 def measure(quick: bool) -> Figures:
-    """Time and memory of every way at every size that memory holds."""
-    found, left_out = [], []
-    for words in _SIZES[:2] if quick else _SIZES:
-        if psutil.virtual_memory().available < _TABLES * 4 * DIM * words * 1.2:
+    """Time and memory of every way at every size that memory holds, the largest first."""
+    found: list[dict[str, Any]] = []
+    left_out = []
+    for words in sorted(_SIZES[:2] if quick else _SIZES, reverse=True):
+        if psutil.virtual_memory().available < _TABLES * 4 * DIM * words * 1.1:
             left_out.append(words)
             continue
-        found.append(_at(words, 2 if quick else _ROUNDS if words < _LARGE else _ROUNDS // 2))
+        found.insert(0, _at(words, 2 if quick else _ROUNDS if words < _LARGE else _ROUNDS // 2))
     return {"sizes": found, "left_out": left_out, "refused": _refused()}
 
 

@@ -49,13 +49,14 @@ def show(figures: Figures) -> Shown:
     """The verdict by the sizes that are not measurably below all words, inside and outside of the advised range."""
     found = [Comparison.restored(one["comparison"]) for one in figures["sets"]]
     words = [one["words"] for one in figures["sets"]]
-    sentences, enough, inside = [], [], []
+    sentences, enough, inside, below = [], [], [], False
     for own, sizes in zip(found, words, strict=True):
         pairs = list(zip(own.settings, sizes, strict=True))
         inside += [one.points.side(0) for one, size in pairs if _SAID[0] <= size["words"] <= _SAID[1]]
         fewest, size = next((one, size) for one, size in pairs if one.points.side(0) >= 0)
         worse = [f"{size['words']:,} ({one.points.points})" for one, size in pairs if one.points.side(0) < 0]
         better = [f"{size['words']:,} ({one.points.points})" for one, size in pairs if one.points.side(0) > 0]
+        below |= size["words"] < _SAID[0]
         enough.append(f"{size['words']:,} of {sizes[-1]['words']:,} on {own.data}")
         sentences.append(
             f"On {own.data} the {size['words']:,} most frequent of {sizes[-1]['words']:,} words, {size['known']:.0%} "
@@ -67,15 +68,13 @@ def show(figures: Figures) -> Shown:
     harmless = min(inside, default=0) >= 0
     verdict = (
         f"{' '.join(sentences)} Sizes from {_SAID[0]:,} to {_SAID[1]:,} are "
-        + (
-            "never measurably worse than all words. "
-            if harmless
-            else "measurably worse than all words in some case. "
-        )
-        + "Where fewer do as well, rare words cost memory and buy nothing; what to look at is the share of tokens "
-        "that are known, not a number of words."
+        + ("never measurably worse than all words" if harmless else "measurably worse than all words in some case")
+        + (", and more than is needed in some case. " if below else ", and fewer are not enough on any set. ")
+        + "Beyond what is enough, rare words cost memory and buy nothing that shows; the share of tokens that are "
+        "known says more than a number of words."
     )
-    short = f"**{'Harmless' if harmless else 'Not always'}.** Enough: {listed(enough)}"
+    word = "Not always" if not harmless else "Harmless, more than needed" if below else "Yes"
+    short = f"**{word}.** Enough: {listed(enough)}"
     how = (
         "A bag of words 16 wide over the most frequent words of the training texts (`max_vocabulary`); `min_count` "
         "is the same knob by another name, as the last table says. Intervals: 95 %, seeds and texts drawn anew; "
@@ -97,7 +96,7 @@ def _picture(found: list[Comparison], words: list[list[dict[str, Any]]]) -> str:
     x = steps("words with a row of their own", shown, [thousands(size) for size in shown])
     levels, points = [], []
     for series, (own, counts) in enumerate(zip(found, words, strict=True)):
-        at = [float(size["words"]) for size in counts]
+        at = [size["words"] * 1.04**series for size in counts]  # apart, so that intervals can be told
         levels.append(estimates(series, list(zip(at, [one.percent for one in own.settings], strict=True)), own.data))
         points.append(estimates(series, list(zip(at, [one.points for one in own.settings], strict=True)), own.data))
     names = [own.data for own in found]

@@ -30,6 +30,15 @@ class Embedding(nn.Module):
         """The sum of a text's vectors: float32 [batch, dim]. Raises as `vectors`."""
         return self.vectors(ids).sum(dim=1)
 
+    def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """As `pooled`, of ids without padding: the cells of one text after the other, and int64 [batch], how many.
+
+        Of texts `TextEncoder.flatten` makes both. Raises as `vectors`.
+        """
+        texts = torch.arange(len(counts), device=cells.device).repeat_interleave(counts, output_size=len(cells))
+        vectors = self.vectors(cells.unsqueeze(0)).squeeze(0)
+        return vectors.new_zeros(len(counts), self.dim).index_add(0, texts, vectors)
+
 
 def check_dim(dim: int | None, spread: float) -> None:
     """Raise ValueError for a width or a start that no table can have; None is a width yet to be chosen."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import check_dim, chosen
+from .base import Embedding, check_dim, chosen
 from .table import Table, TableOptions, check_missing, check_out_of_range
 
 
@@ -86,6 +86,10 @@ class DynamicDim(Table):
     def pooled(self, ids: Tensor) -> Tensor:
         """The sum of a text's vectors: int64 [batch, length] → float32 [batch, dim]. Raises as `rows_of`."""
         return self.vectors(ids).sum(dim=1)
+
+    def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """As `pooled`, of ids without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
+        return Embedding.pooled_cells(self, cells, counts)
 
     def penalty(self, ids: Tensor) -> Tensor:
         """What the trainer adds to its loss: the share, weighted as the options say; float32 scalar."""

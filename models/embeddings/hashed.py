@@ -96,3 +96,10 @@ class Hashed(Embedding):
         if not self.concat:
             return self.table.pooled(rows.flatten(1))
         return torch.cat([self.table.pooled(rows[:, :, function]) for function in range(self.hashes)], dim=1)
+
+    def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """As `pooled`, of keys without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
+        rows = self.rows_of(cells)
+        if not self.concat:
+            return self.table.pooled_cells(rows.flatten(), counts * self.hashes)
+        return torch.cat([self.table.pooled_cells(part, counts) for part in rows.unbind(dim=1)], dim=1)

@@ -101,6 +101,10 @@ class Multilingual(Embedding):
         """
         return self.table.pooled(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
 
+    def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """As `pooled`, of ids without padding: int64 [cells, 2] and int64 [batch]. Raises as `rows_of`."""
+        return self.table.pooled_cells(self.rows_of(cells[:, 0], cells[:, 1]), counts)
+
 
 def _grow(offsets: Sequence[int]) -> bool:
     return all(before < after for before, after in pairwise(offsets))

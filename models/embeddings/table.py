@@ -189,10 +189,6 @@ class Table(Embedding):
 
         Raises as `rows_of`.
         """
-        # TorchScript leaves out what stands under is_scripting alone, not beside other conditions.
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            if self.lazy and self.training:
-                return updates.pooled(self.rows_of(ids), self.weight)
         if self.plain:
             rows = self.rows_of(ids)
             if not torch.jit.is_scripting():  # type: ignore[attr-defined]
@@ -201,6 +197,13 @@ class Table(Embedding):
                     return F.embedding_bag(rows, self.weight, mode="sum")
             return F.embedding_bag(rows, self.weight, mode="sum", sparse=self.sparse, padding_idx=0)
         return self.vectors(ids).sum(dim=1)
+
+    def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """As `pooled`, of ids without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
+        if not self.plain:
+            return super().pooled_cells(cells, counts)
+        look = updates.pooled if self.lazy and self.training else updates.bags
+        return look(self.rows_of(cells), counts, self.weight)
 
     def _shortened(self, vectors: Tensor) -> Tensor:
         # As torch's own renormalisation has it, its 1e-7 included.

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lexport.handlers import pages
 from lexport.handlers.loading import load
 from lexport.handlers.pages import touch
 
@@ -31,7 +32,11 @@ def resident(file: Path) -> int:
     return total
 
 
-def test_every_page_of_a_folders_mapped_files_is_brought_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("advice", [pages._POPULATE, 9999], ids=["a kernel that knows how", "an older one"])
+def test_every_page_of_a_folders_mapped_files_is_brought_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, advice: int
+) -> None:
+    monkeypatch.setattr(pages, "_POPULATE", advice)
     inside, outside = tmp_path / "in side" / "table", tmp_path / "in side.other"
     inside.parent.mkdir()
     for file in (inside, outside):

@@ -89,6 +89,14 @@ def test_more_words_than_are_remembered_are_still_found(tmp_path: Path, monkeypa
         assert len(rows) <= 16
 
 
+def test_what_requests_send_does_not_stay_in_memory(tmp_path: Path) -> None:
+    """A word of a million letters is looked for like any other, known or not, and forgotten."""
+    words = ["soup", "x" * 1_000_000]
+    rows = written(TextSpec(4), words, tmp_path).rows[0]
+    assert [rows[word] for word in (*words, "y" * 1_000_000)] == [2, 3, 1]
+    assert list(rows) == ["soup"]
+
+
 @given(words=st.lists(WORDS, min_size=1, max_size=8))
 def test_words_that_repeat_are_refused_by_both(words: list[str]) -> None:
     spec = TextSpec(3 + len(words))

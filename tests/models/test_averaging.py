@@ -53,7 +53,7 @@ def drift(model: TextModel, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in model.parameters():
-            value += torch.randn(value.shape, generator=generator)
+            value.add_(torch.randn(value.shape, generator=generator))
 
 
 @given(share=st.floats(0.01, 0.99), epochs=st.integers(1, 12), seed=st.integers(0, 1000))

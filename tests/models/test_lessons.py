@@ -12,6 +12,7 @@ from lexport.handlers.text import UNK, TextEncoder
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.data import Dataset, dataset_of
+from lexport.models.embeddings import Table
 from lexport.models.lessons import Drop, Lesson, image_outputs, outputs, text_outputs
 from lexport.models.losses import balanced, contrastive
 from lexport.models.recipes import Recipe
@@ -128,13 +129,20 @@ def test_dimensions_in_use_cost_something_in_training_alone() -> None:
     assert lesson.loss(model.eval(), ALL) == free.loss(model.eval(), ALL)
 
 
-def test_what_is_dropped_is_dropped_from_texts_and_pairs() -> None:
-    model, _, lesson = made(recipe("vector"), part(pairs=PAIRS))
-    seen: list[torch.Tensor] = []
-    model.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+def test_what_is_dropped_is_dropped_from_texts_and_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, encoder, lesson = made(recipe("vector"), part(pairs=PAIRS))
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    look_up = Table.pooled_cells
+
+    def watched(self: Table, cells: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        seen.append((cells, counts))
+        return look_up(self, cells, counts)
+
+    monkeypatch.setattr(Table, "pooled_cells", watched)
     lesson.loss(model, ALL[:4], Drop(0.999, 0.0, np.random.default_rng(0)))
-    assert [len(ids) for ids in seen] == [4, 4]
-    assert all((ids <= UNK).all() for ids in seen)
+    for texts, (cells, counts) in zip((TEXTS, PAIRS), seen, strict=True):
+        assert counts.tolist() == encoder.look_up(texts[:4]).lengths.tolist()
+        assert cells.tolist() == [UNK] * int(counts.sum())
 
 
 @pytest.mark.parametrize("head", ["classifier", "vector"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexport.models import updates
-from lexport.models.updates import RULES, RowOptimizer, occurrences
+from lexport.models.row_gradients import Read, coalesced, gradient, stable_order
+from lexport.models.updates import RULES, RowOptimizer
 
 ROWS, DIM = 12, 6
 
@@ -19,7 +21,15 @@ Step = tuple[Tensor, Tensor]
 Look = Callable[[Tensor, Tensor], Tensor]
 
 batches = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**31)), min_size=1, max_size=5)
-looks = pytest.mark.parametrize("look", [updates.pooled, updates.vectors])
+
+
+def pooled(ids: Tensor, weight: Tensor) -> Tensor:
+    """The sums of a padded batch: updates.pooled takes it without its padding."""
+    present = ids != 0
+    return updates.pooled(ids[present], present.sum(dim=1), weight)
+
+
+looks = pytest.mark.parametrize("look", [pooled, updates.vectors])
 rules = pytest.mark.parametrize("rule", RULES)
 
 
@@ -57,7 +67,7 @@ def plain(look: Look, sparse: bool = False) -> Look:
 
     def found(ids: Tensor, weight: Tensor) -> Tensor:
         vectors = F.embedding(ids, weight, padding_idx=0, sparse=sparse)
-        return vectors.sum(dim=1) if look is updates.pooled else vectors
+        return vectors.sum(dim=1) if look is pooled else vectors
 
     return found
 
@@ -70,7 +80,7 @@ def trained(optimizer: torch.optim.Optimizer, weight: nn.Parameter, steps: list[
     return weight.detach()
 
 
-def by_rule(rule: str, steps: list[Step], look: Look = updates.pooled) -> Tensor:
+def by_rule(rule: str, steps: list[Step], look: Look = pooled) -> Tensor:
     weight = table()
     return trained(RowOptimizer([weight], 0.1, rule), weight, steps, look)
 
@@ -117,7 +127,7 @@ def test_rowwise_divides_by_the_root_of_the_mean_squares_so_far(drawn: list[tupl
     expected, squares = table(), torch.zeros(ROWS)
     for step in steps:
         weight = nn.Parameter(expected.detach())
-        push(weight, step, plain(updates.pooled))
+        push(weight, step, plain(pooled))
         assert weight.grad is not None
         squares += weight.grad.square().mean(dim=1)
         expected = nn.Parameter(weight.detach() - 0.1 * weight.grad / (squares.sqrt()[:, None] + 1e-10))
@@ -154,16 +164,16 @@ def test_the_same_steps_give_the_same_bits(rule: str) -> None:
 def test_training_goes_on_from_its_state_as_if_it_had_never_stopped(rule: str) -> None:
     weight = table()
     first = RowOptimizer([weight], 0.1, rule)
-    trained(first, weight, STEPS[:3], updates.pooled)
+    trained(first, weight, STEPS[:3], pooled)
     second = RowOptimizer([weight], 0.1, rule)
     second.load_state_dict(first.state_dict())
-    assert torch.equal(trained(second, weight, STEPS[3:], updates.pooled), by_rule(rule, STEPS))
+    assert torch.equal(trained(second, weight, STEPS[3:], pooled), by_rule(rule, STEPS))
 
 
 def test_two_look_ups_of_one_step_are_one_gradient() -> None:
     weight, expected = table(), table()
     optimizers = RowOptimizer([weight], 0.1, "adagrad"), torch.optim.Adagrad([expected], 0.1)
-    for step, look in ((STEPS[0], updates.pooled), (STEPS[1], updates.vectors)):
+    for step, look in ((STEPS[0], pooled), (STEPS[1], updates.vectors)):
         push(weight, step, look)
         push(expected, step, plain(look))
     for optimizer in optimizers:
@@ -173,8 +183,8 @@ def test_two_look_ups_of_one_step_are_one_gradient() -> None:
 
 def test_the_gradient_has_a_norm_and_can_be_clipped() -> None:
     weight, expected = table(), table()
-    push(weight, STEPS[0], updates.pooled)
-    push(expected, STEPS[0], plain(updates.pooled))
+    push(weight, STEPS[0], pooled)
+    push(expected, STEPS[0], plain(pooled))
     assert weight.grad is not None
     assert expected.grad is not None
     norm = float(weight.grad.norm())
@@ -186,29 +196,38 @@ def test_the_gradient_has_a_norm_and_can_be_clipped() -> None:
 
 def test_a_gradient_in_order_is_not_sorted_again() -> None:
     weight = table()
-    push(weight, STEPS[0], updates.pooled)
+    push(weight, STEPS[0], pooled)
     assert weight.grad is not None
-    found = updates.coalesced(weight.grad)
+    found = coalesced(weight.grad)
     assert found.is_coalesced()
     assert found.values().data_ptr() == weight.grad._values().data_ptr()
-    push(weight, STEPS[1], updates.pooled)
-    torch.testing.assert_close(updates.coalesced(weight.grad).to_dense(), weight.grad.to_dense())
+    push(weight, STEPS[1], pooled)
+    torch.testing.assert_close(coalesced(weight.grad).to_dense(), weight.grad.to_dense())
 
 
 def test_a_dense_gradient_is_refused() -> None:
     weight = table()
-    push(weight, STEPS[0], plain(updates.pooled))
+    push(weight, STEPS[0], plain(pooled))
     with pytest.raises(TypeError, match=r"A table of \[12, 6\] has a dense gradient"):
         RowOptimizer([weight], 0.1).step()
 
 
-def test_occurrences_name_the_texts_of_each_row() -> None:
-    found = occurrences(torch.tensor([[7, 2, 7], [2, 0, 0]]), of_texts=True)
-    assert (found.rows.tolist(), found.places.tolist(), found.starts.tolist()) == ([2, 7], [0, 1, 0, 0], [0, 2, 4])
+def test_a_row_of_one_token_has_the_gradient_of_its_text_and_others_have_sums() -> None:
+    cells, texts = torch.tensor([7, 2, 7, 2, 5]), torch.tensor([0, 0, 0, 1, 1])
+    found = gradient([Read(cells, texts, torch.tensor([[1.0, 2.0], [10.0, 20.0]]))])
+    assert (found.rows.tolist(), found.sources.tolist()) == ([2, 5, 7], [2, 1, 3])
+    assert found.values.tolist() == [[1, 2], [10, 20], [11, 22], [2, 4]]
+    assert found.squares().tolist() == pytest.approx([11**2 + 22**2, 10**2 + 20**2, 2**2 + 4**2])
+
+
+@given(st.lists(st.integers(0, 5) | st.integers(0, 2**40)))
+def test_numbers_are_sorted_as_numpy_sorts_them(numbers: list[int]) -> None:
+    array = np.array(numbers, np.int64)
+    assert stable_order(array).tolist() == np.argsort(array, kind="stable").tolist()
 
 
 def test_unknown_rules_and_impossible_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"'sdg' is not known; choose one of adagrad, rowwise, adam"):
+    with pytest.raises(ValueError, match=r"'sdg' is not known; choose one of sgd, adagrad, rowwise, adam"):
         RowOptimizer([table()], 0.1, "sdg")
     with pytest.raises(ValueError, match=r"lr=0\.1 and eps=0\.0 must be above 0"):
         RowOptimizer([table()], 0.1, eps=0.0)
