@@ -114,18 +114,19 @@ def test_a_verdict_on_time_follows_the_ratios(name: str, slower: str, faster: st
     assert faster in said(name, with_intervals(figures, 0.5, 0.4, 0.6))
 
 
-def test_a_vocabulary_is_enough_from_where_no_interval_lies_below() -> None:
+@pytest.mark.parametrize(
+    ("enough", "expected"), [(1_000, "Harmless, more than needed"), (10_000, "**Yes.**"), (60_000, "Not always")]
+)
+def test_a_vocabulary_is_enough_from_where_no_interval_lies_below(enough: int, expected: str) -> None:
     figures = copy.deepcopy(kept()["vocabulary"]["figures"])
     for one in figures["sets"]:
         for setting, words in zip(one["comparison"]["settings"], one["words"], strict=True):
-            short = words["words"] < 10_000
-            setting["points"] = {"value": -2.0, "low": -3.0, "high": -1.0 if short else 1.0}
-    assert "Harmless" in said("vocabulary", figures)
-    assert "10,000 of" in said("vocabulary", figures)
-    for one in figures["sets"]:
-        for setting in one["comparison"]["settings"][:-1]:
-            setting["points"]["high"] = -1.0
-    assert "Not always" in said("vocabulary", figures)
+            all_of_them = words is one["words"][-1]
+            high = 1.0 if words["words"] >= enough or all_of_them else -1.0
+            setting["points"] = {"value": -2.0, "low": -3.0, "high": high}
+    assert expected in said("vocabulary", figures)
+    if enough == 10_000:
+        assert "10,000 of" in said("vocabulary", figures)
 
 
 def test_ratios_in_words() -> None:

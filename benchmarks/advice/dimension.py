@@ -90,8 +90,9 @@ def _judged(found: Sequence[Comparison], rule: str) -> str:
     said = str(widths[0]) if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
     better, worse = (sum(one.points.side(0) == side for _, one in every) for side in (1, -1))
     gaps = [one.points.value for _, one in every]
+    here = "" if said == rule else f" ({said} here)"
     return (
-        f"*{rule.capitalize()}* ({said} here) is {signed(min(gaps))} to {signed(max(gaps))} points from it, "
+        f"*{rule.capitalize()}*{here} is {signed(min(gaps))} to {signed(max(gaps))} points from it, "
         f"measurably better in {better} of {len(every)} cases and worse in {worse}."
     )
 

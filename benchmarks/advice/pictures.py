@@ -126,7 +126,7 @@ def accuracies(
         legend,
         [
             Panel("Test accuracy, lowest to highest seed", x, around("%", heights), levels),
-            Panel(f"Points from {reference}, 95 %", x, around("points", [0, *reach]), points, (0.0, reference)),
+            Panel(f"Points from {reference}, 95 %", x, around("points", [0, *reach]), points, (0.0, "")),
         ],
     )
 
