@@ -50,12 +50,13 @@ class RowGradient:
 
     def squares(self) -> Tensor:
         """The sum of the squares of each row's gradient: float32 [distinct]."""
-        return torch.linalg.vector_norm(self.values, dim=1).square_().index_select(0, self.sources)
+        norms: Tensor = torch.linalg.vector_norm(self.values, dim=1)
+        return norms.square_().index_select(0, self.sources)
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows that are changed together, int64 [some], and copies of their gradients, float32 [some, dim]."""
         size = _block(self.values)
-        for rows, sources in zip(self.rows.split(size), self.sources.split(size), strict=True):
+        for rows, sources in zip(torch.split(self.rows, size), torch.split(self.sources, size), strict=True):
             yield rows, self.values.index_select(0, sources)
 
 
@@ -75,10 +76,10 @@ def gradient(reads: Sequence[Read]) -> RowGradient:
     order = stable_order(cells)
     cells, places = cells.take(order), places.take(order)
     # Where another row begins, and the end.
-    bounds = np.empty(len(cells) + 1, np.bool_)
-    np.not_equal(cells[1:], cells[:-1], out=bounds[1:-1])
-    bounds[0] = bounds[-1] = True
-    bounds = np.flatnonzero(bounds)
+    begins = np.empty(len(cells) + 1, np.bool_)
+    np.not_equal(cells[1:], cells[:-1], out=begins[1:-1])
+    begins[0] = begins[-1] = True
+    bounds = np.flatnonzero(begins)
     starts, counts = bounds[:-1], bounds[1:] - bounds[:-1]
     rows, sources, several = cells.take(starts), places.take(starts), counts > 1
     totals = np.cumsum(counts[several])
@@ -112,7 +113,7 @@ def add_rows(weight: Tensor, gradient: RowGradient, factors: Tensor, rate: float
     if not len(gradient.rows):
         return
     size, shape = _block(weight), (len(weight), len(gradient.values))
-    for part, factor in zip(where.split(size, dim=1), factors.split(size), strict=True):
+    for part, factor in zip(torch.split(where, size, dim=1), torch.split(factors, size), strict=True):
         # This look-up, whose answer nobody wants, reads ahead; the product waits for every row.
         torch.embedding_bag(weight, part[0], nowhere)
         placed = torch.sparse_coo_tensor(part, factor, shape, is_coalesced=True, check_invariants=False)
