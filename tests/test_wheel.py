@@ -136,7 +136,7 @@ def test_the_whole_chain_from_an_empty_folder(installed: Installed) -> None:
     options = ["--epochs", "5", "--dim", "8"]
     assert installed.json("train", "topics.csv", "--out", "runs/topics", *options)["count"] > 0
     evidence = installed.json("export", "runs/topics")
-    assert len(evidence["variants"]) == 4
+    assert len(evidence["variants"]) == 6
     made = installed.json("archive", "runs/topics", "--version", "1.0")
     assert made["archive"] == "model_store/topics-1.0.mar"
     assert 0 <= installed.json("evaluate", made["archive"], "topics.csv")["accuracy"] <= 1
