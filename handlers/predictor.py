@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .engines import Engine, ImageEngine, Images, Scores, open_engine
-from .pages import touch
 from .text import Ids, TextEncoder, Tokens, load_encoder
 
 # A batch is cut into pieces, texts of similar width together. Vectors of more bytes than this no longer fit a core's
@@ -92,7 +91,6 @@ class Predictor:
         if model.image_file is not None:
             file = folder / model.image_file
             tower = open_engine(model.engine, file, threads=threads, device=device, feed="image")
-        touch(folder)
         return cls(model, encoder, labels, engine, tower)
 
     def scores(self, ids: Ids) -> Scores:
