@@ -44,7 +44,7 @@ DIGESTS = 1.0  # seconds a GB
 MB = 1_000_000
 SIZES = ("a hundred", "all")
 
-# Seconds of the clock and of the processor for the digests, opening, and the first answer.
+# Seconds of the clock and of the processor for the digests, opening, the first answer, and the pages.
 Times = list[tuple[float, float]]
 
 # Run in a process of its own, in an extracted archive.
@@ -56,6 +56,7 @@ folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder))
 from lexport_handlers.digests import check_digests
 from lexport_handlers.loading import load
+from lexport_handlers.pages import touch
 engine = json.loads((folder / "model.json").read_text())["engine"]
 importlib.import_module({"onnx": "onnxruntime", "torchscript": "torch"}[engine])
 clocks = [(time.perf_counter(), time.process_time())]
@@ -64,6 +65,8 @@ clocks.append((time.perf_counter(), time.process_time()))
 predictor = load(folder)
 clocks.append((time.perf_counter(), time.process_time()))
 predictor.predict([sys.argv[2]])
+clocks.append((time.perf_counter(), time.process_time()))
+touch(folder)
 clocks.append((time.perf_counter(), time.process_time()))
 print(json.dumps([[after[0] - before[0], after[1] - before[1]] for before, after in zip(clocks, clocks[1:])]))
 """
@@ -167,8 +170,8 @@ def _start(archives: Mapping[tuple[str, str], Path], folder: Path, text: str, st
     for (variant, size), measured in found.items():
         # By what was done and by clock; opening and the first answer together come last.
         times = np.array(measured)
-        times = np.concatenate([times, times[:, 1:].sum(axis=1, keepdims=True)], axis=1)
-        low, high = interval(times[:, 3, 0])
+        times = np.concatenate([times, times[:, 1:3].sum(axis=1, keepdims=True)], axis=1)
+        low, high = interval(times[:, 4, 0])
         total = sum(file.stat().st_size for file in extracted[variant, size].rglob("*") if file.is_file())
         medians = np.median(times, axis=0)
         figures = [f"{1000 * wall:,.0f} ({1000 * processor:,.0f})" for wall, processor in medians]
@@ -176,11 +179,11 @@ def _start(archives: Mapping[tuple[str, str], Path], folder: Path, text: str, st
         if size == SIZES[-1]:
             limits = [(f"digests within {DIGESTS:g} s a GB", DIGESTS, medians[0] / total * 1e9)]
             if variant.startswith("onnx"):
-                limits.append((f"opened and answered within {FIRST_ANSWER} s", FIRST_ANSWER, medians[3]))
+                limits.append((f"opened and answered within {FIRST_ANSWER} s", FIRST_ANSWER, medians[4]))
             for asked, limit, (wall, processor) in limits:
                 told = f"{wall:.2f} s, {processor:.2f} s of processor time"
                 verdicts.append(Verdict(f"`{variant}`: {asked}", told, wall <= limit))
-    columns = ["variant", "words", "MB", "digests", "opening", "first answer", "both", "95 %"]
+    columns = ["variant", "words", "MB", "digests", "opening", "first answer", "pages", "opening and answer", "95 %"]
     print(
         "### From an extracted archive to its first answer: milliseconds (those of processor time)\n\n"
         f"{table(columns, rows)}"

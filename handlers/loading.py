@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .devices import check_device
 from .engines import ImageEngine, open_engine, open_text_engine
-from .pages import touch
 from .predictor import IdsIn, ModelFile, Predictor
 from .text import load_encoder, load_spec
 from .textin import TextIn
@@ -18,9 +17,7 @@ def load(folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
     model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
     check_device(model.variant, model.precision, device)
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-    predictor = _open(folder, model, labels, threads if model.parallel else 1, device)
-    touch(folder)
-    return predictor
+    return _open(folder, model, labels, threads if model.parallel else 1, device)
 
 
 def _open(folder: Path, model: ModelFile, labels: list[str], threads: int, device: str) -> Predictor:

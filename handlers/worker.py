@@ -16,6 +16,7 @@ from .digests import check_digests
 from .fit import check_fit
 from .goldens import check_goldens, read_goldens
 from .loading import load
+from .pages import touch
 from .predictor import Predictor
 from .protocol import Request, parse
 from .refusals import Refusal
@@ -29,11 +30,13 @@ _JSON = "application/json"
 def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor, int]:
     """Load an extracted archive whose digests and goldens hold; the predictor and the goldens' number.
 
-    Raises ValueError or RuntimeError saying what does not hold.
+    What it has mapped is in memory then. Raises ValueError or RuntimeError saying what does not hold.
     """
     check_digests(folder)
     predictor = load(folder, threads=threads, device=device)
-    return predictor, check_goldens(predictor, read_goldens(folder / "golden.jsonl"))
+    goldens = check_goldens(predictor, read_goldens(folder / "golden.jsonl"))
+    touch(folder)
+    return predictor, goldens
 
 
 class Worker:

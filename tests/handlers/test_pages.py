@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lexport.handlers import pages
-from lexport.handlers.loading import load
 from lexport.handlers.pages import touch
+from lexport.handlers.worker import load_checked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what is mapped")
 
@@ -60,6 +60,6 @@ def test_a_loaded_models_table_is_mapped_and_in_memory(
         packed.extractall(tmp_path)
     weights = tmp_path / ("model.onnx.data" if variant.startswith("onnx") else "model.safetensors")
     assert resident(weights) == 0
-    predictor = load(tmp_path)
+    predictor, _ = load_checked(tmp_path, threads=1, device="cpu")
     assert resident(weights) >= weights.stat().st_size
     assert predictor.predict(["the goal"])[0]["tokens"] == 2
