@@ -37,7 +37,7 @@ def test_accuracy(tiny_csv: Path, tmp_path: Path) -> None:
     assert [file.stat().st_mtime_ns for file in kept] == before
 
 
-def test_accuracy_judges_the_one_recipe_that_is_best_on_validation_over_both_sets() -> None:
+def test_accuracy_judges_what_is_best_on_validation_of_a_set_and_over_both() -> None:
     def result(name: str, validation: float, test: list[float]) -> accuracy.Result:
         held = np.array([[validation]])
         return accuracy.Result(replace(recipes.load("bag"), name=name), held, np.array([test]), 1.0)
@@ -49,8 +49,10 @@ def test_accuracy_judges_the_one_recipe_that_is_best_on_validation_over_both_set
         accuracy.Judged("chinese-reviews", [result("bag", 0.9, [1, 1]), result("char", 0.5, [1, 0])], theirs),
     ]
     verdicts = accuracy.verdicts_of(every)
-    assert [verdict.asked.split(",")[0] for verdict in verdicts] == ["`a`", "`a`", "`char`"]
-    assert [verdict.held for verdict in verdicts] == [True, True, False]  # above, level, not above
+    asked = [tuple(verdict.asked.split(", ")[:2]) for verdict in verdicts]
+    assert [name for name, _ in asked] == ["`a`", "`b`", "`a`", "`char`"]
+    assert ["over both sets" in as_what for _, as_what in asked] == [False, False, True, False]
+    assert [verdict.held for verdict in verdicts] == [True, False, True, False]  # above, below, level, not above
 
 
 def test_robustness(tiny_csv: Path) -> None:
