@@ -22,6 +22,7 @@ check: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/dimension.py
