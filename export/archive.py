@@ -54,7 +54,7 @@ def archive(
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other.
+    "auto" takes the variant that passed the gates and answered 8 texts fastest, text-in only if there is no other.
     `sign` is a file with an Ed25519 private key. Raises RefusedError for a variant that did not pass or was altered
     since its export, InputError for a bad name, version or key, or an existing different file without `force`,
     MissingExtra without the package that signs.
@@ -65,7 +65,7 @@ def archive(
     _check_name(name, version)
     target = out / f"{name}-{version}.mar"
     if chosen.refused is not None:
-        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.")
+        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.{_worst(chosen)}")
     members = _members(run, chosen, evidence, name, version, sign)
     with files.new_file(target) as handle:
         write_zip(handle, members)
@@ -76,8 +76,7 @@ def archive(
                 )
             say(f"{target} is there already, byte for byte the same")
     if variant == "auto":
-        took = chosen.latency["32"]["median_ms"]
-        say(f"{chosen.name} answered 32 texts fastest of those that passed: {took:.2f} ms")
+        say(f"{chosen.name} answered 8 texts fastest of those that passed: {chosen.time(8):.2f} ms")
     return target
 
 
@@ -93,8 +92,14 @@ def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
     # A worker has Python, and there ids-in needs no locale and less memory.
     return min(
         [one for one in passing if one.takes == "ids"] or passing,
-        key=lambda one: float(one.latency["32"]["median_ms"]),
+        key=lambda one: one.time(8),
     )
+
+
+def _worst(variant: VariantEvidence) -> str:
+    """The texts that differ most, a line each, with the trained model's answer and the variant's."""
+    lines = [f"\n  {one['text'][:80]!r}: {one['trained']} → {one['variant']}" for one in variant.worst]
+    return "".join(["\nValidation texts that differ most, trained model → variant:", *lines]) if lines else ""
 
 
 def _check_name(name: str, version: str) -> None:

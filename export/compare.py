@@ -142,7 +142,7 @@ def _side(path: Path) -> Side:
             value=float(own["test"][run["metric"]]),
             data=str(run["data"]["digest"]),
             size=int(own["size"]),
-            latency={size: float(times["median_ms"]) for size, times in own["latency"].items()},
+            latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{path}: {EVIDENCE} does not say what was measured. Make the archive again.") from None
