@@ -100,7 +100,7 @@ class Swapped(Variant):
     def form(self, model: TextModel) -> TextModel:
         form = super().form(model)
         head = copy.deepcopy(form.head)
-        for value in head.linear.parameters():  # type: ignore[operator, union-attr]
+        for value in head.linear.parameters():  # type: ignore[union-attr]
             value.data = value.data.roll(1, dims=0)
         return type(form)(form.embedding, form.encoder, head).eval()
 
