@@ -21,8 +21,8 @@ from ..handlers.digests import DIGESTS, SIGNATURE
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
 from . import signature
-from .evidence import Evidence, VariantEvidence, read_evidence
-from .reader import EVIDENCE, MANIFEST
+from .evidence import Evidence, VariantEvidence, read_evidence, without_texts
+from .reader import EVIDENCE, GOLDENS, MADE, MANIFEST
 from .sbom import SBOM, sbom
 from .zips import Content, Measured, digest_of, write_zip
 
@@ -50,12 +50,14 @@ def archive(
     out: Path = Path("model_store"),
     force: bool = False,
     sign: Path | None = None,
+    no_texts: bool = False,
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
     "auto" takes the variant that passed the gates and answered 8 texts fastest, text-in only if there is no other.
-    `sign` is a file with an Ed25519 private key. Raises RefusedError for a variant that did not pass or was altered
+    `sign` is a file with an Ed25519 private key. With `no_texts` no text of the data is packed: golden requests are made
+    of words of the vocabulary, and texts in the evidence are replaced by their SHA-256. Raises RefusedError for a variant that did not pass or was altered
     since its export, InputError for a bad name, version or key, or an existing different file without `force`,
     MissingExtra without the package that signs.
     """
@@ -66,7 +68,9 @@ def archive(
     target = out / f"{name}-{version}.mar"
     if chosen.refused is not None:
         raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.{_worst(chosen)}")
-    members = _members(run, chosen, evidence, name, version, sign)
+    if no_texts:
+        evidence = without_texts(evidence)
+    members = _members(run, chosen, evidence, name, version, sign, MADE if no_texts else GOLDENS)
     with files.new_file(target) as handle:
         write_zip(handle, members)
         if target.exists() and not force:
@@ -117,14 +121,25 @@ def _check_name(name: str, version: str) -> None:
 
 
 def _members(
-    run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str, sign: Path | None
+    run: Path,
+    variant: VariantEvidence,
+    evidence: Evidence,
+    name: str,
+    version: str,
+    sign: Path | None,
+    goldens: str,
 ) -> dict[str, Content]:
     members: dict[str, Content] = {"handler.py": _source("handler.py")}
     for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".py") and entry.name != "handler.py":
             members[f"lexport_handlers/{entry.name}"] = entry.read_bytes()
     folder = run / "export" / variant.name
-    members |= {file: Measured(folder / file, digest) for file, digest in variant.digests.items()}
+    members |= {
+        file: Measured(folder / file, digest)
+        for file, digest in variant.digests.items()
+        if file not in (GOLDENS, MADE)
+    }
+    members[GOLDENS] = Measured(folder / goldens, variant.digests[goldens])
     members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
     members["model-config.yaml"] = (_MODEL_CONFIG + _ON_CPU * (variant.precision in CPU_ALONE)).encode()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,20 @@ class Evidence:
     def write(self, path: Path) -> None:
         """Write JSON in the order of the fields."""
         path.write_bytes(json_bytes(asdict(self)))
+
+
+def without_texts(evidence: Evidence) -> Evidence:
+    """The evidence with the SHA-256 of every text of the data in its place."""
+    variants = [
+        replace(
+            variant,
+            worst=[
+                one | {"text": f"sha256:{hashlib.sha256(one['text'].encode()).hexdigest()}"} for one in variant.worst
+            ],
+        )
+        for variant in evidence.variants
+    ]
+    return replace(evidence, variants=variants)
 
 
 def read_evidence(run: Path) -> Evidence:

@@ -30,8 +30,9 @@ from ..progress import Say, silent
 from . import measure
 from .evidence import Evidence, VariantEvidence
 from .gates import judge, refusal, warning
-from .goldens import Asked, choose_goldens, golden_lines
+from .goldens import Asked, choose_goldens, given_goldens, golden_lines, made_goldens
 from .probes import Vectors, likeness, trained_vectors, variant_vectors
+from .reader import GOLDENS, MADE
 from .textgraph import make_text_in, reason_against
 from .variants import Variant
 
@@ -42,12 +43,14 @@ _X86 = ("avx", "avx2", "f16c", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx
 _ARM = ("asimd", "asimddp", "i8mm", "bf16", "sve")
 
 
-def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evidence:
+def export(
+    run: Run, variants: Sequence[Variant], *, goldens: Path | None = None, say: Say = silent
+) -> Evidence:
     """Write `RUN/export/` anew with a folder a variant and `evidence.json`, whole or not at all.
 
     Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gate decides
     on the validation texts, the test texts are for the report. What cannot be made of the model is left out, with
-    the reason. Raises RefusedError, after writing, if no variant passes, InputError if none can be made, or one that
+    the reason. `goldens` is a file of further golden requests (`goldens.given_goldens`). Raises RefusedError, after writing, if no variant passes, InputError if none can be made, or one that
     was asked for by name cannot.
     """
     left_out = _left_out(run, variants)
@@ -55,7 +58,8 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
     reference = {
         part.name: (outputs(run.model, run.encoder, part), trained_vectors(run, part)) for part in (validation, test)
     }
-    goldens = choose_goldens(run, validation)
+    own = given_goldens(run, goldens) if goldens is not None else []
+    asked = {GOLDENS: [*choose_goldens(run, validation), *own], MADE: made_goldens(run, validation)}
     with files.new_folder(run.folder / "export", replace=True) as folder:
         found = []
         for variant in (one for one in variants if one.name not in left_out):
@@ -63,7 +67,7 @@ def export(run: Run, variants: Sequence[Variant], *, say: Say = silent) -> Evide
             target = folder / variant.name
             target.mkdir()
             _write(run, variant, target)
-            found.append(_examine(run, variant, target, validation, test, reference, goldens))
+            found.append(_examine(run, variant, target, validation, test, reference, asked))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         found = [_judged(run, one, found) for one in found]
         for one in found:
@@ -137,12 +141,13 @@ def _examine(
     validation: Dataset,
     test: Dataset,
     reference: dict[str, tuple[Outputs, Vectors]],
-    goldens: Sequence[Asked],
+    goldens: dict[str, list[Asked]],
 ) -> VariantEvidence:
     """Everything that is measured of a variant, not judged yet."""
     parts = (validation, test)
     predictor, memory = measure.peak_memory(lambda: _answering(run, variant, folder, validation))
-    (folder / "golden.jsonl").write_bytes(golden_lines(run, predictor, goldens))
+    for name, asked in goldens.items():
+        (folder / name).write_bytes(golden_lines(run, predictor, list(dict.fromkeys(asked))))
     outputs = {part.name: measure.served(predictor, part) for part in parts}
     quality = {
         part.name: measure.quality(run, part, reference[part.name][0], outputs[part.name])
@@ -171,7 +176,7 @@ def _examine(
         robustness=measure.on_unknown_words(run, predictor, test),
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
         gates=[],
-        refused=_unlike_goldens(predictor, folder / "golden.jsonl"),
+        refused=_unlike_goldens(predictor, [folder / name for name in goldens]),
         warning=None,
         worst=measure.worst_texts(run, validation, reference["validation"][0], outputs["validation"]),
         image_file=predictor.model.image_file,
@@ -229,9 +234,9 @@ def _speedup(found: VariantEvidence, every: Sequence[VariantEvidence]) -> float 
     return None
 
 
-def _unlike_goldens(predictor: Predictor, file: Path) -> str | None:
+def _unlike_goldens(predictor: Predictor, files: Sequence[Path]) -> str | None:
     """Why a worker would not become ready, where an answer in a batch is too far from the one recorded alone."""
-    goldens = read_goldens(file)
+    goldens = [golden for file in files for golden in read_goldens(file)]
     problems = golden_problems(predictor, goldens)
     if not problems:
         return None
