@@ -1,4 +1,4 @@
-"""Commands that export, pack and try a model: export, archive, run."""
+"""Commands that export, pack, check and try a model: export, archive, handler, verify, inspect, diff, run."""
 
 from __future__ import annotations
 
@@ -88,6 +88,25 @@ def archive(
         return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
     typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
     return None
+
+
+@app.command()
+def handler(
+    run: RunFolder,
+    version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
+    variant: Annotated[
+        str, typer.Option(help="A variant's name, or auto: the fastest ids-in one that passed.")
+    ] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what torch-model-archiver packs, handler and all, and print its command line."""
+    from ..export.stock import handler as write
+
+    command = write(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(True))
+    return emit({"folder": str(out), "command": command}) if as_json else typer.echo(shlex.join(command))
 
 
 @app.command()
