@@ -135,7 +135,11 @@ def test_files_named_one_by_one_lose_their_folder_and_the_worker_says_so(run_fol
     with zipfile.ZipFile(packed(command, tmp_path / "store")) as mar:
         mar.extractall(tmp_path / "served")
     done = subprocess.run(
-        [sys.executable, "-c", FLAT, str(tmp_path / "served")], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FLAT, str(tmp_path / "served")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 1
     assert "RuntimeError: The folder lexport_handlers is not beside handler.py." in done.stderr

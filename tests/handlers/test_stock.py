@@ -22,6 +22,7 @@ from lexport.serving.java import find_java
 from lexport.serving.ports import pick_free
 from lexport.serving.settings import addresses, read_settings
 
+from .interpreters import all_but
 
 TEXTS = ["the goal and the referee", "qqqq zzzz", "", "好 👍"]
 
@@ -86,3 +87,17 @@ def test_stock_torchserve_serves_what_the_stock_archiver_packed(
         answer = ask(url, TEXTS)
     with opened(archive_of(variant)) as own:
         assert answer == own.predict(TEXTS)
+
+
+def test_stock_torchserve_logs_which_package_is_missing_and_its_pip_line(
+    archive_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    python = all_but(tmp_path / "env", "mmh3")
+    log, deadline = tmp_path / "logs" / "model_log.log", time.monotonic() + 90
+    with stock_torchserve(archive_of("onnx-int8"), tmp_path, str(python)):
+        while not (log.is_file() and "pip install" in log.read_text()):
+            assert time.monotonic() < deadline, log.read_text() if log.is_file() else "no log"
+            time.sleep(0.3)
+    [line] = {line.partition("RuntimeError: ")[2] for line in log.read_text().splitlines() if "pip install" in line}
+    assert line.startswith("The worker of topics cannot import mmh3")
+    assert line.endswith("Install it where TorchServe runs: pip install mmh3")
