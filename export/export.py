@@ -43,15 +43,14 @@ _X86 = ("avx", "avx2", "f16c", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx
 _ARM = ("asimd", "asimddp", "i8mm", "bf16", "sve")
 
 
-def export(
-    run: Run, variants: Sequence[Variant], *, goldens: Path | None = None, say: Say = silent
-) -> Evidence:
+def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None, say: Say = silent) -> Evidence:
     """Write `RUN/export/` anew with a folder a variant and `evidence.json`, whole or not at all.
 
-    Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gate decides
-    on the validation texts, the test texts are for the report. What cannot be made of the model is left out, with
-    the reason. `goldens` is a file of further golden requests (`goldens.given_goldens`). Raises RefusedError, after writing, if no variant passes, InputError if none can be made, or one that
-    was asked for by name cannot.
+    Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gates decide on the
+    validation texts, the test texts are for the report. What cannot be made of the model is left out, with the
+    reason. `goldens` is a file of further golden requests (`goldens.given_goldens`). Raises RefusedError, after
+    writing, if no variant passes, InputError if none can be made, one that was asked for by name cannot, or the
+    goldens cannot be read.
     """
     left_out = _left_out(run, variants)
     validation, test = run.held_out("validation"), run.held_out("test")

@@ -69,7 +69,10 @@ def made_goldens(run: Run, validation: Dataset) -> list[Asked]:
     chosen.append(Asked(" ".join([salads[-1].text] * run.encoder.spec.max_tokens), salads[-1].lang))
     if run.labels:
         scores = text_outputs(
-            run.model, run.encoder, [one.text for one in salads], [one.lang for one in salads] if languages[0] else None
+            run.model,
+            run.encoder,
+            [one.text for one in salads],
+            [one.lang for one in salads] if languages[0] else None,
         )
         chosen += [salads[row] for row in scores.argmax(axis=0).tolist()[: MOST - len(chosen)]]
     chosen += salads[: max(0, LEAST - len(dict.fromkeys(chosen)))]
