@@ -68,12 +68,8 @@ def made_goldens(run: Run, validation: Dataset) -> list[Asked]:
     salads = [salad for lang in languages for salad in _salads(run, lang)]
     chosen.append(Asked(" ".join([salads[-1].text] * run.encoder.spec.max_tokens), salads[-1].lang))
     if run.labels:
-        scores = text_outputs(
-            run.model,
-            run.encoder,
-            [one.text for one in salads],
-            [one.lang for one in salads] if languages[0] else None,
-        )
+        spoken = [one.lang for one in salads if one.lang is not None] or None
+        scores = text_outputs(run.model, run.encoder, [one.text for one in salads], spoken)
         chosen += [salads[row] for row in scores.argmax(axis=0).tolist()[: MOST - len(chosen)]]
     chosen += salads[: max(0, LEAST - len(dict.fromkeys(chosen)))]
     if validation.images is not None:
