@@ -10,7 +10,7 @@ __all__ = ["app", "checking", "learning", "loading", "packing", "serving"]
 
 # As --help shows them: the way of the data.
 _ORDER = (
-    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "verify", "inspect", "diff"),
+    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "handler", "verify", "inspect", "diff"),
     *("run", "serve", "predict", "status", "stop", "loadtest", "doctor"),
 )
 app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))

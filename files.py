@@ -57,21 +57,39 @@ def write_file(target: Path, content: bytes) -> Path:
 
 @contextmanager
 def new_file(target: Path) -> Iterator[BinaryIO]:
-    """Yield an empty file beside `target`, to write and read; on success it takes `target`'s place.
+    """Yield an empty file, to write and read; on success it takes `target`'s place.
 
-    On any error or interruption an old file is as it was and nothing new is left. Raises InputError if `target`
+    On any error or interruption an old file is as it was and nothing new is left. Linux keeps the file without a name
+    until it is whole, so that a process that is killed leaves nothing either. Raises InputError if `target`
     is a folder, or if its own folder cannot be created or written.
     """
     if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
         raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
     with _beside(target) as partial:
         with _refused(target):
-            handle = partial.open("x+b")
+            handle = _unnamed(partial.parent) or partial.open("x+b")
         with handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
+            if not os.path.lexists(partial):
+                with _refused(target):
+                    # A neighbour that failed has perhaps removed the folder, which looked empty.
+                    partial.parent.mkdir(parents=True, exist_ok=True)
+                    # Of the two calls that make a hard link, only the one with a folder follows this one to the file.
+                    os.link(f"/proc/self/fd/{handle.fileno()}", partial, src_dir_fd=handle.fileno())
         partial.replace(target)
+
+
+def _unnamed(folder: Path) -> BinaryIO | None:
+    """An open file in `folder` that has no name yet, or None where there are no such files."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, flag | os.O_RDWR, 0o666), "w+b")
+    except OSError:  # what else is wrong, an ordinary file says as well
+        return None
 
 
 def same_content(handle: BinaryIO, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Commands that export, pack and try a model: export, archive, run."""
+"""Commands that export, pack, check and try a model: export, archive, handler, verify, inspect, diff, run."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def export(
             help="In int8 variants quantize the encoder's layers too; scores then depend on batches.",
         ),
     ] = False,
+    goldens: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Golden requests of your own beside the usual ones: a data file with the column text.",
+            show_default="none",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a run to several variants and measure each against the trained model."""
@@ -53,7 +61,7 @@ def export(
     from ..models.run import open_run
 
     chosen = choose(variants, quantize_dense=quantize_dense)
-    evidence = asdict(export_run(open_run(run), chosen, say=say_to(as_json)))
+    evidence = asdict(export_run(open_run(run), chosen, goldens=goldens, say=say_to(as_json)))
     if as_json:
         return emit(evidence)
     show(screens.evidence(evidence))
@@ -74,6 +82,10 @@ def archive(
     sign: Annotated[
         Path | None, typer.Option(metavar="KEY", help="Sign with this Ed25519 private key.", show_default="unsigned")
     ] = None,
+    no_texts: Annotated[
+        bool,
+        typer.Option("--no-texts", help="Pack no text of the data: golden requests are made of words it knows."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
@@ -81,13 +93,40 @@ def archive(
     from ..export.reader import EVIDENCE, read_json
 
     path = pack(
-        run, version=version, name=name, variant=variant, out=out, force=force, sign=sign, say=say_to(as_json)
+        run,
+        version=version,
+        name=name,
+        variant=variant,
+        out=out,
+        force=force,
+        sign=sign,
+        no_texts=no_texts,
+        say=say_to(as_json),
     )
     packed = read_json(path, EVIDENCE)["variant"]
     if as_json:
         return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
     typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
     return None
+
+
+@app.command()
+def handler(
+    run: RunFolder,
+    version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
+    variant: Annotated[
+        str, typer.Option(help="A variant's name, or auto: the fastest ids-in one that passed.")
+    ] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what torch-model-archiver packs, handler and all, and print its command line."""
+    from ..export.stock import handler as write
+
+    command = write(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(True))
+    return emit({"folder": str(out), "command": command}) if as_json else typer.echo(shlex.join(command))
 
 
 @app.command()

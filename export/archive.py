@@ -17,12 +17,12 @@ from model_archiver.model_packaging_utils import ModelExportUtils
 from .. import files
 from ..errors import InputError, RefusedError
 from ..handlers.devices import CPU_ALONE
-from ..handlers.digests import DIGESTS, SIGNATURE
+from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
 from . import signature
-from .evidence import Evidence, VariantEvidence, read_evidence
-from .reader import EVIDENCE, MANIFEST
+from .evidence import Evidence, VariantEvidence, read_evidence, without_texts
+from .reader import EVIDENCE, GOLDENS, MADE
 from .sbom import SBOM, sbom
 from .zips import Content, Measured, digest_of, write_zip
 
@@ -50,23 +50,28 @@ def archive(
     out: Path = Path("model_store"),
     force: bool = False,
     sign: Path | None = None,
+    no_texts: bool = False,
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other.
-    `sign` is a file with an Ed25519 private key. Raises RefusedError for a variant that did not pass or was altered
-    since its export, InputError for a bad name, version or key, or an existing different file without `force`,
-    MissingExtra without the package that signs.
+    "auto" takes the variant that passed the gates and answered 8 texts fastest, text-in only if there is no other.
+    `sign` is a file with an Ed25519 private key. With `no_texts` no text of the data is packed: golden requests are
+    made of words of the vocabulary, and texts in the evidence are replaced by their SHA-256. Raises RefusedError for
+    a variant that did not pass or was altered since its export, InputError for a bad name, version or key, or an
+    existing different file without `force`, MissingExtra without the package that signs.
     """
-    evidence = read_evidence(run)
-    chosen = _choose(evidence, variant)
-    name = name if name is not None else run.resolve().name
-    _check_name(name, version)
+    name, chosen, evidence = select(run, version=version, name=name, variant=variant)
     target = out / f"{name}-{version}.mar"
-    if chosen.refused is not None:
-        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.")
-    members = _members(run, chosen, evidence, name, version, sign)
+    members = members_of(
+        run,
+        chosen,
+        without_texts(evidence) if no_texts else evidence,
+        name,
+        version,
+        goldens=MADE if no_texts else GOLDENS,
+        sign=sign,
+    )
     with files.new_file(target) as handle:
         write_zip(handle, members)
         if target.exists() and not force:
@@ -76,9 +81,19 @@ def archive(
                 )
             say(f"{target} is there already, byte for byte the same")
     if variant == "auto":
-        took = chosen.latency["32"]["median_ms"]
-        say(f"{chosen.name} answered 32 texts fastest of those that passed: {took:.2f} ms")
+        say(f"{chosen.name} answered 8 texts fastest of those that passed: {chosen.time(8):.2f} ms")
     return target
+
+
+def select(run: Path, *, version: str, name: str | None, variant: str) -> tuple[str, VariantEvidence, Evidence]:
+    """The name and the variant that are packed, and the run's evidence. Raises as `archive` does."""
+    evidence = read_evidence(run)
+    chosen = _choose(evidence, variant)
+    name = name if name is not None else run.resolve().name
+    _check_name(name, version)
+    if chosen.refused is not None:
+        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.{_worst(chosen)}")
+    return name, chosen, evidence
 
 
 def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
@@ -93,8 +108,14 @@ def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
     # A worker has Python, and there ids-in needs no locale and less memory.
     return min(
         [one for one in passing if one.takes == "ids"] or passing,
-        key=lambda one: float(one.latency["32"]["median_ms"]),
+        key=lambda one: one.time(8),
     )
+
+
+def _worst(variant: VariantEvidence) -> str:
+    """The texts that differ most, a line each, with the trained model's answer and the variant's."""
+    lines = [f"\n  {one['text'][:80]!r}: {one['trained']} → {one['variant']}" for one in variant.worst]
+    return "".join(["\nValidation texts that differ most, trained model → variant:", *lines]) if lines else ""
 
 
 def _check_name(name: str, version: str) -> None:
@@ -111,21 +132,36 @@ def _check_name(name: str, version: str) -> None:
         raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-' and '.' alone.")
 
 
-def _members(
-    run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str, sign: Path | None
+def members_of(
+    run: Path,
+    variant: VariantEvidence,
+    evidence: Evidence,
+    name: str,
+    version: str,
+    goldens: str = GOLDENS,
+    *,
+    manifest: bool = True,
+    sign: Path | None = None,
 ) -> dict[str, Content]:
+    """Every member of an archive by name; without `manifest`, what another archiver adds its own manifest to."""
     members: dict[str, Content] = {"handler.py": _source("handler.py")}
     for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".py") and entry.name != "handler.py":
             members[f"lexport_handlers/{entry.name}"] = entry.read_bytes()
     folder = run / "export" / variant.name
-    members |= {file: Measured(folder / file, digest) for file, digest in variant.digests.items()}
+    members |= {
+        file: Measured(folder / file, digest)
+        for file, digest in variant.digests.items()
+        if file not in (GOLDENS, MADE)
+    }
+    members[GOLDENS] = Measured(folder / goldens, variant.digests[goldens])
     members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
     members["model-config.yaml"] = (_MODEL_CONFIG + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
-    members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
+    if manifest:
+        members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
     members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
     digests = {member: digest_of(content) for member, content in members.items()}
     members[SBOM] = sbom(evidence, name, version, variant.name, digests, packages, _date(evidence))

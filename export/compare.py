@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..handlers.digests import DIGESTS, SIGNATURE, read_digests
+from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ..handlers.goldens import Golden, read_goldens
 from ..handlers.text import load_encoder
 from .inprocess import Archived, opened
-from .reader import EVIDENCE, MANIFEST, open_archive, read_json
+from .reader import EVIDENCE, open_archive, read_json
 
 # A vector counts as another answer below this cosine.
 _SAME_DIRECTION = 0.99
@@ -142,7 +142,7 @@ def _side(path: Path) -> Side:
             value=float(own["test"][run["metric"]]),
             data=str(run["data"]["digest"]),
             size=int(own["size"]),
-            latency={size: float(times["median_ms"]) for size, times in own["latency"].items()},
+            latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{path}: {EVIDENCE} does not say what was measured. Make the archive again.") from None

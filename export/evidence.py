@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..files import json_bytes
 
-# A variant may lose this much of its metric against the trained model on the validation texts.
-MAX_METRIC_DROP = 0.005
-
 
 @dataclass(frozen=True)
 class VariantEvidence:
-    """One variant. validation decides, test reports; size in bytes; latency in milliseconds by batch size.
+    """One variant; docs/evidence.md explains every field.
 
+    validation decides, test reports. size, peak_memory in bytes; latency in milliseconds by threads and batch size.
     parallel: whether a worker should give it more than one thread. dense: "fp32", or "int8" where the encoder's
-    layers are quantized too. batch_sensitivity: how far a text's answer depends on its batch
-    (`measure.batch_sensitivity`). refused: why the gate does not let it into an archive, or None. image_file: the
-    image tower of a joint model. vector_bytes, takes: as `model.json` has them.
+    layers are quantized too. gates: each `gates.Gate` with limit, value and whether it was held. refused: why the
+    gates do not let it into an archive, or None; warning: what is to be known if they do. worst: of a refused one the
+    ten texts that differ most. image_file: the image tower of a joint model. vector_bytes, takes: as `model.json` has
+    them.
     """
 
     name: str
@@ -33,26 +33,39 @@ class VariantEvidence:
     validation: dict[str, Any]
     test: dict[str, Any]
     size: int
-    latency: dict[str, Any]
-    batch_sensitivity: dict[str, Any]
+    size_ratio: float
+    peak_memory: int | None
+    latency: dict[str, dict[str, Any]]
+    batch_sensitivity: dict[str, dict[str, Any]]
+    neighbours: dict[str, Any]
+    calibration: dict[str, Any] | None
+    robustness: dict[str, Any] | None
     digests: dict[str, str]
+    gates: list[dict[str, Any]]
     refused: str | None
+    warning: str | None
+    worst: list[dict[str, Any]]
     image_file: str | None = None
     vector_bytes: int = 0
     takes: str = "ids"
+
+    def time(self, batch: int, threads: int = 1) -> float:
+        """The median time from texts to answers, in milliseconds."""
+        return float(self.latency[str(threads)][str(batch)]["median_ms"])
 
 
 @dataclass(frozen=True)
 class Evidence:
     """All variants of a run with what they were measured against, on what machine and when (seconds since 1970).
 
-    run: its recipe, task, metric (what the gate reads), seed, data, the digest of its weights and the digests of what
-    an archive takes of it. left_out: variants that cannot be made of this model, each with the reason.
+    gates: the limits, as the recipe has them. run: its recipe, task, metric (what the gates read), seed, data, the
+    digest of its weights and the digests of what an archive takes of it. left_out: variants that cannot be made of
+    this model, each with the reason.
     """
 
     run: dict[str, Any]
     trained: dict[str, Any]
-    gates: dict[str, float]
+    gates: dict[str, Any]
     variants: list[VariantEvidence]
     left_out: dict[str, str]
     versions: dict[str, str]
@@ -77,16 +90,18 @@ class Evidence:
         path.write_bytes(json_bytes(asdict(self)))
 
 
-def gate(metric: str, trained: dict[str, Any], validation: dict[str, Any]) -> str | None:
-    """Why a variant is refused, judged by `metric` on the validation texts, or None."""
-    drop = trained[metric] - validation[metric]
-    # Written so that a NaN is refused.
-    if not drop <= MAX_METRIC_DROP:
-        return (
-            f"max_metric_drop: {metric} on the validation texts fell by {drop:.4f} "
-            f"({trained[metric]:.4f} to {validation[metric]:.4f}); at most {MAX_METRIC_DROP} is allowed"
+def without_texts(evidence: Evidence) -> Evidence:
+    """The evidence with the SHA-256 of every text of the data in its place."""
+    variants = [
+        replace(
+            variant,
+            worst=[
+                one | {"text": f"sha256:{hashlib.sha256(one['text'].encode()).hexdigest()}"} for one in variant.worst
+            ],
         )
-    return None
+        for variant in evidence.variants
+    ]
+    return replace(evidence, variants=variants)
 
 
 def read_evidence(run: Path) -> Evidence:

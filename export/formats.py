@@ -21,6 +21,8 @@ from ..models.compose import TextModel
 from .weights import take_tables, write_tensors
 
 OPSET = 20
+# What an ONNX graph calls the encoder's output.
+VECTORS = "vectors"
 
 
 class Scoring(nn.Module):
@@ -36,6 +38,25 @@ class Scoring(nn.Module):
         answer: Tensor = self.model.head.answer(self.model(ids))
         return answer
 
+    @torch.jit.export
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Indices int64 [batch, length, …] → what the head is given, float32 [batch, width]."""
+        return self.model.encode(ids)
+
+
+class Both(nn.Module):
+    """Scores and, beside them, what the head was given."""
+
+    def __init__(self, model: TextModel) -> None:
+        """Wrap a model in evaluation mode."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices int64 [batch, length, …] → float32 [batch, outputs], float32 [batch, width]."""
+        vectors = self.model.encode(ids)
+        return self.model.head.answer(self.model.head(vectors)), vectors
+
 
 def write_torchscript(module: nn.Module, path: Path) -> None:
     """Script the module and save it. TorchScript is deprecated in torch 2.13 but still loads and runs there.
@@ -45,7 +66,8 @@ def write_torchscript(module: nn.Module, path: Path) -> None:
     tables = take_tables(module)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = torch.jit.freeze(torch.jit.script(module.eval()), preserved_attrs=list(tables))
+        kept = [*tables, *(["vectors"] if isinstance(module, Scoring) else [])]
+        scripted = torch.jit.freeze(torch.jit.script(module.eval()), preserved_attrs=kept)
         buffer = io.BytesIO()
         torch.jit.save(scripted, buffer)
     path.write_bytes(without_debug(buffer.getvalue()))
@@ -111,20 +133,21 @@ def _quiet() -> Iterator[None]:
 def write_onnx(module: nn.Module, path: Path, *, feed: str, example: Tensor, symbolic: Sequence[str]) -> None:
     """Export by torch's own exporter with the first axes of the input `feed` symbolic, and check the graph.
 
-    symbolic: a name for each of those axes; `example` has sizes other than one there. The weights of more than a
-    kilobyte lie beside the graph in `NAME.onnx.data`, so that workers share their pages. Raises RuntimeError if an
-    axis froze.
+    Of a `Scoring` the graph has a second output, `vectors`, which `hide_vectors` takes back. symbolic: a name for
+    each of those axes; `example` has sizes other than one there. The weights of more than a kilobyte lie beside the
+    graph in `NAME.onnx.data`, so that workers share their pages. Raises RuntimeError if an axis froze.
     """
     axes = {axis: torch.export.Dim(name) for axis, name in enumerate(symbolic)}
     # What a first export remembers of an LSTM freezes the length of the next.
     torch.ops.aten.lstm.input._dispatch_cache.clear()
+    scoring = isinstance(module, Scoring)
     with _quiet():
         torch.onnx.export(
-            module.eval(),
+            (Both(module.model) if isinstance(module, Scoring) else module).eval(),
             (example,),
             str(path),
             input_names=[feed],
-            output_names=["scores"],
+            output_names=["scores", VECTORS] if scoring else ["scores"],
             dynamic_shapes=(axes,),
             opset_version=OPSET,
             external_data=True,
@@ -143,3 +166,20 @@ def write_onnx(module: nn.Module, path: Path, *, feed: str, example: Tensor, sym
         frozen = [dim.dim_value for dim in value.type.tensor_type.shape.dim[:count] if not dim.dim_param]
         if frozen:
             raise RuntimeError(f"The exporter froze a dimension of {value.name} at {frozen}.")
+
+
+def hide_vectors(path: Path) -> None:
+    """Take the encoder's output from the outputs of a graph; it stays in it under its name."""
+    model = onnx.load(str(path), load_external_data=False)
+    [hidden] = [output for output in model.graph.output if output.name == VECTORS]
+    model.graph.output.remove(hidden)
+    onnx.save(model, str(path))
+
+
+def show_vectors(path: Path, target: Path) -> None:
+    """Write a copy of a graph, into its own folder, whose one output is the encoder's."""
+    model = onnx.load(str(path), load_external_data=False)
+    del model.graph.output[:]
+    shape = ["batch", "width"]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(VECTORS, onnx.TensorProto.FLOAT, shape))
+    onnx.save(model, str(target))

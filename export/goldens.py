@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..handlers.predictor import Predictor, labels_above
-from ..models.data import Dataset, label_sets
+from ..models.data import Columns, Dataset, label_sets, load
 from ..models.lessons import image_outputs, text_outputs
-from ..models.run import Run
+from ..models.run import Run, require_known
 from ..models.tasks import Outputs
 
 LEAST = 16
 # Of a model with more labels than this leaves room for, the first labels are covered: every worker answers them all.
 MOST = 64
 _IMAGES = 8
+_SALADS = 256
 # Latin, Han, Greek with a capital sigma, Turkish dotted I, a combining accent, emoji joined by U+200D.
 _NON_ASCII = "Très bien, 很好! ΟΔΥΣΣΕΥΣ İyi cafe\u0301 👩\u200d👧 \u00a0"
 _UNKNOWN = "qxzvkj wqpfzx 12345678901234567890"
@@ -53,6 +55,54 @@ def choose_goldens(run: Run, validation: Dataset) -> list[Asked]:
     if validation.images is not None:
         chosen += [Asked(image=tuple(image.tolist())) for image in validation.images[:_IMAGES]]
     return list(dict.fromkeys(chosen))
+
+
+def made_goldens(run: Run, validation: Dataset) -> list[Asked]:
+    """At least 16 requests that hold no text of the data: the made-up ones, and words of the vocabulary at random.
+
+    Of the random ones those are taken that the model answers with each label, as far as any does, and one that is too
+    long. A model without a vocabulary is given made-up words. Images are random numbers between those of the data's.
+    """
+    languages: Sequence[str | None] = run.encoder.languages or [None]
+    chosen = [Asked(text, lang) for lang in languages for text in ("", _UNKNOWN, _NON_ASCII)]
+    salads = [salad for lang in languages for salad in _salads(run, lang)]
+    chosen.append(Asked(" ".join([salads[-1].text] * run.encoder.spec.max_tokens), salads[-1].lang))
+    if run.labels:
+        spoken = [one.lang for one in salads if one.lang is not None] or None
+        scores = text_outputs(run.model, run.encoder, [one.text for one in salads], spoken)
+        chosen += [salads[row] for row in scores.argmax(axis=0).tolist()[: MOST - len(chosen)]]
+    chosen += salads[: max(0, LEAST - len(dict.fromkeys(chosen)))]
+    if validation.images is not None:
+        images = validation.images
+        drawn = np.random.default_rng(0).uniform(images.min(), images.max(), (_IMAGES, images.shape[1]))
+        chosen += [Asked(image=tuple(image)) for image in drawn.astype(np.float32).tolist()]
+    return list(dict.fromkeys(chosen))
+
+
+def _salads(run: Run, lang: str | None) -> list[Asked]:
+    """Random words after one another, 1 to 12 of them, always the same."""
+    generator = np.random.default_rng(0)
+    words = run.encoder.vocabulary
+    if lang is not None:
+        rows = run.encoder.spec.languages
+        first = sum(count - 1 for name, count in rows.items() if list(rows).index(name) < list(rows).index(lang))
+        words = words[first : first + rows[lang] - 1]
+    if not words:
+        letters = run.encoder.characters or list("abcdefghijklmnopqrstuvwxyz")
+        words = ["".join(generator.choice(letters, generator.integers(3, 9))) for _ in range(_SALADS)]
+    return [Asked(" ".join(generator.choice(words, generator.integers(1, 13))), lang) for _ in range(_SALADS)]
+
+
+def given_goldens(run: Run, file: Path) -> list[Asked]:
+    """A user's own requests: a data file with the column `text`, and `lang` where the model has languages.
+
+    Raises InputError for a file that cannot be read, and for languages that the model does not know.
+    """
+    columns = Columns(label=None, language="lang" if run.encoder.languages else None)
+    found = load(str(file), columns)
+    require_known(run, found)
+    languages: Sequence[str | None] = found.languages or [None] * len(found)
+    return [Asked(text, lang) for text, lang in zip(found.texts, languages, strict=True)]
 
 
 def _covering(run: Run, validation: Dataset, real: Sequence[Asked], taken: int) -> list[Asked]:

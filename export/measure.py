@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ..handlers.predictor import Predictor
+from ..handlers.text import TextEncoder
+from ..models.calibration import calibration
+from ..models.compose import TextModel
 from ..models.data import Dataset
+from ..models.intervals import ends, headline, headline_of, resampled
 from ..models.run import Run
 from ..models.tasks import Outputs, flips, judge
+from .judged import Asked
+from .robustness import robustness
 
-BATCHES = (1, 32)
-_SECONDS_A_BATCH_SIZE = 0.3
-_LEAST_RUNS = 30
+_Result = TypeVar("_Result")
+
+BATCHES = (1, 8, 64)
+_SECONDS_A_BATCH_SIZE = 0.1
+_LEAST_RUNS = 15
+_DIFFERENT = 64  # batches are prepared at most
 _ASKED_ALONE = 512
+_RATES = (0.1, 0.3)
+_NOISY = 200  # texts, and ten noisy copies of each
+_UNIVERSE, _QUERIES, _NEAREST = 2000, 200, 10
 # What the evidence leaves to `lexport evaluate`.
 _LONG = ("per_class", "confusion", "count")
 
@@ -45,13 +61,18 @@ def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[
 
 
 def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any]:
-    """The task's metrics of `found` and how far it is from the trained model's outputs for the same part."""
+    """The task's metrics of `found` and how far it is from the trained model's outputs for the same part.
+
+    interval: 95 %, of the metric that the gates read, by drawing the texts anew.
+    """
     task = run.recipe.task
     judged = judge(task, part, found, run.labels, run.threshold)
     flipped = flips(task, found, trained, run.threshold)
+    drawn = headline_of(task, resampled(headline(task, part, found, run.labels, run.threshold)))
     return {
         "texts": len(part),
         **{name: value for name, value in judged.items() if name not in _LONG},
+        "interval": ends(drawn),
         "flips": flipped,
         "flip_share": flipped / len(part),
         "largest_difference": float(np.abs(found - trained).max()),
@@ -88,11 +109,130 @@ def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
     return nearest
 
 
+def calibration_shift(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any] | None:
+    """The expected calibration error of both and how much larger the variant's is; None for vectors."""
+    if run.recipe.task in ("vector", "joint"):
+        return None
+    errors = [
+        float(calibration(run.recipe.task, part, outputs, run.labels)["expected_calibration_error"])
+        for outputs in (trained, found)
+    ]
+    return {"trained": errors[0], "variant": errors[1], "shift": errors[1] - errors[0]}
+
+
+def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any] | None:
+    """`robustness` on the first texts; None where a sample holds no text that could be changed."""
+    few = replace(
+        part,
+        texts=part.texts[:_NOISY],
+        labels=part.labels[:_NOISY],
+        languages=part.languages and part.languages[:_NOISY],
+        pairs=part.pairs and part.pairs[:_NOISY],
+        images=None if part.images is None else part.images[:_NOISY],
+    )
+    asked = Asked(lambda copy: served(predictor, copy), run.encoder)
+    task, labels = run.recipe.task, run.labels
+    return robustness(task, few, served(predictor, few), labels, asked, _RATES, run.threshold) | {"texts": len(few)}
+
+
+def neighbour_overlap(trained: TextModel, form: TextModel, encoder: TextEncoder, part: Dataset) -> dict[str, Any]:
+    """How many of a word's ten nearest are the same ten in the variant's table as in the trained one, on average.
+
+    The words are the most frequent of `part`, up to 2,000, of which 200 are asked; nearest by cosine.
+    """
+    languages = part.languages or [""] * len(part)
+    counted = Counter(
+        (token, lang) for text, lang in zip(part.texts, languages, strict=True) for token in encoder.tokens(text)[0]
+    )
+    words = [word for word, _ in counted.most_common(_UNIVERSE)]
+    if len(words) <= _NEAREST:
+        return {"words": len(words), "asked": 0, "overlap": None}
+    asked = np.linspace(0, len(words) - 1, min(_QUERIES, len(words))).astype(np.int64)
+    near = [
+        _ten_nearest(_rows(model, encoder, words, part.languages is not None), asked) for model in (trained, form)
+    ]
+    same = [len(set(one) & set(other)) for one, other in zip(*(found.tolist() for found in near), strict=True)]
+    return {"words": len(words), "asked": len(asked), "overlap": float(np.mean(same)) / _NEAREST}
+
+
+def _rows(model: TextModel, encoder: TextEncoder, words: Sequence[tuple[str, str]], spoken: bool) -> Outputs:
+    """The embedding's vectors of single words, float32 [words, dim], of length 1."""
+    tokens = encoder.look_up([word for word, _ in words], [lang for _, lang in words] if spoken else None)
+    ids = torch.from_numpy(encoder.assemble(tokens))
+    with torch.inference_mode():
+        summed = (model.embedding.vectors(ids) * model.embedding.mask(ids).unsqueeze(2)).sum(dim=1)
+        found: Outputs = torch.nn.functional.normalize(summed, dim=1).numpy()
+    return found
+
+
+def _ten_nearest(vectors: Outputs, asked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    likeness = vectors[asked] @ vectors.T
+    likeness[np.arange(len(asked)), asked] = -np.inf
+    found: npt.NDArray[np.int64] = np.argpartition(-likeness, _NEAREST, axis=1)[:, :_NEAREST]
+    return found
+
+
+def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most: int = 10) -> list[dict[str, Any]]:
+    """The texts whose answers differ most, those answered otherwise first, with both answers."""
+    count, task = len(part), run.recipe.task
+    differences = np.abs(found - trained)[:count].max(axis=1)
+    if task == "classify":
+        flipped = found.argmax(axis=1) != trained.argmax(axis=1)
+    elif task == "multilabel":
+        flipped = ((found >= run.threshold) != (trained >= run.threshold)).any(axis=1)
+    else:
+        differences = np.square(found[:count] - trained[:count]).sum(axis=1) / 2  # 1 - cosine of unit vectors
+        flipped = np.zeros(count, bool)
+    order = np.lexsort((-differences, ~flipped))[:most]
+    return [
+        {
+            "text": part.texts[row],
+            "trained": _said(run, trained[row]),
+            "variant": _said(run, found[row]),
+            "difference": float(differences[row]),
+        }
+        for row in order.tolist()
+    ]
+
+
+def _said(run: Run, row: Outputs) -> str:
+    """An answer in words: the label with its score, the labels, or how long a vector is."""
+    if run.recipe.task == "classify":
+        top = int(row.argmax())
+        return f"{run.labels[top]} {row[top]:.4f}"
+    if run.recipe.task == "multilabel":
+        return (
+            ", ".join(label for label, score in zip(run.labels, row, strict=True) if score >= run.threshold) or "none"
+        )
+    return "(" + ", ".join(f"{value:.3f}" for value in row[:4]) + ", …)"
+
+
+def peak_memory(opening: Callable[[], _Result]) -> tuple[_Result, int | None]:
+    """What `opening` gives, and by how many bytes this process's resident memory rose at most meanwhile.
+
+    Mapped files count as far as they were read. None where the system does not say (Linux does).
+    """
+    status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    try:
+        refs.write_text("5", encoding="ascii")  # the peak starts anew: proc(5)
+        before = _kilobytes(status, "VmRSS")
+    except (OSError, ValueError):
+        return opening(), None
+    found = opening()
+    return found, max(0, _kilobytes(status, "VmHWM") - before) * 1024
+
+
+def _kilobytes(status: Path, name: str) -> int:
+    [line] = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1])
+
+
 def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
-    """Milliseconds by batch size on one thread: from texts to answers, and the model alone."""
+    """Milliseconds by batch size, on as many threads as the predictor has: from texts to answers, and the model."""
     results: dict[str, Any] = {}
     for size in BATCHES:
-        rows = [list(range(first, first + size)) for first in range(0, len(part) - size + 1, size)]
+        firsts = islice(range(0, len(part) - size + 1, size), _DIFFERENT)
+        rows = [list(range(first, first + size)) for first in firsts]
         rows = rows or [(list(range(len(part))) * size)[:size]]
         batches = [
             ([part.texts[row] for row in own], part.languages and [part.languages[row] for row in own])
@@ -103,6 +243,7 @@ def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
         model = _times(calls)
         results[str(size)] = {
             "median_ms": statistics.median(whole),
+            "p5_ms": float(np.percentile(whole, 5)),
             "p95_ms": float(np.percentile(whole, 95)),
             "model_median_ms": statistics.median(model),
             "runs": len(whole),

@@ -15,10 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError, RefusedError
-from ..handlers.digests import DIGESTS, SIGNATURE, check_digests, read_digests
+from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
 
-MANIFEST = "MAR-INF/MANIFEST.json"
 EVIDENCE = "MAR-INF/EVIDENCE.json"
+GOLDENS = "golden.jsonl"
+# What lies beside them in an exported variant, and takes their place in an archive that holds no text of the data.
+MADE = "golden.made.jsonl"
 
 # What damaged zips raise.
 UNREADABLE = (
@@ -119,10 +121,13 @@ def extracted(path: Path) -> Iterator[Path]:
 
 
 def _check_declared(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError for a member that DIGESTS does not list, before anything is written."""
+    """Raise ValueError for a member that DIGESTS does not list, before anything is written.
+
+    Where `torch-model-archiver` wrote the manifest, it is not listed.
+    """
     if DIGESTS in archive.namelist():
         listed = read_digests(archive.read(DIGESTS).decode())
-        undeclared = sorted(set(archive.namelist()) - {DIGESTS, SIGNATURE} - listed.keys())
+        undeclared = sorted(set(archive.namelist()) - {DIGESTS, MANIFEST, SIGNATURE} - listed.keys())
         if undeclared:
             raise ValueError(f"{undeclared[0]} is not listed in {DIGESTS}.")
 

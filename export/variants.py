@@ -15,13 +15,13 @@ from ..models.compose import TextModel
 from ..models.embeddings import Embedding
 from ..models.heads import Joint
 from .dense import has_dense_layers, quantize_onnx, quantized_for_torch
-from .formats import Scoring, write_onnx, write_torchscript
+from .formats import Scoring, hide_vectors, write_onnx, write_torchscript
 from .precisions import HalfGatherTable, HalfTable, NibbleGatherTable, NibbleTable
 from .programs import unsuited_program, write_program
 from .tables import BagTable, ByteTable, GatherTable, Int8GatherTable, exported
 
 # By the layout of the indices: the names of the symbolic axes, and how long the third axis is where it is fixed.
-_AXES = {
+AXES = {
     "indices": (["batch", "length"], ()),
     "hashes": (["batch", "length"], ()),
     "characters": (["batch", "length", "characters"], (4,)),
@@ -82,13 +82,15 @@ class Variant:
 
     def write(self, model: TextModel, inputs: str, folder: Path) -> None:
         """Write the model's files; `inputs` is the layout of its indices. Raises RuntimeError if a shape froze."""
-        axes, rest = _AXES[inputs]
+        axes, rest = AXES[inputs]
         form, path = self.form(model), folder / self.file
         if self.dense and self.engine == "torchscript":
             form = quantized_for_torch(form)
         self._write(Scoring(form), path, "ids", torch.ones(2, 3, *rest).long(), axes)
-        if self.dense and self.engine == "onnx":
-            quantize_onnx(path, model)
+        if self.engine == "onnx":
+            if self.dense:
+                quantize_onnx(path, model)
+            hide_vectors(path)
         if isinstance(model.head, Joint):
             tower = model.head.image
             self._write(tower, folder / self.image_file, "image", torch.ones(2, tower.values), ["batch"])

@@ -11,10 +11,10 @@ from typing import Any
 
 from ..errors import InputError, RefusedError
 from ..files import sha256_file
-from ..handlers.digests import DIGESTS, SIGNATURE, read_digests
+from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from . import keys, signature
 from .pickles import pickles
-from .reader import EVIDENCE, MANIFEST, open_archive, read_json
+from .reader import EVIDENCE, open_archive, read_json
 
 _BLOCK = 1 << 20
 
@@ -92,7 +92,9 @@ def _altered(archive: zipfile.ZipFile, digests: bytes) -> list[str]:
     listed = read_digests(digests.decode("utf-8"))
     present = set(archive.namelist()) - {DIGESTS, SIGNATURE}
     problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]
-    problems += [f"{name} is not listed" for name in sorted(present - listed.keys())]
+    problems += [f"{name} is not listed" for name in sorted(present - listed.keys() - {MANIFEST})]
+    if MANIFEST not in listed and "model.json" in present:
+        problems += manifest_problems(archive.read(MANIFEST), archive.read("model.json"))
     for name in sorted(listed.keys() & present):
         found = hashlib.sha256()
         try:

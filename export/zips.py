@@ -1,4 +1,4 @@
-"""Writing an archive's zip: the same bytes from the same members, and no more memory than a block of one."""
+"""Writing an archive's members: a zip of the same bytes from the same members, or a folder, block by block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from ..errors import InputError, RefusedError
 
@@ -49,15 +49,33 @@ def write_zip(handle: BinaryIO, members: Mapping[str, Content]) -> None:
 
 
 def _add(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Measured) -> None:
-    digest = hashlib.sha256()
     with _reading(file.path):
         # Told beforehand, so that a large member gets the header that it needs.
         entry.file_size = file.path.stat().st_size
         source = file.path.open("rb")
     with source, archive.open(entry, "w") as target:
-        while block := _read(source, file.path):
-            digest.update(block)
-            target.write(block)
+        _copy(source, target, file)
+
+
+def write_folder(folder: Path, members: Mapping[str, Content]) -> None:
+    """Members as files below an empty `folder`. Raises as `write_zip` does."""
+    for name, content in members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+            continue
+        with _reading(content.path):
+            source = content.path.open("rb")
+        with source, path.open("xb") as target:
+            _copy(source, target, content)
+
+
+def _copy(source: BinaryIO, target: IO[bytes], file: Measured) -> None:
+    digest = hashlib.sha256()
+    while block := _read(source, file.path):
+        digest.update(block)
+        target.write(block)
     if digest.hexdigest() != file.digest:
         raise RefusedError(f"{file.path} was altered since it was measured. Export the run again.")
 

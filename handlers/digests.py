@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 DIGESTS = "MAR-INF/DIGESTS"
+MANIFEST = "MAR-INF/MANIFEST.json"
 # Signs DIGESTS, so that it cannot be listed there. Whether it holds is for `lexport verify`: a worker has no keys.
 SIGNATURE = "MAR-INF/SIGNATURE.json"
 
@@ -32,10 +34,36 @@ def check_digests(folder: Path) -> None:
     # Python compiled handler.py when TorchServe imported it.
     present = {name for name in present if not name.startswith("__pycache__/handler.")}
     problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]
-    problems += [f"{name} is not listed" for name in sorted(present - listed.keys())]
+    problems += [f"{name} is not listed" for name in sorted(present - listed.keys() - {MANIFEST})]
+    if MANIFEST in present - listed.keys() and "model.json" in present:
+        problems += manifest_problems((folder / MANIFEST).read_bytes(), (folder / "model.json").read_bytes())
     for name in sorted(listed.keys() & present):
         with (folder / name).open("rb") as handle:
             if hashlib.file_digest(handle, "sha256").hexdigest() != listed[name]:
                 problems.append(f"{name} was altered")
     if problems:
         raise ValueError(f"The archive does not match its digests: {'; '.join(problems)}.")
+
+
+def manifest_problems(manifest: bytes, model: bytes) -> list[str]:
+    """Where a manifest that DIGESTS does not list differs from the one that `model.json`, which is listed, asks for.
+
+    `torch-model-archiver` writes the manifest itself: its date and its own version cannot be known beforehand,
+    all else can.
+    """
+    try:
+        found, asks = json.loads(manifest), json.loads(model)
+        expected = {
+            "modelName": asks["name"],
+            "modelVersion": asks["version"],
+            "serializedFile": asks["file"],
+            "handler": "handler.py",
+            "configFile": "model-config.yaml",
+        }
+        if found["runtime"] == "python" and found["model"] == expected:
+            return []
+        differing = [key for key, value in expected.items() if found["model"].get(key) != value]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return [f"{MANIFEST} or model.json is damaged"]
+    what = ", ".join(f"{key} {found['model'].get(key)!r} instead of {expected[key]!r}" for key in differing)
+    return [f"{MANIFEST} has {what or 'more than it should'}: pack with the command that `lexport handler` printed"]

@@ -127,7 +127,7 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
             "Install a CUDA build of torch or use cpu workers."
         )
     torch.set_num_threads(threads)
-    model = open_program(file, device) if engine == "pt2" else _open_torchscript(file, device)
+    model = open_program(file, device) if engine == "pt2" else open_torchscript(file, device)
 
     def run(values: npt.NDArray[Any]) -> Scores:
         with torch.inference_mode():
@@ -137,7 +137,8 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
     return run
 
 
-def _open_torchscript(file: Path, device: str) -> Callable[[Any], Any]:
+def open_torchscript(file: Path, device: str) -> Any:
+    """A TorchScript program with its tables in place, in evaluation mode."""
     import torch
 
     with warnings.catch_warnings():
@@ -146,4 +147,4 @@ def _open_torchscript(file: Path, device: str) -> Callable[[Any], Any]:
         model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
         put_tables(model, file.with_suffix(TENSORS), device)
     model.eval()
-    return model  # type: ignore[no-any-return]
+    return model

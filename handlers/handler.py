@@ -23,6 +23,11 @@ class Handler:
         folder = Path(context.system_properties["model_dir"])
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+        if not (folder / "lexport_handlers").is_dir():
+            raise RuntimeError(
+                "The folder lexport_handlers is not beside handler.py. torch-model-archiver lays files named one by "
+                "one into one folder: name the folder they are in, as the command line of `lexport handler` does."
+            )
         # The archive's own copy of this package, beside this file.
         # The extracted archive stays as it was packed: what else is found there was put there.
         sys.dont_write_bytecode = True

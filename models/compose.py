@@ -42,8 +42,13 @@ class TextModel(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Indices int64 [batch, length, …], PAD on the right → outputs float32 [batch, outputs]."""
-        outputs: Tensor = self.head(self.encoder(self.embedding.vectors(ids), self.embedding.mask(ids)))
+        outputs: Tensor = self.head(self.encode(ids))
         return outputs
+
+    def encode(self, ids: Tensor) -> Tensor:
+        """Indices int64 [batch, length, …], PAD on the right → the encoder's output float32 [batch, width]."""
+        encoded: Tensor = self.encoder(self.embedding.vectors(ids), self.embedding.mask(ids))
+        return encoded
 
     def with_embedding(self, embedding: Embedding) -> TextModel:
         """The same encoder and head behind another form of the embedding, in evaluation mode."""
@@ -57,12 +62,11 @@ class PooledModel(TextModel):
     # average against 44).
     PARALLEL: ClassVar[bool] = False
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length, …], PAD on the right → outputs float32 [batch, outputs]."""
+    def encode(self, ids: Tensor) -> Tensor:
+        """Indices int64 [batch, length, …], PAD on the right → the mean of their vectors, float32 [batch, width]."""
         count = self.embedding.mask(ids).sum(dim=1)
         averaged: Tensor = self.encoder.average(self.embedding.pooled(ids), count)  # type: ignore[operator]
-        outputs: Tensor = self.head(averaged)
-        return outputs
+        return averaged
 
     def of_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
         """As `forward`, of indices without padding, as `TextEncoder.flatten` has them: what training takes."""

@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from ..errors import InputError
-from ..export.reader import EVIDENCE, MANIFEST, UNREADABLE, check_members
+from ..export.reader import EVIDENCE, UNREADABLE, check_members
 from ..handlers.devices import why_cpu_alone
+from ..handlers.digests import MANIFEST
 
 # What can be a part of a URL and of a file name without quoting.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

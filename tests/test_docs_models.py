@@ -1,4 +1,4 @@
-"""docs/models.md is run from top to bottom: every block of code does what the page says it does.
+"""docs/models.md and its like are run from top to bottom: every block of code does what the page says it does.
 
 A section (from one heading to the next) is run in a folder of its own, so it holds all it needs. What a block is, its
 first line says:
@@ -29,7 +29,7 @@ from lexport.__main__ import run as command_line
 from lexport.models import recipes
 
 PAGE = Path(__file__).parent.parent / "docs" / "models.md"
-TAUGHT = (PAGE, PAGE.with_name("vectors.md"))
+TAUGHT = (PAGE, *map(PAGE.with_name, ("vectors.md", "python.md", "migrate.md")))
 FILES = ("csv", "jsonl", "toml", "txt")
 ROUNDING = 0.1
 

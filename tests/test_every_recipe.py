@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from lexport.__main__ import run as command_line
-from lexport.export.evidence import MAX_METRIC_DROP
 from lexport.export.inprocess import opened
 from lexport.export.variants import DEFAULT, IDS_IN
 from lexport.models import recipes
 from lexport.models.data import Columns, load
+from lexport.models.recipes import GateOptions
 from lexport.models.rows import Row
 from lexport.models.samples import SAMPLES
 
@@ -177,7 +177,7 @@ def test_every_variant_gives_the_trained_models_answers(made: Made) -> None:
     metric = made.evidence["run"]["metric"]
     for one in made.evidence["variants"]:
         lost = made.evidence["trained"]["validation"][metric] - one["validation"][metric]
-        assert lost <= MAX_METRIC_DROP, f"{one['name']}: {one['refused']}"
+        assert lost <= GateOptions().max_metric_drop, f"{one['name']}: {one['refused']}"
         for part in ("validation", "test"):
             assert one[part]["largest_difference"] <= BOUND[one["precision"]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import torch
 
 from lexport.errors import InputError, RefusedError
 from lexport.export import measure
-from lexport.export.evidence import MAX_METRIC_DROP, gate, read_evidence
+from lexport.export.evidence import read_evidence
 from lexport.export.export import export
 from lexport.export.formats import write_torchscript
 from lexport.export.tables import ByteTable, Int8GatherTable
@@ -157,11 +158,30 @@ def test_evidence_states_metric_flips_difference_size_and_latency(run_folder: Pa
         assert variant.test["texts"] == len(test.texts)
         assert 0 <= variant.test["flip_share"] <= 1
         assert variant.test["largest_difference"] <= BOUND[variant.precision]
-        assert set(variant.latency) == {"1", "32"}
-        assert all(min(latency["median_ms"], latency["model_median_ms"]) > 0 for latency in variant.latency.values())
+        assert set(variant.latency) == {"1", str(os.cpu_count())}
+        for by_batch in variant.latency.values():
+            assert set(by_batch) == {"1", "8", "64"}
+            for one in by_batch.values():
+                assert 0 < one["p5_ms"] <= one["median_ms"] <= one["p95_ms"]
+                assert one["model_median_ms"] > 0
+        for part in (variant.validation, variant.test):
+            assert part["interval"][0] <= part["accuracy"] <= part["interval"][1]
+            assert part["encoder"]["cosine"]["p1"] > 0.98
+            assert part["encoder"]["difference"]["p99"] <= 10 * BOUND[variant.precision]
         folder = run_folder / "export" / variant.name
         assert variant.size == sum(file.stat().st_size for file in folder.glob("model.*"))
+        assert variant.size_ratio == variant.size / max(
+            (run_folder / "weights.safetensors").stat().st_size, 1_000_000
+        )
+        assert variant.peak_memory is not None
+        assert 0 <= variant.peak_memory < 1 << 30
+        assert variant.neighbours["overlap"] > 0.8
+        assert variant.calibration is not None
+        assert abs(variant.calibration["shift"]) < 0.05
+        assert variant.robustness is not None
+        assert [one["rate"] for one in variant.robustness["rates"]] == [0.1, 0.3]
         assert variant.refused is None
+        assert variant.worst == []
     assert evidence.trained["test"] == run.metrics["test"]
 
 
@@ -169,17 +189,6 @@ def test_fp32_variants_report_the_trained_models_own_accuracy(run_folder: Path) 
     evidence = read_evidence(run_folder)
     for name in ("torchscript-fp32", "onnx-fp32", "pt2-fp32"):
         assert evidence.variant(name).test["accuracy"] == evidence.trained["test"]["accuracy"]
-
-
-def test_a_variant_that_lost_too_much_is_refused_by_the_validation_texts() -> None:
-    for metric in METRIC.values():
-        trained = {metric: 0.8}
-        assert gate(metric, trained, {metric: 0.8 - MAX_METRIC_DROP + 1e-9}) is None
-        reason = gate(metric, trained, {metric: 0.79})
-        assert reason is not None
-        assert f"max_metric_drop: {metric}" in reason
-        assert "0.8000 to 0.7900" in reason
-        assert gate(metric, trained, {metric: float("nan")}) is not None
 
 
 class _Shuffled(Table):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +67,14 @@ def test_sha256_is_of_the_content(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+@pytest.fixture(params=["unnamed", "named"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With files that have no name until they are whole, and on systems that have none."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE")
+
+
+@pytest.mark.usefixtures("way")
 class TestWriteFile:
     def test_it_writes_and_makes_the_folders_above(self, tmp_path: Path) -> None:
         assert write_file(tmp_path / "a" / "b" / "c.txt", b"new") == tmp_path / "a" / "b" / "c.txt"
@@ -92,6 +103,14 @@ class TestWriteFile:
             write_file(target, b"new")
             assert reader.read() == b"old"
         assert (tmp_path / "served").read_bytes() == b"old"
+
+    def test_a_folder_above_that_a_failed_neighbour_removes_is_made_again(self, tmp_path: Path) -> None:
+        with new_file(tmp_path / "a" / "b" / "c.txt") as handle:
+            for folder in (tmp_path / "a" / "b", tmp_path / "a"):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            handle.write(b"new")
+        assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == b"new"
 
     @pytest.mark.parametrize("moment", ["fsync", "replace"])
     def test_a_failure_leaves_the_old_file_and_nothing_new(
@@ -159,6 +178,30 @@ class TestWriteFile:
         with pytest.raises(InputError, match="File name too long"):
             write_file(tmp_path / "a" / ("x" * 300), b"new")
         assert names(tmp_path) == []
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from lexport.files import new_file
+with new_file(Path(sys.argv[1])) as handle:
+    handle.write(b"half of it")
+    handle.flush()
+    print("written", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="the system has no files without a name")
+def test_a_process_that_is_killed_leaves_no_file(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_bytes(b"old")
+    for target in (tmp_path / "c.txt", tmp_path / "d.txt"):
+        with subprocess.Popen([sys.executable, "-c", KILLED, str(target)], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"written\n"
+            child.kill()
+    assert names(tmp_path) == ["c.txt"]
+    assert (tmp_path / "c.txt").read_bytes() == b"old"
 
 
 class TestNewFolder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from types import UnionType
@@ -14,9 +14,10 @@ from ...errors import InputError
 from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
 from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
 from ..heads import ClassifierOptions, JointOptions, VectorOptions
+from .gates import GateOptions
 from .options import TextOptions, TrainingOptions
 
-__all__ = ["Recipe", "TextOptions", "TrainingOptions", "load", "names", "parse", "restore"]
+__all__ = ["GateOptions", "Recipe", "TextOptions", "TrainingOptions", "load", "names", "parse", "restore"]
 
 EmbeddingOptions = TableOptions | HashedOptions | CharCNNOptions | DynamicDimOptions | MultilingualOptions
 EncoderOptions = BagOptions | CNNOptions | LSTMOptions | TransformerOptions
@@ -47,6 +48,7 @@ class Recipe:
     encoder: EncoderOptions
     head: HeadOptions
     training: TrainingOptions
+    gates: GateOptions = field(default_factory=GateOptions)
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
@@ -108,11 +110,11 @@ class Recipe:
         """A copy with those options of one section that are not None. Raises InputError."""
         given = {name: value for name, value in options.items() if value is not None}
         part = getattr(self, section)
-        foreign = sorted(given.keys() - {field.name for field in fields(part)})
+        foreign = sorted(given.keys() - {one.name for one in fields(part)})
         if foreign:
             raise InputError(
                 f"The {section} {part.NAME!r} of recipe {self.name} has no option {', '.join(foreign)}; it has: "
-                f"{', '.join(field.name for field in fields(part))}."
+                f"{', '.join(one.name for one in fields(part))}."
             )
         try:
             return replace(self, **{section: replace(part, **given)})
@@ -154,6 +156,7 @@ def restore(values: Mapping[str, Any]) -> Recipe:
         text=TextOptions(**values["text"]),
         **{section: _kind(section, options)(**options) for section, options in parts.items()},
         training=TrainingOptions(**values["training"]),
+        gates=GateOptions(**values.get("gates", {})),
     )
 
 
@@ -171,9 +174,10 @@ def parse(name: str, content: str) -> Recipe:
         }
         text = _options(name, "text", sections, TextOptions)
         training = _options(name, "training", sections, TrainingOptions)
+        gates = _options(name, "gates", sections, GateOptions)
         if sections:
             raise InputError(f"Recipe {name}: unknown sections: {', '.join(sections)}.")
-        return Recipe(name, when, text, parts["embedding"], parts["encoder"], parts["head"], training)
+        return Recipe(name, when, text, parts["embedding"], parts["encoder"], parts["head"], training, gates)
     except ValueError as error:
         raise InputError(f"Recipe {name}: {error}") from None
 
@@ -193,7 +197,7 @@ def _options(recipe: str, section: str, sections: dict[str, Any], kind: type[_Op
     values = sections.pop(section, {})
     if not isinstance(values, dict):
         raise ValueError(f"{section} is {values!r}; a section [{section}] was expected.")
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(

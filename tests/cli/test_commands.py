@@ -138,7 +138,17 @@ def test_train_says_why_a_dimension_was_chosen(lexport: Command, tiny_csv: Path,
 def test_export(place: Place, lexport: Command, run_folder: Path) -> None:
     shutil.copytree(run_folder, place.cwd / "run", ignore=shutil.ignore_patterns("export"))
     out = ok(lexport("export", "run", "--variants", "onnx-fp32,onnx-int8"))
-    for word in ("trained model", "onnx-fp32", "onnx-int8", "accuracy", "macro-F1", "flips", "batch 32", "passed"):
+    for word in (
+        "trained model",
+        "onnx-fp32",
+        "onnx-int8",
+        "accuracy",
+        "macro-F1",
+        "flips",
+        "batch 8",
+        "cos p1",
+        "passed",
+    ):
         assert word in out
     assert out.endswith("Next: lexport archive run --version 1.0\n")
     evidence = parsed(lexport("export", "run", "--variants", "torchscript-int8", "--json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from lexport.errors import RefusedError
@@ -90,6 +92,46 @@ def test_goldens_notice_what_digests_do_not(
         pytest.raises(
             RefusedError, match=r"golden answers of topics 1\.0 \(onnx-fp32\) differ: golden \d+ in a batch"
         ),
+        opened(repack(source, changes)),
+    ):
+        pass
+
+
+def one_scale(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The scale of one row, that of a word which a golden has, a hundred times as large."""
+    spec = json.loads(files["text.json"])
+    words = files["vocabulary.txt"].decode().split("\n")
+    asked = " ".join(json.loads(line)["text"] for line in files["golden.jsonl"].splitlines())
+    row = 2 + next(place for place, word in enumerate(words) if f" {word} " in asked)
+    rows = spec["words"] + spec["buckets"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("model.onnx", "model.onnx.data"):
+            (Path(folder) / name).write_bytes(files[name])
+        model = onnx.load(f"{folder}/model.onnx")
+        [scale] = [one for one in model.graph.initializer if one.data_type == 1 and max(one.dims, default=0) == rows]
+        values = onnx.numpy_helper.to_array(scale).copy()
+        values[row] *= -100
+        data = files["model.onnx.data"].replace(onnx.numpy_helper.to_array(scale).tobytes(), values.tobytes())
+    return {"model.onnx.data": data}
+
+
+def one_vocabulary_line(files: dict[str, bytes]) -> dict[str, bytes]:
+    """One frequent word is written otherwise, and so unknown."""
+    words = files["vocabulary.txt"].split(b"\n")
+    asked = files["golden.jsonl"]
+    place = next(place for place, word in enumerate(words) if b" " + word + b" " in asked)
+    return {"vocabulary.txt": b"\n".join([*words[:place], words[place] + b"x", *words[place + 1 :]])}
+
+
+@pytest.mark.parametrize("change", [renamed_label, one_scale, one_vocabulary_line])
+def test_one_label_one_scale_or_one_line_is_enough(
+    archive_of: Archives, repack: Repack, change: Callable[[dict[str, bytes]], dict[str, bytes]], tmp_path: Path
+) -> None:
+    source = archive_of("onnx-int8")
+    changes = change(members(source))
+    assert all(content != members(source)[name] for name, content in changes.items())
+    with (
+        pytest.raises(RefusedError, match=r"golden answers of topics 1\.0 \(onnx-int8\) differ: golden \d+"),
         opened(repack(source, changes)),
     ):
         pass

@@ -5,50 +5,99 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lexport.export.inprocess import opened
+from lexport.export.stock import handler
 from lexport.serving import api
 from lexport.serving.java import find_java
 from lexport.serving.ports import pick_free
 from lexport.serving.settings import addresses, read_settings
 
+from .interpreters import all_but
 
-@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8", "onnx-int8-text"])
-def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], tmp_path: Path, variant: str) -> None:
-    mar = archive_of(variant)
+TEXTS = ["the goal and the referee", "qqqq zzzz", "", "好 👍"]
+
+
+@contextlib.contextmanager
+def stock_torchserve(mar: Path, tmp_path: Path, python: str = sys.executable) -> Iterator[str]:
+    """The URL of a server that has been started with `mar` as the model topics; it may not be ready yet."""
     doors = pick_free(addresses(read_settings(), 0))
     lines = [f"{purpose}_address={doors[purpose].url}" for purpose in ("inference", "management", "metrics")]
     # Nothing but ports: everything else is TorchServe's own default.
     (tmp_path / "ports.properties").write_text("\n".join([*lines, "grpc_inference_port=0", "grpc_management_port=0"]))
     (tmp_path / "tmp").mkdir()
-    command = [sys.executable, "-m", "ts.model_server"]
-    environment = os.environ | {"JAVA_HOME": str(find_java().path.parents[1]), "TEMP": str(tmp_path / "tmp")}
+    command = [python, "-m", "ts.model_server"]
+    environment = os.environ | {"PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
+    environment |= {"JAVA_HOME": str(find_java().path.parents[1]), "TEMP": str(tmp_path / "tmp")}
     environment |= {"TMPDIR": str(tmp_path / "tmp"), "LOG_LOCATION": "logs", "METRICS_LOCATION": "logs"}
     start = ["--start", "--foreground", "--ncs", "--disable-token-auth", "--ts-config", "ports.properties"]
     start += ["--model-store", str(mar.parent), "--models", f"topics={mar.name}"]
-    texts = ["the goal and the referee", "qqqq zzzz", "", "好 👍"]
-    url = doors["inference"].url
     with subprocess.Popen(command + start, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as child:
         try:
-            status, answer, deadline = 0, None, time.monotonic() + 90
-            while status != 200:
-                assert time.monotonic() < deadline, answer
-                time.sleep(0.3)
-                with contextlib.suppress(OSError):
-                    body = json.dumps({"texts": texts}).encode()
-                    status, answer = api.request("POST", url, "/predictions/topics", token="", body=body)
-            status, refused = api.request("POST", url, "/predictions/topics", token="", body=b'{"text": NaN}')
+            yield doors["inference"].url
         finally:
             subprocess.run([*command, "--stop"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, check=True)
             child.wait(30)
+
+
+def ask(url: str, texts: list[str]) -> Any:
+    """The answers, once there are some."""
+    status, answer, deadline = 0, None, time.monotonic() + 90
+    while status != 200:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.3)
+        with contextlib.suppress(OSError):
+            body = json.dumps({"texts": texts}).encode()
+            status, answer = api.request("POST", url, "/predictions/topics", token="", body=body)
+    return answer
+
+
+@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8", "onnx-int8-text"])
+def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], tmp_path: Path, variant: str) -> None:
+    mar = archive_of(variant)
+    with stock_torchserve(mar, tmp_path) as url:
+        answer = ask(url, TEXTS)
+        status, refused = api.request("POST", url, "/predictions/topics", token="", body=b'{"text": NaN}')
     with opened(mar) as own:
-        assert answer == own.predict(texts)
+        assert answer == own.predict(TEXTS)
     assert status == 400
     assert "NaN" in refused["error"]
+
+
+@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8"])
+def test_stock_torchserve_serves_what_the_stock_archiver_packed(
+    run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path, variant: str
+) -> None:
+    """The command line that `lexport handler` prints, run as it is printed."""
+    store = tmp_path / "store"
+    store.mkdir()
+    command = handler(run_folder, version="1.0", variant=variant, out=tmp_path / "a folder")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(store)}
+    subprocess.run(shlex.join(command), shell=True, cwd=store, env=environment, check=True, timeout=60)
+    with stock_torchserve(store / "topics.mar", tmp_path) as url:
+        answer = ask(url, TEXTS)
+    with opened(archive_of(variant)) as own:
+        assert answer == own.predict(TEXTS)
+
+
+def test_stock_torchserve_logs_which_package_is_missing_and_its_pip_line(
+    archive_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    python = all_but(tmp_path / "env", "mmh3")
+    log, deadline = tmp_path / "logs" / "model_log.log", time.monotonic() + 90
+    with stock_torchserve(archive_of("onnx-int8"), tmp_path, str(python)):
+        while not (log.is_file() and "pip install" in log.read_text()):
+            assert time.monotonic() < deadline, log.read_text() if log.is_file() else "no log"
+            time.sleep(0.3)
+    [line] = {line.partition("RuntimeError: ")[2] for line in log.read_text().splitlines() if "pip install" in line}
+    assert line.startswith("The worker of topics cannot import mmh3")
+    assert line.endswith("Install it where TorchServe runs: pip install mmh3")

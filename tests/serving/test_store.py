@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.export.reader import MANIFEST
+from lexport.handlers.digests import MANIFEST
 from lexport.serving.store import choose, newest, place, read, version_key
 
 MakeArchive = Callable[..., Path]
