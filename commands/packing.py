@@ -74,6 +74,9 @@ def archive(
     sign: Annotated[
         Path | None, typer.Option(metavar="KEY", help="Sign with this Ed25519 private key.", show_default="unsigned")
     ] = None,
+    profile: Annotated[
+        str, typer.Option(help="throughput: batches of up to 64. latency: no batches, for a client at a time.")
+    ] = "throughput",
     as_json: Json = False,
 ) -> None:
     """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
@@ -81,7 +84,15 @@ def archive(
     from ..export.reader import EVIDENCE, read_json
 
     path = pack(
-        run, version=version, name=name, variant=variant, out=out, force=force, sign=sign, say=say_to(as_json)
+        run,
+        version=version,
+        name=name,
+        variant=variant,
+        out=out,
+        force=force,
+        sign=sign,
+        profile=profile,
+        say=say_to(as_json),
     )
     packed = read_json(path, EVIDENCE)["variant"]
     if as_json:

@@ -22,6 +22,7 @@ from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
 from . import signature
 from .evidence import Evidence, VariantEvidence, read_evidence
+from .profiles import model_config
 from .reader import EVIDENCE, MANIFEST
 from .sbom import SBOM, sbom
 from .zips import Content, Measured, digest_of, write_zip
@@ -29,14 +30,6 @@ from .zips import Content, Measured, digest_of, write_zip
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 
-# Batches form only while requests wait: TorchServe's floor of 1 ms. With 0 it would wait 100 ms.
-_MODEL_CONFIG = """\
-# How TorchServe runs this model. The number of workers is the server's business.
-batchSize: 64
-maxBatchDelay: 1
-responseTimeout: 60
-startupTimeout: 120
-"""
 # Where the server has GPUs, TorchServe would give each worker one.
 _ON_CPU = "deviceType: cpu\n"
 
@@ -50,14 +43,15 @@ def archive(
     out: Path = Path("model_store"),
     force: bool = False,
     sign: Path | None = None,
+    profile: str = "throughput",
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
     "auto" takes the variant that passed the gates and answered 32 texts fastest, text-in only if there is no other.
-    `sign` is a file with an Ed25519 private key. Raises RefusedError for a variant that did not pass or was altered
-    since its export, InputError for a bad name, version or key, or an existing different file without `force`,
-    MissingExtra without the package that signs.
+    `sign` is a file with an Ed25519 private key, `profile` one of PROFILES. Raises RefusedError for a variant
+    that did not pass or was altered since its export, InputError for a bad name, version, profile or key, or an
+    existing different file without `force`, MissingExtra without the package that signs.
     """
     evidence = read_evidence(run)
     chosen = _choose(evidence, variant)
@@ -66,7 +60,7 @@ def archive(
     target = out / f"{name}-{version}.mar"
     if chosen.refused is not None:
         raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.")
-    members = _members(run, chosen, evidence, name, version, sign)
+    members = _members(run, chosen, evidence, name, version, profile, sign)
     with files.new_file(target) as handle:
         write_zip(handle, members)
         if target.exists() and not force:
@@ -112,7 +106,7 @@ def _check_name(name: str, version: str) -> None:
 
 
 def _members(
-    run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str, sign: Path | None
+    run: Path, variant: VariantEvidence, evidence: Evidence, name: str, version: str, profile: str, sign: Path | None
 ) -> dict[str, Content]:
     members: dict[str, Content] = {"handler.py": _source("handler.py")}
     for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
@@ -122,7 +116,7 @@ def _members(
     members |= {file: Measured(folder / file, digest) for file, digest in variant.digests.items()}
     members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
-    members["model-config.yaml"] = (_MODEL_CONFIG + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
+    members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))

@@ -92,10 +92,17 @@ def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
 
 def test_serving(run_folder: Path) -> None:
     printed = run("serving.py", "--run", str(run_folder), "--variants", "onnx-fp32", "--workers", "1", "--users", "2")
-    assert "### 1 worker a model" in printed
+    assert "### 1 worker a model of ours" in printed
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| 2 |")]
-    assert [row[1] for row in rows] == ["onnx-fp32", "no-op"]
-    assert all(row[7] == "0" for row in rows), printed  # failed requests
+    assert [row[1] for row in rows] == [
+        "onnx-fp32, throughput",
+        "onnx-fp32, latency",
+        "no-op, throughput",
+        "plain handler, TorchServe's defaults",
+    ]
+    assert all(row[8] == "0" for row in rows), printed  # failed requests
+    assert all(float(row[2].replace(",", "")) > 0 for row in rows)
+    assert sum(line.endswith((" yes |", " NO |")) for line in printed.splitlines()) == 3
 
 
 @pytest.mark.long
