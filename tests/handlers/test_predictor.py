@@ -69,6 +69,7 @@ def test_pieces_hold_every_text_whole(parallel: bool, vector_bytes: int, texts: 
         seen += positions.tolist()
         assert (whole[positions][:, : ids.shape[1]] == ids).all()
         assert not whole[positions][:, ids.shape[1] :].any()
+        assert ids.shape[1] == 1 or ids[:, -1].any()  # padded to its own longest
         assert not parallel or len(ids) <= PIECE
         assert len(ids) <= 1 or ids.size * vector_bytes <= VECTORS
     assert sorted(seen) == list(range(len(texts)))
