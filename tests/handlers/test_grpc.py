@@ -97,16 +97,22 @@ def test_options_are_fields_of_the_input(caller: Caller) -> None:
     assert caller.predict({"data": b"goal rain", "top_k": b"2"})["scores"] == best
 
 
-def test_a_bad_request_is_an_error_with_the_reason(caller: Caller) -> None:
+def test_a_refusal_is_the_answer_for_grpc_has_no_place_for_the_handlers_status(caller: Caller) -> None:
     for fields, reason in (
         ({"data": b"\xff"}, "not valid UTF-8"),
         ({"text": b"goal"}, "no field `data`"),
         ({"data": b"goal", "top_k": b"0"}, "`top_k` is 0"),
     ):
-        with pytest.raises(grpc.RpcError) as caught:
-            caller.predict(fields)
-        assert caught.value.code() == grpc.StatusCode.INTERNAL
-        assert reason in caught.value.details()
+        refused = caller.predict(fields)
+        assert reason in refused["error"]
+        assert refused["expected"]
+    with pytest.raises(grpc.RpcError) as caught:
+        caller.stub.Predictions(
+            caller.messages.PredictionsRequest(model_name="nobody", input={"data": b"goal"}),
+            metadata=caller.metadata,
+            timeout=30,
+        )
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 def test_without_the_token_nothing_is_answered(caller: Caller) -> None:
