@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-full check bench clean
+.PHONY: demo test test-full check bench gpu-check clean
 
 demo: .venv/installed
 	$(BIN)/python -m lexport demo
@@ -31,7 +31,13 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/text_in.py --recipes bag,hashed
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/memory.py
+
+# On a machine with CUDA: parity on the device, where it overtakes the CPU, the load test. Elsewhere it says so.
+gpu-check: .venv/installed
+	$(BIN)/python -m pytest tests/test_gpu.py
+	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'

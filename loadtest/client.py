@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent and for how long; times in seconds."""
+    """What is sent and for how long; times in seconds, `rate` in requests/s of all users (0: as fast as they can)."""
 
     users: int
     warmup: float
@@ -40,6 +40,7 @@ class Load:
     unknown_share: float
     seed: int
     content_type: str = "text"
+    rate: float = 0.0
 
 
 def command(target: Target, load: Load, result: Path) -> list[str]:
@@ -56,6 +57,7 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
         "--unknown-share": load.unknown_share,
         "--seed": load.seed,
         "--content-type": load.content_type,
+        "--rate": load.rate,
         "--warmup": load.warmup,
         "--measure": load.duration,
         "--result": result,

@@ -31,7 +31,7 @@ from urllib.parse import quote, urlsplit
 import gevent  # type: ignore[import-untyped]
 import psutil  # Locust itself requires it
 from geventhttpclient import HTTPClient
-from locust import FastHttpUser, constant, events, task
+from locust import FastHttpUser, constant, constant_throughput, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
@@ -66,6 +66,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--unknown-share", type=float, default=0.1, help="share of tokens replaced by invented words")
     add("--seed", type=int, default=0, help="same seed, same bodies in the same order")
     add("--content-type", choices=("text", "json"), default="text", help="how a text without lang is sent")
+    add("--rate", type=float, default=0.0, help="requests a second of all users together; 0: as fast as they can")
     add("--warmup", type=float, default=0.0, help="seconds not measured once all users have started")
     add("--measure", type=float, default=10.0, help="seconds to measure, with --result")
     add("--result", default="", help="measure exactly, write the figures to this JSON file, end the run")
@@ -266,6 +267,8 @@ def prepare(environment: Environment, **_: Any) -> None:
     else:
         token = os.environ.get("LEXPORT_TOKEN") or (read_token(key_file) if key_file else "")
     asked = read_requests(Path(options.texts)) if options.texts else [{"text": text} for text in TEXTS]
+    if options.rate:
+        TextUser.wait_time = constant_throughput(options.rate / options.num_users)
     TextUser.bodies = Bodies(asked, options.unknown_share, options.seed, options.content_type)
     TextUser.recorder = Recorder(TextUser.bodies)
     TextUser.path = "/predictions/" + quote(model)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lexport.benchmarks import accuracy, baselines, figures
+from lexport.benchmarks import accuracy, baselines, figures, soak
 from lexport.export.variants import IDS_IN
 from lexport.models import recipes
 
@@ -94,10 +94,37 @@ def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
 
 def test_serving(run_folder: Path) -> None:
     printed = run("serving.py", "--run", str(run_folder), "--variants", "onnx-fp32", "--workers", "1", "--users", "2")
-    assert "### 1 worker a model" in printed
+    assert "### 1 worker a model of ours" in printed
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| 2 |")]
-    assert [row[1] for row in rows] == ["onnx-fp32", "no-op"]
-    assert all(row[7] == "0" for row in rows), printed  # failed requests
+    assert [row[1] for row in rows] == [
+        "onnx-fp32, throughput",
+        "onnx-fp32, latency",
+        "no-op, throughput",
+        "plain handler, TorchServe's defaults",
+    ]
+    assert all(row[8] == "0" for row in rows), printed  # failed requests
+    assert all(float(row[2].replace(",", "")) > 0 for row in rows)
+    assert sum(line.endswith((" yes |", " NO |")) for line in printed.splitlines()) == 3
+
+
+def test_soak(run_folder: Path) -> None:
+    printed = run("soak.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--workers", "2")
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")][2:]
+    assert [row[0] for row in rows] == ["worker 1", "worker 2", "frontend", "all workers"]
+    assert all(float(row[1]) > 20 for row in rows)
+    assert " 0 failed" in printed
+
+
+def test_growth_is_found_through_noise_and_jumps() -> None:
+    draw = np.random.default_rng(0)
+    seconds = np.arange(0.0, 300.0, 2.0)
+    noise = draw.normal(0, 0.3, len(seconds)) + 20 * (draw.random(len(seconds)) < 0.05)
+    for growth in (0.0, 2.5):
+        slope, low, high = soak.slope_of(seconds, 300 + growth * seconds / 60 + noise)
+        assert low < growth < high
+        assert slope == pytest.approx(growth, abs=0.1)
+    slope, low, high = soak.slope_of(seconds, np.full(len(seconds), 250.0))
+    assert (slope, low, high) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.long

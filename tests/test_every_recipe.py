@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import json
 import tempfile
@@ -22,6 +23,7 @@ from lexport.models.data import Columns, load
 from lexport.models.recipes import GateOptions
 from lexport.models.rows import Row
 from lexport.models.samples import SAMPLES
+from lexport.serving import running
 
 # Texts of the languages in the data, one nobody has seen, one without a token.
 ASKED = {
@@ -144,7 +146,10 @@ def make(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Call
             evidence = json.loads(lexport("export", run, "--json", "--variants", ",".join(exported(case))))
             passed = [one["name"] for one in evidence["variants"] if one["refused"] is None]
             for variant in passed:
-                lexport("archive", run, "--version", "1.0", "--variant", variant, "--out", store / variant)
+                # That which is served answers every request by itself.
+                profile = "latency" if variant == case.variant else "throughput"
+                options = ["--version", "1.0", "--variant", variant, "--profile", profile]
+                lexport("archive", run, *options, "--out", store / variant)
             archives = {variant: store / variant / f"{name}-1.0.mar" for variant in passed}
             made[name] = Made(name, case, run, source, metrics, evidence, archives)
         return made[name]
@@ -269,6 +274,30 @@ def test_one_server_answers_for_every_recipe_as_its_archive_does_in_process(
             lengths = [float(np.linalg.norm(one["vector"])) for one in found]
             # A text without a known token points nowhere.
             assert all(length == pytest.approx(1, abs=1e-5) or length == 0 for length in lengths)
+
+
+def test_served_answers_are_byte_for_byte_those_in_process(
+    made: Made, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One list of texts, no batches of several requests, as many threads."""
+    server = running(state)
+    monkeypatch.setenv("LEXPORT_THREADS", str(server.threads))
+    bodies: list[dict[str, Any]] = [{"texts": [*ASKED["en"], *ASKED["zh"], *["A long film . " * 9] * 9]}]
+    if made.case.languages:
+        bodies = [{"texts": ASKED[language] * 5, "lang": language} for language in made.case.languages]
+    with opened(made.archives[made.case.variant]) as archived:
+        for body in bodies:
+            sent = json.dumps(body).encode()
+            [(status, expected)] = archived.request([(sent, "application/json")])
+            assert status == 200
+            connection = http.client.HTTPConnection(server.inference_url.removeprefix("http://"), timeout=60)
+            headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/json"}
+            connection.request("POST", f"/predictions/{made.name}", sent, headers)
+            reply = connection.getresponse()
+            found = reply.read()
+            connection.close()
+            assert reply.status == 200
+            assert found == expected
 
 
 def test_a_text_longer_than_a_transformer_reads_is_answered_as_truncated(

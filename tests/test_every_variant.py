@@ -20,6 +20,8 @@ from lexport.models.vocabulary import build_encoder
 
 # Of scores and components of unit vectors, in models of random weights.
 BOUND = {"fp32": 1e-5, "fp16": 2e-3, "int8": 0.02, "int4": 0.2}
+# Of a text alone and in any batch: no variant here quantizes what comes into a layer.
+ALIKE = 1e-5
 WORDS = [f"word{number}" for number in range(40)] + ["café", "很", "好", ",", "!"]
 EXACT = [name for name, variant in IDS_IN.items() if variant.precision == "fp32"]
 
@@ -82,6 +84,10 @@ def test_it_answers_as_the_trained_model_whatever_the_batch(recipe: str, name: s
         found[what] = run(ids)
         assert found[what].dtype == np.float32
         np.testing.assert_allclose(found[what], expected, rtol=0, atol=BOUND[variant.precision], err_msg=what)
+    asked = batches(encoder)["ragged"]
+    for chosen in ([0], [1], [2], [6], [2, 1], [5, 4, 3, 2, 1, 0], [*range(7)] * 5):
+        alike = run(np.ascontiguousarray(asked[chosen]))
+        np.testing.assert_allclose(alike, found["ragged"][chosen], rtol=0, atol=ALIKE, err_msg=str(chosen))
     assert np.ptp(found["ragged"], axis=0).max() > 1e-3  # answers all alike would agree whatever was exported
     axes = 3 if encoder.spec.inputs == "characters" else 2
     assert all(symbolic(variant.engine, tmp_path / variant.file, axes))

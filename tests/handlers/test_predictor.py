@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from lexport.handlers.engines import open_engine
-from lexport.handlers.predictor import PIECE, TURN, VECTORS, ModelFile, labels_above
-from lexport.handlers.text import TextError
+from lexport.handlers.predictor import PADDING, PIECE, TURN, VECTORS, IdsIn, ModelFile, labels_above
+from lexport.handlers.text import Ids, TextError
 
 from .models import LABELS, PIXELS, engine, predictor
 
@@ -69,9 +69,31 @@ def test_pieces_hold_every_text_whole(parallel: bool, vector_bytes: int, texts: 
         seen += positions.tolist()
         assert (whole[positions][:, : ids.shape[1]] == ids).all()
         assert not whole[positions][:, ids.shape[1] :].any()
-        assert not parallel or len(ids) <= PIECE
+        assert ids.shape[1] == 1 or ids[:, -1].any()  # padded to its own longest
+        assert not parallel or (len(ids) <= PIECE and (len(ids) <= 1 or padding(model, texts, positions) <= PADDING))
         assert len(ids) <= 1 or ids.size * vector_bytes <= VECTORS
     assert sorted(seen) == list(range(len(texts)))
+
+
+def padding(model: IdsIn, texts: list[str], positions: Ids) -> int:
+    """The cells beyond each text's own width, were these texts one piece."""
+    tokens = model.encoder.look_up([texts[position] for position in positions])
+    widths = model.encoder.widths(tokens.lengths, tokens.subword_counts)
+    return int(len(widths) * widths.max() - widths.sum())
+
+
+def test_one_long_text_does_not_make_the_others_pay() -> None:
+    model = predictor(parallel=True)
+    short, long = "goal " * 10, "goal " * 200
+    for place in (0, 7, 15):
+        texts = [short] * 16
+        texts[place] = long
+        _, pieces = model.encode(texts)
+        assert [ids.shape for _, ids in pieces] == [(15, 10), (1, 200)]
+        assert pieces[1][0].tolist() == [place]
+    # Texts of like lengths stay together, and so do few: a call of the engine costs as much as 50 to 100 cells.
+    for lengths, count in ((range(1, 17), 1), (range(10, 42, 2), 2), ([10, 60], 1), ([10, 200], 2)):
+        assert len(model.encode(["goal " * length for length in lengths])[1]) == count
 
 
 def test_a_batch_is_cut_only_where_that_pays() -> None:
@@ -84,8 +106,8 @@ def test_a_batch_is_cut_only_where_that_pays() -> None:
         # Wide ones do not: at 300 numbers 12 kB a short text and 120 kB a long one.
         ({"vector_bytes": 4 * 300}, [60, 4]),
         ({"vector_bytes": 4 * 3000}, [8, 8, 8, 8, 8, 8, 8, 4, 1, 1, 1, 1]),
-        # Every cell costs an encoder's work.
-        ({"parallel": True, "vector_bytes": 4 * 16}, [16, 16, 16, 16]),
+        # Every cell costs an encoder's work: no more than 16 together, and the short ones do not pay for the long.
+        ({"parallel": True, "vector_bytes": 4 * 16}, [16, 16, 16, 12, 4]),
     ):
         _, pieces = predictor(**changes).encode(texts)  # type: ignore[arg-type]
         assert [len(ids) for _, ids in pieces] == sizes, changes

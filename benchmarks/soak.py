@@ -1,0 +1,174 @@
+"""Whether a server's memory grows: five minutes at 70 % of its peak, workers and frontend apart.
+
+    python benchmarks/soak.py [--run RUN] [--variant auto] [--workers 1] [--seconds 300] [--quick]
+
+The peak is measured first, by 64 users who ask as fast as they are answered; then they ask at 70 % of it together.
+Every two seconds each process's resident memory is read. The slope is Theil and Sen's, the median of the slopes
+between all pairs of readings, of the time after the warm-up, in MB (1e6 bytes) a minute. Readings of one process
+depend on their neighbours, so its 95 % interval is a bootstrap over blocks of half a minute of what the line leaves.
+Exits with 1 if the workers or the frontend grow by 1 MB a minute or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
+
+from lexport import serving
+from lexport.benchmarks.figures import Values, say, surrounded, table
+from lexport.export.archive import archive
+from lexport.export.export import export
+from lexport.export.reader import EVIDENCE, read_json
+from lexport.export.variants import choose
+from lexport.loadtest import client
+from lexport.loadtest.client import Load, Target
+from lexport.models import recipes
+from lexport.models.run import open_run
+from lexport.models.train import train
+from lexport.serving.process import workers_of
+
+LIMIT = 1.0  # MB a minute
+SHARE = 0.7  # of the peak
+USERS, EVERY, BLOCK, DRAWS = 64, 2.0, 30.0, 1000
+
+
+def main() -> int:
+    """Measure, print a Markdown table, and return 0 if nothing grows."""
+    options = _options()
+    seconds = 6.0 if options.quick else options.seconds
+    warmup = 2.0 if options.quick else options.warmup
+    started = time.time()
+    with tempfile.TemporaryDirectory(prefix="lexport-soak-") as scratch:
+        folder = Path(scratch)
+        run = options.run or _train(folder, options.data)
+        held = open_run(run).held_out("test").texts
+        (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in held))
+        path = archive(run, version="1.0", name="soak", variant=options.variant, out=folder)
+        state = folder / "state"
+        server = serving.serve([path], workers=f"cpu:{options.workers}", state_dir=state, port=0, say=say)
+        try:
+            target = Target(server.inference_url, "soak", server.token())
+            load = Load(USERS, warmup / 4, warmup / 4, folder / "texts.jsonl", 0.1, seed=0)
+            peak = float(client.run(target, load, folder)["requests_per_second"])
+            pids = {f"worker {number}": pid for number, pid in enumerate(workers_of(server), 1)}
+            steady = replace(load, warmup=warmup, duration=seconds, rate=SHARE * peak)
+            say(f"peak {peak:,.0f} requests/s; {seconds:g} s at {steady.rate:,.0f} after {warmup:g} s")
+            with _Readings(pids | {"frontend": server.pid}) as readings:
+                found = client.run(target, steady, folder)
+        finally:
+            serving.stop(state)
+        print(f"### {read_json(path, EVIDENCE)['variant']}, {options.workers} worker(s)\n")
+    print(
+        f"Peak {peak:,.0f} requests/s with {USERS} users; then {found['requests_per_second']:,.0f} requests/s "
+        f"({found['requests_per_second'] / peak:.0%}) for {found['seconds']:.0f} s: {found['answered']:,} answered, "
+        f"{found['failures']} failed, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms\n"
+    )
+    rows, kept = _rows(readings, warmup)
+    print(table(["process", "MB at first", "at the end", "most", "MB a minute", "95 %", "below 1"], rows))
+    print(surrounded(started))
+    if options.quick:
+        say("quick settings: no verdict")
+        return 0
+    return 0 if kept and not found["failures"] else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--run", type=Path, help="an exported run; without it one is trained on --data")
+    add("--data", default="rotten-tomatoes", help="sample set or file to train on")
+    add("--variant", default="auto")
+    add("--workers", type=int, default=1)
+    add("--seconds", type=float, default=300.0, help="that are judged")
+    add("--warmup", type=float, default=60.0, help="seconds at the same rate before them")
+    add("--quick", action="store_true", help="a few seconds, no verdict: does it run at all?")
+    return parser.parse_args()
+
+
+def _train(folder: Path, data: str) -> Path:
+    say(f"training and exporting on {data}")
+    export(train(data, folder / "model", recipe=recipes.load("bag")), choose(None), say=say)
+    return folder / "model"
+
+
+class _Readings:
+    """The resident memory of processes, read in a thread of its own while the block runs."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self.names = list(pids)
+        self.times: list[float] = []
+        self.bytes: list[list[int]] = []
+        self._processes = [psutil.Process(pid) for pid in pids.values()]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> _Readings:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        while not self._over.is_set():
+            # A worker that died would end the thread here, and with it the readings that `_rows` asks for.
+            self.bytes.append([process.memory_info().rss for process in self._processes])
+            self.times.append(time.monotonic() - began)
+            self._over.wait(EVERY)
+
+
+def _rows(readings: _Readings, warmup: float) -> tuple[list[list[str]], bool]:
+    times = np.array(readings.times)
+    megabytes = np.array(readings.bytes) / 1e6
+    after = times >= warmup
+    rows, kept = [], True
+    series = dict(zip(readings.names, megabytes.T, strict=True))
+    workers = [values for name, values in series.items() if name != "frontend"]
+    if len(workers) > 1:
+        series = {**series, "all workers": np.sum(workers, axis=0)}
+    for name, values in series.items():
+        slope, low, high = slope_of(times[after], values[after])
+        kept = kept and slope < LIMIT
+        rows.append(
+            [
+                name,
+                f"{values[0]:.1f}",
+                f"{values[-1]:.1f}",
+                f"{values.max():.1f}",
+                f"{slope:+.2f}",
+                f"{low:+.2f} … {high:+.2f}",
+                "yes" if slope < LIMIT else "NO",
+            ]
+        )
+    return rows, kept
+
+
+def slope_of(seconds: Values, values: Values) -> tuple[float, float, float]:
+    """Theil and Sen's slope of `values` over time, per minute, and its 95 % interval by a bootstrap over blocks."""
+    minutes = seconds / 60
+    slope, intercept = stats.theilslopes(values, minutes)[:2]
+    line = intercept + slope * minutes
+    left = values - line
+    length = max(1, min(len(values), round(BLOCK / max(float(np.median(np.diff(seconds))), 1e-9))))
+    draw = np.random.default_rng(0)
+    starts = draw.integers(0, len(values) - length + 1, (DRAWS, -(-len(values) // length)))
+    places = (starts[:, :, None] + np.arange(length)).reshape(DRAWS, -1)[:, : len(values)]
+    found = [float(stats.theilslopes(line + left[one], minutes)[0]) for one in places]
+    low, high = np.percentile(found, (2.5, 97.5))
+    return float(slope), float(low), float(high)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
