@@ -53,8 +53,8 @@ def archive(
     `sign` is a file with an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is
     packed: golden requests are made of words of the vocabulary, and texts in the evidence are replaced by their
     SHA-256. Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a bad
-    name, version, profile or key, or an existing different file without `force`, MissingExtra without the package that
-    signs.
+    name, version, profile or key, or an existing different file without `force`, MissingExtra without the package
+    that signs.
     """
     name, chosen, evidence = select(run, version=version, name=name, variant=variant)
     target = out / f"{name}-{version}.mar"

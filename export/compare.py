@@ -15,7 +15,7 @@ from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ..handlers.goldens import Golden, read_goldens
 from ..handlers.text import load_encoder
 from .inprocess import Archived, opened
-from .reader import EVIDENCE, open_archive, read_json
+from .reader import EVIDENCE, check_schemas, open_archive, read_json
 
 # A vector counts as another answer below this cosine.
 _SAME_DIRECTION = 0.99
@@ -73,10 +73,12 @@ class Comparison:
 def compare(before: Path, after: Path) -> Comparison:
     """Compare two archives, each asked the goldens of both through its own handler.
 
-    Raises InputError for what is no archive of lexport's; RefusedError or SystemProblem for one that cannot be
-    loaded.
+    Raises InputError for what is no archive of lexport's or of a newer one; RefusedError or SystemProblem for one
+    that cannot be loaded.
     """
     members = _members(before, after)
+    for path in (before, after):
+        check_schemas(path)
     with opened(before) as one, opened(after) as other:
         words = [set(load_encoder(archived.folder).vocabulary) for archived in (one, other)]
         sides = _side(before), _side(after)

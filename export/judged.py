@@ -16,7 +16,7 @@ from ..models.lessons import outputs
 from ..models.run import open_run, require_known
 from ..models.tasks import Outputs
 from .inprocess import Archived, opened
-from .reader import EVIDENCE, read_json, read_labels
+from .reader import EVIDENCE, check_schemas, read_json, read_labels
 
 Answer = Callable[[Dataset], Outputs]
 
@@ -62,6 +62,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         """Read what the archive says of its model. Raises InputError."""
         self._path = path
+        check_schemas(path)
         try:
             described = read_json(path, EVIDENCE)["run"]
             self.task = str(described["task"])

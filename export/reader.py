@@ -16,11 +16,17 @@ from typing import Any
 
 from ..errors import InputError, RefusedError
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
+from ..handlers.predictor import ModelFile
+from ..handlers.spec import TextSpec
+from .evidence import Evidence
 
 EVIDENCE = "MAR-INF/EVIDENCE.json"
 GOLDENS = "golden.jsonl"
 # What lies beside them in an exported variant, and takes their place in an archive that holds no text of the data.
 MADE = "golden.made.jsonl"
+
+# The newest schema of each that this version reads; it reads all before.
+SCHEMAS = {EVIDENCE: Evidence.schema, "model.json": ModelFile.schema, "text.json": TextSpec.schema}
 
 # What damaged zips raise.
 UNREADABLE = (
@@ -87,6 +93,19 @@ def read_labels(path: Path) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         raise InputError(f"{path}: labels.json is not a list of strings. Make the archive again.")
     return value
+
+
+def check_schemas(path: Path) -> None:
+    """Raise InputError for an archive with a member of a newer schema than this version reads."""
+    with open_archive(path) as archive:
+        members = SCHEMAS.keys() & set(archive.namelist())
+    for member in sorted(members):
+        value, known = _read(path, member), SCHEMAS[member]
+        schema = value.get("schema") if isinstance(value, dict) else None
+        if isinstance(schema, int) and schema > known:
+            raise InputError(
+                f"{path}: {member} has schema {schema}, this version reads up to {known}; update lexport."
+            )
 
 
 def _read(path: Path, member: str) -> Any:

@@ -14,7 +14,7 @@ from ..files import sha256_file
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from . import keys, signature
 from .pickles import pickles
-from .reader import EVIDENCE, open_archive, read_json
+from .reader import EVIDENCE, check_schemas, open_archive, read_json
 
 _BLOCK = 1 << 20
 
@@ -41,8 +41,8 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
     """Check members, digests, evidence and signature of an archive.
 
     With `trusted` keys an archive is refused unless one of them signed it. Raises RefusedError naming everything
-    that does not hold, InputError for what is no archive of lexport's, MissingExtra for a signature without the
-    package that checks it.
+    that does not hold, InputError for what is no archive of lexport's or of a newer one, MissingExtra for a signature
+    without the package that checks it.
     """
     with open_archive(path) as archive:
         members = archive.namelist()
@@ -57,6 +57,7 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
             raise RefusedError(f"{path}: {error}") from None
         if problems:
             raise RefusedError(f"{path} does not hold: {'; '.join(problems)}.")
+    check_schemas(path)
     manifest, evidence = read_json(path, MANIFEST), read_json(path, EVIDENCE)
     signer = next((key.name for key in trusted if key.raw == by), None)
     return Verified(

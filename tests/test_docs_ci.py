@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 from typer.main import get_command
@@ -55,10 +54,9 @@ def test_it_is_a_workflow_that_runs_on_tags_in_the_order_of_the_chain() -> None:
     assert not any("${{" in text for text in SHELL.values())
 
 
-@pytest.mark.parametrize("words", commands(), ids=lambda words: words[0])
+@pytest.mark.parametrize("words", list(commands()), ids=lambda words: words[0])
 def test_every_command_is_one_of_ours_with_options_that_it_has(words: list[str]) -> None:
-    command = get_command(app)
-    assert isinstance(command, click.Group)
+    command: Any = get_command(app)
     command.commands[words[0]].make_context(words[0], list(words[1:]))
 
 
