@@ -99,6 +99,7 @@ class Runner:
         )
 
 
+@pytest.mark.long
 def test_the_steps_release_a_model_and_refuse_a_bad_one(tmp_path: Path, tiny_csv: Path) -> None:
     from cryptography.hazmat.primitives import serialization as kinds
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
