@@ -66,9 +66,9 @@ def _length(path: Path, handle: BinaryIO, member: zipfile.ZipInfo) -> int:
             member.compress_type,
             member.CRC,
             {(member.compress_size, member.file_size)},
-            member.orig_filename.encode("utf-8" if flags & _UTF8 else "cp437"),
+            member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437"),
         ):
-            return _HEADER.size + name_length + extra_length + member.compress_size
+            return _HEADER.size + len(name) + len(extra) + member.compress_size
     raise InputError(f"{path} says two things of {member.filename!r}, before it and in its directory. Make it again.")
 
 

@@ -74,6 +74,17 @@ def test_a_header_that_differs_from_the_directory_is_found(
         check(path)
 
 
+def test_a_header_that_contradicts_how_its_name_is_spelt_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.mar"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("好.txt", "text")
+    content = bytearray(path.read_bytes())
+    content[7] ^= 8  # the flag that says UTF-8
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"says two things of '好.txt'"):
+        check(path)
+
+
 @pytest.mark.parametrize("place", [4, 12])
 def test_a_large_members_sizes_among_the_extras_are_compared_too(tmp_path: Path, place: int) -> None:
     path = packed(tmp_path / "a.mar", large=True)
@@ -101,7 +112,7 @@ def test_a_member_without_its_size_before_it_is_refused(tmp_path: Path) -> None:
             return len(data)
 
     pipe = Pipe()
-    with zipfile.ZipFile(pipe, "w") as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(pipe, "w") as archive:
         archive.writestr("a.txt", "text")
     (tmp_path / "a.mar").write_bytes(pipe.content)
     with pytest.raises(InputError, match=r"'a.txt' without its size before it"):
