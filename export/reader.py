@@ -19,6 +19,7 @@ from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read
 from ..handlers.predictor import ModelFile
 from ..handlers.spec import TextSpec
 from .evidence import Evidence
+from .layout import check_layout
 
 EVIDENCE = "MAR-INF/EVIDENCE.json"
 GOLDENS = "golden.jsonl"
@@ -153,12 +154,13 @@ def _check_declared(archive: zipfile.ZipFile) -> None:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive's zip, its members' names and sizes checked. Raises InputError for one that cannot be read."""
+    """The archive's zip, what it holds checked and where it lies. Raises InputError for one that cannot be read."""
     if not path.is_file():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
     try:
         with zipfile.ZipFile(path) as archive:
             check_members(path, archive.infolist())
+            check_layout(path, archive)
             yield archive
     except UNREADABLE as error:
         raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None

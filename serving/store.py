@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ..errors import InputError
+from ..export.layout import check_layout
 from ..export.reader import EVIDENCE, UNREADABLE, check_members
 from ..handlers.devices import why_cpu_alone
 from ..handlers.digests import MANIFEST
@@ -43,16 +44,17 @@ class Archive:
 
 
 def read(path: Path) -> Archive:
-    """Read an archive's manifest after checking every member's name.
+    """Read an archive's manifest after checking every member's name, and that the file holds nothing else.
 
     Raises InputError if the file is no archive, a member is absolute, leaves the folder, is a link, is encrypted
-    or comes twice, or if the manifest names no model.
+    or comes twice, if there is more than its directory lists, or if the manifest names no model.
     """
     if not path.is_file():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
     try:
         with zipfile.ZipFile(path) as archive:
             check_members(path, archive.infolist())
+            check_layout(path, archive)
             members = set(archive.namelist())
             manifest = _json_object(path, archive.read(MANIFEST) if MANIFEST in members else None)
             model = manifest.get("model")

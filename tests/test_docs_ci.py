@@ -28,7 +28,8 @@ def workflow() -> dict[str, Any]:
     return found
 
 
-STEPS: list[dict[str, Any]] = workflow()["jobs"]["release"]["steps"]
+JOB: dict[str, Any] = workflow()["jobs"]["release"]
+STEPS: list[dict[str, Any]] = JOB["steps"]
 SHELL: dict[str, str] = {step["name"]: step["run"] for step in STEPS if "run" in step}
 
 
@@ -79,7 +80,10 @@ class Runner:
             "GITHUB_REF_NAME": "reviews-1.4",
             "RUNNER_TEMP": str(temporary),
             "SIGNING_KEY": key,
-            "SECONDS_OF_LOAD": "2s",
+            **JOB["env"],
+            # What is fast enough on a busy machine is not for a test to say.
+            "DURATION": "2s",
+            "P99": "60s",
         }
 
     def step(self, name: str) -> subprocess.CompletedProcess[str]:
@@ -95,6 +99,7 @@ class Runner:
         )
 
 
+@pytest.mark.long
 def test_the_steps_release_a_model_and_refuse_a_bad_one(tmp_path: Path, tiny_csv: Path) -> None:
     from cryptography.hazmat.primitives import serialization as kinds
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

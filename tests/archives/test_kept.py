@@ -44,8 +44,8 @@ class TestKept:
     def test_torchserve_serves_it(self, kept: Path, tmp_path: Path) -> None:
         with opened(kept) as loaded:
             expected = loaded.predict(list(LABELS))
+        serve([kept], workers="cpu:1", state_dir=tmp_path / "state", port=0)
         try:
-            serve([kept], workers="cpu:1", state_dir=tmp_path / "state", port=0)
             assert predict("kept", list(LABELS), state_dir=tmp_path / "state") == expected
         finally:
             stop(tmp_path / "state")
