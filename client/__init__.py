@@ -1,6 +1,6 @@
 """Asking a served model from Python: `Client`, `AsyncClient`, their answers and errors. Page: docs/client.md."""
 
-from .answers import Answer, Classification, Labelled, Scored, Vector
+from .answers import Answer, Classification, Contribution, Explanation, Labelled, Scored, Vector
 from .clients import AsyncClient, Client
 from .errors import (
     ClientError,
@@ -21,6 +21,8 @@ __all__ = [
     "Classification",
     "Client",
     "ClientError",
+    "Contribution",
+    "Explanation",
     "Labelled",
     "ModelFailed",
     "NoServer",

@@ -48,6 +48,32 @@ class Vector:
     truncated: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """A token as the model reads it, where it stands in the text, and what it adds to the logit of each label."""
+
+    token: str
+    start: int
+    end: int
+    contributions: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a text's tokens add to the bias, of each label, to make its logit.
+
+    method: "additive", exact, or "shapley", sampled by so many `orders` of the tokens with a `standard_error`.
+    """
+
+    method: str
+    bias: dict[str, float]
+    logits: dict[str, float]
+    tokens: tuple[Contribution, ...]
+    truncated: bool
+    orders: int | None = None
+    standard_error: float | None = None
+
+
 Answer = Classification | Labelled | Vector
 
 
@@ -64,6 +90,26 @@ def read_answer(value: Any) -> Answer:
         return Classification(str(value["label"]), float(value["score"]), scores, *_counts(value))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no answer of a text model: {type(error).__name__} {error}") from None
+
+
+def read_explanation(value: Any) -> Explanation:
+    """An explanation out of its JSON. Raises ValueError for what is none."""
+    try:
+        tokens = tuple(
+            Contribution(one["token"], one["start"], one["end"], dict(one["contributions"]))
+            for one in value["tokens"]
+        )
+        return Explanation(
+            value["method"],
+            dict(value["bias"]),
+            dict(value["logits"]),
+            tokens,
+            value["truncated"],
+            value.get("orders"),
+            value.get("standard_error"),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no explanation: {type(error).__name__} {error}") from None
 
 
 def _counts(value: Mapping[str, Any]) -> tuple[int, int, bool]:

@@ -11,10 +11,10 @@ from typing import Any, Self, Unpack, overload
 
 import httpx
 
-from .answers import Answer
+from .answers import Answer, Explanation
 from .exchange import Exchange, Pausing, Steps
 from .keys import find
-from .questions import Options, Question, Texts, about_images, about_texts, read
+from .questions import Options, Question, Texts, about_images, about_texts, read, read_explained
 
 Image = Sequence[float]
 
@@ -51,8 +51,8 @@ class _Base:
         """The inference address."""
         return self._exchange.url
 
-    def _steps(self, name: str, question: Question) -> Steps:
-        return self._exchange.ask(name, question.path(name), question.body)
+    def _steps(self, name: str, question: Question, door: str = "predictions") -> Steps:
+        return self._exchange.ask(name, question.path(name, door), question.body)
 
 
 def _path(given: Path | str | None) -> Path | None:
@@ -93,6 +93,11 @@ class Client(_Base):
         """A joint model's answer to one image, a flat list of numbers, or to several. Raises a ClientError."""
         question = about_images(images, version)
         return read(name, question, self._drive(self._steps(name, question)))
+
+    def explain(self, name: str, text: str, **options: Unpack[Options]) -> Explanation:
+        """What each token of a text contributes; docs/http.md explains the answer. Raises a ClientError."""
+        steps = self._steps(name, about_texts(text, **options), "explanations")
+        return read_explained(name, self._drive(steps))
 
     def ask(self, name: str, body: dict[str, Any], *, version: str | None = None) -> Any:
         """The JSON answer to a JSON question, both as they are. Raises a ClientError."""
@@ -167,6 +172,11 @@ class AsyncClient(_Base):
         """As `Client.predict_images`."""
         question = about_images(images, version)
         return read(name, question, await self._drive(self._steps(name, question)))
+
+    async def explain(self, name: str, text: str, **options: Unpack[Options]) -> Explanation:
+        """As `Client.explain`."""
+        steps = self._steps(name, about_texts(text, **options), "explanations")
+        return read_explained(name, await self._drive(steps))
 
     async def ask(self, name: str, body: dict[str, Any], *, version: str | None = None) -> Any:
         """As `Client.ask`."""

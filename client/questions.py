@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 from ..errors import InputError
-from .answers import Answer, read_answer
+from .answers import Answer, Explanation, read_answer, read_explanation
 from .errors import UnexpectedAnswer
 
 Texts = str | Sequence[str]
@@ -32,9 +32,9 @@ class Question:
     count: int = 1
     version: str | None = None
 
-    def path(self, name: str) -> str:
+    def path(self, name: str, door: str = "predictions") -> str:
         """Where it is put to a model."""
-        return "/predictions/" + "/".join(quote(part, safe="") for part in (name, self.version) if part)
+        return f"/{door}/" + "/".join(quote(part, safe="") for part in (name, self.version) if part)
 
 
 def about_texts(texts: Texts, **options: Unpack[Options]) -> Question:
@@ -70,6 +70,14 @@ def check_count(name: str, question: Question, answer: Any) -> Any:
             200,
         )
     return answer
+
+
+def read_explained(name: str, answer: Any) -> Explanation:
+    """A typed explanation. Raises UnexpectedAnswer."""
+    try:
+        return read_explanation(answer)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"{name} gave {error}.", "Expected an archive made by lexport.", 200) from None
 
 
 def read(name: str, question: Question, answer: Any) -> Answer | list[Answer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 
 from .answers import render, render_refusal
 from .digests import check_digests
+from .explain import check_explainable, explain
 from .fit import check_fit
 from .goldens import check_goldens, read_goldens
 from .loading import load
+from .meters import Meters
 from .pages import touch
 from .predictor import Predictor
 from .protocol import Request, parse
@@ -54,6 +57,10 @@ class Worker:
         threads = int(os.environ.get("LEXPORT_THREADS", "1"))
         self.predictor, goldens = load_checked(Path(properties["model_dir"]), threads=threads, device=device)
         model = self.predictor.model
+        self._meters = Meters(model.name, model.version)
+        # Only TorchServe makes anything of the lines; in another process they would be in the way.
+        if getattr(context, "metrics", None) is not None:
+            self._meters.start()
         write_report(model.name, version=model.version, device=device, ready=True, goldens=goldens)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
@@ -64,15 +71,17 @@ class Worker:
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
-                if headers.get("explain") == "True":
-                    raise Refusal(404, "This archive gives no explanations.", "POST /predictions/NAME")
                 request = parse(parameters, _content_type(headers))
                 check_fit(request, model, languages)
-                requests[position] = request
+                if headers.get("explain") == "True":
+                    replies.bodies[position] = self._explain(request)
+                else:
+                    requests[position] = request
             except Exception as error:
                 replies.refuse(position, error)
         try:
-            self._answer(requests, replies)
+            if requests:
+                self._answer(requests, replies)
         except Exception:
             log.exception("A batch of %d requests failed; answering them one by one.", len(requests))
             for position, request in requests.items():
@@ -80,15 +89,27 @@ class Worker:
                     self._answer({position: request}, replies)
                 except Exception as error:
                     replies.refuse(position, error)
+        self._meters.count(requests=len(data), refused=replies.refused)
         return replies.bodies
+
+    def _explain(self, request: Request) -> bytes:
+        check_explainable(request, self.predictor)
+        model = self.predictor.model
+        return render(
+            request._replace(top_k=None, threshold=None), explain(self.predictor, request), model.name, model.version
+        )
 
     def _answer(self, requests: Mapping[int, Request], replies: _Replies) -> None:
         asked, predictor = requests.values(), self.predictor
         texts = [text for request in asked for text in request.texts]
         languages = [language for request in asked for language in request.languages or ()]
         images = [image for request in asked for image in request.images or ()]
-        of_texts = iter(predictor.predict(texts, languages or None) if texts else ())
-        of_images = iter(predictor.predict_images(np.array(images, np.float32)) if images else ())
+        began = time.perf_counter()
+        for_texts = predictor.predict(texts, languages or None) if texts else []
+        for_images = predictor.predict_images(np.array(images, np.float32)) if images else []
+        self._meters.count(batches=1, images=len(images), inference_seconds=time.perf_counter() - began)
+        self._meters.count_texts(for_texts)
+        of_texts, of_images = iter(for_texts), iter(for_images)
         model = predictor.model
         for position, request in requests.items():
             if request.images is None:
@@ -106,6 +127,7 @@ class _Replies:
 
     def __init__(self, context: Any, count: int) -> None:
         self.bodies = [b""] * count
+        self.refused = 0
         self._context = context
         for position in range(count):
             context.set_response_content_type(position, _JSON)
@@ -117,6 +139,7 @@ class _Replies:
             error = Refusal(
                 500, f"The model failed: {type(error).__name__}.", "an answer; the worker's log says more"
             )
+        self.refused += 1
         self.bodies[position] = render_refusal(error)
         self._context.set_response_status(code=error.status, idx=position)
 

@@ -105,6 +105,25 @@ def test_one_text_or_several_get_the_answers_of_the_archive(client: lexport.Clie
     assert client.ask("topics", {"text": TEXTS[0]})["label"] == expected[0]["label"]
 
 
+def test_an_explanation_is_typed(client: lexport.Client, server: Server, archive: Path) -> None:
+    with opened(archive) as archived:
+        [expected] = archived.explain([TEXTS[0]])
+    found = client.explain("topics", TEXTS[0])
+    assert (found.method, found.orders, found.truncated) == ("additive", None, False)
+    assert [(one.token, one.start, one.end) for one in found.tokens[1:3]] == [("team", 4, 8), ("won", 9, 12)]
+    for one, other in zip(found.tokens, expected["tokens"], strict=True):
+        assert one.contributions == pytest.approx(other["contributions"], abs=1e-4)
+    assert found.logits == pytest.approx(expected["logits"], abs=1e-4)
+
+    async def ask() -> Any:
+        async with lexport.AsyncClient(state_dir=server.state_dir) as other:
+            return await other.explain("topics", TEXTS[0])
+
+    assert asyncio.run(ask()).logits == pytest.approx(found.logits, abs=1e-4)
+    with pytest.raises(UnexpectedAnswer, match="no explanation"):
+        client.explain("sleeper", "0")
+
+
 def test_the_async_client_gives_the_same_answers_at_once(client: lexport.Client, server: Server) -> None:
     async def ask() -> list[Any]:
         async with lexport.AsyncClient(state_dir=server.state_dir) as other:
