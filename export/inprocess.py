@@ -30,6 +30,9 @@ class Context:
     def set_response_content_type(self, idx: int, value: str) -> None:
         """Ignored: there is no transport here."""
 
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        """Ignored likewise."""
+
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
         """Remember a status that is not 200."""
         self.statuses[idx] = code

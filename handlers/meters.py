@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 # At least so many seconds between two tellings.
@@ -42,40 +42,48 @@ class Meters:
         name, version = (re.sub(r"[|,#:\s]", "_", value) for value in (model, version))
         self._dimensions = f"ModelName:{name},ModelVersion:{version}"
         self._tell = _to_output if tell is None else tell
-        self._lock = threading.Lock()
-        self._counted = dict.fromkeys(COUNTERS, 0.0)
+        # Only the thread that answers adds to the totals, only the other one remembers what it has told: no lock.
+        self._totals = dict.fromkeys(COUNTERS, 0.0)
+        self._told = dict(self._totals)
         self._something = threading.Event()
 
     def start(self) -> None:
         """Tell what is counted from now on, in a thread that ends with the process."""
         threading.Thread(target=self._run, name="lexport-meters", daemon=True).start()
 
-    def count(self, **added: float) -> None:
-        """Add to counters, named without `lexport_`."""
-        with self._lock:
-            for name, value in added.items():
-                self._counted[f"lexport_{name}"] += value
+    def count_requests(self, requests: int, refused: int) -> None:
+        """Add requests, and how many of them were refused. The last thing to count of a batch."""
+        totals = self._totals
+        totals["lexport_requests"] += requests
+        totals["lexport_refused"] += refused
         if not self._something.is_set():
             self._something.set()
 
-    def count_texts(self, answers: Iterable[Mapping[str, Any]]) -> None:
-        """Add the counts that the answers to texts carry."""
-        texts = tokens = unknown = truncated = 0
-        for answer in answers:
-            texts += 1
+    def count_batch(self, texts: Sequence[Mapping[str, Any]], images: int, seconds: float) -> None:
+        """Add a batch that took `seconds`: the answers to its texts, with the counts they carry, and its images."""
+        totals = self._totals
+        totals["lexport_batches"] += 1
+        totals["lexport_inference_seconds"] += seconds
+        totals["lexport_texts"] += len(texts)
+        totals["lexport_images"] += images
+        tokens = unknown = truncated = 0
+        for answer in texts:
             tokens += answer["tokens"]
             unknown += answer["unknown"]
             truncated += answer["truncated"]
-        self.count(texts=texts, tokens=tokens, unknown_tokens=unknown, truncated_texts=truncated)
+        totals["lexport_tokens"] += tokens
+        totals["lexport_unknown_tokens"] += unknown
+        totals["lexport_truncated_texts"] += truncated
 
     def report(self) -> None:
         """Tell what was counted since the last time."""
-        with self._lock:
-            counted, self._counted = self._counted, dict.fromkeys(COUNTERS, 0.0)
-            self._something.clear()
-        lines = [self._line(name, COUNTERS[name], value, "COUNTER") for name, value in counted.items() if value]
-        if counted["lexport_tokens"]:
-            ratio = counted["lexport_unknown_tokens"] / counted["lexport_tokens"]
+        self._something.clear()
+        totals = dict(self._totals)
+        added = {name: total - self._told[name] for name, total in totals.items()}
+        self._told = totals
+        lines = [self._line(name, COUNTERS[name], value, "COUNTER") for name, value in added.items() if value]
+        if added["lexport_tokens"]:
+            ratio = added["lexport_unknown_tokens"] / added["lexport_tokens"]
             lines.append(self._line(RATIO, "ratio", ratio, "GAUGE"))
         if lines:
             self._tell("".join(lines))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .answers import render, render_refusal
+from .compression import unpacked
 from .digests import check_digests
 from .explain import check_explainable, explain
 from .fit import check_fit
@@ -20,7 +21,7 @@ from .goldens import check_goldens, read_goldens
 from .loading import load
 from .meters import Meters
 from .pages import touch
-from .predictor import Predictor
+from .predictor import ModelFile, Predictor
 from .protocol import Request, parse
 from .refusals import Refusal
 from .report import write_report
@@ -28,6 +29,8 @@ from .report import write_report
 log = logging.getLogger("lexport")
 
 _JSON = "application/json"
+# Headers of every answer: which version and which variant gave it.
+VERSION, VARIANT = "Lexport-Version", "Lexport-Variant"
 
 
 def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor, int]:
@@ -65,13 +68,13 @@ class Worker:
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""
-        replies = _Replies(context, len(data))
-        requests: dict[int, Request] = {}
         model, languages = self.predictor.model, self.predictor.languages
+        replies = _Replies(context, len(data), model)
+        requests: dict[int, Request] = {}
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
-                request = parse(parameters, _content_type(headers))
+                request = parse(unpacked(parameters, headers), _content_type(headers))
                 check_fit(request, model, languages)
                 if headers.get("explain") == "True":
                     replies.bodies[position] = self._explain(request)
@@ -89,7 +92,7 @@ class Worker:
                     self._answer({position: request}, replies)
                 except Exception as error:
                     replies.refuse(position, error)
-        self._meters.count(requests=len(data), refused=replies.refused)
+        self._meters.count_requests(len(data), replies.refused)
         return replies.bodies
 
     def _explain(self, request: Request) -> bytes:
@@ -107,8 +110,7 @@ class Worker:
         began = time.perf_counter()
         for_texts = predictor.predict(texts, languages or None) if texts else []
         for_images = predictor.predict_images(np.array(images, np.float32)) if images else []
-        self._meters.count(batches=1, images=len(images), inference_seconds=time.perf_counter() - began)
-        self._meters.count_texts(for_texts)
+        self._meters.count_batch(for_texts, len(images), time.perf_counter() - began)
         of_texts, of_images = iter(for_texts), iter(for_images)
         model = predictor.model
         for position, request in requests.items():
@@ -125,12 +127,14 @@ class Worker:
 class _Replies:
     """The answers to a batch, one body of bytes each."""
 
-    def __init__(self, context: Any, count: int) -> None:
+    def __init__(self, context: Any, count: int, model: ModelFile) -> None:
         self.bodies = [b""] * count
         self.refused = 0
         self._context = context
         for position in range(count):
             context.set_response_content_type(position, _JSON)
+            context.set_response_header(position, VERSION, model.version)
+            context.set_response_header(position, VARIANT, model.variant)
 
     def refuse(self, position: int, error: Exception) -> None:
         """Answer one request with a refusal's own status, or with 500 for what nobody foresaw."""
