@@ -57,7 +57,7 @@ def explain(predictor: Predictor, request: Request) -> list[dict[str, Any]]:
 
     `request` has passed `check_explainable`. A text gets an equal share of SECONDS, and one pair of orders anyway.
     """
-    languages = request.languages or [None] * len(request.texts)
+    languages: Sequence[str | None] = request.languages or [None] * len(request.texts)
     seconds = SECONDS / len(request.texts)
     return [
         _Explaining(predictor, text, language).explain(request.top_k, seconds)
@@ -174,7 +174,8 @@ class _Explaining:
             logits: Logits = np.log(scores) - np.log1p(-scores)
             return logits
         logits = np.log(scores.clip(np.finfo(np.float32).tiny))
-        return logits - logits.mean(axis=1, keepdims=True)
+        logits -= logits.mean(axis=1, keepdims=True)
+        return logits
 
 
 def _written(

@@ -24,6 +24,8 @@ from lexport.handlers.offsets import find_tokens
 from lexport.handlers.protocol import Request
 from lexport.handlers.refusals import Refusal
 from lexport.handlers.text import normalise
+from lexport.models.encoders.bag import BagOptions
+from lexport.models.heads.classifier import Classifier
 from lexport.models.run import Run, open_run
 
 from .models import predictor, text_encoder
@@ -75,12 +77,14 @@ def test_a_bag_is_explained_exactly(archive_of: Callable[[str], Path], trained_r
 
 def test_contributions_are_those_of_the_trained_layer(archive_of: Callable[[str], Path], trained_run: Run) -> None:
     """Computed from the weights: W v / √n of each cell, an n-gram's in halves to its two words."""
+    assert isinstance(trained_run.recipe.encoder, BagOptions)
     assert trained_run.recipe.encoder.mode == "sqrtn"
     text, model = "the match and rain", trained_run.model
     tokens = trained_run.encoder.look_up([text])
     ids = torch.from_numpy(trained_run.encoder.assemble(tokens))
     with torch.inference_mode():
         vectors = model.embedding.vectors(ids)[0]
+        assert isinstance(model.head, Classifier)
         linear = model.head.linear
         cells = (vectors @ linear.weight.T / len(vectors) ** 0.5).numpy()
         bias = linear.bias.numpy()

@@ -140,9 +140,10 @@ def spec_requests(draw: st.DrawFn) -> Sent:
     kwargs = case.as_transport_kwargs(base_url="http://localhost")
     made = requests.Request(**{key: kwargs[key] for key in kwargs if key in _REQUEST}).prepare()
     body = made.body or b""
+    assert isinstance(body, (str, bytes))
     own = {name: str(made.headers[name]) for name in ("Content-Encoding",) if name in made.headers}
     content_type = made.headers.get("Content-Type")
-    sent = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    sent = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     return Sent(made.path_url, sent, content_type if content_type is None else str(content_type), own)
 
 
@@ -170,7 +171,11 @@ def bombard(client: Client, requests_: st.SearchStrategy[Sent], count: int, numb
 
     @seed(number)
     @settings(
-        max_examples=count, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=HealthCheck
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(sent=requests_)
     def send(sent: Sent) -> None:
