@@ -135,6 +135,23 @@ def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def explanations(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Group:
+    """What each token of each text adds to the logit of the best label."""
+    parts: list[Group] = []
+    for text, one in zip(given, found, strict=True):
+        label = one.get("label") or max(one["logits"], key=one["logits"].__getitem__)
+        table = new_table("token", "characters", f"adds to {label}")
+        table.add_row("(bias)", "", f"{one['bias'][label]:+.4f}")
+        for token in one["tokens"]:
+            table.add_row(
+                repr(token["token"]), f"{token['start']}-{token['end']}", f"{token['contributions'][label]:+.4f}"
+            )
+        table.add_row("(logit)", "", f"{one['logits'][label]:+.4f}")
+        sampled = f", {one['orders']} orders, standard error {one['standard_error']:.4f}" if "orders" in one else ""
+        parts.append(titled(f"{text[:60]!r} ({one['method']}{sampled})", table))
+    return Group(*parts)
+
+
 def _told(answer: Mapping[str, Any]) -> tuple[str, str]:
     """What an answer says, in two cells: a label and its score, labels and scores, or a vector and its width."""
     if "vector" in answer:

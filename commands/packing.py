@@ -185,13 +185,21 @@ def diff(
 
 @app.command()
 def run(
-    mar: Archive, texts: Texts = None, lang: Lang = None, images: ImageFile = None, as_json: Json = False
+    mar: Archive,
+    texts: Texts = None,
+    lang: Lang = None,
+    images: ImageFile = None,
+    explain: Annotated[bool, typer.Option("--explain", help="What each token contributes.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Answer texts with an archive's own handler in this process, without Java."""
     from .. import screens
+    from ..errors import InputError
     from ..export.inprocess import opened
 
     if images is not None:
+        if explain:
+            raise InputError("--explain was given beside --images; only texts have explanations.")
         pictures = given_images(images, texts, lang)
         given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
         with opened(mar) as archived:
@@ -199,5 +207,10 @@ def run(
     else:
         given = given_texts(texts)
         with opened(mar) as archived:
-            found = archived.predict(given, None if lang is None else [lang] * len(given))
-    return emit(found) if as_json else show(screens.answers(given, found))
+            if explain:
+                found = archived.explain(given, lang)
+            else:
+                found = archived.predict(given, None if lang is None else [lang] * len(given))
+    if as_json:
+        return emit(found)
+    return show(screens.explanations(given, found) if explain else screens.answers(given, found))

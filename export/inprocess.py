@@ -30,6 +30,9 @@ class Context:
     def set_response_content_type(self, idx: int, value: str) -> None:
         """Ignored: there is no transport here."""
 
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        """Ignored likewise."""
+
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
         """Remember a status that is not 200."""
         self.statuses[idx] = code
@@ -48,9 +51,10 @@ class Archived:
         """Where the archive is extracted, as long as it is open."""
         return Path(self._context.system_properties["model_dir"])
 
-    def request(self, bodies: Sequence[tuple[bytes, str]]) -> list[tuple[int, bytes]]:
-        """Answer one batch of (body, content type) as (status, body)."""
-        self._context.headers = [{"content-type": kind} for _, kind in bodies]
+    def request(self, bodies: Sequence[tuple[bytes, str]], *, explain: bool = False) -> list[tuple[int, bytes]]:
+        """Answer one batch of (body, content type) as (status, body), or explain each."""
+        asked = {"explain": "True"} if explain else {}
+        self._context.headers = [{"content-type": kind} | asked for _, kind in bodies]
         self._context.statuses = {}
         results = self._handler.handle([{"body": body} for body, _ in bodies], self._context)
         return [(self._context.statuses.get(position, 200), result) for position, result in enumerate(results)]
@@ -67,6 +71,19 @@ class Archived:
             return {"texts": list(texts[chosen])} | own
 
         return self._predict(len(texts), body, "texts")
+
+    def explain(self, texts: Sequence[str], language: str | None = None) -> list[dict[str, Any]]:
+        """An explanation of each text, as `/explanations` gives it. Raises InputError as `predict` does."""
+        found = []
+        for text in texts:
+            own = {} if language is None else {"lang": language}
+            body = json.dumps({"text": text} | own).encode()
+            [(status, answer)] = self.request([(body, "application/json")], explain=True)
+            value = json.loads(answer)
+            if status != 200:
+                raise InputError(f"The model gave no explanation: {value['error']} Expected: {value['expected']}")
+            found.append(value)
+        return found
 
     def predict_images(self, images: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
         """One answer per image of a joint model, through the same JSON. Raises InputError as `predict` does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from .answers import render, render_refusal
+from .compression import unpacked
 from .digests import check_digests
+from .explain import check_explainable, explain
 from .fit import check_fit
 from .goldens import check_goldens, read_goldens
 from .loading import load
+from .meters import Meters
 from .pages import touch
-from .predictor import Predictor
+from .predictor import ModelFile, Predictor
 from .protocol import Request, parse
 from .refusals import Refusal
 from .report import write_report
@@ -25,6 +29,8 @@ from .report import write_report
 log = logging.getLogger("lexport")
 
 _JSON = "application/json"
+# Headers of every answer: which version and which variant gave it.
+VERSION, VARIANT = "Lexport-Version", "Lexport-Variant"
 
 
 def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor, int]:
@@ -54,25 +60,31 @@ class Worker:
         threads = int(os.environ.get("LEXPORT_THREADS", "1"))
         self.predictor, goldens = load_checked(Path(properties["model_dir"]), threads=threads, device=device)
         model = self.predictor.model
+        self._meters = Meters(model.name, model.version)
+        # Only TorchServe makes anything of the lines; in another process they would be in the way.
+        if getattr(context, "metrics", None) is not None:
+            self._meters.start()
         write_report(model.name, version=model.version, device=device, ready=True, goldens=goldens)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""
-        replies = _Replies(context, len(data))
-        requests: dict[int, Request] = {}
         model, languages = self.predictor.model, self.predictor.languages
+        replies = _Replies(context, len(data), model)
+        requests: dict[int, Request] = {}
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
-                if headers.get("explain") == "True":
-                    raise Refusal(404, "This archive gives no explanations.", "POST /predictions/NAME")
-                request = parse(parameters, _content_type(headers))
+                request = parse(unpacked(parameters, headers), _content_type(headers))
                 check_fit(request, model, languages)
-                requests[position] = request
+                if headers.get("explain") == "True":
+                    replies.bodies[position] = self._explain(request)
+                else:
+                    requests[position] = request
             except Exception as error:
                 replies.refuse(position, error)
         try:
-            self._answer(requests, replies)
+            if requests:
+                self._answer(requests, replies)
         except Exception:
             log.exception("A batch of %d requests failed; answering them one by one.", len(requests))
             for position, request in requests.items():
@@ -80,15 +92,26 @@ class Worker:
                     self._answer({position: request}, replies)
                 except Exception as error:
                     replies.refuse(position, error)
+        self._meters.count_requests(len(data), replies.refused)
         return replies.bodies
+
+    def _explain(self, request: Request) -> bytes:
+        check_explainable(request, self.predictor)
+        model = self.predictor.model
+        return render(
+            request._replace(top_k=None, threshold=None), explain(self.predictor, request), model.name, model.version
+        )
 
     def _answer(self, requests: Mapping[int, Request], replies: _Replies) -> None:
         asked, predictor = requests.values(), self.predictor
         texts = [text for request in asked for text in request.texts]
         languages = [language for request in asked for language in request.languages or ()]
         images = [image for request in asked for image in request.images or ()]
-        of_texts = iter(predictor.predict(texts, languages or None) if texts else ())
-        of_images = iter(predictor.predict_images(np.array(images, np.float32)) if images else ())
+        began = time.perf_counter()
+        for_texts = predictor.predict(texts, languages or None) if texts else []
+        for_images = predictor.predict_images(np.array(images, np.float32)) if images else []
+        self._meters.count_batch(for_texts, len(images), time.perf_counter() - began)
+        of_texts, of_images = iter(for_texts), iter(for_images)
         model = predictor.model
         for position, request in requests.items():
             if request.images is None:
@@ -104,11 +127,14 @@ class Worker:
 class _Replies:
     """The answers to a batch, one body of bytes each."""
 
-    def __init__(self, context: Any, count: int) -> None:
+    def __init__(self, context: Any, count: int, model: ModelFile) -> None:
         self.bodies = [b""] * count
+        self.refused = 0
         self._context = context
         for position in range(count):
             context.set_response_content_type(position, _JSON)
+            context.set_response_header(position, VERSION, model.version)
+            context.set_response_header(position, VARIANT, model.variant)
 
     def refuse(self, position: int, error: Exception) -> None:
         """Answer one request with a refusal's own status, or with 500 for what nobody foresaw."""
@@ -117,6 +143,7 @@ class _Replies:
             error = Refusal(
                 500, f"The model failed: {type(error).__name__}.", "an answer; the worker's log says more"
             )
+        self.refused += 1
         self.bodies[position] = render_refusal(error)
         self._context.set_response_status(code=error.status, idx=position)
 

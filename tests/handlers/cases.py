@@ -55,7 +55,7 @@ REFUSED: dict[str, tuple[int, str, bytes, str | None]] = {
     "Latin-1 JSON": (415, "charset latin-1", b"{}", "application/json;charset=latin-1"),
     "UTF-16 without saying so": (400, "not valid UTF-8", "goal".encode("utf-16"), None),
     "not ASCII": (400, "not valid US-ASCII", "é".encode(), "text/plain; charset=us-ascii"),
-    "gzip": (400, "not valid UTF-8", gzip.compress(b"goal"), None),
+    "gzip without saying so": (400, "not valid UTF-8", gzip.compress(b"goal"), None),
     "a picture": (415, "content type image/png is not served", b"\x89PNG", "image/png"),
     "nonsense type": (415, "is not served", b"x", "\u00ff" * 100),
     "malformed JSON": (400, "line 1, column 10", b'{"text": goal}', JSON),

@@ -21,8 +21,9 @@ def test_methods_and_paths(client: Any) -> None:
     for path in ("/predictions/onnx/", "/predictions/onnx/1.0", "/predictions/onn%78", "/v1/models/onnx:predict"):
         assert client.post(path, b"goal").status == 200
     for path in ("/explanations/onnx", "/v2/models/onnx/explain"):
-        reply = client.post(path, b"goal")
-        assert (reply.status, reply.json["error"]) == (404, "This archive gives no explanations.")
+        reply = client.post(path, b"Goal")
+        assert (reply.status, reply.json["method"]) == (200, "additive")
+        assert [(token["token"], token["start"], token["end"]) for token in reply.json["tokens"]] == [("goal", 0, 4)]
     for path in (
         "/predictions",
         "/predictions/nobody",

@@ -34,6 +34,7 @@ class Context:
         self.system_properties = {"model_dir": str(folder), "gpu_id": None}
         self.headers = headers
         self.types: dict[int, str] = {}
+        self.told: dict[int, dict[str, str]] = {}
         self.statuses: dict[int, int] = {}
 
     def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
@@ -41,6 +42,9 @@ class Context:
 
     def set_response_content_type(self, idx: int, value: str) -> None:
         self.types[idx] = value
+
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        self.told.setdefault(idx, {})[key] = value
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
         self.statuses[idx] = code
@@ -66,6 +70,8 @@ def handle(worker: Worker, batch: Sequence[tuple[Mapping[str, Any], Mapping[str,
     context = Context(Path(), [headers for _, headers in batch])
     bodies = worker.handle([parameters for parameters, _ in batch], context)
     assert context.types == dict.fromkeys(range(len(batch)), JSON)
+    told = {"Lexport-Version": worker.predictor.model.version, "Lexport-Variant": worker.predictor.model.variant}
+    assert context.told == dict.fromkeys(range(len(batch)), told)
     return [(context.statuses.get(number, 200), json.loads(body)) for number, body in enumerate(bodies)]
 
 
@@ -86,8 +92,9 @@ def test_every_request_of_a_batch_gets_its_own_answer(worker: Worker) -> None:
         ({"body": b"goal"}, {}),
     ]
     found = handle(worker, batch)
-    assert [status for status, _ in found] == [200, 400, 200, 400, 404, 200, 200, 415, 200]
+    assert [status for status, _ in found] == [200, 400, 200, 400, 200, 200, 200, 415, 200]
     one = found[0][1]
+    assert (found[4][1]["label"], found[4][1]["score"]) == (one["label"], one["score"])
     assert found[6][1] == found[8][1] == found[2][1][2] == one
     assert found[5][1]["outputs"][0]["data"] == [one["label"]]
     assert found[1][1]["positions"] == [1]
@@ -254,6 +261,7 @@ class Context:
     system_properties = {"model_dir": sys.argv[1], "gpu_id": None}
     def get_all_request_header(self, idx): return {}
     def set_response_content_type(self, idx, value): pass
+    def set_response_header(self, idx, key, value): pass
     def set_response_status(self, code=200, phrase="", idx=0): pass
 import handler
 assert not {"numpy", "regex", "mmh3", "lexport_handlers"} & set(sys.modules)

@@ -1,0 +1,68 @@
+"""What may go wrong between a client and a served model.
+
+    ClientError             the request got no answer; `cause`, `remedy` and, where there was one, `status`
+    ├── RefusedInput        the model does not take this request; `positions` of a list's bad elements
+    ├── UnknownModel        no model of this name or version is served
+    ├── Unauthorised        no token, a wrong one, or no key file to read one from
+    ├── NoServer            nobody listens, or the connection broke
+    ├── QueueFull           no room: the queue is full, or no worker runs yet
+    ├── WorkerLost          the worker died while it had this request
+    ├── TimedOut            no answer in time
+    ├── ModelFailed         the model failed for this request
+    └── UnexpectedAnswer    an answer, but none that lexport's archives give
+
+The first two are InputErrors as well, the others SystemProblems, so that the command line has its exit codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import InputError, LexportError, SystemProblem
+
+
+class ClientError(LexportError):
+    """The request got no answer: why (`cause`), what to do (`remedy`), the HTTP `status` if there was one."""
+
+    def __init__(self, cause: str, remedy: str, status: int | None = None) -> None:
+        """`cause` and `remedy` are sentences; the message is both."""
+        super().__init__(f"{cause} {remedy}")
+        self.cause, self.remedy, self.status = cause, remedy, status
+
+
+class RefusedInput(ClientError, InputError):
+    """The model does not take this request; `positions` are a list's bad elements, if the model named some."""
+
+    positions: Sequence[int] = ()
+
+
+class UnknownModel(ClientError, InputError):
+    """No model of this name or version is served."""
+
+
+class Unauthorised(ClientError, SystemProblem):
+    """The server wants another token."""
+
+
+class NoServer(ClientError, SystemProblem):
+    """Nobody listens at the address, or the connection broke before the answer was there."""
+
+
+class QueueFull(ClientError, SystemProblem):
+    """The server has no room for the request: its queue is full, or no worker of the model runs."""
+
+
+class WorkerLost(ClientError, SystemProblem):
+    """The worker that had the request died."""
+
+
+class TimedOut(ClientError, SystemProblem):
+    """No answer in time."""
+
+
+class ModelFailed(ClientError, SystemProblem):
+    """The model or the server failed for this request."""
+
+
+class UnexpectedAnswer(ClientError, SystemProblem):
+    """An answer that no archive made by lexport gives."""

@@ -1,0 +1,189 @@
+"""One question to a served model, from the request to its answer, without any transport.
+
+`Exchange.ask` is a generator: it yields what is to be sent or how long to pause, is given the response or the
+transport's error, and returns the answer. `Client` and `AsyncClient` drive the same generator.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ..serving import api
+from .errors import (
+    ClientError,
+    ModelFailed,
+    NoServer,
+    QueueFull,
+    RefusedInput,
+    TimedOut,
+    Unauthorised,
+    UnexpectedAnswer,
+    UnknownModel,
+    WorkerLost,
+)
+from .keys import Keys
+
+# A pause before the first repetition, doubled for each one after it, in seconds; half of it is drawn at random.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+# A request that ends one worker may end the next one: it is repeated once.
+AFTER_A_LOSS = 1
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A POST to make, to be answered within `timeout` seconds."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Pausing:
+    """A pause to make, in seconds."""
+
+    seconds: float
+
+
+Steps = Generator[Sending | Pausing, httpx.Response | None, Any]
+
+
+def pause_before(repetition: int, draw: Callable[[], float] = random.random) -> float:
+    """Seconds before the repetition 1, 2, …: twice as long each time, up to LONGEST_PAUSE, half of it at random.
+
+    The random half keeps clients that failed together from coming back together.
+    """
+    whole = min(FIRST_PAUSE * 2.0 ** (repetition - 1), LONGEST_PAUSE)
+    return float(whole * (0.5 + 0.5 * draw()))
+
+
+class Exchange:
+    """Asks one server: `url`, the keys to it, how often a question is repeated, how long an answer may take."""
+
+    def __init__(self, url: str, keys: Keys, *, retries: int, timeout: float) -> None:
+        """`timeout`, in seconds, is that of a question with all its repetitions."""
+        self.url = url
+        self._keys = keys
+        self._retries = retries
+        self._timeout = timeout
+
+    def ask(self, name: str, path: str, question: dict[str, Any]) -> Steps:
+        """Put a JSON question; the answer's JSON. Raises a ClientError.
+
+        Repeated are a full queue, a connection that breaks or is refused, and, once, a lost worker: a prediction
+        changes nothing, so that asking twice is safe. A timeout is not, since the server is still at work on it, and
+        neither is anything that would be refused again.
+        """
+        body = json.dumps(question).encode()
+        deadline = time.monotonic() + self._timeout
+        repetition = losses = 0
+        refused: str | None = None
+        while True:
+            token = self._keys.token()
+            try:
+                response = yield Sending(path, _headers(token), body, max(deadline - time.monotonic(), 0.001))
+                assert response is not None
+                return _read(response, name, self.url)
+            except httpx.HTTPError as error:
+                problem = _broken(error, self.url, self._timeout)
+            except ClientError as error:
+                problem = error
+            if isinstance(problem, Unauthorised):
+                # The key file may have changed between its reading and the server's.
+                if token is None or refused == token or self._keys.token() == token:
+                    raise problem
+                refused = token
+                continue
+            repetition += 1
+            losses += isinstance(problem, WorkerLost)
+            pause = pause_before(repetition)
+            if (
+                not isinstance(problem, (QueueFull, NoServer, WorkerLost))
+                or repetition > self._retries
+                or losses > AFTER_A_LOSS
+                or time.monotonic() + pause >= deadline
+            ):
+                raise problem
+            yield Pausing(pause)
+
+
+def _headers(token: str | None) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _broken(error: httpx.HTTPError, url: str, timeout: float) -> ClientError:
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut(
+            f"{url} did not answer within {timeout:g} s.",
+            "Give it longer (timeout=…, --timeout) or send less at once.",
+        )
+    if isinstance(error, httpx.ConnectError):
+        return NoServer(f"No server listens at {url}.", "Start one with: lexport serve NAME-1.0.mar")
+    reason = str(error) or type(error).__name__
+    return NoServer(f"The request to {url} failed: {reason}.", "Look with: lexport status")
+
+
+def _read(response: httpx.Response, name: str, url: str) -> Any:
+    """The answer's JSON. Raises a ClientError for every other status than 200."""
+    try:
+        answer = json.loads(response.content)
+    except (ValueError, RecursionError):
+        answer = response.text
+        if response.status_code == 200:
+            raise UnexpectedAnswer(
+                f"{name} answered with what is no JSON.", "Expected an archive made by lexport.", 200
+            ) from None
+    if response.status_code == 200:
+        return answer
+    raise _refused(response.status_code, answer, name, url)
+
+
+def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
+    reason = api.message(answer)
+    told = answer if isinstance(answer, dict) else {}
+    if told.get("type") == "InvalidKeyException" or status in (401, 403):
+        return Unauthorised(
+            f"{url} refused the request as unauthorised: the token is missing, wrong or expired.",
+            "Expected that of its key file: token_file=… or --token-file STATE_DIR/key_file.json",
+            status,
+        )
+    if status == 404 and re.search("not found|does not exist", reason, re.IGNORECASE):
+        return UnknownModel(f"{url} does not serve {name}: {reason}.", "lexport status shows what it serves.", status)
+    if status == 503:
+        return QueueFull(
+            f"{name} has no room for the request (503): its queue is full or it has no worker that runs.",
+            "Try again later, or look with: lexport status",
+            status,
+        )
+    if status == 413 and "error" not in told:
+        return RefusedInput(
+            "The request is longer than the server takes (413).", "Send fewer texts or images at once.", status
+        )
+    if 400 <= status < 500:
+        remedy = f"Expected: {told['expected']}" if "expected" in told else "Change what it names and send it again."
+        refused = RefusedInput(
+            f"{name} refused the request ({status}): {told.get('error') or reason}", remedy, status
+        )
+        positions = told.get("positions", ())
+        refused.positions = tuple(positions) if isinstance(positions, list) else ()
+        return refused
+    if "worker died" in reason.lower():
+        return WorkerLost(
+            f"The worker of {name} was lost while it had the request ({status}): {reason}",
+            "TorchServe starts another; look into the server's logs: lexport status",
+            status,
+        )
+    return ModelFailed(f"{name} failed ({status}): {reason}.", "Look into the server's logs: lexport status", status)
