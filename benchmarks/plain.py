@@ -127,12 +127,13 @@ def served(archive: Path, folder: Path) -> Iterator[Target]:
     command = [sys.executable, "-m", "ts.model_server"]
     start = ["--start", "--foreground", "--ts-config", "ports.properties"]
     start += ["--model-store", str(archive.parent), "--models", f"{NAME}={archive.name}"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*command, *start], cwd=folder, env=environment, **quiet) as child:
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen([*command, *start], cwd=folder, env=environment, stdout=nowhere, stderr=nowhere) as child:
         try:
             yield _ready(doors["inference"].url, folder / "key_file.json")
         finally:
-            subprocess.run([*command, "--stop"], cwd=folder, env=environment, **quiet, check=False)
+            end = [*command, "--stop"]
+            subprocess.run(end, cwd=folder, env=environment, stdout=nowhere, stderr=nowhere, check=False)
             child.wait(60)
 
 

@@ -111,7 +111,7 @@ def main() -> int:
         batch_delay=options.batch_delay,
     )
     started = time.time()
-    kept = []
+    kept: list[bool] = []
     with tempfile.TemporaryDirectory(prefix="lexport-serving-") as scratch:
         folder = Path(scratch)
         run = options.run or _train(folder, options.data)
