@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .offsets import Found, find_tokens
-from .predictor import IdsIn, Predictor
+from .predictor import IdsIn, Predictor, labels_above
 from .protocol import Request
 from .refusals import Refusal
 
@@ -60,7 +60,7 @@ def explain(predictor: Predictor, request: Request) -> list[dict[str, Any]]:
     languages: Sequence[str | None] = request.languages or [None] * len(request.texts)
     seconds = SECONDS / len(request.texts)
     return [
-        _Explaining(predictor, text, language).explain(request.top_k, seconds)
+        _Explaining(predictor, text, language).explain(request, seconds)
         for text, language in zip(request.texts, languages, strict=True)
     ]
 
@@ -75,7 +75,7 @@ class _Explaining:
         self._multi = predictor.model.task == "multilabel"
         self._found = find_tokens(predictor.spec, text)
 
-    def explain(self, top_k: int | None, seconds: float) -> dict[str, Any]:
+    def explain(self, request: Request, seconds: float) -> dict[str, Any]:
         bias, whole = self._of_texts(["", self._text])
         more: dict[str, Any] = {}
         contributions = self._additive(bias, whole)
@@ -83,6 +83,9 @@ class _Explaining:
         if contributions is None:
             contributions, more = self._shapley(bias, whole, seconds)
         answer = self._predictor.predict([self._text], None if self._language is None else [self._language])[0]
+        if "labels" in answer and request.threshold is not None:
+            answer["labels"] = labels_above(request.threshold, answer["scores"])
+        top_k = request.top_k
         return _written(self._predictor.labels, method, answer, self._found, bias, whole, contributions, top_k, more)
 
     def _additive(self, bias: Logits, whole: Logits) -> Logits | None:

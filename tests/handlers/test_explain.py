@@ -182,6 +182,13 @@ def test_top_k_keeps_the_best_labels() -> None:
     assert all(list(token["contributions"]) == [label] for token in found["tokens"])
 
 
+def test_a_threshold_holds_for_the_labels_of_an_explanation() -> None:
+    model = predictor("multilabel")
+    [every], [none] = (explain(model, asked("goal rain", threshold=threshold)) for threshold in (0.0, 1.0))
+    assert len(every["labels"]) == 3
+    assert none["labels"] == []
+
+
 @pytest.mark.parametrize(
     ("task", "request_", "error"),
     [
