@@ -50,15 +50,17 @@ MAX_RATIO = 200
 def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Raise InputError for a member that could land outside the folder or that is no plain file.
 
-    Refused are absolute names and `..` (they write anywhere), links (they read anywhere), compiled Python (it runs
-    in place of the source that is there to be read), encrypted members,
-    names that come twice or differ in case only (one silently replaces the other), and what expands to more than
-    64 GiB, or to 200 times the archive and more than 1 GiB, or shares bytes between members (bombs).
+    Refused are absolute names and `..` (they write anywhere), empty ones, links (they read anywhere), compiled Python
+    (it runs in place of the source that is there to be read), encrypted members, names that come twice or differ in
+    case only (one silently replaces the other), and what expands to more than 64 GiB, or to 200 times the archive and
+    more than 1 GiB, or shares bytes between members (bombs).
     """
     seen: set[str] = set()
     for member in members:
         name = member.filename
         pure = PurePosixPath(name)
+        if not pure.name:
+            raise InputError(f"{path} holds a member without a name ({name!r}). Make the archive again.")
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
             raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
         if "__pycache__" in pure.parts or pure.suffix == ".pyc":

@@ -292,6 +292,7 @@ MALICIOUS: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
     "parent": (lambda mar: mar.writestr("../evil.py", "x"), "would be written outside"),
     "absolute": (lambda mar: mar.writestr("/tmp/evil.py", "x"), "would be written outside"),
     "drive": (lambda mar: mar.writestr("C:evil.py", "x"), "would be written outside"),
+    "nameless": (lambda mar: mar.writestr("\0evil.py", "x"), "without a name"),
     "link": (link, "holds the link"),
     "case": (lambda mar: mar.writestr("HANDLER.py", "x"), "twice"),
     "compiled": (lambda mar: mar.writestr("lexport_handlers/__pycache__/text.cpython-311.pyc", "x"), "compiled code"),
