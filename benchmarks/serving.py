@@ -290,6 +290,10 @@ def _table(measured: Measured) -> str:
     return table(columns, rows)
 
 
+def _users(count: int) -> str:
+    return f"{count} user{'s' if count > 1 else ''}"
+
+
 def _verdicts(measured: Measured, kept: list[bool]) -> str:
     """What was asked and what was found; whether each held is added to `kept`."""
     few, many = min(measured.runs), max(measured.runs)
@@ -303,7 +307,7 @@ def _verdicts(measured: Measured, kept: list[bool]) -> str:
     rate, p50 = "requests_per_second", "p50_ms"
     rows = [
         row(
-            f"`throughput`, {many} users: requests/s at least {CEILING} × the no-op's",
+            f"`throughput`, {_users(many)}: requests/s at least {CEILING} × the no-op's",
             many,
             throughput,
             NOOP,
@@ -311,7 +315,7 @@ def _verdicts(measured: Measured, kept: list[bool]) -> str:
             CEILING,
         ),
         row(
-            f"`throughput`, {many} users: requests/s at least {GAIN:g} × the plain handler's",
+            f"`throughput`, {_users(many)}: requests/s at least {GAIN:g} × the plain handler's",
             many,
             throughput,
             plain.NAME,
@@ -319,7 +323,7 @@ def _verdicts(measured: Measured, kept: list[bool]) -> str:
             GAIN,
         ),
         row(
-            f"`latency`, {few} user{'s' * (few > 1)}: p50 no higher than the plain handler's",
+            f"`latency`, {_users(few)}: p50 no higher than the plain handler's",
             few,
             latency,
             plain.NAME,

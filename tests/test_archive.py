@@ -292,12 +292,19 @@ MALICIOUS: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
     "parent": (lambda mar: mar.writestr("../evil.py", "x"), "would be written outside"),
     "absolute": (lambda mar: mar.writestr("/tmp/evil.py", "x"), "would be written outside"),
     "drive": (lambda mar: mar.writestr("C:evil.py", "x"), "would be written outside"),
-    "nameless": (lambda mar: mar.writestr("\0evil.py", "x"), "without a name"),
     "link": (link, "holds the link"),
     "case": (lambda mar: mar.writestr("HANDLER.py", "x"), "twice"),
     "compiled": (lambda mar: mar.writestr("lexport_handlers/__pycache__/text.cpython-311.pyc", "x"), "compiled code"),
     "undeclared": (lambda mar: mar.writestr("extra.py", "x"), r"extra\.py is not listed"),
 }
+
+
+def test_a_member_without_a_name_is_refused(archive_of: ArchiveOf, tmp_path: Path) -> None:
+    """Python ends names at a NUL; so nothing is left of this one."""
+    bad = repacked(archive_of("onnx-int8"), lambda mar: mar.writestr("nameless.py", "x"), tmp_path / "bad.mar")
+    bad.write_bytes(bad.read_bytes().replace(b"nameless.py", b"\0ameless.py"))
+    with pytest.raises((InputError, RefusedError), match="without a name"), opened(bad):
+        pass
 
 
 @pytest.mark.parametrize("attack", MALICIOUS)
