@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .engines import Counts, ImageEngine, Scores, TextEngine
-from .predictor import PIECE, ModelFile, Predictor
+from .predictor import PADDING, PIECE, ModelFile, Predictor
 from .spec import TextSpec
 from .text import language_numbers
 
 # Texts of more than this many characters for every token kept are tried by their beginning first.
 _BEGINNING = 16
+# A token and the space behind it: so many characters of padding are a cell of it, about.
+_TOKEN = 6
 
 # Positions of texts, the texts, and their languages where the model has some.
 Piece = tuple[Sequence[int], list[str], list[str] | None]
@@ -56,16 +58,25 @@ class TextIn(Predictor):
         if languages is not None or self._numbers:
             language_numbers(self._numbers, languages, len(texts))
         short = [text[: self._most] for text in texts]
-        order = (
-            sorted(range(len(short)), key=lambda place: len(short[place]))
-            if len(short) > PIECE
-            else range(len(short))
-        )
-        cuts = [order[first : first + PIECE] for first in range(0, len(order), PIECE)]
+        lengths = [len(text) for text in short]
+        cuts = [list(range(len(short)))]
+        if not self._is_piece(lengths):
+            cuts = []
+            for place in sorted(range(len(short)), key=lengths.__getitem__):
+                if not cuts or not self._is_piece([lengths[other] for other in (*cuts[-1], place)]):
+                    cuts.append([])
+                cuts[-1].append(place)
         return [
             (cut, [short[place] for place in cut], None if languages is None else [languages[place] for place in cut])
             for cut in cuts
         ]
+
+    def _is_piece(self, lengths: Sequence[int]) -> bool:
+        """Whether texts of so many characters are answered together: few, and where padding costs, alike."""
+        if len(lengths) > PIECE:
+            return False
+        padding = len(lengths) * max(lengths, default=0) - sum(lengths)
+        return not self.model.parallel or padding <= PADDING * _TOKEN
 
     def _infer(self, pieces: Sequence[Piece]) -> tuple[Counts, Scores]:
         answers = [self._engine(texts, languages) for _, texts, languages in pieces]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.handlers.engines import Counts, Scores
-from lexport.handlers.predictor import PIECE, TURN, ModelFile
+from lexport.handlers.predictor import PADDING, PIECE, TURN, ModelFile
 from lexport.handlers.text import TextEncoder, TextError
 from lexport.handlers.textin import TextIn
 
@@ -33,9 +33,9 @@ class Graph:
         return counts, engine(self.encoder.assemble(tokens))
 
 
-def text_in(inputs: str = "indices") -> tuple[TextIn, Graph]:
+def text_in(inputs: str = "indices", *, parallel: bool = False) -> tuple[TextIn, Graph]:
     encoder = text_encoder(inputs, max_tokens=LIMIT)
-    model = ModelFile("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx", takes="text")
+    model = ModelFile("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx", parallel, takes="text")
     graph = Graph(encoder)
     return TextIn(model, encoder.spec, LABELS, graph), graph
 
@@ -43,9 +43,9 @@ def text_in(inputs: str = "indices") -> tuple[TextIn, Graph]:
 TEXTS = st.lists(st.sampled_from(["goal", "rain", "zebra"]), max_size=8).map(" ".join)
 
 
-@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * PIECE))
-def test_every_text_is_answered_in_its_place(texts: list[str]) -> None:
-    model, graph = text_in()
+@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * PIECE), st.booleans())
+def test_every_text_is_answered_in_its_place(texts: list[str], parallel: bool) -> None:
+    model, graph = text_in(parallel=parallel)
     found = model.predict(texts)
     assert max(map(len, graph.asked)) <= PIECE
     assert found == [answer for text in texts for answer in model.predict([text])]
@@ -62,6 +62,14 @@ def test_pieces_hold_texts_of_similar_length() -> None:
     model.predict(texts)
     assert [len(one) for one in graph.asked] == [PIECE, PIECE]
     assert max(map(len, graph.asked[0])) <= min(map(len, graph.asked[1]))
+
+
+def test_an_encoder_reads_a_long_text_apart_from_short_ones_and_a_bag_does_not() -> None:
+    texts = ["goal rain"] * 7 + [" ".join(["zebra"] * 2 * PADDING)] + ["goal rain"] * 8
+    for parallel, asked in ((True, [15, 1]), (False, [16])):
+        model, graph = text_in(parallel=parallel)
+        model.predict(texts)
+        assert [len(one) for one in graph.asked[: len(asked)]] == asked
 
 
 def test_more_texts_than_a_turn_are_answered_in_turns() -> None:
