@@ -22,7 +22,7 @@ import torch
 from lexport.benchmarks.baselines import Verdict, points
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
 from lexport.export import measure
-from lexport.export.export import opened
+from lexport.export.opening import opened
 from lexport.export.variants import IDS_IN
 from lexport.models import recipes
 from lexport.models.dataset import Dataset
