@@ -42,11 +42,8 @@ class Sent(NamedTuple):
 
 _words = st.sampled_from(["goal", "", " ", "很", "\0", "\ud800", "1e999", "en", "x" * 5000, "👩\u200d👧"])
 _leaves = st.none() | st.booleans() | st.integers(-3, 10**25) | st.floats() | _words | st.text(max_size=5)
-_nested = st.recursive(
-    _leaves,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_words, inner, max_size=3),
-    max_leaves=6,
-)
+_flat = _leaves | st.lists(_leaves, max_size=4)
+_nested = _flat | st.lists(_flat, max_size=4) | st.dictionaries(_words, _flat, max_size=3)
 # More elements than a list may have; of leaves alone, since lists of such lists would fill the memory.
 _values = _nested | _leaves.map(lambda one: [one if one != "x" * 5000 else "x"] * 1025)
 _tensors = st.lists(
