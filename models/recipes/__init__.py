@@ -112,8 +112,9 @@ class Recipe:
         part = getattr(self, section)
         foreign = sorted(given.keys() - {one.name for one in fields(part)})
         if foreign:
+            what = f"{section} {part.NAME!r}" if section in PARTS else f"section [{section}]"
             raise InputError(
-                f"The {section} {part.NAME!r} of recipe {self.name} has no option {', '.join(foreign)}; it has: "
+                f"The {what} of recipe {self.name} has no option {', '.join(foreign)}; it has: "
                 f"{', '.join(one.name for one in fields(part))}."
             )
         try:
