@@ -45,12 +45,17 @@ def serve(
         timeout=timeout,
         say=say_to(as_json),
     )
-    if as_json:
-        emit(serving.status(server.state_dir))
-    else:
-        _print_next(next(iter(server.models)), state_dir, foreground)
+
+    def tell() -> None:
+        if as_json:
+            emit(serving.status(server.state_dir))
+        else:
+            _print_next(next(iter(server.models)), state_dir, foreground)
+
     if foreground:
-        serving.wait(server)
+        serving.wait(server, tell)
+    else:
+        tell()
 
 
 def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:

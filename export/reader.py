@@ -16,9 +16,6 @@ from typing import Any
 
 from ..errors import InputError, RefusedError
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
-from ..handlers.predictor import ModelFile
-from ..handlers.spec import TextSpec
-from .evidence import Evidence
 from .layout import check_layout
 
 EVIDENCE = "MAR-INF/EVIDENCE.json"
@@ -27,7 +24,7 @@ GOLDENS = "golden.jsonl"
 MADE = "golden.made.jsonl"
 
 # The newest schema of each that this version reads; it reads all before.
-SCHEMAS = {EVIDENCE: Evidence.schema, "model.json": ModelFile.schema, "text.json": TextSpec.schema}
+SCHEMAS = {EVIDENCE: 1, "model.json": 1, "text.json": 1}
 
 # What damaged zips raise.
 UNREADABLE = (

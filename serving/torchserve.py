@@ -169,13 +169,15 @@ def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
         say(f"The server (pid {server.pid}) had ended already; cleared what it left. Its logs: {server.logs}")
 
 
-def wait(server: Server) -> None:
+def wait(server: Server, tell: Callable[[], object] = lambda: None) -> None:
     """Block until the server is stopped from elsewhere; on Ctrl-C or SIGTERM stop it, then raise that on.
 
-    Raises SystemProblem if the server ends by itself.
+    `tell` is called first, so that whoever is told can stop it at once. Raises SystemProblem if the server ends by
+    itself.
     """
     with sigterm_raises():
         try:
+            tell()
             while is_running(server):
                 time.sleep(0.2)
         except BaseException:

@@ -175,9 +175,7 @@ def test_an_option_that_a_part_lacks_is_named_with_those_it_has() -> None:
         InputError, match="The head 'vector' of recipe vectors has no option multi_label; it has: size"
     ):
         recipes.load("vectors").changed("head", multi_label=True)
-    with pytest.raises(
-        InputError, match=r"The section \[gates\] of recipe bag has no option max_flip; it has"
-    ):
+    with pytest.raises(InputError, match=r"The section \[gates\] of recipe bag has no option max_flip; it has"):
         recipes.load("bag").changed("gates", max_flip=0.1)
     with pytest.raises(InputError, match="The embedding 'hashed' of recipe hashed has no option vectors; it has: "):
         recipes.load("hashed").changed("embedding", vectors="glove-6b-50d")

@@ -18,7 +18,7 @@ class GateOptions:
     """
 
     max_metric_drop: float = 0.005
-    max_flips: float = 0.02
+    max_flips: float = 0.03
     max_batch_flips: float = 0.02
     min_cosine_p1: float = 0.98
     max_size_ratio: float = 1.5

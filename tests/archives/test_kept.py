@@ -15,14 +15,20 @@ from lexport.export.evidence import Evidence
 from lexport.export.inprocess import opened
 from lexport.export.inspection import inspect
 from lexport.export.judged import Archive
-from lexport.export.reader import SCHEMAS, read_json
+from lexport.export.reader import EVIDENCE, SCHEMAS, read_json
 from lexport.export.verify import verify
 from lexport.handlers.digests import DIGESTS
+from lexport.handlers.predictor import ModelFile
+from lexport.handlers.spec import TextSpec
 from lexport.serving import predict, serve, stop
 
 KEPT = sorted(Path(__file__).parent.glob("*.mar"))
 NEWEST = Path(__file__).with_name(f"schema-{Evidence.schema}.mar")
 LABELS = {"goal by the team": "sport", "butter in the pan": "kitchen", "rain and storm": "weather"}
+
+
+def test_the_reader_knows_the_schemas_that_are_written() -> None:
+    assert {EVIDENCE: Evidence.schema, "model.json": ModelFile.schema, "text.json": TextSpec.schema} == SCHEMAS
 
 
 def test_there_is_one_of_every_schema() -> None:

@@ -443,7 +443,7 @@ def test_a_server_elsewhere_that_is_not_there(here: Place, lexport: Command) -> 
             lexport, here, f"predict topics text --host {host}", code=3
         )
         line = refused(lexport, here, f"predict topics text --host {host} --token-file absent", code=3)
-        assert "Cannot read the inference token from absent" in line
+        assert "The key file absent cannot be read" in line
     assert "--host 'ftp://x' is not understood" in refused(lexport, here, "predict topics text --host ftp://x")
 
 

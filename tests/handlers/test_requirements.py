@@ -23,6 +23,7 @@ class Context:
     system_properties = {"model_dir": sys.argv[1], "gpu_id": None}
     def get_all_request_header(self, idx): return {}
     def set_response_content_type(self, idx, value): pass
+    def set_response_header(self, idx, key, value): pass
 import handler
 worker = handler.Handler()
 worker.initialize(Context())
