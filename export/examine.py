@@ -97,9 +97,19 @@ def _on_all_cores(run: Run, variant: Variant, folder: Path, part: Dataset) -> di
         torch.set_num_threads(1)  # as every variant is opened otherwise; torch has one setting for all
 
 
-def judged(run: Run, found: VariantEvidence, every: Sequence[VariantEvidence]) -> VariantEvidence:
-    """The variant's evidence with what the gates say of it; the worst texts are kept of a refused one alone."""
+def judged(
+    run: Run, found: VariantEvidence, variant: Variant, plain: Variant | None, folder: Path, part: Dataset
+) -> VariantEvidence:
+    """The variant's evidence with what the gates say of it; the worst texts are kept of a refused one alone.
+
+    plain: the fp32 variant of the same engine and input, if it was written too, into a folder beside in `folder`.
+    part: the validation texts.
+    """
     metric = METRIC[run.recipe.task]
+    speedup = None
+    if plain is not None:
+        both = [opened(run, one, folder / one.name) for one in (variant, plain)]
+        speedup = measure.speedup(both[0], both[1], part)
     gates = judge(
         run.recipe.gates,
         metric,
@@ -107,7 +117,7 @@ def judged(run: Run, found: VariantEvidence, every: Sequence[VariantEvidence]) -
         found.validation,
         found.batch_sensitivity["validation"],
         found.size_ratio,
-        _speedup(found, every),
+        speedup,
     )
     refused = "; ".join(one for one in (refusal(gates), found.refused) if one is not None) or None
     return replace(
@@ -117,15 +127,6 @@ def judged(run: Run, found: VariantEvidence, every: Sequence[VariantEvidence]) -
         warning=warning(gates),
         worst=found.worst if refused is not None else [],
     )
-
-
-def _speedup(found: VariantEvidence, every: Sequence[VariantEvidence]) -> float | None:
-    """How many times as fast as the fp32 variant of the same engine and input, in batches of 8 on one thread."""
-    plain = f"{found.engine}-fp32" + ("-text" if found.takes == "text" else "")
-    for one in every:
-        if one.name == plain and one is not found:
-            return one.time(8) / found.time(8)
-    return None
 
 
 def _unlike_goldens(predictor: Predictor, files: Sequence[Path]) -> str | None:

@@ -17,7 +17,7 @@ from ..models.lessons import outputs
 from ..models.run import Run, versions
 from ..models.tasks import METRIC
 from ..progress import Say, silent
-from .evidence import Evidence
+from .evidence import Evidence, VariantEvidence
 from .examine import examine, judged
 from .goldens import choose_goldens, given_goldens, made_goldens
 from .probes import trained_vectors
@@ -55,7 +55,8 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
             _write(run, variant, target)
             found.append(examine(run, variant, target, validation, test, reference, asked))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
-        found = [judged(run, one, found) for one in found]
+        written = {variant.name: variant for variant in variants if variant.name not in left_out}
+        found = [judged(run, one, written[one.name], _plain(written, one), folder, validation) for one in found]
         for one in found:
             if one.warning is not None:
                 say(f"{one.name}: {one.warning}")
@@ -83,6 +84,12 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
         reasons = "; ".join(f"{variant.name}: {variant.refused}" for variant in found)
         raise RefusedError(f"No variant passes the gates. {reasons}.")
     return evidence
+
+
+def _plain(written: dict[str, Variant], found: VariantEvidence) -> Variant | None:
+    """The fp32 variant of the same engine and input among those written, if it is another."""
+    name = f"{found.engine}-fp32" + ("-text" if found.takes == "text" else "")
+    return written.get(name) if name != found.name else None
 
 
 def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
