@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lexport.errors import InputError, RefusedError
-from lexport.export import export as exporting
+from lexport.export import opening
 from lexport.export.archive import archive
 from lexport.export.export import export
 from lexport.export.inprocess import opened
@@ -210,7 +210,7 @@ def test_a_large_vocabulary_is_packed_with_its_index_and_answers_alike(
 ) -> None:
     """Word n-grams, whose hashes the index keeps, and a vocabulary for each language."""
     source, folder = run_folder if name is None else task_run(name), tmp_path / "large"
-    monkeypatch.setattr(exporting, "INDEXED_FROM", 10)
+    monkeypatch.setattr(opening, "INDEXED_FROM", 10)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("export"))
     export(open_run(folder), choose("onnx-fp32"))
     before = (source / "export" / "onnx-fp32" / "golden.jsonl").read_bytes()
