@@ -20,7 +20,7 @@ from .store import Archive
 _PAUSE = 0.1  # seconds between looks
 _NEWS_AFTER = 10.0  # seconds of silence before a line says what is awaited
 _SETTLE = 0.5  # seconds without a new line after which a dead worker's traceback is complete
-_LAST_WORDS = 6.0  # seconds a traceback may need to reach the log on a busy machine
+_LAST_WORDS = 10.0  # seconds a traceback may need to reach the log on a busy machine
 
 
 def wait_until_ready(
