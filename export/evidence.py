@@ -39,7 +39,7 @@ class VariantEvidence:
     batch_sensitivity: dict[str, dict[str, Any]]
     neighbours: dict[str, Any]
     calibration: dict[str, Any] | None
-    robustness: dict[str, Any] | None
+    robustness: dict[str, Any]
     digests: dict[str, str]
     gates: list[dict[str, Any]]
     refused: str | None

@@ -14,18 +14,37 @@ from .. import files
 from ..handlers.goldens import golden_problems, read_goldens
 from ..handlers.predictor import Predictor
 from ..models.data import Dataset
+from ..models.lessons import outputs as trained_outputs
 from ..models.run import Run
 from ..models.tasks import METRIC, Outputs
 from . import measure
 from .evidence import VariantEvidence
 from .gates import judge, refusal, warning
 from .goldens import Asked, golden_lines
+from .neighbourhood import Neighbourhood
 from .opening import opened
-from .probes import Vectors, likeness, variant_vectors
+from .probes import Vectors, likeness, trained_probe, variant_probe
 from .variants import Variant
 
 # A run's weights count as so many bytes at least: a graph and a vocabulary are larger than a tiny table.
 _SMALL = 1_000_000
+
+
+class Reference:
+    """What every variant of a run is held against: what the trained model says, found once.
+
+    outputs, vectors: its answers and its encoder's outputs, by part. calibration_error: of its answers on test.
+    """
+
+    def __init__(self, run: Run, validation: Dataset, test: Dataset) -> None:
+        """Ask the trained model."""
+        probe = trained_probe(run)
+        self.outputs: dict[str, Outputs] = {
+            part.name: trained_outputs(run.model, run.encoder, part) for part in (validation, test)
+        }
+        self.vectors: dict[str, Vectors] = {part.name: probe(part) for part in (validation, test)}
+        self.calibration_error = measure.calibration_error(run, test, self.outputs["test"])
+        self.neighbourhood = Neighbourhood(run, validation)
 
 
 def examine(
@@ -34,20 +53,21 @@ def examine(
     folder: Path,
     validation: Dataset,
     test: Dataset,
-    reference: dict[str, tuple[Outputs, Vectors]],
+    reference: Reference,
     goldens: dict[str, list[Asked]],
 ) -> VariantEvidence:
-    """Everything that is measured of a variant, not judged yet."""
+    """Everything that is measured of a variant, not judged yet. goldens: the requests, by the file they go to."""
     parts = (validation, test)
     predictor, memory = measure.peak_memory(lambda: _answering(run, variant, folder, validation))
     for name, asked in goldens.items():
-        (folder / name).write_bytes(golden_lines(run, predictor, list(dict.fromkeys(asked))))
+        (folder / name).write_bytes(golden_lines(run, predictor, asked))
     outputs = {part.name: measure.served(predictor, part) for part in parts}
-    quality = {
-        part.name: measure.quality(run, part, reference[part.name][0], outputs[part.name])
-        | {"encoder": likeness(reference[part.name][1], variant_vectors(run, variant, folder, part))}
-        for part in parts
-    }
+    with variant_probe(run, variant, folder) as probe:
+        quality = {
+            part.name: measure.quality(run, part, reference.outputs[part.name], outputs[part.name])
+            | {"encoder": likeness(reference.vectors[part.name], probe(part))}
+            for part in parts
+        }
     size = measure.size(folder)
     return VariantEvidence(
         name=variant.name,
@@ -65,18 +85,24 @@ def examine(
         batch_sensitivity={
             part.name: measure.batch_sensitivity(run, predictor, part, outputs[part.name]) for part in parts
         },
-        neighbours=measure.neighbour_overlap(run.model, variant.form(run.model), run.encoder, validation),
-        calibration=measure.calibration_shift(run, test, reference["test"][0], outputs["test"]),
+        neighbours=reference.neighbourhood.overlap(variant.form(run.model)),
+        calibration=_calibration(reference.calibration_error, measure.calibration_error(run, test, outputs["test"])),
         robustness=measure.on_unknown_words(run, predictor, test),
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
         gates=[],
         refused=_unlike_goldens(predictor, [folder / name for name in goldens]),
         warning=None,
-        worst=measure.worst_texts(run, validation, reference["validation"][0], outputs["validation"]),
+        worst=measure.worst_texts(run, validation, reference.outputs["validation"], outputs["validation"]),
         image_file=predictor.model.image_file,
         vector_bytes=predictor.model.vector_bytes,
         takes=variant.takes,
     )
+
+
+def _calibration(trained: float | None, found: float | None) -> dict[str, float] | None:
+    if trained is None or found is None:
+        return None
+    return {"trained": trained, "variant": found, "shift": found - trained}
 
 
 def _answering(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:

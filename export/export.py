@@ -13,14 +13,12 @@ from typing import Any
 
 from .. import files
 from ..errors import InputError, RefusedError
-from ..models.lessons import outputs
 from ..models.run import Run, versions
 from ..models.tasks import METRIC
 from ..progress import Say, silent
 from .evidence import Evidence, VariantEvidence
-from .examine import examine, judged
+from .examine import Reference, examine, judged
 from .goldens import choose_goldens, given_goldens, made_goldens
-from .probes import trained_vectors
 from .reader import GOLDENS, MADE
 from .textgraph import make_text_in, reason_against
 from .variants import Variant
@@ -41,11 +39,10 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
     """
     left_out = _left_out(run, variants)
     validation, test = run.held_out("validation"), run.held_out("test")
-    reference = {
-        part.name: (outputs(run.model, run.encoder, part), trained_vectors(run, part)) for part in (validation, test)
-    }
+    reference = Reference(run, validation, test)
     own = given_goldens(run, goldens) if goldens is not None else []
-    asked = {GOLDENS: [*choose_goldens(run, validation), *own], MADE: made_goldens(run, validation)}
+    usual = dict.fromkeys([*choose_goldens(run, validation), *own])
+    asked = {GOLDENS: list(usual), MADE: made_goldens(run, validation)}
     with files.new_folder(run.folder / "export", replace=True) as folder:
         found = []
         for variant in (one for one in variants if one.name not in left_out):

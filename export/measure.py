@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,12 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ..handlers.predictor import Predictor
-from ..handlers.text import TextEncoder
 from ..models.calibration import calibration
-from ..models.compose import TextModel
 from ..models.data import Dataset
 from ..models.intervals import ends, headline, headline_of, resampled
 from ..models.run import Run
@@ -37,7 +33,6 @@ _DIFFERENT = 64  # batches are prepared at most
 _ASKED_ALONE = 512
 _RATES = (0.1, 0.3)
 _NOISY = 200  # texts, and ten noisy copies of each
-_UNIVERSE, _QUERIES, _NEAREST = 2000, 200, 10
 # What the evidence leaves to `lexport evaluate`.
 _LONG = ("per_class", "confusion", "count")
 
@@ -110,19 +105,15 @@ def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
     return nearest
 
 
-def calibration_shift(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any] | None:
-    """The expected calibration error of both and how much larger the variant's is; None for vectors."""
+def calibration_error(run: Run, part: Dataset, outputs: Outputs) -> float | None:
+    """The expected calibration error; None for vectors."""
     if run.recipe.task in ("vector", "joint"):
         return None
-    errors = [
-        float(calibration(run.recipe.task, part, outputs, run.labels)["expected_calibration_error"])
-        for outputs in (trained, found)
-    ]
-    return {"trained": errors[0], "variant": errors[1], "shift": errors[1] - errors[0]}
+    return float(calibration(run.recipe.task, part, outputs, run.labels)["expected_calibration_error"])
 
 
-def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any] | None:
-    """`robustness` on the first texts; None where a sample holds no text that could be changed."""
+def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any]:
+    """`robustness` on the first texts."""
     few = replace(
         part,
         texts=part.texts[:_NOISY],
@@ -134,43 +125,6 @@ def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str,
     asked = Asked(lambda copy: served(predictor, copy), run.encoder)
     task, labels = run.recipe.task, run.labels
     return robustness(task, few, served(predictor, few), labels, asked, _RATES, run.threshold) | {"texts": len(few)}
-
-
-def neighbour_overlap(trained: TextModel, form: TextModel, encoder: TextEncoder, part: Dataset) -> dict[str, Any]:
-    """How many of a word's ten nearest are the same ten in the variant's table as in the trained one, on average.
-
-    The words are the most frequent of `part`, up to 2,000, of which 200 are asked; nearest by cosine.
-    """
-    languages = part.languages or [""] * len(part)
-    counted = Counter(
-        (token, lang) for text, lang in zip(part.texts, languages, strict=True) for token in encoder.tokens(text)[0]
-    )
-    words = [word for word, _ in counted.most_common(_UNIVERSE)]
-    if len(words) <= _NEAREST:
-        return {"words": len(words), "asked": 0, "overlap": None}
-    asked = np.linspace(0, len(words) - 1, min(_QUERIES, len(words))).astype(np.int64)
-    near = [
-        _ten_nearest(_rows(model, encoder, words, part.languages is not None), asked) for model in (trained, form)
-    ]
-    same = [len(set(one) & set(other)) for one, other in zip(*(found.tolist() for found in near), strict=True)]
-    return {"words": len(words), "asked": len(asked), "overlap": float(np.mean(same)) / _NEAREST}
-
-
-def _rows(model: TextModel, encoder: TextEncoder, words: Sequence[tuple[str, str]], spoken: bool) -> Outputs:
-    """The embedding's vectors of single words, float32 [words, dim], of length 1."""
-    tokens = encoder.look_up([word for word, _ in words], [lang for _, lang in words] if spoken else None)
-    ids = torch.from_numpy(encoder.assemble(tokens))
-    with torch.inference_mode():
-        summed = (model.embedding.vectors(ids) * model.embedding.mask(ids).unsqueeze(2)).sum(dim=1)
-        found: Outputs = torch.nn.functional.normalize(summed, dim=1).numpy()
-    return found
-
-
-def _ten_nearest(vectors: Outputs, asked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    likeness = vectors[asked] @ vectors.T
-    likeness[np.arange(len(asked)), asked] = -np.inf
-    found: npt.NDArray[np.int64] = np.argpartition(-likeness, _NEAREST, axis=1)[:, :_NEAREST]
-    return found
 
 
 def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most: int = 10) -> list[dict[str, Any]]:

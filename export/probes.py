@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..handlers.engines import open_torchscript
+from ..handlers.engines import open_session, open_torchscript
 from ..handlers.programs import open_program
-from ..handlers.text import TextEncoder
+from ..handlers.text import Ids, TextEncoder
 from ..models.compose import TextModel
 from ..models.data import Dataset
 from ..models.run import Run
@@ -24,47 +24,51 @@ from .programs import write_program
 from .variants import AXES, Variant
 
 Vectors = npt.NDArray[np.float32]
-# Ids of texts, or texts and their languages where the variant takes those.
-Probe = Callable[[Any, Sequence[str] | None], Vectors]
+# The encoder's outputs for the first texts of a part, float32 [texts, width].
+Probe = Callable[[Dataset], Vectors]
 
 MOST = 1000
 _BATCH = 64
 _PERCENTILES = (1, 5, 50, 95, 99)
 
 
-def trained_vectors(run: Run, part: Dataset) -> Vectors:
-    """The trained encoder's outputs for the first texts of a part, float32 [texts, width]."""
-    model = run.model
-
-    def probe(ids: Any, languages: Sequence[str] | None) -> Vectors:
-        with torch.inference_mode():
-            found: Vectors = model.encode(torch.from_numpy(ids)).numpy()
-        return found
-
-    return _of_ids(probe, run.encoder, part)
+def trained_probe(run: Run) -> Probe:
+    """The trained encoder."""
+    return lambda part: _of_ids(_in_torch(run.model.encode), run.encoder, part)
 
 
-def variant_vectors(run: Run, variant: Variant, folder: Path, part: Dataset) -> Vectors:
-    """A written variant's, float32 [texts, width], in batches of 64."""
-    file = folder / variant.file
+@contextmanager
+def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
+    """The encoder of a variant that was written into `folder`; what is written beside it is removed afterwards."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        if variant.takes == "text":
+            session = _shown(folder / variant.file)
+            yield lambda part: _of_texts(session, part)
+        else:
+            encode = _encode(run, variant, folder / variant.file, Path(scratch))
+            yield lambda part: _of_ids(encode, run.encoder, part)
+
+
+def _encode(run: Run, variant: Variant, file: Path, scratch: Path) -> Callable[[Ids], Vectors]:
+    """What makes the encoder's output of ids."""
+    if variant.engine == "onnx":
+        session = _shown(file)
+        return lambda ids: session.run([VECTORS], {"ids": ids})[0]
     if variant.engine == "torchscript":
-        program = open_torchscript(file, "cpu").vectors
-        return _of_ids(lambda ids, _: _run(program, ids), run.encoder, part)
-    if variant.engine == "pt2":
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            module = _Encoding(variant.form(run.model))
-            axes, rest = AXES[run.encoder.spec.inputs]
-            path = Path(name) / "encoder.pt2"
-            write_program(module, path, example=torch.ones(2, 3, *rest).long(), symbolic=axes)
-            compiled = open_program(path, "cpu")
-            return _of_ids(lambda ids, _: _run(compiled, ids), run.encoder, part)
-    shown = folder / "encoder.onnx"  # beside the weights that it names
+        return _in_torch(open_torchscript(file, "cpu").vectors)
+    # A program has one entrance: the same form, cut off before the head, is written anew.
+    axes, rest = AXES[run.encoder.spec.inputs]
+    path = scratch / file.name
+    write_program(_Encoding(variant.form(run.model)), path, example=torch.ones(2, 3, *rest).long(), symbolic=axes)
+    return _in_torch(open_program(path, "cpu"))
+
+
+def _shown(file: Path) -> Any:
+    """A session of the graph that gives the encoder's output; it lies beside the weights while it is opened."""
+    shown = file.with_name("encoder.onnx")
     show_vectors(file, shown)
     try:
-        session = _session(shown)
-        if variant.takes == "text":
-            return _of_texts(session, part)
-        return _of_ids(lambda ids, _: session.run([VECTORS], {"ids": ids})[0], run.encoder, part)
+        return open_session(shown, 1, "cpu")
     finally:
         shown.unlink()
 
@@ -76,7 +80,7 @@ def likeness(trained: Vectors, found: Vectors) -> dict[str, Any]:
     """
     norms = np.linalg.norm(trained, axis=1), np.linalg.norm(found, axis=1)
     product = norms[0] * norms[1]
-    # Halves of a cosine above 1 by rounding are cut.
+    # Rounding makes a cosine a little above 1.
     cosine = np.clip(np.einsum("ij,ij->i", trained, found) / np.where(product > 0, product, 1), -1, 1)
     cosine = np.where(product > 0, cosine, (norms[0] == norms[1]) * 1.0)
     difference = np.abs(trained - found).max(axis=1)
@@ -99,18 +103,21 @@ class _Encoding(nn.Module):
         return self.model.encode(ids)
 
 
-def _run(program: Callable[[Tensor], Tensor], ids: Any) -> Vectors:
-    with torch.inference_mode():
-        found: Vectors = program(torch.from_numpy(ids)).numpy()
-    return found
+def _in_torch(encode: Callable[[Tensor], Tensor]) -> Callable[[Ids], Vectors]:
+    def run(ids: Ids) -> Vectors:
+        with torch.inference_mode():
+            found: Vectors = encode(torch.from_numpy(ids)).numpy()
+        return found
+
+    return run
 
 
-def _of_ids(probe: Probe, encoder: TextEncoder, part: Dataset) -> Vectors:
+def _of_ids(encode: Callable[[Ids], Vectors], encoder: TextEncoder, part: Dataset) -> Vectors:
     languages = part.languages and part.languages[:MOST]
     tokens = encoder.look_up(part.texts[:MOST], languages)
     order = np.argsort(tokens.lengths, kind="stable")
     batches = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
-    found = np.concatenate([probe(encoder.assemble(tokens.take(rows)), None) for rows in batches])
+    found = np.concatenate([encode(encoder.assemble(tokens.take(rows))) for rows in batches])
     vectors: Vectors = np.empty_like(found)
     vectors[order] = found
     return vectors
@@ -125,13 +132,3 @@ def _of_texts(session: Any, part: Dataset) -> Vectors:
             feeds["languages"] = np.array(part.languages[rows], object)
         found.append(session.run([VECTORS], feeds)[0])
     return np.concatenate(found)
-
-
-def _session(path: Path) -> Any:
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -70,7 +70,7 @@ def open_engine(
 
 def open_text_engine(file: Path, *, threads: int, device: str) -> TextEngine:
     """Open a text-in model. Raises RuntimeError where the device is not there."""
-    session = _session(file, threads, device)
+    session = open_session(file, threads, device)
     wanted = [session.get_outputs()[0].name, "tokens", "unknown", "truncated"]
 
     def run(texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
@@ -84,7 +84,7 @@ def open_text_engine(file: Path, *, threads: int, device: str) -> TextEngine:
 
 
 def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
-    session = _session(file, threads, device)
+    session = open_session(file, threads, device)
 
     def run(values: npt.NDArray[Any]) -> Scores:
         scores: Scores = session.run(["scores"], {feed: values})[0]
@@ -93,7 +93,8 @@ def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[np
     return run
 
 
-def _session(file: Path, threads: int, device: str) -> Any:
+def open_session(file: Path, threads: int, device: str) -> Any:
+    """An ONNX Runtime session of a graph file. Raises RuntimeError where the device is not there."""
     # Since 1.29 ONNX Runtime sends names and hashes of models home unless told not to before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
