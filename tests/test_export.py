@@ -191,6 +191,21 @@ def test_fp32_variants_report_the_trained_models_own_accuracy(run_folder: Path) 
         assert evidence.variant(name).test["accuracy"] == evidence.trained["test"]["accuracy"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not say how much memory")
+def test_peak_memory_is_what_a_process_held_for_a_while() -> None:
+    def working() -> int:
+        held = np.ones(8_000_000)  # 64 MB, given back before the end
+        return int(held.sum())
+
+    found, bytes_more = measure.peak_memory(working)
+    assert found == 8_000_000
+    assert bytes_more is not None
+    assert 50e6 < bytes_more < 100e6
+    small = measure.peak_memory(lambda: None)[1]
+    assert small is not None
+    assert small < 20e6
+
+
 class _Shuffled(Table):
     """A table whose rows moved: the answers are another model's."""
 

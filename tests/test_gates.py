@@ -111,6 +111,8 @@ def test_swapped_labels_are_refused_for_metric_and_flips_while_the_vectors_are_r
     assert failed(found) == {"max_metric_drop", "max_flips"}
     assert found.validation["flip_share"] == pytest.approx(1.0, abs=0.05)
     assert found.validation["encoder"]["cosine"]["p1"] > 0.9999
+    assert found.calibration is not None
+    assert found.calibration["shift"] > 0.1  # as sure as before, and wrong
     assert found.refused is not None
     assert f"validation texts are answered otherwise ({found.validation['flip_share']:.4f})" in found.refused
 
