@@ -168,11 +168,12 @@ def status(values: Mapping[str, Any]) -> Group:
     """Models and workers of a running server."""
     state = "healthy" if values["healthy"] else "not healthy"
     title = f"{values['inference_url']} (pid {values['pid']}, {state})"
-    table = new_table("model", "version", "worker", "pid", "device", "state", "memory")
+    table = new_table("model", "version", "worker", "pid", "device", "threads", "state", "memory")
     for model in values["models"]:
         for worker in model["workers"]:
             memory = megabytes(worker["memory_bytes"]) if worker["memory_bytes"] else ""
-            cells = (str(worker["id"]), str(worker["pid"]), worker["device"], worker["state"], memory)
+            threads = str(worker["threads"] or "")
+            cells = (str(worker["id"]), str(worker["pid"]), worker["device"], threads, worker["state"], memory)
             table.add_row(model["name"], model["version"], *cells)
     return titled(title, table)
 

@@ -2,11 +2,13 @@
 
     python benchmarks/serving.py [--run RUN] [--workers 1] [--variants auto,torchscript-int8] [--quick]
 
-One server holds a no-op and every variant in the profile `throughput`, the first variant in the profile `latency`
-too, all with the same number of workers. Beside it runs TorchServe with its own defaults and a handler as tutorials
-show it (plain.py). In every round each of them is loaded once, in an order that changes from round to round, by the
-Locust client of `lexport loadtest`; a ratio compares two runs of the same round. The no-op reads nothing and answers
-one constant body, a real answer of ours of median length. Exits with 1 if a limit is missed.
+One server holds two no-ops and every variant in the profile `throughput`, the first variant in the profile `latency`
+too, all with the same number of workers. A no-op reads nothing and answers one constant body, a real answer of ours
+of median length. The first is TorchServe's own ceiling; the second receives its batches as our handlers do
+(handlers/sockets.py), so that what that gains can be told from what the rest of ours costs. Beside it runs TorchServe
+with its own defaults and a handler as tutorials show it (plain.py). In every round each of them is loaded once, in an
+order that changes from round to round, by the Locust client of `lexport loadtest`; a ratio compares two runs of the
+same round. Exits with 1 if a limit is missed.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from lexport.export.inprocess import opened
 from lexport.export.profiles import PROFILES
 from lexport.export.reader import EVIDENCE, read_json
 from lexport.export.variants import choose
+from lexport.handlers import sockets
 from lexport.handlers.digests import DIGESTS, read_digests
 from lexport.loadtest import client
 from lexport.loadtest.client import Load, Target
@@ -44,7 +47,7 @@ from lexport.models.train import train
 CEILING = 0.75  # of the no-op's requests/s, at the most users
 GAIN = 3.0  # times the plain handler's requests/s, at the most users
 LATENCY = 1.0  # of the plain handler's median latency, at the fewest users
-NOOP = "noop"
+NOOP, READER = "noop", "noop-reader"
 CONFIG = "model-config.yaml"
 
 # TorchServe would otherwise decode every body for it and carry several log lines a batch over a pipe: our own
@@ -57,11 +60,15 @@ import os
 class Handler:
     def initialize(self, context):
         logging.getLogger().setLevel(logging.WARNING)
-        os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
+        os.environ["TS_DECODE_INPUT_REQUEST"] = "false"{install}
 
     def handle(self, data, context):
         return [{body!r}] * len(data)
 """
+
+INSTALL = """
+        import sockets
+        sockets.install()"""
 
 
 @dataclass(frozen=True)
@@ -170,8 +177,9 @@ def _archives(
             if called not in names.values():
                 names[name] = called
                 paths.append(_with_delay(path, settings, folder / path.name))
-    paths.append(_pack_noop(paths[0], texts, folder / "noop.mar"))
-    return paths, names | {NOOP: "no-op, throughput", plain.NAME: "plain handler, TorchServe's defaults"}
+    noops = {NOOP: "no-op, throughput", READER: "no-op that reads as ours, throughput"}
+    paths += [_pack_noop(paths[0], texts, name, folder / f"{name}.mar") for name in noops]
+    return paths, names | noops | {plain.NAME: "plain handler, TorchServe's defaults"}
 
 
 def _with_delay(path: Path, settings: Settings, target: Path) -> Path:
@@ -188,18 +196,19 @@ def _with_delay(path: Path, settings: Settings, target: Path) -> Path:
     return _write(target, members)
 
 
-def _pack_noop(ours: Path, texts: Sequence[str], target: Path) -> Path:
+def _pack_noop(ours: Path, texts: Sequence[str], name: str, target: Path) -> Path:
     """An archive with our settings whose handler answers our answer of median length to everything."""
     with opened(ours) as archived:
         answers = [archived.request([(text.encode(), "text/plain")])[0][1] for text in texts[:500]]
     body = sorted(answers, key=len)[len(answers) // 2]
     with zipfile.ZipFile(ours) as packed:
         config = packed.read(CONFIG)
-    model = {"modelName": NOOP, "modelVersion": "1.0", "handler": "handler.py", "configFile": CONFIG}
+    model = {"modelName": name, "modelVersion": "1.0", "handler": "handler.py", "configFile": CONFIG}
     manifest = {"runtime": "python", "archiverVersion": "0.12.0", "model": model}
     members = {
         "MAR-INF/MANIFEST.json": json.dumps(manifest).encode(),
-        "handler.py": HANDLER.format(body=body).encode(),
+        "handler.py": HANDLER.format(body=body, install=INSTALL if name == READER else "").encode(),
+        "sockets.py": Path(sockets.__file__).read_bytes(),
         CONFIG: config,
     }
     return _write(target, members)

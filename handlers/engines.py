@@ -131,12 +131,14 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
             f"This worker was given {device}, but torch sees no CUDA device (torch {torch.__version__}). "
             "Install a CUDA build of torch or use cpu workers."
         )
-    torch.set_num_threads(threads)
     # As for onnxruntime; torch has it off for matrices and on for convolutions.
     torch.backends.cudnn.allow_tf32 = False
     model = open_program(file, device) if engine == "pt2" else open_torchscript(file, device)
 
     def run(values: npt.NDArray[Any]) -> Scores:
+        # Torch has one number for all, and with OpenMP one for each thread that calls.
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
         with torch.inference_mode():
             scores: Scores = model(torch.from_numpy(values).to(device)).cpu().numpy()
         return scores

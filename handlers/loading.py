@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from .devices import check_device
 from .engines import ImageEngine, open_engine, open_text_engine
@@ -17,18 +18,27 @@ def load(folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
     model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
     check_device(model.variant, model.precision, device)
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-    return _open(folder, model, labels, threads if model.parallel else 1, device)
-
-
-def _open(folder: Path, model: ModelFile, labels: list[str], threads: int, device: str) -> Predictor:
-    tower: ImageEngine | None = None
-    if model.image_file is not None:
-        file = folder / model.image_file
-        tower = open_engine(model.engine, file, threads=threads, device=device, feed="image")
+    engine, tower = _open_engines(folder, model, threads if model.parallel else 1, device)
     if model.takes == "text":
         # Its vocabulary is in the graph; a second one in Python would be memory for nothing.
-        text_engine = open_text_engine(folder / model.file, threads=threads, device=device)
-        return TextIn(model, load_spec(folder), labels, text_engine, tower)
-    encoder = load_encoder(folder)
-    engine = open_engine(model.engine, folder / model.file, threads=threads, device=device)
-    return IdsIn(model, encoder, labels, engine, tower)
+        return TextIn(model, load_spec(folder), labels, engine, tower)
+    return IdsIn(model, load_encoder(folder), labels, engine, tower)
+
+
+def reopen(predictor: Predictor, folder: Path, *, threads: int, device: str) -> None:
+    """Give a predictor whose work is `parallel` engines of another number of threads, of the same files.
+
+    It answers meanwhile, from those it has. Raises as `load` does; then it keeps them.
+    """
+    predictor.exchange(*_open_engines(folder, predictor.model, threads, device))
+
+
+def _open_engines(folder: Path, model: ModelFile, threads: int, device: str) -> tuple[Any, ImageEngine | None]:
+    """The engine for texts or their ids, whichever the model takes, and the one for images."""
+    file, tower = folder / model.file, None
+    if model.image_file is not None:
+        images = folder / model.image_file
+        tower = open_engine(model.engine, images, threads=threads, device=device, feed="image")
+    if model.takes == "text":
+        return open_text_engine(file, threads=threads, device=device), tower
+    return open_engine(model.engine, file, threads=threads, device=device), tower

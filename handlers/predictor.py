@@ -71,6 +71,8 @@ class ModelFile:
 class Predictor(ABC):
     """One exported model with its labels, ready to answer texts of `languages`, if it has any, and images."""
 
+    _engine: Any
+
     def __init__(
         self,
         model: ModelFile,
@@ -84,6 +86,10 @@ class Predictor(ABC):
         self.labels = tuple(labels)
         self.languages = tuple(spec.languages)
         self._image_engine = image_engine
+
+    def exchange(self, engine: Any, image_engine: ImageEngine | None) -> None:
+        """Answer with other engines of the same files from the next call on."""
+        self._engine, self._image_engine = engine, image_engine
 
     @abstractmethod
     def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
@@ -169,7 +175,7 @@ class IdsIn(Predictor):
         """Put the parts together. Only a joint model has an image engine."""
         super().__init__(model, encoder.spec, labels, image_engine)
         self.encoder = encoder
-        self._engine = engine
+        self._engine: Engine = engine
 
     def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
         """Look the texts up, cut them into pieces, ask the engine."""

@@ -33,7 +33,7 @@ class TextIn(Predictor):
     ) -> None:
         """Put the parts together. Only a joint model has an image engine."""
         super().__init__(model, spec, labels, image_engine)
-        self._engine = engine
+        self._engine: TextEngine = engine
         self._numbers = {language: number for number, language in enumerate(spec.languages)}
         self._most = _BEGINNING * spec.max_tokens
 

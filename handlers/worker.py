@@ -6,25 +6,28 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import sockets
 from .answers import render, render_refusal
 from .compression import unpacked
 from .digests import check_digests
 from .explain import check_explainable, explain
 from .fit import check_fit
 from .goldens import check_goldens, read_goldens
-from .loading import load
+from .loading import load, reopen
 from .meters import Meters
 from .pages import touch
 from .predictor import ModelFile, Predictor
 from .protocol import Request, parse
 from .refusals import Refusal
 from .report import write_report
+from .sharing import Share, count_workers, planned
 
 log = logging.getLogger("lexport")
 
@@ -57,14 +60,26 @@ class Worker:
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = "cpu" if gpu is None else f"cuda:{gpu}"
-        threads = int(os.environ.get("LEXPORT_THREADS", "1"))
-        self.predictor, goldens = load_checked(Path(properties["model_dir"]), threads=threads, device=device)
+        folder = Path(properties["model_dir"])
+        cores, threads = planned()
+        self.predictor, goldens = load_checked(folder, threads=threads, device=device)
         model = self.predictor.model
         self._meters = Meters(model.name, model.version)
-        # Only TorchServe makes anything of the lines; in another process they would be in the way.
-        if getattr(context, "metrics", None) is not None:
+        # In another process the lines of metrics would be in the way.
+        in_torchserve = getattr(context, "metrics", None) is not None
+        if in_torchserve:
             self._meters.start()
-        write_report(model.name, version=model.version, device=device, ready=True, goldens=goldens)
+            sockets.install()
+        threads = threads if model.parallel else 1
+        report = partial(write_report, model.name, version=model.version, device=device, ready=True, goldens=goldens)
+        report(threads=threads)
+        if in_torchserve and model.parallel and device == "cpu" and cores > 1:
+
+            def change(threads: int) -> None:
+                reopen(self.predictor, folder, threads=threads, device=device)
+                report(threads=threads)
+
+            Share(cores, threads, partial(count_workers, os.getppid())).watch(change)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""

@@ -30,6 +30,9 @@ class Plan:
     threads: int
     """Threads of one worker: workers × threads is at most the number of cores, unless workers alone exceed it."""
 
+    cores: int
+    """Cores that are divided, again by the workers themselves when their number changes."""
+
     @property
     def total(self) -> int:
         """Workers of all models together."""
@@ -62,7 +65,7 @@ def plan(archives: Sequence[Archive], workers: str, *, cores: int, gpus: int) ->
         number = max(1, min(MOST_BY_DEFAULT, share))
     counts = {archive.name: archive.workers or number for archive in archives}
     threads = max(1, cores // max(1, sum(counts.values())))
-    return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads)
+    return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads, cores=cores)
 
 
 def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool) -> list[Archive]:

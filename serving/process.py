@@ -24,6 +24,7 @@ from .state import LOGS, SETTINGS, STORE, Server
 
 REPORTS_VARIABLE = "LEXPORT_REPORT_DIR"
 THREADS_VARIABLE = "LEXPORT_THREADS"
+CORES_VARIABLE = "LEXPORT_CORES"
 
 LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
 # TorchServe reads these and would let them override the settings.
@@ -69,7 +70,7 @@ def start_java(java: Java, state_dir: Path, scratch: Path, plan: Plan, vmargs: s
             started = subprocess.Popen(
                 command,
                 cwd=state_dir,
-                env=_environment(os.environ, scratch, plan.threads),
+                env=_environment(os.environ, scratch, plan),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -82,10 +83,11 @@ def start_java(java: Java, state_dir: Path, scratch: Path, plan: Plan, vmargs: s
     return psutil.Process(started.pid)
 
 
-def _environment(outer: Mapping[str, str], scratch: Path, threads: int) -> dict[str, str]:
+def _environment(outer: Mapping[str, str], scratch: Path, plan: Plan) -> dict[str, str]:
     own = {key: value for key, value in outer.items() if not key.startswith(_OVERRIDES)}
     own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
-    own |= dict.fromkeys((THREADS_VARIABLE, "OMP_NUM_THREADS"), str(threads))
+    own |= dict.fromkeys((THREADS_VARIABLE, "OMP_NUM_THREADS"), str(plan.threads))
+    own[CORES_VARIABLE] = str(plan.cores)
     # Idle OpenMP threads that spin take the cores from the other workers and from Java.
     own["OMP_WAIT_POLICY"] = "PASSIVE"
     own[REPORTS_VARIABLE] = str(scratch / "reports")

@@ -80,7 +80,7 @@ class _Watch:
 
     def look_for_trouble(self) -> None:
         """Raise SystemProblem if Java has ended or a worker could not start."""
-        for report in self._reports():
+        for report in read_reports(self.server):
             if report.get("ready") is not True:
                 model = str(report.get("model", "a model"))
                 name = f"{model} {self.server.models.get(model, '')}".rstrip()
@@ -103,7 +103,7 @@ class _Watch:
         output, deadline = self._last_words(worker), time.monotonic() + _LAST_WORDS
         while (trace := logs.useful_traceback(output, self.server.scratch)) == "" and time.monotonic() < deadline:
             output = self._last_words(worker)
-        if any(report.get("ready") is not True for report in self._reports()):
+        if any(report.get("ready") is not True for report in read_reports(self.server)):
             return  # it did report; the next look finds it
         error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
         raise self._failure(logs.worker_model(model_log, worker), error, trace)
@@ -127,7 +127,7 @@ class _Watch:
         loaded = self._loaded_workers()
         reported = Counter(
             report.get("model")
-            for report in self._reports()
+            for report in read_reports(self.server)
             if report.get("ready") is True and is_alive(int(report.get("pid", 0)))
         )
         counts: Counter[str] = Counter()
@@ -148,12 +148,14 @@ class _Watch:
             }
         )
 
-    def _reports(self) -> list[dict[str, Any]]:
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.server.reports.glob("*.json"))]
-
     def _news(self, line: str) -> None:
         self.spoke = time.monotonic()
         self.say(line)
+
+
+def read_reports(server: Server) -> list[dict[str, Any]]:
+    """What the workers of lexport's archives have said of themselves, those that have ended since too."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(server.reports.glob("*.json"))]
 
 
 def _last_line(output: str) -> str:

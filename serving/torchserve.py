@@ -19,7 +19,7 @@ from .java import Java, find_java
 from .plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
 from .ports import check_free, pick_free
 from .process import end, is_running, new_scratch, sigterm_raises, start_java
-from .ready import wait_until_ready
+from .ready import read_reports, wait_until_ready
 from .settings import Address, addresses, derive, read_settings, warn_if_open
 from .state import Server, default_state_dir
 from .store import Archive, choose, place
@@ -219,10 +219,12 @@ def status(state_dir: Path | None = None) -> dict[str, Any]:
     """The server, its models and their workers: what `lexport status` shows and `--json` prints.
 
     `models` is a list of name, version, batch_size, max_batch_delay_ms, queue_free and `workers`: id, pid, device,
-    state, memory_bytes (resident). Raises SystemProblem if no server runs or it does not answer.
+    threads (None where the worker does not say), state, memory_bytes (resident). Raises SystemProblem if no server
+    runs or it does not answer.
     """
     server = running(state_dir)
     descriptions = api.describe(server.management_url, server.token("management"))
+    threads = {report["pid"]: report.get("threads") for report in read_reports(server)}
     return {
         "healthy": api.is_healthy(server.inference_url, server.token()),
         "pid": server.pid,
@@ -241,18 +243,19 @@ def status(state_dir: Path | None = None) -> dict[str, Any]:
                 "batch_size": description["batchSize"],
                 "max_batch_delay_ms": description["maxBatchDelay"],
                 "queue_free": description["jobQueueStatus"]["remainingCapacity"],
-                "workers": [_worker(worker) for worker in description["workers"]],
+                "workers": [_worker(worker, threads.get(worker["pid"])) for worker in description["workers"]],
             }
             for description in descriptions
         ],
     }
 
 
-def _worker(worker: dict[str, Any]) -> dict[str, Any]:
+def _worker(worker: dict[str, Any], threads: int | None) -> dict[str, Any]:
     return {
         "id": worker["id"],
         "pid": worker["pid"],
         "device": "gpu" if worker["gpu"] else "cpu",
+        "threads": threads,
         "state": "ready" if worker["status"] == "READY" else "not ready",
         "memory_bytes": _memory(worker["pid"]),
     }

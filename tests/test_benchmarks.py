@@ -100,11 +100,24 @@ def test_serving(run_folder: Path) -> None:
         "onnx-fp32, throughput",
         "onnx-fp32, latency",
         "no-op, throughput",
+        "no-op that reads as ours, throughput",
         "plain handler, TorchServe's defaults",
     ]
     assert all(row[8] == "0" for row in rows), printed  # failed requests
     assert all(float(row[2].replace(",", "")) > 0 for row in rows)
     assert sum(line.endswith((" yes |", " NO |")) for line in printed.splitlines()) == 3
+
+
+def test_request_path(run_folder: Path) -> None:
+    printed = run("request_path.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--batches", "1,16")
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith(("| 1 |", "| 16 |"))]
+    assert len(rows) == 2
+    for row in rows:
+        theirs, ours, handler, *parts, rest = map(float, row[1:])
+        assert len(parts) == 4
+        assert min(theirs, ours, handler, rest, *parts) > 0
+    # Reading one by one takes the same time for each request; a batch of 16 shares what the handler does once.
+    assert float(rows[1][3]) < float(rows[0][3])
 
 
 def test_soak(run_folder: Path) -> None:

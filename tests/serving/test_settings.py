@@ -96,7 +96,7 @@ def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
 
 def test_derive_names_every_model_version_and_worker(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "x.mar", "m", "1.0", proven=True)
-    scheme = Plan(device="cpu", gpus=0, workers={"m": 3}, threads=1)
+    scheme = Plan(device="cpu", gpus=0, workers={"m": 3}, threads=1, cores=3)
     doors = addresses(read_settings(), 9000)
     derived = derive(read_settings(), doors, scheme, [archive], ["m-1.0.mar"], tmp_path)
     assert json.loads(derived["models"])["m"]["1.0"]["minWorkers"] == 3
