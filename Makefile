@@ -31,6 +31,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/text_in.py --recipes bag,hashed
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/request_path.py
 	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/memory.py
 

@@ -1,6 +1,6 @@
 """Where a worker's time goes between the frontend's bytes and the answer's: microseconds a request, by batch size.
 
-    python benchmarks/request_path.py --run RUN [--variant onnx-fp32] [--batches 1,8,32,64] [--quick]
+    python benchmarks/request_path.py [--run RUN] [--variant onnx-fp32] [--batches 1,8,32,64] [--quick]
 
 A batch as TorchServe's frontend sends it lies in a socket. It is read with TorchServe's own code and with ours
 (handlers/sockets.py), answered by the archive's own handler through TorchServe's service, and the handler's parts are
@@ -29,6 +29,7 @@ from ts.protocol import otf_message_handler as frontend
 from ts.service import Service
 
 from lexport.benchmarks.figures import say, surrounded, table
+from lexport.benchmarks.small import trained
 from lexport.export.archive import archive
 from lexport.export.inprocess import opened
 from lexport.handlers.answers import render
@@ -68,11 +69,13 @@ def main() -> int:
     """Measure and print a Markdown table."""
     options = _options()
     started = time.time()
-    texts = open_run(options.run).held_out("test").texts
     rounds, requests = (2, 128) if options.quick else (options.rounds, options.requests)
     rows = []
     with tempfile.TemporaryDirectory(prefix="lexport-path-") as scratch:
-        path = archive(options.run, version="1.0", variant=options.variant, out=Path(scratch))
+        folder = Path(scratch)
+        run = options.run or trained(folder, options.data)
+        texts = open_run(run).held_out("test").texts
+        path = archive(run, version="1.0", variant=options.variant, out=folder)
         for batch in (int(one) for one in options.batches.split(",")):
             say(f"batches of {batch}")
             found = _measure(path, texts, batch, rounds, max(1, requests // batch))
@@ -86,7 +89,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--run", type=Path, required=True, help="an exported run")
+    add("--run", type=Path, help="an exported run; without it one is trained on --data")
+    add("--data", default="rotten-tomatoes", help="sample set or file to train on")
     add("--variant", default="auto")
     add("--batches", default="1,8,32,64", help="requests in a batch")
     add("--rounds", type=int, default=15)

@@ -30,19 +30,16 @@ import numpy as np
 from lexport import serving
 from lexport.benchmarks import plain
 from lexport.benchmarks.figures import interval, say, surrounded, table
+from lexport.benchmarks.small import trained
 from lexport.export.archive import archive
-from lexport.export.export import export
 from lexport.export.inprocess import opened
 from lexport.export.profiles import PROFILES
 from lexport.export.reader import EVIDENCE, read_json
-from lexport.export.variants import choose
 from lexport.handlers import sockets
 from lexport.handlers.digests import DIGESTS, read_digests
 from lexport.loadtest import client
 from lexport.loadtest.client import Load, Target
-from lexport.models import recipes
 from lexport.models.run import open_run
-from lexport.models.train import train
 
 CEILING = 0.75  # of the no-op's requests/s, at the most users
 GAIN = 3.0  # times the plain handler's requests/s, at the most users
@@ -121,7 +118,7 @@ def main() -> int:
     kept: list[bool] = []
     with tempfile.TemporaryDirectory(prefix="lexport-serving-") as scratch:
         folder = Path(scratch)
-        run = options.run or _train(folder, options.data)
+        run = options.run or trained(folder, options.data)
         held = open_run(run).held_out("test").texts
         (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in held))
         archives, names = _archives(run, options.variants.split(","), held, settings, folder)
@@ -155,12 +152,6 @@ def _options() -> argparse.Namespace:
     add("--config", type=Path, help="TorchServe settings over the packaged ones")
     add("--quick", action="store_true", help="two rounds of a second each, no verdict: does it run at all?")
     return parser.parse_args()
-
-
-def _train(folder: Path, data: str) -> Path:
-    say(f"training and exporting on {data}")
-    export(train(data, folder / "model", recipe=recipes.load("bag")), choose(None), say=say)
-    return folder / "model"
 
 
 def _archives(

@@ -26,15 +26,12 @@ from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-lea
 
 from lexport import serving
 from lexport.benchmarks.figures import Values, say, surrounded, table
+from lexport.benchmarks.small import trained
 from lexport.export.archive import archive
-from lexport.export.export import export
 from lexport.export.reader import EVIDENCE, read_json
-from lexport.export.variants import choose
 from lexport.loadtest import client
 from lexport.loadtest.client import Load, Target
-from lexport.models import recipes
 from lexport.models.run import open_run
-from lexport.models.train import train
 from lexport.serving.process import workers_of
 
 LIMIT = 1.0  # MB a minute
@@ -50,7 +47,7 @@ def main() -> int:
     started = time.time()
     with tempfile.TemporaryDirectory(prefix="lexport-soak-") as scratch:
         folder = Path(scratch)
-        run = options.run or _train(folder, options.data)
+        run = options.run or trained(folder, options.data)
         held = open_run(run).held_out("test").texts
         (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in held))
         path = archive(run, version="1.0", name="soak", variant=options.variant, out=folder)
@@ -93,12 +90,6 @@ def _options() -> argparse.Namespace:
     add("--warmup", type=float, default=60.0, help="seconds at the same rate before them")
     add("--quick", action="store_true", help="a few seconds, no verdict: does it run at all?")
     return parser.parse_args()
-
-
-def _train(folder: Path, data: str) -> Path:
-    say(f"training and exporting on {data}")
-    export(train(data, folder / "model", recipe=recipes.load("bag")), choose(None), say=say)
-    return folder / "model"
 
 
 class _Readings:

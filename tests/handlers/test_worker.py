@@ -246,11 +246,14 @@ def test_a_ready_worker_says_so(
     archive_of: Archives, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEXPORT_REPORT_DIR", str(tmp_path))
+    monkeypatch.setenv("LEXPORT_THREADS", "3")
     with opened(archive_of(variant)):
         pass
     [report] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
     assert report.pop("goldens") >= 16
-    assert report == {"pid": os.getpid(), "model": "topics", "version": "1.0", "device": "cpu", "ready": True}
+    # A bag's worker uses one thread, whatever it is given.
+    expected = {"model": "topics", "version": "1.0", "device": "cpu", "ready": True, "threads": 1}
+    assert report == {"pid": os.getpid()} | expected
 
 
 IMPORTS = """
