@@ -116,8 +116,6 @@ def test_request_path(run_folder: Path) -> None:
         theirs, ours, handler, *parts, rest = map(float, row[1:])
         assert len(parts) == 4
         assert min(theirs, ours, handler, rest, *parts) > 0
-    # Reading one by one takes the same time for each request; a batch of 16 shares what the handler does once.
-    assert float(rows[1][3]) < float(rows[0][3])
 
 
 def test_soak(run_folder: Path) -> None:
