@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .models.machine import machine as machine
     from .models.run import open_run as open_run
     from .models.train import train as train
+    from .serving import explain as explain
     from .serving import predict as predict
     from .serving import serve as serve
     from .serving import status as status
@@ -43,6 +44,7 @@ _MODULES = {
     "evaluate": "export.evaluate",
     "examine": "doctor",
     "expand": "models.expand",
+    "explain": "serving",
     "export": "export.export",
     "handler": "export.stock",
     "inspect": "export.inspection",

@@ -51,7 +51,8 @@ class _Base:
         """The inference address."""
         return self._exchange.url
 
-    def _steps(self, name: str, question: Question, door: str = "predictions") -> Steps:
+    def _steps(self, name: str, question: Question, *, explain: bool = False) -> Steps:
+        door = "explanations" if explain else "predictions"
         return self._exchange.ask(name, question.path(name, door), question.body)
 
 
@@ -96,12 +97,12 @@ class Client(_Base):
 
     def explain(self, name: str, text: str, **options: Unpack[Options]) -> Explanation:
         """What each token of a text contributes; docs/http.md explains the answer. Raises a ClientError."""
-        steps = self._steps(name, about_texts(text, **options), "explanations")
+        steps = self._steps(name, about_texts(text, **options), explain=True)
         return read_explained(name, self._drive(steps))
 
-    def ask(self, name: str, body: dict[str, Any], *, version: str | None = None) -> Any:
-        """The JSON answer to a JSON question, both as they are. Raises a ClientError."""
-        return self._drive(self._steps(name, Question(body, version=version)))
+    def ask(self, name: str, body: dict[str, Any], *, version: str | None = None, explain: bool = False) -> Any:
+        """The JSON answer to a JSON question, or its explanation, all as they are. Raises a ClientError."""
+        return self._drive(self._steps(name, Question(body, version=version), explain=explain))
 
     def _drive(self, steps: Steps) -> Any:
         try:
@@ -175,12 +176,12 @@ class AsyncClient(_Base):
 
     async def explain(self, name: str, text: str, **options: Unpack[Options]) -> Explanation:
         """As `Client.explain`."""
-        steps = self._steps(name, about_texts(text, **options), "explanations")
+        steps = self._steps(name, about_texts(text, **options), explain=True)
         return read_explained(name, await self._drive(steps))
 
-    async def ask(self, name: str, body: dict[str, Any], *, version: str | None = None) -> Any:
+    async def ask(self, name: str, body: dict[str, Any], *, version: str | None = None, explain: bool = False) -> Any:
         """As `Client.ask`."""
-        return await self._drive(self._steps(name, Question(body, version=version)))
+        return await self._drive(self._steps(name, Question(body, version=version), explain=explain))
 
     async def _drive(self, steps: Steps) -> Any:
         try:

@@ -48,6 +48,8 @@ ImageFile = Annotated[
     Path | None, typer.Option("--images", help="Ask about images instead: a JSON list of numbers a line.")
 ]
 
+Explain = Annotated[bool, typer.Option("--explain", help="What each token contributes.")]
+
 
 def show(value: Any) -> None:
     """Print a table or a line for people."""
@@ -91,13 +93,15 @@ def given_texts(texts: list[str] | None) -> list[str]:
     return [line.removesuffix("\r") for line in given.removesuffix("\n").split("\n")]
 
 
-def given_images(path: Path, texts: list[str] | None, lang: str | None) -> list[list[float]]:
+def given_images(path: Path, texts: list[str] | None, lang: str | None, *, explain: bool) -> list[list[float]]:
     """The images of a file, a JSON list of numbers (or an object with one as "image") a line.
 
-    Raises InputError for another content, and for texts or a language beside it.
+    Raises InputError for another content, and for texts, a language or `explain` beside it.
     """
     from ..errors import InputError
 
+    if explain:
+        raise InputError("--explain was given beside --images; only texts have explanations.")
     if texts or lang is not None:
         raise InputError("Texts or a language were given beside --images. Ask about one or the other.")
     images: list[list[float]] = []

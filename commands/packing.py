@@ -10,6 +10,7 @@ import typer
 
 from .common import (
     Archive,
+    Explain,
     ImageFile,
     Json,
     Keys,
@@ -189,18 +190,15 @@ def run(
     texts: Texts = None,
     lang: Lang = None,
     images: ImageFile = None,
-    explain: Annotated[bool, typer.Option("--explain", help="What each token contributes.")] = False,
+    explain: Explain = False,
     as_json: Json = False,
 ) -> None:
     """Answer texts with an archive's own handler in this process, without Java."""
     from .. import screens
-    from ..errors import InputError
     from ..export.inprocess import opened
 
     if images is not None:
-        if explain:
-            raise InputError("--explain was given beside --images; only texts have explanations.")
-        pictures = given_images(images, texts, lang)
+        pictures = given_images(images, texts, lang, explain=explain)
         given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
         with opened(mar) as archived:
             found = archived.predict_images(pictures)

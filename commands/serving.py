@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .common import ImageFile, Json, Keys, Lang, StateDir, Texts, app, emit, given_images, given_texts, say_to, show
+from .common import (
+    Explain,
+    ImageFile,
+    Json,
+    Keys,
+    Lang,
+    StateDir,
+    Texts,
+    app,
+    emit,
+    given_images,
+    given_texts,
+    say_to,
+    show,
+)
 
 
 @app.command()
@@ -71,6 +85,7 @@ def predict(
     lang: Lang = None,
     images: ImageFile = None,
     version: Annotated[str | None, typer.Option(help="One version of it.", show_default="default")] = None,
+    explain: Explain = False,
     state_dir: StateDir = None,
     host: Annotated[str | None, typer.Option(help="HOST:PORT of another server.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Its key file.")] = None,
@@ -80,19 +95,20 @@ def predict(
     """Ask a served model over HTTP."""
     from .. import screens, serving
 
-    pictures = None if images is None else given_images(images, texts, lang)
+    asked: dict[str, Any] = {
+        "lang": lang,
+        "version": version,
+        "state_dir": state_dir,
+        "host": host,
+        "token_file": token_file,
+        "timeout": timeout,
+    }
+    pictures = None if images is None else given_images(images, texts, lang, explain=explain)
     given = given_texts(texts) if images is None else []
-    found = serving.predict(
-        name,
-        given,
-        lang=lang,
-        images=pictures,
-        version=version,
-        state_dir=state_dir,
-        host=host,
-        token_file=token_file,
-        timeout=timeout,
-    )
+    if explain:
+        found = serving.explain(name, given, **asked)
+        return emit(found) if as_json else show(screens.explanations(given, found))
+    found = serving.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
     return emit(found) if as_json else show(screens.answers(given, found))

@@ -69,10 +69,9 @@ class Worker:
         in_torchserve = getattr(context, "metrics", None) is not None
         if in_torchserve:
             self._meters.start()
-            sockets.install()
-        threads = threads if model.parallel else 1
-        report = partial(write_report, model.name, version=model.version, device=device, ready=True, goldens=goldens)
-        report(threads=threads)
+        facts = {"version": model.version, "device": device, "ready": True, "goldens": goldens}
+        report = partial(write_report, model.name, **facts, chunked=in_torchserve and sockets.install())
+        report(threads=threads if model.parallel else 1)
         if in_torchserve and model.parallel and device == "cpu" and cores > 1:
 
             def change(threads: int) -> None:

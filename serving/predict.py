@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from . import api
 from .torchserve import running
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 
 def predict(
@@ -30,8 +34,6 @@ def predict(
     `timeout` in seconds. Raises InputError for texts or options that are refused, SystemProblem if the server
     cannot answer.
     """
-    # The client asks servers that this package has started, and so imports it.
-    from ..client import Client, UnknownModel
     from ..client.questions import about_images, about_texts, check_count
 
     if isinstance(texts, str):
@@ -39,15 +41,44 @@ def predict(
     if images is not None and (texts or lang is not None):
         raise InputError("Texts or a language were given beside images. Ask about one or the other.")
     question = about_images(images) if images is not None else about_texts(texts, lang=lang)
+    with _client(host, token_file, state_dir, timeout) as client:
+        answer = client.ask(name, question.body, version=version)
+    found: list[Any] = check_count(name, question, answer)
+    return found
+
+
+def explain(
+    name: str,
+    texts: Sequence[str],
+    *,
+    lang: str | None = None,
+    version: str | None = None,
+    state_dir: Path | None = None,
+    host: str | None = None,
+    token_file: Path | None = None,
+    timeout: float = 60.0,
+) -> list[dict[str, Any]]:
+    """What each token of each text contributes, asked one text after the other; see `predict`."""
+    from ..client.questions import about_texts
+
+    with _client(host, token_file, state_dir, timeout) as client:
+        bodies = [about_texts(text, lang=lang).body for text in texts]
+        return [client.ask(name, body, version=version, explain=True) for body in bodies]
+
+
+@contextmanager
+def _client(host: str | None, token_file: Path | None, state_dir: Path | None, timeout: float) -> Iterator[Client]:
+    """A client of our own server or of another; that a model is not there says which are, where that is known."""
+    # The client asks servers that this package has started, and so imports it.
+    from ..client import Client, UnknownModel
+
     with Client(host, token_file=token_file, state_dir=state_dir, timeout=timeout) as client:
         try:
-            answer = client.ask(name, question.body, version=version)
+            yield client
         except UnknownModel as error:
             if host is None:
                 raise UnknownModel(error.cause, f"It serves: {_known(state_dir)}.", error.status) from None
             raise
-    found: list[Any] = check_count(name, question, answer)
-    return found
 
 
 def _known(state_dir: Path | None) -> str:

@@ -297,6 +297,10 @@ def test_serve_predict_status_stop(place: Place, archive_of: Callable[[str], Pat
         answers = parsed(lexport("predict", "topics", *TEXTS, "--json"))
         assert answers == parsed(lexport("run", str(archive), *TEXTS, "--json"))
         assert "'floobage'" in ok(lexport("predict", "topics", *TEXTS, "--version", "1.0"))
+        explained = parsed(lexport("predict", "topics", *TEXTS, "--explain", "--json"))
+        assert explained == parsed(lexport("run", str(archive), *TEXTS, "--explain", "--json"))
+        assert "additive" in ok(lexport("predict", "topics", *TEXTS, "--explain"))
+        assert "It serves: topics 1.0" in lexport("predict", "tropics", "text", "--explain").line
         assert "topics" in ok(lexport("status"))
         assert parsed(lexport("status", "--json"))["pid"] == served["pid"]
 
@@ -338,6 +342,10 @@ def test_predict_with_a_language_and_with_images(
         assert "xx" in lexport("predict", "languages", "goal", "--lang", "xx").line
         assert lexport("predict", "languages", "goal").code == 2
         assert lexport("predict", "languages", "--images", "images.jsonl").code == 2
+        [explained] = parsed(lexport("predict", "languages", "goal", "--lang", "ne", "--explain", "--json"))
+        assert [one["token"] for one in explained["tokens"]] == ["goal"]
+        refused = lexport("predict", "joint", "--images", "images.jsonl", "--explain")
+        assert (refused.code, "only texts have explanations" in refused.line) == (2, True)
     finally:
         stopped = lexport("stop")
     assert "Stopped the server" in ok(stopped)

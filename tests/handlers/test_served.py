@@ -15,6 +15,7 @@ import pytest
 from lexport.errors import SystemProblem
 from lexport.export.inprocess import Archived
 from lexport.serving import serve
+from lexport.serving.ready import read_reports
 
 from .cases import FORM, JSON, LIMIT, MULTIPART, NESTED, REFUSED, TEXTS, multipart
 
@@ -28,6 +29,11 @@ def same(answer: Any, expected: dict[str, Any]) -> None:
     assert answer["score"] == max(answer["scores"].values())
     for key in ("label", "tokens", "unknown", "truncated"):
         assert answer[key] == expected[key]
+
+
+def test_every_worker_reads_its_batches_in_chunks(client: Any, pids: list[int]) -> None:
+    reports = read_reports(client.server)
+    assert {report["pid"]: report["chunked"] for report in reports} == dict.fromkeys(pids, True)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -252,7 +252,7 @@ def test_a_ready_worker_says_so(
     [report] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
     assert report.pop("goldens") >= 16
     # A bag's worker uses one thread, whatever it is given.
-    expected = {"model": "topics", "version": "1.0", "device": "cpu", "ready": True, "threads": 1}
+    expected = {"model": "topics", "version": "1.0", "device": "cpu", "ready": True, "threads": 1, "chunked": False}
     assert report == {"pid": os.getpid()} | expected
 
 
