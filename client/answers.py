@@ -62,9 +62,11 @@ class Contribution:
 class Explanation:
     """What a text's tokens add to the bias, of each label, to make its logit.
 
-    method: "additive", exact, or "shapley", sampled by so many `orders` of the tokens with a `standard_error`.
+    labels: what the model answers, best first; one, but of a multi-label model any number. method: "additive", exact,
+    or "shapley", sampled by so many `orders` of the tokens with a `standard_error`.
     """
 
+    labels: tuple[Scored, ...]
     method: str
     bias: dict[str, float]
     logits: dict[str, float]
@@ -99,7 +101,9 @@ def read_explanation(value: Any) -> Explanation:
             Contribution(one["token"], one["start"], one["end"], dict(one["contributions"]))
             for one in value["tokens"]
         )
+        best = [value] if "label" in value else value["labels"]
         return Explanation(
+            tuple(Scored(one["label"], one["score"]) for one in best),
             value["method"],
             dict(value["bias"]),
             dict(value["logits"]),

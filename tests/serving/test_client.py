@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from lexport.client import (
     Vector,
     WorkerLost,
 )
-from lexport.client.answers import read_answer
+from lexport.client.answers import read_answer, read_explanation
 from lexport.client.exchange import FIRST_PAUSE, LONGEST_PAUSE, pause_before
 from lexport.errors import InputError, SystemProblem
 from lexport.export.inprocess import opened
@@ -114,6 +115,9 @@ def test_an_explanation_is_typed(client: lexport.Client, server: Server, archive
     for one, other in zip(found.tokens, expected["tokens"], strict=True):
         assert one.contributions == pytest.approx(other["contributions"], abs=1e-4)
     assert found.logits == pytest.approx(expected["logits"], abs=1e-4)
+    [best] = found.labels
+    assert best.label == expected["label"]
+    assert best.score == pytest.approx(expected["score"], abs=1e-6)
 
     async def ask() -> Any:
         async with lexport.AsyncClient(state_dir=server.state_dir) as other:
@@ -351,3 +355,11 @@ def test_answers_of_the_other_tasks_are_typed(value: dict[str, Any], expected: A
 def test_what_is_no_answer_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         read_answer(value)
+
+
+@pytest.mark.parametrize("labels", [[], [{"label": "a", "score": 0.7}, {"label": "b", "score": 0.6}]])
+def test_an_explanation_of_several_labels_is_typed(labels: list[dict[str, Any]]) -> None:
+    value = {"labels": labels, "method": "additive", "bias": {}, "logits": {}, "tokens": [], "truncated": False}
+    assert [asdict(one) for one in read_explanation(value).labels] == labels
+    with pytest.raises(ValueError, match="no explanation"):
+        read_explanation(value | {"labels": 3})
