@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .engines import Counts, ImageEngine, Scores, TextEngine
-from .predictor import PADDING, PIECE, ModelFile, Predictor
+from .predictor import PADDING, PIECE, VECTORS, ModelFile, Predictor
 from .spec import TextSpec
 from .text import language_numbers
 
@@ -15,6 +15,9 @@ from .text import language_numbers
 _BEGINNING = 16
 # A token and the space behind it: so many characters of padding are a cell of it, about.
 _TOKEN = 6
+# Without an encoder's work a call costs more than what it pads of so many texts, and padding more than a call of as
+# many as PIECE: a batch of 64 takes 0.88 to 0.95 of the time it takes in pieces of 16, long texts and short ones.
+_FEW = 12
 
 # Positions of texts, the texts, and their languages where the model has some.
 Piece = tuple[Sequence[int], list[str], list[str] | None]
@@ -60,23 +63,26 @@ class TextIn(Predictor):
         short = [text[: self._most] for text in texts]
         lengths = [len(text) for text in short]
         cuts = [list(range(len(short)))]
-        if not self._is_piece(lengths):
-            cuts = []
+        if not self._is_piece(len(short), max(lengths, default=0), sum(lengths)):
+            cuts, filled = [], 0
             for place in sorted(range(len(short)), key=lengths.__getitem__):
-                if not cuts or not self._is_piece([lengths[other] for other in (*cuts[-1], place)]):
+                filled += lengths[place]
+                if not cuts or not self._is_piece(len(cuts[-1]) + 1, lengths[place], filled):
                     cuts.append([])
+                    filled = lengths[place]
                 cuts[-1].append(place)
         return [
             (cut, [short[place] for place in cut], None if languages is None else [languages[place] for place in cut])
             for cut in cuts
         ]
 
-    def _is_piece(self, lengths: Sequence[int]) -> bool:
-        """Whether texts of so many characters are answered together: few, and where padding costs, alike."""
-        if len(lengths) > PIECE:
-            return False
-        padding = len(lengths) * max(lengths, default=0) - sum(lengths)
-        return not self.model.parallel or padding <= PADDING * _TOKEN
+    def _is_piece(self, texts: int, longest: int, filled: int) -> bool:
+        """Whether so many texts, the longest of so many characters, of `filled` in all, are answered together."""
+        characters = texts * longest
+        alike = characters - filled <= PADDING * _TOKEN
+        if self.model.parallel:
+            return texts <= PIECE and alike
+        return texts <= _FEW or (alike and characters * self.model.vector_bytes <= VECTORS * _TOKEN)
 
     def _infer(self, pieces: Sequence[Piece]) -> tuple[Counts, Scores]:
         answers = [self._engine(texts, languages) for _, texts, languages in pieces]

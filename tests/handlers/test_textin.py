@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.handlers.engines import Counts, Scores
-from lexport.handlers.predictor import PADDING, PIECE, TURN, ModelFile
+from lexport.handlers.predictor import PADDING, PIECE, TURN, VECTORS, ModelFile
 from lexport.handlers.text import TextEncoder, TextError
 from lexport.handlers.textin import TextIn
 
 from .models import LABELS, engine, text_encoder
 
 LIMIT = 4  # tokens that are kept
+FEW, ROOM = 12, 6 * PADDING  # texts that go together whatever their lengths, and characters of padding beyond
 
 
 class Graph:
@@ -33,9 +35,10 @@ class Graph:
         return counts, engine(self.encoder.assemble(tokens))
 
 
-def text_in(inputs: str = "indices", *, parallel: bool = False) -> tuple[TextIn, Graph]:
+def text_in(inputs: str = "indices", *, parallel: bool = False, vector_bytes: int = 0) -> tuple[TextIn, Graph]:
     encoder = text_encoder(inputs, max_tokens=LIMIT)
-    model = ModelFile("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx", parallel, takes="text")
+    names = ("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx")
+    model = ModelFile(*names, parallel, vector_bytes=vector_bytes, takes="text")
     graph = Graph(encoder)
     return TextIn(model, encoder.spec, LABELS, graph), graph
 
@@ -47,7 +50,10 @@ TEXTS = st.lists(st.sampled_from(["goal", "rain", "zebra"]), max_size=8).map(" "
 def test_every_text_is_answered_in_its_place(texts: list[str], parallel: bool) -> None:
     model, graph = text_in(parallel=parallel)
     found = model.predict(texts)
-    assert max(map(len, graph.asked)) <= PIECE
+    for asked in graph.asked:
+        lengths = list(map(len, asked))
+        padding = len(lengths) * max(lengths) - sum(lengths)
+        assert len(asked) <= (PIECE if parallel else FEW) or (not parallel and padding <= ROOM)
     assert found == [answer for text in texts for answer in model.predict([text])]
     tokens = graph.encoder.look_up(texts)
     assert [one["tokens"] for one in found] == tokens.lengths.tolist()
@@ -56,19 +62,29 @@ def test_every_text_is_answered_in_its_place(texts: list[str], parallel: bool) -
     assert {type(one["truncated"]) for one in found} == {bool}
 
 
-def test_pieces_hold_texts_of_similar_length() -> None:
-    model, graph = text_in()
-    texts = ["goal " * (number % 4) for number in range(2 * PIECE)]
+@pytest.mark.parametrize("parallel", [True, False])
+def test_pieces_hold_texts_of_similar_length(parallel: bool) -> None:
+    model, graph = text_in(parallel=parallel)
+    texts = ["goal " * (number % 9) for number in range(4 * PIECE)]
     model.predict(texts)
-    assert [len(one) for one in graph.asked] == [PIECE, PIECE]
-    assert max(map(len, graph.asked[0])) <= min(map(len, graph.asked[1]))
+    assert sorted(text for one in graph.asked for text in one) == sorted(texts)
+    assert len(graph.asked) == 4 if parallel else 1 < len(graph.asked) < 4
+    for one, following in pairwise(graph.asked):
+        assert max(map(len, one)) <= min(map(len, following))
+
+
+def test_texts_of_one_length_go_together_without_an_encoder_as_far_as_vectors_fit() -> None:
+    for vector_bytes, asked in ((0, [200]), (VECTORS // 100, [150, 50])):
+        model, graph = text_in(vector_bytes=vector_bytes)
+        model.predict(["goal"] * 200)
+        assert [len(one) for one in graph.asked] == asked
 
 
 def test_an_encoder_reads_a_long_text_apart_from_short_ones_and_a_bag_does_not() -> None:
-    texts = ["goal rain"] * 7 + [" ".join(["zebra"] * 2 * PADDING)] + ["goal rain"] * 8
-    for parallel, asked in ((True, [15, 1]), (False, [16])):
+    long = " ".join(["zebra"] * 2 * PADDING)
+    for parallel, count, asked in ((True, PIECE, [PIECE - 1, 1]), (False, FEW, [FEW])):
         model, graph = text_in(parallel=parallel)
-        model.predict(texts)
+        model.predict(["goal rain"] * 7 + [long] + ["goal rain"] * (count - 8))
         assert [len(one) for one in graph.asked[: len(asked)]] == asked
 
 
