@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from lexport.handlers.textin import TextIn
 from .models import LABELS, engine, text_encoder
 
 LIMIT = 4  # tokens that are kept
-FEW, ROOM = 12, 6 * PADDING  # texts that go together whatever their lengths, and characters of padding beyond
+# Texts that go together whatever their lengths; characters of padding in a piece, and in a batch that is left whole.
+FEW, ROOM, WHOLE = 12, 6 * PADDING, 6 * 2048
 
 
 class Graph:
@@ -35,8 +37,11 @@ class Graph:
         return counts, engine(self.encoder.assemble(tokens))
 
 
-def text_in(inputs: str = "indices", *, parallel: bool = False, vector_bytes: int = 0) -> tuple[TextIn, Graph]:
-    encoder = text_encoder(inputs, max_tokens=LIMIT)
+def text_in(
+    inputs: str = "indices", *, parallel: bool = False, subwords: bool = False, vector_bytes: int = 0
+) -> tuple[TextIn, Graph]:
+    more: dict[str, Any] = {"subwords": (3, 4)} if subwords else {}
+    encoder = text_encoder("hashes" if subwords else inputs, max_tokens=LIMIT, **more)
     names = ("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx")
     model = ModelFile(*names, parallel, vector_bytes=vector_bytes, takes="text")
     graph = Graph(encoder)
@@ -46,14 +51,27 @@ def text_in(inputs: str = "indices", *, parallel: bool = False, vector_bytes: in
 TEXTS = st.lists(st.sampled_from(["goal", "rain", "zebra"]), max_size=8).map(" ".join)
 
 
-@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * PIECE), st.booleans())
-def test_every_text_is_answered_in_its_place(texts: list[str], parallel: bool) -> None:
-    model, graph = text_in(parallel=parallel)
+KINDS: dict[str, dict[str, Any]] = {
+    "a bag": {},
+    "a bag of subwords": {"subwords": True},
+    "an encoder": {"parallel": True},
+}
+
+
+def padding(asked: Sequence[str]) -> int:
+    return len(asked) * max(map(len, asked)) - sum(map(len, asked))
+
+
+@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * PIECE), st.sampled_from(list(KINDS)))
+def test_every_text_is_answered_in_its_place(texts: list[str], kind: str) -> None:
+    model, graph = text_in(**KINDS[kind])
     found = model.predict(texts)
     for asked in graph.asked:
-        lengths = list(map(len, asked))
-        padding = len(lengths) * max(lengths) - sum(lengths)
-        assert len(asked) <= (PIECE if parallel else FEW) or (not parallel and padding <= ROOM)
+        if kind == "an encoder":
+            assert len(asked) <= PIECE
+            assert padding(asked) <= ROOM
+        elif len(asked) > FEW:
+            assert padding(asked) <= (WHOLE if kind == "a bag" and asked == texts else ROOM)
     assert found == [answer for text in texts for answer in model.predict([text])]
     tokens = graph.encoder.look_up(texts)
     assert [one["tokens"] for one in found] == tokens.lengths.tolist()
@@ -62,13 +80,16 @@ def test_every_text_is_answered_in_its_place(texts: list[str], parallel: bool) -
     assert {type(one["truncated"]) for one in found} == {bool}
 
 
-@pytest.mark.parametrize("parallel", [True, False])
-def test_pieces_hold_texts_of_similar_length(parallel: bool) -> None:
-    model, graph = text_in(parallel=parallel)
-    texts = ["goal " * (number % 9) for number in range(4 * PIECE)]
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_hold_texts_of_similar_length(kind: str) -> None:
+    model, graph = text_in(**KINDS[kind])
+    texts = ["goal " * (number % 13) for number in range(200)]
     model.predict(texts)
-    assert sorted(text for one in graph.asked for text in one) == sorted(texts)
-    assert len(graph.asked) == 4 if parallel else 1 < len(graph.asked) < 4
+    if kind == "a bag":  # whose padding costs less than a cut
+        assert graph.asked == [texts]
+        graph.asked.clear()
+        model.predict(["goal goal goal goal"] * 2 + ["a" * 16 * LIMIT] * 26 + [""] * 228)
+    assert 1 < len(graph.asked) <= 13
     for one, following in pairwise(graph.asked):
         assert max(map(len, one)) <= min(map(len, following))
 
