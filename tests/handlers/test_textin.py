@@ -19,8 +19,8 @@ from lexport.handlers.textin import TextIn
 from .models import LABELS, engine, text_encoder
 
 LIMIT = 4  # tokens that are kept
-# Texts that go together whatever their lengths; characters of padding in a piece, and in a batch that is left whole.
-FEW, ROOM, WHOLE = 12, 6 * PADDING, 6 * 2048
+# Characters of padding in a piece of more than PIECE texts, and in a batch that is left whole.
+ROOM, WHOLE = 6 * PADDING, 6 * 2048
 
 
 class Graph:
@@ -70,7 +70,7 @@ def test_every_text_is_answered_in_its_place(texts: list[str], kind: str) -> Non
         if kind == "an encoder":
             assert len(asked) <= PIECE
             assert padding(asked) <= ROOM
-        elif len(asked) > FEW:
+        elif len(asked) > PIECE:
             assert padding(asked) <= (WHOLE if kind == "a bag" and asked == texts else ROOM)
     assert found == [answer for text in texts for answer in model.predict([text])]
     tokens = graph.encoder.look_up(texts)
@@ -103,9 +103,9 @@ def test_texts_of_one_length_go_together_without_an_encoder_as_far_as_vectors_fi
 
 def test_an_encoder_reads_a_long_text_apart_from_short_ones_and_a_bag_does_not() -> None:
     long = " ".join(["zebra"] * 2 * PADDING)
-    for parallel, count, asked in ((True, PIECE, [PIECE - 1, 1]), (False, FEW, [FEW])):
+    for parallel, asked in ((True, [PIECE - 1, 1]), (False, [PIECE])):
         model, graph = text_in(parallel=parallel)
-        model.predict(["goal rain"] * 7 + [long] + ["goal rain"] * (count - 8))
+        model.predict(["goal rain"] * 7 + [long] + ["goal rain"] * (PIECE - 8))
         assert [len(one) for one in graph.asked[: len(asked)]] == asked
 
 
