@@ -29,7 +29,7 @@ from ts.protocol import otf_message_handler as frontend
 from ts.service import Service
 
 from lexport.benchmarks.figures import say, surrounded, table
-from lexport.benchmarks.small import trained
+from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive import archive
 from lexport.export.inprocess import opened
 from lexport.handlers.answers import render
@@ -73,7 +73,7 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="lexport-path-") as scratch:
         folder = Path(scratch)
-        run = options.run or trained(folder, options.data)
+        run = run_of(options, folder)
         texts = open_run(run).held_out("test").texts
         path = archive(run, version="1.0", variant=options.variant, out=folder)
         for batch in (int(one) for one in options.batches.split(",")):
@@ -89,8 +89,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--run", type=Path, help="an exported run; without it one is trained on --data")
-    add("--data", default="rotten-tomatoes", help="sample set or file to train on")
+    add_options(parser)
     add("--variant", default="auto")
     add("--batches", default="1,8,32,64", help="requests in a batch")
     add("--rounds", type=int, default=15)
@@ -144,15 +143,16 @@ def _parts(
     model = predictor.model
     answers = predictor.predict(texts)
     call = predictor.engine_call(texts, None)
-    writing: Callable[[], object] = lambda: [  # noqa: E731
-        render(request, [answer], model.name, model.version)
-        for request, answer in zip(requests, answers, strict=True)
-    ]
+
+    def write() -> None:
+        for request, answer in zip(requests, answers, strict=True):
+            render(request, [answer], model.name, model.version)
+
     parts: dict[str, Callable[[], object]] = {
         "parse": lambda: [parse({"body": body}, JSON) for body in bodies],
         "text to ids": lambda: predictor.engine_call(texts, None),
         "model": call,
-        "write the answer": writing,
+        "write the answer": write,
     }
     for name, part in parts.items():
         began = time.perf_counter()

@@ -30,7 +30,7 @@ import numpy as np
 from lexport import serving
 from lexport.benchmarks import plain
 from lexport.benchmarks.figures import interval, say, surrounded, table
-from lexport.benchmarks.small import trained
+from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive import archive
 from lexport.export.inprocess import opened
 from lexport.export.profiles import PROFILES
@@ -118,7 +118,7 @@ def main() -> int:
     kept: list[bool] = []
     with tempfile.TemporaryDirectory(prefix="lexport-serving-") as scratch:
         folder = Path(scratch)
-        run = options.run or trained(folder, options.data)
+        run = run_of(options, folder)
         held = open_run(run).held_out("test").texts
         (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in held))
         archives, names = _archives(run, options.variants.split(","), held, settings, folder)
@@ -141,8 +141,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--run", type=Path, help="an exported run; without it one is trained on --data")
-    add("--data", default="rotten-tomatoes", help="sample set or file to train on")
+    add_options(parser)
     add("--variants", default="auto", help="the first one is served in both profiles and decides the verdicts")
     add("--workers", default="1", help="workers of each model of ours")
     add("--users", default="1,64", help="numbers of users")

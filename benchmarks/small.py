@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from lexport.benchmarks.figures import say
@@ -11,8 +12,16 @@ from lexport.models import recipes
 from lexport.models.train import train
 
 
-def trained(folder: Path, data: str) -> Path:
-    """A run of the recipe `bag` on `data`, exported to the default variants, in a new folder within `folder`."""
-    say(f"training and exporting on {data}")
-    export(train(data, folder / "model", recipe=recipes.load("bag")), choose(None), say=say)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--run` and `--data`."""
+    parser.add_argument("--run", type=Path, help="an exported run; without it one is trained on --data")
+    parser.add_argument("--data", default="rotten-tomatoes", help="sample set or file to train on")
+
+
+def run_of(options: argparse.Namespace, folder: Path) -> Path:
+    """The run of the options, or a new one in `folder`: the recipe `bag`, exported to the default variants."""
+    if options.run is not None:
+        return Path(options.run)
+    say(f"training and exporting on {options.data}")
+    export(train(options.data, folder / "model", recipe=recipes.load("bag")), choose(None), say=say)
     return folder / "model"

@@ -26,7 +26,7 @@ from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-lea
 
 from lexport import serving
 from lexport.benchmarks.figures import Values, say, surrounded, table
-from lexport.benchmarks.small import trained
+from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive import archive
 from lexport.export.reader import EVIDENCE, read_json
 from lexport.loadtest import client
@@ -47,7 +47,7 @@ def main() -> int:
     started = time.time()
     with tempfile.TemporaryDirectory(prefix="lexport-soak-") as scratch:
         folder = Path(scratch)
-        run = options.run or trained(folder, options.data)
+        run = run_of(options, folder)
         held = open_run(run).held_out("test").texts
         (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in held))
         path = archive(run, version="1.0", name="soak", variant=options.variant, out=folder)
@@ -82,8 +82,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--run", type=Path, help="an exported run; without it one is trained on --data")
-    add("--data", default="rotten-tomatoes", help="sample set or file to train on")
+    add_options(parser)
     add("--variant", default="auto")
     add("--workers", type=int, default=1)
     add("--seconds", type=float, default=300.0, help="that are judged")

@@ -74,6 +74,8 @@ class Share:
 
 
 def planned() -> tuple[int, int]:
-    """What `lexport serve` gives each worker: cores of all together, and threads of each; (1, 1) without it."""
-    threads = int(os.environ.get("LEXPORT_THREADS", "1"))
-    return int(os.environ.get("LEXPORT_CORES", str(threads))), threads
+    """What `lexport serve` gives each worker: cores to divide, and threads of each as long as none come or go.
+
+    Without it one core, of which no other share can be made: threads that somebody else sets stay as they are.
+    """
+    return int(os.environ.get("LEXPORT_CORES", "1")), int(os.environ.get("LEXPORT_THREADS", "1"))

@@ -61,6 +61,8 @@ def explain(
     """What each token of each text contributes, asked one text after the other; see `predict`."""
     from ..client.questions import about_texts
 
+    if isinstance(texts, str):
+        texts = [texts]
     with _client(host, token_file, state_dir, timeout) as client:
         bodies = [about_texts(text, lang=lang).body for text in texts]
         return [client.ask(name, body, version=version, explain=True) for body in bodies]

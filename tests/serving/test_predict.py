@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError, LexportError, SystemProblem
-from lexport.serving import predict
+from lexport.serving import explain, predict
 
 
 class Stand(HTTPServer):
@@ -55,6 +55,15 @@ def stand() -> Iterator[Stand]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_texts_are_explained_one_by_one_and_a_string_is_one_text(stand: Stand) -> None:
+    stand.answer = {"method": "additive"}
+    assert explain("m", "a text", host=stand.host) == [{"method": "additive"}]
+    assert stand.last["path"] == "/explanations/m"
+    assert stand.last["body"] == {"text": "a text"}
+    assert len(explain("m", ["a", "b", "c"], host=stand.host, version="2.0")) == 3
+    assert (stand.last["path"], stand.last["body"]) == ("/explanations/m/2.0", {"text": "c"})
 
 
 def test_texts_go_in_one_request_and_come_back_in_order(stand: Stand, tmp_path: Path) -> None:
