@@ -1,7 +1,9 @@
 """What a request says: bytes in, texts or images out.
 
 Accepted are text/plain, JSON ({"text": …}, {"texts": […]}, {"image": …}, {"images": […]}, Open Inference Protocol
-v2 tensors) and the form field `data`. Whatever else arrives is a `Refusal`, which concerns that request alone.
+v2 tensors) and the form field `data`. JSON of these shapes is read as such wherever it comes: as text/plain, without
+a content type, in a form; nobody means it as the text. Whatever else arrives is a `Refusal`, which concerns that
+request alone.
 """
 
 from __future__ import annotations
@@ -12,9 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from .fields import (
-    MAX_TEXTS,
     checked,
-    has_surrogate,
     read_image,
     read_images,
     read_languages,
@@ -25,17 +25,16 @@ from .fields import (
     written,
     written_number,
 )
-from .refusals import Refusal, kind, shorten, show
+from .inference_protocol import read_v2, split_binary
+from .refusals import Refusal, kind, shorten
 
-_LONGEST_ID = 256
 _SOURCES = ("text", "texts", "image", "images")
+# Keys of JSON that asks something, of ours and of other servers'; what is not served is refused by its name.
+_SHAPES = {*_SOURCES, "inputs", "instances", "data", "body"}
 _TEXT_TYPES = ("", "text/plain", "application/octet-stream")
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_BINARY = b'"binary_data_size"'
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
-_V2 = (
-    'Open Inference Protocol v2: {"inputs": [{"name": "text", "shape": [n], "datatype": "BYTES", '
-    '"data": ["…", …]}]}, or {"name": "image", "shape": [n, values], "datatype": "FP32", "data": [0.5, …]}'
-)
 
 
 class Request(NamedTuple):
@@ -87,16 +86,38 @@ def _from_body(value: Any, media_type: str, charset: str) -> Request:
         if not value:
             raise Refusal(400, "The request body is empty.")
         if is_json:
-            return _from_json(_parse_json(_decode(value, charset)))
+            return _binary_v2(value) or _from_json(_parse_json(_decode(value, charset)))
         if media_type not in _TEXT_TYPES:
             raise Refusal(415, f"The content type {shorten(media_type)} is not served.")
-        return Request([_decode(value, charset)])
+        return _binary_v2(value) or _from_text(_decode(value, charset))
     # Decoded by TorchServe already: text/* arrives as str, JSON as its value.
     if isinstance(value, str) and not is_json:
         if not value:
             raise Refusal(400, "The request body is empty.")
-        return Request([checked(value)])
+        return _from_text(checked(value))
     return _from_json(value)
+
+
+def _from_text(text: str) -> Request:
+    """A text, or what it asks where it is JSON of a shape that is served."""
+    if text[:1] in "{ \t\r\n" and text.lstrip().startswith("{"):
+        try:
+            value = _DECODER.decode(text)
+        except (ValueError, RecursionError, Refusal):
+            return Request([text])
+        if not _SHAPES.isdisjoint(value):
+            return _from_json(value)
+    return Request([text])
+
+
+def _binary_v2(body: bytes | bytearray) -> Request | None:
+    """What a v2 request with binary tensors asks; None where the body is none."""
+    if _BINARY not in body or body[:1] != b"{":
+        return None
+    found = split_binary(bytes(body), _DECODER)
+    if found is None or not isinstance(found[0], dict) or "inputs" not in found[0]:
+        return None
+    return _from_v2(*found)
 
 
 def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
@@ -111,7 +132,7 @@ def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
     text = _decode(value, charset) if isinstance(value, (bytes, bytearray)) else value
     if not isinstance(text, str):
         raise Refusal(400, f"The form field `data` holds {kind(text)}, not text.")
-    return Request([checked(text)])
+    return _from_text(checked(text))
 
 
 # Clients send few different ones; what is refused is not kept.
@@ -189,45 +210,9 @@ def _no_one_source(value: dict[str, Any]) -> Refusal:
     return Refusal(400, f"The JSON object has neither `text` nor `texts`, `image` or `images`; its keys: {keys}.")
 
 
-def _from_v2(value: dict[str, Any]) -> Request:
-    inputs, options = value["inputs"], value.get("parameters", {})
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Refusal(400, "`inputs` is not a list of exactly one tensor.", _V2)
-    if not isinstance(options, dict):
-        raise Refusal(400, f"`parameters` is {kind(options)}, not an object.", _V2)
-    name = value.get("id")
-    if name is not None and not isinstance(name, str):
-        raise Refusal(400, f"`id` is {kind(name)}, not a string.", _V2)
-    if name is not None and (len(name) > _LONGEST_ID or has_surrogate(name)):
-        raise Refusal(
-            400, "`id` is too long or no valid Unicode.", f"at most {_LONGEST_ID} characters, no lone surrogate"
-        )
-    tensor, lang = inputs[0], options.get("lang")
-    if tensor.get("datatype") == "FP32" and tensor.get("name") == "image":
-        if lang is not None:
-            raise Refusal(400, "`lang` is given for images, which have no language.", "`lang` beside a text, or none")
-        return Request([], True, images=_images(tensor), v2=True, id=name)
-    if tensor.get("datatype") != "BYTES":
-        what = f"The tensor's datatype is {show(tensor.get('datatype'))}, its name {show(tensor.get('name'))}."
-        raise Refusal(400, what, _V2)
-    texts = read_texts(tensor.get("data"), "data", _V2)
-    shape = tensor.get("shape", [len(texts)])
-    if shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]) or not all(type(size) is int for size in shape):
-        raise _wrong_shape(len(texts), shape)
-    return Request(texts, True, languages=read_languages(lang, len(texts)), v2=True, id=name, shape=shape)
-
-
-def _images(tensor: dict[str, Any]) -> list[list[float]]:
-    """The rows of a tensor [images, values]; one image of a tensor [values]."""
-    data = read_image(tensor.get("data"), "data", _V2)
-    shape = tensor.get("shape", [len(data)])
-    if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(type(size) is int for size in shape):
-        raise _wrong_shape(len(data), shape)
-    count, values = shape if len(shape) == 2 else (1, shape[0])
-    if count * values != len(data) or not 1 <= count <= MAX_TEXTS:
-        raise _wrong_shape(len(data), shape)
-    return [data[first : first + values] for first in range(0, len(data), values)]
-
-
-def _wrong_shape(count: int, shape: Any) -> Refusal:
-    return Refusal(400, f"The tensor has {count} elements and the shape {show(shape)}.", _V2)
+def _from_v2(value: dict[str, Any], binary: bytes | None = None) -> Request:
+    found = read_v2(value, binary)
+    many = {"many": True, "v2": True, "id": found.id}
+    if found.images is not None:
+        return Request([], images=found.images, **many)
+    return Request(found.texts, languages=found.languages, shape=found.shape, **many)

@@ -58,9 +58,13 @@ def test_tritons_client_gets_the_answers_of_the_archive(
         assert scores == pytest.approx(np.array([list(one["scores"].values()) for one in plain]), abs=1e-6)
 
 
-def test_tritons_binary_tensors_are_refused(triton: Any, headers: dict[str, str], model: str) -> None:
-    with pytest.raises(http.InferenceServerException, match=r"HTTP|400|not valid"):
-        triton.infer(model, [tensor(TEXTS, binary=True)], headers=headers)
+def test_tritons_default_binary_tensors_are_read(
+    triton: Any, headers: dict[str, str], inprocess: dict[str, Archived], model: str
+) -> None:
+    plain = inprocess[model].predict(TEXTS)
+    for own in (headers, {"Authorization": headers["Authorization"]}):
+        found = triton.infer(model, [tensor(TEXTS, binary=True)], headers=own)
+        assert found.as_numpy("label").tolist() == [one["label"] for one in plain]
 
 
 @pytest.mark.parametrize("name", MISSING)
