@@ -34,6 +34,8 @@ _SHAPES = {*_SOURCES, "inputs", "instances", "data", "body"}
 _TEXT_TYPES = ("", "text/plain", "application/octet-stream")
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _BINARY = b'"binary_data_size"'
+# A byte order mark begins with 0xEF.
+_OPENS_JSON = frozenset(b"{ \t\r\n\xef")
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
@@ -86,9 +88,17 @@ def _from_body(value: Any, media_type: str, charset: str) -> Request:
         if not value:
             raise Refusal(400, "The request body is empty.")
         if is_json:
-            return _binary_v2(value) or _from_json(_parse_json(_decode(value, charset)))
+            try:
+                return _from_json(_parse_json(_decode(value, charset)))
+            except Refusal:
+                found = _binary_v2(value)
+                if found is None:
+                    raise
+                return found
         if media_type not in _TEXT_TYPES:
             raise Refusal(415, f"The content type {shorten(media_type)} is not served.")
+        if value[0] not in _OPENS_JSON:
+            return Request([_decode(value, charset)])
         return _binary_v2(value) or _from_text(_decode(value, charset))
     # Decoded by TorchServe already: text/* arrives as str, JSON as its value.
     if isinstance(value, str) and not is_json:
@@ -100,7 +110,7 @@ def _from_body(value: Any, media_type: str, charset: str) -> Request:
 
 def _from_text(text: str) -> Request:
     """A text, or what it asks where it is JSON of a shape that is served."""
-    if text[:1] in "{ \t\r\n" and text.lstrip().startswith("{"):
+    if text.lstrip().startswith("{"):
         try:
             value = _DECODER.decode(text)
         except (ValueError, RecursionError, Refusal):
