@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,11 @@ from .keys import find
 from .questions import Options, Question, Texts, about_images, about_texts, read, read_explained
 
 Image = Sequence[float]
+
+# Clients to give new connections to in a forked process, and what is kept from being closed there: a pool that a
+# thread of the parent had locked would wait for ever.
+_clients: weakref.WeakSet[_Base] = weakref.WeakSet()
+_of_the_parent: list[Any] = []
 
 
 class _Base:
@@ -42,8 +49,14 @@ class _Base:
         url, keys = find(host, token, _path(token_file), _path(state_dir))
         self._exchange = Exchange(url, keys, retries=retries, timeout=timeout)
         self._connect()
+        _clients.add(self)
 
     def _connect(self) -> None:
+        """Prepare new connections; those of a parent process are its own."""
+        raise NotImplementedError
+
+    def _abandon(self) -> Any:
+        """What holds the connections so far."""
         raise NotImplementedError
 
     @property
@@ -56,12 +69,25 @@ class _Base:
         return self._exchange.ask(name, question.path(name, door), question.body)
 
 
+def _renew() -> None:
+    """In a forked process: two processes that read one connection would get each other's answers."""
+    for client in list(_clients):
+        _of_the_parent.append(client._abandon())
+        client._connect()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_renew)
+
+
 def _path(given: Path | str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
 class Client(_Base):
     """Asks a served model and waits. Connections are kept open; several threads may share one client.
+
+    A process that is forked later, as by gunicorn or Celery, has connections of its own.
 
     with lexport.Client("127.0.0.1:8080") as client:
         answer = client.predict("reviews", "a gripping film")
@@ -70,6 +96,9 @@ class Client(_Base):
 
     def _connect(self) -> None:
         self._http = httpx.Client(base_url=self.url, trust_env=False)
+
+    def _abandon(self) -> httpx.Client:
+        return self._http
 
     @overload
     def predict(self, name: str, texts: str, **options: Unpack[Options]) -> Answer: ...  # type: ignore[overload-overlap]
@@ -141,12 +170,26 @@ class Client(_Base):
 class AsyncClient(_Base):
     """Asks a served model and awaits the answers. One event loop may have many questions under way.
 
+    Each event loop has connections of its own, so that one client may be used by several, one after the other too.
+
     async with lexport.AsyncClient("127.0.0.1:8080") as client:
         answers = await asyncio.gather(*(client.predict("reviews", text) for text in texts))
     """
 
     def _connect(self) -> None:
-        self._http = httpx.AsyncClient(base_url=self.url, trust_env=False)
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def _abandon(self) -> Any:
+        return self._pools
+
+    def _http(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = httpx.AsyncClient(base_url=self.url, trust_env=False)
+        return pool
 
     @overload
     async def predict(self, name: str, texts: str, **options: Unpack[Options]) -> Answer: ...  # type: ignore[overload-overlap]
@@ -192,7 +235,7 @@ class AsyncClient(_Base):
                     step = next(steps)
                     continue
                 try:
-                    response = await self._http.post(
+                    response = await self._http().post(
                         step.path, content=step.body, headers=step.headers, timeout=step.timeout
                     )
                 except httpx.HTTPError as error:
@@ -203,8 +246,10 @@ class AsyncClient(_Base):
             return done.value
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
+        """Close the connections of this event loop."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
 
     async def __aenter__(self) -> Self:
         """The client itself."""

@@ -160,6 +160,62 @@ def test_a_connection_is_used_again(client: lexport.Client, server: Server) -> N
         assert local_ports() - before == opened_now
 
 
+FORKED = """
+import os, sys
+import lexport
+
+client = lexport.Client(state_dir=sys.argv[1])
+assert client.predict(sys.argv[2], "rain").tokens == 1
+children = []
+for number in range(2, 6):
+    child = os.fork()
+    if child == 0:
+        found = {client.predict(sys.argv[2], "rain " * number).tokens for _ in range(50)}
+        os._exit(0 if found == {number} else 1)
+    children.append(child)
+mine = {client.predict(sys.argv[2], "rain").tokens for _ in range(50)}
+assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+assert mine == {1}
+client.close()
+"""
+
+
+def test_forked_processes_get_their_own_answers(server: Server, archive: Path) -> None:
+    """As under gunicorn or Celery, where the client is made before the workers are forked."""
+    name = archive.name.partition("-1.0")[0]
+    command = [sys.executable, "-W", "error", "-c", FORKED, str(server.state_dir), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_async_client_may_be_used_by_one_event_loop_after_another(server: Server, archive: Path) -> None:
+    name = archive.name.partition("-1.0")[0]
+    client = lexport.AsyncClient(state_dir=server.state_dir)
+
+    async def ask(number: int) -> int:
+        answer = await client.predict(name, "rain " * number)
+        assert isinstance(answer, Classification)
+        await client.close()
+        return answer.tokens
+
+    assert [asyncio.run(ask(number)) for number in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_an_async_client_that_was_not_closed_works_in_the_next_event_loop(server: Server, archive: Path) -> None:
+    script = """
+import asyncio, sys
+import lexport
+
+client = lexport.AsyncClient(state_dir=sys.argv[1])
+for number in (1, 2, 3):
+    assert asyncio.run(client.predict(sys.argv[2], "rain " * number)).tokens == number
+"""
+    name = archive.name.partition("-1.0")[0]
+    command = [sys.executable, "-c", script, str(server.state_dir), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_host_finds_the_keys_of_its_own_server_in_the_state_folder(server: Server) -> None:
     address = server.inference_url.removeprefix("http://")
     for host in (address, server.inference_url, address.replace("127.0.0.1", "localhost")):
