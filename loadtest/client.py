@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -76,8 +77,10 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
     """
     result = folder / "locust.json"
     result.unlink(missing_ok=True)
-    # A LOCUST_… variable of the user's would change the run; its own session keeps Ctrl-C for us to handle.
+    # A LOCUST_… variable or a ~/.locust.conf of the user's would change the run. Packages that lie in the user's own
+    # folder must still be found. Its own session keeps Ctrl-C for us to handle.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    environment |= {"HOME": str(folder), "PYTHONUSERBASE": site.getuserbase()}
     environment["LEXPORT_TOKEN"] = target.token
     with (folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(

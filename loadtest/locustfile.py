@@ -6,7 +6,8 @@ Stands alone: the standard library and Locust are all it needs. Without --model 
 the server that `lexport serve` started, if one answers at that host.
 
 Locust keeps response times in coarse steps (1 ms, and two digits from 100 ms on). With --result FILE every
-time is kept as measured, and exact percentiles, failures and the client's own CPU time go to FILE as JSON.
+time is kept as measured, and exact percentiles, failures and the client's own CPU time go to FILE as JSON: of all
+processes together where Locust runs several (--processes, --master and --worker).
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ from geventhttpclient import HTTPClient
 from locust import FastHttpUser, constant, constant_throughput, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import MasterRunner, WorkerRunner
 
 POOL = 2_000  # different bodies, sent in turn
 POOL_BYTES = 64_000_000
 TIMEOUT = 60.0  # seconds for one answer
 PATIENCE = 10.0  # seconds to wait for the last answers
+PART = "lexport-part"  # the message in which a worker process sends its measurements
 
 hooks: Any = events  # Locust's hooks carry no types
 
@@ -221,33 +225,51 @@ class Recorder:
         else:
             self.reasons[problem] += 1
 
-    def result(self) -> dict[str, Any]:
-        """The measurements: times in ms (nearest rank, of answered requests), CPU in seconds and shares."""
-        times = sorted(self.times)
-        count = len(times)
-
-        def percentile(percent: float) -> float | None:
-            return times[max(0, math.ceil(percent / 100 * count - 1e-9) - 1)] if count else None
-
-        # A percentile is drawn only where at least one request lies above it.
-        points = [*range(1, 100), *(99 + step / 10 for step in range(1, 10)), 99.95, 99.99]
-        curve = [[point, percentile(point)] for point in points if count * (100 - point) >= 100]
+    def part(self) -> dict[str, Any]:
+        """What this process measured, to be merged: times in ms, CPU in seconds and shares."""
         return {
-            "answered": count,
-            "failures": self.reasons.total(),
-            "reasons": dict(self.reasons.most_common()),
+            "times": list(self.times),
+            "reasons": dict(self.reasons),
             "seconds": self.ended - self.started,
-            "requests_per_second": self.finished / (self.ended - self.started),
-            "p50_ms": percentile(50),
-            "p95_ms": percentile(95),
-            "p99_ms": percentile(99),
-            "max_ms": times[-1] if times else None,
-            "curve": curve,
+            "finished": self.finished,
             "client_seconds": self.client_seconds,
             "machine_share": self.machine_share,
             "tokens": self.bodies.tokens,
             "unknown_tokens": self.bodies.unknown,
         }
+
+
+def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The measurements of all processes: times in ms (nearest rank, of answered requests), CPU in seconds."""
+    times = sorted(time for part in parts for time in part["times"])
+    count = len(times)
+    reasons: Counter[str] = Counter()
+    for part in parts:
+        reasons.update(part["reasons"])
+
+    def percentile(percent: float) -> float | None:
+        return times[max(0, math.ceil(percent / 100 * count - 1e-9) - 1)] if count else None
+
+    # A percentile is drawn only where at least one request lies above it.
+    points = [*range(1, 100), *(99 + step / 10 for step in range(1, 10)), 99.95, 99.99]
+    curve = [[point, percentile(point)] for point in points if count * (100 - point) >= 100]
+    return {
+        "answered": count,
+        "failures": reasons.total(),
+        "reasons": dict(reasons.most_common()),
+        "seconds": max(part["seconds"] for part in parts),
+        "requests_per_second": sum(part["finished"] / part["seconds"] for part in parts),
+        "p50_ms": percentile(50),
+        "p95_ms": percentile(95),
+        "p99_ms": percentile(99),
+        "max_ms": times[-1] if times else None,
+        "curve": curve,
+        "client_seconds": sum(part["client_seconds"] for part in parts),
+        "machine_share": max(part["machine_share"] for part in parts),
+        "tokens": sum(part["tokens"] for part in parts),
+        "unknown_tokens": sum(part["unknown_tokens"] for part in parts),
+        "processes": len(parts),
+    }
 
 
 def prepare(environment: Environment, **_: Any) -> None:
@@ -277,7 +299,9 @@ def prepare(environment: Environment, **_: Any) -> None:
 
     gc.collect()
     gc.freeze()  # else a collection walks all of Locust's modules and shows up as latency
-    if options.result:
+    if options.result and isinstance(environment.runner, MasterRunner):
+        collect(environment, environment.runner)
+    elif options.result:
         hooks.spawning_complete.add_listener(lambda **_: gevent.spawn(measure, environment))
     elif options.warmup:
         hooks.spawning_complete.add_listener(
@@ -300,11 +324,33 @@ def measure(environment: Environment) -> None:
         gevent.sleep(0.02)
     for asked in TextUser.asked.values():
         recorder.request(asked, math.inf, f"no answer {PATIENCE:g} s after the end")
-    path = Path(options.result)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(recorder.result()), encoding="utf-8")
-    partial.replace(path)
+    if isinstance(runner, WorkerRunner):
+        runner.send_message(PART, recorder.part())
+        return  # the master ends the run once it has all parts
+    write(Path(options.result), [recorder.part()])
     runner.quit()
+
+
+def collect(environment: Environment, runner: MasterRunner) -> None:
+    """In the master: wait for what each of its workers has measured, write the figures and end the run."""
+    options = environment.parsed_options
+    assert options is not None
+    parts: dict[str, dict[str, Any]] = {}
+
+    def take(msg: Message, **_: Any) -> None:
+        parts[msg.node_id] = msg.data
+        if len(parts) == runner.worker_count:
+            write(Path(options.result), list(parts.values()))
+            runner.quit()
+
+    runner.register_message(PART, take)
+
+
+def write(path: Path, parts: list[dict[str, Any]]) -> None:
+    """Write the figures, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(merged(parts)), encoding="utf-8")
+    partial.replace(path)
 
 
 def fault(status: int, content: bytes) -> str | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import InputError, RefusedError
+from ..errors import InputError, RefusedError, SystemProblem
 from .results import LoadReport, Row, Verdict
 
 LATENCIES = ("p50", "p95", "p99", "max")
@@ -104,12 +104,24 @@ def judge(objectives: Sequence[Objective], rows: Sequence[Row]) -> tuple[Verdict
 
 
 def require(report: LoadReport) -> None:
-    """Raise RefusedError (exit code 1), naming every miss with its value, unless the report passed."""
-    if report.passed:
-        return
+    """Raise unless the report shows what was asked for.
+
+    SystemProblem (exit code 3) where nothing was run, RefusedError (1) where no request of a run was answered or an
+    objective was missed, naming each with its value.
+    """
     where = f" See {report.out / 'report.html'}." if report.out else ""
     if not report.rows:
         reasons = "; ".join(f"{missing.workers}: {missing.reason}" for missing in report.not_run)
-        raise RefusedError(f"Nothing was run ({reasons}), so nothing shows that the SLO holds.{where}")
-    misses = report.misses()
-    raise RefusedError(f"SLO missed in {len(misses)} of {len(report.verdicts)} checks: {'; '.join(misses)}.{where}")
+        raise SystemProblem(f"Nothing was run ({reasons}), so nothing was measured.{where}")
+    silent = [row for row in report.rows if not row.answered]
+    if silent:
+        causes = ", ".join(f"{reason} ({count:,})" for reason, count in silent[0].reasons.items())
+        raise RefusedError(
+            f"Every request failed in {len(silent)} of {len(report.rows)} runs; {silent[0].label}: "
+            f"{causes or 'none was sent'}.{where}"
+        )
+    if not report.passed:
+        misses = report.misses()
+        raise RefusedError(
+            f"SLO missed in {len(misses)} of {len(report.verdicts)} checks: {'; '.join(misses)}.{where}"
+        )

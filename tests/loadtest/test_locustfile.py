@@ -3,11 +3,14 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from lexport.loadtest.client import Load, Target, run
 
 from .conftest import GOOD, LOCUSTFILE, Stub, locust, measure
 
@@ -128,6 +131,42 @@ def test_failures_are_counted_by_reason(stub: Stub, tmp_path: Path) -> None:
     }
     assert found["failures"] == sum(found["reasons"].values())
     assert found["answered"] / (found["answered"] + found["failures"]) == pytest.approx(2 / 7, abs=0.05)
+
+
+def test_several_processes_are_measured_as_one(stub: Stub, tmp_path: Path) -> None:
+    """Every process sends what it measured to the first one, which writes the figures of all."""
+    stub.answer = lambda number, body: (500, b"{}") if number % 10 == 0 else GOOD
+    found = measure(stub, tmp_path, "--processes", "2", "--measure", "1", users=4)
+    assert found["processes"] == 2
+    assert found["answered"] > 0
+    assert found["reasons"] == {"HTTP 500": found["failures"]}
+
+
+def test_parts_are_merged_as_if_one_process_had_measured(tmp_path: Path) -> None:
+    part = {"times": [1.0, 3.0], "reasons": {"HTTP 500": 1}, "seconds": 2.0, "finished": 2, "client_seconds": 0.5}
+    part |= {"machine_share": 0.4, "tokens": 10, "unknown_tokens": 1}
+    other = part | {"times": [2.0], "finished": 4, "machine_share": 0.6, "reasons": {"HTTP 500": 2, "HTTP 503": 1}}
+    command = f"import json, sys; sys.path.insert(0, {str(LOCUSTFILE.parent)!r}); import locustfile; " + (
+        f"print(json.dumps(locustfile.merged([{part!r}, {other!r}])))"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    found = json.loads(done.stdout)
+    assert (found["answered"], found["p50_ms"], found["max_ms"]) == (3, 2.0, 3.0)
+    assert (found["failures"], found["reasons"]) == (4, {"HTTP 500": 3, "HTTP 503": 1})
+    assert (found["requests_per_second"], found["client_seconds"], found["machine_share"]) == (3.0, 1.0, 0.6)
+    assert (found["tokens"], found["unknown_tokens"]) == (20, 2)
+
+
+def test_settings_of_the_user_do_not_change_a_load_test(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home.mkdir()
+    scratch.mkdir()
+    (home / ".locust.conf").write_text("token-file = absent\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LOCUST_TOKEN_FILE", "absent")
+    assert run(Target(stub.url, "m", ""), Load(1, 0.0, 0.5, None, 0.0, 0), scratch)["answered"] > 0
 
 
 def test_times_are_exact_and_late_answers_count(stub: Stub, tmp_path: Path) -> None:

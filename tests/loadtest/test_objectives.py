@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.errors import InputError, RefusedError
+from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.loadtest.objectives import Objective, judge, parse, require
 from lexport.loadtest.results import LoadReport, NotRun, Row
 
@@ -88,8 +88,17 @@ def test_failures_and_silence_miss_the_objective() -> None:
     assert judged(["max=20s,failures=100%"], silent).misses() == ["cpu:1 at 16 users: max <= 20000 ms, was no answer"]
 
 
+def test_where_no_request_was_answered_the_test_failed_with_or_without_objectives() -> None:
+    silent = replace(ROW, answered=0, failures=3, reasons={"HTTP 503": 3}, p50_ms=None, p99_ms=None, max_ms=None)
+    for terms in ([], ["failures=100%"]):
+        with pytest.raises(RefusedError, match=r"Every request failed in 1 of 2 runs; .*: HTTP 503 \(3\)") as caught:
+            require(judged(terms, ROW, silent))
+        assert caught.value.exit_code == 1
+
+
 def test_nothing_run_shows_nothing() -> None:
     report = replace(judged(["p99=20ms"]), not_run=(NotRun("films-1.0", "gpu:1", "no CUDA device"),))
-    with pytest.raises(RefusedError, match=r"Nothing was run \(gpu:1: no CUDA device\)"):
-        require(report)
-    require(replace(report, objectives=()))
+    for one in (report, replace(report, objectives=())):
+        with pytest.raises(SystemProblem, match=r"Nothing was run \(gpu:1: no CUDA device\)") as caught:
+            require(one)
+        assert caught.value.exit_code == 3
