@@ -19,6 +19,7 @@ from ..export.layout import check_layout
 from ..export.reader import EVIDENCE, UNREADABLE, check_members
 from ..handlers.devices import why_cpu_alone
 from ..handlers.digests import MANIFEST
+from .versions import newest as versions_newest
 
 # What can be a part of a URL and of a file name without quoting.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -74,16 +75,6 @@ def read(path: Path) -> Archive:
     )
 
 
-def version_key(version: str) -> tuple[Any, ...]:
-    """Orders versions: parts of digits by their value (1.9 < 1.10), words before the end (1.0rc1 < 1.0)."""
-    parts: list[tuple[Any, ...]] = []
-    for part in re.findall(r"[0-9]+|[A-Za-z]+", version):
-        # Compared by length first: int() refuses thousands of digits.
-        digits = part.lstrip("0")
-        parts.append((2, len(digits), digits) if part[0] in "0123456789" else (0, 0, part.lower()))
-    return (*parts, (1, 0, ""), (0, 0, version))
-
-
 def newest(model_store: Path) -> dict[str, Path]:
     """The archive with the highest version of each model name in a folder, by name.
 
@@ -95,16 +86,30 @@ def newest(model_store: Path) -> dict[str, Path]:
 def _newest(model_store: Path) -> dict[str, Archive]:
     if not model_store.is_dir():
         raise InputError(f"There is no model store {model_store}. Expected a folder that holds .mar files.")
-    archives = [read(path) for path in sorted(model_store.glob("*.mar"))]
+    # Hidden ones are other programs' own, such as macOS's ._reviews-1.0.mar.
+    archives = [read(path) for path in sorted(model_store.glob("*.mar")) if not path.name.startswith(".")]
     if not archives:
         raise InputError(
             f"The model store {model_store} holds no .mar file. "
             f"Make one with: lexport archive RUN --version 1.0 --out {model_store}"
         )
+    named: dict[str, dict[str, Archive]] = {}
+    for archive in archives:
+        other = named.setdefault(archive.name, {}).setdefault(archive.version, archive)
+        if other is not archive:
+            raise InputError(
+                f"{other.path} and {archive.path} both hold {archive}. Remove one, or name the one to serve."
+            )
     best: dict[str, Archive] = {}
-    for archive in sorted(archives, key=lambda archive: version_key(archive.version)):
-        best[archive.name] = archive
-    return dict(sorted(best.items()))
+    for name, versions in sorted(named.items()):
+        try:
+            best[name] = versions[versions_newest(versions)]
+        except ValueError as error:
+            raise InputError(
+                f"The newest archive in {model_store} of {name}: {error}. Name the one to serve: lexport serve "
+                f"{model_store}/{name}-VERSION.mar"
+            ) from None
+    return best
 
 
 def choose(

@@ -7,34 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lexport.errors import InputError
 from lexport.handlers.digests import MANIFEST
-from lexport.serving.store import choose, newest, place, read, version_key
+from lexport.serving.store import choose, newest, place, read
 
 MakeArchive = Callable[..., Path]
-
-
-@given(
-    st.lists(st.integers(0, 10**9), min_size=1, max_size=4), st.lists(st.integers(0, 10**9), min_size=1, max_size=4)
-)
-def test_numeric_versions_compare_as_numbers(one: list[int], other: list[int]) -> None:
-    keys = [version_key(".".join(map(str, numbers))) for numbers in (one, other)]
-    assert (keys[0] < keys[1]) == (one < other)
-
-
-@given(st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)))
-def test_any_versions_have_one_order(versions: list[str]) -> None:
-    backwards = versions[::-1]
-    assert sorted(versions, key=version_key) == sorted(backwards, key=version_key)
-
-
-def test_versions_people_write() -> None:
-    ordered = ["0.9", "1.0alpha", "1.0rc1", "1.0", "1.0.1", "1.2", "1.10", "2", "9" * 5000]
-    backwards = ordered[::-1]
-    assert sorted(backwards, key=version_key) == ordered
 
 
 def test_read_knows_lexports_archives_from_others(tmp_path: Path, make_archive: MakeArchive) -> None:
