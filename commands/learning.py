@@ -27,13 +27,22 @@ from .common import (
 if TYPE_CHECKING:
     from ..models.recipes import Recipe
     from ..models.run import Run
+    from ..progress import Say
 
 
 @app.command()
-def recipes(as_json: Json = False) -> None:
-    """List what --model takes, with a line on when to use it."""
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="With --toml: the recipe to print.")] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print NAME as TOML, to change and give to --model.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what --model takes, with a line on when to use it, or print one."""
     from ..models import recipes as shipped
 
+    if toml != (name is not None):
+        raise typer.BadParameter("A recipe is printed with its name and --toml: lexport recipes bag --toml")
+    if name is not None:
+        return typer.echo(shipped.toml(name), nl=False)
     found = {name: shipped.load(name).when for name in shipped.names()}
     if as_json:
         return emit(found)
@@ -82,6 +91,7 @@ def train(
     recipe, begun = _recipe(
         model,
         start,
+        say_to(as_json),
         multi_label=multi_label or None,
         min_count=min_count,
         max_vocabulary=max_vocabulary,
@@ -117,13 +127,13 @@ def train(
     return None
 
 
-def _recipe(model: str | None, start: Path | None, **options: Any) -> tuple[Recipe, Run | None]:
+def _recipe(model: str | None, start: Path | None, say: Say, **options: Any) -> tuple[Recipe, Run | None]:
     """The recipe with the options given, and the run that training goes on from."""
     from ..errors import InputError
     from ..models import recipes as shipped
 
     if start is None:
-        recipe = shipped.load(model or "bag")
+        recipe = shipped.load(model or "bag", say)
         text = {name: options.pop(name) for name in ("min_count", "max_vocabulary")}
         recipe = recipe.changed("text", **text).changed("head", multi_label=options.pop("multi_label"))
         return recipe.changed("embedding", **options), None

@@ -222,7 +222,6 @@ def _no_one_source(value: dict[str, Any]) -> Refusal:
 
 def _from_v2(value: dict[str, Any], binary: bytes | None = None) -> Request:
     found = read_v2(value, binary)
-    many = {"many": True, "v2": True, "id": found.id}
     if found.images is not None:
-        return Request([], images=found.images, **many)
-    return Request(found.texts, languages=found.languages, shape=found.shape, **many)
+        return Request([], True, images=found.images, v2=True, id=found.id)
+    return Request(found.texts, True, languages=found.languages, v2=True, id=found.id, shape=found.shape)

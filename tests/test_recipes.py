@@ -34,7 +34,7 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ('name = "table"', "dim = 0", "dim=0 must be at least 1"),
         ('name = "table"', 'dim = "16"', r"\[embedding\]: dim is '16'; int \| None was expected"),
         ('name = "table"', "max_norm = true", r"max_norm is True; float \| None was expected"),
-        ('name = "table"', "max_norm = 0", "max_norm=0 must be a number above 0"),
+        ('name = "table"', "max_norm = 0", "max_norm=0.0 must be a number above 0"),
         ('name = "table"', 'out_of_range = "skip"', 'out_of_range is "skip", known are "error" and "unk"'),
         ('name = "table"', "sparse = true\nscale_grad_by_freq = true", "sparse and scale_grad_by_freq exclude"),
         ('mode = "sqrtn"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum", "max" or "sqrtn"'),
@@ -45,7 +45,7 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ("epochs = 100", "epochs = 3.0", r"\[training\]: epochs is 3\.0; int was expected"),
         ("learning_rate = 0.02", "learning_rate = nan", "learning_rate=nan a number above 0"),
         ("learning_rate = 0.02", "learning_rate = inf", "learning_rate=inf a number above 0"),
-        ("patience = 4", "clip = -1", "clip=-1 a number, at least 0"),
+        ("patience = 4", "clip = -1", "clip=-1.0 a number, at least 0"),
         ("patience = 4", "patience = 0", "patience=0"),
         ("word_dropout = 0", "word_dropout = 1", "word_dropout=1"),
         ("min_count = 2", "min_count = 0", "min_count=0 must be at least 1"),
@@ -149,6 +149,69 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
     recipe = recipes.load(str(path))
     assert recipe.name == "mine"
     assert recipe == dataclasses.replace(recipes.load("bag"), name="mine").changed("encoder", mode="max")
+
+
+def test_a_recipe_extends_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    told: list[str] = []
+    path.write_text('extends = "bag"\n[training]\nepochs = 3\n[encoder]\nmode = "max"\n', encoding="utf-8")
+    expected = dataclasses.replace(recipes.load("bag"), name="mine").changed("encoder", mode="max")
+    assert recipes.load(str(path), told.append) == expected.changed("training", epochs=3)
+    (tmp_path / "more.toml").write_text('extends = "mine.toml"\nwhen = "Later."\n[text]\nmin_count = 5\n')
+    more = recipes.load(str(tmp_path / "more.toml"), told.append)
+    assert (more.name, more.when, more.text.min_count, more.training.epochs) == ("more", "Later.", 5, 3)
+    assert told == []
+
+
+def test_another_part_takes_no_options_of_the_one_it_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "bag"\n[text]\nngrams = 1\nbuckets = 0\n[encoder]\nname = "cnn"\n')
+    assert recipes.load(str(path)).encoder == recipes.load("cnn").encoder
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('extends = "bog"', r"There is no recipe '.*bog'"),
+        ("extends = 1", "extends is 1; expected the name of a recipe or a file"),
+        ('extends = "mine.toml"', r"The recipe .*mine.toml extends itself"),
+        ('extends = "absent.toml"', r"The recipe .*absent.toml cannot be read"),
+        ('extends = "bag"\n[training]\nepoch = 3', r"\[training\]: unknown options: epoch"),
+        ('extends = "bag"\nencoder = 5', "encoder is 5; a section"),
+    ],
+)
+def test_what_a_recipe_cannot_extend_is_named(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=reason):
+        recipes.load(str(path))
+
+
+def test_a_recipe_that_extends_none_says_what_has_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    told: list[str] = []
+    path.write_text("[training]\nepochs = 3\n", encoding="utf-8")
+    recipes.load(str(path), told.append)
+    assert len(told) == 1
+    assert "has no [embedding], [encoder], [head], [text]: they take defaults" in told[0]
+    assert 'extends = "bag"' in told[0]
+
+
+def test_a_shipped_recipe_is_printed_as_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "bag.toml"
+    path.write_text(recipes.toml("bag"), encoding="utf-8")
+    assert recipes.load(str(path)) == recipes.load("bag")
+    with pytest.raises(InputError, match="no shipped recipe 'bog'; there are: bag, bag-glove"):
+        recipes.toml("bog")
+
+
+def test_whole_numbers_become_floats_where_a_float_is_expected() -> None:
+    """TorchScript compiles `dropout = 0` into a module that fails when it is exported."""
+    recipe = recipes.parse("mine", "[head]\ndropout = 0\n[training]\nlearning_rate = 1")
+    again = recipes.restore(json.loads(json.dumps(recipe.to_json() | {"head": {"name": "classifier", "dropout": 0}})))
+    for one in (recipe, again, recipes.load("bag").changed("head", dropout=0)):
+        assert type(one.head.dropout) is float
+    assert type(recipe.training.learning_rate) is float
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
+from ...progress import Say, silent
 from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
 from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
 from ..heads import ClassifierOptions, JointOptions, VectorOptions
 from .gates import GateOptions
 from .options import TextOptions, TrainingOptions
 
-__all__ = ["GateOptions", "Recipe", "TextOptions", "TrainingOptions", "load", "names", "parse", "restore"]
+__all__ = ["GateOptions", "Recipe", "TextOptions", "TrainingOptions", "load", "names", "parse", "restore", "toml"]
 
 EmbeddingOptions = TableOptions | HashedOptions | CharCNNOptions | DynamicDimOptions | MultilingualOptions
 EncoderOptions = BagOptions | CNNOptions | LSTMOptions | TransformerOptions
@@ -118,7 +119,7 @@ class Recipe:
                 f"{', '.join(one.name for one in fields(part))}."
             )
         try:
-            return replace(self, **{section: replace(part, **given)})
+            return replace(self, **{section: _made(type(part), asdict(part) | given)})
         except ValueError as error:
             raise InputError(str(error)) from None
 
@@ -135,17 +136,65 @@ def names() -> list[str]:
     return sorted(entry.name[:-5] for entry in resources.files(__name__).iterdir() if entry.name.endswith(".toml"))
 
 
-def load(name: str) -> Recipe:
-    """A shipped recipe, or one of your own in a file `*.toml`. Raises InputError naming those there are."""
+def load(name: str, say: Say = silent) -> Recipe:
+    """A shipped recipe, or one of your own in a file `*.toml`, which may extend another one.
+
+    `say` is told which sections of a file have their defaults, because it neither has nor inherits them. Raises
+    InputError naming the recipes there are.
+    """
+    path = Path(name)
+    sections = _sections(name, ())
+    if name not in names():
+        missing = [section for section in (*PARTS, "text", "training") if section not in sections]
+        if missing:
+            say(
+                f"{path} has no {', '.join(f'[{section}]' for section in missing)}: they take defaults, not the "
+                'options of a shipped recipe. To start from one, add the line: extends = "bag"'
+            )
+    return _build(name if name in names() else path.stem, sections)
+
+
+def toml(name: str) -> str:
+    """A shipped recipe as TOML, to change and give to --model. Raises InputError naming those there are."""
+    if name not in names():
+        raise InputError(f"There is no shipped recipe {name!r}; there are: {', '.join(names())}.")
+    return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _sections(name: str, below: tuple[str, ...]) -> dict[str, Any]:
+    """The sections of a recipe over those of the one it extends; `below` are the files that led here."""
     if name in names():
-        return parse(name, (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+        return _parsed(name, toml(name))
     path = Path(name)
     if path.suffix != ".toml":
         raise InputError(f"There is no recipe {name!r}; --model takes a file *.toml or one of: {', '.join(names())}.")
+    place = str(path.resolve())
+    if place in below:
+        raise InputError(f"The recipe {path} extends itself, by way of {', '.join(below)}.")
     try:
-        return parse(path.stem, path.read_text(encoding="utf-8"))
+        own = _parsed(path.stem, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The recipe {path} cannot be read: {error}.") from None
+    base = own.pop("extends", None)
+    if base is None:
+        return own
+    if not isinstance(base, str):
+        raise InputError(f"Recipe {path.stem}: extends is {base!r}; expected the name of a recipe or a file *.toml.")
+    # A file is named as seen from the one that extends it.
+    base = base if base in names() else str(path.parent / base)
+    return _over(_sections(base, (*below, place)), own)
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The sections of both; of an option that both have its own. Another part takes no options of the one before."""
+    found = {**base, **own}
+    for section in base.keys() & own.keys():
+        if isinstance(base[section], dict) and isinstance(own[section], dict):
+            first = next(iter(PARTS[section])) if section in PARTS else None
+            before = base[section].get("name", first)
+            if own[section].get("name", before) == before:
+                found[section] = {**base[section], **own[section]}
+    return found
 
 
 def restore(values: Mapping[str, Any]) -> Recipe:
@@ -154,19 +203,26 @@ def restore(values: Mapping[str, Any]) -> Recipe:
     return Recipe(
         name=values["name"],
         when=values["when"],
-        text=TextOptions(**values["text"]),
-        **{section: _kind(section, options)(**options) for section, options in parts.items()},
-        training=TrainingOptions(**values["training"]),
-        gates=GateOptions(**values.get("gates", {})),
+        text=_made(TextOptions, values["text"]),
+        **{section: _made(_kind(section, options), options) for section, options in parts.items()},
+        training=_made(TrainingOptions, values["training"]),
+        gates=_made(GateOptions, values.get("gates", {})),
     )
 
 
 def parse(name: str, content: str) -> Recipe:
     """A recipe from TOML. Raises InputError naming the section and what is off in it."""
+    return _build(name, _parsed(name, content))
+
+
+def _parsed(name: str, content: str) -> dict[str, Any]:
     try:
-        sections = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(content)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"Recipe {name}: not valid TOML: {error}.") from None
+
+
+def _build(name: str, sections: dict[str, Any]) -> Recipe:
     when = str(sections.pop("when", ""))
     try:
         parts = {
@@ -210,9 +266,23 @@ def _options(recipe: str, section: str, sections: dict[str, Any], kind: type[_Op
             expected = hints[option] if get_args(hints[option]) else hints[option].__name__
             raise InputError(f"Recipe {recipe}, [{section}]: {option} is {value!r}; {expected} was expected.")
     try:
-        return kind(**values)
+        return _made(kind, values)
     except ValueError as error:
         raise InputError(f"Recipe {recipe}, [{section}]: {error}") from None
+
+
+def _made(kind: type[_Options], values: Mapping[str, Any]) -> _Options:
+    """Options of fitting values; where a float is expected, a whole number becomes one, as TorchScript needs it."""
+    hints = get_type_hints(kind)
+    return kind(**{option: _as(hints.get(option), value) for option, value in values.items()})
+
+
+def _as(hint: Any, value: Any) -> Any:
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if isinstance(value, (list, tuple)):
+        items = next((get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple), None)
+        return type(value)(_as(items, item) for item in value)
+    return float(value) if float in kinds and int not in kinds and type(value) is int else value
 
 
 def _fits(value: Any, hint: Any) -> bool:
