@@ -76,8 +76,12 @@ def archive(
     version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
     name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
     variant: Annotated[
-        str, typer.Option(help="A variant's name, or auto: the fastest ids-in one that passed.")
+        str, typer.Option(help="A variant's name, or auto: the smallest of the fastest that passed.")
     ] = "auto",
+    prefer: Annotated[
+        str | None,
+        typer.Option(help="What auto looks for alone: speed, size or accuracy.", show_default="speed, then size"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path("model_store"),
     force: Annotated[bool, typer.Option("--force", help="Replace a different archive.")] = False,
     sign: Annotated[
@@ -106,6 +110,7 @@ def archive(
         sign=sign,
         no_texts=no_texts,
         profile=profile,
+        prefer=prefer,
         say=say_to(as_json),
     )
     packed = read_json(path, EVIDENCE)["variant"]
@@ -122,7 +127,7 @@ def handler(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
     name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
     variant: Annotated[
-        str, typer.Option(help="A variant's name, or auto: the fastest ids-in one that passed.")
+        str, typer.Option(help="A variant's name, or auto: the smallest of the fastest that passed.")
     ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
     as_json: Json = False,

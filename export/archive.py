@@ -21,6 +21,7 @@ from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE
 from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
 from . import signature
+from .choice import choose_variant
 from .evidence import Evidence, VariantEvidence, read_evidence, without_texts
 from .profiles import model_config
 from .reader import EVIDENCE, GOLDENS, MADE
@@ -45,18 +46,18 @@ def archive(
     sign: Path | None = None,
     no_texts: bool = False,
     profile: str = "throughput",
+    prefer: str | None = None,
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes the variant that passed the gates and answered 8 texts fastest, text-in only if there is no other.
-    `sign` is a file with an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is
-    packed: golden requests are made of words of the vocabulary, and texts in the evidence are replaced by their
-    SHA-256. Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a bad
-    name, version, profile or key, or an existing different file without `force`, MissingExtra without the package
-    that signs.
+    "auto" takes one that passed the gates, as `choose_variant` says, which knows `prefer` too. `sign` is a file with
+    an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is packed: golden requests
+    are made of words of the vocabulary, and texts in the evidence are replaced by their SHA-256. Raises RefusedError
+    for a variant that did not pass or was altered since its export, InputError for a bad name, version, profile,
+    preference or key, or an existing different file without `force`, MissingExtra without the package that signs.
     """
-    name, chosen, evidence = select(run, version=version, name=name, variant=variant)
+    name, chosen, evidence, why = select(run, version=version, name=name, variant=variant, prefer=prefer)
     target = out / f"{name}-{version}.mar"
     members = members_of(
         run,
@@ -76,36 +77,35 @@ def archive(
                     f"{target} exists and differs. Choose another --version, or replace it with --force."
                 )
             say(f"{target} is there already, byte for byte the same")
-    if variant == "auto":
-        say(f"{chosen.name} answered 8 texts fastest of those that passed: {chosen.time(8):.2f} ms")
+    if why:
+        say(why)
+    if not no_texts:
+        say(
+            "Texts of the data are in it, as golden requests and where variants differ most from the trained model. "
+            "--no-texts packs none."
+        )
     return target
 
 
-def select(run: Path, *, version: str, name: str | None, variant: str) -> tuple[str, VariantEvidence, Evidence]:
-    """The name and the variant that are packed, and the run's evidence. Raises as `archive` does."""
+def select(
+    run: Path, *, version: str, name: str | None, variant: str, prefer: str | None = None
+) -> tuple[str, VariantEvidence, Evidence, str]:
+    """The name, the variant that is packed, the run's evidence, and why this variant if it was not named.
+
+    Raises as `archive` does.
+    """
     evidence = read_evidence(run)
-    chosen = _choose(evidence, variant)
+    if variant == "auto":
+        chosen, why = choose_variant(evidence, prefer)
+    elif prefer is not None:
+        raise InputError(f"--prefer {prefer} chooses a variant, and --variant {variant} names one. Leave one out.")
+    else:
+        chosen, why = evidence.variant(variant), ""
     name = name if name is not None else run.resolve().name
     _check_name(name, version)
     if chosen.refused is not None:
         raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.{_worst(chosen)}")
-    return name, chosen, evidence
-
-
-def _choose(evidence: Evidence, variant: str) -> VariantEvidence:
-    if variant != "auto":
-        return evidence.variant(variant)
-    passing = [one for one in evidence.variants if one.refused is None]
-    if not passing:
-        raise RefusedError(
-            "No exported variant passes the gates: "
-            + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants)
-        )
-    # A worker has Python, and there ids-in needs no locale and less memory.
-    return min(
-        [one for one in passing if one.takes == "ids"] or passing,
-        key=lambda one: one.time(8),
-    )
+    return name, chosen, evidence, why
 
 
 def _worst(variant: VariantEvidence) -> str:

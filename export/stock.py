@@ -31,13 +31,15 @@ def handler(
     DIGESTS, where the manifest is not listed, and in the bill of materials. Raises RefusedError and InputError as
     `archive` does, InputError also where `out` is there already without `force` or cannot be packed from.
     """
-    name, chosen, evidence = select(run, version=version, name=name, variant=variant)
+    name, chosen, evidence, why = select(run, version=version, name=name, variant=variant)
     _check_place(out, name)
     files.check_folder(out, replace=force)
     members = members_of(run, chosen, evidence, name, version, manifest=False)
     beside = ("handler.py", chosen.file, "model-config.yaml")
     with files.new_folder(out, replace=force) as folder:
         write_folder(folder, {one if one in beside else f"{EXTRA}/{one}": members[one] for one in members})
+    if why:
+        say(why)
     say(f"{out}: {chosen.name}, {len(members)} files. Pack them into {name}.mar with:")
     command = ["torch-model-archiver", "--model-name", name, "--version", version]
     for option, file in zip(("--handler", "--serialized-file", "--config-file"), beside, strict=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from lexport.export.archive import archive
 from lexport.export.export import export
 from lexport.export.inprocess import opened
 from lexport.export.reader import extracted, read_json, read_labels
-from lexport.export.variants import IDS_IN, TEXT_IN, VARIANTS, choose
+from lexport.export.variants import VARIANTS, choose
 from lexport.handlers.goldens import differences, read_goldens
 from lexport.handlers.text import load_encoder, read_vocabulary
 from lexport.handlers.vocabulary import index_of
@@ -113,21 +113,71 @@ def test_the_date_comes_from_the_export_or_from_source_date_epoch(
         archive(run_folder, version="2.0", out=tmp_path)
 
 
-@pytest.mark.parametrize("passed", [IDS_IN, TEXT_IN, {"onnx-int8": ..., "onnx-int8-text": ...}], ids=list)
-def test_auto_takes_the_fastest_that_passed_of_ids_in_if_there_is_one(
-    run_folder: Path, tmp_path: Path, passed: dict[str, Any]
-) -> None:
-    folder = tmp_path / "topics"
+Changes = dict[str, tuple[float, int, int]]
+
+
+def exported(run_folder: Path, folder: Path, changes: Changes) -> Path:
+    """A copy of the run whose evidence says that these variants alone passed: milliseconds, bytes, flips of each."""
     shutil.copytree(run_folder, folder)
-    evidence = json.loads((folder / "export" / "evidence.json").read_text())
-    for number, variant in enumerate(evidence["variants"]):
-        variant["refused"] = None if variant["name"] in passed else "max_metric_drop: accuracy fell"
-        # The later, the faster, and so text-in the fastest of all.
-        variant["latency"]["1"]["8"]["median_ms"] = 10.0 - number
-    (folder / "export" / "evidence.json").write_text(json.dumps(evidence))
-    mar = archive(folder, version="1.0", out=tmp_path)
-    wanted = [name for name in passed if name in IDS_IN] or list(passed)
-    assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == wanted[-1]
+    path = folder / "export" / "evidence.json"
+    evidence = json.loads(path.read_text())
+    for variant in evidence["variants"]:
+        if variant["name"] in changes:
+            time, size, flips = changes[variant["name"]]
+            variant |= {"refused": None, "size": size}
+            variant["latency"]["1"]["8"]["median_ms"] = time
+            variant["validation"] |= {"flips": flips}
+        else:
+            variant["refused"] = "max_metric_drop: accuracy fell"
+    path.write_text(json.dumps(evidence))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prefer", "changes", "wanted", "reason"),
+    [
+        (
+            None,
+            {"onnx-fp32": (0.21, 17, 0), "onnx-int8": (0.24, 5, 0)},
+            "onnx-int8",
+            "smallest, 5 bytes, of",
+        ),
+        (None, {"onnx-fp32": (0.21, 17, 0), "onnx-int8": (0.30, 5, 0)}, "onnx-fp32", "the fastest of the variants"),
+        (None, {"onnx-int8": (0.9, 5, 0), "onnx-int8-text": (0.1, 4, 0)}, "onnx-int8", "that take ids and passed"),
+        (None, {"onnx-int8-text": (0.1, 4, 0)}, "onnx-int8-text", "the fastest of those that passed"),
+        ("speed", {"onnx-int8": (0.9, 5, 0), "onnx-int8-text": (0.1, 4, 0)}, "onnx-int8-text", "0.10 ms for 8 texts"),
+        (
+            "size",
+            {"onnx-fp32": (0.1, 17, 0), "onnx-int8": (0.9, 5, 9)},
+            "onnx-int8",
+            "is the smallest of the",
+        ),
+        ("accuracy", {"onnx-fp32": (0.9, 17, 0), "onnx-int8": (0.1, 5, 9)}, "onnx-fp32", "0 of .* texts differently"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_auto_says_by_which_rule_it_takes_a_variant(
+    run_folder: Path, tmp_path: Path, prefer: str | None, changes: Changes, wanted: str, reason: str
+) -> None:
+    told: list[str] = []
+    folder = exported(run_folder, tmp_path / "topics", changes)
+    mar = archive(folder, version="1.0", prefer=prefer, out=tmp_path, say=told.append)
+    assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == wanted
+    assert re.search(rf"{wanted} .*{reason}", told[0])
+
+
+def test_what_cannot_be_preferred_is_an_error(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--prefer 'beauty' is not known; expected one of speed, size, accuracy"):
+        archive(run_folder, version="1.0", prefer="beauty", out=tmp_path)
+    with pytest.raises(InputError, match="--variant onnx-int8 names one"):
+        archive(run_folder, version="1.0", prefer="size", variant="onnx-int8", out=tmp_path)
+
+
+@pytest.mark.parametrize("no_texts", [False, True])
+def test_it_says_that_texts_of_the_data_are_packed(run_folder: Path, tmp_path: Path, no_texts: bool) -> None:
+    told: list[str] = []
+    archive(run_folder, version="1.0", no_texts=no_texts, out=tmp_path, say=told.append)
+    assert any("--no-texts" in line for line in told) != no_texts
 
 
 def test_a_refused_variant_is_not_packed(run_folder: Path, tmp_path: Path) -> None:
