@@ -133,9 +133,10 @@ class Load:
         for number in range(max(0, windows)):
             start = moment + number * STEP
             found = bisect_left(answered, start + WINDOW) - bisect_left(answered, start)
-            kept = kept + 1 if found >= rate * WINDOW else 0
+            kept = kept + 1 if found >= max(1.0, rate * WINDOW) else 0
             if kept * STEP >= STEADY - WINDOW:
-                return (number + 1 - kept) * STEP
+                first = bisect_left(answered, moment + (number + 1 - kept) * STEP)
+                return answered[first] - moment
         return None
 
     async def _loop(self, number: int, over: asyncio.Event) -> None:

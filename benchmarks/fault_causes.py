@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Settings:
     warmup: float = 3.0
     before: float = 2.0
     kills: int = 20
-    held: float = 10.0
+    held: float = 20.0
     """How long idle connections stay open."""
     after: float = 1.0
     """How long the load goes on after a server has ended."""
@@ -58,10 +58,15 @@ def processes(served: Served, kind: str) -> list[psutil.Process]:
         for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.Error):
                 command = process.cmdline()
-                java = any(part == "org.pytorch.serve.ModelServer" or part.endswith("Launcher") for part in command)
-                if (kind == "frontend" and java) or (kind == "worker" and "--sock-name" in command):
+                if _is_frontend(command) if kind == "frontend" else "--sock-name" in command:
                     found.append((process.create_time(), process.pid, process))
     return [process for _, _, process in sorted(found, key=lambda one: one[:2])]
+
+
+def _is_frontend(command: Sequence[str]) -> bool:
+    """Whether a command line is that of Java with TorchServe's main class, or a launcher class around it."""
+    java = bool(command) and Path(command[0]).name == "java"
+    return java and any(part == "org.pytorch.serve.ModelServer" or part.endswith("Launcher") for part in command)
 
 
 def stop(served: Served) -> str:

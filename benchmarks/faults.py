@@ -254,7 +254,7 @@ ROWS: dict[str, Row] = {
     "worker-20": Row("`kill -9` of the worker each second for 20 s", causes.kill_each_second),
     "workers-20": Row("`kill -9` of one of 2 workers each second for 20 s", causes.kill_each_second, workers=2),
     "models": Row("extracted models removed, then `kill -9` of the worker", causes.remove_models, recovers=False),
-    "idle": Row("1,000 idle connections", causes.fill, per_connection=50),
+    "idle": Row("1,000 idle connections", causes.fill, per_connection=50, recovers=False),
     "idle-1024": Row(
         "1,000 idle connections, 1,024 open files", causes.fill_few_files, per_connection=50, answers_all=False
     ),

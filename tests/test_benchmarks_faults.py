@@ -158,7 +158,7 @@ def test_recovery_counts_requests_that_began_after_the_fault_and_a_rate_that_sta
     load.ended += answers(-2, 0, 0.01) + answers(5, 6.5, 0.01) + answers(9, 20, 0.01)
     assert load.rate(fault - 2, fault) == pytest.approx(100, abs=1)
     assert load.first_answer(fault) == pytest.approx(5, abs=0.05)
-    assert load.steady_again(fault, 80) == pytest.approx(8.9, abs=0.2)  # a second at 80 of 100 begins a little before
+    assert load.steady_again(fault, 80) == pytest.approx(9.0, abs=0.02)
 
 
 def test_faults(run_folder: Path, tmp_path: Path) -> None:
