@@ -121,13 +121,15 @@ def remove_models(served: Served) -> str:
 def fill(served: Served) -> str:
     """Open idle connections, hold them, close them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = IDLE + SPARE
+    limit = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
     host, _, port = served.server.inference_url.removeprefix("http://").rpartition(":")
     opened = 0
     with ExitStack() as stack:
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         with suppress(OSError):  # refused, or not taken in a second
-            for _ in range(min(IDLE, hard - SPARE)):
+            for _ in range(limit - SPARE):
                 stack.enter_context(socket.create_connection((host, int(port)), timeout=1.0))
                 opened += 1
         time.sleep(served.settings.held)
