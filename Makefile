@@ -33,6 +33,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/request_path.py
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/memory.py
 
 # On a machine with CUDA: parity on the device, where it overtakes the CPU, the load test. Elsewhere it says so.

@@ -1,0 +1,265 @@
+"""What clients see when a server is stopped, loses a process or its files, or is filled with idle connections.
+
+    python benchmarks/faults.py [--run RUN] [--variant auto] [--rows stop,worker] [--out FAULTS.json] [--quick]
+
+Each row starts a server of its own. 32 connections ask as fast as they are answered, about the archive's goldens; two
+seconds later the fault begins, and the load goes on until the rate has been at 80 % of the rate before for three
+seconds, until the server is gone, or until a minute has passed. Every request ends as exactly one of answered, named
+error (a status of 400 or more with JSON), lost (the connection broke after it was sent, or the answer is unreadable),
+timed out (10 s) and not sent (no connection). Answers are compared with those before the fault. Exits with 1 if a row
+does not reach what is asked of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lexport import serving
+from lexport.benchmarks import fault_causes as causes
+from lexport.benchmarks.closed_loop import Load
+from lexport.benchmarks.fault_causes import Served, Settings
+from lexport.benchmarks.figures import say, surrounded, table
+from lexport.benchmarks.small import add_options, run_of
+from lexport.errors import SystemProblem
+from lexport.export.archive import archive
+from lexport.files import json_bytes, write_file
+
+CONNECTIONS, SHARE = 32, 0.8
+MODEL = "faults"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault, and what is asked of a server that meets with it."""
+
+    title: str
+    fault: Callable[[Served], str]
+    """Causes the fault, returns when it is over; what is worth knowing about it, in words."""
+    workers: int = 1
+    foreground: bool = False
+    ends: bool = False
+    """Whether the server is meant to end."""
+    per_connection: int = 0
+    answers_all: bool = True
+    """Asked: every request that was sent is answered or gets a named error."""
+    recovers: bool = True
+    """Asked: the rate comes back."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one row measured; seconds count from the end of the fault."""
+
+    row: str
+    title: str
+    remark: str
+    counts: Mapping[str, int]
+    kinds: Sequence[tuple[str, str, int]]
+    longest: float
+    rate_before: float
+    fault_seconds: float
+    first_answer: float | None
+    steady_again: float | None
+    held: bool
+
+
+def main() -> int:
+    """Measure, print Markdown tables, and return 0 if every row reaches what is asked of it."""
+    options = _options()
+    names = options.rows.split(",")
+    settings = Settings(0.5, 0.5, 2, 1.0, 0.5, 20.0) if options.quick else Settings()
+    started = time.time()
+    found = []
+    with tempfile.TemporaryDirectory(prefix="lexport-faults-") as scratch:
+        folder = Path(scratch)
+        path = archive(run_of(options, folder), version="1.0", name=MODEL, variant=options.variant, out=folder)
+        with zipfile.ZipFile(path) as packed:
+            texts = [json.loads(line)["text"] for line in packed.read("golden.jsonl").splitlines()]
+        for name in names:
+            found.append(_measure(name, path, texts, folder / name, settings))
+    print(_table(found))
+    print("".join(f"- `{one.row}`: {_details(one)}\n" for one in found))
+    print(surrounded(started))
+    if options.out:
+        rows = [asdict(one) for one in found]
+        write_file(options.out, json_bytes({"surroundings": surrounded(started), "rows": rows}))
+    if options.quick:
+        say("quick settings: no verdict")
+        return 0
+    return 0 if all(one.held for one in found) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add_options(parser)
+    add("--variant", default="auto")
+    add("--rows", default=",".join(ROWS), help="which faults, in this order")
+    add("--out", type=Path, help="a JSON file of everything that was found")
+    add("--quick", action="store_true", help="short loads, no verdict: does it run at all?")
+    options = parser.parse_args()
+    unknown = [name for name in options.rows.split(",") if name not in ROWS]
+    if unknown:
+        parser.error(f"--rows has {', '.join(unknown)}. Expected some of {', '.join(ROWS)}.")
+    return options
+
+
+def _measure(name: str, path: Path, texts: Sequence[str], state: Path, settings: Settings) -> Found:
+    row = ROWS[name]
+    say(f"{name}: {row.title}")
+    with _served(row, path, state, settings) as served:
+        found = asyncio.run(_loaded(name, row, served, texts))
+    say(f"{name}: {found.remark}; {dict(found.counts)}")
+    return found
+
+
+@contextmanager
+def _served(row: Row, path: Path, state: Path, settings: Settings) -> Iterator[Served]:
+    """A server with the archive, removed at the end, whatever has become of it."""
+    with ExitStack() as stack:
+        stack.callback(_cleared, state)
+        if not row.foreground:
+            server = serving.serve([path], workers=f"cpu:{row.workers}", state_dir=state, port=0)
+            yield Served(server, settings, None)
+            return
+        command = [sys.executable, "-m", "lexport", "serve", str(path), "--workers", f"cpu:{row.workers}"]
+        command += ["--state-dir", str(state), "--port", "0", "--foreground"]
+        child = stack.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        )
+        stack.callback(_ended, child)
+        said: list[str] = []
+        while not (said and said[-1].startswith("Next:")):
+            said.append(child.stdout.readline() if child.stdout else "")
+            if not said[-1]:
+                raise SystemProblem(f"lexport serve ended: {''.join(said)}")
+        yield Served(serving.running(state), settings, child)
+
+
+def _ended(child: subprocess.Popen[str]) -> None:
+    child.terminate()
+    try:
+        child.wait(60)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
+def _cleared(state: Path) -> None:
+    with suppress(SystemProblem):  # none is left after a row that ends the server
+        serving.stop(state)
+
+
+async def _loaded(name: str, row: Row, served: Served, texts: Sequence[str]) -> Found:
+    settings, url, token = served.settings, served.server.inference_url, served.server.token()
+
+    def load() -> Load:
+        return Load(url, MODEL, token, texts, connections=CONNECTIONS, per_connection=row.per_connection)
+
+    await _for(load(), settings.warmup)
+    measured, over, failed = load(), asyncio.Event(), False
+    await measured.learn()
+    began = time.monotonic()
+    running = asyncio.create_task(measured.run(over))
+    try:
+        await asyncio.sleep(settings.before)
+        fault = time.monotonic()
+        wanted = SHARE * measured.rate(began + settings.before / 4, fault)
+        try:
+            remark = await asyncio.to_thread(row.fault, served)
+        except SystemProblem as error:
+            remark, failed = f"failed: {error}", True
+        ended = time.monotonic()
+        if row.ends:
+            await asyncio.sleep(settings.after)
+        else:
+            while measured.steady_again(ended, wanted) is None and time.monotonic() - ended < settings.recover:
+                await asyncio.sleep(0.2)
+    finally:
+        over.set()
+        await running
+    counts = measured.counts()
+    again = measured.steady_again(ended, wanted)
+    return Found(
+        row=name,
+        title=row.title,
+        remark=remark,
+        counts=counts,
+        kinds=measured.kinds(),
+        longest=measured.longest(),
+        rate_before=wanted / SHARE,
+        fault_seconds=ended - fault,
+        first_answer=measured.first_answer(ended),
+        steady_again=again,
+        held=not failed
+        and counts["wrong"] == 0
+        and (not row.answers_all or counts["lost"] == counts["timed out"] == 0)
+        and (not row.recovers or again is not None),
+    )
+
+
+async def _for(load: Load, seconds: float) -> None:
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await load.run(over)
+
+
+def _table(found: Sequence[Found]) -> str:
+    counted = ("sent", "answered", "named error", "lost", "timed out", "not sent", "wrong")
+
+    def seconds(one: Found, value: float | None) -> str:
+        if ROWS[one.row].ends:
+            return "—"
+        return "never" if value is None else f"{value:.1f}"
+
+    rows = [
+        [
+            one.title,
+            *(f"{one.counts[name]:,}" for name in counted),
+            f"{one.longest:.1f}",
+            seconds(one, one.first_answer),
+            seconds(one, one.steady_again),
+            "yes" if one.held else "NO",
+        ]
+        for one in found
+    ]
+    return table(["fault", *counted, "longest, s", "first answer, s", "80 % of the rate, s", "held"], rows)
+
+
+def _details(one: Found) -> str:
+    kinds: list[str] = [f"{count:,} × {end}, {kind}" for end, kind, count in one.kinds]
+    return "; ".join(
+        [f"{one.remark} after {one.fault_seconds:.1f} s", f"{one.rate_before:,.0f} answers/s before", *kinds]
+    )
+
+
+ROWS: dict[str, Row] = {
+    "stop": Row("`lexport stop`", causes.stop, ends=True, recovers=False),
+    "sigterm": Row("SIGTERM to the server", causes.terminate, ends=True, recovers=False),
+    "foreground": Row(
+        "SIGTERM to `lexport serve --foreground`", causes.terminate, foreground=True, ends=True, recovers=False
+    ),
+    "frontend": Row("`kill -9` of the frontend", causes.once("frontend"), answers_all=False),
+    "worker": Row("`kill -9` of one of 2 workers", causes.once("worker"), workers=2),
+    "worker-20": Row("`kill -9` of the worker each second for 20 s", causes.kill_each_second),
+    "workers-20": Row("`kill -9` of one of 2 workers each second for 20 s", causes.kill_each_second, workers=2),
+    "models": Row("extracted models removed, then `kill -9` of the worker", causes.remove_models, recovers=False),
+    "idle": Row("1,000 idle connections", causes.fill, per_connection=50, recovers=False),
+    "idle-1024": Row(
+        "1,000 idle connections, 1,024 open files", causes.fill_few_files, per_connection=50, answers_all=False
+    ),
+}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
