@@ -1,4 +1,4 @@
-"""What an ONNX file may name outside of itself: ONNX Runtime opens no file beyond the model's folder, for any part."""
+"""What an ONNX file may name outside of itself: ONNX Runtime opens no file beyond the model's folder."""
 
 from __future__ import annotations
 

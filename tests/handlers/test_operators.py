@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 import warnings
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lexport.export.formats import rewrite
-from lexport.export.variants import IDS_IN, Variant
+from lexport.export.variants import IDS_IN
 from lexport.handlers.engines import open_engine
 from lexport.handlers.operators import (
     CLASSES,
@@ -138,7 +137,7 @@ class Prints(Writes):
     """Writes to the log."""
 
     def forward(self, ids: Tensor) -> Tensor:
-        print(self.path)
+        print(self.path)  # noqa: T201
         return ids.float()
 
 
@@ -225,7 +224,9 @@ def test_code_in_any_other_form_is_not_compiled(code: str) -> None:
 
 
 def test_the_rest_of_such_code_is_compiled() -> None:
-    code = 'class A(Module):\n  w : Tensor\n  def f(self, ids: Tensor) -> Tensor:\n    return torch.add(self.w, "a", 1.5)\n'
+    code = (
+        'class A(Module):\n  w : Tensor\n  def f(self, ids: Tensor) -> Tensor:\n    return torch.add(ids, "a", 1.5)\n'
+    )
     assert code_problem(code.encode()) is None
     assert code_problem(b"") is None
 
