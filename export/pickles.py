@@ -1,58 +1,190 @@
 """Python pickles where none belongs: unpickling runs whatever the pickle says, so no archive may bring one.
 
-TorchScript's files hold two of their own, data.pkl and constants.pkl. `torch.jit.load` reads them with an unpickler
-of its own that knows tensors and the classes of the file's own code, and nothing of Python.
+A pickle is found by following its opcodes, whatever it is called and whatever its protocol. Files that a pickle can
+be packed into (compressed ones, tar, arrays of Python objects) are named whatever they hold, as no archive needs any;
+zips are looked into.
+
+A TorchScript file that model.json names holds two pickles of its own, data.pkl and constants.pkl. `torch.jit.load`
+reads them with an unpickler that knows tensors and the classes of the file's own code; they may name only those.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from typing import IO
 
+from ..handlers.operators import pickle_problem
+from .opcodes import is_pickle
+
 _SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")
-# PROTO and a protocol, as every pickle since protocol 2 begins.
-_START = re.compile(rb"\x80[\x02-\x08]")
 _OWN = re.compile(r"[^/]+/(data|constants)\.pkl")
-_CODE = re.compile(r"[^/]+/code/.*\.py")
+_BLOCK = 1 << 20
+_HEAD = 1 << 12
+# Where a zip's end is looked for: its record, before it what a large zip has there, and a comment of at most 64 KiB.
+_TAIL = 22 + 76 + (1 << 16)
+_IN_MEMORY = 16 << 20
+# A zip within an archive may have a directory of so many bytes, and expand to so much more than itself.
+_DIRECTORY = 4 << 20
+_SPARE = 64 << 20
+_END = b"PK\5\6"
+_LONGEST = 16 << 20  # bytes of a TorchScript file's pickle
+
+_PACKINGS = {
+    "gzip": re.compile(rb"\x1f\x8b\x08", re.DOTALL),
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL),
+    "xz": re.compile(rb"\xfd7zXZ\0", re.DOTALL),
+    # Properties, a dictionary's size, and a size that is unknown or below a terabyte.
+    "lzma": re.compile(rb"\x5d\0\0.{2}(\xff{8}|.{5}\0{3})", re.DOTALL),
+    "zstandard": re.compile(rb"\x28\xb5\x2f\xfd", re.DOTALL),
+    "lz4": re.compile(rb"\x04\x22\x4d\x18", re.DOTALL),
+    "numpy": re.compile(rb"\x93NUMPY.{2,6}\{[^}]*['\"]descr['\"]: *[^}]*O", re.DOTALL),
+}
+# What damaged zips raise.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 def pickles(archive: zipfile.ZipFile) -> Iterator[str]:
-    """What is a pickle among an archive's members, or within one that is a zip itself: "member" or "member: inner".
+    """What is or can hide a pickle among an archive's members, or within one that is a zip: "member", "member: what".
 
-    A member that cannot be looked into for it is named too.
+    A member that cannot be looked into is named too. Work and memory are bounded by the sizes of the archive's
+    members, which `open_archive` has checked.
     """
-    for name in archive.namelist():
-        if PurePosixPath(name).suffix.lower() in _SUFFIXES:
-            yield name
-            continue
-        with archive.open(name) as member:
-            start = member.read(4)
-            if _START.match(start):
-                yield name
-            elif start == b"PK\x03\x04":
-                yield from (f"{name}: {inner}" for inner in _within(member))
+    engine, files = declared(archive)
+    programs = files if engine == "torchscript" else []
+    for member in archive.infolist():
+        yield from _within_member(archive, member, program=member.filename in programs)
 
 
-def _within(member: IO[bytes]) -> Iterator[str]:
+def declared(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
+    """The engine that model.json names, and the files for it that the archive holds; none if it cannot be read."""
     try:
-        with zipfile.ZipFile(member) as inner:
-            names = inner.namelist()
-            # Without code it is what torch.save writes: a pickle with tensors beside it.
-            scripted = any(map(_CODE.fullmatch, names))
-            for name in names:
-                pure = PurePosixPath(name)
-                if scripted and _OWN.fullmatch(name):
-                    continue
-                with inner.open(name) as content:
-                    if pure.suffix.lower() in _SUFFIXES or _is_pickle(content.read(4), pure):
-                        yield name
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
-        yield "a damaged zip"
+        model = json.loads(archive.read("model.json"))
+        named = [model["file"], model.get("image_file")]
+        return str(model["engine"]), [name for name in archive.namelist() if name in named]
+    except (KeyError, TypeError, AttributeError, RecursionError, *DAMAGED):
+        return "", []
 
 
-def _is_pickle(start: bytes, name: PurePosixPath) -> bool:
-    # A tensor's bytes, without a suffix, may begin with anything.
-    return bool(name.suffix) and bool(_START.match(start))
+@contextmanager
+def copied(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    """A member as a file to seek in; a deflated one would be unpacked anew whenever an earlier place is read."""
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy, archive.open(member) as content:
+        shutil.copyfileobj(content, copy, _BLOCK)
+        yield copy
+
+
+def _within_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, program: bool) -> Iterator[str]:
+    name = member.filename
+    try:
+        found, is_zip = _look(partial(archive.open, member), PurePosixPath(name))
+        if is_zip:
+            with copied(archive, member) as copy:
+                for inner in _within_zip(copy, member.file_size, program=program):
+                    yield f"{name}: {inner}"
+    except DAMAGED:
+        found = ": damaged"
+    if found is not None:
+        yield f"{name}{found}"
+
+
+def _within_zip(file: IO[bytes], size: int, *, program: bool) -> Iterator[str]:
+    """What is in a zip of `size` bytes within an archive; nothing if only its end looks like a zip's."""
+    file.seek(max(0, size - _TAIL))
+    if _directory_bytes(file.read()) > _DIRECTORY:
+        yield "too many members to look into"
+        return
+    file.seek(0)
+    begins = file.read(4) == b"PK\3\4"
+    try:
+        archive = zipfile.ZipFile(file)
+    except DAMAGED:
+        if begins:
+            yield "a damaged zip"
+        return
+    with archive:
+        if sum(member.file_size for member in archive.infolist()) > size + _SPARE:
+            yield "more to look into than it has bytes"
+            return
+        for member in archive.infolist():
+            own = program and _OWN.fullmatch(member.filename) and member.file_size <= _LONGEST
+            try:
+                if own:
+                    problem = pickle_problem(archive.read(member))
+                    found = None if problem is None else f" ({problem})"
+                else:
+                    found, is_zip = _look(partial(archive.open, member), PurePosixPath(member.filename))
+                    found = ": a zip" if is_zip and found is None else found
+            except DAMAGED:
+                found = ": damaged"
+            if found is not None:
+                yield f"{member.filename}{found}"
+
+
+def _look(opened: Callable[[], IO[bytes]], name: PurePosixPath) -> tuple[str | None, bool]:
+    """What a member is ("" for a pickle, ": KIND" for what can hide one, or None) and whether it may be a zip."""
+    if name.suffix.lower() in _SUFFIXES:
+        return "", False
+    with opened() as content:
+        if is_pickle(content):
+            return "", False
+    with opened() as content:
+        end = start = content.read(_HEAD)
+        while block := content.read(_BLOCK):
+            end = (end + block)[-_TAIL:]
+    packing = _packing(start)
+    if packing is not None:
+        return f": {packing}", False
+    return None, start.startswith(b"PK\3\4") or _END in end
+
+
+def _packing(start: bytes) -> str | None:
+    for name, pattern in _PACKINGS.items():
+        if pattern.match(start):
+            return f"packed by {name}"
+    return "a tar file" if _is_tar(start) else "packed by zlib" if _is_zlib(start) else None
+
+
+def _is_tar(start: bytes) -> bool:
+    try:
+        return int(start[148:156].strip(b" \0"), 8) == 256 + sum(start[:148]) + sum(start[156:512])
+    except ValueError:
+        return False
+
+
+def _is_zlib(start: bytes) -> bool:
+    """Whether the start unpacks: two bytes that fit are not enough."""
+    if len(start) < 2 or start[0] & 15 != 8 or int.from_bytes(start[:2], "big") % 31:
+        return False
+    unpacking = zlib.decompressobj()
+    try:
+        unpacked = unpacking.decompress(start, _HEAD)
+    except zlib.error:
+        return False
+    return unpacking.eof or len(unpacked) >= _HEAD // 2
+
+
+def _directory_bytes(end: bytes) -> int:
+    """The size of a zip's directory by its end record, the larger one if there is one; 0 if there is none."""
+    place = end.rfind(_END)
+    large = end[place - 76 : place - 20] if place >= 76 and end[place - 20 : place].startswith(b"PK\6\7") else b""
+    if large.startswith(b"PK\6\6"):
+        return int.from_bytes(large[40:48], "little")
+    return int.from_bytes(end[place + 12 : place + 16], "little") if place >= 0 else 0

@@ -13,7 +13,7 @@ from ..errors import InputError, RefusedError
 from ..files import sha256_file
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from . import keys, signature
-from .pickles import pickles
+from .contents import problems as content_problems
 from .reader import EVIDENCE, check_schemas, open_archive, read_json
 
 _BLOCK = 1 << 20
@@ -52,7 +52,7 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
         digests = archive.read(DIGESTS)
         try:
             by = _signer(archive, digests, trusted)
-            problems = [*_altered(archive, digests), *(f"{name} is a Python pickle" for name in pickles(archive))]
+            problems = [*_altered(archive, digests), *content_problems(archive)]
         except (RefusedError, ValueError) as error:
             raise RefusedError(f"{path}: {error}") from None
         if problems:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .operators import check_torchscript
 from .programs import open_program
 from .tensors import TENSORS, put_tables
 from .text import Ids
@@ -147,9 +148,10 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
 
 
 def open_torchscript(file: Path, device: str) -> Any:
-    """A TorchScript program with its tables in place, in evaluation mode."""
+    """A TorchScript program with its tables in place, in evaluation mode. Raises ValueError as its check does."""
     import torch
 
+    check_torchscript(file)
     with warnings.catch_warnings():
         # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
         warnings.simplefilter("ignore", DeprecationWarning)

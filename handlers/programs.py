@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,19 @@ _CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_cons
 _FIXED = {GRAPH, EXAMPLE, *_CONFIGS, "archive_format", "archive_version", "byteorder", "version", ".data/version"}
 _RAW = re.compile(r"data/(weights/weight_[0-9]+|constants/tensor_[0-9]+)", re.ASCII)
 
+_LONGEST = 64 << 20  # bytes of a member of JSON
+
 _NAME = re.compile(r"[A-Za-z0-9_.+-]*")
+# Those of aten that exports call, each in all its forms: one that is not here, from_file, reads and overwrites files.
+_ATEN = """
+__or__ _assert_scalar _assert_tensor_metadata add amax any arange bitwise_not cat chunk clamp clamp_min conv1d div
+dropout embedding embedding_bag eq expand expand_as flatten gather ge gelu gt index layer_norm linalg_vector_norm
+linear lstm lt masked_fill mul ne ones_like pad relu remainder reshape scaled_dot_product_attention select sigmoid
+slice softmax sqrt sub sum sym_size to transpose unique_dim unsqueeze view where zeros zeros_like
+"""
+ATEN = frozenset(_ATEN.split())
 _OPERATOR = re.compile(
-    r"torch\.ops\.aten\.\w+\.\w+|torch\.sym_(int|float|max|min|not|ite)"
+    rf"torch\.ops\.aten\.({'|'.join(sorted(ATEN))})\.\w+|torch\.sym_(int|float|max|min|not|ite)"
     r"|_operator\.(add|sub|mul|floordiv|mod|neg|eq|ne|lt|le|gt|ge)",
     re.ASCII,
 )
@@ -55,29 +65,45 @@ def open_program(path: Path, device: str) -> Callable[[Any], Any]:
 
 
 def check_program(path: Path) -> None:
-    """Raise ValueError unless the `.pt2` holds raw tensors and a graph of plain operators, and no pickle."""
+    """Raise ValueError unless the `.pt2` holds raw tensors and a graph of plain operators, and no pickle.
+
+    Raises RuntimeError for a file that torch cannot read at all.
+    """
     import torch
 
+    # The reader that torch.export.load uses: both see the same members.
     reader = torch._C.PyTorchFileReader(str(path))
+    check_program_members(path.name, reader.get_all_records(), reader.get_record_size, reader.get_record)
 
-    def read(name: str) -> Any:
-        return json.loads(reader.get_record(name))
 
-    names = reader.get_all_records()
+def check_program_members(
+    file: str, names: Sequence[str], size: Callable[[str], int], read: Callable[[str], bytes]
+) -> None:
+    """The same for members by name, without the folder that all lie in."""
     others = [name for name in names if name not in _FIXED and not _RAW.fullmatch(name)]
-    if others or len(set(names)) < len(names):
-        raise ValueError(f"{path.name} holds what no exported model needs: {', '.join(sorted(others or names)[:3])}.")
-    if EXAMPLE in names and reader.get_record(EXAMPLE):
-        raise ValueError(f"{path.name} holds pickled example inputs; they are not opened.")
-    for config in _CONFIGS:
-        for name, entry in read(config)["config"].items():
-            place = f"{config.rpartition('/')[0]}/{entry['path_name']}"
-            if entry["use_pickle"] or not _RAW.fullmatch(place):
-                raise ValueError(f"{path.name} holds {name} pickled; pickles are not opened.")
-    graph = read(GRAPH)
-    if graph.get("guards_code"):
-        raise ValueError(f"{path.name} holds guards, which are code; they are not run.")
-    _check(graph, "", path.name)
+    # torch finds members whatever their case.
+    if others or len({name.lower() for name in names}) < len(names):
+        raise ValueError(f"{file} holds what no exported model needs: {', '.join(sorted(others or names)[:3])}.")
+    if EXAMPLE in names and size(EXAMPLE):
+        raise ValueError(f"{file} holds pickled example inputs; they are not opened.")
+    try:
+        described = {name: _described(file, name, size, read) for name in (*_CONFIGS, GRAPH)}
+        for config in _CONFIGS:
+            for name, entry in described[config]["config"].items():
+                place = f"{config.rpartition('/')[0]}/{entry['path_name']}"
+                if entry["use_pickle"] or not _RAW.fullmatch(place):
+                    raise ValueError(f"{file} holds {name} pickled; pickles are not opened.")
+        if described[GRAPH].get("guards_code"):
+            raise ValueError(f"{file} holds guards, which are code; they are not run.")
+        _check(described[GRAPH], "", file)
+    except (KeyError, TypeError, AttributeError, RecursionError, RuntimeError) as error:
+        raise ValueError(f"{file} is damaged ({type(error).__name__}: {error}). Export the model again.") from None
+
+
+def _described(file: str, name: str, size: Callable[[str], int], read: Callable[[str], bytes]) -> Any:
+    if size(name) > _LONGEST:
+        raise ValueError(f"{file}: {name} has {size(name):,} bytes, expected at most {_LONGEST:,}.")
+    return json.loads(read(name))
 
 
 def _check(value: Any, key: str, file: str) -> None:

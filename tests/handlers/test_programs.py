@@ -163,6 +163,10 @@ def _target(graph: dict[str, Any]) -> None:
     graph["graph_module"]["graph"]["nodes"][0]["target"] = "torch.serialization.os.abort"
 
 
+def _file(graph: dict[str, Any]) -> None:
+    graph["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.aten.from_file.default"
+
+
 def _library(graph: dict[str, Any]) -> None:
     graph["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.load_library"
 
@@ -183,7 +187,7 @@ def _spec(graph: dict[str, Any]) -> None:
     graph["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = '[1, {"type": "os.abort"}]'
 
 
-@pytest.mark.parametrize("edit", [_guards, _shape, _target, _library, _methods, _name, _range, _spec])
+@pytest.mark.parametrize("edit", [_guards, _shape, _target, _file, _library, _methods, _name, _range, _spec])
 def test_a_graph_with_code_in_it_is_not_opened(
     program: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], None]
 ) -> None:

@@ -1,0 +1,198 @@
+"""Telling a Python pickle from other bytes by its opcodes, reading no further than it takes.
+
+Nothing is unpickled: the opcodes are followed with a stack that holds, for each object, only what kind it is.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+from typing import IO, cast
+
+# No tensor and no text reads as so many opcodes in a row.
+_ENOUGH = 100_000
+# Nor, without the mark of a protocol, as so many that end where the file does.
+_WHOLE = 4
+_BLOCK = 1 << 16
+
+_CODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+_LENGTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_LINES = {
+    "INT": re.compile(rb"[\s\w+-]+"),
+    "LONG": re.compile(rb"[\s\w+-]+"),
+    "FLOAT": re.compile(rb"[\s\w.+-]+"),
+    "STRING": re.compile(rb"['\"].*", re.DOTALL),
+}
+_NAME = re.compile(rb"[A-Za-z_\x80-\xff][\w.\x80-\xff-]*")
+# What kind of object an opcode leaves, where it matters to what follows.
+_LEAVES = {
+    "MARK": "mark",
+    "GLOBAL": "callable",
+    "STACK_GLOBAL": "callable",
+    "EXT1": "callable",
+    "EXT2": "callable",
+    "EXT4": "callable",
+    "EMPTY_TUPLE": "tuple",
+    "TUPLE": "tuple",
+    "TUPLE1": "tuple",
+    "TUPLE2": "tuple",
+    "TUPLE3": "tuple",
+    "EMPTY_DICT": "dict",
+    "DICT": "dict",
+}
+
+
+class _NoPickleError(Exception):
+    """The unpickler would have stopped here."""
+
+
+def is_pickle(stream: IO[bytes]) -> bool:
+    """Whether unpickling `stream` would call something, or read it as a pickle of plain values.
+
+    Of a pickle without the mark of a protocol, which is as good as text, plain values count only if they end where
+    the stream does.
+    """
+    walk = _Walk(stream)
+    try:
+        while not walk.stopped and walk.count < _ENOUGH:
+            walk.step()
+    except _NoPickleError:
+        return walk.calls or (walk.marked and walk.imports)
+    if not walk.stopped or walk.calls or walk.marked:
+        return True
+    return (walk.imports or walk.count >= _WHOLE) and not walk.stream.read(_BLOCK).strip()
+
+
+class _Walk:
+    """The way through a stream's opcodes: what was met, and the kinds of the objects on the stack and in the memo."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = io.BufferedReader(cast(io.RawIOBase, stream))
+        self.count = 0
+        self.marked = self.imports = self.calls = self.stopped = False
+        self._stack: list[str] = []
+        self._memo: dict[int, str] = {}
+
+    def step(self) -> None:
+        """Follow one opcode. Raises _NoPickleError where an unpickler could not."""
+        opcode = _CODES.get(self.stream.read(1))
+        if opcode is None:
+            raise _NoPickleError
+        name = opcode.name
+        argument = self._argument(opcode)
+        if name == "PROTO":
+            self.marked = self.marked or (self.count == 0 and argument[0] <= 8)
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            self._stack.append(self._remembered(_number(name, argument)))
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self._memo[len(self._memo) if name == "MEMOIZE" else _number(name, argument)] = self._top()
+        elif name == "DUP":
+            self._stack.append(self._top())
+        elif name == "STOP":
+            self._top()
+            self.stopped = True
+        elif name == "POP":
+            self._pop()  # a mark, too
+        else:
+            taken = self._take(opcode)
+            self._note(name, taken)
+            if name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD", "READONLY_BUFFER"):
+                self._stack.append(taken[0])
+            elif opcode.stack_after:
+                self._stack.append(_LEAVES.get(name, "other"))
+        self.count += 1
+
+    def _note(self, name: str, taken: list[str]) -> None:
+        """What an opcode that took objects of these kinds imports and calls."""
+        if name in ("GLOBAL", "STACK_GLOBAL", "INST"):
+            self.imports = True
+        if name in ("REDUCE", "NEWOBJ", "NEWOBJ_EX"):
+            if taken[1] != "tuple" or taken[0] not in ("callable", "other"):
+                raise _NoPickleError
+            self.calls = self.calls or taken[0] == "callable"
+        elif name == "INST":
+            self.calls = True
+        elif name == "OBJ":
+            self.calls = self.calls or taken[:1] == ["callable"]
+        elif name == "BUILD":
+            self.calls = self.calls or (taken[0] == "callable" and taken[1] in ("tuple", "dict"))
+
+    def _take(self, opcode: pickletools.OpcodeInfo) -> list[str]:
+        """Take what an opcode needs from the stack, marks apart."""
+        needs = [kind.name for kind in opcode.stack_before]
+        taken: list[str] = []
+        if "mark" in needs:
+            while (kind := self._pop()) != "mark":
+                taken.insert(0, kind)
+            needs = needs[: needs.index("mark")]
+        below = [self._pop() for _ in needs][::-1]
+        if "mark" in below:
+            raise _NoPickleError
+        return below + taken
+
+    def _pop(self) -> str:
+        if not self._stack:
+            raise _NoPickleError
+        return self._stack.pop()
+
+    def _top(self) -> str:
+        if not self._stack or self._stack[-1] == "mark":
+            raise _NoPickleError
+        return self._stack[-1]
+
+    def _remembered(self, number: int) -> str:
+        if number not in self._memo:
+            raise _NoPickleError
+        return self._memo[number]
+
+    def _argument(self, opcode: pickletools.OpcodeInfo) -> bytes:
+        """An opcode's argument, or as much of it as says what it is."""
+        if opcode.arg is None:
+            return b""
+        if opcode.arg.n >= 0:
+            return self._exactly(opcode.arg.n)
+        if opcode.arg.n in _LENGTHS:
+            self._skip(int.from_bytes(self._exactly(_LENGTHS[opcode.arg.n]), "little"))
+            return b""
+        line = self._line()
+        if opcode.name in ("GLOBAL", "INST"):
+            if not (_NAME.fullmatch(line) and _NAME.fullmatch(self._line())):
+                raise _NoPickleError
+        elif opcode.name in _LINES and not _LINES[opcode.name].fullmatch(line):
+            raise _NoPickleError
+        return line
+
+    def _exactly(self, count: int) -> bytes:
+        found = self.stream.read(count)
+        if len(found) < count:
+            raise _NoPickleError
+        return found
+
+    def _skip(self, count: int) -> None:
+        while count > 0:
+            count -= len(self._exactly(min(count, _BLOCK)))
+
+    def _line(self) -> bytes:
+        """The start of a line; the stream is behind its end."""
+        start = part = self.stream.readline(_BLOCK)
+        while part and not part.endswith(b"\n"):
+            part = self.stream.readline(_BLOCK)
+        if not part:
+            raise _NoPickleError
+        return start.removesuffix(b"\n")
+
+
+def _number(opcode: str, argument: bytes) -> int:
+    """The number of a memo's entry. Raises _NoPickleError for a line that is none."""
+    if opcode not in ("GET", "PUT"):
+        return int.from_bytes(argument, "little")
+    try:
+        return int(argument)
+    except ValueError:
+        raise _NoPickleError from None
