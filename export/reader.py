@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -25,16 +25,8 @@ MADE = "golden.made.jsonl"
 # The newest schema of each that this version reads; it reads all before.
 SCHEMAS = {EVIDENCE: 1, "model.json": 1, "text.json": 1}
 
-# What damaged zips raise.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    UnicodeDecodeError,
-)
+# What reading damaged zips raises.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError)
 
 _BLOCK = 1 << 20
 _HEADER = struct.Struct("<26xHH")  # the lengths of a name and of the extras, at the end of a member's header
@@ -49,20 +41,28 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """
     if not path.is_file():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
-    try:
-        with path.open("rb") as handle:
+    with ExitStack() as stack:
+        try:
+            handle = stack.enter_context(path.open("rb"))
             _check_directory(path, handle)
             # Without the flag for UTF-8, names are what Java takes them for.
-            with zipfile.ZipFile(handle, metadata_encoding="utf-8") as archive:
-                members = archive.infolist()
-                check_members(path, members, handle.seek(0, 2))
-                check_layout(path, handle, archive)
-                if EVIDENCE in archive.namelist():
-                    check_exact(path, handle, members)
-                    check_sizes(path, members)
-                yield archive
-    except UNREADABLE as error:
-        raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None
+            archive = stack.enter_context(zipfile.ZipFile(handle, metadata_encoding="utf-8"))
+            members = archive.infolist()
+            check_members(path, members, handle.seek(0, 2))
+            check_layout(path, handle, archive)
+            if EVIDENCE in archive.namelist():
+                check_exact(path, handle, members)
+                check_sizes(path, members)
+        except (*DAMAGED, NotImplementedError, OSError, RuntimeError) as error:
+            raise _unreadable(path, error) from None
+        try:
+            yield archive
+        except DAMAGED as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.")
 
 
 def _check_directory(path: Path, handle: BinaryIO) -> None:
@@ -105,7 +105,10 @@ def _packed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
     left = member.compress_size
     while left:
         handle.seek(place)
-        block = handle.read(min(left, _BLOCK))
+        try:
+            block = handle.read(min(left, _BLOCK))
+        except OSError as error:
+            raise zipfile.BadZipFile(f"{member.filename} cannot be read: {error.strerror}") from None
         if not block:
             raise zipfile.BadZipFile(f"{member.filename} ends early")
         place, left = place + len(block), left - len(block)

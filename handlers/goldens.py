@@ -43,8 +43,8 @@ def read_goldens(path: Path) -> list[Golden]:
         try:
             value = json.loads(line)
             golden = Golden(**({"text": ""} | value if "image" in value else value))
-            if not isinstance(golden.variant, dict):
-                raise TypeError("the variant's answer is not an object")
+            if not isinstance(golden.text, str) or not isinstance(golden.variant, dict):
+                raise TypeError("the text is not a string or the variant's answer not an object")
             goldens.append(golden)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"golden.jsonl, line {number}: {error}") from None
@@ -135,7 +135,10 @@ def golden_problems(predictor: Predictor, goldens: Sequence[Golden]) -> list[str
         ("alone", [_answers(predictor, [golden])[0] for golden in goldens]),
     ):
         for number, (golden, answer) in enumerate(zip(goldens, answers, strict=True), 1):
-            found = differences(golden, answer, predictor.model.precision, predictor.model.threshold)
+            try:
+                found = differences(golden, answer, predictor.model.precision, predictor.model.threshold)
+            except (TypeError, KeyError, AttributeError) as error:
+                found = [f"the recorded answer is damaged ({type(error).__name__}: {error})"]
             if found:
                 problems.append(f"golden {number} {way}: {'; '.join(found)}")
     return problems

@@ -64,7 +64,7 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> Views:
 
     def unpack(paths: Sequence[Path]) -> list[dict[str, Any]]:
         asked = "".join(f"{path}\n" for path in paths)
-        command = [runtime, "-Xmx128m", "-cp", folder, "Unpack"]
+        command = [str(runtime), "-Xmx128m", "-cp", str(folder), "Unpack"]
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=300, check=True)
         found = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(found) == len(paths)
