@@ -1,7 +1,8 @@
 """Files written whole or not at all: beside their target first, then renamed.
 
 What is written gets the mode that the user's umask asks for, as from any other tool: a run holds texts, and who
-keeps files private by umask 077 must find these private too.
+keeps files private by umask 077 must find these private too. It is never writable by others, whatever the umask: what
+is trained, exported and packed here is served later.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, BinaryIO
 from .errors import InputError
 
 _BLOCK = 1 << 20
+_FILE, _FOLDER = 0o664, 0o775  # modes under a umask of 0
 
 
 def json_bytes(value: Any) -> bytes:
@@ -67,7 +70,7 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
         raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
     with _beside(target) as partial:
         with _refused(target):
-            handle = _unnamed(partial.parent) or partial.open("x+b")
+            handle = _unnamed(partial.parent) or open(partial, "x+b", opener=_unwritable)  # noqa: SIM115
         with handle:
             yield handle
             handle.flush()
@@ -75,10 +78,28 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
             if not os.path.lexists(partial):
                 with _refused(target):
                     # A neighbour that failed has perhaps removed the folder, which looked empty.
-                    partial.parent.mkdir(parents=True, exist_ok=True)
+                    _make(partial.parent)
                     # Of the two calls that make a hard link, only the one with a folder follows this one to the file.
                     os.link(f"/proc/self/fd/{handle.fileno()}", partial, src_dir_fd=handle.fileno())
         partial.replace(target)
+
+
+def _unwritable(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE)
+
+
+def _make(folder: Path) -> None:
+    """Create a folder and those it lies in, unless they are there."""
+    for missing in [one for one in (*reversed(folder.parents), folder) if not one.is_dir()]:
+        missing.mkdir(_FOLDER, exist_ok=True)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take from others the right to write what a folder holds; whoever filled it went by the umask alone."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
+            path.chmod(stat.S_IMODE(mode) & ~stat.S_IWOTH)
 
 
 def _unnamed(folder: Path) -> BinaryIO | None:
@@ -87,7 +108,7 @@ def _unnamed(folder: Path) -> BinaryIO | None:
     if flag is None or not Path("/proc/self/fd").is_dir():
         return None
     try:
-        return os.fdopen(os.open(folder, flag | os.O_RDWR, 0o666), "w+b")
+        return os.fdopen(os.open(folder, flag | os.O_RDWR, _FILE), "w+b")
     except OSError:  # what else is wrong, an ordinary file says as well
         return None
 
@@ -114,8 +135,9 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     check_folder(target, replace=replace)
     with _beside(target) as partial:
         with _refused(target):
-            partial.mkdir()
+            partial.mkdir(_FOLDER)
         yield partial
+        _close_to_others(partial)
         old = _old(partial)
         try:
             if replace and os.path.lexists(target):
@@ -154,7 +176,7 @@ def parents_of(target: Path) -> Iterator[None]:
     missing = [folder for folder in target.absolute().parents if not os.path.lexists(folder)]
     try:
         with _refused(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make(target.parent)
         yield
     except BaseException:
         for folder in missing:  # the innermost first; one that somebody else has filled meanwhile stays

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
+from ..errors import RefusedError
 from .keys import PublicKey
-from .reader import EVIDENCE, open_archive, read_json
-from .verify import verify
+from .reader import EVIDENCE, json_of, open_archive, read_member
+from .verify import count_goldens, verify_open
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,38 @@ class Inspection:
 
 
 def inspect(path: Path, trusted: Sequence[PublicKey] = ()) -> Inspection:
-    """Read an archive that holds. Raises as `verify` does."""
-    verified = verify(path, trusted)
+    """Read an archive that passes `verify`, from the file opened once. Raises as `verify` does."""
     with open_archive(path) as archive:
-        members = {member.filename: member.file_size for member in archive.infolist()}
-        card, goldens, needs = (
-            archive.read(name).decode("utf-8") for name in ("README.md", "golden.jsonl", "requirements.txt")
+        verified = verify_open(path, archive, trusted)
+        return Inspection(
+            path,
+            verified.name,
+            verified.version,
+            verified.variant,
+            cast(BinaryIO, archive.fp).seek(0, 2),
+            verified.fingerprint,
+            {member.filename: member.file_size for member in archive.infolist()},
+            _needs(archive),
+            count_goldens(archive),
+            json_of(archive, EVIDENCE),
+            _text(archive, "README.md"),
         )
-    return Inspection(
-        path,
-        verified.name,
-        verified.version,
-        verified.variant,
-        path.stat().st_size,
-        verified.fingerprint,
-        members,
-        dict(line.split("==", 1) for line in needs.splitlines()),
-        goldens.count("\n"),
-        read_json(path, EVIDENCE),
-        card,
-    )
+
+
+def _needs(archive: zipfile.ZipFile) -> dict[str, str]:
+    needs = {}
+    for number, line in enumerate(_text(archive, "requirements.txt").splitlines(), 1):
+        package, separator, version = line.partition("==")
+        if not separator:
+            raise RefusedError(
+                f"{archive.filename}: requirements.txt, line {number} is not `package==version`: {line[:80]!r}."
+            )
+        needs[package] = version
+    return needs
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    try:
+        return read_member(archive, name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{archive.filename}: {name} is not UTF-8: {error}.") from None

@@ -1,22 +1,21 @@
-"""Reading archives without trusting them: members are checked before any is extracted."""
+"""Reading archives without trusting them: an archive is opened once, and checked before any member is read."""
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-import stat
+import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from ..errors import InputError, RefusedError
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
-from .layout import check_layout
+from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, parse_json, too_large
+from .layout import check_exact, check_layout
 
 EVIDENCE = "MAR-INF/EVIDENCE.json"
 GOLDENS = "golden.jsonl"
@@ -26,70 +25,158 @@ MADE = "golden.made.jsonl"
 # The newest schema of each that this version reads; it reads all before.
 SCHEMAS = {EVIDENCE: 1, "model.json": 1, "text.json": 1}
 
-# What damaged zips raise.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    UnicodeDecodeError,
-)
+# What reading damaged zips raises.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError)
 
-# Members may not expand to more than this in all. Beyond what harms no machine, they may not expand to more than so
-# many times the archive either: a table of zeros, which does, is a small one.
-MAX_BYTES = 64 * 2**30
-HARMLESS_BYTES = 2**30
-MAX_RATIO = 200
+_BLOCK = 1 << 20
+_HEADER = struct.Struct("<26xHH")  # the lengths of a name and of the extras, at the end of a member's header
 
 
-def check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Raise InputError for a member that could land outside the folder or that is no plain file.
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive's zip, open once, with what it holds and where it lies checked.
 
-    Refused are absolute names and `..` (they write anywhere), empty ones, links (they read anywhere), compiled Python
-    (it runs in place of the source that is there to be read), encrypted members, names that come twice or differ in
-    case only (one silently replaces the other), and what expands to more than 64 GiB, or to 200 times the archive and
-    more than 1 GiB, or shares bytes between members (bombs).
+    One with MAR-INF/EVIDENCE.json must have the format of `layout`, to the byte. Raises InputError for what cannot be
+    read.
     """
-    seen: set[str] = set()
-    for member in members:
-        name = member.filename
-        pure = PurePosixPath(name)
-        if not pure.name:
-            raise InputError(f"{path} holds a member without a name ({name!r}). Make the archive again.")
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
-            raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
-        if "__pycache__" in pure.parts or pure.suffix == ".pyc":
-            raise InputError(f"{path} holds the compiled code {name!r}, which Python would run unseen.")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
-        if member.flag_bits & 1:
-            raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.")
-        if str(pure).casefold() in seen:
-            raise InputError(f"{path} holds the member {name!r} twice. Make the archive again.")
-        seen.add(str(pure).casefold())
-    total = sum(member.file_size for member in members)
-    if total > MAX_BYTES:
-        raise InputError(f"{path} would expand to {total:,} bytes; at most {MAX_BYTES:,} are accepted.")
-    own = path.stat().st_size
-    if total > max(MAX_RATIO * own, HARMLESS_BYTES):
-        raise InputError(f"{path}, {own:,} bytes, would expand to {total:,}; at most {MAX_RATIO} times are accepted.")
-    if sum(member.compress_size for member in members) > own:
-        raise InputError(f"{path} holds members that overlap. Make the archive again.")
+    if not path.is_file():
+        raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
+    with ExitStack() as stack:
+        try:
+            handle = stack.enter_context(path.open("rb"))
+            _check_directory(path, handle)
+            # Without the flag for UTF-8, names are what Java takes them for.
+            archive = stack.enter_context(zipfile.ZipFile(handle, metadata_encoding="utf-8"))
+            members = archive.infolist()
+            check_members(path, members, handle.seek(0, 2))
+            check_layout(path, handle, archive)
+            if EVIDENCE in archive.namelist():
+                check_exact(path, handle, members)
+                check_sizes(path, members)
+        except (*DAMAGED, NotImplementedError, OSError, RuntimeError) as error:
+            raise _unreadable(path, error) from None
+        try:
+            yield archive
+        except DAMAGED as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.")
+
+
+def _check_directory(path: Path, handle: BinaryIO) -> None:
+    """Raise InputError for a directory that would fill the memory: zipfile reads it whole."""
+    handle.seek(max(handle.seek(0, 2) - (22 + 0xFFFF + 76), 0))
+    end = handle.read()
+    # As zipfile finds it: the last 22 bytes, or what comes before a comment.
+    whole = end[-22:-18] == b"PK\5\6" and end[-2:] == b"\0\0"
+    place = len(end) - 22 if whole else end.rfind(b"PK\5\6")
+    if place < 0 or len(end) < place + 22:
+        return  # no zip, as zipfile will say
+    [size] = struct.unpack_from("<L", end, place + 12)
+    if place >= 76 and end[place - 20 : place - 16] == b"PK\6\7" and end[place - 76 : place - 72] == b"PK\6\6":
+        [size] = struct.unpack_from("<Q", end, place - 36)
+    if size > MAX_DIRECTORY:
+        raise InputError(f"{path} has a directory of {size:,} bytes; at most {MAX_DIRECTORY:,} are accepted.")
+
+
+def blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The content of a member, at most 1 MiB at once.
+
+    Raises BadZipFile, at its end at the latest, unless there are exactly as many bytes as declared, with the declared
+    checksum, and of a deflated member unless its stream ends where the member does.
+    """
+    packed, size, checksum = _packed(archive, member), 0, 0
+    for block in packed if member.compress_type == zipfile.ZIP_STORED else _inflated(packed, member.filename):
+        size, checksum = size + len(block), zlib.crc32(block, checksum)
+        if size > member.file_size:
+            raise zipfile.BadZipFile(f"{member.filename} is larger than it declares")
+        yield block
+    if (size, checksum) != (member.file_size, member.CRC):
+        raise zipfile.BadZipFile(f"Bad CRC-32 or size of {member.filename}")
+
+
+def _packed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The bytes of a member as they lie in the file, which others read too meanwhile."""
+    handle = cast(BinaryIO, archive.fp)
+    handle.seek(member.header_offset)
+    place = member.header_offset + _HEADER.size + sum(_HEADER.unpack(handle.read(_HEADER.size)))
+    left = member.compress_size
+    while left:
+        handle.seek(place)
+        try:
+            block = handle.read(min(left, _BLOCK))
+        except OSError as error:
+            raise zipfile.BadZipFile(f"{member.filename} cannot be read: {error.strerror}") from None
+        if not block:
+            raise zipfile.BadZipFile(f"{member.filename} ends early")
+        place, left = place + len(block), left - len(block)
+        yield block
+
+
+def _inflated(packed: Iterator[bytes], name: str) -> Iterator[bytes]:
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    for block in packed:
+        if stream.eof:
+            raise zipfile.BadZipFile(f"{name} has bytes behind its end")
+        waiting = block
+        while True:
+            try:
+                found = stream.decompress(waiting, _BLOCK)
+            except zlib.error as error:
+                raise zipfile.BadZipFile(f"{name}: {error}") from None
+            waiting = stream.unconsumed_tail
+            if found:
+                yield found
+            elif not waiting:  # all output was taken
+                break
+    if not stream.eof or stream.unused_data:
+        raise zipfile.BadZipFile(f"{name} does not end where its deflated bytes do")
+
+
+def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
+    """The content of a member of at most `limit` bytes; by default of as many as such a member of lexport's may have.
+
+    Raises InputError for a larger one before reading it, for one that is absent or damaged.
+    """
+    path = Path(archive.filename or "")
+    try:
+        member = archive.getinfo(name)
+    except KeyError:
+        raise InputError(f"{path} has no {name}: it was not made by `lexport archive`.") from None
+    limit = limit_of(name) if limit is None else limit
+    if member.file_size > limit:
+        raise too_large(path, name, member.file_size, limit)
+    return b"".join(blocks(archive, member))
 
 
 def read_json(path: Path, member: str) -> dict[str, Any]:
     """One JSON member of an archive. Raises InputError if it is absent or no JSON object."""
-    value = _read(path, member)
+    with open_archive(path) as archive:
+        return json_of(archive, member)
+
+
+def json_of(archive: zipfile.ZipFile, member: str) -> dict[str, Any]:
+    """One JSON member of an open archive. Raises InputError if it is absent or no JSON object."""
+    reason = ""
+    try:
+        value = parse_json(read_member(archive, member))
+    except ValueError as error:
+        value, reason = None, f" ({error})"
     if not isinstance(value, dict):
-        raise InputError(f"{path}: {member} is not a JSON object. Make the archive again.")
+        raise InputError(f"{archive.filename}: {member} is not a JSON object{reason}. Make the archive again.")
     return value
 
 
 def read_labels(path: Path) -> list[str]:
     """The labels of an archive's model in the order of its outputs. Raises InputError if there is no list of them."""
-    value = _read(path, "labels.json")
+    with open_archive(path) as archive:
+        content = read_member(archive, "labels.json")
+    try:
+        value = parse_json(content)
+    except ValueError:
+        value = None
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         raise InputError(f"{path}: labels.json is not a list of strings. Make the archive again.")
     return value
@@ -98,25 +185,17 @@ def read_labels(path: Path) -> list[str]:
 def check_schemas(path: Path) -> None:
     """Raise InputError for an archive with a member of a newer schema than this version reads."""
     with open_archive(path) as archive:
-        members = SCHEMAS.keys() & set(archive.namelist())
-    for member in sorted(members):
-        value, known = _read(path, member), SCHEMAS[member]
-        schema = value.get("schema") if isinstance(value, dict) else None
+        check_schemas_of(archive)
+
+
+def check_schemas_of(archive: zipfile.ZipFile) -> None:
+    """Raise InputError as `check_schemas` does, for an open archive."""
+    for member in sorted(SCHEMAS.keys() & set(archive.namelist())):
+        schema, known = json_of(archive, member).get("schema"), SCHEMAS[member]
         if isinstance(schema, int) and schema > known:
             raise InputError(
-                f"{path}: {member} has schema {schema}, this version reads up to {known}; update lexport."
+                f"{archive.filename}: {member} has schema {schema}, this version reads up to {known}; update lexport."
             )
-
-
-def _read(path: Path, member: str) -> Any:
-    """A member's JSON value, None if it has none."""
-    with open_archive(path) as archive:
-        if member not in archive.namelist():
-            raise InputError(f"{path} has no {member}: it was not made by `lexport archive`.")
-        try:
-            return json.loads(archive.read(member))
-        except (ValueError, RecursionError):
-            return None
 
 
 @contextmanager
@@ -129,8 +208,8 @@ def extracted(path: Path) -> Iterator[Path]:
     try:
         try:
             with open_archive(path) as archive:
-                _check_declared(archive)
-                archive.extractall(folder)
+                declared(archive)
+                _extract(archive, folder)
             check_digests(folder)
         except ValueError as error:
             raise RefusedError(f"{path}: {error}") from None
@@ -139,27 +218,28 @@ def extracted(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_declared(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError for a member that DIGESTS does not list, before anything is written.
+def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
+    for member in archive.infolist():
+        target = folder / member.filename
+        if member.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as handle:
+            for block in blocks(archive, member):
+                handle.write(block)
 
-    Where `torch-model-archiver` wrote the manifest, it is not listed.
+
+def declared(archive: zipfile.ZipFile) -> dict[str, str]:
+    """What DIGESTS lists, name → hex SHA-256; nothing where an archive has none.
+
+    Raises ValueError for a member that it does not list, before anything is written. Where `torch-model-archiver`
+    wrote the manifest, it is not listed.
     """
-    if DIGESTS in archive.namelist():
-        listed = read_digests(archive.read(DIGESTS).decode())
-        undeclared = sorted(set(archive.namelist()) - {DIGESTS, MANIFEST, SIGNATURE} - listed.keys())
-        if undeclared:
-            raise ValueError(f"{undeclared[0]} is not listed in {DIGESTS}.")
-
-
-@contextmanager
-def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive's zip, what it holds checked and where it lies. Raises InputError for one that cannot be read."""
-    if not path.is_file():
-        raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_members(path, archive.infolist())
-            check_layout(path, archive)
-            yield archive
-    except UNREADABLE as error:
-        raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None
+    if DIGESTS not in archive.namelist():
+        return {}
+    listed = read_digests(read_member(archive, DIGESTS).decode())
+    undeclared = sorted(set(archive.namelist()) - {DIGESTS, MANIFEST, SIGNATURE} - listed.keys())
+    if undeclared:
+        raise ValueError(f"{undeclared[0]} is not listed in {DIGESTS}.")
+    return listed

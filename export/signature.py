@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..errors import RefusedError
 from ..files import json_bytes
 from ..handlers.digests import SIGNATURE
 from . import keys
+from .budgets import parse_json
 
 _SCHEMA = 1
 # So that no signature made for something else is one of an archive.
@@ -42,9 +42,9 @@ def sign(digests: bytes, key: Path) -> bytes:
 
 
 def signer(content: bytes, digests: bytes) -> bytes:
-    """The public key, 32 bytes, that has signed these DIGESTS. Raises RefusedError if the signature does not hold."""
+    """The public key, 32 bytes, that has signed these DIGESTS. Raises RefusedError if the signature is not theirs."""
     try:
-        values = json.loads(content)
+        values = parse_json(content)
         schema, algorithm = values["schema"], values["algorithm"]
         if (schema, algorithm) != (_SCHEMA, "Ed25519"):
             raise RefusedError(
@@ -52,7 +52,7 @@ def signer(content: bytes, digests: bytes) -> bytes:
                 "Ed25519. Update lexport."
             )
         raw, signature = _bytes(values["key"]), _bytes(values["signature"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RefusedError(f"{SIGNATURE} is damaged: {type(error).__name__} {error}.") from None
     if not keys.check(raw, signature, _CONTEXT + digests):
         raise RefusedError(

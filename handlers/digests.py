@@ -19,6 +19,8 @@ def read_digests(content: str) -> dict[str, str]:
         digest, separator, name = line.partition("  ")
         if not separator or len(digest) != 64 or not name:
             raise ValueError(f"{DIGESTS}, line {number} is not `sha256  name`: {line[:80]!r}")
+        if name in digests:
+            raise ValueError(f"{DIGESTS}, line {number} lists {name[:80]!r} a second time")
         digests[name] = digest
     return digests
 

@@ -37,12 +37,16 @@ class Golden:
 
 def read_goldens(path: Path) -> list[Golden]:
     """Read `golden.jsonl`; an image's line needs no text. Raises ValueError naming the line."""
+    lines = path.read_text(encoding="utf-8").split("\n")
     goldens = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
         try:
             value = json.loads(line)
-            goldens.append(Golden(**({"text": ""} | value if "image" in value else value)))
-        except (ValueError, TypeError) as error:
+            golden = Golden(**({"text": ""} | value if "image" in value else value))
+            if not isinstance(golden.text, str) or not isinstance(golden.variant, dict):
+                raise TypeError("the text is not a string or the variant's answer not an object")
+            goldens.append(golden)
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"golden.jsonl, line {number}: {error}") from None
     return goldens
 
@@ -108,8 +112,10 @@ def _of_labels(answer: dict[str, Any], expected: dict[str, Any], threshold: floa
 def check_goldens(predictor: Predictor, goldens: Sequence[Golden]) -> int:
     """Answer every golden as one batch and one by one; the number checked.
 
-    Raises ValueError listing the first answers that differ.
+    Raises ValueError listing the first answers that differ, and for no goldens, which would prove nothing.
     """
+    if not goldens:
+        raise ValueError("golden.jsonl holds no golden request, so that nothing is proven. Export the run again.")
     model, problems = predictor.model, golden_problems(predictor, goldens)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -129,7 +135,10 @@ def golden_problems(predictor: Predictor, goldens: Sequence[Golden]) -> list[str
         ("alone", [_answers(predictor, [golden])[0] for golden in goldens]),
     ):
         for number, (golden, answer) in enumerate(zip(goldens, answers, strict=True), 1):
-            found = differences(golden, answer, predictor.model.precision, predictor.model.threshold)
+            try:
+                found = differences(golden, answer, predictor.model.precision, predictor.model.threshold)
+            except (TypeError, KeyError, AttributeError) as error:
+                found = [f"the recorded answer is damaged ({type(error).__name__}: {error})"]
             if found:
                 problems.append(f"golden {number} {way}: {'; '.join(found)}")
     return problems

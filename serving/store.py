@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 import yaml
 
 from ..errors import InputError
-from ..export.layout import check_layout
-from ..export.reader import EVIDENCE, UNREADABLE, check_members
+from ..export.budgets import CONFIG_BYTES
+from ..export.reader import EVIDENCE, open_archive, read_member
 from ..handlers.devices import why_cpu_alone
 from ..handlers.digests import MANIFEST
 from .versions import newest as versions_newest
@@ -45,26 +44,20 @@ class Archive:
 
 
 def read(path: Path) -> Archive:
-    """Read an archive's manifest after checking every member's name, and that the file holds nothing else.
+    """Read an archive's manifest after the checks of `open_archive`.
 
-    Raises InputError if the file is no archive, a member is absolute, leaves the folder, is a link, is encrypted
-    or comes twice, if there is more than its directory lists, or if the manifest names no model.
+    Raises InputError if the file fails them or the manifest names no model.
     """
-    if not path.is_file():
-        raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_members(path, archive.infolist())
-            check_layout(path, archive)
-            members = set(archive.namelist())
-            manifest = _json_object(path, archive.read(MANIFEST) if MANIFEST in members else None)
-            model = manifest.get("model")
-            model = model if isinstance(model, dict) else {}
-            config = model.get("configFile")
-            own = _own_workers(archive.read(config)) if config in members else None
-            cpu_alone = _cpu_alone(archive.read("model.json")) if "model.json" in members else None
-    except UNREADABLE as error:
-        raise InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.") from None
+    with open_archive(path) as archive:
+        members = set(archive.namelist())
+        manifest = _json_object(path, read_member(archive, MANIFEST) if MANIFEST in members else None)
+        model = manifest.get("model")
+        model = model if isinstance(model, dict) else {}
+        config = model.get("configFile")
+        own = None
+        if isinstance(config, str) and config in members:
+            own = _own_workers(read_member(archive, config, CONFIG_BYTES))
+        cpu_alone = _cpu_alone(read_member(archive, "model.json")) if "model.json" in members else None
     return Archive(
         path=path,
         name=_identifier(path, "modelName", model.get("modelName")),

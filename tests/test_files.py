@@ -148,7 +148,7 @@ class TestWriteFile:
             write_file(tmp_path / "c.txt", b"new")
         assert names(tmp_path) == []
 
-    @pytest.mark.parametrize(("umask_of", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+    @pytest.mark.parametrize(("umask_of", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0, 0o664)])
     def test_the_mode_is_the_umasks(
         self, tmp_path: Path, umask: Callable[[int], int], umask_of: int, expected: int
     ) -> None:
@@ -322,7 +322,7 @@ class TestNewFolder:
             pytest.fail("never reached")
         assert names(tmp_path) == ["a", "a/b", "a/file"]
 
-    @pytest.mark.parametrize(("umask_of", "expected"), [(0o022, 0o755), (0o077, 0o700), (0o002, 0o775)])
+    @pytest.mark.parametrize(("umask_of", "expected"), [(0o022, 0o755), (0o077, 0o700), (0o002, 0o775), (0, 0o775)])
     def test_the_mode_is_the_umasks(
         self, tmp_path: Path, umask: Callable[[int], int], umask_of: int, expected: int
     ) -> None:
@@ -330,6 +330,18 @@ class TestNewFolder:
         with new_folder(tmp_path / "run"):
             pass
         assert mode(tmp_path / "run") == expected
+
+    def test_nothing_in_it_is_writable_by_others(self, tmp_path: Path, umask: Callable[[int], int]) -> None:
+        """What fills the folder opens files as usual, and the folders above it are new too."""
+        umask(0)
+        with new_folder(tmp_path / "new" / "above" / "run") as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "data").write_bytes(b"rows")
+            (folder / "link").symlink_to("inner/data")
+        write_file(tmp_path / "other" / "c.txt", b"")
+        found = [path for path in tmp_path.rglob("*") if not path.is_symlink()]
+        assert len(found) == 7
+        assert [path for path in found if mode(path) & 0o002] == []
 
     def test_where_nothing_can_be_created_it_is_said_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"x")

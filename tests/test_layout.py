@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lexport.errors import InputError
+from lexport.export import layout
 from lexport.export.inprocess import opened
-from lexport.export.layout import check_layout
+from lexport.export.reader import blocks, open_archive
 from lexport.export.verify import verify
+from lexport.export.zips import write_zip
 from lexport.serving.store import read
 
 ArchiveOf = Callable[[str], Path]
 NAMES = ["a.txt", "folder/b.txt", "ä.txt", "last.txt"]
+MEMBERS = {"MAR-INF/EVIDENCE.json": b"{}", "empty.txt": b"", "handler.py": b"import this\n" * 9}
 
 
 def packed(path: Path, *, method: int = zipfile.ZIP_STORED, hidden: int | None = None, large: bool = False) -> Path:
@@ -31,8 +35,9 @@ def packed(path: Path, *, method: int = zipfile.ZIP_STORED, hidden: int | None =
 
 
 def check(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        check_layout(path, archive)
+    """What an archive of anyone's is held to."""
+    with open_archive(path):
+        pass
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -117,6 +122,134 @@ def test_a_member_without_its_size_before_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mar").write_bytes(pipe.content)
     with pytest.raises(InputError, match=r"'a.txt' without its size before it"):
         check(tmp_path / "a.mar")
+
+
+def test_another_method_than_java_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'a.txt' packed by method 12; TorchServe reads 0 \(stored\) and 8"):
+        check(packed(tmp_path / "a.mar", method=zipfile.ZIP_BZIP2))
+
+
+def test_a_stored_member_with_bytes_behind_it_is_refused(tmp_path: Path) -> None:
+    """Python reads as many as its size says; Java takes the rest for the next member."""
+    path = packed(tmp_path / "a.mar")
+    content = bytearray(path.read_bytes())
+    for place in (22, content.index(b"PK\1\2") + 24):  # its size, before it and in the directory
+        assert content[place] == 9 * len("content of a.txt ")
+        content[place] -= 9
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"holds 'a\.txt', stored as it is, with 153 bytes in place of its 144"):
+        check(path)
+
+
+def ours(path: Path) -> bytearray:
+    """The bytes of an archive of ours, three members of which its evidence is the first."""
+    with path.open("w+b") as handle:
+        write_zip(handle, MEMBERS)
+    return bytearray(path.read_bytes())
+
+
+def changes() -> list[tuple[str, int, int]]:
+    """Each byte of the headers, the directory and the end: where it is, counted from their beginnings."""
+    header = [("header", place, 30) for place in range(4, 30)]
+    directory = [("directory", place, 46) for place in range(4, 46)]
+    return [*header, *directory, *(("end", place, 22) for place in range(4, 22))]
+
+
+@pytest.mark.parametrize(("where", "place", "length"), changes())
+def test_every_byte_around_a_member_is_as_the_writer_writes_it_or_contents_are_read_alike(
+    tmp_path: Path, where: str, place: int, length: int
+) -> None:
+    """Dates, the system and the mode of a file may be another archiver's, the same in both places."""
+    path = tmp_path / "a.mar"
+    content = ours(path)
+    starts = {"header": 0, "directory": content.index(b"PK\1\2"), "end": len(content) - length}
+    content[starts[where] + place] ^= 4
+    path.write_bytes(content)
+    free = {("directory", one) for one in (40, 41)}  # the mode
+    if (where, place) in free:
+        check(path)
+    else:
+        with pytest.raises(InputError):
+            check(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content + b"\0", "the directory is not written as lexport"),
+        (lambda content: content[:-2] + b"\1\0x", "the directory is not written as lexport"),
+        (lambda content: content.replace(b"handler.py", b"./handle.p"), "the name './handle.p'"),
+        (lambda content: content.replace(b"handler.py", b"a//hand.py"), "the name 'a//hand.py'"),
+        (lambda content: content.replace(b"handler.py", b"handlr\xc3\xa4.p"), "the name 'handlrä.p'"),
+    ],
+)
+def test_what_only_an_archive_without_evidence_may_have(
+    tmp_path: Path, change: Callable[[bytes], bytes], words: str
+) -> None:
+    path = tmp_path / "a.mar"
+    content = change(bytes(ours(path)))
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        check(path)
+    path.write_bytes(content.replace(b"EVIDENCE", b"evidence"))
+    check(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (b"handler.p\0", "cannot be printed"),
+        (b"handler\n.p", "cannot be printed"),
+        (b"handler\x1b.p", "cannot be printed"),
+        (b"abc\xe2\x80\xaeyp.e", "cannot be printed"),  # written from right to left
+        (b"handler.p\xff", "not a readable archive: 'utf-8' codec can't decode"),
+        (b"handler.p/", "the folder 'handler.p/' with bytes of its own"),
+        (b"MAR-INF/EV", "as a file and as a folder"),
+    ],
+)
+def test_names_that_no_archive_may_have(tmp_path: Path, name: bytes, words: str) -> None:
+    path = tmp_path / "a.mar"
+    content = bytes(ours(path)).replace(b"handler.py", name).replace(b"EVIDENCE.json", b"EV/short.json")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        check(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_files_as_torch_model_archiver_packs_them_are_accepted(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.mar"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for number, (name, content) in enumerate(sorted(MEMBERS.items(), reverse=True)):
+            (tmp_path / str(number)).write_bytes(content)
+            archive.write(tmp_path / str(number), name)
+        archive.writestr("MAR-INF/MANIFEST.json", "{}")
+    with open_archive(path) as archive:
+        found = {one.filename: b"".join(blocks(archive, one)) for one in archive.infolist()}
+    assert found == MEMBERS | {"MAR-INF/MANIFEST.json": b"{}"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda packed, content: (packed + b"\0", content), "does not end where its deflated bytes do"),
+        (lambda packed, content: (packed[:-1], content), "does not end where its deflated bytes do"),
+        (lambda packed, content: (packed, content[:-1]), "larger than it declares"),
+        (lambda packed, content: (packed, content + b"x"), "Bad CRC-32 or size"),
+        (lambda packed, content: (packed, b"X" + content[1:]), "Bad CRC-32 or size"),
+        (lambda packed, content: (b"\xff" + packed[1:], content), "Error -3"),
+    ],
+)
+def test_a_deflated_member_ends_exactly_where_it_says(
+    tmp_path: Path, change: Callable[[bytes, bytes], tuple[bytes, bytes]], words: str
+) -> None:
+    packer = zlib.compressobj(wbits=-15)
+    packed, declared = change(packer.compress(MEMBERS["handler.py"]) + packer.flush(), MEMBERS["handler.py"])
+    checksum = zlib.crc32(declared)
+    entry = layout.Entry("MAR-INF/EVIDENCE.json", len(declared), checksum, len(packed), zipfile.ZIP_DEFLATED)
+    path = tmp_path / "a.mar"
+    path.write_bytes(layout.header(entry) + packed + layout.tail([entry]))
+    with pytest.raises(InputError, match=words), open_archive(path) as archive:
+        list(blocks(archive, archive.infolist()[0]))
 
 
 def test_every_reader_refuses_an_archive_with_a_hidden_member(archive_of: ArchiveOf, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_an_altered_member_is_named(signed: Path, tmp_path: Path, member: str, p
     def change(members: Members) -> None:
         members[member] = flipped(members[member], place % len(members[member]))
 
-    with pytest.raises(RefusedError, match=f"does not hold: {member} was altered"):
+    with pytest.raises(RefusedError, match=f"failed verification: {member} was altered"):
         verify(changed(signed, change, tmp_path / "bad.mar"))
 
 

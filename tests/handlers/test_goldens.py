@@ -317,3 +317,37 @@ def test_a_damaged_golden_is_named_by_its_line(tmp_path: Path) -> None:
     (tmp_path / "golden.jsonl").write_text('{"text": "a", "trained": {}, "variant": {}}\n{"text": 1}\n')
     with pytest.raises(ValueError, match=r"golden\.jsonl, line 2"):
         read_goldens(tmp_path / "golden.jsonl")
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", "[]", "7", '{"text": "a", "trained": {}, "variant": []}', "[" * 100_000, "9" * 5000]
+)
+def test_what_is_no_golden_is_named_by_its_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "golden.jsonl").write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"golden\.jsonl, line 1"):
+        read_goldens(tmp_path / "golden.jsonl")
+
+
+def test_the_last_golden_needs_no_end_of_line(tmp_path: Path) -> None:
+    (tmp_path / "golden.jsonl").write_text('{"text": "a", "trained": {}, "variant": {}}')
+    assert read_goldens(tmp_path / "golden.jsonl") == [Golden("a", {}, {})]
+
+
+def test_no_goldens_prove_nothing(tmp_path: Path) -> None:
+    (tmp_path / "golden.jsonl").write_text("")
+    assert read_goldens(tmp_path / "golden.jsonl") == []
+    with pytest.raises(ValueError, match=r"golden\.jsonl holds no golden request, so that nothing is proven"):
+        check_goldens(predictor(), [])
+
+
+@pytest.mark.parametrize("scores", [5, [], {"sport": "much"}, None])
+def test_a_recorded_answer_of_another_shape_differs(scores: object) -> None:
+    [golden, *_] = goldens_of("classify", "indices")
+    with pytest.raises(ValueError, match="1 in a batch"):
+        check_goldens(predictor(), [replace(golden, variant=golden.variant | {"scores": scores})])
+
+
+def test_a_worker_refuses_an_archive_without_goldens(archive_of: Archives, repack: Repack) -> None:
+    empty = repack(archive_of("onnx-int8"), {"golden.jsonl": b""})
+    with pytest.raises(RefusedError, match="holds no golden request"), opened(empty):
+        pass
