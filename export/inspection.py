@@ -29,7 +29,7 @@ class Inspection:
     card: str
 
 
-def inspect(path: Path, trusted: Sequence[PublicKey] = ()) -> Inspection:
+def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
     """Read an archive that holds. Raises as `verify` does."""
     verified = verify(path, trusted)
     with open_archive(path) as archive:

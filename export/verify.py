@@ -12,9 +12,10 @@ from typing import Any
 from ..errors import InputError, RefusedError
 from ..files import sha256_file
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
-from . import keys, signature
+from . import keys
 from .pickles import pickles
 from .reader import EVIDENCE, check_schemas, open_archive, read_json
+from .trust import configured, signer
 
 _BLOCK = 1 << 20
 
@@ -37,55 +38,47 @@ class Verified:
     signer: str | None
 
 
-def verify(path: Path, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
+def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verified:
     """Check members, digests, evidence and signature of an archive.
 
-    With `trusted` keys an archive is refused unless one of them signed it. Raises RefusedError naming everything
-    that does not hold, InputError for what is no archive of lexport's or of a newer one, MissingExtra for a signature
-    without the package that checks it.
+    With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
+    Raises RefusedError naming everything that does not hold, InputError for what is no archive of lexport's or of a
+    newer one, MissingExtra for a signature without the package that checks it.
     """
+    trusted = configured(trusted)
     with open_archive(path) as archive:
         members = archive.namelist()
+        try:
+            by = signer(*_signed(archive), trusted)
+        except RefusedError as error:
+            raise RefusedError(f"{path}: {error}") from None
         for needed in (DIGESTS, MANIFEST, EVIDENCE):
             if needed not in members:
                 raise InputError(f"{path} has no {needed}: it was not made by `lexport archive`.")
         digests = archive.read(DIGESTS)
         try:
-            by = _signer(archive, digests, trusted)
             problems = [*_altered(archive, digests), *(f"{name} is a Python pickle" for name in pickles(archive))]
-        except (RefusedError, ValueError) as error:
+        except ValueError as error:
             raise RefusedError(f"{path}: {error}") from None
         if problems:
             raise RefusedError(f"{path} does not hold: {'; '.join(problems)}.")
     check_schemas(path)
     manifest, evidence = read_json(path, MANIFEST), read_json(path, EVIDENCE)
-    signer = next((key.name for key in trusted if key.raw == by), None)
     return Verified(
         path,
         *_identity(path, manifest, evidence),
         digest=sha256_file(path),
         members=len(members),
         fingerprint=None if by is None else keys.fingerprint(by),
-        signer=signer,
+        signer=next((key.name for key in trusted if key.raw == by), None),
     )
 
 
-def _signer(archive: zipfile.ZipFile, digests: bytes, trusted: Sequence[keys.PublicKey]) -> bytes | None:
-    """The key that signed the digests, one of those trusted if there are any; None for no signature."""
-    known = " or ".join(f"{key.name} ({key.fingerprint})" for key in trusted)
-    if SIGNATURE not in archive.namelist():
-        if trusted:
-            raise RefusedError(
-                f"The archive is not signed; expected a signature by {known}. Pack it with --sign KEY."
-            )
-        return None
-    by = signature.signer(archive.read(SIGNATURE), digests)
-    if trusted and by not in {key.raw for key in trusted}:
-        raise RefusedError(
-            f"The archive is signed by {keys.fingerprint(by)}, expected {known}. If that signer is to be trusted, "
-            "give its public key as another --key."
-        )
-    return by
+def _signed(archive: zipfile.ZipFile) -> tuple[bytes | None, bytes]:
+    """SIGNATURE, None where there is none, and the DIGESTS that it signs."""
+    members = archive.namelist()
+    signed = archive.read(SIGNATURE) if SIGNATURE in members else None
+    return signed, archive.read(DIGESTS) if DIGESTS in members else b""
 
 
 def _altered(archive: zipfile.ZipFile, digests: bytes) -> list[str]:
