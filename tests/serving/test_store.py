@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lexport.serving.store
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive import archive
 from lexport.export.code import accept
 from lexport.export.trust import Trust
 from lexport.handlers.digests import MANIFEST
-from lexport.serving import store
 from lexport.serving.store import choose, newest, place, read, version_key
 
 from ..trust_cases import members_of, repacked
@@ -203,7 +203,7 @@ def test_what_was_verified_is_what_torchserve_gets(
         change(path, evil)
         return reason
 
-    monkeypatch.setattr(store, "accept", accepted)
+    monkeypatch.setattr(lexport.serving.store, "accept", accepted)
     [name] = place([read(path)], tmp_path / "store", Trust(), lambda line: None)
     assert members_of(tmp_path / "store" / name) == expected
     assert [one.name for one in (tmp_path / "store").iterdir()] == [name]

@@ -185,6 +185,7 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     )
     assert server.models == {"second": "0.10"}
     assert server.workers == 2
+    assert "second 0.10: its code may run: --trust-code." in said
     assert "second 0.10: worker 2 of 2 is ready, its goldens passed." in said
     assert len(traces.processes()) >= 3
     assert len(traces.folders()) == 1
