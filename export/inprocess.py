@@ -54,10 +54,11 @@ class Context:
 class Archived:
     """A loaded archive that answers texts and raw requests."""
 
-    def __init__(self, worker: Worker, context: Context) -> None:
-        """`worker` has been made with `context`."""
+    def __init__(self, worker: Worker, context: Context, path: Path = Path("the archive")) -> None:
+        """`worker` has been made with `context`; `path` is what errors name."""
         self.worker = worker
         self._context = context
+        self._path = path
 
     @property
     def folder(self) -> Path:
@@ -69,9 +70,9 @@ class Archived:
         try:
             return json.loads((self.folder / member).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(f"The archive has no {member}: it was not made by `lexport archive`.") from None
+            raise InputError(f"{self._path} has no {member}: it was not made by `lexport archive`.") from None
         except (ValueError, RecursionError):
-            raise InputError(f"{member} is not JSON. Make the archive again.") from None
+            raise InputError(f"{self._path}: {member} is not JSON. Make the archive again.") from None
 
     def request(self, bodies: Sequence[tuple[bytes, str]], *, explain: bool = False) -> list[tuple[int, bytes]]:
         """Answer one batch of (body, content type) as (status, body), or explain each."""
@@ -148,7 +149,7 @@ def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterato
         check_schemas(path)
         context = Context(folder)
         with _process_kept():
-            yield Archived(_worker(path, context), context)
+            yield Archived(_worker(path, context), context, path)
 
 
 def _bytes(file: Path) -> bytes | None:

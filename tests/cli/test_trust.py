@@ -205,3 +205,39 @@ def test_a_load_test_of_a_run_needs_no_signature_of_what_it_packs_itself(
     result = lexport("loadtest", str(run_folder), "--workers", "gpu:1", "--users", "1", "--json")
     assert "signed" not in result.err
     assert '"not_run"' in result.out
+
+
+def test_an_engine_that_is_not_installed_is_named_with_its_pip_line(
+    store: Place, lexport: Command, archive_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = lexport("run", str(archive_of("onnx-int8")), "goal")
+    assert result.code == 3
+    assert "onnxruntime cannot be imported" in result.line
+    assert result.line.endswith("pip install onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [
+        ("model.json", b"{}"),
+        ("model.json", b'{"a": ' * 50_000),
+        ("model.json", b"9" * 5_000),
+        ("model.onnx", b"no graph"),
+        ("labels.json", b"[1]"),
+        ("golden.jsonl", b"[]\n"),
+        ("MAR-INF/EVIDENCE.json", b"[]"),
+        ("MAR-INF/EVIDENCE.json", b"[" * 50_000),
+    ],
+)
+@pytest.mark.parametrize("command", ["run MAR text", "diff MAR MAR", "evaluate MAR topics.csv"])
+def test_a_member_that_is_none_ends_in_a_line(
+    store: Place, lexport: Command, archive_of: Callable[[str], Path], command: str, member: str, content: bytes
+) -> None:
+    repacked(archive_of("onnx-int8"), {member: content}, store.cwd / "m.mar")
+    result = lexport(*command.replace("MAR", "m.mar").split())
+    if command == "run MAR text" and member.startswith("MAR-INF"):
+        assert result.code == 0
+        return
+    assert result.code in (1, 2), result
+    assert "m.mar" in result.line
