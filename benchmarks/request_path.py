@@ -107,7 +107,7 @@ def _measure(path: Path, texts: Sequence[str], size: int, rounds: int, batches: 
     messages = [_message(batch) for batch in bodies]
     found: dict[str, list[float]] = defaultdict(list)
     with opened(path) as archived:
-        service, spent = _service(archived._handler, archived.folder)
+        service, spent = _service(archived.worker, archived.folder)
         predictor = load(archived.folder)
         parsed = [[parse({"body": body}, JSON) for body in batch] for batch in bodies]
         asked = [[request.texts[0] for request in batch] for batch in parsed]
@@ -160,13 +160,13 @@ def _parts(
         yield name, time.perf_counter() - began
 
 
-def _service(handler: Any, folder: Path) -> tuple[Service, SimpleNamespace]:
-    """TorchServe's service around a handler, and the seconds that are spent in the latter."""
+def _service(worker: Any, folder: Path) -> tuple[Service, SimpleNamespace]:
+    """TorchServe's service around a worker, and the seconds that are spent in the latter."""
     spent = SimpleNamespace(seconds=0.0)
 
     def handle(data: list[dict[str, Any]], context: Context) -> list[bytes]:
         began = time.perf_counter()
-        answers: list[bytes] = handler.handle(data, context)
+        answers: list[bytes] = worker.handle(data, context)
         spent.seconds += time.perf_counter() - began
         return answers
 

@@ -223,7 +223,9 @@ def _measure_set(
     """Serve our archives with so many workers a model, and load them and the plain handler in turns."""
     load = Load(max(settings.users), 0.5, settings.seconds, folder / "texts.jsonl", 0.1, seed=0)
     state = folder / f"server-{workers}"
-    server = serving.serve(archives, workers=f"cpu:{workers}", state_dir=state, port=0, config=config, say=say)
+    server = serving.serve(
+        archives, workers=f"cpu:{workers}", state_dir=state, port=0, config=config, trust_code=True, say=say
+    )
     try:
         targets = {name: Target(server.inference_url, name, server.token()) for name in names} | {
             theirs.model: theirs

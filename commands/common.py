@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ..export.keys import PublicKey
 
 app = typer.Typer(
     name="lexport",
@@ -35,10 +38,12 @@ Keys = Annotated[
     list[Path] | None,
     typer.Option(
         "--key",
-        envvar="LEXPORT_KEYS",
         help="Refuse archives that this public key has not signed; may be repeated.",
-        show_default="none",
+        show_default="LEXPORT_KEYS",
     ),
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Let an archive's own code run, whoever wrote it, if no key is given.")
 ]
 Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts; without any, lines of stdin.")]
 Lang = Annotated[
@@ -58,6 +63,13 @@ def show(value: Any) -> None:
     # Texts and labels are data: "[b]" and ":tada:" in them are shown as they are.
     width = None if sys.stdout.isatty() else 120
     Console(highlight=False, markup=False, emoji=False, width=width).print(value)
+
+
+def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
+    """The public keys of `--key`; None for what LEXPORT_KEYS says. Raises InputError for what is no public key."""
+    from ..export.keys import read_public
+
+    return [read_public(file) for file in files] if files else None
 
 
 def say_to(as_json: bool) -> Callable[[str], None]:

@@ -12,6 +12,7 @@ from .common import (
     Data,
     ImageColumn,
     Json,
+    Keys,
     LabelColumn,
     LanguageColumn,
     PairColumn,
@@ -22,6 +23,7 @@ from .common import (
     emit,
     say_to,
     show,
+    trusted_keys,
 )
 
 if TYPE_CHECKING:
@@ -222,6 +224,7 @@ def evaluate(
         typer.Option(help="Also judge with these shares of the tokens replaced by unseen words, 0.1,0.3."),
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")] = None,
+    key: Keys = None,
     as_json: Json = False,
 ) -> None:
     """Judge a trained run, or an archive's own variant, on labelled texts."""
@@ -234,7 +237,15 @@ def evaluate(
     rates = [] if unknown_rate is None else parse_rates(unknown_rate)
     if report is not None:
         evaluation_page.check(report)
-    found = judge(target, source, columns=columns, part=part, mistakes=mistakes, unknown_rates=rates)
+    found = judge(
+        target,
+        source,
+        columns=columns,
+        part=part,
+        mistakes=mistakes,
+        unknown_rates=rates,
+        trusted=trusted_keys(key),
+    )
     if found["seen"]:
         typer.echo(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Json, app, bar, emit, say_to, show
+from .common import Json, Keys, TrustCode, app, bar, emit, say_to, show, trusted_keys
 
 
 @app.command()
@@ -33,6 +33,8 @@ def loadtest(
     texts: Annotated[Path | None, typer.Option(help="Texts to send.", show_default="the goldens")] = None,
     model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("loadtest-report"),
+    key: Keys = None,
+    trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Load a model with Locust on several worker sets; exit 1 if an objective is missed."""
@@ -48,6 +50,8 @@ def loadtest(
         texts=texts,
         model_store=model_store,
         out=out,
+        trusted=trusted_keys(key),
+        trust_code=trust_code,
         say=say_to(as_json),
         show=None if as_json else show,
     )

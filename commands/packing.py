@@ -23,6 +23,7 @@ from .common import (
     given_texts,
     say_to,
     show,
+    trusted_keys,
 )
 
 
@@ -144,10 +145,9 @@ def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
     """Check an archive's digests and signature; exit 1 if anything does not hold."""
     from dataclasses import asdict
 
-    from ..export.keys import read_public
     from ..export.verify import verify as check
 
-    found = check(mar, [read_public(path) for path in key or []])
+    found = check(mar, trusted_keys(key))
     if as_json:
         return emit(asdict(found))
     by = "unsigned"
@@ -167,9 +167,8 @@ def inspect(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
 
     from .. import archive_screens
     from ..export.inspection import inspect as look
-    from ..export.keys import read_public
 
-    found = look(mar, [read_public(path) for path in key or []])
+    found = look(mar, trusted_keys(key))
     return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
 
 
@@ -177,6 +176,7 @@ def inspect(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
 def diff(
     before: Annotated[Path, typer.Argument(metavar="A.mar", help="An archive.")],
     after: Annotated[Path, typer.Argument(metavar="B.mar", help="The one to compare it with.")],
+    key: Keys = None,
     as_json: Json = False,
 ) -> None:
     """Show what changed from one archive to another: metric, size, latency, words, answers, members."""
@@ -185,7 +185,7 @@ def diff(
     from .. import archive_screens
     from ..export.compare import compare
 
-    found = compare(before, after)
+    found = compare(before, after, trusted=trusted_keys(key))
     return emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
 
 
@@ -196,20 +196,22 @@ def run(
     lang: Lang = None,
     images: ImageFile = None,
     explain: Explain = False,
+    key: Keys = None,
     as_json: Json = False,
 ) -> None:
-    """Answer texts with an archive's own handler in this process, without Java."""
+    """Answer texts with an archive's model in this process, without Java and without its code."""
     from .. import screens
     from ..export.inprocess import opened
 
+    trusted = trusted_keys(key)
     if images is not None:
         pictures = given_images(images, texts, lang, explain=explain)
         given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
-        with opened(mar) as archived:
+        with opened(mar, trusted=trusted) as archived:
             found = archived.predict_images(pictures)
     else:
         given = given_texts(texts)
-        with opened(mar) as archived:
+        with opened(mar, trusted=trusted) as archived:
             if explain:
                 found = archived.explain(given, lang)
             else:

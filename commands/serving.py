@@ -16,12 +16,14 @@ from .common import (
     Lang,
     StateDir,
     Texts,
+    TrustCode,
     app,
     emit,
     given_images,
     given_texts,
     say_to,
     show,
+    trusted_keys,
 )
 
 
@@ -36,6 +38,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
     key: Keys = None,
+    trust_code: TrustCode = False,
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
@@ -43,7 +46,6 @@ def serve(
 ) -> None:
     """Start TorchServe; returns when every worker has answered its goldens."""
     from .. import serving
-    from ..export.keys import read_public
 
     chosen = archives or []
     store = model_store if model_store or chosen else Path("model_store")
@@ -55,7 +57,8 @@ def serve(
         state_dir=state_dir,
         port=port,
         config=config,
-        trusted=[read_public(path) for path in key or []],
+        trusted=trusted_keys(key),
+        trust_code=trust_code,
         timeout=timeout,
         say=say_to(as_json),
     )

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 
 from model_archiver.model_archiver_config import ModelArchiverConfig
@@ -22,6 +21,7 @@ from ..handlers.predictor import ModelFile
 from ..progress import Say, silent
 from . import signature
 from .choice import choose_variant
+from .code import kit_code
 from .evidence import Evidence, VariantEvidence, read_evidence, without_texts
 from .profiles import model_config
 from .reader import EVIDENCE, GOLDENS, MADE
@@ -141,10 +141,7 @@ def members_of(
     sign: Path | None = None,
 ) -> dict[str, Content]:
     """Every member of an archive by name; without `manifest`, what another archiver adds its own manifest to."""
-    members: dict[str, Content] = {"handler.py": _source("handler.py")}
-    for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".py") and entry.name != "handler.py":
-            members[f"lexport_handlers/{entry.name}"] = entry.read_bytes()
+    members: dict[str, Content] = {**kit_code()}
     folder = run / "export" / variant.name
     members |= {
         file: Measured(folder / file, digest)
@@ -186,10 +183,6 @@ def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version
         vector_bytes=variant.vector_bytes,
         takes=variant.takes,
     )
-
-
-def _source(file: str) -> bytes:
-    return (resources.files("lexport.handlers") / file).read_bytes()
 
 
 def _date(evidence: Evidence) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ..handlers.goldens import Golden, read_goldens
 from ..handlers.text import load_encoder
 from .inprocess import Archived, opened
-from .reader import EVIDENCE, check_schemas, open_archive, read_json
+from .keys import PublicKey
+from .reader import EVIDENCE
+from .trust import configured
 
 # A vector counts as another answer below this cosine.
 _SAME_DIRECTION = 0.99
@@ -70,18 +71,18 @@ class Comparison:
         return not self.members
 
 
-def compare(before: Path, after: Path) -> Comparison:
-    """Compare two archives, each asked the goldens of both through its own handler.
+def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = None) -> Comparison:
+    """Compare two archives, each asked the goldens of both.
 
-    Raises InputError for what is no archive of lexport's or of a newer one; RefusedError or SystemProblem for one
-    that cannot be loaded.
+    With `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed each. Raises InputError for
+    what is no archive or a newer lexport's; RefusedError for one that was not made by lexport; both and SystemProblem
+    as `inprocess.opened` does.
     """
-    members = _members(before, after)
-    for path in (before, after):
-        check_schemas(path)
-    with opened(before) as one, opened(after) as other:
+    trusted = configured(trusted)
+    with opened(before, trusted=trusted) as one, opened(after, trusted=trusted) as other:
+        members = _members(one, other)
         words = [set(load_encoder(archived.folder).vocabulary) for archived in (one, other)]
-        sides = _side(before), _side(after)
+        sides = _side(before, one), _side(after, other)
         asked: Sequence[Golden] = []
         reason = _incomparable(*sides)
         flips: list[Flip] = []
@@ -102,19 +103,8 @@ def compare(before: Path, after: Path) -> Comparison:
     )
 
 
-def _members(before: Path, after: Path) -> dict[str, str]:
-    listed = []
-    for path in (before, after):
-        with open_archive(path) as archive:
-            names = archive.namelist()
-            if DIGESTS not in names:
-                raise InputError(f"{path} has no {DIGESTS}: it was not made by `lexport archive`.")
-            try:
-                own = read_digests(archive.read(DIGESTS).decode("utf-8"))
-            except ValueError as error:
-                raise InputError(f"{path}: {error}") from None
-            listed.append(own | ({SIGNATURE: _signature(archive)} if SIGNATURE in names else {}))
-    one, other = listed
+def _members(*archives: Archived) -> dict[str, str]:
+    one, other = (_digests(archived.folder) for archived in archives)
     found = {}
     for name in sorted(one.keys() | other.keys()):
         if name not in other:
@@ -126,12 +116,15 @@ def _members(before: Path, after: Path) -> dict[str, str]:
     return found
 
 
-def _signature(archive: zipfile.ZipFile) -> str:
-    return archive.read(SIGNATURE).hex()
+def _digests(folder: Path) -> dict[str, str]:
+    """The digests that an extracted archive lists, and its signature, which they cannot list."""
+    own = read_digests((folder / DIGESTS).read_text(encoding="utf-8"))
+    signed = folder / SIGNATURE
+    return own | ({SIGNATURE: signed.read_bytes().hex()} if signed.is_file() else {})
 
 
-def _side(path: Path) -> Side:
-    evidence, manifest = read_json(path, EVIDENCE), read_json(path, MANIFEST)
+def _side(path: Path, archived: Archived) -> Side:
+    evidence, manifest = archived.read(EVIDENCE), archived.read(MANIFEST)
     try:
         run, variant = evidence["run"], str(evidence["variant"])
         [own] = [one for one in evidence["variants"] if one["name"] == variant]

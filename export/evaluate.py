@@ -14,7 +14,8 @@ from ..models.intervals import add_intervals
 from ..models.metrics import label_places
 from ..models.splits import parts_of
 from ..models.tasks import METRIC, UNLABELLED, columns_for, judge, suited
-from .judged import Archive, Trained
+from .judged import Archive, Trained, judged
+from .keys import PublicKey
 from .mistakes import mistakes as worst
 from .robustness import robustness
 
@@ -29,6 +30,7 @@ def evaluate(
     part: str = "all",
     mistakes: int = 10,
     unknown_rates: Sequence[float] = (),
+    trusted: Sequence[PublicKey] | None = None,
 ) -> dict[str, Any]:
     """Metrics of the run folder or `.mar` at `target` on `source`, or of a run on the test texts kept with it.
 
@@ -36,21 +38,22 @@ def evaluate(
     `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of the
     texts the model was trained on, as far as the data are the run's own; `calibration` (`models/calibration.py`) of
     models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
-    `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. Raises InputError for data
-    that do not fit.
+    `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. With
+    `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError
+    for data that do not fit, and as `inprocess.opened` does.
     """
     if part not in PARTS:
         raise InputError(f"--part {part!r} is not known; expected one of: {', '.join(PARTS)}.")
-    judged = Trained(target) if target.is_dir() else Archive(target)
-    task, labels, threshold = judged.task, judged.labels, judged.threshold
-    if source is None:
-        chosen, part, seen = _kept(judged, columns, part)
-    else:
-        chosen, seen = _read(judged, source, columns, part)
-    judged.check(chosen)
-    with judged.opened() as asked:
+    with judged(target, trusted) as model:
+        task, labels, threshold = model.task, model.labels, model.threshold
+        if source is None:
+            chosen, part, seen = _kept(model, columns, part)
+        else:
+            chosen, seen = _read(model, source, columns, part)
+        model.check(chosen)
+        asked = model.ask()
         if task in ("classify", "multilabel"):
-            # Before all texts are asked about, and after an archive has shown to be whole.
+            # Before all texts are asked about.
             sets = label_sets(chosen.labels) if task == "multilabel" else [(label,) for label in chosen.labels]
             label_places(labels, sets)
         outputs = asked.answer(chosen)
@@ -73,27 +76,27 @@ def evaluate(
     return found
 
 
-def _kept(judged: Trained | Archive, columns: Columns, part: str) -> tuple[Dataset, str, int]:
+def _kept(model: Trained | Archive, columns: Columns, part: str) -> tuple[Dataset, str, int]:
     """The run's own texts, their part, and how many were trained on: none."""
     if columns != UNLABELLED:
         raise InputError("Columns are named and DATA is not. Name DATA, or leave the columns out.")
     if part == "train":
         raise InputError("A run keeps no training texts; --part train needs DATA, the data it was trained on.")
     part = "test" if part == "all" else part
-    return replace(judged.held_out(part), name=judged.trained_name), part, 0
+    return replace(model.held_out(part), name=model.trained_name), part, 0
 
 
-def _read(judged: Trained | Archive, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
+def _read(model: Trained | Archive, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
     """The texts of `part` of the data, and how many were trained on."""
-    task = judged.task
+    task = model.task
     dataset = load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
     dataset = suited(task, dataset, columns)
-    if columns.language is None and not judged.languages:
+    if columns.language is None and not model.languages:
         dataset = replace(dataset, languages=None)  # of a sample set that has them
     places = parts_of(dataset)
     rows = [row for row, place in enumerate(places) if part in ("all", place)]
     if not rows:
         raise InputError(f"{dataset.name} has no texts in the part {part!r}.")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
-    own = dataset.digest == judged.trained_on
+    own = dataset.digest == model.trained_on
     return chosen, sum(places[row] == "train" for row in rows) if own else 0

@@ -1,17 +1,30 @@
-"""An archive's own handler in this process, loaded exactly as a TorchServe worker loads it, without Java."""
+"""An archive in this process, without Java: loaded and checked as in a TorchServe worker, by this kit's own handlers.
+
+The handlers that lie in the archive are for TorchServe's workers; whoever made it could have put anything there.
+"""
 
 from __future__ import annotations
 
-import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, RefusedError, SystemProblem
-from .reader import extracted
+from ..handlers.digests import DIGESTS, SIGNATURE
+from ..handlers.handler import PACKAGES
+from .keys import PublicKey
+from .reader import check_schemas, extracted
+from .trust import configured, signer
+
+if TYPE_CHECKING:
+    from ..handlers.worker import Worker
+
+# What handlers/engines.py sets for ONNX Runtime.
+_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 class Context:
@@ -41,29 +54,39 @@ class Context:
 class Archived:
     """A loaded archive that answers texts and raw requests."""
 
-    def __init__(self, handler: Any, context: Context) -> None:
-        """`handler` has been initialised with `context`."""
-        self._handler = handler
+    def __init__(self, worker: Worker, context: Context, path: Path = Path("the archive")) -> None:
+        """`worker` has been made with `context`; `path` is what errors name."""
+        self.worker = worker
         self._context = context
+        self._path = path
 
     @property
     def folder(self) -> Path:
         """Where the archive is extracted, as long as it is open."""
         return Path(self._context.system_properties["model_dir"])
 
+    def read(self, member: str) -> Any:
+        """A member's JSON value. Raises InputError if there is none."""
+        try:
+            return json.loads((self.folder / member).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{self._path} has no {member}: it was not made by `lexport archive`.") from None
+        except (ValueError, RecursionError):
+            raise InputError(f"{self._path}: {member} is not JSON. Make the archive again.") from None
+
     def request(self, bodies: Sequence[tuple[bytes, str]], *, explain: bool = False) -> list[tuple[int, bytes]]:
         """Answer one batch of (body, content type) as (status, body), or explain each."""
         asked = {"explain": "True"} if explain else {}
         self._context.headers = [{"content-type": kind} | asked for _, kind in bodies]
         self._context.statuses = {}
-        results = self._handler.handle([{"body": body} for body, _ in bodies], self._context)
+        results = self.worker.handle([{"body": body} for body, _ in bodies], self._context)
         return [(self._context.statuses.get(position, 200), result) for position, result in enumerate(results)]
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """One answer per text, through the same JSON that a client would send and get.
 
         `languages` names each text's language, for models that have languages. Raises InputError with the
-        handler's own words if it refuses.
+        worker's own words if it refuses.
         """
 
         def body(chosen: slice) -> dict[str, Any]:
@@ -110,43 +133,62 @@ class Archived:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archived]:
-    """Extract, check and load an archive; everything is gone afterwards.
+def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterator[Archived]:
+    """Extract, check and load an archive with this kit's own handlers; everything is gone afterwards.
 
-    Raises InputError for a bad archive, RefusedError where digests or goldens do not hold, SystemProblem where
-    a package is missing.
+    Nothing that the archive brings is imported. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
+    must have signed what was extracted. Raises InputError for a bad archive or a newer one, RefusedError where
+    signature, digests or goldens do not hold, SystemProblem where a package is missing.
     """
+    trusted = configured(trusted)
     with extracted(path) as folder:
+        try:
+            signer(_bytes(folder / SIGNATURE), _bytes(folder / DIGESTS) or b"", trusted)
+        except RefusedError as error:
+            raise RefusedError(f"{path}: {error}") from None
+        check_schemas(path)
         context = Context(folder)
-        with _importing(folder) as handler_module:
-            handler = handler_module.Handler()
-            try:
-                handler.initialize(context)
-            except ValueError as error:
-                raise RefusedError(f"{path} does not hold: {error}") from error
-            except (RuntimeError, OSError) as error:
-                raise SystemProblem(f"{path} cannot be loaded: {error}") from error
-            yield Archived(handler, context)
+        with _process_kept():
+            yield Archived(_worker(path, context), context, path)
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _worker(path: Path, context: Context) -> Worker:
+    try:
+        from ..handlers.worker import Worker
+
+        return Worker(context)
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in PACKAGES:
+            raise
+        raise SystemProblem(
+            f"{path} cannot be loaded, {package} cannot be imported: {error}. Install it with: pip install {package}"
+        ) from error
+    except RecursionError as error:
+        raise RefusedError(f"{path} does not hold: it is nested too deep.") from error
+    except (RuntimeError, OSError) as error:
+        raise SystemProblem(f"{path} cannot be loaded: {error}") from error
+    except Exception as error:  # ONNX Runtime's have no common parent
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise RefusedError(f"{path} does not hold: {kind}{error}") from error
 
 
 @contextmanager
-def _importing(folder: Path) -> Iterator[Any]:
-    """The archive's `handler.py`, with the modules beside it; other archives' copies do not meet it."""
-    before = {name: module for name, module in sys.modules.items() if _own(name)}
-    for name in before:
-        del sys.modules[name]
-    sys.path.insert(0, str(folder))
-    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+def _process_kept() -> Iterator[None]:
+    """Give the process back what engines set for a worker: a variable, and torch's threads and precision."""
+    before = os.environ.get(_TELEMETRY)
+    torch = sys.modules.get("torch")
+    threads, tf32 = (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) if torch else (None, None)
     try:
-        importlib.invalidate_caches()
-        yield importlib.import_module("handler")
+        yield
     finally:
-        sys.dont_write_bytecode = compiles
-        sys.path[:] = [entry for entry in sys.path if entry != str(folder)]
-        for name in [name for name in sys.modules if _own(name)]:
-            del sys.modules[name]
-        sys.modules.update(before)
-
-
-def _own(name: str) -> bool:
-    return name == "handler" or name.partition(".")[0] == "lexport_handlers"
+        if before is None:
+            os.environ.pop(_TELEMETRY, None)
+        if torch:
+            torch.backends.cudnn.allow_tf32 = tf32
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 from ..errors import RefusedError
 from .keys import PublicKey
 from .reader import EVIDENCE, json_of, open_archive, read_member
+from .trust import configured
 from .verify import count_goldens, verify_open
 
 
@@ -31,8 +32,9 @@ class Inspection:
     card: str
 
 
-def inspect(path: Path, trusted: Sequence[PublicKey] = ()) -> Inspection:
+def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
     """Read an archive that passes `verify`, from the file opened once. Raises as `verify` does."""
+    trusted = configured(trusted)
     with open_archive(path) as archive:
         verified = verify_open(path, archive, trusted)
         return Inspection(

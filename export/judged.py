@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from ..models.lessons import outputs
 from ..models.run import open_run, require_known
 from ..models.tasks import Outputs
 from .inprocess import Archived, opened
-from .reader import EVIDENCE, check_schemas, read_json, read_labels
+from .keys import PublicKey
+from .reader import EVIDENCE
 
 Answer = Callable[[Dataset], Outputs]
 
@@ -50,28 +51,28 @@ class Trained:
         """Raise InputError unless `part` has what the model takes."""
         require_known(self._run, part)
 
-    @contextmanager
-    def opened(self) -> Iterator[Asked]:
+    def ask(self) -> Asked:
         """The trained model."""
-        yield Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
+        return Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
 
 
 class Archive:
-    """An archive's own variant, asked through its own handler."""
+    """An archive's own variant, asked as clients ask it."""
 
-    def __init__(self, path: Path) -> None:
-        """Read what the archive says of its model. Raises InputError."""
-        self._path = path
-        check_schemas(path)
+    def __init__(self, path: Path, archived: Archived) -> None:
+        """Read what the archive at `path`, opened, says of its model. Raises InputError."""
+        self._path, self._archived = path, archived
         try:
-            described = read_json(path, EVIDENCE)["run"]
+            described = archived.read(EVIDENCE)["run"]
             self.task = str(described["task"])
             self.threshold = float(described["threshold"])
             self.trained_on = str(described["data"]["digest"])
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{path}: {EVIDENCE} does not name its data. Make the archive again.") from None
-        self.labels = read_labels(path)
-        self.languages = tuple(read_json(path, "text.json").get("languages", ()))
+        # The worker has them checked by its goldens.
+        self.labels: list[str] = archived.read("labels.json")
+        self._encoder = load_encoder(archived.folder)
+        self.languages = self._encoder.languages
         self.trained_name = ""
 
     def held_out(self, part: str) -> Dataset:
@@ -79,13 +80,11 @@ class Archive:
         raise InputError(f"{self._path} is an archive and holds no labelled texts. Name DATA to judge it on.")
 
     def check(self, part: Dataset) -> None:
-        """Nothing: the handler itself refuses what it cannot take."""
+        """Nothing: the worker itself refuses what it cannot take."""
 
-    @contextmanager
-    def opened(self) -> Iterator[Asked]:
-        """The archive's handler, with digests and goldens checked. Raises as `inprocess.opened` does."""
-        with opened(self._path) as archived:
-            yield Asked(lambda part: self._outputs(archived, part), load_encoder(archived.folder))
+    def ask(self) -> Asked:
+        """The archive's worker."""
+        return Asked(lambda part: self._outputs(self._archived, part), self._encoder)
 
     def _outputs(self, archived: Archived, part: Dataset) -> Outputs:
         found = [self._texts(archived, part.texts, part.languages)]
@@ -101,3 +100,13 @@ class Archive:
         if self.task in ("vector", "joint"):
             return np.array([answer["vector"] for answer in answers], np.float32)
         return np.array([[answer["scores"][label] for label in self.labels] for answer in answers], np.float32)
+
+
+@contextmanager
+def judged(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[Trained | Archive]:
+    """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.opened` do."""
+    if target.is_dir():
+        yield Trained(target)
+        return
+    with opened(target, trusted=trusted) as archived:
+        yield Archive(target, archived)

@@ -13,10 +13,11 @@ from typing import Any, cast
 
 from ..errors import InputError, RefusedError
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
-from . import keys, signature
+from . import keys
 from .contents import problems as content_problems
 from .reader import EVIDENCE, GOLDENS, MADE, blocks, check_schemas_of, json_of, open_archive, read_member
 from .sbom import SBOM
+from .trust import configured, signer
 
 # What every archive has beside the variant's files and the run's, which its evidence lists.
 _ALWAYS = {
@@ -53,13 +54,14 @@ class Verified:
     signer: str | None
 
 
-def verify(path: Path, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
+def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verified:
     """Check members, digests, evidence and signature of an archive, all read from the file opened once.
 
-    With `trusted` keys an archive is refused unless one of them signed it. Raises RefusedError naming everything
-    that is not as it should be, InputError for what is no archive of lexport's or of a newer one, MissingExtra for a
-    signature without the package that checks it.
+    With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
+    Raises RefusedError naming everything that is not as it should be, InputError for what is no archive of lexport's
+    or of a newer one, MissingExtra for a signature without the package that checks it.
     """
+    trusted = configured(trusted)
     with open_archive(path) as archive:
         return verify_open(path, archive, trusted)
 
@@ -67,12 +69,15 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
 def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
     """Check an archive that `open_archive` has opened. Raises as `verify` does."""
     members = archive.namelist()
+    digests = read_member(archive, DIGESTS) if DIGESTS in members else b""
+    try:
+        by = signer(read_member(archive, SIGNATURE) if SIGNATURE in members else None, digests, trusted)
+    except RefusedError as error:
+        raise RefusedError(f"{path}: {error}") from None
     for needed in (DIGESTS, MANIFEST, EVIDENCE):
         if needed not in members:
             raise InputError(f"{path} has no {needed}: it was not made by `lexport archive`.")
-    digests = read_member(archive, DIGESTS)
     try:
-        by = _signer(archive, digests, trusted)
         listed = read_digests(digests.decode("utf-8"))
         problems = [*_altered(archive, listed), *content_problems(archive)]
     except (RefusedError, ValueError) as error:
@@ -82,7 +87,6 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
     evidence, manifest = json_of(archive, EVIDENCE), json_of(archive, MANIFEST)
     name, version, variant, own = _identity(path, manifest, evidence)
     _refuse(path, [*_members(members, own), *_proven(listed, own), *_model(archive, variant)])
-    signer = next((key.name for key in trusted if key.raw == by), None)
     return Verified(
         path,
         name,
@@ -91,7 +95,7 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
         digest=_sha256(archive),
         members=len(members),
         fingerprint=None if by is None else keys.fingerprint(by),
-        signer=signer,
+        signer=next((key.name for key in trusted if key.raw == by), None),
     )
 
 
@@ -105,24 +109,6 @@ def _sha256(archive: zipfile.ZipFile) -> str:
     handle = cast(io.BufferedReader, archive.fp)
     handle.seek(0)
     return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _signer(archive: zipfile.ZipFile, digests: bytes, trusted: Sequence[keys.PublicKey]) -> bytes | None:
-    """The key that signed the digests, one of those trusted if there are any; None for no signature."""
-    known = " or ".join(f"{key.name} ({key.fingerprint})" for key in trusted)
-    if SIGNATURE not in archive.namelist():
-        if trusted:
-            raise RefusedError(
-                f"The archive is not signed; expected a signature by {known}. Pack it with --sign KEY."
-            )
-        return None
-    by = signature.signer(read_member(archive, SIGNATURE), digests)
-    if trusted and by not in {key.raw for key in trusted}:
-        raise RefusedError(
-            f"The archive is signed by {keys.fingerprint(by)}, expected {known}. If that signer is to be trusted, "
-            "give its public key as another --key."
-        )
-    return by
 
 
 def _altered(archive: zipfile.ZipFile, listed: Mapping[str, str]) -> list[str]:

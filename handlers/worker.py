@@ -53,10 +53,13 @@ class Worker:
 
     def __init__(self, context: Any) -> None:
         """Load what TorchServe's `context` names; every golden must be answered as recorded."""
-        # Several lines a batch travel over a pipe to the frontend otherwise.
-        logging.getLogger().setLevel(logging.WARNING)
-        # TorchServe would parse JSON and decode text before the handler sees them, and log what it cannot.
-        os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
+        # Another process, a user's own, stays as it is.
+        in_torchserve = getattr(context, "metrics", None) is not None
+        if in_torchserve:
+            # Several lines a batch travel over a pipe to the frontend otherwise.
+            logging.getLogger().setLevel(logging.WARNING)
+            # TorchServe would parse JSON and decode text before the handler sees them, and log what it cannot.
+            os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = "cpu" if gpu is None else f"cuda:{gpu}"
@@ -65,8 +68,6 @@ class Worker:
         self.predictor, goldens = load_checked(folder, threads=threads, device=device)
         model = self.predictor.model
         self._meters = Meters(model.name, model.version)
-        # In another process the lines of metrics would be in the way.
-        in_torchserve = getattr(context, "metrics", None) is not None
         if in_torchserve:
             self._meters.start()
         facts = {"version": model.version, "device": device, "ready": True, "goldens": goldens}

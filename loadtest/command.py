@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, RefusedError
+from ..export.keys import PublicKey
 from ..serving.store import newest
 from .lab import loadtest
 from .report import table
@@ -27,6 +28,8 @@ def run_loadtest(
     texts: Path | None,
     model_store: Path,
     out: Path,
+    trusted: Sequence[PublicKey] | None,
+    trust_code: bool,
     say: Callable[[str], None],
     show: Callable[[Any], None] | None,
 ) -> LoadReport:
@@ -36,7 +39,7 @@ def run_loadtest(
     """
     levels = _numbers(users)
     seconds = _seconds(duration)
-    with _archives(name, model_store) as archives:
+    with _archives(name, model_store) as (archives, own):
         report = loadtest(
             archives,
             worker_sets=[one.strip() for one in worker_sets.split(",")],
@@ -46,6 +49,9 @@ def run_loadtest(
             unknown_share=unknown_share,
             texts=texts,
             out=out,
+            # What was packed here a moment ago nobody has signed.
+            trusted=() if own else trusted,
+            trust_code=trust_code,
             say=say,
         )
     if show is not None:
@@ -55,10 +61,11 @@ def run_loadtest(
 
 
 @contextmanager
-def _archives(name: str, model_store: Path) -> Iterator[list[Path]]:
+def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]:
+    """The archives, and whether they were packed here, into a private folder."""
     path = Path(name)
     if path.is_file():
-        yield [path]
+        yield [path], False
     elif (path / "run.json").is_file():
         from ..export.archive import archive
         from ..export.evidence import read_evidence
@@ -68,17 +75,18 @@ def _archives(name: str, model_store: Path) -> Iterator[list[Path]]:
             passing = [variant.name for variant in read_evidence(path).variants if variant.refused is None]
             if not passing:
                 raise RefusedError(f"No variant of {path} passes the gates; {path}/export/evidence.json says why.")
-            yield [
+            packed = [
                 archive(path, version="0", name=f"{label}.{variant}", variant=variant, out=Path(folder))
                 for variant in passing
             ]
+            yield packed, True
     elif name.endswith(".mar") or "/" in name:
         raise InputError(f"There is no archive or run {name}.")
     else:
         found = newest(model_store)
         if name not in found:
             raise InputError(f"{model_store} has no model {name!r}; it has: {', '.join(found)}.")
-        yield [found[name]]
+        yield [found[name]], False
 
 
 def _numbers(value: str) -> list[int]:

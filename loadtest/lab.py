@@ -13,6 +13,9 @@ from typing import Any
 
 from .. import serving
 from ..errors import InputError, SystemProblem
+from ..export.keys import PublicKey
+from ..export.trust import Trust
+from ..export.verify import verify
 from ..progress import Say, silent
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
@@ -42,6 +45,8 @@ def loadtest(
     texts: Path | Sequence[str] | None = None,
     seed: int = 0,
     out: Path | None = None,
+    trusted: Sequence[PublicKey] | None = None,
+    trust_code: bool = False,
     say: Say = silent,
 ) -> LoadReport:
     """Load every archive on every worker set with every number of users, and judge the result.
@@ -52,10 +57,16 @@ def loadtest(
     results.csv and results.json appear there together at the end, and not at all if anything stops the test.
     Whether the objectives held is in the report; `objectives.require` turns a miss into RefusedError.
 
-    Raises InputError for bad options or archives, SystemProblem if a server or Locust fails.
+    `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
+    RefusedError for archives that are not trusted, SystemProblem if a server or Locust fails.
     """
     objectives = parse(slo)
     _check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
+    trust = Trust.of(trusted, trust_code)
+    if trust.keys:
+        # The servers verify what they serve; here it is for what the report shows, and before any of them starts.
+        for path in archives:
+            verify(path, trust.keys)
     tested = subjects(archives)
     if out:
         check_out(out)
@@ -67,7 +78,7 @@ def loadtest(
             load = Load(max(users), 0.0, duration, texts_file(texts, subject, Path(scratch)), unknown_share, seed)
             for workers in worker_sets:
                 try:
-                    rows += _run_set(subject, workers, users, warmup, load, Path(scratch), say)
+                    rows += _run_set(subject, workers, trust, users, warmup, load, Path(scratch), say)
                 except _CannotRun as reason:
                     say(f"{workers} not run: {reason}")
                     missing.append(NotRun(subject.label, workers, str(reason)))
@@ -101,12 +112,19 @@ def loadtest(
 
 
 @contextmanager
-def open_server(subject: Subject, workers: str, say: Say) -> Iterator[Target]:
+def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
     """A real TorchServe with one archive, on free ports and with a private state folder; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="lexport-lab-") as folder:
         state_dir = Path(folder)
         say(f"{subject.label} {workers}: starting TorchServe")
-        server = serving.serve([subject.path], workers=workers, state_dir=state_dir, port=0)
+        server = serving.serve(
+            [subject.path],
+            workers=workers,
+            state_dir=state_dir,
+            port=0,
+            trusted=trust.keys,
+            trust_code=trust.insist,
+        )
         try:
             yield Target(server.inference_url, subject.model, server.token())
         finally:
@@ -118,7 +136,14 @@ class _CannotRun(Exception):
 
 
 def _run_set(
-    subject: Subject, workers: str, users: Sequence[int], warmup: float, load: Load, scratch: Path, say: Say
+    subject: Subject,
+    workers: str,
+    trust: Trust,
+    users: Sequence[int],
+    warmup: float,
+    load: Load,
+    scratch: Path,
+    say: Say,
 ) -> list[Row]:
     on_gpu = parse_workers(workers)[0] == "gpu"
     if on_gpu:
@@ -130,7 +155,7 @@ def _run_set(
             raise _CannotRun("no CUDA device") from None
     rows = []
     try:
-        with open_server(subject, workers, say) as target:
+        with open_server(subject, workers, trust, say) as target:
             if warmup:
                 client.run(target, replace(load, duration=warmup), scratch)
             for level in users:

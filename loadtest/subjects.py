@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..export.reader import EVIDENCE
+from ..export.reader import EVIDENCE, open_archive
 from ..serving.store import read
 
 # Their lines hold more than a text, or none.
@@ -47,11 +46,11 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
 
 def evidence(archive: Path) -> dict[str, Any]:
     """The evidence packed in an archive; empty where there is none or it is not a JSON object."""
-    with zipfile.ZipFile(archive) as members:
+    with open_archive(archive) as members:
         content = members.read(EVIDENCE) if EVIDENCE in members.namelist() else b"{}"
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -61,11 +60,11 @@ def golden_requests(archive: Path) -> list[dict[str, Any]]:
 
     None where it was packed without them; blank texts are left out.
     """
-    with zipfile.ZipFile(archive) as members:
+    with open_archive(archive) as members:
         content = members.read("golden.jsonl") if "golden.jsonl" in members.namelist() else b""
     try:
         goldens = [json.loads(line) for line in content.splitlines() if line.strip()]
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     asked = [_request(golden) for golden in goldens]
     return [request for request in asked if request]

@@ -57,12 +57,20 @@ def plan(archives: Sequence[Archive], workers: str, *, cores: int, gpus: int) ->
     """Divide `cores` over the workers of all archives.
 
     Without a number each model gets an equal share of the cores, at least one worker and at most four (one per
-    GPU on `gpu`). An archive that fixes its own number in its configuration keeps it: TorchServe obeys that.
+    GPU on `gpu`). An archive that fixes fewer workers in its settings keeps those: TorchServe obeys them. Raises
+    InputError for one that names more workers than that.
     """
     device, number = parse_workers(workers)
     if number is None:
         share = gpus if device == "gpu" else cores // max(1, len(archives))
         number = max(1, min(MOST_BY_DEFAULT, share))
+    for archive in archives:
+        if archive.most_workers > number:
+            raise InputError(
+                f"{archive.path}: its settings (minWorkers, maxWorkers) ask for {archive.most_workers} workers, and "
+                f"{number} are planned by --workers {workers}. If this machine is to run that many, give --workers "
+                f"{device}:{archive.most_workers}; otherwise pack it without these settings."
+            )
     counts = {archive.name: archive.workers or number for archive in archives}
     threads = max(1, cores // max(1, sum(counts.values())))
     return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads, cores=cores)

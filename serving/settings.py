@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, RefusedError
+from ..export.trust import Trust
 from .plan import Plan
 from .properties import parse
 from .store import Archive
@@ -95,6 +96,17 @@ def warn_if_open(settings: Mapping[str, str], doors: Mapping[str, Address], say:
         say(f"Other machines can reach this server, unencrypted: {', '.join(reachable)}.")
     if settings.get("disable_token_authorization", "").lower() == "true":
         say("Token authorization is off: whoever reaches a port can use it.")
+
+
+def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
+    """Raise RefusedError if the user's file lets others have code run that nobody verified, unless insisted on."""
+    if settings.get("enable_model_api", "").strip().lower() != "true" or (trust.insist and not trust.keys):
+        return
+    raise RefusedError(
+        "enable_model_api=true lets whoever has the management token run the code in any folder of this machine "
+        "(POST /models?url=FOLDER), unsigned and whatever allowed_urls says. Leave the setting out and start the "
+        + ("server with its archives." if trust.keys else "server with its archives, or insist with --trust-code.")
+    )
 
 
 def derive(

@@ -1,21 +1,22 @@
-"""Archives on disk: checked before TorchServe sees them, newest of each name, placed into a private store."""
+"""Archives on disk: the newest of each name, and the copies that TorchServe gets, verified in its private store."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..errors import InputError
-from ..export.budgets import CONFIG_BYTES
+from ..errors import InputError, LexportError
+from ..export.code import accept
+from ..export.manifest import read_manifest, read_settings
 from ..export.reader import EVIDENCE, open_archive, read_member
+from ..export.trust import Trust
+from ..export.zips import rewrite
 from ..handlers.devices import why_cpu_alone
 from ..handlers.digests import MANIFEST
 from .versions import newest as versions_newest
@@ -34,7 +35,9 @@ class Archive:
     proven: bool
     """Made by lexport: its workers check their goldens and report; others only load."""
     workers: int | None = None
-    """The number of workers the archive itself insists on, if it does."""
+    """The number of workers its settings fix, which TorchServe obeys whatever it is told; None if they fix none."""
+    most_workers: int = 0
+    """The largest number of workers that its settings name."""
     cpu_alone: str | None = None
     """Why it does not run on a GPU, if it does not."""
 
@@ -46,24 +49,22 @@ class Archive:
 def read(path: Path) -> Archive:
     """Read an archive's manifest after the checks of `open_archive`.
 
-    Raises InputError if the file fails them or the manifest names no model.
+    Raises InputError if the file fails them, the manifest names no model, or the settings it names cannot be read.
     """
     with open_archive(path) as archive:
         members = set(archive.namelist())
-        manifest = _json_object(path, read_member(archive, MANIFEST) if MANIFEST in members else None)
+        manifest = read_manifest(path, archive)
         model = manifest.get("model")
         model = model if isinstance(model, dict) else {}
-        config = model.get("configFile")
-        own = None
-        if isinstance(config, str) and config in members:
-            own = _own_workers(read_member(archive, config, CONFIG_BYTES))
+        workers, most_workers = _own_workers(path, read_settings(path, archive, manifest))
         cpu_alone = _cpu_alone(read_member(archive, "model.json")) if "model.json" in members else None
     return Archive(
         path=path,
         name=_identifier(path, "modelName", model.get("modelName")),
         version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0")),
         proven=EVIDENCE in members,
-        workers=own,
+        workers=workers,
+        most_workers=most_workers,
         cpu_alone=cpu_alone,
     )
 
@@ -128,30 +129,41 @@ def choose(
     return chosen
 
 
-def place(archives: Iterable[Archive], store: Path) -> list[str]:
-    """Put archives into the private folder `store`, hard-linked where possible; their file names there."""
+def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[[str], None]) -> list[str]:
+    """Put archives into the new, private folder `store`, with a line on why the code of each may run.
+
+    Each is copied first; the copy is verified, and what TorchServe gets is written anew from the copy. Whatever
+    happens to the file meanwhile, what was verified is what runs. Returns the file names in `store`. Raises
+    RefusedError as `code.accept` does, InputError for a file that is no longer the archive that was chosen.
+    """
     store.mkdir(mode=0o700)
     names = []
     for archive in archives:
         name = f"{archive.name}-{archive.version}.mar"
+        copy = store / f".{name}.copy"
         try:
-            os.link(archive.path.resolve(), store / name)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(archive.path, store / name)
+            shutil.copyfile(archive.path, copy)
+        except (OSError, shutil.Error) as error:
+            raise InputError(f"{archive.path} cannot be read: {error}.") from None
+        with _named(archive.path, copy):
+            if replace(read(copy), path=archive.path) != archive:
+                raise InputError(f"{copy} changed after it was chosen. Run the command again.")
+            reason = accept(copy, trust)
+            rewrite(copy, store / name)
+        copy.unlink()
+        say(f"{archive}: its code may run: {reason}.")
         names.append(name)
     return names
 
 
-def _json_object(path: Path, content: bytes | None) -> dict[str, Any]:
-    if content is None:
-        raise InputError(f"{path} has no {MANIFEST}. Expected an archive made by lexport or torch-model-archiver.")
+@contextmanager
+def _named(path: Path, copy: Path) -> Iterator[None]:
+    """Errors about the copy of an archive name the archive."""
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: {MANIFEST} is not a JSON object. Make the archive again.")
-    return value
+        yield
+    except LexportError as error:
+        error.args = (str(error).replace(str(copy), str(path)),)
+        raise
 
 
 def _identifier(path: Path, what: str, value: Any) -> str:
@@ -171,12 +183,14 @@ def _cpu_alone(model: bytes) -> str | None:
         return None
 
 
-def _own_workers(config: bytes) -> int | None:
-    """TorchServe's rule: an archive's minWorkers counts if it is positive and maxWorkers is not smaller."""
-    try:
-        settings = yaml.safe_load(config)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return None
-    settings = settings if isinstance(settings, dict) else {}
-    least, most = settings.get("minWorkers", 0), settings.get("maxWorkers", 0)
-    return least if isinstance(least, int) and isinstance(most, int) and most >= least > 0 else None
+def _own_workers(path: Path, settings: Mapping[str, Any]) -> tuple[int | None, int]:
+    """The number of workers that TorchServe takes from an archive's settings, and the largest that they name.
+
+    TorchServe's rule: minWorkers (1, if it is less) counts unless maxWorkers is smaller or not there. Raises
+    InputError for numbers that need more than 32 bits.
+    """
+    named = {key: settings[key] for key in ("minWorkers", "maxWorkers") if type(settings.get(key)) is int}
+    if any(abs(number) >= 2**31 for number in named.values()):
+        raise InputError(f"{path}: its settings have {' or '.join(named)} beyond 2,147,483,647. Archive it again.")
+    least, most = max(1, named.get("minWorkers", 1)), named.get("maxWorkers", 0)
+    return least if "minWorkers" in named and most >= least else None, max(0, *named.values(), 0)

@@ -11,7 +11,7 @@ import psutil
 
 from ..errors import SystemProblem
 from ..export.keys import PublicKey
-from ..export.verify import verify
+from ..export.trust import Trust
 from ..files import write_file
 from ..progress import Say, silent
 from . import api, logs, properties, state
@@ -20,7 +20,7 @@ from .plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
 from .ports import check_free, pick_free
 from .process import end, is_running, new_scratch, sigterm_raises, start_java
 from .ready import read_reports, wait_until_ready
-from .settings import Address, addresses, derive, read_settings, warn_if_open
+from .settings import Address, addresses, check_model_api, derive, read_settings, warn_if_open
 from .state import Server, default_state_dir
 from .store import Archive, choose, place
 
@@ -37,7 +37,8 @@ def serve(
     state_dir: Path | None = None,
     port: int | None = None,
     config: Path | None = None,
-    trusted: Sequence[PublicKey] = (),
+    trusted: Sequence[PublicKey] | None = None,
+    trust_code: bool = False,
     timeout: float = 300.0,
     say: Say = silent,
 ) -> Server:
@@ -46,22 +47,22 @@ def serve(
     Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers
     per model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the
     inference port, management and metrics follow on the next two; 0 takes any free ones, None those of the settings
-    (8080). `config` is a properties file over the packaged one. With `trusted` keys every archive must be signed by
-    one of them. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
+    (8080). `config` is a properties file over the packaged one. With `trusted` keys (None: those that LEXPORT_KEYS
+    names) one of them must have signed every archive; without keys, `trust_code` lets code run that is not this
+    kit's. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
 
-    Raises InputError for unusable archives or options; RefusedError for an archive that is not signed as `trusted`
-    asks; SystemProblem for a port in use, a server that runs already in `state_dir`, or a worker that cannot start,
-    its traceback below the first line.
+    Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
+    signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
+    already in `state_dir`, or a worker that cannot start, its traceback below the first line.
     """
     folder = (state_dir or default_state_dir()).absolute()
     device, _ = parse_workers(workers)
+    trust = Trust.of(trusted, trust_code)
     chosen = choose(archives, model_store, say)
-    if trusted:
-        for archive in chosen:
-            verify(archive.path, trusted)
     for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
         say(f"{archive.cpu_alone}; so do the workers of {archive}.")
     settings = read_settings(config)
+    check_model_api(settings, trust)
     doors = addresses(settings, port)
     scheme = plan(chosen, workers, cores=cores(), gpus=find_gpus() if device == "gpu" else 0)
     java = find_java()
@@ -72,7 +73,7 @@ def serve(
         warn_if_open(settings, doors, say)
         for attempt in range(1, _TRIES + 1):
             try:
-                return _start(folder, java, settings, pick_free(doors), scheme, chosen, timeout, say)
+                return _start(folder, java, settings, pick_free(doors), scheme, chosen, trust, timeout, say)
             except _PortLost:
                 if attempt == _TRIES or not any(door.port == 0 for door in doors.values()):
                     raise
@@ -105,6 +106,7 @@ def _start(
     doors: dict[str, Address],
     scheme: Plan,
     archives: Sequence[Archive],
+    trust: Trust,
     timeout: float,
     say: Callable[[str], None],
 ) -> Server:
@@ -112,7 +114,7 @@ def _start(
     scratch = new_scratch()
     try:
         state.fresh_logs(folder)
-        names = place(archives, folder / state.STORE)
+        names = place(archives, folder / state.STORE, trust, say)
         derived = derive(settings, doors, scheme, archives, names, folder / state.STORE)
         text = properties.render(derived, "Made by lexport serve for one server; changes here are lost.")
         write_file(folder / state.SETTINGS, text.encode())

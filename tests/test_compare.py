@@ -105,7 +105,7 @@ def test_an_archive_without_digests_is_refused(archive_of: ArchiveOf, tmp_path: 
     path = tmp_path / "foreign.mar"
     with zipfile.ZipFile(path, "w") as mar:
         mar.writestr("MAR-INF/MANIFEST.json", "{}")
-    with pytest.raises(InputError, match="was not made by `lexport archive`"):
+    with pytest.raises(RefusedError, match="was not packed by lexport"):
         compare(archive_of("onnx-int8"), path)
 
 

@@ -132,7 +132,7 @@ def test_scaled_and_registered_models_share_the_cores(
     state = tmp_path / "state"
     first = archive(run, version="1.0", name="first", variant="onnx-fp32", out=tmp_path)
     second = archive(run_folder, version="1.0", name="second", variant="auto", out=tmp_path)
-    server = serve([first], workers="cpu:1", state_dir=state, port=0, config=own)
+    server = serve([first], workers="cpu:1", state_dir=state, port=0, config=own, trust_code=True)
 
     def threads() -> list[int]:
         models = status(state)["models"]

@@ -55,7 +55,7 @@ def loaded(unpacked: Path) -> Worker:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TS_DECODE_INPUT_REQUEST", "true")
         worker = Worker(Context(unpacked))
-        assert os.environ["TS_DECODE_INPUT_REQUEST"] == "false"
+        assert os.environ["TS_DECODE_INPUT_REQUEST"] == "true", "outside of TorchServe the process stays as it is"
     return worker
 
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from lexport.errors import InputError, SystemProblem
+from lexport.export.trust import Trust
 from lexport.loadtest import client, lab
 from lexport.loadtest.client import Load, Target
 from lexport.loadtest.lab import loadtest
@@ -40,7 +41,7 @@ def stubbed(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
     """The stub in TorchServe's place, on a machine without CUDA."""
 
     @contextmanager
-    def opened(subject: Subject, workers: str, say: object) -> Iterator[Target]:
+    def opened(subject: Subject, workers: str, trust: Trust, say: object) -> Iterator[Target]:
         yield Target(stub.url, subject.model, "key")
 
     def no_gpus() -> int:
@@ -127,7 +128,7 @@ def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
 
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(subject: Subject, workers: str, say: object) -> AbstractContextManager[Target]:
+    def broken(subject: Subject, workers: str, trust: Trust, say: object) -> AbstractContextManager[Target]:
         raise SystemProblem("The worker cannot use CUDA.\nTraceback")
 
     monkeypatch.setattr(lab, "open_server", broken)
@@ -225,7 +226,9 @@ def test_real_torchserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     before, running = threading.active_count(), children()  # another file's server may run
-    report = loadtest([mar], worker_sets=["cpu:1"], users=[4], duration=1, warmup=0.5, out=tmp_path / "out")
+    report = loadtest(
+        [mar], worker_sets=["cpu:1"], users=[4], duration=1, warmup=0.5, trust_code=True, out=tmp_path / "out"
+    )
     (row,) = report.rows
     assert row.failures == 0, row.reasons
     assert row.answered > 20

@@ -74,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, make_archive: Any, archive:
     folder = tmp_path_factory.mktemp("client")
     config = "batchSize: 1\njobQueueSize: 1\nresponseTimeout: 20\n"
     sleeper = make_archive(folder, "sleeper", handler=SLEEPER, proven=False, config=config)
-    server = serve([archive, sleeper], workers="cpu:1", state_dir=folder / "state", port=0)
+    server = serve([archive, sleeper], workers="cpu:1", state_dir=folder / "state", port=0, trust_code=True)
     yield server
     if (server.state_dir / "server.json").exists():
         stop(server.state_dir)

@@ -84,7 +84,8 @@ SERVE = """
 import sys
 from pathlib import Path
 from lexport.serving import serve
-serve([Path(sys.argv[1])], state_dir=Path(sys.argv[2]), port=0, say=lambda line: print(line, flush=True))
+serve([Path(sys.argv[1])], state_dir=Path(sys.argv[2]), port=0, trust_code=True,
+      say=lambda line: print(line, flush=True))
 """
 
 
@@ -111,7 +112,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
     ]
     folder = tmp_path / "state"
     with pytest.raises(SystemProblem) as caught:
-        serve(archives, workers="cpu:1", state_dir=folder, port=0)
+        serve(archives, workers="cpu:1", state_dir=folder, port=0, trust_code=True)
     first, *trace = str(caught.value).splitlines()
     assert "A worker of broken 1.0 could not start" in first
     assert reason in first
@@ -133,6 +134,7 @@ def test_too_slow_a_start_is_given_up(make_archive: MakeArchive, tmp_path: Path,
             workers="cpu:1",
             state_dir=tmp_path / "state",
             port=0,
+            trust_code=True,
             timeout=4.0,
         )
     assert traces.processes() == []
@@ -148,7 +150,7 @@ def test_an_archive_torchserve_refuses_is_explained(make_archive: MakeArchive, t
         for name, content in members.items():
             after.writestr(name, content)
     with pytest.raises(SystemProblem, match=r"refused the archive odd-1\.0\.mar: .*Runtime is not defined"):
-        serve([archive], state_dir=tmp_path / "state", port=0)
+        serve([archive], state_dir=tmp_path / "state", port=0, trust_code=True)
     assert traces.processes() == []
     assert traces.folders() == []
 
@@ -157,7 +159,7 @@ def test_settings_java_refuses_are_explained(make_archive: MakeArchive, tmp_path
     own = tmp_path / "own.properties"
     own.write_text("max_request_size=plenty\n")
     with pytest.raises(SystemProblem, match=r'TorchServe ended while starting: .*"plenty"'):
-        serve([make_archive(tmp_path, "echo")], state_dir=tmp_path / "state", port=0, config=own)
+        serve([make_archive(tmp_path, "echo")], state_dir=tmp_path / "state", port=0, config=own, trust_code=True)
     assert traces.folders() == []
 
 
@@ -176,7 +178,7 @@ def test_a_port_taken_at_the_last_moment_is_replaced(
             return picked if len(tries) > 1 else picked | {"metrics": Address("127.0.0.1", taken.getsockname()[1])}
 
         monkeypatch.setattr(torchserve, "pick_free", pick)
-        server = serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0)
+        server = serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0, trust_code=True)
     assert len(tries) == 2
     assert traces.folders() == [server.scratch]
     stop(server.state_dir)
@@ -191,6 +193,7 @@ def test_an_interrupted_start_leaves_nothing(
     command = [sys.executable, "-c", SERVE, str(archive), str(tmp_path / "state")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
+        assert "its code may run" in child.stdout.readline()
         assert "Starting TorchServe" in child.stdout.readline()
         deadline = time.monotonic() + 60
         while not list(traces.private.glob("lexport-*/.ts.sock.*")):

@@ -12,7 +12,10 @@ from lexport.serving.store import Archive
 
 
 def archives(*own: int | None) -> list[Archive]:
-    return [Archive(Path(f"m{n}.mar"), f"m{n}", "1.0", proven=True, workers=count) for n, count in enumerate(own)]
+    return [
+        Archive(Path(f"m{n}.mar"), f"m{n}", "1.0", proven=True, workers=count, most_workers=count or 0)
+        for n, count in enumerate(own)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,8 @@ def test_other_workers_are_refused_with_an_example(text: str) -> None:
     st.integers(1, 256),
 )
 def test_threads_never_exceed_the_cores(own: list[int | None], number: int | None, cores: int) -> None:
+    planned = number or max(1, min(MOST_BY_DEFAULT, cores // len(own)))
+    own = [count and min(count, planned) for count in own]
     scheme = plan(archives(*own), f"cpu:{number}" if number else "cpu", cores=cores, gpus=0)
     assert scheme.total == sum(scheme.workers.values())
     assert all(count >= 1 for count in scheme.workers.values())
@@ -47,6 +52,23 @@ def test_threads_never_exceed_the_cores(own: list[int | None], number: int | Non
             assert scheme.workers[archive.name] == archive.workers
         elif number:
             assert scheme.workers[archive.name] == number
+
+
+@pytest.mark.parametrize(
+    ("workers", "planned"), [("cpu:2", 2), ("cpu", 4), ("gpu", 1)], ids=["given", "automatic", "gpu"]
+)
+def test_an_archive_that_asks_for_more_workers_is_refused_with_both_numbers(workers: str, planned: int) -> None:
+    greedy = Archive(Path("m.mar"), "m", "1.0", proven=True, workers=100_000, most_workers=100_000)
+    device = workers.partition(":")[0]
+    said = rf"m\.mar: .*ask for 100000 workers, and {planned} are planned by --workers {workers}\..*{device}:100000"
+    with pytest.raises(InputError, match=said):
+        plan([greedy], workers, cores=8, gpus=1)
+    within = Archive(Path("m.mar"), "m", "1.0", proven=True, workers=1, most_workers=planned)
+    assert plan([within], workers, cores=8, gpus=1).workers == {"m": 1}
+    # TorchServe could grow to maxWorkers when somebody scales.
+    growing = Archive(Path("m.mar"), "m", "1.0", proven=True, workers=1, most_workers=planned + 1)
+    with pytest.raises(InputError, match=f"ask for {planned + 1} workers"):
+        plan([growing], workers, cores=8, gpus=1)
 
 
 @given(st.integers(1, 20), st.integers(1, 256))

@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from lexport.errors import InputError, SystemProblem
+from lexport.errors import InputError, RefusedError, SystemProblem
+from lexport.export.keys import PublicKey
+from lexport.export.trust import Trust
 from lexport.serving.plan import Plan
 from lexport.serving.ports import check_free, pick_free
-from lexport.serving.settings import PACKAGED, Address, addresses, derive, read_settings, warn_if_open
+from lexport.serving.settings import (
+    PACKAGED,
+    Address,
+    addresses,
+    check_model_api,
+    derive,
+    read_settings,
+    warn_if_open,
+)
 from lexport.serving.store import Archive
 
 
@@ -132,3 +142,19 @@ def test_free_ports_differ_and_given_ones_stay() -> None:
     assert 0 not in ports
     assert picked["gRPC inference"].port == 0
     assert pick_free(addresses(read_settings(), 9000)) == addresses(read_settings(), 9000)
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", " true "])
+def test_the_model_api_needs_insisting_and_goes_with_no_key(value: str) -> None:
+    settings = {"enable_model_api": value}
+    with pytest.raises(RefusedError, match=r"POST /models\?url=FOLDER.*--trust-code"):
+        check_model_api(settings, Trust())
+    check_model_api(settings, Trust(insist=True))
+    for insist in (False, True):
+        with pytest.raises(RefusedError, match="Leave the setting out and start the server with its archives"):
+            check_model_api(settings, Trust([PublicKey(bytes(32), "k")], insist))
+
+
+def test_without_the_model_api_nothing_is_asked() -> None:
+    check_model_api(read_settings(), Trust([PublicKey(bytes(32), "k")]))
+    check_model_api({}, Trust())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -8,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from lexport.errors import InputError
+import lexport.serving.store
+from lexport.errors import InputError, RefusedError
+from lexport.export.archive import archive
+from lexport.export.code import accept
+from lexport.export.trust import Trust
 from lexport.handlers.digests import MANIFEST
 from lexport.serving.store import choose, newest, place, read
+
+from ..trust_cases import members_of, repacked
 
 MakeArchive = Callable[..., Path]
 
@@ -24,18 +31,22 @@ def test_read_knows_lexports_archives_from_others(tmp_path: Path, make_archive: 
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("minWorkers: 3\nmaxWorkers: 3", 3),
-        ("minWorkers: 3\nmaxWorkers: 1", None),
-        ("minWorkers: 3", None),
-        ("- a list", None),
-        ("a: [", None),
-        ("", None),
+        ("minWorkers: 3\nmaxWorkers: 3", (3, 3)),
+        ("minWorkers: 3\nmaxWorkers: 1", (None, 3)),
+        ("minWorkers: 0\nmaxWorkers: 2", (1, 2)),
+        ("minWorkers: -5\nmaxWorkers: 0", (None, 0)),
+        ("minWorkers: 3", (None, 3)),
+        ("maxWorkers: 7", (None, 7)),
+        ("minWorkers: 3.0\nmaxWorkers: yes", (None, 0)),
+        ("", (None, 0)),
     ],
 )
 def test_an_archives_own_workers(
-    tmp_path: Path, make_archive: MakeArchive, config: str, expected: int | None
+    tmp_path: Path, make_archive: MakeArchive, config: str, expected: tuple[int | None, int]
 ) -> None:
-    assert read(make_archive(tmp_path, "m", config=config)).workers == expected
+    """As TorchServe takes them: minWorkers is at least 1, and counts where maxWorkers is not smaller."""
+    found = read(make_archive(tmp_path, "m", config=config))
+    assert (found.workers, found.most_workers) == expected
 
 
 def test_newest_of_each_name(tmp_path: Path, make_archive: MakeArchive) -> None:
@@ -71,7 +82,9 @@ def test_choose_takes_archives_or_a_store(tmp_path: Path, make_archive: MakeArch
 def test_place_keeps_other_archives_out(tmp_path: Path, make_archive: MakeArchive) -> None:
     wanted = read(make_archive(tmp_path / "in", "a"))
     make_archive(tmp_path / "in", "b")
-    assert place([wanted], tmp_path / "store") == ["a-1.0.mar"]
+    said: list[str] = []
+    assert place([wanted], tmp_path / "store", Trust(insist=True), said.append) == ["a-1.0.mar"]
+    assert said == ["a 1.0: its code may run: --trust-code."]
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["a-1.0.mar"]
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
 
@@ -107,7 +120,7 @@ GOOD = (MANIFEST, json.dumps({"model": {"modelName": "m", "modelVersion": "1"}})
         ([("handler.py", "")], "has no MAR-INF/MANIFEST.json"),
         ([(MANIFEST, "[]")], "not a JSON object"),
         ([(MANIFEST, "{")], "not a JSON object"),
-        ([(MANIFEST, "[" * 100_000)], "not a JSON object"),
+        ([(MANIFEST, "[" * 60_000)], "not a JSON object"),
         ([(MANIFEST, "{}")], "modelName None"),
         ([(MANIFEST, '{"model": {"modelName": "a b"}}')], "modelName 'a b'"),
         ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": 1}}')], "modelVersion 1"),
@@ -127,3 +140,81 @@ def test_what_is_no_archive_is_said(tmp_path: Path) -> None:
         read(tmp_path / "absent.mar")
     with pytest.raises(InputError, match="no archive"):
         read(tmp_path)
+
+
+OTHER = b"raise SystemExit('not what was verified')"
+
+
+def in_place(path: Path, content: bytes) -> None:
+    """Other bytes in the same file: a hard link would show them."""
+    with path.open("r+b") as handle:
+        handle.write(content)
+        handle.truncate()
+
+
+def renamed_over(path: Path, content: bytes) -> None:
+    """Another file under the same name."""
+    other = path.with_suffix(".new")
+    other.write_bytes(content)
+    other.replace(path)
+
+
+def removed(path: Path, content: bytes) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("change", [in_place, renamed_over, removed])
+def test_what_was_verified_is_what_torchserve_gets(
+    tmp_path: Path,
+    archive_of: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path, bytes], None],
+) -> None:
+    """Whoever can write the archive changes it while it is verified."""
+    path = tmp_path / "topics-1.0.mar"
+    shutil.copy(archive_of("onnx-int8"), path)
+    expected = members_of(path)
+    evil = repacked(path, {"handler.py": OTHER}, tmp_path / "evil.mar").read_bytes()
+
+    def accepted(copy: Path, trust: Trust) -> str:
+        reason = accept(copy, trust)
+        change(path, evil)
+        return reason
+
+    monkeypatch.setattr(lexport.serving.store, "accept", accepted)
+    [name] = place([read(path)], tmp_path / "store", Trust(), lambda line: None)
+    assert members_of(tmp_path / "store" / name) == expected
+    assert [one.name for one in (tmp_path / "store").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("change", [in_place, renamed_over])
+def test_what_changed_after_it_was_chosen_is_verified_as_it_is_then(
+    tmp_path: Path, archive_of: Callable[[str], Path], change: Callable[[Path, bytes], None]
+) -> None:
+    path = tmp_path / "topics-1.0.mar"
+    shutil.copy(archive_of("onnx-int8"), path)
+    chosen = read(path)
+    change(path, repacked(path, {"handler.py": OTHER}, tmp_path / "evil.mar").read_bytes())
+    with pytest.raises(RefusedError, match=r"topics-1\.0\.mar would run code .*'handler\.py' differs") as caught:
+        place([chosen], tmp_path / "store", Trust(), lambda line: None)
+    assert str(path) in str(caught.value)
+    assert str(tmp_path / "store") not in str(caught.value)
+
+
+def test_another_model_under_the_same_name_is_refused(
+    tmp_path: Path, archive_of: Callable[[str], Path], run_folder: Path
+) -> None:
+    path = tmp_path / "topics-1.0.mar"
+    shutil.copy(archive_of("onnx-int8"), path)
+    chosen = read(path)
+    shutil.copy(archive(run_folder, version="2.0", variant="onnx-int8", out=tmp_path), path)
+    with pytest.raises(InputError, match=r"topics-1\.0\.mar changed after it was chosen"):
+        place([chosen], tmp_path / "store", Trust(), lambda line: None)
+    path.unlink()
+    with pytest.raises(InputError, match=r"topics-1\.0\.mar cannot be read"):
+        place([chosen], tmp_path / "store-2", Trust(), lambda line: None)
+
+
+def test_numbers_of_workers_that_no_machine_has_are_refused(tmp_path: Path, make_archive: MakeArchive) -> None:
+    with pytest.raises(InputError, match=r"minWorkers beyond 2,147,483,647"):
+        read(make_archive(tmp_path, "m", config="minWorkers: 0x" + "f" * 9000))

@@ -41,7 +41,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArchive) 
     before = os.environ.get("LC_ALL")
     os.environ["LC_ALL"] = "C"
     try:
-        server = serve(archives, workers="cpu:1", state_dir=folder / "my stäte", port=0, config=own)
+        server = serve(archives, workers="cpu:1", state_dir=folder / "my stäte", port=0, config=own, trust_code=True)
     finally:
         os.environ.pop("LC_ALL") if before is None else os.environ.update(LC_ALL=before)
     yield server
@@ -153,7 +153,7 @@ def test_metrics_are_for_prometheus(shared: Server) -> None:
 
 def test_a_second_server_needs_its_own_folder(shared: Server, make_archive: MakeArchive, tmp_path: Path) -> None:
     with pytest.raises(SystemProblem, match=r"A server runs already in .*lexport stop"):
-        serve([make_archive(tmp_path, "echo")], state_dir=shared.state_dir, port=0)
+        serve([make_archive(tmp_path, "echo")], state_dir=shared.state_dir, port=0, trust_code=True)
     assert status(shared.state_dir)["healthy"]
 
 
@@ -168,7 +168,7 @@ def test_a_port_in_use_is_said_before_anything_starts(make_archive: MakeArchive,
         taken.listen()
         said: list[str] = []
         with pytest.raises(SystemProblem, match=rf"Port {port} \(management\) is in use by .*--port"):
-            serve([archive], state_dir=tmp_path / "state", port=port - 1, say=said.append)
+            serve([archive], state_dir=tmp_path / "state", port=port - 1, trust_code=True, say=said.append)
     assert said == []
     assert list((tmp_path / "state").iterdir()) == []
 
@@ -180,9 +180,12 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     for version in ("0.9", "0.10"):
         make_archive(tmp_path / "store", "second", version)
     said: list[str] = []
-    server = serve(model_store=tmp_path / "store", workers="cpu:2", state_dir=folder, port=0, say=said.append)
+    server = serve(
+        model_store=tmp_path / "store", workers="cpu:2", state_dir=folder, port=0, trust_code=True, say=said.append
+    )
     assert server.models == {"second": "0.10"}
     assert server.workers == 2
+    assert "second 0.10: its code may run: --trust-code." in said
     assert "second 0.10: worker 2 of 2 is ready, its goldens passed." in said
     assert len(traces.processes()) >= 3
     assert len(traces.folders()) == 1
@@ -243,7 +246,7 @@ def test_the_packaged_settings_work_with_plain_torchserve(
 
 def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
     archive, folder = make_archive(tmp_path, "echo"), tmp_path / "state"
-    server = serve([archive], workers="cpu:1", state_dir=folder, port=0)
+    server = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
     psutil.Process(server.pid).kill()
     with pytest.raises(SystemProblem, match="ended by itself"):
         wait(server)
@@ -251,13 +254,13 @@ def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Pat
     assert traces.folders() == []
 
     # The next start clears a crash that nobody was waiting for, and keeps the crashed server's logs.
-    server = serve([archive], workers="cpu:1", state_dir=folder, port=0)
+    server = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
     psutil.Process(server.pid).kill()
     time.sleep(0.2)
     with pytest.raises(SystemProblem, match="ended unexpectedly"):
         status(folder)
     said: list[str] = []
-    again = serve([archive], workers="cpu:1", state_dir=folder, port=0, say=said.append)
+    again = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True, say=said.append)
     assert "ended unexpectedly" in said[0]
     assert traces.folders() == [again.scratch]
     assert (folder / "logs.previous").is_dir()
