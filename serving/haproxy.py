@@ -64,7 +64,7 @@ frontend clients
     tcp-request connection reject if {{ sc0_conn_cur gt {2 * limits.per_address} }}
     {refuse(429, f"{{ sc0_conn_cur gt {limits.per_address} }}")}
 
-    # Only inference is reachable, never management. HEAD is refused: TorchServe answers it with a body.
+    # Only inference is reachable, never management. TorchServe takes any method for POST.
     {refuse(404, f"!{{ path -m reg '^{proxy.paths}$' }}")}
     {refuse(405, f"!{{ method {' '.join(METHODS)} }}")}
 
@@ -92,7 +92,7 @@ frontend clients
     http-request del-header HTTP2-Settings
     http-request del-header Expect
     # Clients learn when to come back, and not what serves them.
-    http-after-response set-header Retry-After 1 if {{ status 429 502 503 }}
+    http-after-response set-header Retry-After 1 if {{ status 429 503 }}
     http-after-response del-header Server
 {metrics_rule}    default_backend torchserve
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from .proxy_rules import FORM_TYPES, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, refusals
 
+# nginx's own numbers: of a header that is too long; of a server that is down, has no free place or answers nonsense.
+_OWN_CODES = {431: "494 =431", 503: "502 503 =503"}
+
 
 def configuration(proxy: Proxy) -> str:
     """The text of nginx.conf, for nginx 1.22 and newer."""
     limits, said = proxy.limits, refusals(proxy)
-    # nginx's own number for a header that is too long.
-    codes = {status: "494 =431" if status == 431 else str(status) for status in said}
-    own = "\n".join(f"        error_page {code} /refused/{status};" for status, code in codes.items())
-    answers = "\n".join(
+    del said[502]
+    own = "\n".join(
+        f"        error_page {_OWN_CODES.get(status, status)} /refused/{status};\n"
         f"        location = /refused/{status} {{ internal; return {status} '{text}'; }}"
         for status, text in said.items()
     )
@@ -76,12 +78,12 @@ http {{
     # Clients learn when to come back.
     map $status $retry_after {{
         429 1;
-        502 1;
         503 1;
     }}
 
     upstream torchserve {{
-        server {proxy.upstream.host}:{proxy.upstream.port};
+        # As many requests at once; further ones are answered 503.
+        server {proxy.upstream.host}:{proxy.upstream.port} max_conns={UPSTREAM_CONNECTIONS};
         # Connections to TorchServe are kept and used again.
         keepalive {UPSTREAM_CONNECTIONS // 4};
     }}
@@ -101,7 +103,7 @@ http {{
         proxy_next_upstream off;
 
         location / {{
-            # Only inference is reachable, never management. HEAD is refused: TorchServe answers it with a body.
+            # Only inference is reachable, never management. TorchServe takes any method for POST.
             if ($request_uri !~ "^{proxy.paths}(\\?[!-~]*)?$") {{ return 404; }}
             if ($request_method !~ "^({"|".join(METHODS)})$") {{ return 405; }}
             if ($server_protocol !~ "^HTTP/1") {{ return 400; }}
@@ -116,7 +118,6 @@ http {{
 {_metrics(proxy)}
         # nginx's own refusals are JSON, as the model's are.
 {own}
-{answers}
     }}
 }}
 """

@@ -13,12 +13,12 @@ from .settings import Address
 LISTEN = Address("127.0.0.1", 8443)
 UPSTREAM = Address("127.0.0.1", 8080)
 FORM_TYPES = ("x-www-form-urlencoded", "multipart")
-METHODS = ("GET", "POST", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 # A name or a version in a path: no dots first, so that no segment is `..`; no quotes, which configurations need.
 _NAME = "[A-Za-z0-9_%~+:@,=-][A-Za-z0-9_%~+:@,=.-]*"
 PATHS = (
     f"/(predictions|explanations)/{_NAME}(/{_NAME})?",
-    f"/v2/models/{_NAME}(/versions/{_NAME})?/(infer|explain)",
+    f"/v2/models/{_NAME}/(infer|explain)",
     "/ping",
     "/api-description",
 )

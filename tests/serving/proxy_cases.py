@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lexport.serving.proxies import Proxy, proxy_configuration
+from lexport.serving.proxies import Limits, Proxy, proxy_configuration
 from lexport.serving.settings import Address
 
 KINDS = ("haproxy", "nginx")
+SHORT = Limits(body=1 << 18, form=1 << 12, header_time=1, body_time=1, idle_time=1)
 HEALTH = b"GET /ping HTTP/1.1\r\nhost: torchserve\r\n"
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.[01]")
@@ -146,9 +148,10 @@ def contents(request: bytes) -> tuple[bytes, bytes]:
 class Recorder:
     """A backend that answers each request with 200 and keeps every byte of every connection."""
 
-    def __init__(self, delay: float = 0.0) -> None:
-        """Answer after `delay` seconds."""
+    def __init__(self, delay: float = 0.0, length: int = 2) -> None:
+        """Answer after `delay` seconds with a body of `length` bytes that ends with `ok`."""
         self.delay = delay
+        self.body = b"ok".rjust(length)
         self._received: list[bytearray] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.address = Address("127.0.0.1", self._socket.getsockname()[1])
@@ -175,9 +178,10 @@ class Recorder:
                 except Malformed:
                     continue  # perhaps not all of it is here yet
                 received = bytearray()  # the next requests of a kept connection are an entry of their own
-                for _ in whole:
+                for request in whole:
                     time.sleep(self.delay)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nServer: secret/1.0\r\nContent-Length: 2\r\n\r\nok")
+                    answer = b"HTTP/1.1 200 OK\r\nServer: secret/1.0\r\nContent-Length: %d\r\n\r\n" % len(self.body)
+                    connection.sendall(answer + (b"" if request.startswith(b"HEAD") else self.body))
 
     @property
     def reached(self) -> int:
@@ -214,3 +218,14 @@ def exchange(address: Address, data: bytes, *, pause: float = 0.05, source: str 
 def statuses(answer: bytes) -> list[int]:
     """The status codes of the answers in the bytes of a connection."""
     return [int(code) for code in re.findall(rb"HTTP/1\.[01] ([0-9]{3})", answer)]
+
+
+@contextmanager
+def proxied(kind: str, limits: Limits, folder: Path, **more: Any) -> Iterator[tuple[Address, Recorder]]:
+    """A proxy and the recorder behind it; `more` goes to Recorder and Proxy."""
+    recorder = Recorder(more.pop("delay", 0.0), more.pop("length", 2))
+    try:
+        with running(kind, Proxy(upstream=recorder.address, limits=limits, **more), folder) as address:
+            yield address, recorder
+    finally:
+        recorder.close()

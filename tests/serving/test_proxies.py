@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lexport.__main__ import run
-from lexport.errors import InputError
-from lexport.serving.proxies import Limits, Proxy, parse_address, proxy_configuration
+from lexport.serving.proxies import Limits, Proxy
+from lexport.serving.proxy_rules import UPSTREAM_CONNECTIONS
 from lexport.serving.settings import Address
 
-from .proxy_cases import KINDS, Recorder, command, contents, exchange, running, statuses
+from .proxy_cases import KINDS, SHORT, Recorder, contents, exchange, proxied, running, statuses
 from .proxy_requests import BODY, POST, cases
 
-SHORT = Limits(body=1 << 18, form=1 << 12, header_time=1, body_time=1, idle_time=1)
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -45,16 +40,6 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
         yield start
 
 
-@contextmanager
-def proxied(kind: str, limits: Limits, folder: Path, **more: Any) -> Iterator[tuple[Address, Recorder]]:
-    recorder = Recorder(more.pop("delay", 0.0))
-    try:
-        with running(kind, Proxy(upstream=recorder.address, limits=limits, **more), folder) as address:
-            yield address, recorder
-    finally:
-        recorder.close()
-
-
 Before = Callable[[str], tuple[Address, Recorder]]
 each = pytest.mark.parametrize("kind", KINDS)
 
@@ -68,7 +53,7 @@ def test_a_request_arrives_in_normal_form_or_not_at_all(
     # A part that was no request of its own may be refused behind the answer.
     assert statuses(answer)[: len(reached) or 1] == [status] * (len(reached) or 1)
     assert [contents(one) for one in recorder.taken()] == reached
-    if status != 200 and not data.startswith(b"HEAD"):
+    if status != 200:
         head, _, body = answer.partition(b"\r\n\r\n")
         # What is no HTTP at all haproxy answers with a page that cannot be changed.
         assert b"application/json" in head or (kind == "haproxy" and status in (400, 422))
@@ -191,6 +176,34 @@ def test_a_slow_answer_is_waited_for(kind: str, tmp_path: Path) -> None:
 
 
 @each
+def test_who_does_not_read_the_answer_is_closed(kind: str, tmp_path: Path) -> None:
+    length = 16_000_000
+    with (
+        proxied(kind, SHORT, tmp_path, length=length) as (address, _),
+        socket.create_connection((address.host, address.port), 5) as client,
+    ):
+        client.sendall(POST + BODY)
+        time.sleep(4)
+        read = 0
+        with suppress(ConnectionError):
+            while part := client.recv(1 << 20):
+                read += len(part)
+        assert read < length
+
+
+@each
+def test_who_asks_first_may_go_on_and_the_backend_is_not_asked(before: Before, kind: str) -> None:
+    address, recorder = before(kind)
+    with socket.create_connection((address.host, address.port), 5) as client:
+        client.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert statuses(client.recv(1000)) == [100]
+        client.sendall(b"hi")
+        assert statuses(client.recv(1000)) == [200]
+    [request] = recorder.taken()
+    assert b"expect" not in request.lower()
+
+
+@each
 def test_one_address_has_its_share_and_others_are_answered(kind: str, tmp_path: Path) -> None:
     limits = replace(SHORT, per_address=4, body_time=10, header_time=10)
     with proxied(kind, limits, tmp_path) as (address, _), ExitStack() as stack:
@@ -210,9 +223,26 @@ def test_a_backend_that_is_down_is_said_with_a_time_to_come_back(kind: str, tmp_
     recorder.close()
     with running(kind, Proxy(upstream=recorder.address, limits=SHORT), tmp_path) as address:
         answer = exchange(address, POST + BODY)
-    assert statuses(answer) == [503 if kind == "haproxy" else 502]
+    assert statuses(answer) == [503]
     assert b"\r\nretry-after: 1\r\n" in answer.lower()
     assert b'"error": "The ' in answer
+
+
+@each
+def test_more_requests_than_the_backend_takes_wait_or_are_told_to_come_back(kind: str, tmp_path: Path) -> None:
+    more = UPSTREAM_CONNECTIONS + 20
+    limits = Limits(per_address=more, connections=2 * more)
+    with proxied(kind, limits, tmp_path, delay=2.0) as (address, _), ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((address.host, address.port), 20)) for _ in range(more)
+        ]
+        for client in clients:
+            client.sendall(POST + BODY)
+        answers = [client.recv(4096) for client in clients]
+    refused = [answer for answer in answers if statuses(answer) == [503]]
+    assert all(statuses(answer) == [200] for answer in answers if answer not in refused)
+    assert len(refused) == (0 if kind == "haproxy" else 20)
+    assert all(b"\r\nRetry-After: 1\r\n" in answer for answer in refused)
 
 
 @each
@@ -237,111 +267,3 @@ def test_metrics_are_passed_on_when_asked_for(kind: str, tmp_path: Path) -> None
         assert recorder.taken() == []
     assert [contents(one) for one in metrics.taken()] == [(b"GET /metrics", b"")]
     metrics.close()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 for one day with its key beside it, in a folder whose name has a space."""
-    folder = tmp_path_factory.mktemp("certificates") / "of ours"
-    folder.mkdir()
-    path = folder / "site.pem"
-    asked = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=127.0.0.1"
-    subprocess.run(
-        [*asked.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-out", path, "-keyout", f"{path}.key"],
-        check=True,
-        capture_output=True,
-    )
-    return path
-
-
-@each
-@pytest.mark.parametrize("together", [False, True], ids=["key beside", "key in the same file"])
-def test_over_tls_it_speaks_http_1_alone(kind: str, together: bool, certificate: Path, tmp_path: Path) -> None:
-    key = Path(f"{certificate}.key")
-    shown: dict[str, Path] = {"certificate": certificate, "key": key}
-    if together:
-        both = tmp_path / "both.pem"
-        both.write_bytes(certificate.read_bytes() + key.read_bytes())
-        shown = {"certificate": both}
-    trusting = ssl.create_default_context(cafile=certificate)
-    trusting.set_alpn_protocols(["h2", "http/1.1"])
-    with (
-        proxied(kind, SHORT, tmp_path, **shown) as (address, _),
-        socket.create_connection((address.host, address.port), 5) as plain,
-        trusting.wrap_socket(plain, server_hostname="127.0.0.1") as client,
-    ):
-        assert client.version() in ("TLSv1.2", "TLSv1.3")
-        assert client.selected_alpn_protocol() == "http/1.1"
-        client.sendall(POST + BODY)
-        assert client.recv(1000).endswith(b"ok")
-
-
-@each
-@pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["--listen", "[::1]:9443", "--max-body", "8000000", "--max-connections", "100", "--max-per-address", "100"],
-        ["--metrics", "127.0.0.1:8082", "--upstream", "localhost:9000", "--max-form", "100"],
-    ],
-    ids=["defaults", "limits", "metrics"],
-)
-def test_the_proxys_own_checker_finds_nothing(kind: str, options: list[str], tmp_path: Path) -> None:
-    assert run(["generate", kind, "--out", str(tmp_path / "proxy.cfg"), *options]) == 0
-    done = subprocess.run(
-        command(kind, tmp_path, check=True), cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "warning" not in done.stderr.lower()
-    assert "[warn]" not in done.stderr
-
-
-@each
-def test_without_out_it_is_printed(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["generate", kind]) == 0
-    assert capsys.readouterr() == (proxy_configuration(kind, Proxy()), "")
-
-
-def test_unencrypted_on_the_network_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["generate", "haproxy", "--listen", "0.0.0.0:8080"]) == 0
-    assert "unencrypted: 0.0.0.0:8080 without --tls-certificate" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "said"),
-    [
-        (["haproxy", "--listen", "8443"], 2, "'8443' is not an address. Expected ADDRESS:PORT"),
-        (["haproxy", "--listen", "127.0.0.1:70000"], 2, "is not an address"),
-        (["nginx", "--upstream", "a b:1"], 2, "is not an address"),
-        (["nginx", "--tls-key", "k.pem"], 2, "without a certificate. Give --tls-certificate too."),
-        (["haproxy", "--tls-certificate", "c.pem", "--tls-key", "k.pem"], 2, "haproxy does not take the key"),
-        (["nginx", "--tls-certificate", "c';.pem"], 2, "characters that mean something"),
-        (["nginx", "--max-body", "10"], 2, "Forms may have 65,536 bytes and bodies 10"),
-        (["nginx", "--max-connections", "10"], 2, "64 connections and all together 10"),
-        (["nginx", "--max-connections", "0"], 2, "limit connections is 0; expected 1 or more"),
-        (["haproxy", "--max-body", "100000000"], 2, "expected up to 67,108,864"),
-        (["haproxy", "--state-dir", "none"], 3, "No server runs"),
-        (["haproxy", "--out", "."], 2, "a folder is there"),
-    ],
-)
-def test_what_cannot_be_written_is_refused(
-    options: list[str], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(["generate", *options]) == code
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert said in err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_another_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["generate", "apache"]) == 2
-    assert "haproxy" in capsys.readouterr().err
-    with pytest.raises(InputError, match="Expected haproxy or nginx"):
-        proxy_configuration("apache", Proxy())
-
-
-def test_addresses_are_read_as_written() -> None:
-    assert parse_address("[::1]:8443") == Address("[::1]", 8443)
-    assert parse_address(" localhost:80 ") == Address("localhost", 80)
