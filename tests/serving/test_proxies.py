@@ -144,6 +144,24 @@ def test_slow_requests_never_reach_the_backend_and_are_closed(before: Before, ki
 
 
 @each
+def test_a_body_that_never_ends_does_not_reach_the_backend(before: Before, kind: str) -> None:
+    """haproxy gives the whole body its time, nginx each part of it."""
+    address, recorder = before(kind)
+    with socket.create_connection((address.host, address.port), 5) as client:
+        client.sendall(POST + b"Content-Length: 1000\r\n\r\n")
+        answer = b""
+        client.settimeout(0.2)
+        for _ in range(15):  # three times the whole body's time
+            with suppress(OSError):
+                client.sendall(b"a")
+            with suppress(TimeoutError):
+                answer = client.recv(1000)
+                break
+        assert statuses(answer) == ([408] if kind == "haproxy" else [])
+        assert recorder.reached == 0
+
+
+@each
 def test_a_body_that_comes_in_pieces_arrives_in_one(before: Before, kind: str) -> None:
     address, recorder = before(kind)
     with socket.create_connection((address.host, address.port), 5) as client:
