@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from .serving import status as status
     from .serving import stop as stop
     from .serving import wait as wait
+    from .serving.proxies import Proxy as Proxy
+    from .serving.proxies import proxy_configuration as proxy_configuration
 
 _MODULES = {
     "Columns": "models.data",
+    "Proxy": "serving.proxies",
     "archive": "export.archive",
     "choose": "export.variants",
     "compare": "export.compare",
@@ -53,6 +56,7 @@ _MODULES = {
     "open_run": "models.run",
     "opened": "export.inprocess",
     "predict": "serving",
+    "proxy_configuration": "serving.proxies",
     "read_public": "export.keys",
     "recipes": "models",
     "require": "loadtest.objectives",

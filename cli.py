@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 # Importing a group of commands adds them to the application.
-from .commands import checking, learning, loading, packing, serving
+from .commands import checking, generating, learning, loading, packing, serving
 from .commands.common import app
 
-__all__ = ["app", "checking", "learning", "loading", "packing", "serving"]
+__all__ = ["app", "checking", "generating", "learning", "loading", "packing", "serving"]
 
 # As --help shows them: the way of the data.
 _ORDER = (
     *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "handler", "verify", "inspect", "diff"),
-    *("run", "serve", "predict", "status", "stop", "loadtest", "doctor"),
+    *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )
 app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))

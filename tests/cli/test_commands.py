@@ -24,7 +24,7 @@ Command = Callable[..., Result]
 
 COMMANDS = [
     *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "run"),
-    *("serve", "predict", "status", "stop", "loadtest"),
+    *("serve", "predict", "status", "stop", "generate", "loadtest"),
 ]
 HEAVY = ["torch", "numpy", "onnx", "onnxruntime", "safetensors", "psutil", "yaml", "locust", "regex", "mmh3"]
 TEXTS = ["the goal of the match", "floobage", "", "  soup and 汤 \t"]
