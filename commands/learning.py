@@ -22,6 +22,7 @@ from .common import (
     emit,
     say_to,
     show,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def recipes(as_json: Json = False) -> None:
     if as_json:
         return emit(found)
     for name, when in found.items():
-        typer.echo(f"{name:12} {when}")
+        tell(f"{name:12} {when}")
     return None
 
 
@@ -111,9 +112,7 @@ def train(
     if as_json:
         return emit({"run": str(out), **run.metrics["test"]})
     show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
-    typer.echo(
-        f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
-    )
+    tell(f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}")
     return None
 
 
@@ -185,7 +184,7 @@ def expand(
     )
     if as_json:
         return emit({"run": str(out), **grown.info.history[-1]})
-    typer.echo(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
+    tell(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
     return None
 
 
@@ -226,7 +225,7 @@ def evaluate(
         evaluation_page.check(report)
     found = judge(target, source, columns=columns, part=part, mistakes=mistakes, unknown_rates=rates)
     if found["seen"]:
-        typer.echo(
+        tell(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
             err=True,
         )
@@ -237,5 +236,5 @@ def evaluate(
     for screen in evaluation_screens.evaluation(found):
         show(screen)
     if report is not None:
-        typer.echo(f"report: {report}")
+        tell(f"report: {report}")
     return None

@@ -22,6 +22,7 @@ from .common import (
     given_texts,
     say_to,
     show,
+    tell,
 )
 
 
@@ -75,7 +76,7 @@ def serve(
 def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:
     where = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
     end = "Ctrl-C stops it" if foreground else f"in the end: lexport stop{where}"
-    typer.echo(f'Next: lexport predict {name} "a text"{where}   ({end})')
+    tell(f'Next: lexport predict {name} "a text"{where}   ({end})')
 
 
 @app.command()
@@ -128,4 +129,4 @@ def stop(state_dir: StateDir = None) -> None:
     """Stop the server and remove what it left."""
     from .. import serving
 
-    serving.stop(state_dir, say=typer.echo)
+    serving.stop(state_dir, say=tell)

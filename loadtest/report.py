@@ -7,11 +7,12 @@ import io
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
+from ..escaping import visible
 from ..files import check_folder, json_bytes, new_folder
+from ..screens import Table
 from .page import html
 from .plots import measured
 from .results import LoadReport, Row
@@ -69,7 +70,7 @@ def csv_text(report: LoadReport) -> str:
     for row in report.rows:
         lines.writerow(
             (
-                row.archive,
+                visible(row.archive),
                 row.workers,
                 row.users,
                 "run",
@@ -85,7 +86,8 @@ def csv_text(report: LoadReport) -> str:
         )
     for missing in report.not_run:
         blank = [""] * (len(COLUMNS) - 4)
-        lines.writerow((missing.archive, missing.workers, "", f"not run: {missing.reason}", *blank))
+        told = (visible(missing.archive), missing.workers, "", visible(f"not run: {missing.reason}"))
+        lines.writerow((*told, *blank))
     return text.getvalue()
 
 
