@@ -62,13 +62,15 @@ def main() -> None:
     signal.signal(signal.SIGALRM, _end)
     # Our own handler sees to this itself; here it is for whatever other archives TorchServe's workers run.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    sys.excepthook = _show_bug
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file without, say, Δ or UTF-8 file names
     try:
         code = run(sys.argv[1:])
     except Ended as late:  # the second look of `_end` came while another error was being explained
         code = _explain(late)
+    except Exception:
+        sys.excepthook = _show_bug  # not before: Typer sets one of its own
+        raise
     for number in (*_SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)  # the work is done; Python needs a moment to take itself down
     sys.exit(code)

@@ -15,7 +15,7 @@ from .escaping import visible_lines
 from .export.compare import Comparison
 from .export.inspection import Inspection
 from .export.reader import EVIDENCE
-from .screens import Quoted, evidence, megabytes, new_table, reading, share, shown, titled
+from .screens import Line, Quoted, evidence, megabytes, new_table, reading, share, titled
 
 _SHOWN = 12  # words, members and flips at most
 _WIDTH = 60  # of a text
@@ -84,8 +84,8 @@ def _comparison(found: Comparison) -> Group:
         table.add_row(f"batch {size}, ms", f"{before:.3f}", f"{after:.3f}", f"{after / before - 1:+.1%}")
     parts: list[Any] = [table]
     if found.words_added or found.words_gone:
-        parts.append(shown(f"words: {_listed(found.words_added, 'added')}; {_listed(found.words_gone, 'gone')}"))
-    parts.append(shown(_answers(found)))
+        parts.append(Line(f"words: {_listed(found.words_added, 'added')}; {_listed(found.words_gone, 'gone')}"))
+    parts.append(Line(_answers(found)))
     if found.flips:
         parts.append(_flips(found))
     if found.same:

@@ -46,8 +46,7 @@ def visible_lines(text: str, *, part: bool = False) -> str:
 
 def indented(text: str) -> str:
     """Several lines as `visible_lines` shows them, each indented, so that none can pass for a line of lexport's."""
-    lines = visible_lines(text).split("\n")
-    return "\n".join(line if line.startswith(_INDENT) else _INDENT + line for line in lines)
+    return "\n".join(_INDENT + line for line in visible_lines(text).split("\n"))
 
 
 def json_visible(text: str) -> str:

@@ -20,6 +20,7 @@ from .escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
 _LABELS = 40  # are shown at most
+_INDENT = 4  # columns before what a line has no room for
 
 
 class Escaped:
@@ -48,6 +49,22 @@ class Quoted:
         """Draw the screen between a bar and the right edge."""
         for line in console.render_lines(self._screen, options.update_width(options.max_width - 2), pad=False):
             yield Segment("| ")
+            yield from line
+            yield Segment.line()
+
+
+class Line:
+    """Outside text on a line; where it is too long for the screen, further lines are indented as none of ours is."""
+
+    def __init__(self, value: object, style: str = "") -> None:
+        """`value` is shown as text."""
+        self._text = shown(value, style)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the line, or its pieces."""
+        width = max(1, options.max_width - _INDENT)
+        for number, line in enumerate(console.render_lines(self._text, options.update_width(width), pad=False)):
+            yield Segment(" " * _INDENT if number else "")
             yield from line
             yield Segment.line()
 
@@ -88,8 +105,8 @@ def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration) as error:
         raise kind(
-            f"{what} is not as lexport writes it ({type(error).__name__}: {str(error)[:200]}). Make it again, or "
-            "look at it with --json."
+            f"{what} is not as lexport writes it ({type(error).__name__}: {str(error)[:200]}). "
+            "Look at it with --json."
         ) from None
 
 
@@ -100,8 +117,7 @@ def megabytes(size: float) -> str:
 
 def titled(title: str, table: Table, note: str = "") -> Group:
     """A table under a title, and lines of our own below that, which may be wider than it."""
-    lines = visible(title) + (f"\n{note}" if note else "")
-    return Group(Text(lines, style="bold"), table)
+    return Group(Line(title, "bold"), *([Text(note, "bold")] if note else []), table)
 
 
 # By task, the metrics a person wants beside one another: their names and how they are headed.
@@ -151,8 +167,8 @@ def evidence(values: Mapping[str, Any]) -> Group:
         "batch 1 and 8 in ms from texts to answers, on one thread"
     )
     told = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
-    lines = [shown(f"{name}: {what}.") for name, what in told if what is not None]
-    lines += [shown(f"{name} is left out: {reason}.") for name, reason in values["left_out"].items()]
+    lines = [Line(f"{name}: {what}.") for name, what in told if what is not None]
+    lines += [Line(f"{name} is left out: {reason}.") for name, reason in values["left_out"].items()]
     return Group(titled(title, table, note), *lines)
 
 

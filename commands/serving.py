@@ -95,6 +95,7 @@ def predict(
 ) -> None:
     """Ask a served model over HTTP."""
     from .. import screens, serving
+    from ..errors import SystemProblem
 
     asked: dict[str, Any] = {
         "lang": lang,
@@ -108,11 +109,17 @@ def predict(
     given = given_texts(texts) if images is None else []
     if explain:
         found = serving.explain(name, given, **asked)
-        return emit(found) if as_json else show(screens.explanations(given, found))
+        if as_json:
+            return emit(found)
+        with screens.reading(f"The answer of {name}", SystemProblem):
+            return show(screens.explanations(given, found))
     found = serving.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
-    return emit(found) if as_json else show(screens.answers(given, found))
+    if as_json:
+        return emit(found)
+    with screens.reading(f"The answer of {name}", SystemProblem):
+        return show(screens.answers(given, found))
 
 
 @app.command()

@@ -71,7 +71,7 @@ def csv_text(report: LoadReport) -> str:
         lines.writerow(
             (
                 visible(row.archive),
-                row.workers,
+                visible(row.workers),
                 row.users,
                 "run",
                 *(_plain(row.requests_per_second), _plain(row.p50_ms), _plain(row.p95_ms), _plain(row.p99_ms)),
@@ -81,12 +81,12 @@ def csv_text(report: LoadReport) -> str:
                 _plain(row.failure_share * 100),
                 *(_plain(share * 100) for share in (row.client_cpu, row.client_cpu_machine, row.machine_cpu)),
                 _plain(row.seconds),
-                next(iter(_judged(report, row)), ""),
+                visible(next(iter(_judged(report, row)), "")),
             )
         )
     for missing in report.not_run:
         blank = [""] * (len(COLUMNS) - 4)
-        told = (visible(missing.archive), missing.workers, "", visible(f"not run: {missing.reason}"))
+        told = (visible(missing.archive), visible(missing.workers), "", visible(f"not run: {missing.reason}"))
         lines.writerow((*told, *blank))
     return text.getvalue()
 

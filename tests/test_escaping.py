@@ -96,7 +96,7 @@ def test_other_values_are_shown_as_text() -> None:
 def test_several_lines_keep_their_ends_and_are_indented_where_they_stand_below_one_of_ours() -> None:
     text = "Traceback\r\n\tat x\x1b[2J\rsigned by us\n    deep"
     assert visible_lines(text) == "Traceback\n    at x\\x1b[2J\\rsigned by us\n    deep"
-    assert indented(text).splitlines() == ["    Traceback", "    at x\\x1b[2J\\rsigned by us", "    deep"]
+    assert indented(text).splitlines() == ["    Traceback", "        at x\\x1b[2J\\rsigned by us", "        deep"]
 
 
 @given(st.recursive(MIXED, lambda inner: st.lists(inner) | st.dictionaries(MIXED, inner), max_leaves=5))

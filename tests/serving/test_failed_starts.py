@@ -112,7 +112,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
     folder = tmp_path / "state"
     with pytest.raises(SystemProblem) as caught:
         serve(archives, workers="cpu:1", state_dir=folder, port=0)
-    first, *trace = str(caught.value).splitlines()
+    first, trace = caught.value.message, caught.value.below.splitlines()
     assert "A worker of broken 1.0 could not start" in first
     assert reason in first
     assert caught.value.exit_code == 3
