@@ -167,8 +167,9 @@ def evidence(values: Mapping[str, Any]) -> Group:
         "batch 1 and 8 in ms from texts to answers, on one thread"
     )
     told = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
-    lines = [Line(f"{name}: {what}.") for name, what in told if what is not None]
-    lines += [Line(f"{name} is left out: {reason}.") for name, reason in values["left_out"].items()]
+    # A name from outside does not begin a line.
+    lines = [Line(f"variant {name}: {what}.") for name, what in told if what is not None]
+    lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
     return Group(titled(title, table, note), *lines)
 
 

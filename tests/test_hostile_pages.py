@@ -15,9 +15,8 @@ from lexport.commands.common import show
 from lexport.escaping import visible
 from lexport.export.evaluate import evaluate
 from lexport.loadtest import page as loadtest_page
-from lexport.loadtest.objectives import Verdict
 from lexport.loadtest.report import csv_text, table
-from lexport.loadtest.results import LoadReport, NotRun
+from lexport.loadtest.results import LoadReport, NotRun, Verdict
 
 from .hostile import EVIL, check
 from .loadtest.samples import REPORT, ROW
@@ -94,7 +93,7 @@ def report(evil: str) -> LoadReport:
         rows=rows,
         not_run=(NotRun(f"c{evil}", f"gpu:1{evil}", f"no device{evil}"),),
         objectives=(f"p98 <= 2 {evil}",),
-        verdicts=(Verdict(f"a{evil}", f"cpu:1{evil}", 16, f"p98{evil}", evil, False),),
+        verdicts=(Verdict(f"p98 {evil}", f"a{evil}", f"cpu:1{evil}", 16, evil, False),),
         warnings=(f"slow{evil}",),
         settings={**REPORT.settings, f"key{evil}": evil, "texts": [evil]},
         machine={"cores": 2, "processor": evil},

@@ -52,7 +52,7 @@ def spoil(members: Members) -> None:
     )
     for one in evidence["variants"]:
         one["warning"] = f"long {EVIL} {'signed by words ' * 60}"
-    evidence["left_out"] = {f"a variant {EVIL}": EVIL}
+    evidence["left_out"] = {f"signed by {EVIL}": EVIL}
     members[EVIDENCE] = json.dumps(spoiled(evidence, keep)).encode()
     manifest = json.loads(members[MANIFEST])
     manifest["model"] |= {"modelName": EVIL, "modelVersion": EVIL}
