@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import traceback
+import zipfile
+import zlib
 from io import TextIOWrapper
-from types import FrameType
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from .escaping import indented, visible, visible_lines
 
 
 class Ended(BaseException):
     """A signal that asks the process to end. Not KeyboardInterrupt: some libraries, Click too, swallow that."""
 
 
+# What reading damaged or hostile bytes raises, and hardly ever a mistake in lexport. Files are checked where they are
+# read, with better words; this is for what those checks have missed.
+_DAMAGED = (UnicodeError, json.JSONDecodeError, zipfile.BadZipFile, zlib.error)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []
 
@@ -58,6 +68,9 @@ def main() -> None:
         code = run(sys.argv[1:])
     except Ended as late:  # the second look of `_end` came while another error was being explained
         code = _explain(late)
+    except Exception:
+        sys.excepthook = _show_bug  # not before: Typer sets one of its own
+        raise
     for number in (*_SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)  # the work is done; Python needs a moment to take itself down
     sys.exit(code)
@@ -92,13 +105,48 @@ def _explain(error: BaseException) -> int:
         what = "interrupted" if number == signal.SIGINT else "terminated"
         return _say(f"{what}; everything half-done was removed", 128 + number)
     if isinstance(error, LexportError):
-        return _say(f"error: {error}", error.exit_code)
+        return _say(f"error: {error.message}", error.exit_code, error.below)
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
         return _say(f"error: the system says: {error.strerror or error}{name}", 3)
     if isinstance(error, usage_error) and not isinstance(error, Abort):
         return _explain_usage(error)
+    if _ran_out_of_memory(error):
+        asked = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
+        return _say(
+            f"error: there is not enough memory{asked}. Use a machine or a container with more, end other programs, "
+            "or give less at once: fewer rows, fewer texts, a smaller model.",
+            3,
+        )
+    if isinstance(error, _DAMAGED) or _is_nested_too_deeply(error):
+        return _say(
+            f"error: what was read is damaged or nested too deeply ({type(error).__name__}: {str(error)[:200]}). "
+            "Look at the files that were named, or make them again.",
+            2,
+        )
     raise error
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    """Whether memory is lacking: Python's own error, or torch's, which are RuntimeErrors."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: " in str(error)
+    )
+
+
+def _is_nested_too_deeply(error: BaseException) -> bool:
+    """Whether a library that reads files ran out of stack; a recursion of our own code without an end is a bug."""
+    if not isinstance(error, RecursionError):
+        return False
+    trace = traceback.extract_tb(error.__traceback__)
+    return not trace or not Path(trace[-1].filename).is_relative_to(Path(__file__).parent)
+
+
+def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a bug as Python does, with codes for what a message from outside may hold."""
+    sys.stderr.write(visible_lines("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _explain_usage(error: BaseException) -> int:
@@ -109,9 +157,11 @@ def _explain_usage(error: BaseException) -> int:
     return _say(f"error: {message} See: {context.command_path if context else 'lexport'} --help", 2)
 
 
-def _say(line: str, code: int) -> int:
+def _say(line: str, code: int, below: str = "") -> int:
+    """Print an error on one line, and what belongs below it indented."""
     start = "\n" if _received and sys.stderr.isatty() else ""  # below the terminal's ^C
-    print(start + line, file=sys.stderr)  # noqa: T201  (rich would wrap the one line)
+    end = f"\n{indented(below)}" if below else ""
+    print(start + visible(line) + end, file=sys.stderr)  # noqa: T201  (rich would wrap the one line)
     return code
 
 

@@ -10,16 +10,27 @@ from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.text import Text
 
+from .errors import InputError
+from .escaping import visible_lines
 from .export.compare import Comparison
 from .export.inspection import Inspection
-from .screens import evidence, megabytes, new_table, share, titled
+from .export.reader import EVIDENCE
+from .screens import Line, Quoted, evidence, megabytes, new_table, reading, share, titled
 
 _SHOWN = 12  # words, members and flips at most
 _WIDTH = 60  # of a text
 
 
 def inspection(found: Inspection) -> Group:
-    """The archive's own evidence, what it holds, and the model card."""
+    """The archive's own evidence, what it holds, and the model card.
+
+    Raises InputError for evidence that lacks what lexport writes into it.
+    """
+    with reading(f"{found.path}: {EVIDENCE}", InputError):
+        return _inspection(found)
+
+
+def _inspection(found: Inspection) -> Group:
     values = found.evidence
     own = next(one for one in values["variants"] if one["name"] == found.variant)
     machine, created = values["machine"], time.strftime("%Y-%m-%d", time.gmtime(values["created"]))
@@ -48,12 +59,17 @@ def inspection(found: Inspection) -> Group:
         Text(""),
         titled(f"{found.path.name}, {megabytes(found.size)}", members),
         Rule(),
-        Markdown(found.card),
+        Quoted(Markdown(visible_lines(found.card), hyperlinks=False)),
     )
 
 
 def comparison(found: Comparison) -> Group:
-    """What changed from one archive to the other."""
+    """What changed from one archive to the other. Raises InputError for measurements that cannot be compared."""
+    with reading(f"{EVIDENCE} of one of the archives", InputError):
+        return _comparison(found)
+
+
+def _comparison(found: Comparison) -> Group:
     one, other = found.before, found.after
     table = new_table("", f"{one.name} {one.version}", f"{other.name} {other.version}", "change")
     table.add_row("variant", one.variant, other.variant, "" if one.variant == other.variant else "differs")
@@ -68,8 +84,8 @@ def comparison(found: Comparison) -> Group:
         table.add_row(f"batch {size}, ms", f"{before:.3f}", f"{after:.3f}", f"{after / before - 1:+.1%}")
     parts: list[Any] = [table]
     if found.words_added or found.words_gone:
-        parts.append(Text(f"words: {_listed(found.words_added, 'added')}; {_listed(found.words_gone, 'gone')}"))
-    parts.append(Text(_answers(found)))
+        parts.append(Line(f"words: {_listed(found.words_added, 'added')}; {_listed(found.words_gone, 'gone')}"))
+    parts.append(Line(_answers(found)))
     if found.flips:
         parts.append(_flips(found))
     if found.same:

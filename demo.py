@@ -56,7 +56,8 @@ def run_demo(
     steps = 6
 
     def step(number: int, what: str) -> None:
-        say(f"\n[{number}/{steps}] {what}")
+        say("")
+        say(f"[{number}/{steps}] {what}")
 
     step(1, f"train the recipe `bag` on {DATA}")
     run = train.train(DATA, out / NAME, recipe=recipes.load("bag"), replace=True, say=say, progress=progress)
@@ -83,13 +84,15 @@ def run_demo(
         say=say,
     )
     show(table(report))
-    say(f"\nDone in {time.monotonic() - started:.0f} s.")
+    say("")
+    say(f"Done in {time.monotonic() - started:.0f} s.")
     show(screens.evidence(asdict(evidence)))
     say(f"archive  {mar}  ({screens.megabytes(mar.stat().st_size)})")
     for line in _best_lines(report):
         say(line)
     say(f"report   {out / 'report' / 'report.html'}")
-    say("\nNext:")
+    say("")
+    say("Next:")
     for command in (
         ["serve", str(mar)],
         ["predict", NAME, "what a film"],

@@ -12,11 +12,27 @@ traceback.
 
 from __future__ import annotations
 
+from .escaping import indented, visible
+
 
 class LexportError(Exception):
-    """Base of all deliberate errors; the message says what happened, what was expected and what to do."""
+    """Base of all deliberate errors; the message says what happened, what was expected and what to do.
+
+    As a string it is one line, whatever values from outside it holds: `escaping.visible` shows them. Lines that
+    belong below it, such as a worker's traceback, are given apart and come out indented.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", below: str = "") -> None:
+        """`message` is one line; `below`, where there is more to show, any number of them."""
+        super().__init__(*([message, below] if below else [message]))
+        self.message, self.below = message, below
+
+    def __str__(self) -> str:
+        """The message, control characters shown as codes, and the lines below it."""
+        first = visible(self.message)
+        return f"{first}\n{indented(self.below)}" if self.below else first
 
 
 class InputError(LexportError):

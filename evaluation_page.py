@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from . import files
 from .errors import InputError
+from .escaping import visible
 from .evaluation_screens import cells_of, columns_of, confused, errors, mistakes_title, subject, verdict
 from .loadtest.plots import Axis, Line, chart
-from .pages import figure, page, table
+from .pages import escaped, figure, page, table
 from .screens import share, with_interval
 
 _LABELS = 30  # of the heat map
@@ -62,8 +62,8 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
     if "robustness" in found:
         yield from _robustness(found["robustness"])
     if found["mistakes"]:
-        rows = [([escape(cell) for cell in cells_of(found["task"], one)], False) for one in found["mistakes"]]
-        yield f"<h2>{escape(mistakes_title(found['task']))}</h2>{table(columns_of(found['task']), rows, 0)}"
+        rows = [([escaped(cell) for cell in cells_of(found["task"], one)], False) for one in found["mistakes"]]
+        yield f"<h2>{escaped(mistakes_title(found['task']))}</h2>{table(columns_of(found['task']), rows, 0)}"
 
 
 def _metrics(values: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ def _metrics(values: Mapping[str, Any]) -> str:
         low, high = values[f"{name}_interval"]
         rows.append(
             (
-                [escape(name.replace("_", " ")), share(values[name]), f"[{share(low)}, {share(high)}]", by_chance],
+                [escaped(name.replace("_", " ")), share(values[name]), f"[{share(low)}, {share(high)}]", by_chance],
                 False,
             )
         )
@@ -87,7 +87,7 @@ def _metrics(values: Mapping[str, Any]) -> str:
 
 def _labels(values: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
-        ([escape(label), *(share(one[key]) for key in ("precision", "recall", "f1")), f"{one['support']:,}"], False)
+        ([escaped(label), *(share(one[key]) for key in ("precision", "recall", "f1")), f"{one['support']:,}"], False)
         for label, one in values.items()
     ]
     return table(["Label", "Precision", "Recall", "F1", "Texts"], rows, 1)
@@ -104,7 +104,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Iterat
     yield f'<h2>Confusion</h2><div class="pair">{figure("Truth and answers", drawing, caption)}</div>'
     if pairs and len(labels) > 2:
         rows = [
-            ([escape(one.truth), escape(one.answer), f"{one.texts:,}", f"{one.share:.1%}"], False)
+            ([escaped(one.truth), escaped(one.answer), f"{one.texts:,}", f"{one.share:.1%}"], False)
             for one in pairs[:_PAIRS]
         ]
         yield "<h3>Confused most often</h3>" + table(["Truth", "Answer", "Texts", "Of the truth's"], rows, 2)
@@ -113,7 +113,8 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Iterat
 def _heat(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
     """An `<svg>` of the matrix; each cell names its texts."""
     size = _CELL * 2 if len(labels) <= _NUMBERED else _CELL
-    names = [label if len(label) <= 18 else label[:17] + "…" for label in labels]
+    seen = [visible(label) for label in labels]
+    names = [label if len(label) <= 18 else label[:17] + "…" for label in seen]
     left = top = 16 + 7 * max(map(len, names))
     parts = [
         f'<svg viewBox="0 0 {left + size * len(labels) + 4} {top + size * len(labels) + 4}" role="img" '
@@ -122,9 +123,9 @@ def _heat(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
     for place, name in enumerate(names):
         middle = place * size + size / 2
         parts.append(
-            f'<text class="label" x="{left - 8}" y="{top + middle + 4:.0f}" text-anchor="end">{escape(name)}</text>'
+            f'<text class="label" x="{left - 8}" y="{top + middle + 4:.0f}" text-anchor="end">{escaped(name)}</text>'
             f'<text class="label" transform="translate({left + middle + 4:.0f} {top - 8}) rotate(-90)">'
-            f"{escape(name)}</text>"
+            f"{escaped(name)}</text>"
         )
     for row, counts in enumerate(matrix):
         for column, count in enumerate(counts):
@@ -133,7 +134,7 @@ def _heat(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
             parts.append(
                 f'<g class="{"c0" if row == column else "c1"}"><rect x="{x}" y="{y}" width="{size - 1}" '
                 f'height="{size - 1}" fill="currentColor" fill-opacity="{0.04 + 0.8 * part:.3f}">'
-                f"<title>{escape(labels[row])} answered as {escape(labels[column])}: {count:,} ({part:.1%})</title>"
+                f"<title>{escaped(labels[row])} answered as {escaped(labels[column])}: {count:,} ({part:.1%})</title>"
                 "</rect></g>"
             )
             if len(labels) <= _NUMBERED:
@@ -180,8 +181,8 @@ def _calibration(values: Mapping[str, Any]) -> Iterator[str]:
         )
         for one in bins
     ]
-    yield f"<h2>Calibration</h2><p>{escape(verdict(values))}</p>"
-    yield table(["Error", "Value"], [([escape(name), value], False) for name, value in errors(values)], 1)
+    yield f"<h2>Calibration</h2><p>{escaped(verdict(values))}</p>"
+    yield table(["Error", "Value"], [([escaped(name), value], False) for name, value in errors(values)], 1)
     yield f'<div class="pair">{figure("Reliability", drawing, caption)}</div>{table(heads, rows, 1)}'
 
 
@@ -198,5 +199,5 @@ def _robustness(values: Mapping[str, Any]) -> Iterator[str]:
         "<h2>Unseen words</h2><p>A share of the tokens was replaced at random by words nobody has seen, "
         f"{values['draws']} times each; the intervals pair each text with its own copies.</p>"
     )
-    heads = ["Replaced", "Tokens unknown", name.replace("_", " ").capitalize(), "Drop", "95 % interval"]
+    heads = ["Replaced", "Tokens unknown", escaped(name.replace("_", " ").capitalize()), "Drop", "95 % interval"]
     yield table(heads, rows, 1)

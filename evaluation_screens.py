@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from . import screens
-from .screens import new_table, share, titled, with_interval
+from .escaping import visible
+from .screens import Table, new_table, share, titled, with_interval
 
 _MATRIX_WIDTH = 100  # characters that the columns of a matrix may take
 _PAIRS = 15
@@ -87,12 +87,12 @@ def errors(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def line(text: str) -> str:
-    """A text on one line, with what would move a terminal's cursor made visible."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in " ".join(text.split()))
+    """A text on one line: white space is a space, and `escaping.visible` shows the rest."""
+    return visible(" ".join(text.split()))
 
 
 def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Group:
-    if sum(max(len(label), 5) + 2 for label in labels) <= _MATRIX_WIDTH:
+    if sum(max(len(visible(label)), 5) + 2 for label in labels) <= _MATRIX_WIDTH:
         table = new_table("", *labels)
         for label, row in zip(labels, matrix, strict=True):
             table.add_row(label, *[f"{count:,}" for count in row])

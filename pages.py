@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from .escaping import visible
 
 COLOURS = """
 :root{color-scheme:light dark;--page:#fff;--panel:#f6f7f9;--ink:#1b1f24;--soft:#57606a;--rule:#d5d9df;
@@ -71,6 +73,11 @@ li{max-width:76ch}
 CSS = COLOURS + _PAGE + DRAWING
 
 
+def escaped(text: object) -> str:
+    """A value from outside as HTML, in text or between quotes: on one line, with codes for what is not seen."""
+    return html.escape(visible(text))
+
+
 def page(title: str, in_short: str, parts: Iterable[str]) -> str:
     """The whole page: a title, a line below it, and `parts` of HTML. Its own policy forbids it to load anything."""
     return "\n".join(
@@ -78,9 +85,9 @@ def page(title: str, in_short: str, parts: Iterable[str]) -> str:
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>",
-            f"<h1>{escape(title)}</h1>",
-            f'<p class="soft">{escape(in_short)}</p>',
+            f"<title>{escaped(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>",
+            f"<h1>{escaped(title)}</h1>",
+            f'<p class="soft">{escaped(in_short)}</p>',
             *parts,
             "</main>\n</body>\n</html>\n",
         ]
@@ -89,7 +96,7 @@ def page(title: str, in_short: str, parts: Iterable[str]) -> str:
 
 def figure(title: str, drawing: str, caption: str) -> str:
     """A drawing (HTML already) with what it shows above and how to read it below."""
-    return f"<figure><h3>{escape(title)}</h3>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure><h3>{escaped(title)}</h3>{drawing}<figcaption>{escaped(caption)}</figcaption></figure>"
 
 
 def table(heads: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], left: int) -> str:

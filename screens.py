@@ -1,17 +1,93 @@
-"""What commands show: tables for people. Machines use --json."""
+"""What commands show: tables for people. Machines use --json.
+
+Names, labels, texts and all else from outside reach a screen through `Table` and `shown`, which write control
+characters as codes, and every screen reaches the terminal through `Escaped`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from rich import box
-from rich.console import Group
-from rich.table import Table
+from rich import box, table
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.text import Text
+
+from .errors import LexportError
+from .escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
 _LABELS = 40  # are shown at most
+_INDENT = 4  # columns before what a line has no room for
+
+
+class Escaped:
+    """A screen as it may reach a terminal: of control characters nothing but line ends and colours, and no links."""
+
+    def __init__(self, screen: RenderableType) -> None:
+        """`screen` is whatever rich can draw."""
+        self._screen = screen
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the screen, piece by piece."""
+        for text, style, control in console.render(self._screen, options):
+            if not control:
+                style = style.update_link(None) if style is not None and style.link else style
+                yield Segment(visible_lines(text, part=True), style)
+
+
+class Quoted:
+    """Something of several lines that somebody else wrote, each line behind a bar: none can pass for one of ours."""
+
+    def __init__(self, screen: RenderableType) -> None:
+        """`screen` is whatever rich can draw."""
+        self._screen = screen
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the screen between a bar and the right edge."""
+        for line in console.render_lines(self._screen, options.update_width(options.max_width - 2), pad=False):
+            yield Segment("| ")
+            yield from line
+            yield Segment.line()
+
+
+class Line:
+    """Outside text on a line; where it is too long for the screen, further lines are indented as none of ours is."""
+
+    def __init__(self, value: object, style: str = "") -> None:
+        """`value` is shown as text."""
+        self._text = shown(value, style)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the line, or its pieces."""
+        width = max(1, options.max_width - _INDENT)
+        for number, line in enumerate(console.render_lines(self._text, options.update_width(width), pad=False)):
+            yield Segment(" " * _INDENT if number else "")
+            yield from line
+            yield Segment.line()
+
+
+class Table(table.Table):
+    """A table whose strings are outside text: each stays on its line, and none is markup. A `Text` stays as it is."""
+
+    def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
+        """Add a column, as rich does."""
+        super().add_column(_cell(header), _cell(footer), **options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row, as rich does."""
+        super().add_row(*[None if cell is None else _cell(cell) for cell in cells], **options)
+
+
+def _cell(content: object) -> Text:
+    return content if isinstance(content, Text) else shown(content)
+
+
+def shown(value: object, style: str = "") -> Text:
+    """A value from outside on a line, with codes for what would not be seen; it is never read as markup."""
+    return Text(visible(value), style)
 
 
 def new_table(*columns: str) -> Table:
@@ -22,14 +98,26 @@ def new_table(*columns: str) -> Table:
     return table
 
 
+@contextmanager
+def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
+    """Raise an error of this kind, naming `what` is read, if a value is missing or not of its type or range."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration) as error:
+        raise kind(
+            f"{what} is not as lexport writes it ({type(error).__name__}: {str(error)[:200]}). "
+            "Look at it with --json."
+        ) from None
+
+
 def megabytes(size: float) -> str:
     """Bytes as MB with one decimal."""
     return f"{size / 1e6:.1f} MB"
 
 
-def titled(title: str, table: Table) -> Group:
-    """A table under a title that may be wider than it."""
-    return Group(Text(title, style="bold"), table)
+def titled(title: str, table: Table, note: str = "") -> Group:
+    """A table under a title, and lines of our own below that, which may be wider than it."""
+    return Group(Line(title, "bold"), *([Text(note, "bold")] if note else []), table)
 
 
 # By task, the metrics a person wants beside one another: their names and how they are headed.
@@ -43,10 +131,10 @@ _HEADLINES = {
 
 def evidence(values: Mapping[str, Any]) -> Group:
     """Every exported variant beside the trained model."""
-    shown = _HEADLINES[values["run"]["task"]]
+    heads = _HEADLINES[values["run"]["task"]]
     columns = [
         "variant",
-        *shown.values(),
+        *heads.values(),
         "flips",
         "largest Δ",
         "batch Δ",
@@ -58,12 +146,12 @@ def evidence(values: Mapping[str, Any]) -> Group:
     ]
     table = new_table(*columns)
     trained = values["trained"]["test"]
-    table.add_row("trained model", *[share(trained[name]) for name in shown], *[""] * 8)
+    table.add_row("trained model", *[share(trained[name]) for name in heads], *[""] * 8)
     for variant in values["variants"]:
         test = variant["test"]
         table.add_row(
             variant["name"] + (" + dense" if variant["dense"] == "int8" else ""),
-            *[share(test[name]) for name in shown],
+            *[share(test[name]) for name in heads],
             f"{test['flips']}/{test['texts']}",
             f"{test['largest_difference']:.1e}",
             f"{variant['batch_sensitivity']['test']['largest_change']:.1e}",
@@ -73,15 +161,16 @@ def evidence(values: Mapping[str, Any]) -> Group:
             f"{variant['latency']['1']['8']['median_ms']:.2f}",
             _verdict(variant),
         )
-    title = (
-        "On the test texts; batch Δ: the largest change of a score between a text alone and in a batch of 64;\n"
+    title = "On the test texts; batch Δ: the largest change of a score between a text alone and in a batch of 64;"
+    note = (
         "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
         "batch 1 and 8 in ms from texts to answers, on one thread"
     )
     told = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
-    lines = [Text(f"{name}: {what}.") for name, what in told if what is not None]
-    lines += [Text(f"{name} is left out: {reason}.") for name, reason in values["left_out"].items()]
-    return Group(titled(title, table), *lines)
+    # A name from outside does not begin a line.
+    lines = [Line(f"variant {name}: {what}.") for name, what in told if what is not None]
+    lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
+    return Group(titled(title, table, note), *lines)
 
 
 def _verdict(variant: Mapping[str, Any]) -> Text:
@@ -101,9 +190,8 @@ def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
     worst = sorted(every, key=lambda label: every[label]["f1"])[:_LABELS]
     for label, one in every.items() if len(every) <= _LABELS else [(label, every[label]) for label in worst]:
         table.add_row(label, share(one["precision"]), share(one["recall"]), share(one["f1"]), f"{one['support']:,}")
-    if len(every) > _LABELS:
-        title += f"\nThe {_LABELS} of {len(every):,} labels with the lowest F1; --json has all"
-    return titled(title, table)
+    cut = f"The {_LABELS} of {len(every):,} labels with the lowest F1; --json has all" if len(every) > _LABELS else ""
+    return titled(title, table, cut)
 
 
 def _neighbours(task: str, values: Mapping[str, Any]) -> Table:
@@ -127,11 +215,11 @@ def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
     table = new_table("text" if counted else "image", *told, *(("tokens", "unknown") if counted else ()))
     table.columns[1].justify = "left"
     for name, answer in zip(given, found, strict=True):
-        shown = name if len(name) <= 60 else name[:59] + "…"
-        cells = list(_told(answer))
+        cut = name if len(name) <= 60 else name[:59] + "…"
+        cells: list[str | Text] = [*_told(answer)]
         if counted:
             cells += [str(answer["tokens"]) + ("+" if answer["truncated"] else ""), str(answer["unknown"])]
-        table.add_row(repr(shown), *cells)
+        table.add_row(repr(cut), *cells)
     return table
 
 
@@ -152,7 +240,7 @@ def explanations(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Gr
     return Group(*parts)
 
 
-def _told(answer: Mapping[str, Any]) -> tuple[str, str]:
+def _told(answer: Mapping[str, Any]) -> tuple[str | Text, str | Text]:
     """What an answer says, in two cells: a label and its score, labels and scores, or a vector and its width."""
     if "vector" in answer:
         vector = answer["vector"]
@@ -160,7 +248,8 @@ def _told(answer: Mapping[str, Any]) -> tuple[str, str]:
         return first + ("  …" if len(vector) > _COMPONENTS else ""), str(len(vector))
     if "labels" in answer:
         labels = answer["labels"]
-        return "\n".join(one["label"] for one in labels) or "none", "\n".join(f"{one['score']:.4f}" for one in labels)
+        names = Text("\n").join(shown(one["label"]) for one in labels)
+        return names or "none", Text("\n".join(share(one["score"]) for one in labels))
     return answer["label"], f"{answer['score']:.4f}"
 
 
@@ -188,9 +277,9 @@ def findings(values: Sequence[Mapping[str, Any]]) -> Table:
         column.justify = "left"
     for one in values:
         mark, colour = _MARKS[one["state"]]
-        found = Text(one["found"])
+        found = shown(one["found"])
         if one["remedy"]:
-            found.append(f"\n→ {one['remedy']}", colour)
+            found.append("\n").append_text(shown(f"→ {one['remedy']}", colour))
         table.add_row(Text(mark, colour), one["subject"], found)
     return table
 

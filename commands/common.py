@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ..escaping import json_visible, visible
 
 if TYPE_CHECKING:
     from ..export.keys import PublicKey
@@ -57,12 +60,19 @@ Explain = Annotated[bool, typer.Option("--explain", help="What each token contri
 
 
 def show(value: Any) -> None:
-    """Print a table or a line for people."""
+    """Print a table, or another screen of rich, for people; no control character of the data reaches the terminal."""
     from rich.console import Console
+
+    from ..screens import Escaped
 
     # Texts and labels are data: "[b]" and ":tada:" in them are shown as they are.
     width = None if sys.stdout.isatty() else 120
-    Console(highlight=False, markup=False, emoji=False, width=width).print(value)
+    Console(highlight=False, markup=False, emoji=False, width=width).print(Escaped(value))
+
+
+def tell(line: str, *, err: bool = False) -> None:
+    """Print a line; it stays one, whatever names or messages from outside are in it."""
+    typer.echo(visible(line), err=err)
 
 
 def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
@@ -74,17 +84,13 @@ def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
 
 def say_to(as_json: bool) -> Callable[[str], None]:
     """Progress lines go to stderr, so that --json leaves stdout to the result."""
-
-    def say(line: str) -> None:
-        typer.echo(line, err=as_json)
-
-    return say
+    return partial(tell, err=as_json)
 
 
 def emit(value: Any) -> None:
-    """Print a result as JSON."""
+    """Print a result as JSON, with what would disturb a terminal as JSON's own escapes."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=not readable, default=str))
+    typer.echo(json_visible(json.dumps(value, indent=2, ensure_ascii=not readable, default=str)))
 
 
 def given_texts(texts: list[str] | None) -> list[str]:
@@ -142,12 +148,13 @@ def bar() -> Iterator[Callable[[int, int, str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    what_now = TextColumn("{task.description}", markup=False)
+    columns = (TextColumn("training"), BarColumn(), what_now, TimeRemainingColumn())
     console = Console(stderr=True)
     # Where it cannot draw, rich would leave an empty line.
     with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         task = progress.add_task("", total=None)
-        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=what)
+        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=visible(what))
 
 
 @app.callback(invoke_without_command=True)
@@ -155,4 +162,4 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     if version:
         from .. import __version__
 
-        typer.echo(__version__)
+        tell(__version__)

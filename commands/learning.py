@@ -23,6 +23,7 @@ from .common import (
     emit,
     say_to,
     show,
+    tell,
     trusted_keys,
 )
 
@@ -49,7 +50,7 @@ def recipes(
     if as_json:
         return emit(found)
     for name, when in found.items():
-        typer.echo(f"{name:12} {when}")
+        tell(f"{name:12} {when}")
     return None
 
 
@@ -123,9 +124,7 @@ def train(
     if as_json:
         return emit({"run": str(out), **run.metrics["test"]})
     show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
-    typer.echo(
-        f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
-    )
+    tell(f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}")
     return None
 
 
@@ -197,7 +196,7 @@ def expand(
     )
     if as_json:
         return emit({"run": str(out), **grown.info.history[-1]})
-    typer.echo(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
+    tell(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
     return None
 
 
@@ -247,7 +246,7 @@ def evaluate(
         trusted=trusted_keys(key),
     )
     if found["seen"]:
-        typer.echo(
+        tell(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
             err=True,
         )
@@ -258,5 +257,5 @@ def evaluate(
     for screen in evaluation_screens.evaluation(found):
         show(screen)
     if report is not None:
-        typer.echo(f"report: {report}")
+        tell(f"report: {report}")
     return None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Json, Keys, TrustCode, app, bar, emit, say_to, show, trusted_keys
+from .common import Json, Keys, TrustCode, app, bar, emit, say_to, show, tell, trusted_keys
 
 
 @app.command()
@@ -19,7 +19,7 @@ def demo(
     from ..demo import run_demo
 
     with bar() as progress:
-        run_demo(out, duration=duration, say=typer.echo, show=show, progress=progress)
+        run_demo(out, duration=duration, say=tell, show=show, progress=progress)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from .common import (
     given_texts,
     say_to,
     show,
+    tell,
     trusted_keys,
 )
 
@@ -67,7 +68,7 @@ def export(
     if as_json:
         return emit(evidence)
     show(screens.evidence(evidence))
-    typer.echo(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
+    tell(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
     return None
 
 
@@ -117,7 +118,7 @@ def archive(
     packed = read_json(path, EVIDENCE)["variant"]
     if as_json:
         return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
-    typer.echo(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
+    tell(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
     return None
 
 
@@ -137,7 +138,7 @@ def handler(
     from ..export.stock import handler as write
 
     command = write(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(True))
-    return emit({"folder": str(out), "command": command}) if as_json else typer.echo(shlex.join(command))
+    return emit({"folder": str(out), "command": command}) if as_json else tell(shlex.join(command))
 
 
 @app.command()
@@ -153,10 +154,8 @@ def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
     by = "unsigned"
     if found.fingerprint is not None:
         by = f"signed by {found.signer or 'a key that you have not said to trust,'} {found.fingerprint}"
-    typer.echo(
-        f"{mar}: {found.name} {found.version}, {found.variant}; {found.members} members as they were packed; {by}"
-    )
-    typer.echo(f"sha256 {found.digest}")
+    tell(f"{mar}: {found.name} {found.version}, {found.variant}; {found.members} members as they were packed; {by}")
+    tell(f"sha256 {found.digest}")
     return None
 
 

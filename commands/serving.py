@@ -23,6 +23,7 @@ from .common import (
     given_texts,
     say_to,
     show,
+    tell,
     trusted_keys,
 )
 
@@ -78,7 +79,7 @@ def serve(
 def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:
     where = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
     end = "Ctrl-C stops it" if foreground else f"in the end: lexport stop{where}"
-    typer.echo(f'Next: lexport predict {name} "a text"{where}   ({end})')
+    tell(f'Next: lexport predict {name} "a text"{where}   ({end})')
 
 
 @app.command()
@@ -97,6 +98,7 @@ def predict(
 ) -> None:
     """Ask a served model over HTTP."""
     from .. import screens, serving
+    from ..errors import SystemProblem
 
     asked: dict[str, Any] = {
         "lang": lang,
@@ -110,11 +112,17 @@ def predict(
     given = given_texts(texts) if images is None else []
     if explain:
         found = serving.explain(name, given, **asked)
-        return emit(found) if as_json else show(screens.explanations(given, found))
+        if as_json:
+            return emit(found)
+        with screens.reading(f"The answer of {name}", SystemProblem):
+            return show(screens.explanations(given, found))
     found = serving.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
-    return emit(found) if as_json else show(screens.answers(given, found))
+    if as_json:
+        return emit(found)
+    with screens.reading(f"The answer of {name}", SystemProblem):
+        return show(screens.answers(given, found))
 
 
 @app.command()
@@ -131,4 +139,4 @@ def stop(state_dir: StateDir = None) -> None:
     """Stop the server and remove what it left."""
     from .. import serving
 
-    serving.stop(state_dir, say=typer.echo)
+    serving.stop(state_dir, say=tell)

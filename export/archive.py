@@ -15,6 +15,7 @@ from model_archiver.model_packaging_utils import ModelExportUtils
 
 from .. import files
 from ..errors import InputError, RefusedError
+from ..escaping import visible
 from ..handlers.devices import CPU_ALONE
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE
 from ..handlers.predictor import ModelFile
@@ -104,14 +105,16 @@ def select(
     name = name if name is not None else run.resolve().name
     _check_name(name, version)
     if chosen.refused is not None:
-        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.{_worst(chosen)}")
+        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.", _worst(chosen))
     return name, chosen, evidence, why
 
 
 def _worst(variant: VariantEvidence) -> str:
     """The texts that differ most, a line each, with the trained model's answer and the variant's."""
-    lines = [f"\n  {one['text'][:80]!r}: {one['trained']} → {one['variant']}" for one in variant.worst]
-    return "".join(["\nValidation texts that differ most, trained model → variant:", *lines]) if lines else ""
+    lines = [
+        f"  {one['text'][:80]!r}: {visible(one['trained'])} → {visible(one['variant'])}" for one in variant.worst
+    ]
+    return "\n".join(["Validation texts that differ most, trained model → variant:", *lines]) if lines else ""
 
 
 def _check_name(name: str, version: str) -> None:

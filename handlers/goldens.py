@@ -61,9 +61,9 @@ def differences(golden: Golden, answer: dict[str, Any], precision: str, threshol
     tolerance = TOLERANCE.get(precision, LOWER_PRECISION_TOLERANCE)
     expected = golden.variant
     if answer.keys() != expected.keys():
-        return [f"the answer has {', '.join(answer)}, recorded {', '.join(expected)}"]
+        return [f"the answer has {', '.join(answer)}, recorded {', '.join(map(repr, expected))}"]
     found = [
-        f"{key} is {answer[key]}, recorded {expected[key]}"
+        f"{key} is {answer[key]}, recorded {expected[key]!r}"
         for key in ("tokens", "unknown", "truncated")
         if key in expected and answer[key] != expected[key]
     ]

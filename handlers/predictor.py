@@ -54,7 +54,11 @@ class ModelFile:
     schema: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what this code does not know, and a joint model without images."""
+        """Refuse names that would break lines or headers, what is unknown here, and a joint model without images."""
+        for field in ("name", "version", "variant", "engine", "precision", "file"):
+            value = getattr(self, field)
+            if not isinstance(value, str) or not value.isprintable():
+                raise ValueError(f"model.json has the {field} {value!r}; printable characters were expected.")
         if self.schema != 1:
             raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
         if self.task not in TASKS:

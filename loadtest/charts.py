@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from ..pages import figure
+from ..pages import escaped, figure
 from .plots import Axis, Line, categories, chart, linear, logarithmic, number, percentiles, swatch
 from .results import LoadReport, Row
 
@@ -16,7 +14,7 @@ def figures(report: LoadReport) -> list[str]:
     names = list(dict.fromkeys((row.archive, row.workers) for row in report.rows))
     several = len({archive for archive, _ in names}) > 1
     labels = [f"{archive} {workers}" if several else workers for archive, workers in names]
-    items = "".join(f"<li>{swatch(i)}{escape(label)}</li>" for i, label in enumerate(labels))
+    items = "".join(f"<li>{swatch(i)}{escaped(label)}</li>" for i, label in enumerate(labels))
     series = [[row for row in report.rows if (row.archive, row.workers) == name] for name in names]
     users = sorted({row.users for row in report.rows})
     return [

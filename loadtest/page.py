@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from ..pages import page, table
+from ..pages import escaped, page, table
 from .charts import figures
 from .plots import measured
 from .results import LoadReport, Row
+
+_MOST = 1e15  # what evidence may say and a page has room for
 
 
 def html(report: LoadReport) -> str:
@@ -20,7 +21,7 @@ def html(report: LoadReport) -> str:
         _in_short(report),
         [
             _verdict(report),
-            *(f'<div class="banner note"><p>{escape(warning)}</p></div>' for warning in report.warnings),
+            *(f'<div class="banner note"><p>{escaped(warning)}</p></div>' for warning in report.warnings),
             "<h2>Results</h2>",
             _results(report),
             *figures(report),
@@ -43,7 +44,7 @@ def _in_short(report: LoadReport) -> str:
 def _verdict(report: LoadReport) -> str:
     if not report.objectives:
         return '<div class="banner plain"><p>No SLO was set; nothing was judged.</p></div>'
-    asked = escape(", ".join(report.objectives))
+    asked = escaped(", ".join(report.objectives))
     if report.passed:
         return (
             f'<div class="banner good"><p><strong>SLO met</strong> in all {len(report.rows)} runs: {asked}.</p></div>'
@@ -53,7 +54,7 @@ def _verdict(report: LoadReport) -> str:
             f'<div class="banner bad"><p><strong>SLO not shown</strong>: nothing was run. Asked: {asked}.</p></div>'
         )
     misses = report.misses()
-    items = "".join(f"<li>{escape(miss)}</li>" for miss in misses)
+    items = "".join(f"<li>{escaped(miss)}</li>" for miss in misses)
     head = f"<p><strong>SLO missed</strong> in {len(misses)} of {len(report.verdicts)} checks:</p>"
     return f'<div class="banner bad">{head}<ul>{items}</ul></div>'
 
@@ -69,20 +70,22 @@ def _results(report: LoadReport) -> str:
         lines.append((_result(report, row)[not several :], bool(before) and before != (row.archive, row.workers)))
         before = (row.archive, row.workers)
     for missing in report.not_run:
-        cells = [escape(missing.archive), escape(missing.workers), "–", '<span class="soft">not run</span>']
+        cells = [escaped(missing.archive), escaped(missing.workers), "–", '<span class="soft">not run</span>']
         lines.append((cells[not several :] + [""] * (len(heads) - len(cells) + (not several)), True))
     notes = dict.fromkeys(f"{missing.workers} was not run: {missing.reason}" for missing in report.not_run)
-    return table(heads, lines, 1 + several) + "".join(f'<p class="note soft">{escape(note)}</p>' for note in notes)
+    return table(heads, lines, 1 + several) + "".join(f'<p class="note soft">{escaped(note)}</p>' for note in notes)
 
 
 def _result(report: LoadReport, row: Row) -> list[str]:
     failed = f'<span class="bad">{row.failures:,}</span>' if row.failures else "0"
-    cells = [escape(row.archive), escape(row.workers), f"{row.users:,}", measured(row.requests_per_second)]
+    cells = [escaped(row.archive), escaped(row.workers), f"{row.users:,}", measured(row.requests_per_second)]
     cells += [measured(value) for value in (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)]
     cells += [failed, f"{row.client_cpu * 100:.0f}", f"{row.machine_cpu * 100:.0f}"]
     if report.objectives:
         missed = ", ".join(report.misses(row))
-        cells.append(f'<span class="bad">missed: {missed}</span>' if missed else '<span class="good">met</span>')
+        cells.append(
+            f'<span class="bad">missed: {escaped(missed)}</span>' if missed else '<span class="good">met</span>'
+        )
     return cells
 
 
@@ -97,7 +100,7 @@ def _evidence(evidence: Mapping[str, Mapping[str, Any]]) -> str:
         if shown:
             tables.setdefault(shown, []).append(archive)
     return "".join(
-        f"<h2>What {escape(', '.join(archives))} carries as evidence</h2>"
+        f"<h2>What {escaped(', '.join(archives))} carries as evidence</h2>"
         "<p>Measured when the variants were exported: on the test split, in-process, with one thread. Bold: served "
         f"in this load test.</p>{shown}"
         for shown, archives in tables.items()
@@ -115,7 +118,7 @@ def _variants(evidence: Mapping[str, Any], served: set[str]) -> str:
     for variant in variants:
         if isinstance(variant, dict):
             name = str(variant.get("name", "?"))
-            shown = f"<strong>{escape(name)}</strong>" if name in served else escape(name)
+            shown = f"<strong>{escaped(name)}</strong>" if name in served else escaped(name)
             lines.append(([shown, *_figures(variant)], False))
     heads = ("Variant", "Accuracy, %", "Macro-F1, %", "Label flips", "Size, MB", "1 text, ms", "64 texts, ms")
     return table(heads, lines, 1)
@@ -123,7 +126,7 @@ def _variants(evidence: Mapping[str, Any], served: set[str]) -> str:
 
 def _figures(variant: Mapping[str, Any]) -> list[str]:
     def shown(value: object, factor: float = 1, decimals: int = 2) -> str:
-        known = isinstance(value, int | float) and not isinstance(value, bool)
+        known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
         return f"{value * factor:,.{decimals}f}" if known else "–"  # type: ignore[operator]
 
     return [
@@ -158,7 +161,7 @@ counted, and have no part in the latencies.</li>
 def _surroundings(report: LoadReport) -> str:
     def pairs(values: Mapping[str, Any]) -> str:
         shown = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-        items = "".join(f"<dt>{escape(k.replace('_', ' '))}</dt><dd>{escape(v)}</dd>" for k, v in shown.items())
+        items = "".join(f"<dt>{escaped(k.replace('_', ' '))}</dt><dd>{escaped(v)}</dd>" for k, v in shown.items())
         return f"<dl>{items}</dl>"
 
     return (

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from ..pages import escaped
 
 COLOURS = 5  # classes c0 to c4 in the page's style sheet
 MARKERS = (
@@ -112,28 +113,30 @@ def chart(
         return height - BOTTOM - y.place(value) * (height - TOP - BOTTOM)
 
     parts = [
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">',
-        f"<title>{escape(title)}</title>",
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(title)}">',
+        f"<title>{escaped(title)}</title>",
     ]
     for value, name in y.ticks:
         place = up(value)
         parts.append(f'<path class="grid" d="M{LEFT} {place:.1f}H{width - RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{place + 4:.1f}" text-anchor="end">{escape(name)}</text>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{place + 4:.1f}" text-anchor="end">{escaped(name)}</text>'
+        )
     for value, name in x.ticks:
         place, below = across(value), height - BOTTOM + 18
         parts.append(f'<path class="axis" d="M{place:.1f} {height - BOTTOM}v5"/>')
-        parts.append(f'<text class="tick" x="{place:.1f}" y="{below}" text-anchor="middle">{escape(name)}</text>')
+        parts.append(f'<text class="tick" x="{place:.1f}" y="{below}" text-anchor="middle">{escaped(name)}</text>')
     parts.append(f'<path class="axis" d="M{LEFT} {height - BOTTOM}H{width - RIGHT}"/>')
     middle, centre = (LEFT + width - RIGHT) / 2, (TOP + height - BOTTOM) / 2
-    parts.append(f'<text class="label" x="{middle}" y="{height - 8}" text-anchor="middle">{escape(x.label)}</text>')
+    parts.append(f'<text class="label" x="{middle}" y="{height - 8}" text-anchor="middle">{escaped(x.label)}</text>')
     parts.append(
         f'<text class="label" transform="translate(14 {centre}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y.label)}</text>"
+        f"{escaped(y.label)}</text>"
     )
     if limit and y.low <= limit[0] <= y.high:
         place = up(limit[0])
         parts.append(f'<path class="limit" d="M{LEFT} {place:.1f}H{width - RIGHT}"/>')
-        parts.append(f'<text class="limit-name" x="{LEFT + 4}" y="{place - 5:.1f}">{escape(limit[1])}</text>')
+        parts.append(f'<text class="limit-name" x="{LEFT + 4}" y="{place - 5:.1f}">{escaped(limit[1])}</text>')
     for line in lines:
         parts.append(_drawn(line, across, up))
     parts.append("</svg>")
@@ -151,7 +154,7 @@ def _drawn(line: Line, across: Callable[[float], float], up: Callable[[float], f
         for (x, y), title in zip(places, line.titles, strict=True):
             parts.append(
                 f'<path class="mark" transform="translate({x:.1f} {y:.1f})" d="{marker(line.series)}">'
-                f"<title>{escape(title)}</title></path>"
+                f"<title>{escaped(title)}</title></path>"
             )
     return "\n".join([*filter(None, parts), "</g>"])
 

@@ -7,11 +7,12 @@ import io
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
+from ..escaping import visible
 from ..files import check_folder, json_bytes, new_folder
+from ..screens import Table
 from .page import html
 from .plots import measured
 from .results import LoadReport, Row
@@ -69,8 +70,8 @@ def csv_text(report: LoadReport) -> str:
     for row in report.rows:
         lines.writerow(
             (
-                row.archive,
-                row.workers,
+                visible(row.archive),
+                visible(row.workers),
                 row.users,
                 "run",
                 *(_plain(row.requests_per_second), _plain(row.p50_ms), _plain(row.p95_ms), _plain(row.p99_ms)),
@@ -80,12 +81,13 @@ def csv_text(report: LoadReport) -> str:
                 _plain(row.failure_share * 100),
                 *(_plain(share * 100) for share in (row.client_cpu, row.client_cpu_machine, row.machine_cpu)),
                 _plain(row.seconds),
-                next(iter(_judged(report, row)), ""),
+                visible(next(iter(_judged(report, row)), "")),
             )
         )
     for missing in report.not_run:
         blank = [""] * (len(COLUMNS) - 4)
-        lines.writerow((missing.archive, missing.workers, "", f"not run: {missing.reason}", *blank))
+        told = (visible(missing.archive), visible(missing.workers), "", visible(f"not run: {missing.reason}"))
+        lines.writerow((*told, *blank))
     return text.getvalue()
 
 

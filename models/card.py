@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from ..escaping import visible
 from ..handlers.text import TextSpec
 from .recipes import Recipe
 from .run import RunInfo
@@ -20,10 +22,13 @@ _KINDS = {
 def write_card(
     name: str, info: RunInfo, recipe: Recipe, labels: list[str], metrics: dict[str, Any], spec: TextSpec
 ) -> str:
-    """A model card in the spirit of Mitchell et al., Model Cards for Model Reporting, 2019, arXiv:1810.03993."""
+    """A model card; names and labels of the data appear in it as they are, never as Markdown or HTML.
+
+    In the spirit of Mitchell et al., Model Cards for Model Reporting, 2019, arXiv:1810.03993.
+    """
     data, training = info.data, info.training
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items() if count) or "none"
-    kind = _KINDS[recipe.task].format(count=len(labels), labels=", ".join(labels))
+    kind = _KINDS[recipe.task].format(count=len(labels), labels=", ".join(map(_plain, labels)))
     epochs = (
         f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
         if training["epochs"]
@@ -31,13 +36,13 @@ def write_card(
     )
     return "\n".join(
         [
-            f"# {name}",
+            f"# {_plain(name)}",
             "",
-            f"{kind}, trained by lexport {info.versions['lexport']} with the recipe `{recipe.name}`.",
+            f"{kind}, trained by lexport {info.versions['lexport']} with the recipe {_code(recipe.name)}.",
             "",
-            f"- **Data**: {data['name']}, {data['train']:,} texts to train on, {data['validation']:,} to choose by, "
-            f"{data['test']:,} to report on; rows dropped: {dropped}. "
-            f"SHA-256 of the cleaned rows: `{data['digest']}`.",
+            f"- **Data**: {_plain(data['name'])}, {data['train']:,} texts to train on, {data['validation']:,} to "
+            f"choose by, {data['test']:,} to report on; rows dropped: {dropped}. "
+            f"SHA-256 of the cleaned rows: {_code(data['digest'])}.",
             f"- **Model**: embedding `{recipe.embedding.NAME}`, encoder `{recipe.encoder.NAME}`, head "
             f"`{recipe.head.NAME}`; {_words(recipe, spec)}, {recipe.embedding.dim} dimensions, "
             f"{info.parameters:,} parameters, seed {info.seed}.",
@@ -51,11 +56,23 @@ def write_card(
     )
 
 
+def _plain(text: str) -> str:
+    """Outside text in a line of Markdown that shows as it is: backslashes before what Markdown or HTML would read."""
+    return re.sub(r"[\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", visible(text))
+
+
+def _code(text: str) -> str:
+    """Outside text as code, between backticks."""
+    return f"`{visible(text).replace('`', chr(39))}`"
+
+
 def _event(event: dict[str, Any]) -> str:
     if "expanded" in event:
         grown = event["expanded"]
-        return f"{grown['words_added']:,} words added to the run whose weights have the SHA-256 `{grown['from']}`."
-    return f"trained further, from the run whose weights have the SHA-256 `{event['trained_from']}`."
+        return (
+            f"{grown['words_added']:,} words added to the run whose weights have the SHA-256 {_code(grown['from'])}."
+        )
+    return f"trained further, from the run whose weights have the SHA-256 {_code(event['trained_from'])}."
 
 
 def _words(recipe: Recipe, spec: TextSpec) -> str:
@@ -68,7 +85,7 @@ def _words(recipe: Recipe, spec: TextSpec) -> str:
     if recipe.inputs == "hashes":
         return f"every word{f', {hashed}' if hashed else ''} hashed"
     if recipe.inputs == "languages":
-        known = ", ".join(f"{rows - 1:,} of {language}" for language, rows in spec.languages.items())
+        known = ", ".join(f"{rows - 1:,} of {_plain(language)}" for language, rows in spec.languages.items())
         words = f"words by language: {known} {seen}"
     else:
         words = f"{spec.words - 2:,} words {seen}"
@@ -102,7 +119,7 @@ def _results(recipe: Recipe, test: dict[str, Any]) -> list[str]:
             *found,
         ]
     rows = [
-        f"| {label} | {one['precision']:.3f} | {one['recall']:.3f} | {one['f1']:.3f} | {one['support']:,} |"
+        f"| {_plain(label)} | {one['precision']:.3f} | {one['recall']:.3f} | {one['f1']:.3f} | {one['support']:,} |"
         for label, one in test["per_class"].items()
     ]
     return [

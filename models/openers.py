@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InputError, MissingExtra
+from ..escaping import visible
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
@@ -38,7 +39,7 @@ def shown(value: object) -> str:
     text = str(value)
     limit = 1000 if isinstance(value, Path) else 80
     text = text if len(text) <= limit else text[: limit - 3] + "..."
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return visible(text)
 
 
 def listed(values: Iterable[object], limit: int = 10) -> str:

@@ -121,7 +121,7 @@ class _Watch:
 
     def _failure(self, name: str, error: str, trace: str) -> SystemProblem:
         first = f"A worker of {name or 'a model'} could not start: {error} (log: {self.server.logs})"
-        return SystemProblem(f"{first}\n{trace.rstrip()}" if trace else first)
+        return SystemProblem(first, trace.rstrip())
 
     def _ready_workers(self) -> Counter[str]:
         loaded = self._loaded_workers()

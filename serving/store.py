@@ -162,7 +162,7 @@ def _named(path: Path, copy: Path) -> Iterator[None]:
     try:
         yield
     except LexportError as error:
-        error.args = (str(error).replace(str(copy), str(path)),)
+        error.message = error.message.replace(str(copy), str(path))
         raise
 
 

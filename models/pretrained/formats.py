@@ -65,9 +65,9 @@ def _pickled(path: Path, start: bytes) -> InputError:
     kind, part = (named[1].decode(), ".wv") if named and named[1] else ("KeyedVectors", "")
     return InputError(
         f"{shown(path)} is a pickle, as gensim saves its objects. Reading one can run any program that it holds, so "
-        "it is not read; a file of word2vec was expected. If you trust it, convert it with gensim:\n"
-        f"    from gensim.models import {kind}\n"
-        f"    {kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)"
+        "it is not read; a file of word2vec was expected. If you trust it, convert it with gensim:",
+        f"from gensim.models import {kind}\n"
+        f"{kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)",
     )
 
 
@@ -76,7 +76,7 @@ def _no_binary(path: Path, first: bytes) -> InputError:
     return InputError(
         f"{shown(path)} is no file of word2vec: it begins with '{start}'; a line with how many words of how many "
         "numbers follow was expected. If it is a model of fastText, take the .vec that is published beside it, or "
-        "convert it with gensim:\n"
-        "    from gensim.models.fasttext import load_facebook_vectors\n"
-        f"    load_facebook_vectors({str(path)!r}).save_word2vec_format({str(path.with_suffix('.vec'))!r})"
+        "convert it with gensim:",
+        "from gensim.models.fasttext import load_facebook_vectors\n"
+        f"load_facebook_vectors({str(path)!r}).save_word2vec_format({str(path.with_suffix('.vec'))!r})",
     )

@@ -170,6 +170,15 @@ def test_a_model_file_this_version_cannot_serve_is_refused(changes: dict[str, An
         ModelFile("m", "1.0", "onnx-fp32", "onnx", "fp32", "model.onnx", **changes)
 
 
+@pytest.mark.parametrize("field", ["name", "version", "variant", "engine", "precision", "file"])
+@pytest.mark.parametrize("value", ["1.0\r\nLexport-Variant: other", "x\x1b[2J", "\u202e", "\ud800", 7, None])
+def test_a_name_that_would_break_a_line_of_a_log_or_a_header_is_refused(field: str, value: Any) -> None:
+    fields = dict.fromkeys(("name", "version", "variant", "engine", "precision", "file"), "x") | {field: value}
+    with pytest.raises(ValueError, match=f"has the {field} .*; printable characters were expected") as caught:
+        ModelFile(**fields)
+    assert str(caught.value).isprintable()
+
+
 class Tower(torch.nn.Module):
     def __init__(self, weight: torch.Tensor) -> None:
         super().__init__()

@@ -129,7 +129,7 @@ def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(subject: Subject, workers: str, trust: Trust, say: object) -> AbstractContextManager[Target]:
-        raise SystemProblem("The worker cannot use CUDA.\nTraceback")
+        raise SystemProblem("The worker cannot use CUDA.", "Traceback")
 
     monkeypatch.setattr(lab, "open_server", broken)
     monkeypatch.setattr(lab, "find_gpus", lambda: 1)

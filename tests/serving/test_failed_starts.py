@@ -19,6 +19,8 @@ from lexport.serving import serve, stop, torchserve
 from lexport.serving.ports import pick_free
 from lexport.serving.settings import Address
 
+from ..hostile import EVIL, check
+
 MakeArchive = Callable[..., Path]
 
 pytestmark = pytest.mark.usefixtures("java")
@@ -79,6 +81,16 @@ class Slow:
         return data
 """
 
+SAYS_HOSTILE_THINGS = f"""
+EVIL = {EVIL!r}
+class Broken:
+    def initialize(self, context):
+        print(EVIL, flush=True)
+        raise RuntimeError(EVIL)
+    def handle(self, data, context):
+        return data
+"""
+
 # `lexport` may be the checkout this test runs in; a child process finds it the same way.
 SERVE = """
 import sys
@@ -113,7 +125,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
     folder = tmp_path / "state"
     with pytest.raises(SystemProblem) as caught:
         serve(archives, workers="cpu:1", state_dir=folder, port=0, trust_code=True)
-    first, *trace = str(caught.value).splitlines()
+    first, trace = caught.value.message, caught.value.below.splitlines()
     assert "A worker of broken 1.0 could not start" in first
     assert reason in first
     assert caught.value.exit_code == 3
@@ -125,6 +137,21 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
     assert traces.processes() == []
     assert traces.folders() == []
     assert [path.name for path in folder.iterdir()] == ["logs"]
+
+
+def test_what_a_worker_says_disturbs_neither_the_terminal_nor_who_reads_the_logs(
+    make_archive: MakeArchive, tmp_path: Path, traces: Any
+) -> None:
+    path, folder = make_archive(tmp_path, "broken", handler=SAYS_HOSTILE_THINGS), tmp_path / "state"
+    with pytest.raises(SystemProblem, match=r"A worker of broken 1\.0 could not start") as caught:
+        serve([path], workers="cpu:1", state_dir=folder, port=0)
+    check(str(caught.value))
+    assert "RuntimeError: x?[2J?]0;title" in str(caught.value)
+    for log in (folder / "logs").iterdir():
+        text = log.read_bytes().decode("utf-8", "replace")
+        found = {one for one in text if one not in "\n\t" and (not one.isprintable() or one == "\x1b")}
+        assert found == set(), f"{log.name}: {found}"
+    assert "x?[2J?]0;title" in (folder / "logs" / "model_log.log").read_text(encoding="utf-8")
 
 
 def test_too_slow_a_start_is_given_up(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:

@@ -1,0 +1,164 @@
+"""What the console command says of errors that no command foresaw, and how it prints."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lexport
+from lexport import screens
+from lexport.__main__ import run
+from lexport.commands import learning
+from lexport.commands.common import bar, say_to, show
+from lexport.errors import InputError, RefusedError
+
+from ..hostile import EVIL, check
+from .conftest import Result
+
+Command = Callable[..., Result]
+
+
+def fails_with(monkeypatch: pytest.MonkeyPatch, raise_: Callable[[], object]) -> None:
+    monkeypatch.setattr(learning, "emit", lambda _: raise_())
+
+
+def memory_error() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("raise_", "words"),
+    [
+        (memory_error, "error: there is not enough memory. Use a machine"),
+        (lambda: np.empty(2**55), "error: there is not enough memory (Unable to allocate 256. PiB"),
+        (lambda: torch.empty(2**60), "error: there is not enough memory ("),
+    ],
+)
+def test_lack_of_memory_is_one_line_and_a_problem_of_the_machine(
+    lexport: Command, monkeypatch: pytest.MonkeyPatch, raise_: Callable[[], object], words: str
+) -> None:
+    fails_with(monkeypatch, raise_)
+    result = lexport("recipes", "--json")
+    assert result.code == 3
+    assert result.line.startswith(words)
+    assert "more, end other programs, or give less at once" in result.line
+
+
+@pytest.mark.parametrize(
+    "raise_",
+    [
+        lambda: json.loads("[" * 100_000),
+        lambda: json.loads(EVIL),
+        lambda: "\ud800".encode(),
+        lambda: b"\xff\n".decode(),
+    ],
+)
+def test_what_damaged_input_raises_is_one_line(
+    lexport: Command, monkeypatch: pytest.MonkeyPatch, raise_: Callable[[], object]
+) -> None:
+    fails_with(monkeypatch, raise_)
+    result = lexport("recipes", "--json")
+    assert result.code == 2
+    assert result.line.startswith("error: what was read is damaged or nested too deeply (")
+    check(result.err)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError, AssertionError])
+def test_other_errors_are_bugs_and_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, error: type) -> None:
+    def bug() -> None:
+        raise error(EVIL)
+
+    fails_with(monkeypatch, bug)
+    with pytest.raises(error):
+        run(["recipes", "--json"])
+
+
+def test_the_traceback_of_a_bug_shows_codes() -> None:
+    program = (
+        "import sys; from lexport import __main__; from lexport.commands import learning\n"
+        f"def emit(value): raise ValueError({EVIL!r})\n"
+        "learning.emit = emit; sys.argv = ['lexport', 'recipes', '--json']; __main__.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback (most recent call last):")
+    assert r"ValueError: x\x1b[2J" in ended.stderr
+    assert not set(ended.stderr) & {"\x1b", "\r", "\x9b", "\u202e"}
+
+
+def test_a_recursion_of_our_own_without_an_end_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile("def again(): return again()", str(learning.__file__), "exec"), scope)
+    fails_with(monkeypatch, scope["again"])
+    with pytest.raises(RecursionError):
+        run(["recipes", "--json"])
+
+
+def test_lines_below_an_error_are_indented(lexport: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RefusedError(f"It failed: {EVIL}", f"Traceback:\n{EVIL}")
+
+    fails_with(monkeypatch, refuse)
+    result = lexport("recipes", "--json")
+    assert result.code == 1
+    first, *below = result.err.splitlines()
+    assert first.startswith(r"error: It failed: x\x1b[2J")
+    assert below
+    assert all(line.startswith("    ") for line in below)
+    check(result.err)
+
+
+def test_progress_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        say_to(as_json)(f"working on {EVIL}")
+        shown = "".join(capfd.readouterr())
+        assert shown.count("\n") == 1
+        check(shown)
+    with bar() as progress:
+        progress(1, 2, EVIL)
+    check("".join(capfd.readouterr()))
+
+
+def test_every_screen_shows_codes(capfd: pytest.CaptureFixture[str]) -> None:
+    worker = {"id": EVIL, "pid": 1, "device": EVIL, "threads": 1, "state": EVIL, "memory_bytes": 0}
+    models = [{"name": EVIL, "version": EVIL, "workers": [worker]}]
+    finding = {"subject": EVIL, "state": "problem", "found": EVIL, "remedy": EVIL}
+    show(screens.status({"healthy": True, "inference_url": EVIL, "pid": 1, "models": models}))
+    show(screens.findings([finding]))
+    show(screens.titled(f"x {'signed by ' * 40}{EVIL}", screens.new_table(EVIL)))
+    shown = capfd.readouterr().out
+    assert shown.count(r"\x1b[2J") >= 9
+    check(shown)
+
+
+def test_a_value_of_the_wrong_kind_is_an_error_that_names_it() -> None:
+    answers: list[Any] = [{}, {"label": "good", "score": "much"}, {"labels": 3}, {"vector": ["x"]}, "text", None]
+    for wrong in answers:
+        said = r"The answer of films is not as lexport writes it \("
+        with pytest.raises(InputError, match=said), screens.reading("The answer of films", InputError):
+            screens.answers(["text"], [wrong])
+
+
+def test_commands_print_through_the_functions_that_write_codes() -> None:
+    """Whoever prints elsewhere would have to see to it again."""
+    root = Path(lexport.__file__).parent
+    printing = {"print", "typer.echo", "Console", "rich.print", "sys.stdout.write", "sys.stderr.write"}
+    allowed = {"commands/common.py", "__main__.py", "handlers/meters.py", "loadtest/locustfile.py"}
+    sources = [root / name for name in ("commands", "export", "serving", "models", "client", "loadtest", "handlers")]
+    files = [*root.glob("*.py"), *(file for folder in sources for file in folder.rglob("*.py"))]
+    assert len(files) > 100
+    for file in files:
+        if file.relative_to(root).as_posix() in allowed:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert name not in printing, f"{file}, line {getattr(node, 'lineno', 0)}"
