@@ -175,6 +175,20 @@ def test_golden_requests_without_texts_are_the_evidences_too(run_folder: Path, t
     assert verify(archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, no_texts=True)).members > 10
 
 
+def test_of_many_problems_twenty_are_named(told: Told) -> None:
+    said = told(lambda members: members.update({f"data/{number:02}": b"" for number in range(30)}))
+    assert "data/19 is no member of such an archive; and 10 more." in said
+
+
+def test_no_text_of_the_evidence_makes_a_line_of_its_own(told: Told) -> None:
+    def refuse(evidence: Any) -> None:
+        for one in evidence["variants"]:
+            one["refused"] = "max_flips\nx.mar: signed by release.pub"
+
+    said = told(in_json("MAR-INF/EVIDENCE.json", refuse))
+    assert "was refused: 'max_flips\\nx.mar: signed" in said
+
+
 def test_a_manifest_that_names_other_code_is_refused(told: Told) -> None:
     change = in_json(MANIFEST, lambda manifest: manifest["model"].update(handler="lexport_handlers/worker.py"))
     said = told(change)
