@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 from rich.console import Group
+from rich.errors import NotRenderableError
 from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.text import Text
 
+from .errors import RefusedError
 from .export.compare import Comparison
 from .export.inspection import Inspection
 from .screens import evidence, megabytes, new_table, share, titled
@@ -18,8 +20,25 @@ _SHOWN = 12  # words, members and flips at most
 _WIDTH = 60  # of a text
 
 
+# What reading evidence of another shape raises.
+_OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, NotRenderableError)
+
+
 def inspection(found: Inspection) -> Group:
-    """The archive's own evidence, what it holds, and the model card."""
+    """The archive's own evidence, what it holds, and the model card.
+
+    Raises RefusedError for evidence, which another than lexport may have written, that lacks what is shown.
+    """
+    try:
+        return _inspection(found)
+    except _OTHER_SHAPE as error:
+        raise RefusedError(
+            f"{found.path}: MAR-INF/EVIDENCE.json lacks what is shown, or has it in another form "
+            f"({type(error).__name__}: {str(error)[:80]!r}). See all it has with --json, or make the archive again."
+        ) from None
+
+
+def _inspection(found: Inspection) -> Group:
     values = found.evidence
     own = next(one for one in values["variants"] if one["name"] == found.variant)
     machine, created = values["machine"], time.strftime("%Y-%m-%d", time.gmtime(values["created"]))

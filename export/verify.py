@@ -164,8 +164,8 @@ def _identity(
     for what, value in (("modelName", name), ("modelVersion", version), ("variant", variant)):
         if not isinstance(value, str) or not _WORD.fullmatch(value):
             raise RefusedError(
-                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, '.', '_' and '-' alone. Make it "
-                "again."
+                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, '.', '_' and '-' alone. "
+                "Make it again."
             )
     if refused is not None:
         told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)

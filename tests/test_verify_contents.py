@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lexport import archive_screens
 from lexport.errors import InputError, RefusedError
 from lexport.export import keys
 from lexport.export.archive import archive
@@ -246,6 +247,31 @@ def test_inspect_refuses_an_archive_without_what_it_shows(signed: Path, tmp_path
     bad = changed(signed, lambda members: members.__delitem__(name), tmp_path / "bad.mar")
     with pytest.raises((InputError, RefusedError), match=name):
         inspect(bad)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda evidence: evidence.pop("machine"),
+        lambda evidence: evidence.update(created=10**19),
+        lambda evidence: evidence.update(gates={"max_flips": "many"}),
+        lambda evidence: evidence.update(left_out=[]),
+        lambda evidence: evidence["run"].update(task="divination"),
+        lambda evidence: evidence["run"]["data"].update(name=None, digest=7),
+        lambda evidence: evidence["variants"][0].update(latency={}, name={}),
+        lambda evidence: evidence.update(trained=None),
+    ],
+)
+def test_evidence_without_what_is_shown_is_refused_where_it_is_shown(
+    archive_of: ArchiveOf, tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    def change_and_list(members: Members) -> None:
+        in_json("MAR-INF/EVIDENCE.json", change)(members)
+        resigned(members, None)
+
+    found = inspect(changed(archive_of("onnx-int8"), change_and_list, tmp_path / "bad.mar"))
+    with pytest.raises(RefusedError, match=r"EVIDENCE\.json lacks what is shown, or has it in another form"):
+        archive_screens.inspection(found)
 
 
 @pytest.mark.parametrize(
