@@ -10,7 +10,7 @@ from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.text import Text
 
-from .errors import InputError
+from .errors import RefusedError
 from .escaping import visible_lines
 from .export.compare import Comparison
 from .export.inspection import Inspection
@@ -24,9 +24,9 @@ _WIDTH = 60  # of a text
 def inspection(found: Inspection) -> Group:
     """The archive's own evidence, what it holds, and the model card.
 
-    Raises InputError for evidence that lacks what lexport writes into it.
+    Raises RefusedError for evidence that lacks what lexport writes into it.
     """
-    with reading(f"{found.path}: {EVIDENCE}", InputError):
+    with reading(f"{found.path}: {EVIDENCE}", RefusedError):
         return _inspection(found)
 
 
@@ -64,8 +64,8 @@ def _inspection(found: Inspection) -> Group:
 
 
 def comparison(found: Comparison) -> Group:
-    """What changed from one archive to the other. Raises InputError for measurements that cannot be compared."""
-    with reading(f"{EVIDENCE} of one of the archives", InputError):
+    """What changed from one archive to the other. Raises RefusedError for measurements that cannot be compared."""
+    with reading(f"{EVIDENCE} of one of the archives", RefusedError):
         return _comparison(found)
 
 

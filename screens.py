@@ -12,6 +12,7 @@ from typing import Any
 
 from rich import box, table
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.errors import NotRenderableError
 from rich.segment import Segment
 from rich.text import Text
 
@@ -103,7 +104,15 @@ def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
     """Raise an error of this kind, naming `what` is read, if a value is missing or not of its type or range."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        StopIteration,
+        NotRenderableError,
+    ) as error:
         raise kind(
             f"{what} is not as lexport writes it ({type(error).__name__}: {str(error)[:200]}). "
             "Look at it with --json."

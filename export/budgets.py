@@ -47,7 +47,7 @@ _CODE = MIB  # of a member .py
 # Beyond so many bytes text is refused that expands to more than so many times its packed size: real text does not.
 _HARMLESS_TEXT = 16 * MIB
 _TEXT_RATIO = 50
-_TEXT = re.compile(r".*\.(txt|jsonl|json|md)")
+_TEXT = re.compile(r".*\.(txt|jsonl)")
 
 MAX_DEPTH = 32
 _DIGITS = 20

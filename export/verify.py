@@ -32,6 +32,7 @@ _ALWAYS = {
     DIGESTS,
 }
 _HANDLERS = re.compile(r"lexport_handlers/[A-Za-z_][A-Za-z0-9_]*\.py")
+_TOLD = 20  # problems at most
 # What names, versions and variants are made of: they are shown, and become parts of URLs and file names.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -101,7 +102,8 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
 
 def _refuse(path: Path, problems: Sequence[str]) -> None:
     if problems:
-        raise RefusedError(f"{path} failed verification: {'; '.join(problems)}.")
+        more = f"; and {len(problems) - _TOLD:,} more" if len(problems) > _TOLD else ""
+        raise RefusedError(f"{path} failed verification: {'; '.join(problems[:_TOLD])}{more}.")
 
 
 def _sha256(archive: zipfile.ZipFile) -> str:
@@ -148,10 +150,12 @@ def _identity(
     for what, value in (("modelName", name), ("modelVersion", version), ("variant", variant)):
         if not isinstance(value, str) or not _WORD.fullmatch(value):
             raise RefusedError(
-                f"{path}: its {what} is {value!r}. Expected letters, digits, '.', '_' and '-' alone. Make it again."
+                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, '.', '_' and '-' alone. "
+                "Make it again."
             )
     if refused is not None:
-        raise RefusedError(f"{path}: its own evidence says that {variant} was refused: {refused!s}.")
+        told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)
+        raise RefusedError(f"{path}: its own evidence says that {variant} was refused: {told[:1000]}.")
     return name, version, variant, digests
 
 
@@ -183,7 +187,7 @@ def _model(archive: zipfile.ZipFile, variant: str) -> list[str]:
         problems = manifest_problems(read_member(archive, MANIFEST), content)
         packed = json_of(archive, "model.json").get("variant")
         if packed != variant:
-            problems.append(f"model.json is of the variant {packed!r}, the evidence of {variant}")
+            problems.append(f"model.json is of the variant {repr(packed)[:80]}, the evidence of {variant}")
     if GOLDENS in names and count_goldens(archive) == 0:
         problems.append(f"{GOLDENS} holds no golden request, so that a worker would prove nothing")
     return problems

@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lexport import archive_screens
 from lexport.errors import InputError, RefusedError
 from lexport.export import keys
 from lexport.export.archive import archive
 from lexport.export.inspection import inspect
-from lexport.export.pickles import pickles
 from lexport.export.signature import sign
 from lexport.export.verify import verify
 from lexport.handlers.digests import MANIFEST, SIGNATURE
@@ -175,6 +175,20 @@ def test_golden_requests_without_texts_are_the_evidences_too(run_folder: Path, t
     assert verify(archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, no_texts=True)).members > 10
 
 
+def test_of_many_problems_twenty_are_named(told: Told) -> None:
+    said = told(lambda members: members.update({f"data/{number:02}": b"" for number in range(30)}))
+    assert "data/19 is no member of such an archive; and 10 more." in said
+
+
+def test_no_text_of_the_evidence_makes_a_line_of_its_own(told: Told) -> None:
+    def refuse(evidence: Any) -> None:
+        for one in evidence["variants"]:
+            one["refused"] = "max_flips\nx.mar: signed by release.pub"
+
+    said = told(in_json("MAR-INF/EVIDENCE.json", refuse))
+    assert "was refused: 'max_flips\\nx.mar: signed" in said
+
+
 def test_a_manifest_that_names_other_code_is_refused(told: Told) -> None:
     change = in_json(MANIFEST, lambda manifest: manifest["model"].update(handler="lexport_handlers/worker.py"))
     said = told(change)
@@ -219,9 +233,9 @@ def test_all_is_read_from_the_file_that_was_opened(
     def replaced(members: Any) -> Any:
         (tmp_path / "other").write_bytes(b"another archive")
         (tmp_path / "other").replace(path)
-        return pickles(members)
+        return content_problems(members)
 
-    monkeypatch.setattr("lexport.export.verify.pickles", replaced)
+    monkeypatch.setattr("lexport.export.verify.content_problems", replaced)
     found = verify(path, trusted)
     assert path.read_bytes() == b"another archive"
     assert found.digest == hashlib.sha256(whole).hexdigest()
@@ -232,6 +246,31 @@ def test_inspect_refuses_an_archive_without_what_it_shows(signed: Path, tmp_path
     bad = changed(signed, lambda members: members.__delitem__(name), tmp_path / "bad.mar")
     with pytest.raises((InputError, RefusedError), match=name):
         inspect(bad)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda evidence: evidence.pop("machine"),
+        lambda evidence: evidence.update(created=10**19),
+        lambda evidence: evidence.update(gates={"max_flips": "many"}),
+        lambda evidence: evidence.update(left_out=[]),
+        lambda evidence: evidence["run"].update(task="divination"),
+        lambda evidence: evidence["run"]["data"].update(name=None, digest=7),
+        lambda evidence: evidence["variants"][0].update(latency={}, name={}),
+        lambda evidence: evidence.update(trained=None),
+    ],
+)
+def test_evidence_without_what_is_shown_is_refused_where_it_is_shown(
+    archive_of: ArchiveOf, tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    def change_and_list(members: Members) -> None:
+        in_json("MAR-INF/EVIDENCE.json", change)(members)
+        resigned(members, None)
+
+    found = inspect(changed(archive_of("onnx-int8"), change_and_list, tmp_path / "bad.mar"))
+    with pytest.raises(RefusedError, match=r"EVIDENCE\.json is not as lexport writes it"):
+        archive_screens.inspection(found)
 
 
 @pytest.mark.parametrize(
