@@ -140,6 +140,8 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
     names = []
     for archive in archives:
         name = f"{archive.name}-{archive.version}.mar"
+        while name in names:  # a-1 in version 0 and a in version 1-0
+            name = f"_{name}"
         copy = store / f".{name}.copy"
         try:
             shutil.copyfile(archive.path, copy)

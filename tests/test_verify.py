@@ -116,7 +116,7 @@ def test_openssh_and_pem_keys_make_the_same_archive(
     assert again.read_bytes() == signed.read_bytes()
 
 
-def test_a_signed_archive_is_loaded_by_its_own_handler(signed: Path) -> None:
+def test_a_signed_archive_is_answered_in_this_process(signed: Path) -> None:
     with opened(signed) as loaded:
         assert loaded.predict(["goal and match"])[0]["label"] == "sport"
 

@@ -89,6 +89,15 @@ def test_place_keeps_other_archives_out(tmp_path: Path, make_archive: MakeArchiv
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
 
 
+def test_models_whose_names_and_versions_run_together_are_kept_apart(
+    tmp_path: Path, make_archive: MakeArchive
+) -> None:
+    both = [read(make_archive(tmp_path / "1", "a-1", "0")), read(make_archive(tmp_path / "2", "a", "1-0"))]
+    names = place(both, tmp_path / "store", Trust(insist=True), lambda line: None)
+    assert names == ["a-1-0.mar", "_a-1-0.mar"]
+    assert [str(read(tmp_path / "store" / name)) for name in names] == ["a-1 0", "a 1-0"]
+
+
 def zipped(path: Path, *members: tuple[str | zipfile.ZipInfo, str]) -> Path:
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
         warnings.simplefilter("ignore")  # duplicate names
