@@ -192,12 +192,12 @@ def test_an_archive_of_a_refused_variant_is_refused_with_gate_limit_value_and_th
         "onnx-fp32 is refused by the gate max_metric_drop: accuracy on the validation texts fell by"
     )
     assert "maximum allowed: 0.005; max_flips: " in first
-    assert second == "Validation texts that differ most, trained model → variant:"
+    assert second == "    Validation texts that differ most, trained model → variant:"
     assert len(lines) == len(found.worst) == 10
     validation = run.held_out("validation").texts
     for line, one in zip(lines, found.worst, strict=True):
         assert one["text"] in validation
-        assert line == f"  {one['text']!r}: {one['trained']} → {one['variant']}"
+        assert line == f"      {one['text']!r}: {one['trained']} → {one['variant']}"
         assert one["trained"].split()[0] != one["variant"].split()[0]
     assert not (tmp_path / "store").exists()
     assert archive(run.folder, version="1.0", out=tmp_path / "store").is_file()  # the one that passed
