@@ -145,7 +145,7 @@ def scripted(module: torch.nn.Module, path: Path) -> Path:
     """A file of the module as an export of lexport has it, without torch's notes for debugging."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.script(module.eval()).save(str(path.with_suffix(".whole")))
+        torch.jit.script(module.eval()).save(str(path.with_suffix(".whole")))  # type: ignore[no-untyped-call]
     with path.with_suffix(".whole").open("rb") as source, path.open("wb") as target:
         rewrite(source, target, drop=lambda name: name.endswith(".debug_pkl"))
     return path
