@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from lexport.export.formats import write_torchscript
 from lexport.handlers.engines import open_engine
 from lexport.handlers.predictor import PADDING, PIECE, TURN, VECTORS, IdsIn, ModelFile, labels_above
 from lexport.handlers.text import Ids, TextError
@@ -198,8 +199,7 @@ def as_onnx(weight: torch.Tensor, path: Path) -> None:
 def test_both_engines_open_an_image_tower(tmp_path: Path) -> None:
     weight = torch.linspace(-1, 1, 12).reshape(4, 3)
     as_onnx(weight, tmp_path / "image.onnx")
-    scripted = torch.jit.script(Tower(weight))
-    scripted.save(str(tmp_path / "image.pt"))  # type: ignore[no-untyped-call]
+    write_torchscript(Tower(weight), tmp_path / "image.pt")
     images = np.random.default_rng(1).random((5, 4), dtype=np.float32)
     expected = Tower(weight)(torch.from_numpy(images)).numpy()
     for name, file in (("onnx", "image.onnx"), ("torchscript", "image.pt")):
