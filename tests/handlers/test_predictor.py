@@ -174,10 +174,10 @@ def test_a_model_file_this_version_cannot_serve_is_refused(changes: dict[str, An
 class Tower(torch.nn.Module):
     def __init__(self, weight: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("weight", weight)
+        self.weight = torch.nn.Buffer(weight.T.contiguous())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(image @ self.weight)  # type: ignore[operator]
+        return torch.nn.functional.normalize(torch.nn.functional.linear(image, self.weight))
 
 
 def as_onnx(weight: torch.Tensor, path: Path) -> None:
