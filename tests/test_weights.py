@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lexport.export.formats import without_debug
 from lexport.export.variants import VARIANTS
 from lexport.handlers.engines import open_engine
 
@@ -103,6 +105,8 @@ def test_a_program_with_its_table_inside_opens_too(tmp_path: Path) -> None:
         def forward(self, ids: Tensor) -> Tensor:
             return self.weight[ids].sum(dim=1)
 
-    torch.jit.freeze(torch.jit.script(Sum().eval())).save(str(tmp_path / "model.pt"))
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.freeze(torch.jit.script(Sum().eval())), buffer)
+    (tmp_path / "model.pt").write_bytes(without_debug(buffer.getvalue()))
     engine = open_engine("torchscript", tmp_path / "model.pt", threads=1, device="cpu")
     assert engine(torch.tensor([[1, 2]]).numpy()).tolist() == [[6.0, 8.0]]
