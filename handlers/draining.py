@@ -32,10 +32,10 @@ class Switch:
 
     def __init__(self) -> None:
         """Map both bytes; a control file that nobody has made yet is made."""
-        folder = Path(os.environ.get(VARIABLE) or "")
-        if VARIABLE in os.environ and folder.is_dir():
-            self.stopping = share(folder / CONTROL, mmap.ACCESS_READ)
-            self.busy = share(folder / busy_name(os.getpid()), mmap.ACCESS_WRITE)
+        folder = os.environ.get(VARIABLE)
+        if folder and Path(folder).is_dir():
+            self.stopping = share(Path(folder, CONTROL), mmap.ACCESS_READ)
+            self.busy = share(Path(folder, busy_name(os.getpid())), mmap.ACCESS_WRITE)
             # A worker that ended may have had the same process number.
             self.busy[0] = 0
         else:

@@ -97,7 +97,8 @@ def _duplicates(pid: int, inodes: Collection[int]) -> Iterator[socket.socket]:
         raise NotPermitted(f"process {pid}: {error.strerror}") from None
     try:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
-            if _target(entry) in wanted:
+            if (target := _target(entry)) in wanted:
+                wanted.remove(target)  # it may be open there twice
                 yield socket.socket(fileno=_duplicate(process, int(entry.name)))
     except OSError as error:
         raise NotPermitted(f"the sockets of process {pid}: {error.strerror}") from None

@@ -88,13 +88,17 @@ class Client:
         named = (response.status, answer.get("error")) == (503, "The server is stopping.")
         return "refused" if named else f"wrong answer: {answer}"
 
+    def close(self) -> None:
+        self.connection.close()
+
     def loop(self, outcomes: collections.Counter[str]) -> None:
         """Ask again and again until no connection can be made."""
-        while outcomes["stop"] == 0:
-            outcome = self.ask(["goal", "rain and wind"])
-            outcomes[outcome] += 1
-            if outcome == "not sent":
-                return
+        with contextlib.closing(self):
+            while outcomes["stop"] == 0:
+                outcome = self.ask(["goal", "rain and wind"])
+                outcomes[outcome] += 1
+                if outcome == "not sent":
+                    return
 
 
 @contextlib.contextmanager
@@ -134,13 +138,11 @@ def test_no_request_is_lost_when_a_server_under_load_is_drained_and_ended(server
 
 
 def test_what_is_in_flight_is_answered_and_a_stuck_worker_does_not_hold_up_the_end(server: Server) -> None:
-    waiting, slow = Client(server), Client(server)
-    assert waiting.ask(["goal"]) == "answered"
     (worker,) = psutil.Process(server.pid).children()
     busy = server.reports / busy_name(worker.pid)
     assert busy.read_bytes() == (server.reports / CONTROL).read_bytes() == b"\0"
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(slow.ask, ["goal and rain " * 100] * 1000)
+    with contextlib.closing(Client(server)) as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.ask, ["goal and rain " * 100] * 1000)
         while busy.read_bytes() == b"\0":
             pass
         worker.suspend()
@@ -159,12 +161,12 @@ def test_what_is_in_flight_is_answered_and_a_stuck_worker_does_not_hold_up_the_e
 
 
 def test_a_request_that_comes_later_on_an_open_connection_is_refused_by_name(server: Server) -> None:
-    client = Client(server)
-    assert client.ask(["goal"]) == "answered"
-    skip_if_not_permitted(drained(server))
-    assert client.ask(["goal"]) == "refused"
-    assert client.retry_after == "1"
-    assert client.ask(["goal"]) == "not sent"
+    with contextlib.closing(Client(server)) as client:
+        assert client.ask(["goal"]) == "answered"
+        skip_if_not_permitted(drained(server))
+        assert client.ask(["goal"]) == "refused"
+        assert client.retry_after == "1"
+        assert client.ask(["goal"]) == "not sent"
     before = psutil.Process(server.pid).cpu_times().user
     time.sleep(2.0)
     assert psutil.Process(server.pid).cpu_times().user - before < 1.0, "closed ports keep the frontend busy"
