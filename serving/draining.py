@@ -14,6 +14,7 @@ from ..errors import SystemProblem
 from ..handlers.draining import CONTROL, busy_name, share
 from . import api
 from .listeners import NotPermitted, connections, refuse_new, unanswered
+from .process import is_alive
 
 _PAUSE = 0.05  # seconds between two looks
 # Seconds for which every look must find nothing: a request may be on its way from one place to the next.
@@ -62,7 +63,7 @@ def drain(
             quiet_since = now
         elif now - quiet_since >= _QUIET + look.batch_delay:
             break
-        if time.monotonic() + _PAUSE > began + limit or not psutil.pid_exists(java):
+        if time.monotonic() + _PAUSE > began + limit or not is_alive(java):
             in_flight = in_flight or "a moment of quiet was not reached"
             break
         time.sleep(_PAUSE)

@@ -22,6 +22,7 @@ PLUGIN = Path(__file__).resolve().parent / "plugin"
 SHORTEST, LONGEST = 16, 512
 """Characters of a token."""
 
+_TORCHSERVES = 8  # characters of the tokens that TorchServe makes
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what HTTP allows behind `Authorization: Bearer`
 _MOST_BYTES = 65_536  # of a token file
 _WAY_OUT = (
@@ -44,8 +45,8 @@ def generate() -> Tokens:
 
 
 def is_token(text: str) -> bool:
-    """Whether a text has only the characters that HTTP allows in a token."""
-    return _TOKEN.fullmatch(text) is not None
+    """Whether a text can be a token: characters that HTTP allows, at least as many as in TorchServe's own."""
+    return len(text) >= _TORCHSERVES and _TOKEN.fullmatch(text) is not None
 
 
 def read_token_file(path: Path) -> Tokens:

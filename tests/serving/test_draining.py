@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -170,6 +172,16 @@ def test_a_request_that_comes_later_on_an_open_connection_is_refused_by_name(ser
     before = psutil.Process(server.pid).cpu_times().user
     time.sleep(2.0)
     assert psutil.Process(server.pid).cpu_times().user - before < 1.0, "closed ports keep the frontend busy"
+
+
+def test_a_server_that_has_ended_already_is_not_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    result = drain(process.pid, [1], tmp_path, limit=30.0, management_url="http://127.0.0.1:1", token="")
+    assert not result.idle
+    assert "does not answer" in result.in_flight
+    assert "No such process" in result.open_because
+    assert result.seconds < 10
 
 
 def test_other_processes_ports_are_not_refused() -> None:

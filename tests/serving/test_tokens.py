@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from lexport.client.keys import Keys
 from lexport.errors import InputError, SystemProblem
 from lexport.serving import api, properties
 from lexport.serving.java import find_java
@@ -98,6 +99,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_clients_take_a_file_of_one_line_too(tmp_path: Path) -> None:
     path = private(tmp_path / "token", f"{LONG}\n")
     assert read_token(path, "inference") == LONG
+    assert Keys(file=path).token() == LONG
     with pytest.raises(SystemProblem, match="management token"):
         read_token(path, "management")
     for wrong in ("", "two words", f"{LONG}\nX-Header: 1"):
