@@ -111,9 +111,10 @@ def load(server: Server) -> Iterator[collections.Counter[str]]:
         thread.start()
     try:
         yield outcomes
-    finally:
+        deadline = time.monotonic() + 30
         for thread in threads:
-            thread.join(timeout=30)
+            thread.join(timeout=max(deadline - time.monotonic(), 0.0))
+    finally:
         outcomes["stop"] = 1
         for thread in threads:
             thread.join()
