@@ -67,7 +67,7 @@ def refuse_new(pid: int, ports: Sequence[int]) -> None:
     inodes = {one.inode for one in connections(pid, ports) if one.state == _LISTEN}
     with ExitStack() as stack:
         listening = [stack.enter_context(one) for one in _duplicates(pid, inodes)]
-        if len(listening) < len(inodes):
+        if inodes and not listening:
             raise NotPermitted(f"a process other than {pid} listens at {' or '.join(map(str, ports))}")
         try:
             for one in listening:
