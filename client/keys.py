@@ -1,4 +1,4 @@
-"""Where a client's token comes from: said, or read from a key file and read again when that changes."""
+"""Where a client's token comes from: said, or read from a file and read again when that changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Keys:
     """The token of a server's inference API, as it is now."""
 
     def __init__(self, *, token: str | None = None, file: Path | None = None) -> None:
-        """A fixed `token`, or the key file that holds it; with neither, requests carry none."""
+        """A fixed `token`, or the file of it, a key file or one line; with neither, requests carry none."""
         self._token = token
         self._file = None if token is not None else file
         self._seen: tuple[int, int, int] | None = None
@@ -38,7 +38,8 @@ class Keys:
                 reason = error.strerror if isinstance(error, OSError) else "it holds no inference key"
                 raise Unauthorised(
                     f"The key file {self._file} cannot be read: {reason}.",
-                    "Expected the key_file.json of a running server: token_file=… or --token-file FILE.",
+                    "Expected the key_file.json of a running server, or a file with the inference token alone: "
+                    "token_file=… or --token-file FILE.",
                 ) from None
         return self._token
 

@@ -92,7 +92,7 @@ def predict(
     explain: Explain = False,
     state_dir: StateDir = None,
     host: Annotated[str | None, typer.Option(help="HOST:PORT of another server.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="Its key file.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Its key file, or its token's.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.1)] = 60.0,
     as_json: Json = False,
 ) -> None:

@@ -14,7 +14,7 @@ class Refusal(Exception):
     """A request that cannot be answered: an HTTP status and what was expected instead."""
 
     def __init__(self, status: int, error: str, expected: str = EXPECTED, **details: Any) -> None:
-        """`status` is a 4xx; `details` become further keys of the answer."""
+        """`status` is a 4xx or 5xx; `details` become further keys of the answer."""
         super().__init__(error)
         self.status = status
         self.body = {"error": error, "expected": expected, **details}

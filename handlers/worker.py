@@ -17,6 +17,7 @@ from . import sockets
 from .answers import render, render_refusal
 from .compression import unpacked
 from .digests import check_digests
+from .draining import Switch, refusal
 from .explain import check_explainable, explain
 from .fit import check_fit
 from .goldens import check_goldens, read_goldens
@@ -34,6 +35,7 @@ log = logging.getLogger("lexport")
 _JSON = "application/json"
 # Headers of every answer: which version and which variant gave it.
 VERSION, VARIANT = "Lexport-Version", "Lexport-Variant"
+_RETRY_AFTER = "1"  # seconds, for requests that a stopping server refuses
 
 
 def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor, int]:
@@ -68,6 +70,7 @@ class Worker:
         self.predictor, goldens = load_checked(folder, threads=threads, device=device)
         model = self.predictor.model
         self._meters = Meters(model.name, model.version)
+        self._switch = Switch()
         if in_torchserve:
             self._meters.start()
         facts = {"version": model.version, "device": device, "ready": True, "goldens": goldens}
@@ -83,6 +86,21 @@ class Worker:
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests; a bad one is refused alone, with its own status."""
+        self._switch.busy[0] = 1
+        try:
+            return self._refuse(data, context) if self._switch.stopping[0] else self._handle(data, context)
+        finally:
+            self._switch.busy[0] = 0
+
+    def _refuse(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
+        replies = _Replies(context, len(data), self.predictor.model)
+        for position in range(len(data)):
+            replies.refuse(position, refusal())
+            context.set_response_header(position, "Retry-After", _RETRY_AFTER)
+        self._meters.count_requests(len(data), replies.refused)
+        return replies.bodies
+
+    def _handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         model, languages = self.predictor.model, self.predictor.languages
         replies = _Replies(context, len(data), model)
         requests: dict[int, Request] = {}

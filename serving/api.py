@@ -45,25 +45,26 @@ def is_healthy(url: str, token: str) -> bool:
     return status == 200 and isinstance(answer, dict) and answer.get("status") == "Healthy"
 
 
-def describe(url: str, token: str) -> list[dict[str, Any]]:
+def describe(url: str, token: str, *, timeout: float = 10.0) -> list[dict[str, Any]]:
     """Every version of every model at the management address, as TorchServe describes it.
 
-    Raises SystemProblem if the server cannot be reached or refuses.
+    `timeout` in seconds, for each of several requests. Raises SystemProblem if the server cannot be reached or
+    refuses.
     """
     descriptions: list[dict[str, Any]] = []
     page = "/models?limit=100"
     while page:
-        listing = _get(url, page, token)
+        listing = _get(url, page, token, timeout)
         for model in listing["models"]:
-            descriptions += _get(url, f"/models/{model['modelName']}/all", token)
+            descriptions += _get(url, f"/models/{model['modelName']}/all", token, timeout)
         following = listing.get("nextPageToken")
         page = f"/models?limit=100&next_page_token={following}" if following else ""
     return descriptions
 
 
-def _get(url: str, path: str, token: str) -> Any:
+def _get(url: str, path: str, token: str, timeout: float) -> Any:
     try:
-        status, answer = request("GET", url, path, token=token)
+        status, answer = request("GET", url, path, token=token, timeout=timeout)
     except OSError as error:
         raise SystemProblem(f"The server at {url} does not answer ({error}). Look with: lexport status") from None
     if status != 200:

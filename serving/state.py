@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import InputError, SystemProblem
 from ..files import json_bytes, write_file
+from .tokens import is_token
 
 SERVER = "server.json"
 SETTINGS = "server.properties"
@@ -70,16 +71,18 @@ class Server:
 
 
 def read_token(key_file: Path, kind: str) -> str:
-    """The token of one kind (`inference`, `management`) in a TorchServe key file.
+    """The token of one kind (`inference`, `management`) in a key file; a file of one token has the inference token.
 
     Raises SystemProblem if there is none.
     """
     try:
-        return str(json.loads(key_file.read_text(encoding="utf-8"))[kind]["key"])
+        text = key_file.read_text(encoding="utf-8").strip()
+        return text if kind == "inference" and is_token(text) else str(json.loads(text)[kind]["key"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SystemProblem(
             f"Cannot read the {kind} token from {key_file}: {type(error).__name__}. Expected the key_file.json of "
-            "a running server; name it with --token-file or its folder with --state-dir."
+            "a running server, or a file with the inference token alone; name it with --token-file or the server's "
+            "folder with --state-dir."
         ) from None
 
 

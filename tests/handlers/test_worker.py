@@ -249,7 +249,7 @@ def test_a_ready_worker_says_so(
     monkeypatch.setenv("LEXPORT_THREADS", "3")
     with opened(archive_of(variant)):
         pass
-    [report] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+    [report] = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
     assert report.pop("goldens") >= 16
     # A bag's worker uses one thread, whatever it is given.
     expected = {"model": "topics", "version": "1.0", "device": "cpu", "ready": True, "threads": 1, "chunked": False}

@@ -1,0 +1,140 @@
+"""Refusing new connections to another process's ports, while those it has are served on. Linux alone.
+
+TorchServe cannot do that itself: it closes its ports and every open connection at once. Its listening sockets are
+therefore duplicated into this process, which takes the right to trace it: a parent has it, and the same user where
+the kernel's Yama module does not forbid it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+_ESTABLISHED, _SYN_RECEIVED, _LISTEN = 1, 3, 10  # the kernel's numbers of TCP states
+_PIDFD_GETFD = 438
+_ATTACH_FILTER = 26
+# A socket filter, (operation, if true, if false, value) each: load the byte of TCP flags; keep SYN and ACK of it;
+# SYN alone asks for a new connection and is dropped (0 bytes kept), everything else passes.
+_DROP_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+_SETTLE = 1.0  # seconds that connections made before have to be accepted; it takes some milliseconds
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A TCP socket of a process, as the kernel lists it."""
+
+    port: int
+    state: int
+    sending: int
+    """Bytes that the other side has not acknowledged."""
+    received: int
+    """Bytes that the process has not read; of a listening socket, connections it has not accepted."""
+    inode: int
+
+
+class NotPermitted(Exception):
+    """The system does not let this process refuse another's connections; the text says why."""
+
+
+def connections(pid: int, ports: Sequence[int]) -> list[Connection]:
+    """The IPv4 and IPv6 sockets at `ports`, of every process in the network of process `pid`; none if it is gone."""
+    return [
+        one for family in ("tcp", "tcp6") for one in _listed(Path(f"/proc/{pid}/net/{family}")) if one.port in ports
+    ]
+
+
+def unanswered(one: Connection) -> bool:
+    """Whether a connection has a request that was not read, or an answer that did not arrive."""
+    return one.state == _ESTABLISHED and (one.sending > 0 or one.received > 0)
+
+
+def refuse_new(pid: int, ports: Sequence[int]) -> None:
+    """Refuse new connections to `ports`, at which process `pid` listens; those under way are accepted before.
+
+    A client that asks during the few milliseconds of the change is refused when it asks again, after a second. There
+    is no way back. Raises NotPermitted where the system or its rules do not allow it.
+    """
+    if sys.platform != "linux":
+        raise NotPermitted("only Linux can do that")
+    inodes = {one.inode for one in connections(pid, ports) if one.state == _LISTEN}
+    with ExitStack() as stack:
+        listening = [stack.enter_context(one) for one in _duplicates(pid, inodes)]
+        if inodes and not listening:
+            raise NotPermitted(f"a process other than {pid} listens at {' or '.join(map(str, ports))}")
+        try:
+            for one in listening:
+                _attach(one)
+            deadline = time.monotonic() + _SETTLE
+            while _under_way(pid, ports) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            for one in listening:
+                one.shutdown(socket.SHUT_RD)
+        except OSError as error:
+            raise NotPermitted(f"{error.strerror}") from None
+
+
+def _under_way(pid: int, ports: Sequence[int]) -> bool:
+    """Whether there are connections that were asked for and not accepted yet."""
+    return any(
+        one.state == _SYN_RECEIVED or (one.state == _LISTEN and one.received) for one in connections(pid, ports)
+    )
+
+
+def _duplicates(pid: int, inodes: Collection[int]) -> Iterator[socket.socket]:
+    """Sockets of a process, opened in this one."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    try:
+        process = os.pidfd_open(pid)
+    except OSError as error:
+        raise NotPermitted(f"process {pid}: {error.strerror}") from None
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            if (target := _target(entry)) in wanted:
+                wanted.remove(target)  # it may be open there twice
+                yield socket.socket(fileno=_duplicate(process, int(entry.name)))
+    except OSError as error:
+        raise NotPermitted(f"the sockets of process {pid}: {error.strerror}") from None
+    finally:
+        os.close(process)
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:  # closed meanwhile
+        return ""
+
+
+def _duplicate(process: int, descriptor: int) -> int:
+    system = ctypes.CDLL(None, use_errno=True)
+    found = int(system.syscall(_PIDFD_GETFD, process, descriptor, 0))
+    if found < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return found
+
+
+def _attach(one: socket.socket) -> None:
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN))
+    # The kernel's struct sock_fprog: how many steps, and where they are.
+    one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(_DROP_SYN), ctypes.addressof(program)))
+
+
+def _listed(table: Path) -> Iterator[Connection]:
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except OSError:
+        return
+    for line in lines:
+        _, local, _, state, queues, _, _, _, _, inode, *_ = line.split()
+        sending, _, received = queues.partition(":")
+        port = int(local.rpartition(":")[2], 16)
+        yield Connection(port, int(state, 16), int(sending, 16), int(received, 16), int(inode))

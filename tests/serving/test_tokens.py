@@ -1,0 +1,226 @@
+"""Tokens that a user gives, as a real TorchServe takes them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+from lexport.client.keys import Keys
+from lexport.errors import InputError, SystemProblem
+from lexport.serving import api, properties
+from lexport.serving.java import find_java
+from lexport.serving.ports import pick_free
+from lexport.serving.settings import addresses, read_settings
+from lexport.serving.state import read_token
+from lexport.serving.tokens import PLUGIN, Tokens, generate, java_arguments, read_token_file
+
+LONG = "k3y-of_32.characters~with/all+==="
+COMPILED_BY = 17  # the javac that made the class in this folder: `javac --release 11`
+
+
+def private(path: Path, content: str) -> Path:
+    path.write_text(content)
+    path.chmod(0o600)
+    return path
+
+
+def test_generated_tokens_have_256_bits_and_are_not_shown() -> None:
+    one, other = generate(), generate()
+    assert len({one.inference, one.management, other.inference, other.management}) == 4
+    assert all(len(token) == 43 for token in (one.inference, one.management))
+    assert one.inference not in repr(one)
+    assert one.management not in repr(one)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n\n"])
+def test_one_line_is_the_inference_token(tmp_path: Path, end: str) -> None:
+    tokens = read_token_file(private(tmp_path / "token", LONG + end))
+    assert tokens.inference == LONG
+    assert len(tokens.management) == 43
+
+
+def test_a_key_file_has_both(tmp_path: Path) -> None:
+    content = {"inference": {"key": LONG}, "management": {"key": LONG[::2]}, "API": {"key": "ignored"}}
+    assert read_token_file(private(tmp_path / "keys", json.dumps(content))) == Tokens(LONG, LONG[::2])
+    del content["management"]
+    assert len(read_token_file(private(tmp_path / "keys", json.dumps(content))).management) == 43
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "0 characters"),
+        ("short", r"inference token .* \(5 characters\)"),
+        ("x" * 513, "513 characters"),
+        (f"{LONG}\n{LONG}", "cannot be used"),
+        ("two words are not one token", "cannot be used"),
+        ("schlüssel-mit-umlaut", "cannot be used"),
+        ("x" * 70_000, "a few lines"),
+        ("{}", "no inference token"),
+        ("{" * 20_000, "not understood"),
+        ('{"inference": "abc"}', r"not understood \(TypeError\)"),
+        ('{"inference": {"key": 1234567890123456}}', r"\(int\)"),
+        (f'{{"inference": {{"key": "{LONG}"}}, "management": {{"key": "8letters"}}}}', "management token"),
+        (f'{{"inference": {{"key": "{LONG}"}}, "management": {{"key": "{LONG}"}}}}', "are the same"),
+    ],
+)
+def test_what_is_no_good_token_is_refused(tmp_path: Path, content: str, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        read_token_file(private(tmp_path / "token", content))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660])
+def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> None:
+    path = private(tmp_path / "token", LONG)
+    path.chmod(mode)
+    with pytest.raises(InputError, match=f"mode {mode:04o}.*chmod 600 {path}"):
+        read_token_file(path)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        read_token_file(tmp_path / "absent")
+    with pytest.raises(InputError, match="directory"):
+        read_token_file(tmp_path)
+
+
+def test_clients_take_a_file_of_one_line_too(tmp_path: Path) -> None:
+    path = private(tmp_path / "token", f"{LONG}\n")
+    assert read_token(path, "inference") == LONG
+    assert Keys(file=path).token() == LONG
+    with pytest.raises(SystemProblem, match="management token"):
+        read_token(path, "management")
+    for wrong in ("", "two words", f"{LONG}\nX-Header: 1"):
+        with pytest.raises(SystemProblem, match="or a file with the inference token alone"):
+            read_token(private(path, wrong), "inference")
+
+
+def test_the_plugin_is_what_its_source_says(tmp_path: Path) -> None:
+    javac = shutil.which("javac")
+    if javac is None:
+        pytest.skip("needs javac")
+    version = subprocess.run([javac, "-version"], capture_output=True, text=True, check=True)
+    major = re.search(r"javac ([0-9]+)", version.stdout + version.stderr)
+    if major is None or int(major[1]) != COMPILED_BY:
+        pytest.skip(f"needs javac {COMPILED_BY}; another writes other bytes")
+    command = [javac, "--release", "11", "-Xlint:all", "-Werror", "-cp", f"{frontend()}/*", "-d", str(tmp_path)]
+    subprocess.run([*command, str(PLUGIN / "LexportTokens.java")], check=True)
+    assert (tmp_path / "LexportTokens.class").read_bytes() == (PLUGIN / "LexportTokens.class").read_bytes()
+
+
+def frontend() -> Path:
+    return Path(str(distribution("torchserve").locate_file(""))) / "ts" / "frontend"
+
+
+class TorchServe:
+    """TorchServe without models, started with given tokens."""
+
+    def __init__(self, folder: Path, options: tuple[str, ...], class_path: str = "", **more: str) -> None:
+        self.folder = folder
+        settings = read_settings()
+        doors = pick_free(addresses(settings, 0))
+        self.inference, self.management = doors["inference"].url, doors["management"].url
+        del settings["vmargs"]
+        settings |= {f"{name}_address": doors[name].url for name in ("inference", "management", "metrics")}
+        settings |= {"load_models": "", "model_store": str(folder), **more}
+        (folder / "server.properties").write_text(properties.render(settings, "test"))
+        command = [
+            *(str(find_java().path), f"-Djava.io.tmpdir={folder}", f"-Dmodel_server_home={frontend().parents[1]}"),
+            *(*options, "-cp", f"{class_path}:{frontend()}/*"),
+            *("org.pytorch.serve.ModelServer", "--python", sys.executable, "-f", "server.properties", "-ncs"),
+        ]
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment()
+        )
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"LOG_LOCATION": str(self.folder), "METRICS_LOCATION": str(self.folder)}
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                api.request("GET", self.management, "/ping", token="")
+                return
+            time.sleep(0.1)
+        self.process.kill()
+        raise AssertionError(self.process.communicate()[0])
+
+    def statuses(self, inference: str, management: str) -> tuple[int, int]:
+        first, _ = api.request("GET", self.inference, "/ping", token=inference)
+        second, _ = api.request("GET", self.management, "/models", token=management)
+        return first, second
+
+
+@contextlib.contextmanager
+def started(folder: Path, tokens: Tokens, **settings: str) -> Iterator[TorchServe]:
+    folder.mkdir(exist_ok=True, mode=0o700)
+    arguments = java_arguments(tokens, folder)
+    (given,) = folder.glob("tokens*")
+    assert stat.S_IMODE(given.stat().st_mode) == 0o600
+    server = TorchServe(folder, arguments.options, arguments.class_path, **settings)
+    try:
+        server.wait()
+        assert not given.exists()
+        yield server
+    finally:
+        with server.process:
+            server.process.kill()
+
+
+@pytest.mark.usefixtures("java")
+def test_given_tokens_are_the_servers_at_every_start(tmp_path: Path) -> None:
+    tokens = Tokens(LONG, generate().management)
+    for _ in range(2):
+        with started(tmp_path / "server", tokens) as server:
+            assert server.statuses(tokens.inference, tokens.management) == (200, 200)
+            assert server.statuses(tokens.management, tokens.inference) == (400, 400)
+            assert server.statuses("", "") == server.statuses(LONG[:8], LONG[:-1]) == (400, 400)
+            key_file = server.folder / "key_file.json"
+            assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+            keys = json.loads(key_file.read_text())
+            assert {kind: entry["key"] for kind, entry in keys.items()} == {
+                "inference": tokens.inference,
+                "management": tokens.management,
+            }
+            assert all(int(entry["expiration time"][:4]) > time.gmtime().tm_year + 5 for entry in keys.values())
+            for file in ("cmdline", "environ"):
+                content = Path(f"/proc/{server.process.pid}/{file}")
+                if content.exists():
+                    assert not any(token.encode() in content.read_bytes() for token in vars(tokens).values())
+            # The token API would replace the tokens by short ones.
+            for token in (tokens.inference, tokens.management, "", "null"):
+                path = "/token?type=inference"
+                assert api.request("GET", server.management, path, token=token)[0] == 400
+            assert server.statuses(tokens.inference, tokens.management) == (200, 200)
+            left = "".join(path.read_text() for path in server.folder.rglob("*.log"))
+            assert tokens.inference not in left
+            assert tokens.management not in left
+
+
+@pytest.mark.usefixtures("java")
+def test_a_server_without_authorization_starts_as_well(tmp_path: Path) -> None:
+    with started(tmp_path / "server", generate(), disable_token_authorization="true") as server:
+        assert server.statuses("", "") == (200, 200)
+        assert not (server.folder / "key_file.json").exists()
+
+
+@pytest.mark.usefixtures("java")
+def test_a_server_that_cannot_take_the_tokens_ends_and_says_so(tmp_path: Path) -> None:
+    server = TorchServe(tmp_path, (f"-Dlexport.tokens={tmp_path}/absent",), str(PLUGIN))
+    printed, _ = server.process.communicate(timeout=120)
+    assert server.process.returncode == 1
+    assert "The given tokens cannot be used with this TorchServe, 0.12.0 is expected" in printed
+    assert "absent" in printed
