@@ -36,6 +36,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
     key: Keys = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Pass this environment variable on as well; may be repeated."),
+    ] = None,
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
@@ -56,6 +60,8 @@ def serve(
         port=port,
         config=config,
         trusted=[read_public(path) for path in key or []],
+        env=env or (),
+        bound=foreground,
         timeout=timeout,
         say=say_to(as_json),
     )
@@ -116,11 +122,18 @@ def predict(
 
 @app.command()
 def status(state_dir: StateDir = None, as_json: Json = False) -> None:
-    """Show the running server, its models and workers."""
+    """Show the running server, its models and workers; exit 3 if one is not ready."""
     from .. import screens, serving
+    from ..errors import SystemProblem
 
     found = serving.status(state_dir)
-    return emit(found) if as_json else show(screens.status(found))
+    emit(found) if as_json else show(screens.status(found))
+    if found["restarts"] and not as_json:
+        typer.echo(
+            f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}"
+        )
+    if found["problems"] or not found["healthy"]:
+        raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
 
 
 @app.command()

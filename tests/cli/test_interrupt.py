@@ -98,10 +98,10 @@ def test_while_a_server_starts(
     place: Place, archive_of: Callable[[str], Path], number: signal.Signals, code: int
 ) -> None:
     with place.start("serve", str(archive_of("onnx-int8")), "--port", "0", "--workers", "cpu:1") as child:
-        wait_for(lambda: list(place.temporary.glob("lexport-*/.ts.sock.*")), child)
+        wait_for(lambda: list(place.cwd.glob("state/lexport/run/.ts.sock.*")), child)
         state = [str(place.cwd / "state"), str(place.cwd / "state" / "lexport")]
-        logs = str(place.cwd / "state" / "lexport" / "logs")
-        assert_clean(end(child, number), place, code=code, kept=[*state, logs])
+        own = [str(place.cwd / "state" / "lexport" / name) for name in (".lexport-state", "logs")]
+        assert_clean(end(child, number), place, code=code, kept=[*state, *own])
 
 
 @pytest.mark.usefixtures("java")
@@ -114,7 +114,8 @@ def test_a_server_in_the_foreground(place: Place, archive_of: Callable[[str], Pa
         assert len(place.processes()) >= 3  # the command, Java and a worker
         result = end(child, signal.SIGINT)
         state = place.cwd / "state"
-        assert_clean(result, place, kept=[str(state), str(state / "lexport"), str(state / "lexport" / "logs")])
+        own = [str(state / "lexport" / name) for name in (".lexport-state", "logs")]
+        assert_clean(result, place, kept=[str(state), str(state / "lexport"), *own])
 
 
 @pytest.mark.usefixtures("java")

@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
         assert "site-packages/ts/" not in str(caught.value)
     assert traces.processes() == []
     assert traces.folders() == []
-    assert [path.name for path in folder.iterdir()] == ["logs"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
 
 
 def test_too_slow_a_start_is_given_up(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
@@ -178,7 +178,7 @@ def test_a_port_taken_at_the_last_moment_is_replaced(
         monkeypatch.setattr(torchserve, "pick_free", pick)
         server = serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0)
     assert len(tries) == 2
-    assert traces.folders() == [server.scratch]
+    assert traces.folders() == [server.run_dir]
     stop(server.state_dir)
     assert traces.processes() == []
 
@@ -193,7 +193,7 @@ def test_an_interrupted_start_leaves_nothing(
         assert child.stdout is not None
         assert "Starting TorchServe" in child.stdout.readline()
         deadline = time.monotonic() + 60
-        while not list(traces.private.glob("lexport-*/.ts.sock.*")):
+        while not list(tmp_path.glob("state/run/.ts.sock.*")):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         child.send_signal(number)
@@ -201,4 +201,4 @@ def test_an_interrupted_start_leaves_nothing(
         assert child.returncode == code
     assert traces.processes() == []
     assert traces.folders() == []
-    assert [path.name for path in (tmp_path / "state").iterdir()] == ["logs"]
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [".lexport-state", "logs"]

@@ -21,8 +21,8 @@ import pytest
 from lexport.errors import InputError, SystemProblem
 from lexport.serving import Server, api, predict, running, serve, status, stop, wait
 from lexport.serving.java import find_java
+from lexport.serving.launch import LOG_SETTINGS
 from lexport.serving.ports import pick_free
-from lexport.serving.process import LOG_SETTINGS
 from lexport.serving.settings import PACKAGED, addresses, read_settings
 from lexport.serving.state import read_token
 
@@ -67,7 +67,7 @@ def test_it_answers_in_order_with_its_share_of_the_cores(shared: Server) -> None
 
 def test_its_folder_and_keys_are_private(shared: Server) -> None:
     assert shared.state_dir.stat().st_mode & 0o777 == 0o700
-    assert shared.scratch.stat().st_mode & 0o777 == 0o700
+    assert shared.run_dir.stat().st_mode & 0o777 == 0o700
     for name in ("key_file.json", "server.json"):
         assert (shared.state_dir / name).stat().st_mode & 0o777 == 0o600
 
@@ -170,7 +170,7 @@ def test_a_port_in_use_is_said_before_anything_starts(make_archive: MakeArchive,
         with pytest.raises(SystemProblem, match=rf"Port {port} \(management\) is in use by .*--port"):
             serve([archive], state_dir=tmp_path / "state", port=port - 1, say=said.append)
     assert said == []
-    assert list((tmp_path / "state").iterdir()) == []
+    assert [path.name for path in (tmp_path / "state").iterdir()] == [".lexport-state"]
 
 
 def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
@@ -186,7 +186,7 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     assert "second 0.10: worker 2 of 2 is ready, its goldens passed." in said
     assert len(traces.processes()) >= 3
     assert len(traces.folders()) == 1
-    assert (server.scratch / ".ts.sock.9000").exists()
+    assert (server.run_dir / ".ts.sock.9000").exists()
     # Nothing can be registered with the packaged settings, token or not.
     assert post(server.management_url, "/models?url=second-0.9.mar", server.token("management"))[0] == 405
     assert predict("echo", ["x"], state_dir=shared.state_dir)
@@ -196,7 +196,7 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     assert "Stopped the server" in said[-1]
     assert traces.processes() == []
     assert traces.folders() == []
-    assert [path.name for path in folder.iterdir()] == ["logs"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
     for url in (server.inference_url, server.management_url, server.metrics_url):
         with pytest.raises(OSError, match="refused"):
             api.request("GET", url, "/ping", token="")
@@ -259,7 +259,7 @@ def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Pat
     said: list[str] = []
     again = serve([archive], workers="cpu:1", state_dir=folder, port=0, say=said.append)
     assert "ended unexpectedly" in said[0]
-    assert traces.folders() == [again.scratch]
+    assert traces.folders() == [again.run_dir]
     assert (folder / "logs.previous").is_dir()
 
     # Waiting ends quietly when somebody stops the server.
