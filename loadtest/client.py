@@ -79,6 +79,8 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
     # A LOCUST_… variable of the user's would change the run; its own session keeps Ctrl-C for us to handle.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environment["LEXPORT_TOKEN"] = target.token
+    # Where this process is killed, Locust sees that its parent is another, and ends.
+    environment["LEXPORT_PARENT"] = str(os.getpid())
     with (folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(
             command(target, load, result),
