@@ -112,6 +112,9 @@ class Supervisor:
             inputs = [wake] if self.ready and not self.bound else [0, wake]
             if self.java is not None and self.java.poll() is not None:
                 self._note_death(self.java.returncode)
+            # Before it was ready, whoever waits for the start finds out why, and ends this process.
+            if self.ready and self.java is None and self.due is None:
+                self._plan_restart()
             if self.due is not None and time.monotonic() >= self.due:
                 self._restart()
             if self.row > MOST_RESTARTS:
@@ -139,16 +142,20 @@ class Supervisor:
         return False
 
     def _note_death(self, code: int) -> None:
-        """TorchServe has ended by itself: clear what it left, and plan when it is started again."""
+        """TorchServe has ended by itself: say why, and clear what it left."""
         reason = _reason(code, self.server.logs)
         _log(f"TorchServe (pid {self.server.pid}) has ended: {reason}.")
         self.java = None
-        if not self.ready:
-            return  # whoever waits for the start finds out why, and ends this process
-        process.end(self.server.id, patience=3.0)
-        self.row = 1 if time.monotonic() - self.began > STEADY else self.row + 1
+        if self.ready:
+            process.end(self.server.id, patience=3.0)
         self.server = replace(self.server, last_reason=reason)
-        state.save(self.server)
+
+    def _plan_restart(self) -> None:
+        try:
+            state.save(self.server)
+        except (LexportError, OSError) as problem:  # a full disk is no reason to stay down
+            _log(str(problem))
+        self.row = 1 if time.monotonic() - self.began > STEADY else self.row + 1
         # At once, then after 1, 2, 4, 8 s.
         self.due = time.monotonic() + (0 if self.row == 1 else 2.0 ** (self.row - 2))
 
@@ -163,13 +170,11 @@ class Supervisor:
             self.start()
         except (LexportError, OSError) as problem:
             _log(str(problem))
-            self.row += 1
-            self.due = time.monotonic() + 2.0 ** (self.row - 2)
 
 
 def _reason(code: int, log_folder: Path) -> str:
     if code < 0:
-        return f"killed by signal {-code} ({signal.Signals(-code).name})"
+        return f"killed by signal {-code} ({signal.strsignal(-code) or 'unknown'})"
     said = logs.java_reason(log_folder) or "it printed nothing"
     return "".join(character if character.isprintable() else "?" for character in f"exit code {code}: {said}"[:500])
 

@@ -88,7 +88,7 @@ def test_what_dies_is_started_again_and_said(folder: Path) -> None:
     until(lambda: running(folder).restarts == 1)
     again = running(folder)
     assert (again.id, again.supervisor) == (made.id, made.supervisor)
-    assert again.last_reason == "killed by signal 9 (SIGKILL)"
+    assert again.last_reason == "killed by signal 9 (Killed)"
     assert frontend(again) is not None
     assert "killed by signal 9" in log(folder)
     stop(folder)
