@@ -62,20 +62,22 @@ def test_a_damaged_file_is_said(folder: Path, content: str) -> None:
             command(folder)
 
 
+IMPOSSIBLE: dict[str, list[Any]] = {
+    "id": ["", "x" * 32, "0" * 31, 5, ["0"] * 32],
+    "supervisor": [-1, 2**31, True, "1", 1.5, None],
+    "pid": [-1, {}, 10**300],
+    "started": [float("nan"), float("inf"), "0", -1.0],
+    "inference_url": ["file:///etc/passwd", "http://a b", "http://x\n", "", []],
+    "models": [[], {"m": 1}, {"\x1b[2J": "1.0"}, {"m": "1.0\n"}],
+    "device": ["tpu", None],
+    "last_reason": ["\x1b[2J", 3],
+    "authorized": ["no"],
+    "scratch": ["/home"],
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("id", value) for value in ("", "x" * 32, "0" * 31, 5, ["0"] * 32)),
-        *(("supervisor", value) for value in (-1, 2**31, True, "1", 1.5, None)),
-        *(("pid", value) for value in (-1, {}, 10**300)),
-        *(("started", value) for value in (float("nan"), float("inf"), "0", -1.0)),
-        *(("inference_url", value) for value in ("file:///etc/passwd", "http://a b", "http://x\n", "", [])),
-        *(("models", value) for value in ([], {"m": 1}, {"\x1b[2J": "1.0"}, {"m": "1.0\n"})),
-        *(("device", value) for value in ("tpu", None)),
-        *(("last_reason", value) for value in ("\x1b[2J", 3)),
-        ("authorized", "no"),
-        ("scratch", "/home"),
-    ],
+    ("name", "value"), [(name, value) for name, values in IMPOSSIBLE.items() for value in values]
 )
 def test_a_value_that_no_server_has_is_said(folder: Path, name: str, value: Any) -> None:
     facts = asdict(server(folder)) | {"state_dir": str(folder), name: value}

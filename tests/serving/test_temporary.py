@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lexport.serving import folders, state, temporary
+from lexport.serving import folders, state
+from lexport.serving.process import end
 from lexport.serving.temporary import STATE, sweep, temporary_folder
 
 from .test_state import server
@@ -85,7 +86,7 @@ def test_a_server_that_is_still_being_ended_keeps_its_folder(private: Path) -> N
     folder = left_behind()
     started(folder / STATE)
     assert swept(private) == []
-    temporary.process.end(server(folder).id, patience=0.0)
+    end(server(folder).id, patience=0.0)
     assert swept(private) == [folder]
 
 
