@@ -72,7 +72,7 @@ def run_demo(
     with opened(mar, trusted=()) as archived:
         show(screens.answers(TEXTS, archived.predict(TEXTS)))
     step(5, "serve it with TorchServe, ask over HTTP, stop")
-    _ask_served(mar, out, say, show)
+    _ask_served(mar, say, show)
     step(6, "load-test it with Locust on one and two CPU workers, and on a GPU where there is one")
     report = loadtest(
         [mar],
@@ -102,15 +102,16 @@ def run_demo(
     objectives.require(report)
 
 
-def _ask_served(mar: Path, out: Path, say: Say, show: Callable[[Any], None]) -> None:
+def _ask_served(mar: Path, say: Say, show: Callable[[Any], None]) -> None:
     from . import serving
+    from .serving.temporary import STATE, temporary_folder
 
-    state = out / "server"
-    serving.serve([mar], state_dir=state, port=0, trusted=(), say=say)
-    try:
-        show(screens.answers(TEXTS, serving.predict(NAME, TEXTS, state_dir=state)))
-    finally:
-        serving.stop(state, say=say)
+    with temporary_folder() as folder:
+        serving.serve([mar], state_dir=folder / STATE, port=0, trusted=(), bound=True, say=say)
+        try:
+            show(screens.answers(TEXTS, serving.predict(NAME, TEXTS, state_dir=folder / STATE)))
+        finally:
+            serving.stop(folder / STATE, say=say)
 
 
 def _program() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import SystemProblem
-from ..serving import api, state
+from ..serving import api, folders, state
 from ..serving.torchserve import running
 from .errors import Unauthorised
 
@@ -53,13 +53,13 @@ def find(host: str | None, token: str | None, token_file: Path | None, state_dir
     """
     if host is None:
         server = running(state_dir)
-        file = server.state_dir / state.KEYS if server.authorized else None
+        file = server.state_dir / folders.KEYS if server.authorized else None
         return server.inference_url, Keys(token=token, file=token_file or file)
     url = api.base_url(host)
     if token is None and token_file is None:
-        own = state.load((state_dir or state.default_state_dir()).absolute())
+        own = state.load(folders.locate(state_dir))
         if own is not None and own.authorized and _same(own.inference_url, url):
-            token_file = own.state_dir / state.KEYS
+            token_file = own.state_dir / folders.KEYS
     return url, Keys(token=token, file=token_file)
 
 

@@ -40,6 +40,17 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
     key: Keys = None,
     trust_code: TrustCode = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Pass this environment variable on as well; may be repeated."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Tokens of your own: one line, or a key file.", show_default="new ones"),
+    ] = None,
+    drain: Annotated[
+        float, typer.Option(metavar="SECONDS", help="When it stops, requests have so long to be answered.", min=0)
+    ] = 10.0,
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
@@ -60,6 +71,10 @@ def serve(
         config=config,
         trusted=trusted_keys(key),
         trust_code=trust_code,
+        env=env or (),
+        token_file=token_file,
+        drain=drain,
+        bound=foreground,
         timeout=timeout,
         say=say_to(as_json),
     )
@@ -127,11 +142,18 @@ def predict(
 
 @app.command()
 def status(state_dir: StateDir = None, as_json: Json = False) -> None:
-    """Show the running server, its models and workers."""
+    """Show the running server, its models and workers; exit 3 if one is not ready."""
     from .. import screens, serving
+    from ..errors import SystemProblem
 
     found = serving.status(state_dir)
-    return emit(found) if as_json else show(screens.status(found))
+    emit(found) if as_json else show(screens.status(found))
+    if found["restarts"] and not as_json:
+        typer.echo(
+            f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}"
+        )
+    if found["problems"] or not found["healthy"]:
+        raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
 
 
 @app.command()

@@ -21,7 +21,9 @@ class Handler:
     def initialize(self, context: Any) -> None:
         """Load and prove the model; an error here keeps the worker from becoming ready and says why."""
         folder = Path(context.system_properties["model_dir"])
-        if str(folder) not in sys.path:
+        _check_origin(folder, __name__, __file__)
+        # Before the folders of PYTHONPATH, whose lexport_handlers would be another archive's.
+        if sys.path[:1] != [str(folder)]:
             sys.path.insert(0, str(folder))
         if not (folder / "lexport_handlers").is_dir():
             raise RuntimeError(
@@ -33,10 +35,12 @@ class Handler:
         sys.dont_write_bytecode = True
         from lexport_handlers import report  # type: ignore[import-not-found]
 
+        _check_package(folder)
         name = str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["name"])
         try:
             from lexport_handlers.worker import Worker  # type: ignore[import-not-found]
 
+            _check_package(folder)
             self._worker = Worker(context)
         except BaseException as error:
             package = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
@@ -54,3 +58,18 @@ class Handler:
         """Answer a batch: one body of bytes per request, statuses and types set on the context."""
         results: list[bytes] = self._worker.handle(data, context)
         return results
+
+
+def _check_package(folder: Path) -> None:
+    for module, loaded in list(sys.modules.items()):
+        if module.partition(".")[0] == "lexport_handlers":
+            _check_origin(folder, module, getattr(loaded, "__file__", None))
+
+
+def _check_origin(folder: Path, module: str, file: str | None) -> None:
+    """Raise RuntimeError if a module was not loaded from the archive's own folder, which alone was verified."""
+    if file is None or not Path(file).resolve().is_relative_to(folder.resolve()):
+        raise RuntimeError(
+            f"The module {module} was loaded from {file or 'nowhere'} instead of from the archive's folder {folder}. "
+            "Take the folder that holds it out of PYTHONPATH and the installed packages."
+        )

@@ -82,6 +82,8 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environment |= {"HOME": str(folder), "PYTHONUSERBASE": site.getuserbase()}
     environment["LEXPORT_TOKEN"] = target.token
+    # Where this process is killed, Locust sees that its parent is another, and ends.
+    environment["LEXPORT_PARENT"] = str(os.getpid())
     with (folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(
             command(target, load, result),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ..export.verify import verify
 from ..progress import Say, silent
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
+from ..serving.temporary import STATE, temporary_folder
 from . import client, surroundings
 from .client import Load, Target
 from .objectives import judge, parse
@@ -73,12 +73,12 @@ def loadtest(
     started = datetime.now(UTC)
     rows: list[Row] = []
     missing: list[NotRun] = []
-    with sigterm_raises(), tempfile.TemporaryDirectory(prefix="lexport-loadtest-") as scratch:
+    with sigterm_raises(), temporary_folder() as scratch:
         for subject in tested:
-            load = Load(max(users), 0.0, duration, texts_file(texts, subject, Path(scratch)), unknown_share, seed)
+            load = Load(max(users), 0.0, duration, texts_file(texts, subject, scratch), unknown_share, seed)
             for workers in worker_sets:
                 try:
-                    rows += _run_set(subject, workers, trust, users, warmup, load, Path(scratch), say)
+                    rows += _run_set(subject, workers, trust, users, warmup, load, scratch, say)
                 except _CannotRun as reason:
                     say(f"{workers} not run: {reason}")
                     missing.append(NotRun(subject.label, workers, str(reason)))
@@ -113,9 +113,12 @@ def loadtest(
 
 @contextmanager
 def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
-    """A real TorchServe with one archive, on free ports and with a private state folder; stopped at the end."""
-    with tempfile.TemporaryDirectory(prefix="lexport-lab-") as folder:
-        state_dir = Path(folder)
+    """A real TorchServe with one archive, on free ports and with a private state folder; stopped at the end.
+
+    It ends with this process even if that is killed; the next start removes its folder then.
+    """
+    with temporary_folder() as folder:
+        state_dir = folder / STATE
         say(f"{subject.label} {workers}: starting TorchServe")
         server = serving.serve(
             [subject.path],
@@ -124,6 +127,7 @@ def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Itera
             port=0,
             trusted=trust.keys,
             trust_code=trust.insist,
+            bound=True,
         )
         try:
             yield Target(server.inference_url, subject.model, server.token())

@@ -274,6 +274,8 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def prepare(environment: Environment, **_: Any) -> None:
     """Check the options, make every body, and arrange for the measured window."""
+    if "LEXPORT_PARENT" in os.environ:
+        gevent.spawn(end_with, int(os.environ["LEXPORT_PARENT"]))
     options = environment.parsed_options
     assert options is not None
     host = environment.host or TextUser.host
@@ -307,6 +309,13 @@ def prepare(environment: Environment, **_: Any) -> None:
         hooks.spawning_complete.add_listener(
             lambda **_: gevent.spawn_later(options.warmup, environment.stats.reset_all)
         )
+
+
+def end_with(parent: int) -> None:
+    """End this process once its parent is another than `parent`, which has then been killed."""
+    while os.getppid() == parent:
+        gevent.sleep(0.5)
+    os._exit(1)
 
 
 def measure(environment: Environment) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingExtra
+from .environment import allowed
 
 OLDEST = 11
 
@@ -55,8 +56,11 @@ def _candidates() -> Iterator[tuple[str, Path]]:
 def _version(path: Path) -> str | None:
     try:
         # The version goes to stderr: `openjdk version "21.0.8" 2025-07-15`; Java 8 calls itself "1.8.0".
-        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
+        # With what a server gets: _JAVA_OPTIONS and its like print a line of their own first.
+        done = subprocess.run(
+            [path, "-version"], env=allowed(os.environ), capture_output=True, text=True, timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r'version "(?:1\.)?([0-9][0-9._]*)', said)
+    match = re.search(r'version "(?:1\.)?([0-9][0-9._]*)', done.stderr)
     return match[1] if match else None

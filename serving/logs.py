@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+JAVA = "java.log"
+"""What Java itself prints."""
+JAVA_BEFORE = "java.before.log"
+"""What the Java before that printed, where TorchServe was started again."""
+
 _WORKER_LINE = re.compile(r"\S+ \[\w+ *\] (W-(\d+)-(.+)-(?:stdout|stderr))(?:_\S+)? MODEL_LOG - (.*)")
 _FIRST = "Traceback (most recent call last):"
 _CHAINED = re.compile(
@@ -35,7 +40,7 @@ def worker_model(model_log: Path, worker: str) -> str:
     return ""
 
 
-def useful_traceback(text: str, scratch: Path) -> str:
+def useful_traceback(text: str, run_dir: Path) -> str:
     """The one traceback in `text` that ends in the archive's code, without TorchServe's frames; else the last one.
 
     Paths inside the archive are given relative to it. "" if there is no traceback.
@@ -45,18 +50,18 @@ def useful_traceback(text: str, scratch: Path) -> str:
         return ""
     blocks = [_cut_after_error(block[block.find(_FIRST) :]) for block in _CHAINED.split(text[start:])]
     blocks = [block for block in blocks if block.startswith(_FIRST)]
-    mine = [block for block in blocks if f'File "{scratch}' in block]
+    mine = [block for block in blocks if f'File "{run_dir}' in block]
     if not mine:
         return blocks[-1]
     own = mine[-1].splitlines()
-    first = next(number for number, line in enumerate(own) if f'File "{scratch}' in line)
+    first = next(number for number, line in enumerate(own) if f'File "{run_dir}' in line)
     shortened = "\n".join([_FIRST, *own[first:]])
-    return re.sub(re.escape(str(scratch)) + r"/models/[0-9a-f]+/", "", shortened)
+    return re.sub(re.escape(str(run_dir)) + r"/models/[0-9a-f]+/", "", shortened)
 
 
 def java_reason(logs: Path) -> str:
     """Why Java ended, on one line: the last error it printed, with its innermost cause; "" if it said nothing."""
-    lines = _read(logs / "java.log").splitlines()
+    lines = _read(logs / JAVA).splitlines()
     errors = [
         line.strip()
         for line in lines
@@ -67,6 +72,11 @@ def java_reason(logs: Path) -> str:
             causes = [other for other in errors[number:] if other.startswith("Caused by:")]
             return f"{line}; {causes[-1]}" if causes else line
     return errors[-1] if errors else ""
+
+
+def lost_port(logs: Path) -> bool:
+    """Whether Java ended because another process listens on one of its ports."""
+    return "Address already in use" in java_reason(logs)
 
 
 def failed_archive(logs: Path) -> str:

@@ -35,6 +35,19 @@ def check_free(doors: Mapping[str, Address]) -> None:
             raise SystemProblem(_explain(purpose, door, error)) from None
 
 
+def explain_lost(doors: Mapping[str, Address]) -> str:
+    """Which of the doors' ports another process took after `check_free`, in words."""
+    try:
+        check_free(doors)
+    except SystemProblem as problem:
+        return str(problem)
+    ports = ", ".join(str(door.port) for door in doors.values() if door.port)
+    return (
+        f"A port was in use when TorchServe wanted it (one of {ports}), and is free again. Try once more, or choose "
+        "other ports with --port (--port 0 takes any free ones)."
+    )
+
+
 def pick_free(doors: Mapping[str, Address]) -> dict[str, Address]:
     """Replace port 0 of the HTTP doors by ports that are free now; another process may still take one."""
     picked = dict(doors)

@@ -7,19 +7,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SystemProblem
 from . import api, logs
 from .plan import Plan
-from .process import is_alive, is_running, workers_of
+from .process import frontend, is_alive, workers_of
 from .state import Server
 from .store import Archive
 
 _PAUSE = 0.1  # seconds between looks
 _NEWS_AFTER = 10.0  # seconds of silence before a line says what is awaited
 _SETTLE = 0.5  # seconds without a new line after which a dead worker's traceback is complete
+_SILENCE = 5.0  # seconds a loaded worker may need until its report is seen; it reports before it is loaded
 _LAST_WORDS = 10.0  # seconds a traceback may need to reach the log on a busy machine
 
 
@@ -53,6 +55,9 @@ class _Watch:
     told: Counter[str] = field(default_factory=Counter)
     seen: dict[int, str] = field(default_factory=dict)
     spoke: float = field(default_factory=time.monotonic)
+    loaded: Counter[str] = field(default_factory=Counter)
+    reported: Counter[str] = field(default_factory=Counter)
+    silent_since: float = field(default_factory=time.monotonic)
 
     def is_ready(self) -> bool:
         """Look once; every worker that became ready is announced."""
@@ -84,25 +89,49 @@ class _Watch:
             if report.get("ready") is not True:
                 model = str(report.get("model", "a model"))
                 name = f"{model} {self.server.models.get(model, '')}".rstrip()
-                trace = logs.useful_traceback(str(report.get("traceback", "")), self.server.scratch)
+                trace = logs.useful_traceback(str(report.get("traceback", "")), self.server.run_dir)
                 raise self._failure(name, str(report.get("error", "no reason given")), trace)
         refused = logs.failed_archive(self.server.logs)
         if refused:
             raise SystemProblem(f"TorchServe refused the archive {refused}")
-        if not is_running(self.server):
-            reason = logs.java_reason(self.server.logs) or "it printed nothing"
-            raise SystemProblem(f"TorchServe ended while starting: {reason} (log: {self.server.logs}).")
+        self._look_at_java()
+        self._look_for_strangers()
         self.seen |= workers_of(self.server)
         gone = [worker for pid, worker in self.seen.items() if not is_alive(pid)]
         gone += logs.died(self.server.logs / "model_log.log")
         if gone:
             self._explain_death(gone[0])
 
+    def _look_at_java(self) -> None:
+        # What it prints comes some seconds before its end, which takes its workers with it.
+        if frontend(self.server) is None or logs.lost_port(self.server.logs):
+            reason = logs.java_reason(self.server.logs) or "it printed nothing"
+            raise SystemProblem(f"TorchServe ended while starting: {reason} (log: {self.server.logs}).")
+
+    def _look_for_strangers(self) -> None:
+        """Raise SystemProblem if a worker has been loaded for a while and its archive's handler has said nothing."""
+        silent = [
+            archive
+            for archive in self.archives
+            if archive.proven and self.loaded[archive.name] > self.reported[archive.name]
+        ]
+        if not silent:
+            self.silent_since = time.monotonic()
+        elif time.monotonic() - self.silent_since > _SILENCE:
+            raise SystemProblem(
+                f"TorchServe says that a worker of {silent[0]} is ready, but the archive's own handler has not "
+                "reported: another module of the name `handler` was imported in its place. Look for a handler.py in "
+                "the folders of PYTHONPATH (the server gets that variable with --env PYTHONPATH alone) and among the "
+                "installed packages."
+            )
+
     def _explain_death(self, worker: str) -> None:
         model_log = self.server.logs / "model_log.log"
         output, deadline = self._last_words(worker), time.monotonic() + _LAST_WORDS
-        while (trace := logs.useful_traceback(output, self.server.scratch)) == "" and time.monotonic() < deadline:
+        while (trace := logs.useful_traceback(output, self.server.run_dir)) == "" and time.monotonic() < deadline:
+            self._look_at_java()
             output = self._last_words(worker)
+        self._look_at_java()
         if any(report.get("ready") is not True for report in read_reports(self.server)):
             return  # it did report; the next look finds it
         error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
@@ -124,15 +153,15 @@ class _Watch:
         return SystemProblem(first, trace.rstrip())
 
     def _ready_workers(self) -> Counter[str]:
-        loaded = self._loaded_workers()
-        reported = Counter(
-            report.get("model")
+        self.loaded = self._loaded_workers()
+        self.reported = Counter(
+            str(report.get("model"))
             for report in read_reports(self.server)
             if report.get("ready") is True and is_alive(int(report.get("pid", 0)))
         )
         counts: Counter[str] = Counter()
         for archive in self.archives:
-            count = min(loaded[archive.name], reported[archive.name] if archive.proven else sys.maxsize)
+            count = min(self.loaded[archive.name], self.reported[archive.name] if archive.proven else sys.maxsize)
             counts[archive.name] = min(count, self.plan.workers[archive.name])
         return counts
 
@@ -141,9 +170,13 @@ class _Watch:
             descriptions = api.describe(self.server.management_url, self.server.token("management"))
         except SystemProblem:  # not listening yet
             return Counter()
+        # Where another server took the port, it is that one which answers.
+        own = workers_of(self.server)
         return Counter(
             {
-                description["modelName"]: sum(worker["status"] == "READY" for worker in description["workers"])
+                description["modelName"]: sum(
+                    worker["status"] == "READY" and worker["pid"] in own for worker in description["workers"]
+                )
                 for description in descriptions
             }
         )
@@ -155,7 +188,12 @@ class _Watch:
 
 def read_reports(server: Server) -> list[dict[str, Any]]:
     """What the workers of lexport's archives have said of themselves, those that have ended since too."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(server.reports.glob("*.json"))]
+    reports = []
+    for path in sorted(server.reports.glob("*.json")):
+        with suppress(OSError, ValueError):  # removed by a new start, or not by our handler
+            report = json.loads(path.read_text(encoding="utf-8"))
+            reports += [report] if isinstance(report, dict) else []
+    return reports
 
 
 def _last_line(output: str) -> str:

@@ -1,36 +1,35 @@
-"""A server's state folder: private, one server at a time, described by `server.json`."""
+"""A running server as `server.json` in its state folder describes it to other commands."""
 
 from __future__ import annotations
 
-import fcntl
 import json
+import math
 import os
-import shutil
+import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, SystemProblem
+from ..errors import SystemProblem
 from ..files import json_bytes, write_file
+from .folders import KEYS, LOGS, REPORTS, RUN, SERVER, is_ours
 from .tokens import is_token
 
-SERVER = "server.json"
-SETTINGS = "server.properties"
-KEYS = "key_file.json"
-STORE = "store"
-LOGS = "logs"
-PREVIOUS_LOGS = "logs.previous"
-
-_OURS = {SERVER, SETTINGS, KEYS, STORE, LOGS, PREVIOUS_LOGS}
+# A file of ours is a hundredth of this.
+_MOST_BYTES = 100_000
+_URL = re.compile(r"http://[A-Za-z0-9_.:\[\]-]{1,300}")
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server started by `serve`, as `server.json` describes it to other commands."""
+    """A server started by `serve`."""
 
+    id: str
+    """What the environment of every process of this server names, and of no other."""
+    supervisor: int
+    """Process number of the supervisor, which starts TorchServe again if it dies."""
     pid: int
     """Process number of TorchServe's Java frontend."""
     started: float
@@ -39,8 +38,6 @@ class Server:
     management_url: str
     metrics_url: str
     state_dir: Path
-    scratch: Path
-    """Private temporary folder: extracted archives, sockets, the workers' reports. Removed when the server stops."""
     models: dict[str, str]
     """Version by model name."""
     workers: int
@@ -51,6 +48,12 @@ class Server:
     """`cpu` or `gpu`."""
     authorized: bool = True
     """Whether requests need a token."""
+    drain: float = 10.0
+    """Seconds that requests in flight may take to be answered when the server is stopped."""
+    restarts: int = 0
+    """How often the supervisor has started TorchServe again."""
+    last_reason: str = ""
+    """Why TorchServe ended the last time; "" if it never has."""
 
     def token(self, kind: str = "inference") -> str:
         """The token for `inference` or `management` requests, read from the key file each time; "" if none is needed.
@@ -65,9 +68,14 @@ class Server:
         return self.state_dir / LOGS
 
     @property
+    def run_dir(self) -> Path:
+        """Temporary folder of Java and the workers: extracted archives, sockets, reports. Removed by `stop`."""
+        return self.state_dir / RUN
+
+    @property
     def reports(self) -> Path:
         """Folder where each worker says that it is ready, or why not."""
-        return self.scratch / "reports"
+        return self.run_dir / REPORTS
 
 
 def read_token(key_file: Path, kind: str) -> str:
@@ -78,7 +86,7 @@ def read_token(key_file: Path, kind: str) -> str:
     try:
         text = key_file.read_text(encoding="utf-8").strip()
         return text if kind == "inference" and is_token(text) else str(json.loads(text)[kind]["key"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SystemProblem(
             f"Cannot read the {kind} token from {key_file}: {type(error).__name__}. Expected the key_file.json of "
             "a running server, or a file with the inference token alone; name it with --token-file or the server's "
@@ -86,98 +94,80 @@ def read_token(key_file: Path, kind: str) -> str:
         ) from None
 
 
-def default_state_dir() -> Path:
-    """`$XDG_STATE_HOME/lexport`, or `~/.local/state/lexport`."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
-
-
-def make_private(state_dir: Path) -> None:
-    """Create the state folder with mode 0700, or make an existing one of ours private.
-
-    Raises InputError if it is a file, cannot be created, or holds other people's or other programs' files.
-    """
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        foreign = sorted(entry.name for entry in state_dir.iterdir() if entry.name not in _OURS)
-        if foreign:
-            raise InputError(
-                f"The state folder {state_dir} holds other files ({foreign[0]}). Give an empty or a new folder with "
-                "--state-dir."
-            )
-        if stat.S_IMODE(state_dir.stat().st_mode) & 0o077:
-            state_dir.chmod(0o700)
-    except OSError as error:
-        raise InputError(
-            f"Cannot use {state_dir} as state folder: {error.strerror}. Give another with --state-dir."
-        ) from None
-
-
-class Busy(SystemProblem):
-    """Another command is starting or stopping the server."""
-
-
-@contextmanager
-def locked(state_dir: Path) -> Iterator[None]:
-    """Keep other starts and stops away from a state folder; no file is left behind.
-
-    Raises Busy if one is under way.
-    """
-    descriptor = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(
-                f"Another lexport command is starting or stopping the server of {state_dir}. Wait for it, or give "
-                "another --state-dir."
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def save(server: Server) -> None:
-    """Write `server.json`."""
+    """Write `server.json`, readable by its owner alone."""
     path = server.state_dir / SERVER
-    write_file(
-        path, json_bytes(asdict(server) | {"state_dir": str(server.state_dir), "scratch": str(server.scratch)})
-    )
+    write_file(path, json_bytes(asdict(server) | {"state_dir": str(server.state_dir)}))
     path.chmod(0o600)
 
 
 def load(state_dir: Path) -> Server | None:
     """The server that `server.json` describes, running or not; None if there is no such file.
 
-    Raises SystemProblem if the file is damaged.
+    Raises SystemProblem if the folder is not the user's own state folder, or if the file is damaged.
     """
+    if not is_ours(state_dir):
+        return None
     path = state_dir / SERVER
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(_read(path))
         # The folder may have been moved or be named by another path.
-        return Server(**(facts | {"state_dir": state_dir, "scratch": Path(facts["scratch"])}))
+        return parse(facts | {"state_dir": str(state_dir)})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise SystemProblem(
             f"{path} is not readable as a server's state ({type(error).__name__}). Stop that server by hand, then "
             "remove the file."
         ) from None
 
 
-def clean(state_dir: Path, scratch: Path | None) -> None:
-    """Remove what a server leaves but its logs: keys, settings, store, temporary folder, `server.json` at last."""
-    if scratch is not None:
-        shutil.rmtree(scratch, ignore_errors=True)
-    shutil.rmtree(state_dir / STORE, ignore_errors=True)
-    for name in (KEYS, SETTINGS, SERVER):
-        (state_dir / name).unlink(missing_ok=True)
+def parse(facts: dict[str, Any]) -> Server:
+    """A server from the values of its JSON. Raises ValueError or TypeError for what `save` cannot have written."""
+    if not isinstance(facts, dict) or set(facts) != {field.name for field in fields(Server)}:
+        raise ValueError("other names than a server's")
+    for name, value in facts.items():
+        if not _CHECKS[name](value):
+            raise ValueError(f"{name} cannot be {str(value)[:100]!r}")
+    return Server(**(facts | {"state_dir": Path(facts["state_dir"])}))
 
 
-def fresh_logs(state_dir: Path) -> Path:
-    """An empty log folder; the last server's logs move to `logs.previous`."""
-    logs, previous = state_dir / LOGS, state_dir / PREVIOUS_LOGS
-    if logs.is_dir():
-        shutil.rmtree(previous, ignore_errors=True)
-        logs.rename(previous)
-    logs.mkdir(mode=0o700)
-    return logs
+def _read(path: Path) -> bytes:
+    """The bytes of a regular file that is not too long; a link is not followed and a pipe not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a file")
+        content = handle.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("too long")
+    return content
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and (value == "" or value.isprintable())
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and _URL.fullmatch(value) is not None
+
+
+_CHECKS = {
+    "id": lambda value: isinstance(value, str) and _ID.fullmatch(value) is not None,
+    **dict.fromkeys(("supervisor", "pid", "workers", "threads", "restarts"), _is_count),
+    **dict.fromkeys(("started", "drain"), _is_seconds),
+    **dict.fromkeys(("inference_url", "management_url", "metrics_url"), _is_url),
+    "state_dir": lambda value: isinstance(value, str),
+    "models": lambda value: isinstance(value, dict) and all(map(_is_text, (*value, *value.values()))),
+    "device": lambda value: value in ("cpu", "gpu"),
+    "authorized": lambda value: isinstance(value, bool),
+    "last_reason": _is_text,
+}

@@ -18,6 +18,7 @@ from lexport import archive_screens
 from lexport.errors import InputError, RefusedError
 from lexport.export import keys
 from lexport.export.archive import archive
+from lexport.export.contents import problems as content_problems
 from lexport.export.inspection import inspect
 from lexport.export.signature import sign
 from lexport.export.verify import verify

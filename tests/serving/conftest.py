@@ -96,21 +96,23 @@ def java() -> None:
 
 
 class Traces:
-    """What servers started inside one test have left: temporary folders and processes."""
+    """What servers started inside one test have left: temporary files and processes."""
 
-    def __init__(self, private: Path) -> None:
-        """Servers put their temporary folders into `private`, which no other test uses."""
+    def __init__(self, here: Path, private: Path) -> None:
+        """State folders lie in `here`; the temporary folder is `private`, which no other test uses."""
+        self.here = here
         self.private = private
 
     def folders(self) -> list[Path]:
-        return sorted(self.private.glob("lexport-*"))
+        """The servers' temporary folders, and whatever lies in the system's."""
+        return sorted([*self.here.rglob("run"), *self.private.iterdir()])
 
     def processes(self) -> list[int]:
         """Living processes of servers started here."""
         found = []
         for process in psutil.process_iter():
             try:
-                mine = str(self.private) in process.environ().get("LEXPORT_REPORT_DIR", "")
+                mine = process.environ().get("LEXPORT_REPORT_DIR", "").startswith(str(self.here))
                 if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process.pid)
             except psutil.Error:
@@ -119,10 +121,10 @@ class Traces:
 
 
 @pytest.fixture
-def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
-    """Give the servers of this test a temporary folder of their own, short enough for sockets."""
+def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
+    """Give this test a temporary folder of its own."""
     private = Path(tempfile.mkdtemp(prefix="lt-", dir="/tmp")).resolve()
     monkeypatch.setattr(tempfile, "tempdir", str(private))
     monkeypatch.setenv("TMPDIR", str(private))
-    yield Traces(private)
+    yield Traces(tmp_path.resolve(), private)
     shutil.rmtree(private)

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lexport.errors import SystemProblem
 from lexport.handlers.draining import CONTROL, busy_name
 from lexport.serving import Server, serve, stop
 from lexport.serving.draining import Drained, drain
@@ -38,9 +39,11 @@ NAME = "multilabel"
 def server(task_archive: Callable[[str], Path], tmp_path: Path) -> Iterator[Server]:
     running = serve([task_archive(NAME)], workers="cpu:1", state_dir=tmp_path / "state", port=0)
     yield running
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(running.pid, signal.SIGCONT)
-    stop(running.state_dir)
+    for pid in (running.supervisor, running.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    with contextlib.suppress(SystemProblem):  # stopped already
+        stop(running.state_dir)
 
 
 def port_of(server: Server) -> int:
@@ -48,6 +51,8 @@ def port_of(server: Server) -> int:
 
 
 def drained(server: Server, limit: float = 30.0) -> Drained:
+    """Drain in the supervisor's place, which would start TorchServe again once it has ended."""
+    psutil.Process(server.supervisor).suspend()
     token = server.token("management")
     return drain(
         server.pid, [port_of(server)], server.reports, limit=limit, management_url=server.management_url, token=token
@@ -125,16 +130,15 @@ def skip_if_not_permitted(result: Drained) -> None:
         pytest.skip(f"this process may not refuse the server's connections: {result.open_because}")
 
 
-def test_no_request_is_lost_when_a_server_under_load_is_drained_and_ended(server: Server) -> None:
+def test_no_request_is_lost_when_a_server_under_load_is_stopped(server: Server) -> None:
     with load(server) as outcomes:
         while outcomes["answered"] < 20 * CONNECTIONS:
             time.sleep(0.05)
-        result = drained(server)
-        end(server)
-    skip_if_not_permitted(result)
-    assert result.idle
-    assert result.in_flight == ""
-    assert result.seconds < 20
+        stop(server.state_dir)
+    told = (server.logs / "supervisor.log").read_text(encoding="utf-8")
+    if "could not be refused" in told:
+        pytest.skip(f"the supervisor may not refuse the server's connections: {told}")
+    assert "All requests were answered after" in told
     assert outcomes["not sent"] == CONNECTIONS
     assert set(outcomes) == {"answered", "refused", "not sent", "stop"}
     assert 0 < outcomes["refused"] <= CONNECTIONS

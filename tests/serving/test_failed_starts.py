@@ -136,7 +136,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
         assert "site-packages/ts/" not in str(caught.value)
     assert traces.processes() == []
     assert traces.folders() == []
-    assert [path.name for path in folder.iterdir()] == ["logs"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
 
 
 def test_what_a_worker_says_disturbs_neither_the_terminal_nor_who_reads_the_logs(
@@ -144,7 +144,7 @@ def test_what_a_worker_says_disturbs_neither_the_terminal_nor_who_reads_the_logs
 ) -> None:
     path, folder = make_archive(tmp_path, "broken", handler=SAYS_HOSTILE_THINGS), tmp_path / "state"
     with pytest.raises(SystemProblem, match=r"A worker of broken 1\.0 could not start") as caught:
-        serve([path], workers="cpu:1", state_dir=folder, port=0)
+        serve([path], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
     check(str(caught.value))
     assert "RuntimeError: x?[2J?]0;title" in str(caught.value)
     for log in (folder / "logs").iterdir():
@@ -207,7 +207,7 @@ def test_a_port_taken_at_the_last_moment_is_replaced(
         monkeypatch.setattr(torchserve, "pick_free", pick)
         server = serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0, trust_code=True)
     assert len(tries) == 2
-    assert traces.folders() == [server.scratch]
+    assert traces.folders() == [server.run_dir]
     stop(server.state_dir)
     assert traces.processes() == []
 
@@ -223,7 +223,7 @@ def test_an_interrupted_start_leaves_nothing(
         assert "its code may run" in child.stdout.readline()
         assert "Starting TorchServe" in child.stdout.readline()
         deadline = time.monotonic() + 60
-        while not list(traces.private.glob("lexport-*/.ts.sock.*")):
+        while not list(tmp_path.glob("state/run/.ts.sock.*")):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         child.send_signal(number)
@@ -231,4 +231,4 @@ def test_an_interrupted_start_leaves_nothing(
         assert child.returncode == code
     assert traces.processes() == []
     assert traces.folders() == []
-    assert [path.name for path in (tmp_path / "state").iterdir()] == ["logs"]
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [".lexport-state", "logs"]

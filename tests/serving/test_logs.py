@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lexport.serving.logs import died, failed_archive, java_reason, useful_traceback, worker_model, worker_output
 
-SCRATCH = Path("/tmp/lexport-x")
+RUN_DIR = Path("/tmp/lexport-x")
 
 IN_HANDLER = """Backend worker process died.
 Traceback (most recent call last):
@@ -24,7 +24,7 @@ Some later line."""
 
 
 def test_the_traceback_that_ends_in_the_archive_is_the_useful_one() -> None:
-    assert useful_traceback(IN_HANDLER, SCRATCH).splitlines() == [
+    assert useful_traceback(IN_HANDLER, RUN_DIR).splitlines() == [
         "Traceback (most recent call last):",
         '  File "handler.py", line 3, in <module>',
         "    import absent_thing",
@@ -36,12 +36,12 @@ def test_without_the_archives_frames_the_last_one_is() -> None:
     assert useful_traceback(IN_HANDLER, Path("/elsewhere")).splitlines()[-1] == (
         "ModuleNotFoundError: No module named 'ts.torch_handler.handler'"
     )
-    assert useful_traceback("nothing to see", SCRATCH) == ""
+    assert useful_traceback("nothing to see", RUN_DIR) == ""
 
 
 def test_an_exception_of_several_lines_is_cut_after_its_first(tmp_path: Path) -> None:
     text = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: one\ntwo'
-    assert useful_traceback(text, SCRATCH).splitlines()[-1] == "ValueError: one"
+    assert useful_traceback(text, RUN_DIR).splitlines()[-1] == "ValueError: one"
 
 
 def log_line(worker: str, line: str, stream: str = "stdout") -> str:

@@ -1,23 +1,29 @@
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving import Server, running, serve, state, status, stop
-from lexport.serving.state import default_state_dir, load, locked, make_private, read_token, save
+from lexport.serving import Server, running, serve, status, stop
+from lexport.serving.folders import make_private
+from lexport.serving.state import load, read_token, save
 
 
 def server(folder: Path) -> Server:
     return Server(
-        pid=2**22 + 1,  # beyond any process number
+        id="0123456789abcdef" * 2,
+        supervisor=2**31 - 1,  # beyond any process number
+        pid=2**31 - 2,
         started=0.0,
         inference_url="http://127.0.0.1:1",
         management_url="http://127.0.0.1:2",
         metrics_url="http://127.0.0.1:3",
         state_dir=folder,
-        scratch=folder / "scratch",
         models={"m": "1.0"},
         workers=1,
         threads=2,
@@ -25,56 +31,73 @@ def server(folder: Path) -> Server:
     )
 
 
-def test_a_server_is_read_back(tmp_path: Path) -> None:
-    assert load(tmp_path) is None
-    save(server(tmp_path))
-    assert load(tmp_path) == server(tmp_path)
-    assert (tmp_path / "server.json").stat().st_mode & 0o777 == 0o600
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "state"
+    make_private(made)
+    return made
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": 1}', '{"scratch": "x", "unknown": 1}'])
-def test_a_damaged_file_is_said(tmp_path: Path, content: str) -> None:
-    (tmp_path / "server.json").write_text(content)
+def test_a_server_is_read_back(folder: Path) -> None:
+    assert load(folder) is None
+    save(server(folder))
+    assert load(folder) == server(folder)
+    assert (folder / "server.json").stat().st_mode & 0o777 == 0o600
+
+
+HOSTILE: list[str] = [
+    *("", "[]", "{}", '{"pid": 1}', "null", "1", '"text"', "\0", "NaN"),
+    "[" * 100_000,
+    '{"a":' * 20_000,
+    "9" * 10_000,
+    " " * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_damaged_file_is_said(folder: Path, content: str) -> None:
+    (folder / "server.json").write_text(content)
+    for command in (load, running, status, stop):
+        with pytest.raises(SystemProblem, match="not readable as a server's state"):
+            command(folder)
+
+
+IMPOSSIBLE: dict[str, list[Any]] = {
+    "id": ["", "x" * 32, "0" * 31, 5, ["0"] * 32],
+    "supervisor": [-1, 2**31, True, "1", 1.5, None],
+    "pid": [-1, {}, 10**300],
+    "started": [float("nan"), float("inf"), "0", -1.0],
+    "inference_url": ["file:///etc/passwd", "http://a b", "http://x\n", "", []],
+    "models": [[], {"m": 1}, {"\x1b[2J": "1.0"}, {"m": "1.0\n"}],
+    "device": ["tpu", None],
+    "last_reason": ["\x1b[2J", 3],
+    "authorized": ["no"],
+    "scratch": ["/home"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in IMPOSSIBLE.items() for value in values]
+)
+def test_a_value_that_no_server_has_is_said(folder: Path, name: str, value: Any) -> None:
+    facts = asdict(server(folder)) | {"state_dir": str(folder), name: value}
+    (folder / "server.json").write_text(json.dumps(facts))
+    with pytest.raises(SystemProblem, match=r"not readable as a server's state \(ValueError\)"):
+        load(folder)
+
+
+def test_a_file_that_is_none_is_not_waited_for(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "server.json")
     with pytest.raises(SystemProblem, match="not readable as a server's state"):
-        load(tmp_path)
-
-
-def test_the_folder_is_private(tmp_path: Path) -> None:
-    folder = tmp_path / "a" / "b"
-    make_private(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
-    folder.chmod(0o755)
-    make_private(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(InputError, match=r"thesis\.tex"):
-        make_private(tmp_path)
-    assert tmp_path.stat().st_mode & 0o777 == 0o755
-    with pytest.raises(InputError, match="Cannot use"):
-        make_private(tmp_path / "thesis.tex")
-
-
-def test_one_command_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(SystemProblem, match="Another lexport command"), locked(tmp_path):
-        pass
-    with locked(tmp_path):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_default_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert default_state_dir() == Path("/state/lexport")
-    monkeypatch.delenv("XDG_STATE_HOME")
-    assert default_state_dir() == Path.home() / ".local" / "state" / "lexport"
+        load(folder)
+    (folder / "server.json").unlink()
+    (folder / "server.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(SystemProblem, match="not readable as a server's state"):
+        load(folder)
 
 
 def test_a_key_file_that_is_none_is_said(tmp_path: Path) -> None:
-    for content in (None, "x", "{}", '{"inference": 1}'):
+    for content in (None, "x", "{}", '{"inference": 1}', "[" * 100_000):
         if content is not None:
             (tmp_path / "k.json").write_text(content)
         with pytest.raises(SystemProblem, match=r"Cannot read the inference token.*--token-file"):
@@ -89,17 +112,17 @@ def test_no_server_is_said(tmp_path: Path) -> None:
         stop(tmp_path / "absent")
 
 
-def test_what_a_crashed_server_left_is_cleared(tmp_path: Path) -> None:
-    save(server(tmp_path))
-    for folder in ("scratch", "store", "logs"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "key_file.json").write_text("{}")
+def test_what_a_crashed_server_left_is_cleared(folder: Path) -> None:
+    save(server(folder))
+    for name in ("run", "store", "logs"):
+        (folder / name).mkdir()
+    (folder / "key_file.json").write_text("{}")
     with pytest.raises(SystemProblem, match=r"ended unexpectedly.*lexport stop"):
-        running(tmp_path)
+        running(folder)
     said: list[str] = []
-    stop(tmp_path, say=said.append)
+    stop(folder, say=said.append)
     assert "had ended already" in said[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
 
 
 def test_serve_checks_its_options_before_it_touches_the_folder(tmp_path: Path) -> None:
@@ -109,4 +132,4 @@ def test_serve_checks_its_options_before_it_touches_the_folder(tmp_path: Path) -
     with pytest.raises(InputError, match="no archive"):
         serve([tmp_path / "x.mar"], state_dir=folder)
     assert not folder.exists()
-    assert state.load(folder) is None
+    assert load(folder) is None

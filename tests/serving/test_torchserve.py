@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,11 +20,11 @@ import psutil
 import pytest
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving import Server, api, predict, running, serve, status, stop, wait
+from lexport.serving import Server, api, predict, running, serve, status, stop, torchserve, wait
 from lexport.serving.java import find_java
-from lexport.serving.ports import pick_free
-from lexport.serving.process import LOG_SETTINGS
-from lexport.serving.settings import PACKAGED, addresses, read_settings
+from lexport.serving.launch import LOG_SETTINGS
+from lexport.serving.ports import check_free, pick_free
+from lexport.serving.settings import PACKAGED, Address, addresses, read_settings
 from lexport.serving.state import read_token
 
 MakeArchive = Callable[..., Path]
@@ -67,7 +68,7 @@ def test_it_answers_in_order_with_its_share_of_the_cores(shared: Server) -> None
 
 def test_its_folder_and_keys_are_private(shared: Server) -> None:
     assert shared.state_dir.stat().st_mode & 0o777 == 0o700
-    assert shared.scratch.stat().st_mode & 0o777 == 0o700
+    assert shared.run_dir.stat().st_mode & 0o777 == 0o700
     for name in ("key_file.json", "server.json"):
         assert (shared.state_dir / name).stat().st_mode & 0o777 == 0o600
 
@@ -170,7 +171,7 @@ def test_a_port_in_use_is_said_before_anything_starts(make_archive: MakeArchive,
         with pytest.raises(SystemProblem, match=rf"Port {port} \(management\) is in use by .*--port"):
             serve([archive], state_dir=tmp_path / "state", port=port - 1, trust_code=True, say=said.append)
     assert said == []
-    assert list((tmp_path / "state").iterdir()) == []
+    assert [path.name for path in (tmp_path / "state").iterdir()] == [".lexport-state"]
 
 
 def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
@@ -189,7 +190,7 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     assert "second 0.10: worker 2 of 2 is ready, its goldens passed." in said
     assert len(traces.processes()) >= 3
     assert len(traces.folders()) == 1
-    assert (server.scratch / ".ts.sock.9000").exists()
+    assert (server.run_dir / ".ts.sock.9000").exists()
     # Nothing can be registered with the packaged settings, token or not.
     assert post(server.management_url, "/models?url=second-0.9.mar", server.token("management"))[0] == 405
     assert predict("echo", ["x"], state_dir=shared.state_dir)
@@ -199,7 +200,7 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     assert "Stopped the server" in said[-1]
     assert traces.processes() == []
     assert traces.folders() == []
-    assert [path.name for path in folder.iterdir()] == ["logs"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
     for url in (server.inference_url, server.management_url, server.metrics_url):
         with pytest.raises(OSError, match="refused"):
             api.request("GET", url, "/ping", token="")
@@ -244,31 +245,103 @@ def test_the_packaged_settings_work_with_plain_torchserve(
             child.wait(30)
 
 
+def test_a_killed_frontend_is_started_again(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
+    folder = tmp_path / "state"
+    server = serve([make_archive(tmp_path, "echo")], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
+    [worker] = status(folder)["models"][0]["workers"]
+    tokens = server.token(), server.token("management")
+    psutil.Process(server.pid).kill()
+    deadline = time.monotonic() + 90
+    while True:
+        with contextlib.suppress(SystemProblem, InputError):
+            if not (facts := status(folder))["problems"] and facts["restarts"]:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    again = running(folder)
+    # The same ports, the same tokens.
+    assert (again.inference_url, again.supervisor) == (server.inference_url, server.supervisor)
+    assert (again.token(), again.token("management")) == tokens
+    assert predict("echo", ["x"], state_dir=folder)[0]["pid"] != worker["pid"]
+    assert (facts["restarts"], facts["last_reason"]) == (1, "killed by signal 9 (Killed)")
+    assert not psutil.pid_exists(worker["pid"])
+    assert len(list(server.run_dir.glob("models/*"))) == 1  # what the first one extracted is gone
+
+    # Waiting ends quietly when somebody stops the server.
+    stopper = threading.Thread(target=stop, args=(folder,))
+    stopper.start()
+    wait(server)
+    stopper.join()
+    assert traces.processes() == []
+    assert traces.folders() == []
+
+
 def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
     archive, folder = make_archive(tmp_path, "echo"), tmp_path / "state"
     server = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
-    psutil.Process(server.pid).kill()
-    with pytest.raises(SystemProblem, match="ended by itself"):
+    psutil.Process(server.supervisor).kill()
+    with pytest.raises(SystemProblem, match="ended by itself: its supervisor was killed"):
         wait(server)
     assert traces.processes() == []
     assert traces.folders() == []
 
     # The next start clears a crash that nobody was waiting for, and keeps the crashed server's logs.
     server = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
-    psutil.Process(server.pid).kill()
+    psutil.Process(server.supervisor).kill()
     time.sleep(0.2)
     with pytest.raises(SystemProblem, match="ended unexpectedly"):
         status(folder)
     said: list[str] = []
     again = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True, say=said.append)
     assert "ended unexpectedly" in said[0]
-    assert traces.folders() == [again.scratch]
+    assert traces.folders() == [again.run_dir]
     assert (folder / "logs.previous").is_dir()
 
-    # Waiting ends quietly when somebody stops the server.
-    stopper = threading.Thread(target=stop, args=(folder,))
-    stopper.start()
-    wait(again)
-    stopper.join()
+    # Extracted models that somebody has cleared away are a problem before a worker needs them.
+    assert status(folder)["problems"] == []
+    for model in again.run_dir.glob("models/*"):
+        shutil.rmtree(model)
+    [problem] = status(folder)["problems"]
+    assert "1 of 1 extracted models have disappeared" in problem
+    stop(folder)
+    assert traces.processes() == []
+    assert traces.folders() == []
+
+
+def test_of_two_starts_on_one_port_the_loser_says_so(
+    make_archive: MakeArchive, tmp_path: Path, traces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_archive(tmp_path, "echo")
+    while True:
+        port = min(pick_free(addresses(read_settings(), 0))["inference"].port, 65000)
+        with contextlib.suppress(SystemProblem):
+            check_free(addresses(read_settings(), port))  # the two that follow it, too
+            break
+    both_have_looked = threading.Barrier(2, timeout=60)
+
+    def look(doors: dict[str, Address]) -> None:
+        check_free(doors)
+        both_have_looked.wait()
+
+    monkeypatch.setattr(torchserve, "check_free", look)
+    outcomes: list[Server | Exception] = []
+
+    def start(folder: Path) -> None:
+        try:
+            outcomes.append(serve([archive], workers="cpu:1", state_dir=folder, port=port, trust_code=True))
+        except Exception as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=start, args=(tmp_path / name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [problem] = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    [winner] = [outcome for outcome in outcomes if isinstance(outcome, Server)]
+    assert isinstance(problem, SystemProblem)
+    assert f"Port {port} (inference) is in use by java" in str(problem)
+    assert predict("echo", ["x"], state_dir=winner.state_dir)
+    stop(winner.state_dir)
     assert traces.processes() == []
     assert traces.folders() == []
