@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..escaping import json_visible, visible
+from ..escaping import json_visible, visible, visible_lines
 
 if TYPE_CHECKING:
     from ..export.keys import PublicKey
@@ -73,6 +73,11 @@ def show(value: Any) -> None:
 def tell(line: str, *, err: bool = False) -> None:
     """Print a line; it stays one, whatever names or messages from outside are in it."""
     typer.echo(visible(line), err=err)
+
+
+def tell_lines(text: str) -> None:
+    """Print a document of several lines as it is, but for control characters."""
+    typer.echo(visible_lines(text), nl=False)
 
 
 def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import StateDir, app
+from .common import StateDir, app, tell, tell_lines
 
 
 class Kind(StrEnum):
@@ -54,10 +54,8 @@ def generate(
     )
     text = proxy_configuration(kind, proxy)
     if proxy.certificate is None and not proxy.listen.is_local:
-        typer.echo(
-            f"Tokens and texts will cross the network unencrypted: {listen} without --tls-certificate.", err=True
-        )
+        tell(f"Tokens and texts will cross the network unencrypted: {listen} without --tls-certificate.", err=True)
     if out is None:
-        typer.echo(text, nl=False)
+        tell_lines(text)
     else:
         write_file(out, text.encode())

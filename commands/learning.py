@@ -24,6 +24,7 @@ from .common import (
     say_to,
     show,
     tell,
+    tell_lines,
     trusted_keys,
 )
 
@@ -45,7 +46,7 @@ def recipes(
     if toml != (name is not None):
         raise typer.BadParameter("A recipe is printed with its name and --toml: lexport recipes bag --toml")
     if name is not None:
-        return typer.echo(shipped.toml(name), nl=False)
+        return tell_lines(shipped.toml(name))
     found = {name: shipped.load(name).when for name in shipped.names()}
     if as_json:
         return emit(found)

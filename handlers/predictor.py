@@ -59,6 +59,9 @@ class ModelFile:
             value = getattr(self, field)
             if not isinstance(value, str) or not value.isprintable():
                 raise ValueError(f"model.json has the {field} {value!r}; printable characters were expected.")
+        for file in (self.file, self.image_file):
+            if file is not None and (not isinstance(file, str) or file in ("", ".", "..") or set(file) & set("/\\")):
+                raise ValueError(f"model.json names the file {file!r}; a file beside it was expected.")
         if self.schema != 1:
             raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
         if self.task not in TASKS:

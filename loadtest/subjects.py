@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..export.reader import EVIDENCE, open_archive
+from ..export.budgets import parse_json
+from ..export.reader import EVIDENCE, GOLDENS, open_archive, read_member
 from ..serving.store import read
 
 # Their lines hold more than a text, or none.
@@ -47,11 +48,12 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
 def evidence(archive: Path) -> dict[str, Any]:
     """The evidence packed in an archive; empty where there is none or it is not a JSON object."""
     with open_archive(archive) as members:
-        content = members.read(EVIDENCE) if EVIDENCE in members.namelist() else b"{}"
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
+        if EVIDENCE not in members.namelist():
+            return {}
+        try:
+            found = parse_json(read_member(members, EVIDENCE))
+        except ValueError:
+            return {}
     return found if isinstance(found, dict) else {}
 
 
@@ -61,10 +63,10 @@ def golden_requests(archive: Path) -> list[dict[str, Any]]:
     None where it was packed without them; blank texts are left out.
     """
     with open_archive(archive) as members:
-        content = members.read("golden.jsonl") if "golden.jsonl" in members.namelist() else b""
+        content = read_member(members, GOLDENS) if GOLDENS in members.namelist() else b""
     try:
-        goldens = [json.loads(line) for line in content.splitlines() if line.strip()]
-    except (ValueError, RecursionError):
+        goldens = [parse_json(line) for line in content.splitlines() if line.strip()]
+    except ValueError:
         return []
     asked = [_request(golden) for golden in goldens]
     return [request for request in asked if request]

@@ -61,7 +61,9 @@ def found(content: bytes, name: str = "member.bin") -> list[str]:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("value", [Bomb(), [Bomb()] * 3, Bomb, ["a"], {"a": 1.5}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [Bomb(), [Bomb()] * 3, Bomb, ["a"], {"a": 1.5}], ids=["bomb", "bombs", "class", "list", "dict"]
+)
 def test_a_pickle_of_any_protocol_is_found(protocol: int, value: object) -> None:
     assert found(pickle.dumps(value, protocol)) == ["member.bin"]
 

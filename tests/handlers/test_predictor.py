@@ -164,6 +164,7 @@ def test_languages_must_be_those_of_the_model() -> None:
         ({"task": "joint", "image_file": "image.onnx"}, "image_values 0"),
         ({"image_file": "image.onnx", "image_values": 4}, "any other none"),
         ({"schema": 2}, "has schema 2"),
+        ({"task": "joint", "image_file": "../image.onnx", "image_values": 4}, "names the file '../image.onnx'"),
     ],
 )
 def test_a_model_file_this_version_cannot_serve_is_refused(changes: dict[str, Any], error: str) -> None:
@@ -178,6 +179,12 @@ def test_a_name_that_would_break_a_line_of_a_log_or_a_header_is_refused(field: s
     with pytest.raises(ValueError, match=f"has the {field} .*; printable characters were expected") as caught:
         ModelFile(**fields)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("file", ["../model.onnx", "/model.onnx", "a/b.onnx", "..", "", "a\\b"])
+def test_a_model_file_outside_of_the_archives_folder_is_refused(file: str) -> None:
+    with pytest.raises(ValueError, match="a file beside it was expected"):
+        ModelFile("m", "1.0", "onnx-fp32", "onnx", "fp32", file)
 
 
 class Tower(torch.nn.Module):
