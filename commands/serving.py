@@ -149,9 +149,7 @@ def status(state_dir: StateDir = None, as_json: Json = False) -> None:
     found = serving.status(state_dir)
     emit(found) if as_json else show(screens.status(found))
     if found["restarts"] and not as_json:
-        typer.echo(
-            f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}"
-        )
+        tell(f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}")
     if found["problems"] or not found["healthy"]:
         raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
 

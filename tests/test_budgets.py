@@ -26,7 +26,7 @@ import resource, sys
 from pathlib import Path
 from lexport.errors import InputError, RefusedError
 from lexport.export.inspection import inspect
-from lexport.export.judged import Archive
+from lexport.export.judged import judged
 from lexport.export.reader import extracted
 from lexport.serving.store import read
 import lexport.handlers.worker
@@ -35,8 +35,11 @@ def peak():
 def unpack(path):
     with extracted(path):
         pass
+def judge(path):
+    with judged(path, ()):
+        pass
 before = peak()
-for command in (inspect, read, unpack, Archive):
+for command in (inspect, read, unpack, judge):
     try:
         command(Path(sys.argv[1]))
     except (InputError, RefusedError) as error:
@@ -79,7 +82,7 @@ def test_a_small_archive_with_a_huge_member_costs_less_than_100_mb(
     command = [sys.executable, "-c", MEASURE, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert float(done.stdout) < 100, done.stderr
-    for reader in ("inspect", "read", "unpack", "Archive"):
+    for reader in ("inspect", "read", "unpack", "judge"):
         assert f"{reader}: {path}" in done.stderr
     assert name in done.stderr
 
@@ -94,13 +97,6 @@ def test_a_large_configuration_is_not_parsed(tmp_path: Path) -> None:
         archive.writestr("config.yaml", b"- [a]\n" * 200_000)
     with pytest.raises(InputError, match=r"config\.yaml would expand to 1,200,000 bytes; at most 65,536 are read"):
         read(other)
-
-
-def test_a_configuration_file_that_is_no_name_counts_for_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "theirs.mar"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("MAR-INF/MANIFEST.json", '{"model": {"modelName": "m", "configFile": ["a"]}}')
-    assert read(path).workers is None
 
 
 def test_a_member_larger_than_its_limit_is_refused_before_it_is_read() -> None:

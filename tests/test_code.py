@@ -15,9 +15,10 @@ from lexport.export.archive import archive
 from lexport.export.code import accept, code_digest, kit_code, packed_code
 from lexport.export.keys import read_public
 from lexport.export.profiles import PROFILES
+from lexport.export.reader import EVIDENCE
 from lexport.export.trust import Trust, configured
 from lexport.export.variants import VARIANTS
-from lexport.handlers.digests import MANIFEST
+from lexport.handlers.digests import DIGESTS, MANIFEST
 
 from .trust_cases import key_pair, members_of, repacked, write_members
 
@@ -101,15 +102,34 @@ def test_a_manifest_that_starts_something_else_is_refused(
 ) -> None:
     manifest = json.loads(members_of(archive_of("onnx-int8"))[MANIFEST])
     manifest["model"] |= model
-    path = repacked(archive_of("onnx-int8"), {MANIFEST: json.dumps(manifest).encode()}, tmp_path / "m.mar")
+    path = without_evidence(archive_of("onnx-int8"), manifest, tmp_path)
     with pytest.raises(RefusedError, match=says):
         accept(path, Trust())
     assert accept(path, Trust(insist=True)) == "--trust-code"
 
 
+def without_evidence(source: Path, manifest: Any, folder: Path) -> Path:
+    """The same code under another manifest, as an archive of nobody in particular."""
+    members = members_of(source) | {MANIFEST: json.dumps(manifest).encode()}
+    for name in (EVIDENCE, DIGESTS):
+        del members[name]
+    return write_members(folder / "m.mar", members)
+
+
+@pytest.mark.parametrize("model", [model for model, _ in MANIFESTS.values()], ids=MANIFESTS)
+def test_no_archive_with_evidence_has_such_a_manifest(
+    archive_of: ArchiveOf, tmp_path: Path, model: Mapping[str, Any]
+) -> None:
+    manifest = json.loads(members_of(archive_of("onnx-int8"))[MANIFEST])
+    manifest["model"] |= model
+    path = repacked(archive_of("onnx-int8"), {MANIFEST: json.dumps(manifest).encode()}, tmp_path / "m.mar")
+    with pytest.raises(RefusedError, match=r"failed verification: MAR-INF/MANIFEST\.json has"):
+        accept(path, Trust(insist=True))
+
+
 def test_a_manifest_of_another_runtime_is_refused(archive_of: ArchiveOf, tmp_path: Path) -> None:
     manifest = json.loads(members_of(archive_of("onnx-int8"))[MANIFEST]) | {"runtime": "LSP"}
-    path = repacked(archive_of("onnx-int8"), {MANIFEST: json.dumps(manifest).encode()}, tmp_path / "m.mar")
+    path = without_evidence(archive_of("onnx-int8"), manifest, tmp_path)
     with pytest.raises(RefusedError, match="the manifest's runtime is 'LSP', expected 'python'"):
         accept(path, Trust())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +12,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lexport.export.reader import EVIDENCE
 from lexport.handlers.digests import DIGESTS, SIGNATURE
+
+_USUAL = {"handler.py", "golden.jsonl", "model.json", "model-config.yaml", "requirements.txt"}
 
 
 def key_pair(folder: Path, name: str, seed: int) -> tuple[Path, Path]:
@@ -30,12 +35,32 @@ def members_of(path: Path) -> dict[str, bytes]:
 
 
 def repacked(source: Path, changes: Mapping[str, bytes | None], target: Path) -> Path:
-    """`source` with members added, changed, or (None) left out, unsigned, its digests made to fit."""
+    """`source` with members added, changed, or (None) left out, unsigned, its digests and evidence made to fit."""
     members = {**members_of(source), **changes, DIGESTS: None, SIGNATURE: None}
-    kept = {name: content for name, content in members.items() if content is not None}
+    return write_members(target, fitted({name: one for name, one in members.items() if one is not None}))
+
+
+def fitted(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Members with the evidence and the DIGESTS that whoever altered them would write."""
+    kept = {name: content for name, content in members.items() if name != DIGESTS}
+    if EVIDENCE in kept:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            kept[EVIDENCE] = _evidence_of(kept)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
     kept[DIGESTS] = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
-    return write_members(target, kept)
+    return kept
+
+
+def _evidence_of(members: Mapping[str, bytes]) -> bytes:
+    evidence = json.loads(members[EVIDENCE])
+    [own] = [one for one in evidence["variants"] if one["name"] == evidence["variant"]]
+    run = evidence["run"]["digests"]
+    for name, content in members.items():
+        if name in run:
+            run[name] = hashlib.sha256(content).hexdigest()
+        elif name in own["digests"] or not (name in _USUAL or name.startswith(("MAR-INF/", "lexport_handlers/"))):
+            own["digests"][name] = hashlib.sha256(content).hexdigest()
+    return json.dumps(evidence).encode()
 
 
 def write_members(target: Path, members: Mapping[str, bytes]) -> Path:

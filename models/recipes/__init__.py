@@ -146,7 +146,7 @@ def load(name: str, say: Say = silent) -> Recipe:
     sections = _sections(name, ())
     if name not in names():
         missing = [section for section in (*PARTS, "text", "training") if section not in sections]
-        if missing:
+        if not PARTS.keys() - set(missing):
             say(
                 f"{path} has no {', '.join(f'[{section}]' for section in missing)}: they take defaults, not the "
                 'options of a shipped recipe. To start from one, add the line: extends = "bag"'

@@ -60,7 +60,6 @@ def spoil(members: Members) -> None:
     told = EVIL.encode()
     members["README.md"] = told + b"\n\n&#x202e;&#x1b;[a](http://x)\n\n```\n" + told + b"\n```\n<b>" + told
     members["requirements.txt"] += f"pack\x1b[2Jage==1\x9b\u202e{' signed by' * 40}\n".encode()
-    members["extra\x1b[2J.txt"] = b""
 
 
 @pytest.fixture

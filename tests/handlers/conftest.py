@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import json
 import socket
@@ -19,8 +18,9 @@ import pytest
 
 from lexport.export.archive import archive
 from lexport.export.inprocess import Archived, opened
-from lexport.handlers.digests import DIGESTS
 from lexport.serving import Server, serve, stop
+
+from ..trust_cases import fitted
 
 Repack = Callable[..., Path]
 
@@ -38,9 +38,7 @@ def repack(tmp_path_factory: pytest.TempPathFactory) -> Repack:
         assert changes.keys() <= members.keys()
         members |= changes
         if not stale:
-            digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
-            del digests[DIGESTS]
-            members[DIGESTS] = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
+            members = fitted(members)
         target = tmp_path_factory.mktemp("repacked") / source.name
         with zipfile.ZipFile(target, "w") as after:
             for name, content in members.items():

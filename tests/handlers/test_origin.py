@@ -47,7 +47,7 @@ def test_another_package_of_the_name_is_not_imported(unpacked: Path, others: Pat
     done = initialize(unpacked, others, reports)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [str(unpacked / "lexport_handlers" / "__init__.py")]
-    [report] = [json.loads(path.read_text()) for path in reports.iterdir()]
+    [report] = [json.loads(path.read_text()) for path in reports.glob("*.json")]
     assert report["ready"] is True
 
 

@@ -173,7 +173,7 @@ def test_a_gradient_beyond_fp16_is_skipped_not_taken(parts: Splits) -> None:
         ('optimizer = "lion"', 'optimizer is "lion", known are: adam, adamw, adagrad, rowwise, sgd'),
         ('schedule = "cosine"', 'schedule is "cosine", known are: constant, linear'),
         ('precision = "int8"', 'precision is "int8", known are: fp32, bf16, fp16'),
-        ("embedding_rate = 0", "embedding_rate=0 and .* above 0; .* has frozen_epochs = epochs"),
+        ("embedding_rate = 0", "embedding_rate=0.0 and .* above 0; .* has frozen_epochs = epochs"),
         ("released_rate = -1.0", "released_rate=-1.0 must be numbers above 0"),
         ("frozen_epochs = -1", "frozen_epochs=-1 must be at least 0"),
         ("weight_decay = 0.1", 'weight_decay=0.1 .* for optimizer = "adamw" alone; the optimizer is "adam"'),
