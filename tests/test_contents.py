@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import RefusedError
+from lexport.export import pickles as pickles_module
 from lexport.export.contents import problems
 from lexport.export.opcodes import is_pickle
 from lexport.export.pickles import pickles
@@ -130,6 +131,30 @@ def test_what_can_hide_a_pickle_is_named(content: bytes, what: str) -> None:
 )
 def test_words_and_other_text_are_no_pickle(text: str) -> None:
     assert found(text.encode(), "vocabulary.txt") == []
+
+
+NEARLY = b"(" + b"N" * 99_000 + b"t\xff"  # no pickle, which is found out late
+
+
+@pytest.mark.parametrize(
+    "costly",
+    [
+        {f"{number}.bin": NEARLY for number in range(20)},
+        {f"{number}.bin": zipped(NEARLY) for number in range(20)},
+        {f"{number}.bin": b"" for number in range(20_000)},
+    ],
+    ids=["opcodes", "opcodes in zips", "members"],
+)
+def test_an_archive_is_looked_into_for_so_many_steps(
+    monkeypatch: pytest.MonkeyPatch, costly: dict[str, bytes]
+) -> None:
+    monkeypatch.setattr(pickles_module, "_STEPS", 1_000_000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in costly.items():
+            archive.writestr(name, content)
+    with zipfile.ZipFile(buffer) as archive:
+        assert [name.partition(": ")[2] for name in pickles(archive)] == ["too much to look into"]
 
 
 def test_random_bytes_are_no_pickle() -> None:

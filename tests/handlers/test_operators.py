@@ -23,6 +23,7 @@ from lexport.handlers.operators import (
     GLOBALS,
     OPERATORS,
     check_torchscript,
+    check_torchscript_members,
     code_problem,
     pickle_problem,
 )
@@ -265,3 +266,12 @@ def test_pickles_name_tensors_and_the_files_own_classes_alone() -> None:
         name for name in GLOBALS if not name.startswith(("torch", "collections ", "__torch__.torch.classes."))
     ]
     assert {name for name in CLASSES if not name.startswith("__torch__.torch.classes.")} == set()
+
+
+def test_more_code_than_any_export_has_is_not_read() -> None:
+    def read(name: str) -> bytes:
+        raise AssertionError(f"{name} was read")
+
+    names = ["code/__torch__.py", "code/__torch__/more.py", "data.pkl"]
+    with pytest.raises(ValueError, match=r"1,200,000 bytes of code and pickles, expected at most 1,048,576"):
+        check_torchscript_members("model.pt", names, lambda name: 400_000, read)
