@@ -41,8 +41,11 @@ def problems(archive: zipfile.ZipFile) -> Iterator[str]:
 def _check_one_reading(file: str, copy: IO[bytes], members: zipfile.ZipFile) -> None:
     """Raise ValueError if torch, whose reader believes what a zip's end says, could find other members in it.
 
-    Python's takes the directory that lies right before the end, and in newer versions names from extra fields.
+    It takes a file that begins otherwise for another format. Python's takes the directory that lies right before
+    the end, and in newer versions names from extra fields.
     """
+    copy.seek(0)
+    start = copy.read(4)
     whole = copy.seek(0, 2)
     copy.seek(max(whole - _END.size - _LARGE_END.size, 0))
     end = copy.read()
@@ -53,7 +56,7 @@ def _check_one_reading(file: str, copy: IO[bytes], members: zipfile.ZipFile) -> 
         if pointer == b"PK\6\7":
             large_place = whole - _END.size - _LARGE_END.size
             place = far if (record, where) == (b"PK\6\6", large_place) else -1
-    if (signature, comment, place) != (b"PK\5\6", 0, members.start_dir) or any(
+    if (start, signature, comment, place) != (b"PK\3\4", b"PK\5\6", 0, members.start_dir) or any(
         member.filename != member.orig_filename for member in members.infolist()
     ):
         raise ValueError(f"{file} is a zip that two readers can read differently")

@@ -86,6 +86,10 @@ def check_torchscript(path: Path) -> None:
     """
     import torch
 
+    with path.open("rb") as handle:
+        # By its first bytes torch.jit.load takes a file for a flatbuffer, which is another program beside the zip.
+        if handle.read(4) != b"PK\3\4":
+            raise ValueError(f"{path.name} does not begin as the zip that it should be. It is not opened.")
     # The reader that torch.jit.load uses: both see the same members.
     reader = torch._C.PyTorchFileReader(str(path))
     check_torchscript_members(path.name, reader.get_all_records(), reader.get_record_size, reader.get_record)
