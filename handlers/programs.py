@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,15 @@ def open_program(path: Path, device: str) -> Callable[[Any], Any]:
 def check_program(path: Path) -> None:
     """Raise ValueError unless the `.pt2` holds raw tensors and a graph of plain operators, and no pickle.
 
-    Raises RuntimeError for a file that torch cannot read at all.
+    Raises RuntimeError or BadZipFile for a file that cannot be read at all.
     """
     import torch
 
+    # What fails to load torch.export.load takes for the format of torch 2.7, as Python's zipfile reads it: without a
+    # folder around the members. That one could have another directory, with another program.
+    with zipfile.ZipFile(path) as archive:
+        if not all("/" in name for name in archive.namelist()):
+            raise ValueError(f"{path.name} holds members beside its one folder; it is not opened.")
     # The reader that torch.export.load uses: both see the same members.
     reader = torch._C.PyTorchFileReader(str(path))
     check_program_members(path.name, reader.get_all_records(), reader.get_record_size, reader.get_record)
