@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import RefusedError
 from ..handlers.digests import DIGESTS
 from .manifest import read_manifest, read_settings
+from .pickles import declared
 from .reader import open_archive, read_member
 from .trust import Trust
 from .verify import verify
@@ -24,7 +25,8 @@ HANDLER = "handler.py"
 PACKAGE = "lexport_handlers"
 
 # `code_digest` of archives that earlier versions packed. When handlers/ changes after a release, its digest is added
-# here and an archive of that release is kept in tests/archives/, which the tests hold against this list. To get it:
+# here and an archive of that release is kept in tests/archives/, which the tests hold against this list. Such code
+# runs on ONNX models alone: see `_opened_unchecked`. To get the digest:
 #     python -c "import sys; from pathlib import Path; from lexport.export.code import code_digest, packed_code; \
 #         print(code_digest(packed_code(Path(sys.argv[1]))))" ARCHIVE
 EARLIER: Mapping[str, str] = {
@@ -86,6 +88,8 @@ def accept(path: Path, trust: Trust) -> str:
     problems = [] if earlier else _differences(code, kit_code())
     with open_archive(path) as archive:
         problems += _other_starts(path, archive)
+        if earlier:
+            problems += _opened_unchecked(archive)
     if not problems:
         return f"the code of {earlier}" if earlier else "this lexport's own code"
     if trust.insist:
@@ -107,6 +111,12 @@ def _differences(code: Mapping[str, bytes], own: Mapping[str, bytes]) -> list[st
     problems = [f"{name!r} is not part of it" for name in sorted(code.keys() - own.keys())]
     problems += [f"{name!r} is missing" for name in sorted(own.keys() - code.keys())]
     return problems + [f"{name!r} differs" for name in sorted(code.keys() & own.keys()) if code[name] != own[name]]
+
+
+def _opened_unchecked(archive: zipfile.ZipFile) -> list[str]:
+    """What an earlier kit's worker would open without the checks of its operators that today's makes."""
+    engine, _ = declared(archive)
+    return [] if engine == "onnx" else [f"an earlier worker does not check files of the engine {engine[:80]!r}"]
 
 
 def _other_starts(path: Path, archive: zipfile.ZipFile) -> list[str]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Iterator
 from functools import partial
+from typing import IO
 
 from ..handlers.operators import check_torchscript_members
 from ..handlers.programs import check_program_members
 from .pickles import DAMAGED, copied, declared, pickles
+
+_END = struct.Struct("<4s12xLH")  # a zip's end record: where its directory is, bytes of a comment
+# What a large zip has before that: a record of its own, where the directory is, a pointer to that record.
+_LARGE_END = struct.Struct("<4s44xQ4s4xQ4x")
 
 _CHECKS = {"torchscript": check_torchscript_members, "pt2": check_program_members}
 
@@ -24,11 +30,36 @@ def problems(archive: zipfile.ZipFile) -> Iterator[str]:
     for file in files if engine in _CHECKS else []:
         try:
             with copied(archive, archive.getinfo(file)) as copy, zipfile.ZipFile(copy) as members:
+                _check_one_reading(file, copy, members)
                 _check(engine, file, members)
         except ValueError as error:
             yield str(error)
         except DAMAGED as error:
             yield f"{file} cannot be read as a file of {engine} ({error})"
+
+
+def _check_one_reading(file: str, copy: IO[bytes], members: zipfile.ZipFile) -> None:
+    """Raise ValueError if torch, whose reader believes what a zip's end says, could find other members in it.
+
+    It takes a file that begins otherwise for another format. Python's takes the directory that lies right before
+    the end, and in newer versions names from extra fields.
+    """
+    copy.seek(0)
+    start = copy.read(4)
+    whole = copy.seek(0, 2)
+    copy.seek(max(whole - _END.size - _LARGE_END.size, 0))
+    end = copy.read()
+    signature, place, comment = _END.unpack(end[-_END.size :])
+    large = end[: -_END.size]
+    if len(large) == _LARGE_END.size:
+        record, far, pointer, where = _LARGE_END.unpack(large)
+        if pointer == b"PK\6\7":
+            large_place = whole - _END.size - _LARGE_END.size
+            place = far if (record, where) == (b"PK\6\6", large_place) else -1
+    if (start, signature, comment, place) != (b"PK\3\4", b"PK\5\6", 0, members.start_dir) or any(
+        member.filename != member.orig_filename for member in members.infolist()
+    ):
+        raise ValueError(f"{file} is a zip that two readers can read differently")
 
 
 def _check(engine: str, file: str, members: zipfile.ZipFile) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import pickletools
 import re
+from collections.abc import Callable
 from typing import IO, cast
 
 # No tensor and no text reads as so many opcodes in a row.
@@ -52,13 +53,20 @@ class _NoPickleError(Exception):
     """The unpickler would have stopped here."""
 
 
-def is_pickle(stream: IO[bytes]) -> bool:
+def is_pickle(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> bool:
     """Whether unpickling `stream` would call something, or read it as a pickle of plain values.
 
     Of a pickle without the mark of a protocol, which is as good as text, plain values count only if they end where
-    the stream does.
+    the stream does. `spend` is told how many opcodes were followed.
     """
     walk = _Walk(stream)
+    try:
+        return _is_pickle(walk)
+    finally:
+        spend(walk.count)
+
+
+def _is_pickle(walk: _Walk) -> bool:
     try:
         while not walk.stopped and walk.count < _ENOUGH:
             walk.step()
@@ -129,7 +137,8 @@ class _Walk:
         taken: list[str] = []
         if "mark" in needs:
             while (kind := self._pop()) != "mark":
-                taken.insert(0, kind)
+                taken.append(kind)
+            taken.reverse()
             needs = needs[: needs.index("mark")]
         below = [self._pop() for _ in needs][::-1]
         if "mark" in below:

@@ -36,7 +36,10 @@ _IN_MEMORY = 16 << 20
 _DIRECTORY = 4 << 20
 _SPARE = 64 << 20
 _END = b"PK\5\6"
-_LONGEST = 16 << 20  # bytes of a TorchScript file's pickle
+_LONGEST = 1 << 20  # bytes of a TorchScript file's pickle
+# Steps that looking into one archive may take, a microsecond or two each: opcodes, and for each member so many more.
+_STEPS = 6_000_000
+_MEMBER_STEPS = 100
 
 _PACKINGS = {
     "gzip": re.compile(rb"\x1f\x8b\x08", re.DOTALL),
@@ -65,12 +68,33 @@ def pickles(archive: zipfile.ZipFile) -> Iterator[str]:
     """What is or can hide a pickle among an archive's members, or within one that is a zip: "member", "member: what".
 
     A member that cannot be looked into is named too. Work and memory are bounded by the sizes of the archive's
-    members, which `open_archive` has checked.
+    members, which `open_archive` has checked, and by a number of steps; what is left after these is not looked into.
     """
     engine, files = declared(archive)
     programs = files if engine == "torchscript" else []
+    effort = _Effort()
     for member in archive.infolist():
-        yield from _within_member(archive, member, program=member.filename in programs)
+        try:
+            yield from _within_member(archive, member, effort, program=member.filename in programs)
+        except _TooMuchError:
+            yield f"{member.filename}: too much to look into"
+            return
+
+
+class _TooMuchError(Exception):
+    """The steps for one archive are spent."""
+
+
+class _Effort:
+    """The steps that are left for one archive."""
+
+    def __init__(self) -> None:
+        self._left = _STEPS
+
+    def spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise _TooMuchError
 
 
 def declared(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
@@ -91,13 +115,15 @@ def copied(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[byt
         yield copy
 
 
-def _within_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, program: bool) -> Iterator[str]:
+def _within_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, effort: _Effort, *, program: bool
+) -> Iterator[str]:
     name = member.filename
     try:
-        found, is_zip = _look(partial(archive.open, member), PurePosixPath(name))
+        found, is_zip = _look(partial(archive.open, member), PurePosixPath(name), effort)
         if is_zip:
             with copied(archive, member) as copy:
-                for inner in _within_zip(copy, member.file_size, program=program):
+                for inner in _within_zip(copy, member.file_size, effort, program=program):
                     yield f"{name}: {inner}"
     except DAMAGED:
         found = ": damaged"
@@ -105,12 +131,14 @@ def _within_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, program
         yield f"{name}{found}"
 
 
-def _within_zip(file: IO[bytes], size: int, *, program: bool) -> Iterator[str]:
+def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -> Iterator[str]:
     """What is in a zip of `size` bytes within an archive; nothing if only its end looks like a zip's."""
     file.seek(max(0, size - _TAIL))
-    if _directory_bytes(file.read()) > _DIRECTORY:
+    directory = _directory_bytes(file.read())
+    if directory > _DIRECTORY:
         yield "too many members to look into"
         return
+    effort.spend(directory)
     file.seek(0)
     begins = file.read(4) == b"PK\3\4"
     try:
@@ -127,10 +155,11 @@ def _within_zip(file: IO[bytes], size: int, *, program: bool) -> Iterator[str]:
             own = program and _OWN.fullmatch(member.filename) and member.file_size <= _LONGEST
             try:
                 if own:
+                    effort.spend(member.file_size)
                     problem = pickle_problem(archive.read(member))
                     found = None if problem is None else f" ({problem})"
                 else:
-                    found, is_zip = _look(partial(archive.open, member), PurePosixPath(member.filename))
+                    found, is_zip = _look(partial(archive.open, member), PurePosixPath(member.filename), effort)
                     found = ": a zip" if is_zip and found is None else found
             except DAMAGED:
                 found = ": damaged"
@@ -138,12 +167,13 @@ def _within_zip(file: IO[bytes], size: int, *, program: bool) -> Iterator[str]:
                 yield f"{member.filename}{found}"
 
 
-def _look(opened: Callable[[], IO[bytes]], name: PurePosixPath) -> tuple[str | None, bool]:
+def _look(opened: Callable[[], IO[bytes]], name: PurePosixPath, effort: _Effort) -> tuple[str | None, bool]:
     """What a member is ("" for a pickle, ": KIND" for what can hide one, or None) and whether it may be a zip."""
     if name.suffix.lower() in _SUFFIXES:
         return "", False
+    effort.spend(_MEMBER_STEPS)
     with opened() as content:
-        if is_pickle(content):
+        if is_pickle(content, effort.spend):
             return "", False
     with opened() as content:
         end = start = content.read(_HEAD)

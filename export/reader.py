@@ -208,6 +208,7 @@ def extracted(path: Path) -> Iterator[Path]:
     try:
         try:
             with open_archive(path) as archive:
+                check_sizes(path, archive.infolist())  # without evidence nobody has
                 declared(archive)
                 _extract(archive, folder)
             check_digests(folder)

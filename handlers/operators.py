@@ -68,7 +68,7 @@ _MEMBER = re.compile(
     r"|version|byteorder|\.data/(?:version|serialization_id)",
     re.ASCII,
 )
-_LONGEST = 16 << 20  # bytes of a member of code or a pickle; those of exports have some thousands
+_LONGEST = 1 << 20  # bytes of all code and pickles together; those of exports have some thousands
 KEYWORDS = frozenset({"class", "def", "return", "pass", "if", "else", "None", "True", "False"})
 _TOKEN = re.compile(
     r"[ \n]*+(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*+(?:\.[A-Za-z_][A-Za-z0-9_]*+)*+)(?![.\"'])"
@@ -86,6 +86,10 @@ def check_torchscript(path: Path) -> None:
     """
     import torch
 
+    with path.open("rb") as handle:
+        # By its first bytes torch.jit.load takes a file for a flatbuffer, which is another program beside the zip.
+        if handle.read(4) != b"PK\3\4":
+            raise ValueError(f"{path.name} does not begin as the zip that it should be. It is not opened.")
     # The reader that torch.jit.load uses: both see the same members.
     reader = torch._C.PyTorchFileReader(str(path))
     check_torchscript_members(path.name, reader.get_all_records(), reader.get_record_size, reader.get_record)
@@ -102,10 +106,10 @@ def check_torchscript_members(
             f"{file} holds {', '.join(map(ascii, others[:3])) or 'a member twice'}, which no TorchScript file of "
             "lexport does. It is not opened."
         )
+    if (total := sum(size(name) for name in names if name.endswith((".py", ".pkl")))) > _LONGEST:
+        raise ValueError(f"{file} has {total:,} bytes of code and pickles, expected at most {_LONGEST:,}.")
     for name in sorted(names, key=lambda name: name.endswith(".pkl")):
         if name.endswith((".py", ".pkl")):
-            if size(name) > _LONGEST:
-                raise ValueError(f"{file}: {name} has {size(name):,} bytes, expected at most {_LONGEST:,}.")
             content = read(name)
             problem = code_problem(content) if name.endswith(".py") else pickle_problem(content)
             if problem is not None:

@@ -29,6 +29,8 @@ _NEEDED_PREFIXES = (
     *("LC_", "CUDA_", "NVIDIA_"),
     *("OMP_", "MKL_", "OPENBLAS_", "KMP_", "GOMP_", "MALLOC_"),
 )
+# Of those the ones that name libraries to load into every process.
+_LIBRARIES = {"CUDA_INJECTION32_PATH", "CUDA_INJECTION64_PATH", "OMP_TOOL_LIBRARIES"}
 
 
 def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, str]:
@@ -42,7 +44,7 @@ def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, st
     return {
         name: value
         for name, value in outer.items()
-        if name in _NEEDED or name in extra or name.startswith(_NEEDED_PREFIXES)
+        if name in _NEEDED or name in extra or (name.startswith(_NEEDED_PREFIXES) and name not in _LIBRARIES)
     }
 
 

@@ -17,6 +17,7 @@ from .store import Archive
 PACKAGED = Path(__file__).resolve().parents[1] / "config.properties"
 
 HIGHEST_PORT = 65534  # TorchServe refuses 65535
+_NO_URL = "(?!)"  # the packaged pattern of allowed_urls, which matches nothing
 _HTTP = {"inference": "inference_address", "management": "management_address", "metrics": "metrics_address"}
 _GRPC = {"gRPC inference": "grpc_inference", "gRPC management": "grpc_management"}
 _ADDRESS = re.compile(r"http://([^:/]+)(?::([0-9]{1,5}))?/?")
@@ -100,13 +101,28 @@ def warn_if_open(settings: Mapping[str, str], doors: Mapping[str, Address], say:
 
 def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
     """Raise RefusedError if the user's file lets others have code run that nobody verified, unless insisted on."""
-    if settings.get("enable_model_api", "").strip().lower() != "true" or (trust.insist and not trust.keys):
+    if trust.insist and not trust.keys:
         return
-    raise RefusedError(
-        "enable_model_api=true lets whoever has the management token run the code in any folder of this machine "
-        "(POST /models?url=FOLDER), unsigned and whatever allowed_urls says. Leave the setting out and start the "
-        + ("server with its archives." if trust.keys else "server with its archives, or insist with --trust-code.")
+    way_out = "Leave the setting out and start the server with its archives" + (
+        "." if trust.keys else ", or insist with --trust-code."
     )
+    if _is_on(settings, "enable_model_api"):
+        raise RefusedError(
+            "enable_model_api=true lets whoever has the management token run the code in any folder of this machine "
+            f"(POST /models?url=FOLDER), unsigned and whatever allowed_urls says. {way_out}"
+        )
+    opened = "use_env_allowed_urls=true" if _is_on(settings, "use_env_allowed_urls") else ""
+    if settings.get("allowed_urls", _NO_URL) != _NO_URL:
+        opened = f"allowed_urls={settings['allowed_urls']}"
+    if opened:
+        raise RefusedError(
+            f"{opened} lets whoever has the management token run the code of any workflow that is found there (POST "
+            f"/workflows?url=URL), unsigned and with enable_model_api=false too. {way_out}"
+        )
+
+
+def _is_on(settings: Mapping[str, str], name: str) -> bool:
+    return settings.get(name, "").strip().lower() == "true"
 
 
 def derive(

@@ -13,9 +13,11 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.export import budgets
-from lexport.export.reader import extracted, open_archive, read_json, read_member
+from lexport.export.reader import EVIDENCE, extracted, open_archive, read_json, read_member
 from lexport.export.verify import verify
 from lexport.serving.store import read
+
+from .trust_cases import repacked
 
 KEPT = Path(__file__).parent / "archives" / "schema-1.mar"
 MIB = 2**20
@@ -144,3 +146,12 @@ def test_the_kept_archive_is_well_within_every_limit() -> None:
     assert read_json(KEPT, "MAR-INF/EVIDENCE.json")["variant"] == verify(KEPT).variant
     with extracted(KEPT) as folder:
         assert (folder / "handler.py").is_file()
+
+
+def test_what_is_unpacked_for_this_process_has_the_sizes_of_lexports_members_without_evidence_too(
+    tmp_path: Path,
+) -> None:
+    lists = b"[" + b"[]," * 6_000_000 + b"[]]"
+    bomb = repacked(KEPT, {"labels.json": lists, EVIDENCE: None}, tmp_path / "m.mar")
+    with pytest.raises(InputError, match=r"labels\.json would expand to 18,000,004 bytes"), extracted(bomb):
+        pass

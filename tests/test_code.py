@@ -178,6 +178,16 @@ def test_code_of_an_earlier_kit_is_known_by_its_digest(
         accept(more, Trust())
 
 
+@pytest.mark.parametrize("variant", ["torchscript-fp32", "pt2-fp32"])
+def test_an_earlier_kits_code_which_does_not_check_operators_gets_onnx_models_alone(
+    archive_of: ArchiveOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
+) -> None:
+    path = repacked(archive_of(variant), {WORKER: b"# as it was"}, tmp_path / "m.mar")
+    monkeypatch.setattr(code, "EARLIER", {code_digest(packed_code(path)): "lexport 0.9"})
+    with pytest.raises(RefusedError, match=f"does not check files of the engine '{variant.partition('-')[0]}'"):
+        accept(path, Trust())
+
+
 def test_a_strangers_archive_is_insisted_on_or_refused(tmp_path: Path) -> None:
     model = {"modelName": "m", "modelVersion": "1.0", "handler": "handler.py"}
     members = {MANIFEST: json.dumps({"runtime": "python", "model": model}).encode(), "handler.py": b""}

@@ -10,6 +10,7 @@ import lzma
 import os
 import pickle
 import random
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import RefusedError
+from lexport.export import pickles as pickles_module
 from lexport.export.contents import problems
 from lexport.export.opcodes import is_pickle
 from lexport.export.pickles import pickles
@@ -26,6 +28,7 @@ from lexport.export.verify import verify
 
 from .handlers.test_operators import Reads, Writes, scripted
 from .test_verify import changed
+from .trust_cases import members_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
@@ -130,6 +133,30 @@ def test_words_and_other_text_are_no_pickle(text: str) -> None:
     assert found(text.encode(), "vocabulary.txt") == []
 
 
+NEARLY = b"(" + b"N" * 99_000 + b"t\xff"  # no pickle, which is found out late
+
+
+@pytest.mark.parametrize(
+    "costly",
+    [
+        {f"{number}.bin": NEARLY for number in range(20)},
+        {f"{number}.bin": zipped(NEARLY) for number in range(20)},
+        {f"{number}.bin": b"" for number in range(20_000)},
+    ],
+    ids=["opcodes", "opcodes in zips", "members"],
+)
+def test_an_archive_is_looked_into_for_so_many_steps(
+    monkeypatch: pytest.MonkeyPatch, costly: dict[str, bytes]
+) -> None:
+    monkeypatch.setattr(pickles_module, "_STEPS", 1_000_000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in costly.items():
+            archive.writestr(name, content)
+    with zipfile.ZipFile(buffer) as archive:
+        assert [name.partition(": ")[2] for name in pickles(archive)] == ["too much to look into"]
+
+
 def test_random_bytes_are_no_pickle() -> None:
     draw = random.Random(7)
     assert not any(is_pickle(io.BytesIO(draw.randbytes(256))) for _ in range(20_000))
@@ -171,6 +198,37 @@ def test_verify_refuses_a_program_that_touches_files_by_its_operator(
         archive_of("torchscript-fp32"), lambda members: members.update({"model.pt": program}), tmp_path / "bad.mar"
     )
     with pytest.raises(RefusedError, match=rf"model\.pt: code/.* has the operator '{operator}'"):
+        verify(bad)
+
+
+def _moved(content: bytes) -> bytes:
+    return bytes(64) + content
+
+
+def _with_comment(content: bytes) -> bytes:
+    return content[:-2] + b"\1\0x"
+
+
+def _pointed_elsewhere(content: bytes) -> bytes:
+    _, count, size, place = struct.unpack("<HHLL2x", content[-14:])
+    large = struct.pack(
+        "<4sQHHLLQQQQ4sLQL", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, place, b"PK\6\7", 0, 0, 1
+    )
+    return content[:-22] + large + content[-22:]
+
+
+@pytest.mark.parametrize("change", [_moved, _with_comment, _pointed_elsewhere])
+@pytest.mark.parametrize("variant", ["torchscript-fp32", "pt2-fp32"])
+def test_verify_refuses_a_model_file_in_which_torch_could_find_other_members(
+    archive_of: Callable[[str], Path], tmp_path: Path, variant: str, change: Callable[[bytes], bytes]
+) -> None:
+    file = "model.pt" if variant == "torchscript-fp32" else "model.pt2"
+    with zipfile.ZipFile(io.BytesIO(change(members_of(archive_of(variant))[file]))) as still_a_zip:
+        assert still_a_zip.testzip() is None
+    bad = changed(
+        archive_of(variant), lambda members: members.update({file: change(members[file])}), tmp_path / "bad.mar"
+    )
+    with pytest.raises(RefusedError, match=rf"{file} is a zip that two readers can read differently"):
         verify(bad)
 
 

@@ -23,6 +23,7 @@ from lexport.handlers.operators import (
     GLOBALS,
     OPERATORS,
     check_torchscript,
+    check_torchscript_members,
     code_problem,
     pickle_problem,
 )
@@ -265,3 +266,19 @@ def test_pickles_name_tensors_and_the_files_own_classes_alone() -> None:
         name for name in GLOBALS if not name.startswith(("torch", "collections ", "__torch__.torch.classes."))
     ]
     assert {name for name in CLASSES if not name.startswith("__torch__.torch.classes.")} == set()
+
+
+def test_more_code_than_any_export_has_is_not_read() -> None:
+    def read(name: str) -> bytes:
+        raise AssertionError(f"{name} was read")
+
+    names = ["code/__torch__.py", "code/__torch__/more.py", "data.pkl"]
+    with pytest.raises(ValueError, match=r"1,200,000 bytes of code and pickles, expected at most 1,048,576"):
+        check_torchscript_members("model.pt", names, lambda name: 400_000, read)
+
+
+def test_a_file_that_torch_takes_for_a_flatbuffer_is_not_opened(tmp_path: Path) -> None:
+    path = scripted(torch.nn.Identity(), tmp_path / "model.pt")
+    path.write_bytes(b"\x24\0\0\0PTMF" + bytes(56) + path.read_bytes())
+    with pytest.raises(ValueError, match=r"model\.pt does not begin as the zip that it should be"):
+        check_torchscript(path)

@@ -193,3 +193,12 @@ def test_a_graph_with_code_in_it_is_not_opened(
 ) -> None:
     with pytest.raises(ValueError, match=r"which are code|is not run"):
         open_engine("pt2", with_graph(program, tmp_path, edit), threads=1, device="cpu")
+
+
+def test_the_older_format_that_torch_falls_back_to_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("version", "8.8")
+        archive.writestr("serialized_exported_program.json", "{}")
+    with pytest.raises(ValueError, match=r"model\.pt2 holds members beside its one folder"):
+        check_program(path)

@@ -155,6 +155,21 @@ def test_the_model_api_needs_insisting_and_goes_with_no_key(value: str) -> None:
             check_model_api(settings, Trust([PublicKey(bytes(32), "k")], insist))
 
 
+@pytest.mark.parametrize(
+    "line", ["allowed_urls=file://.*", "allowed_urls=", "allowed_urls=(?!),https://.*", "use_env_allowed_urls=TRUE"]
+)
+def test_so_do_urls_because_workflows_are_loaded_from_them_without_the_model_api(tmp_path: Path, line: str) -> None:
+    own = tmp_path / "own.properties"
+    own.write_text(line + "\n")
+    settings = read_settings(own)
+    with pytest.raises(RefusedError, match=r"urls=.*POST /workflows\?url=URL.*--trust-code"):
+        check_model_api(settings, Trust())
+    check_model_api(settings, Trust(insist=True))
+    for insist in (False, True):
+        with pytest.raises(RefusedError, match="Leave the setting out and start the server with its archives"):
+            check_model_api(settings, Trust([PublicKey(bytes(32), "k")], insist))
+
+
 def test_without_the_model_api_nothing_is_asked() -> None:
     check_model_api(read_settings(), Trust([PublicKey(bytes(32), "k")]))
     check_model_api({}, Trust())
