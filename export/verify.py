@@ -80,15 +80,15 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
             raise InputError(f"{path} has no {needed}: it was not made by `lexport archive`.")
     try:
         listed = read_digests(digests.decode("utf-8"))
-        problems = _altered(archive, listed)
+        altered = _altered(archive, listed)
     except ValueError as error:
         raise RefusedError(f"{path}: {error}") from None
-    _refuse(path, problems)
+    _refuse(path, altered and [*altered, *content_problems(archive)])
     check_schemas_of(archive)
     evidence, manifest = json_of(archive, EVIDENCE), json_of(archive, MANIFEST)
     name, version, variant, own = _identity(path, manifest, evidence)
-    _refuse(path, [*_members(members, own), *_proven(listed, own), *_model(archive, variant)])
-    _refuse(path, [*content_problems(archive)])
+    problems = [*_members(members, own), *_proven(listed, own), *_model(archive, variant), *content_problems(archive)]
+    _refuse(path, problems)
     return Verified(
         path,
         name,

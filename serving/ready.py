@@ -157,7 +157,7 @@ class _Watch:
         self.reported = Counter(
             str(report.get("model"))
             for report in read_reports(self.server)
-            if report.get("ready") is True and is_alive(int(report.get("pid", 0)))
+            if report.get("ready") is True and _is_alive(report.get("pid"))
         )
         counts: Counter[str] = Counter()
         for archive in self.archives:
@@ -194,6 +194,11 @@ def read_reports(server: Server) -> list[dict[str, Any]]:
             report = json.loads(path.read_text(encoding="utf-8"))
             reports += [report] if isinstance(report, dict) else []
     return reports
+
+
+def _is_alive(pid: Any) -> bool:
+    """Whether a worker that says it has this process number lives; a stranger's may say anything."""
+    return type(pid) is int and 0 < pid < 2**31 and is_alive(pid)
 
 
 def _last_line(output: str) -> str:

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from ..errors import LexportError, SystemProblem
+from ..escaping import visible
 from . import folders, logs, process, state
 from .draining import drain
 from .tokens import Tokens, java_arguments
@@ -165,8 +166,10 @@ class Supervisor:
                 management_url=self.server.management_url,
                 token=self.server.token("management"),
             )
-        except (LexportError, OSError) as problem:  # an end without draining is better than none
-            _log(f"Requests in flight could not be awaited: {problem}")
+        except (
+            Exception
+        ) as problem:  # whatever a strange answer leads to: an end without draining is better than none
+            _log(f"Requests in flight could not be awaited: {type(problem).__name__}: {problem}")
             return
         if found.open_because:
             _log(f"New connections could not be refused: {found.open_because}.")
@@ -185,7 +188,8 @@ class Supervisor:
         _log(f"TorchServe (pid {self.server.pid}) has ended: {reason}.")
         self.java = None
         if self.ready:
-            process.end(self.server.id, patience=3.0)
+            with suppress(SystemProblem):  # a process that does not end must not keep others from starting
+                process.end(self.server.id, patience=3.0)
         self.server = replace(self.server, last_reason=reason)
 
     def _plan_restart(self) -> None:
@@ -262,5 +266,4 @@ def _answer(line: str) -> None:
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
-    sys.stderr.flush()
+    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {visible(line)}\n".encode(errors="replace"))

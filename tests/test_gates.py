@@ -157,7 +157,7 @@ class Slow(ByteTable):
 
     def pooled(self, ids: Tensor) -> Tensor:
         count, width = ids.size(0), ids.size(1)
-        many = ids.reshape(-1).to(torch.int32).unsqueeze(0).expand(400, count * width).reshape(-1)
+        many = torch.cat([ids.reshape(-1).to(torch.int32)] * 400)
         offsets = torch.arange(400 * count, dtype=torch.int32, device=ids.device) * width
         return self._sums(many, offsets)[:count]
 

@@ -155,7 +155,7 @@ def test_a_file_that_is_not_the_one_the_evidence_was_measured_with_is_named(told
         members[name] = members[name].replace(b"sport", b"trops") + b"\n"
 
     said = told(change)
-    assert f"failed verification: {name} is not the file of the evidence." in said
+    assert f"failed verification: {name} is not the file of the evidence" in said
 
 
 def test_an_archive_without_golden_requests_proves_nothing(told: Told) -> None:

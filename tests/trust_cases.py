@@ -44,7 +44,7 @@ def fitted(members: Mapping[str, bytes]) -> dict[str, bytes]:
     """Members with the evidence and the DIGESTS that whoever altered them would write."""
     kept = {name: content for name, content in members.items() if name != DIGESTS}
     if EVIDENCE in kept:
-        with contextlib.suppress(ValueError, TypeError, KeyError):
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
             kept[EVIDENCE] = _evidence_of(kept)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
     kept[DIGESTS] = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
