@@ -76,8 +76,8 @@ def stop(served: Served) -> str:
 
 
 def terminate(served: Served) -> str:
-    """Send SIGTERM to the server, or to the `lexport serve --foreground` above it, and wait until it has ended."""
-    pid = served.foreground.pid if served.foreground else served.server.pid
+    """Send SIGTERM to the server's supervisor, or to the `lexport serve --foreground` above it, and await its end."""
+    pid = served.foreground.pid if served.foreground else served.server.supervisor
     process = psutil.Process(pid)
     process.send_signal(signal.SIGTERM)
     try:

@@ -245,7 +245,7 @@ def _details(one: Found) -> str:
 
 ROWS: dict[str, Row] = {
     "stop": Row("`lexport stop`", causes.stop, ends=True, recovers=False),
-    "sigterm": Row("SIGTERM to the server", causes.terminate, ends=True, recovers=False),
+    "sigterm": Row("SIGTERM to the supervisor", causes.terminate, ends=True, recovers=False),
     "foreground": Row(
         "SIGTERM to `lexport serve --foreground`", causes.terminate, foreground=True, ends=True, recovers=False
     ),
