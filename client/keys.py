@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import SystemProblem
+from ..errors import InputError, SystemProblem
 from ..serving import api, folders, state
 from ..serving.torchserve import running
 from .errors import Unauthorised
@@ -57,7 +57,12 @@ def find(host: str | None, token: str | None, token_file: Path | None, state_dir
         return server.inference_url, Keys(token=token, file=token_file or file)
     url = api.base_url(host)
     if token is None and token_file is None:
-        own = state.load(folders.locate(state_dir))
+        try:
+            own = state.load(folders.locate(state_dir))
+        except InputError:
+            if state_dir is not None:
+                raise
+            own = None  # without a home folder there is no server of this user's own
         if own is not None and own.authorized and _same(own.inference_url, url):
             token_file = own.state_dir / folders.KEYS
     return url, Keys(token=token, file=token_file)

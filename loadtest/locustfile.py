@@ -99,12 +99,12 @@ def check_host(host: str) -> None:
 
 def running_server(host: str) -> tuple[str, Path | None]:
     """The model and key file of the server `lexport serve` started at `host`; empty where there is none."""
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
     try:
+        folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
         server = json.loads((folder / "server.json").read_text(encoding="utf-8"))
         if urlsplit(server["inference_url"]).port == urlsplit(host).port:
             return next(iter(server["models"]), ""), folder / "key_file.json"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # RuntimeError: there is no home folder
         pass
     return "", None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lexport.client import Client
 from lexport.errors import InputError, LexportError, SystemProblem
 from lexport.serving import running, state, status, stop
 from lexport.serving.folders import (
@@ -168,3 +169,20 @@ def test_the_temporary_folder_is_empty_at_each_start(folder: Path) -> None:
     fresh_run(folder)
     assert [path.name for path in (folder / "run").iterdir()] == ["reports"]
     assert (folder / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_home_folder_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As for a user of a container who has no entry in the list of users."""
+
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    for command in (running, status, stop):
+        with pytest.raises(InputError, match=r"There is no home folder .* --state-dir, or set XDG_STATE_HOME"):
+            command(None)
+    with pytest.raises(SystemProblem, match="No server runs"):
+        running(tmp_path)
+    with Client("127.0.0.1:8080") as client:  # a server whose address is known needs no folder
+        assert client.url == "http://127.0.0.1:8080"
