@@ -161,6 +161,7 @@ def test_recovery_counts_requests_that_began_after_the_fault_and_a_rate_that_sta
     assert load.steady_again(fault, 80) == pytest.approx(9.0, abs=0.02)
 
 
+@pytest.mark.long
 def test_faults(run_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "faults.json"
     options = ["--quick", "--run", run_folder, "--variant", "onnx-fp32", "--rows", "stop,worker", "--out", out]
