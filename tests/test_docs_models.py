@@ -5,7 +5,7 @@ first line says:
 
     python             run; blocks of one section share their names
     sh                 commands of lexport, run in this process
-    toml NAME          a recipe: read by `recipes.parse`, and a file of that name for the commands below it
+    toml NAME          a recipe in a file of that name, which is loaded, for the commands below it
     csv, jsonl, txt NAME    a file of that name
     text               what the block above it prints, to the letter; … stands for anything
     text about         the same, but for numbers with a decimal point, which a machine's rounding may move a little
@@ -70,9 +70,9 @@ def execute(block: Block, names: dict[str, Any]) -> str | None:
     """Run one block in the current folder; what it printed, None where a block prints nothing."""
     printed = io.StringIO()
     if block.kind in FILES:
-        if block.kind == "toml":
-            recipes.parse(block.rest.removesuffix(".toml"), block.body)
         Path(block.rest).write_text(block.body, encoding="utf-8")
+        if block.kind == "toml":
+            recipes.load(block.rest)
         return None
     with contextlib.redirect_stdout(printed):
         if block.kind == "python":
