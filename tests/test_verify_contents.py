@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from lexport.export.inspection import inspect
 from lexport.export.signature import sign
 from lexport.export.verify import verify
 from lexport.handlers.digests import MANIFEST, SIGNATURE
+
+from .test_verify import changed
 
 ArchiveOf = Callable[[str], Path]
 Members = dict[str, bytes]
@@ -47,17 +48,6 @@ def trusted(key: Path) -> list[keys.PublicKey]:
 def signed(run_folder: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("signed")
     return archive(run_folder, version="1.0", variant="torchscript-int8", out=out, sign=key)
-
-
-def changed(mar: Path, change: Callable[[Members], None], out: Path) -> Path:
-    """A copy of an archive whose members `change` has altered, added or removed."""
-    with zipfile.ZipFile(mar) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    change(members)
-    with zipfile.ZipFile(out, "w") as target:
-        for name, content in members.items():
-            target.writestr(name, content)
-    return out
 
 
 def resigned(members: Members, key: Path | None) -> None:
