@@ -12,6 +12,7 @@ import zlib
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 from .escaping import indented, visible, visible_lines
 
@@ -154,7 +155,20 @@ def _explain_usage(error: BaseException) -> int:
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     if not message:  # the help was printed: no command was named
         return 2
+    if context and hasattr(error, "option_name"):
+        message = f"{message.removesuffix('.')}{_text_hint(context)}"
     return _say(f"error: {message} See: {context.command_path if context else 'lexport'} --help", 2)
+
+
+def _text_hint(context: Any) -> str:
+    """What to do if an option that is not understood was meant as a text; "" for commands that take no texts."""
+    from .commands.common import TEXT
+
+    names = [one.metavar for one in context.command.params if one.param_type_name == "argument"]
+    if TEXT not in names:
+        return ""
+    before = " ".join([context.command_path, *names[: names.index(TEXT)]])
+    return f" (a text that begins with - goes after --: {before} -- '-5 stars')"
 
 
 def _say(line: str, code: int, below: str = "") -> int:

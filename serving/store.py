@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,14 +80,11 @@ def newest(model_store: Path) -> dict[str, Path]:
 
 def _newest(model_store: Path) -> dict[str, Archive]:
     if not model_store.is_dir():
-        raise InputError(f"There is no model store {model_store}. Expected a folder that holds .mar files.")
+        raise _no_archive(f"There is no model store {model_store}; expected a folder of .mar files", model_store)
     # Hidden ones are other programs' own, such as macOS's ._reviews-1.0.mar.
     archives = [read(path) for path in sorted(model_store.glob("*.mar")) if not path.name.startswith(".")]
     if not archives:
-        raise InputError(
-            f"The model store {model_store} holds no .mar file. "
-            f"Make one with: lexport archive RUN --version 1.0 --out {model_store}"
-        )
+        raise _no_archive(f"The model store {model_store} holds no .mar file", model_store)
     named: dict[str, dict[str, Archive]] = {}
     for archive in archives:
         other = named.setdefault(archive.name, {}).setdefault(archive.version, archive)
@@ -104,6 +102,20 @@ def _newest(model_store: Path) -> dict[str, Archive]:
                 f"{model_store}/{name}-VERSION.mar"
             ) from None
     return best
+
+
+def _no_archive(what: str, model_store: Path) -> InputError:
+    """The error where a store has nothing to serve, with the ways to an archive below it."""
+    store = shlex.quote(str(model_store))
+    return InputError(
+        f"{what}. How to get one:",
+        "with an archive that you have:   lexport serve path/to/NAME-1.0.mar\n"
+        "from sample data:                lexport demo\n"
+        "from labelled texts of yours:    lexport train DATA --out RUN\n"
+        "                                 lexport export RUN\n"
+        f"                                 lexport archive RUN --version 1.0 --out {store}\n"
+        "all in another folder:           lexport serve --model-store DIR",
+    )
 
 
 def choose(
