@@ -15,6 +15,7 @@ from ..errors import InputError, RefusedError
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from . import keys
 from .contents import problems as content_problems
+from .manifest import NAME, VERSION
 from .reader import EVIDENCE, GOLDENS, MADE, blocks, check_schemas_of, json_of, open_archive, read_member
 from .sbom import SBOM
 from .trust import configured, signer
@@ -33,8 +34,6 @@ _ALWAYS = {
 }
 _HANDLERS = re.compile(r"lexport_handlers/[A-Za-z_][A-Za-z0-9_]*\.py")
 _TOLD = 20  # problems at most
-# What names, versions and variants are made of: they are shown, and become parts of URLs and file names.
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -148,11 +147,15 @@ def _identity(
             raise TypeError("no digests")
     except (KeyError, TypeError, ValueError):
         raise RefusedError(f"{path}: {EVIDENCE} and {MANIFEST} do not say what is packed. Make it again.") from None
-    for what, value in (("modelName", name), ("modelVersion", version), ("variant", variant)):
-        if not isinstance(value, str) or not _WORD.fullmatch(value):
+    for what, value, pattern in (
+        ("modelName", name, NAME),
+        ("modelVersion", version, VERSION),
+        ("variant", variant, NAME),
+    ):
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
             raise RefusedError(
-                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, '.', '_' and '-' alone. "
-                "Make it again."
+                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, {signs} alone. Make it again."
             )
     if refused is not None:
         told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)

@@ -17,8 +17,9 @@ from .supervisor import LOG
 def describe(server: Server) -> dict[str, Any]:
     """The server, its models and their workers: what `lexport status` shows and `--json` prints.
 
-    `models` is a list of name, version, batch_size, max_batch_delay_ms, queue_free and `workers`: id, pid, device,
-    threads (None where the worker does not say), state, memory_bytes (resident). `problems` are lines on what
+    `models` is a list of name, version, default (whether requests that name no version go to it), batch_size,
+    max_batch_delay_ms, queue_free, queue_waiting (requests) and `workers`: id, pid, device, threads (None where the
+    worker does not say), state, memory_bytes (resident). `problems` are lines on what
     keeps it from answering; `restarts` and `last_reason` say how often and why TorchServe was started again.
     Raises SystemProblem if TorchServe does not run or does not answer.
     """
@@ -48,9 +49,11 @@ def describe(server: Server) -> dict[str, Any]:
             {
                 "name": description["modelName"],
                 "version": description["modelVersion"],
+                "default": description["default"],
                 "batch_size": description["batchSize"],
                 "max_batch_delay_ms": description["maxBatchDelay"],
                 "queue_free": description["jobQueueStatus"]["remainingCapacity"],
+                "queue_waiting": description["jobQueueStatus"]["pendingRequests"],
                 "workers": [_worker(worker, threads.get(worker["pid"])) for worker in description["workers"]],
             }
             for description in descriptions

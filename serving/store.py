@@ -14,16 +14,13 @@ from typing import Any
 
 from ..errors import InputError, LexportError
 from ..export.code import accept
-from ..export.manifest import read_manifest, read_settings
+from ..export.manifest import NAME, VERSION, read_manifest, read_settings
 from ..export.reader import EVIDENCE, open_archive, read_member
 from ..export.trust import Trust
 from ..export.zips import rewrite
 from ..handlers.devices import why_cpu_alone
 from ..handlers.digests import MANIFEST
 from .versions import newest as versions_newest
-
-# What can be a part of a URL and of a file name without quoting.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ def read(path: Path) -> Archive:
         cpu_alone = _cpu_alone(read_member(archive, "model.json")) if "model.json" in members else None
     return Archive(
         path=path,
-        name=_identifier(path, "modelName", model.get("modelName")),
-        version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0")),
+        name=_identifier(path, "modelName", model.get("modelName"), NAME),
+        version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0"), VERSION),
         proven=EVIDENCE in members,
         workers=workers,
         most_workers=most_workers,
@@ -180,11 +177,10 @@ def _named(path: Path, copy: Path) -> Iterator[None]:
         raise
 
 
-def _identifier(path: Path, what: str, value: Any) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise InputError(
-            f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, '.', '_' and '-' alone."
-        )
+def _identifier(path: Path, what: str, value: Any, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
+        raise InputError(f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, {signs} alone.")
     return value
 
 
