@@ -18,6 +18,7 @@ from ..models.tasks import Outputs
 from .inprocess import Archived, opened
 from .keys import PublicKey
 from .reader import EVIDENCE
+from .unpacked import is_unpacked
 
 Answer = Callable[[Dataset], Outputs]
 
@@ -105,7 +106,7 @@ class Archive:
 @contextmanager
 def judged(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[Trained | Archive]:
     """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.opened` do."""
-    if target.is_dir():
+    if target.is_dir() and not is_unpacked(target):
         yield Trained(target)
         return
     with opened(target, trusted=trusted) as archived:

@@ -17,6 +17,7 @@ from ..export.code import accept
 from ..export.manifest import NAME, VERSION, read_manifest, read_settings
 from ..export.reader import EVIDENCE, open_archive, read_member
 from ..export.trust import Trust
+from ..export.unpacked import is_unpacked
 from ..export.zips import rewrite
 from ..handlers.devices import why_cpu_alone
 from ..handlers.digests import MANIFEST
@@ -78,8 +79,9 @@ def newest(model_store: Path) -> dict[str, Path]:
 def _newest(model_store: Path) -> dict[str, Archive]:
     if not model_store.is_dir():
         raise _no_archive(f"There is no model store {model_store}; expected a folder of .mar files", model_store)
+    found = [path for path in model_store.iterdir() if path.suffix == ".mar" or is_unpacked(path)]
     # Hidden ones are other programs' own, such as macOS's ._reviews-1.0.mar.
-    archives = [read(path) for path in sorted(model_store.glob("*.mar")) if not path.name.startswith(".")]
+    archives = [read(path) for path in sorted(found) if not path.name.startswith(".")]
     if not archives:
         raise _no_archive(f"The model store {model_store} holds no .mar file", model_store)
     named: dict[str, dict[str, Archive]] = {}
@@ -153,7 +155,10 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
             name = f"_{name}"
         copy = store / f".{name}.copy"
         try:
-            shutil.copyfile(archive.path, copy)
+            if archive.path.is_dir():
+                rewrite(archive.path, copy)
+            else:
+                shutil.copyfile(archive.path, copy)
         except (OSError, shutil.Error) as error:
             raise InputError(f"{archive.path} cannot be read: {error}.") from None
         with _named(archive.path, copy):

@@ -38,7 +38,8 @@ pytestmark = pytest.mark.usefixtures("java")
 def shared(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArchive) -> Iterator[Server]:
     """One server for all tests that only ask; its folder's name has a space and is not ASCII."""
     folder = tmp_path_factory.mktemp("shared")
-    archives = [make_archive(folder / "störe", "echo", "1.2"), make_archive(folder, "alien", LOCAL, proven=False)]
+    shutil.unpack_archive(make_archive(folder, "alien", LOCAL, proven=False), folder / "alien", "zip")
+    archives = [make_archive(folder / "störe", "echo", "1.2"), folder / "alien"]  # a file and a folder
     own = folder / "own.properties"
     own.write_text("enable_model_api=true\n")
     before = os.environ.get("LC_ALL")
