@@ -80,9 +80,9 @@ class Exchange:
     def ask(self, name: str, path: str, question: dict[str, Any]) -> Steps:
         """Put a JSON question; the answer's JSON. Raises a ClientError.
 
-        Repeated are a full queue, a connection that breaks or is refused, and, once, a lost worker: a prediction
-        changes nothing, so that asking twice is safe. A timeout is not, since the server is still at work on it, and
-        neither is anything that would be refused again.
+        Repeated are a full queue (not before the answer's `Retry-After`), a connection that breaks or is refused,
+        and, once, a lost worker: a prediction changes nothing, so that asking twice is safe. A timeout is not, since
+        the server is still at work on it, and neither is anything that would be refused again.
         """
         body = json.dumps(question).encode()
         deadline = time.monotonic() + self._timeout
@@ -107,6 +107,8 @@ class Exchange:
             repetition += 1
             losses += isinstance(problem, WorkerLost)
             pause = pause_before(repetition)
+            if isinstance(problem, QueueFull):
+                pause = max(pause, problem.retry_after or 0.0)
             if (
                 not isinstance(problem, (QueueFull, NoServer, WorkerLost))
                 or repetition > self._retries
@@ -148,7 +150,15 @@ def _read(response: httpx.Response, name: str, url: str) -> Any:
             ) from None
     if response.status_code == 200:
         return answer
-    raise _refused(response.status_code, answer, name, url)
+    problem = _refused(response.status_code, answer, name, url)
+    if isinstance(problem, QueueFull):
+        problem.retry_after = _seconds(response.headers.get("Retry-After", ""))
+    raise problem
+
+
+def _seconds(value: str) -> float | None:
+    """The seconds of a `Retry-After` header; None for another form, and for none."""
+    return float(value) if re.fullmatch("[0-9]{1,6}", value) else None
 
 
 def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
@@ -162,10 +172,13 @@ def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
         )
     if status == 404 and re.search("not found|does not exist", reason, re.IGNORECASE):
         return UnknownModel(f"{url} does not serve {name}: {reason}.", "lexport status shows what it serves.", status)
-    if status == 503:
+    if status in (429, 503):
+        # TorchServe says the same of a full queue and of a model without workers; others say what they mean.
+        why = reason if "error" in told else "its queue is full, or it has no worker that runs."
         return QueueFull(
-            f"{name} has no room for the request (503): its queue is full or it has no worker that runs.",
-            "Try again later, or look with: lexport status",
+            f"{name} has no room for the request ({status}): {why}",
+            "Ask again a little later and send less at once, or serve it with more workers. lexport status shows how "
+            "many requests wait and which workers run.",
             status,
         )
     if status == 413 and "error" not in told:

@@ -48,6 +48,14 @@ def serve(
         Path | None,
         typer.Option(help="Tokens of your own: one line, or a key file.", show_default="new ones"),
     ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS:]PORT",
+            help="Answer /livez and /readyz here, without a token.",
+            show_default="nowhere",
+        ),
+    ] = None,
     drain: Annotated[
         float, typer.Option(metavar="SECONDS", help="When it stops, requests have so long to be answered.", min=0)
     ] = 10.0,
@@ -73,6 +81,7 @@ def serve(
         trust_code=trust_code,
         env=env or (),
         token_file=token_file,
+        health_at=health,
         drain=drain,
         bound=foreground,
         timeout=timeout,
@@ -141,17 +150,34 @@ def predict(
 
 
 @app.command()
-def status(state_dir: StateDir = None, as_json: Json = False) -> None:
+def status(
+    live: Annotated[
+        bool, typer.Option("--live", help="Only say if the server lives; exit 3 if it must be started anew.")
+    ] = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only say if each model can be asked; exit 3 if one cannot.")
+    ] = False,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
     """Show the running server, its models and workers; exit 3 if one is not ready."""
     from .. import screens, serving
     from ..errors import SystemProblem
 
+    if live or ready:
+        if live:
+            serving.check_live(state_dir)
+        if ready:
+            serving.check_ready(state_dir)
+        said = "ready" if ready else "live"
+        return emit({"status": said}) if as_json else tell(said)
     found = serving.status(state_dir)
     emit(found) if as_json else show(screens.status(found))
     if found["restarts"] and not as_json:
         tell(f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}")
     if found["problems"] or not found["healthy"]:
         raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
+    return None
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import SystemProblem
 from .folders import LOGS, RUN, SETTINGS, STORE
 from .java import Java
+from .settings import Address
 from .state import Server, load
 from .supervisor import KEEP, LOG, READY
 from .tokens import PLUGIN, Tokens
@@ -54,18 +55,27 @@ def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
     ]
 
 
-def start(server: Server, command: list[str], environment: dict[str, str], tokens: Tokens, *, bound: bool) -> Server:
+def start(
+    server: Server,
+    command: list[str],
+    environment: dict[str, str],
+    tokens: Tokens,
+    *,
+    bound: bool,
+    health: Address | None = None,
+) -> Server:
     """Start a supervisor in the background, in a session of its own, which starts TorchServe with `command`.
 
     `server` describes what is started, `tokens` are what it asks for at every start; the settings, store and log
     folder must be there already. If this process ends before `keep`, the supervisor ends the server and clears its
-    folder; with `bound` afterwards too. Returns the server with its process numbers. Raises SystemProblem if Java
-    cannot be started.
+    folder; with `bound` afterwards too. At `health` the supervisor answers probes. Returns the server with its
+    process numbers. Raises SystemProblem if Java cannot be started.
     """
     orders = {
         "server": asdict(server) | {"state_dir": str(server.state_dir)},
         "command": command,
         "tokens": asdict(tokens) if server.authorized else None,
+        "health": None if health is None else [health.host, health.port],
         "bound": bound,
     }
     reading, _pipes[server.id] = os.pipe()

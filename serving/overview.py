@@ -41,6 +41,7 @@ def describe(server: Server) -> dict[str, Any]:
         "inference_url": server.inference_url,
         "management_url": server.management_url,
         "metrics_url": server.metrics_url,
+        "health_url": server.health_url,
         "state_dir": str(server.state_dir),
         "device": server.device,
         "threads": server.threads,

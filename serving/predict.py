@@ -41,7 +41,7 @@ def predict(
     if images is not None and (texts or lang is not None):
         raise InputError("Texts or a language were given beside images. Ask about one or the other.")
     question = about_images(images) if images is not None else about_texts(texts, lang=lang)
-    with _client(host, token_file, state_dir, timeout) as client:
+    with _client(name, version, host, token_file, state_dir, timeout) as client:
         answer = client.ask(name, question.body, version=version)
     found: list[Any] = check_count(name, question, answer)
     return found
@@ -63,16 +63,26 @@ def explain(
 
     if isinstance(texts, str):
         texts = [texts]
-    with _client(host, token_file, state_dir, timeout) as client:
+    with _client(name, version, host, token_file, state_dir, timeout) as client:
         bodies = [about_texts(text, lang=lang).body for text in texts]
         return [client.ask(name, body, version=version, explain=True) for body in bodies]
 
 
 @contextmanager
-def _client(host: str | None, token_file: Path | None, state_dir: Path | None, timeout: float) -> Iterator[Client]:
-    """A client of our own server or of another; that a model is not there says which are, where that is known."""
+def _client(
+    name: str,
+    version: str | None,
+    host: str | None,
+    token_file: Path | None,
+    state_dir: Path | None,
+    timeout: float,
+) -> Iterator[Client]:
+    """A client of our own server or of another.
+
+    Of our own it is known, and said, which models it has where `name` is not there, and why there is no room.
+    """
     # The client asks servers that this package has started, and so imports it.
-    from ..client import Client, UnknownModel
+    from ..client import Client, QueueFull, UnknownModel
 
     with Client(host, token_file=token_file, state_dir=state_dir, timeout=timeout) as client:
         try:
@@ -81,6 +91,26 @@ def _client(host: str | None, token_file: Path | None, state_dir: Path | None, t
             if host is None:
                 raise UnknownModel(error.cause, f"It serves: {_known(state_dir)}.", error.status) from None
             raise
+        except QueueFull as error:
+            why = "" if host is not None else _crowded(name, version, state_dir)
+            if why:
+                raise QueueFull(why, error.remedy, error.status) from None
+            raise
+
+
+def _crowded(name: str, version: str | None, state_dir: Path | None) -> str:
+    """Why a model of our own server has no room for a request, as far as can be seen now; "" if that is unknown."""
+    server = running(state_dir)
+    for one in api.describe(server.management_url, server.token("management")):
+        if one["modelName"] == name and (one["default"] if version is None else one["modelVersion"] == version):
+            workers, waiting = one["workers"], one["jobQueueStatus"]["pendingRequests"]
+            ready = sum(worker["status"] == "READY" for worker in workers)
+            places = waiting + one["jobQueueStatus"]["remainingCapacity"]
+            why = f"its queue of {places:,} (job_queue_size) was full; now {waiting:,} wait for {ready} workers"
+            if not ready:
+                why = f"none of its {len(workers)} workers runs" if workers else "it has no workers"
+            return f"{name} {one['modelVersion']} has no room for the request (503): {why}."
+    return ""
 
 
 def _known(state_dir: Path | None) -> str:

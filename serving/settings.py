@@ -90,6 +90,16 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
     return doors
 
 
+def health_address(text: str) -> Address:
+    """`8083` or `0.0.0.0:8083`: where probes are answered; port 0 is any free one. Raises InputError."""
+    match = re.fullmatch(r"(?:([A-Za-z0-9.-]+):)?([0-9]{1,5})", text.strip())
+    if not match or int(match[2]) > HIGHEST_PORT:
+        raise InputError(
+            f"--health {text!r} is not understood. Expected PORT or ADDRESS:PORT, such as 8083 or 0.0.0.0:8083."
+        )
+    return Address(match[1] or "127.0.0.1", int(match[2]))
+
+
 def warn_if_open(settings: Mapping[str, str], doors: Mapping[str, Address], say: Callable[[str], None]) -> None:
     """Say which of the closed-by-default settings the user's file has opened."""
     reachable = [f"{purpose} on {door.host}:{door.port}" for purpose, door in doors.items() if not door.is_local]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lexport.client import Client, QueueFull
 from lexport.errors import InputError, LexportError, SystemProblem
 from lexport.serving import explain, predict
 
@@ -23,6 +24,8 @@ class Stand(HTTPServer):
     status = 200
     answer: Any = ()
     pause = 0.0
+    retry_after = ""
+    asked = 0
     last: dict[str, Any]
 
     @property
@@ -34,11 +37,14 @@ class Reply(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, Stand)
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked += 1
         self.server.last = {"path": self.path, "token": self.headers["Authorization"], "body": json.loads(body)}
         time.sleep(self.server.pause)
         content = json.dumps(self.server.answer).encode()
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(content)))
+        if self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.wfile.write(content)
 
@@ -104,7 +110,9 @@ def test_images_and_texts_are_two_questions(stand: Stand) -> None:
         (400, {"type": "InvalidKeyException", "message": "Token…"}, SystemProblem, "unauthorised.*--token-file"),
         (401, {}, SystemProblem, "unauthorised"),
         (404, {"message": "Model not found: m"}, InputError, "does not serve m"),
-        (503, {"message": "no worker"}, SystemProblem, "queue is full"),
+        (503, {"message": "no worker"}, SystemProblem, "queue is full, or it has no worker.*send less at once"),
+        (503, {"error": "The server is stopping."}, SystemProblem, r"\(503\): The server is stopping\."),
+        (429, {"error": "Too many."}, SystemProblem, r"no room for the request \(429\): Too many\. Ask again"),
         (413, {"message": "too big"}, InputError, "Send fewer texts"),
         (422, {"error": "Bad.", "expected": "good"}, InputError, r"\(422\): Bad. Expected: good"),
         (500, "boom\nboom", SystemProblem, r"failed \(500\): boom boom"),
@@ -118,6 +126,29 @@ def test_refusals_say_cause_and_remedy(
     stand.status, stand.answer = status, answer
     with pytest.raises(kind, match=reason):
         predict("m", ["x"], host=stand.host)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_full_server_is_asked_again_when_it_says(stand: Stand, status: int) -> None:
+    stand.status, stand.answer, stand.retry_after = status, {"error": "Full."}, "1"
+    began = time.monotonic()
+    with Client(stand.host, retries=1) as client, pytest.raises(QueueFull) as caught:
+        client.ask("m", {"text": "x"})
+    assert (caught.value.status, caught.value.retry_after, stand.asked) == (status, 1.0, 2)
+    assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"), [("3600", 3600.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)]
+)
+def test_how_long_to_wait_is_told_where_the_server_has_said_it(
+    stand: Stand, said: str, understood: float | None
+) -> None:
+    stand.status, stand.answer, stand.retry_after = 503, {"error": "Full."}, said
+    with Client(stand.host, retries=1, timeout=10) as client, pytest.raises(QueueFull) as caught:
+        client.ask("m", {"text": "x"})
+    assert caught.value.retry_after == understood
+    assert stand.asked == (1 if said == "3600" else 2)  # an hour is longer than the whole question may take
 
 
 def test_a_slow_server_is_not_waited_for_for_ever(stand: Stand) -> None:
