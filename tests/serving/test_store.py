@@ -163,7 +163,7 @@ def test_what_is_no_archive_is_said(tmp_path: Path) -> None:
         read(tmp_path / "x.mar")
     with pytest.raises(InputError, match=r"no archive .*lexport archive"):
         read(tmp_path / "absent.mar")
-    with pytest.raises(InputError, match="no archive"):
+    with pytest.raises(InputError, match=r"is a folder without MAR-INF/MANIFEST\.json"):
         read(tmp_path)
 
 
