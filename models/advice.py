@@ -128,7 +128,9 @@ def _unknown(
         )
     if further:
         return _expanded(unknown, command) if inputs != "characters" else None
-    if train.get(where, 0.0) > share / 2:
+    # What would stay unknown with a row for every word of training.
+    new = 1 - _mean(np.isin(tokens.validation.hashes, tokens.train.hashes))
+    if train.get(where, 0.0) > share / 2 and (inputs == "characters" or new < share / 2):
         more: list[tuple[str, str | None]] = [("--min-count", "1")]
         if recipe.text.max_vocabulary is not None:
             more.append(("--max-vocabulary", str(_different(inputs, parts.train, tokens.train))))

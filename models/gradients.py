@@ -15,7 +15,7 @@ _VANISHED = 0.005
 _NOTHING = 1e-6
 _FEWEST = 3
 # What may stand between words and their gradients when it is higher than this.
-_USUAL = (("encoder", "layers", 2), ("embedding", "spread", 0.05), ("training", "learning_rate", 0.02))
+_USUAL = (("encoder", "layers", 2), ("embedding", "spread", 0.05))
 
 
 class GradientWatch:
@@ -54,7 +54,6 @@ class GradientWatch:
         return Advice(
             f"embedding gradients vanish: in {vanished:,} of {len(self._ratios):,} steps looked at their norm was "
             f"below {_VANISHED:g} of the others' (median {median(self._ratios):.1g}), so that words hardly learn. "
-            "What lies between has too many layers, is driven to its limits by too large vectors, or is dead from "
-            "too high a rate.",
+            "What lies between has too many layers, or is driven to its limits by too large vectors.",
             tuple(lower),
         )

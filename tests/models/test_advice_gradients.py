@@ -13,6 +13,7 @@ from lexport.models.gradients import GradientWatch
 from lexport.models.lessons import Lesson
 from lexport.models.optimization import Optimization
 from lexport.models.recipes import Recipe
+from lexport.models.recipes.settings import with_settings
 from lexport.models.splits import Splits, split
 from lexport.models.vocabulary import build_encoder
 
@@ -64,7 +65,9 @@ def test_encoders_that_pass_no_gradient_on_are_told(recipe: Recipe, lower: list[
     found = watched(recipe, parts)
     assert found is not None
     assert found.warning.startswith("embedding gradients vanish: in 12 of 12 steps")
-    assert [value for _, value in found.options] == lower
+    advised = [value for _, value in found.options]
+    assert advised == lower
+    assert watched(with_settings(recipe, lower), parts) is None
 
 
 def test_where_nothing_is_high_nothing_is_advised() -> None:
