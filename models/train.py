@@ -284,8 +284,6 @@ def _summary(
         "hashes": f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
         "characters": f"{encoder.spec.characters - 2:,} characters",
     }.get(recipe.inputs, f"{len(encoder.vocabulary):,} words")
-    if encoder.spec.buckets:
-        known += f" and {encoder.spec.buckets:,} buckets"
     sizes: dict[str, Any] = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
     return (
         f"{dataset.name}: {sizes['train']:,} texts to train on, {sizes['validation']:,} to choose by, "
