@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -108,14 +109,15 @@ def _unknown(
     recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: LookedUp, command: Command, *, further: bool
 ) -> Advice | None:
     train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
-    where, share = max(held.items(), key=lambda item: item[1])
+    language, share = max(held.items(), key=lambda item: item[1])
     if share <= _MOST:
         return None
+    where, in_training = f" in {shown(language)}" if language else "", train.get(language, 0.0)
     inputs = encoder.spec.inputs
     what = "characters" if inputs == "characters" else "words"
     known_to = f"{share:.0%} of those in the validation texts{where}"
     unknown = (
-        f"most {what} are unknown: {known_to} ({train.get(where, 0.0):.0%} in training) have no row of their own and "
+        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row of their own and "
         "look the same to the model."
     )
     if inputs == "hashes":
@@ -128,12 +130,13 @@ def _unknown(
         )
     if further:
         return _expanded(unknown, command) if inputs != "characters" else None
+    known = set(_read(encoder, parts.train, language))
     # What would stay unknown with a row for every word of training.
-    new = 1 - _mean(np.isin(tokens.validation.hashes, tokens.train.hashes))
-    if train.get(where, 0.0) > share / 2 and (inputs == "characters" or new < share / 2):
+    new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
+    if new < share / 2:
         more: list[tuple[str, str | None]] = [("--min-count", "1")]
         if recipe.text.max_vocabulary is not None:
-            more.append(("--max-vocabulary", str(_different(inputs, parts.train, tokens.train))))
+            more.append(("--max-vocabulary", str(len(known))))
         return Advice(f"{unknown} Give more of them a row.", tuple(more))
     if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
         return None
@@ -155,13 +158,16 @@ def _expanded(unknown: str, command: Command) -> Advice | None:
     return Advice(f"{unknown} Give the words of these data rows first.", (("--from", grown),), before)
 
 
-def _different(inputs: str, part: Dataset, tokens: Tokens) -> int:
-    """How many different words there are, or where a model reads them by character, at most how many of those."""
-    return len(set().union(*part.texts)) if inputs == "characters" else len(np.unique(tokens.hashes))
+def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
+    """Every word of the texts in `language` ("": of all), or where the model reads them so, every character."""
+    languages = part.languages if language and part.languages else [language] * len(part)
+    texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
+    words = (word for text in texts for word in encoder.tokens(text)[0])
+    return chain.from_iterable(words) if encoder.spec.inputs == "characters" else words
 
 
 def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
-    """The share of unknown words (or characters), by what is said of where: of all texts, or of each language's.
+    """The share of unknown words (or characters) by language; under "" of all texts where there are none.
 
     With "hashes" a word is unknown that training never met, unless it has subwords to know it by.
     """
@@ -175,10 +181,7 @@ def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict
     if tokens.languages is None:
         return {"": _mean(unknown)}
     numbers = np.repeat(tokens.languages, tokens.lengths)
-    return {
-        f" in {shown(language)}": _mean(unknown[numbers == number])
-        for number, language in enumerate(encoder.languages)
-    }
+    return {language: _mean(unknown[numbers == number]) for number, language in enumerate(encoder.languages)}
 
 
 def _mean(flags: npt.NDArray[np.bool_]) -> float:

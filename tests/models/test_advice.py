@@ -151,6 +151,7 @@ def test_of_several_languages_the_one_with_unknown_words_is_named() -> None:
     held = made(words(2, 30, 5) + words(500, 10), ["a", "b"] * 20, languages=["en"] * 30 + ["ne"] * 10)
     assert advice(recipe, Splits(train, held, held)) == []  # no command gives training such texts
     rare = made(words(0, 40) + words(0, 40, 1), ["a", "b"] * 40, languages=["en"] * 40 + ["ne"] * 40)
+    held = made(words(2, 30, 5) + words(5, 10, 2), ["a", "b"] * 20, languages=["en"] * 30 + ["ne"] * 10)
     found = advice(recipe, Splits(rare, held, held))
     only(found, "100% of those in the validation texts in ne (100% in training)", "--min-count 1")
 
