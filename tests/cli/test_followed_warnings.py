@@ -67,7 +67,9 @@ def follow(lexport: Command, place: Place) -> Callable[[str], Trained]:
         said = [one.removeprefix("warning: ").partition(" Try: ") for one in lines if one.startswith("warning: ")]
         together = [one.partition(": ")[2] for one in lines if one.startswith("all of that advice together: ")]
         out = arguments[arguments.index("--out") + 1]
-        return Trained(place.cwd / out, {warning: command for warning, _, command in said}, *(together or [None]))
+        return Trained(
+            place.cwd / out, {warning: command for warning, _, command in said}, together[0] if together else None
+        )
 
     return run
 

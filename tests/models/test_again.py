@@ -10,7 +10,7 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.models import recipes
-from lexport.models.again import LEAVE_OUT, Advice, Command, setting
+from lexport.models.again import LEAVE_OUT, Advice, Command, Options, setting
 from lexport.models.recipes.settings import with_settings
 
 ADVICE = [
@@ -34,7 +34,7 @@ def options(line: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("model", ["bag", "lstm"])
 def test_any_subset_of_advice_makes_a_recipe(model: str) -> None:
-    asked = (("--model", model), ("--dim", "8"), setting("head.dropout", 0.2))
+    asked: Options = (("--model", model), ("--dim", "8"), setting("head.dropout", 0.2))
     if model == "lstm":
         asked = (*asked, setting("encoder.layers", 8))
     for subset in SUBSETS:
