@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..handlers.text import Ids, TextEncoder
 from ..progress import Progress, Say, silent
 from .advice import LookedUp
+from .again import Advice
 from .averaging import Averaged
 from .checkpoint import Checkpoint, Checkpoints
 from .compose import PooledModel, TextModel, build
@@ -43,12 +44,14 @@ class Fit:
     """A fitted model and how it went.
 
     losses: of the validation texts, by epoch. best_epoch: whose weights the model has, from 1; 0 is the start.
+    advice: what is to be warned of.
     """
 
     model: TextModel
     losses: list[float]
     best_epoch: int
     seconds: float
+    advice: Advice | None = None
 
 
 def fit(
@@ -82,7 +85,7 @@ def fit(
         else:
             model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
             _take_vectors(recipe, model, encoder, np.random.default_rng(seed), say)
-        losses, best, before = [], 0, 0.0
+        losses, best, before, advice = [], 0, 0.0, None
         if recipe.learns:
             model.to(machine.device)
             team.spread(model)
@@ -92,13 +95,12 @@ def fit(
             held = Lesson(recipe, encoder, parts.validation, labels, known.validation, None, machine.device)
             course.run(lesson, held, checkpoints, say, progress)
             losses, best, before = course.losses, course.best, course.seconds_before
-            if warning := course.watch.warning():
-                say(warning)
+            advice = course.watch.warning(recipe)
             model.cpu()
     if start is not None and losses and not best:
         say(f"none of {len(losses)} epochs lowered the validation loss; the weights are those it started from")
     model.eval()
-    return Fit(model, losses, best, before + time.monotonic() - began)
+    return Fit(model, losses, best, before + time.monotonic() - began, advice)
 
 
 class _Course:
@@ -131,7 +133,6 @@ class _Course:
         """Train the model in place, from the last checkpoint if there is one; it ends with its best weights."""
         options, model = self._options, self._model
         lesson.weigh()
-        held.weigh(lesson)
         in_order = not isinstance(model, PooledModel)
         if not self._resumed(checkpoints, say) and self._further:
             self._least = self._held_loss(held)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
 from ..handlers.text import TextEncoder, Tokens
-from ..progress import Say, silent
 from . import card, run
 from .advice import of_answers
+from .again import Advice
 from .compose import TextModel
 from .data import Dataset
 from .lessons import outputs
@@ -25,13 +26,16 @@ def save(
     encoder: TextEncoder,
     labels: list[str],
     held_out: dict[str, Dataset],
-    say: Say = silent,
+    warn: Callable[[Advice], None] = lambda advice: None,
 ) -> None:
-    """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`."""
+    """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`.
+
+    `warn` is told what its answers to the validation texts advise.
+    """
     threshold = getattr(recipe.head, "threshold", 0.5)
     answers = {part: outputs(model, encoder, dataset) for part, dataset in held_out.items()}
-    for warning in of_answers(recipe.task, held_out["validation"], answers["validation"], labels, threshold):
-        say(warning)
+    for advice in of_answers(recipe, held_out["validation"], answers["validation"], labels, threshold):
+        warn(advice)
     metrics = {
         part: judge(recipe.task, dataset, answers[part], labels, threshold) for part, dataset in held_out.items()
     }
