@@ -93,8 +93,9 @@ def _explain(error: BaseException) -> int:
     """Say in one line why a command ended and return its exit code; raise `error` again if it is a bug."""
     from typer import Abort, BadParameter
 
-    from .errors import LexportError
+    from .errors import LexportError, import_problem
 
+    error = import_problem(error, "This command") or error
     # Click's base of everything that is wrong with a command line; newer Typers bring a Click of their own.
     usage_error = next(kind for kind in BadParameter.__mro__ if kind.__name__ == "ClickException")
     interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)

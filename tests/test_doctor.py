@@ -94,7 +94,7 @@ def test_what_is_missing_is_named_and_ends_with_3(tmp_path: Path) -> None:
     found = {one["subject"]: one for one in json.loads(done.stdout)}
     assert done.returncode == 3
     assert found["Java"]["state"] == "problem"
-    assert 'pip install "lexport[java]"' in found["Java"]["found"] + found["Java"]["remedy"]
+    assert 'pip install "lexport[torchserve]"' in found["Java"]["found"] + found["Java"]["remedy"]
     assert found["extra parquet"]["state"] == "note"
     assert found["extra parquet"]["remedy"] == 'pip install "lexport[parquet]"'
 

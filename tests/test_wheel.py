@@ -118,8 +118,8 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     assert expected <= own
     assert own == sources | plugin | {"lexport/py.typed"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-    assert "Requires-Python: <3.13,>=3.11" in metadata
-    for extra in ("all", "java", "parquet", "samples", "sign", "zstd"):
+    assert "Requires-Python: <3.14,>=3.11" in metadata
+    for extra in ("all", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"):
         assert f"Provides-Extra: {extra}" in metadata
 
 
