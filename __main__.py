@@ -15,6 +15,10 @@ from types import FrameType, TracebackType
 
 from .escaping import indented, visible, visible_lines
 
+if sys.platform == "win32":  # which has neither the signals nor the file locks that follow
+    print("error: lexport's commands need Linux or macOS. On Windows run them in WSL 2.", file=sys.stderr)  # noqa: T201
+    sys.exit(3)
+
 
 class Ended(BaseException):
     """A signal that asks the process to end. Not KeyboardInterrupt: some libraries, Click too, swallow that."""

@@ -21,6 +21,7 @@ from .progress import Say, silent
 # In GiB: what a server with a small model and four workers takes, and what its extracted archives may.
 _MEMORY, _DISK = 2.0, 2.0
 _GIB = 2**30
+_PYTHONS = ((3, 11), (3, 12), (3, 13))
 _DEVICE = Path("/dev/nvidia0")
 # By extra: what it brings, and what it is for. Whoever does without one needs none of the rest of its row.
 _EXTRAS = {
@@ -76,7 +77,15 @@ def _has(extra: str) -> bool:
 
 
 def _python() -> Finding:
-    return Finding("Python", "ok", f"{sys.version.split()[0]}, {sys.executable}")
+    found = f"{sys.version.split()[0]}, {sys.executable}"
+    if sys.version_info[:2] not in _PYTHONS:
+        tried = ", ".join(f"{major}.{minor}" for major, minor in _PYTHONS)
+        return Finding("Python", "problem", found, f"lexport is tested with Python {tried}: use one of these")
+    if sys.platform != "linux":
+        return Finding(
+            "Python", "note", f"{found}, on {sys.platform}", "lexport is tested on Linux: see docs/install.md"
+        )
+    return Finding("Python", "ok", found)
 
 
 def _java() -> Iterator[Finding]:

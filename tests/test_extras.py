@@ -182,6 +182,13 @@ def test_a_command_that_lacks_its_extra_prints_the_pip_line_and_makes_nothing(ba
     assert sorted(place.iterdir()) == before
 
 
+def test_on_windows_the_command_says_what_it_needs(bare: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.platform = 'win32'; import lexport.__main__"
+    done = called(bare, "-c", program, cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr == "error: lexport's commands need Linux or macOS. On Windows run them in WSL 2.\n"
+
+
 def test_from_python_the_pip_line_is_in_the_exception(bare: Path, tmp_path: Path) -> None:
     done = called(bare, "-c", "from lexport import api; api.train", cwd=tmp_path)
     assert "MissingExtra: lexport.api.train needs the package torch" in done.stderr

@@ -116,7 +116,9 @@ def imports() -> Iterator[tuple[Path, str]]:
     """Every package that lexport's own files import, with the file."""
     for path in ROOT.rglob("*.py"):
         relative = path.relative_to(ROOT)
-        if relative.parts[0] in ("tests", "benchmarks", "build", "docs", "setup.py") or relative.parts[0].startswith("."):
+        if relative.parts[0] in ("tests", "benchmarks", "build", "docs", "setup.py") or relative.parts[0].startswith(
+            "."
+        ):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
