@@ -79,8 +79,8 @@ def _has(extra: str) -> bool:
 def _python() -> Finding:
     found = f"{sys.version.split()[0]}, {sys.executable}"
     if sys.version_info[:2] not in _PYTHONS:
-        tried = ", ".join(f"{major}.{minor}" for major, minor in _PYTHONS)
-        return Finding("Python", "problem", found, f"lexport is tested with Python {tried}: use one of these")
+        known = ", ".join(f"{major}.{minor}" for major, minor in _PYTHONS)
+        return Finding("Python", "problem", found, f"lexport needs one of Python {known}: see docs/install.md")
     if sys.platform != "linux":
         return Finding(
             "Python", "note", f"{found}, on {sys.platform}", "lexport is tested on Linux: see docs/install.md"

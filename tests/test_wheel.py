@@ -169,7 +169,7 @@ def test_bare_and_with_serve_it_is_small_and_works(
         return sum(file.stat().st_size for file in tmp_path.glob("lib/**/*") if file.is_file())
 
     def lexport(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [tmp_path / "bin" / "lexport", *arguments]
+        command = [str(tmp_path / "bin" / "lexport"), *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     archive = str(archive_of("onnx-int8"))
