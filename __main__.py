@@ -16,6 +16,10 @@ from typing import Any
 
 from .escaping import indented, visible, visible_lines
 
+if sys.platform == "win32":  # which has neither the signals nor the file locks that follow
+    print("error: lexport's commands need Linux or macOS. On Windows run them in WSL 2.", file=sys.stderr)  # noqa: T201
+    sys.exit(3)
+
 
 class Ended(BaseException):
     """A signal that asks the process to end. Not KeyboardInterrupt: some libraries, Click too, swallow that."""
@@ -94,8 +98,9 @@ def _explain(error: BaseException) -> int:
     """Say in one line why a command ended and return its exit code; raise `error` again if it is a bug."""
     from typer import Abort, BadParameter
 
-    from .errors import LexportError
+    from .errors import LexportError, import_problem
 
+    error = import_problem(error, "This command") or error
     # Click's base of everything that is wrong with a command line; newer Typers bring a Click of their own.
     usage_error = next(kind for kind in BadParameter.__mro__ if kind.__name__ == "ClickException")
     interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .errors import import_problem
+
 if TYPE_CHECKING:
     from .demo import run_demo as run_demo
     from .doctor import examine as examine
@@ -73,9 +75,15 @@ __all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> object:
-    """What `from .MODULE import NAME` would give."""
+    """What `from .MODULE import NAME` would give. Raises MissingExtra where a package that it needs is absent."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(_MODULES)}")
-    module = __import__(f"{__package__}.{_MODULES[name]}", fromlist=[name])
+    try:
+        module = __import__(f"{__package__}.{_MODULES[name]}", fromlist=[name])
+    except ImportError as error:
+        problem = import_problem(error, f"lexport.api.{name}")
+        if problem is None:
+            raise
+        raise problem from error
     found: object = getattr(module, name)
     return found

@@ -12,8 +12,6 @@ import numpy as np
 from ..errors import InputError
 from ..handlers.text import TextEncoder, load_encoder
 from ..models.data import Dataset
-from ..models.lessons import outputs
-from ..models.run import open_run, require_known
 from ..models.tasks import Outputs
 from .inprocess import Archived, opened
 from .keys import PublicKey
@@ -36,6 +34,8 @@ class Trained:
 
     def __init__(self, folder: Path) -> None:
         """Open the run. Raises InputError."""
+        from ..models.run import open_run  # which needs torch; an archive may not
+
         self._run = open_run(folder)
         self.task = self._run.recipe.task
         self.labels = self._run.labels
@@ -50,10 +50,14 @@ class Trained:
 
     def check(self, part: Dataset) -> None:
         """Raise InputError unless `part` has what the model takes."""
+        from ..models.run import require_known
+
         require_known(self._run, part)
 
     def ask(self) -> Asked:
         """The trained model."""
+        from ..models.lessons import outputs
+
         return Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import serving
-from ..errors import InputError, SystemProblem
+from ..errors import InputError, MissingExtra, SystemProblem
 from ..export.keys import PublicKey
 from ..export.trust import Trust
 from ..export.verify import verify
+from ..extras import is_installed
 from ..progress import Say, silent
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
@@ -58,8 +59,11 @@ def loadtest(
     Whether the objectives held is in the report; `objectives.require` turns a miss into RefusedError.
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
-    RefusedError for archives that are not trusted, SystemProblem if a server or Locust fails.
+    RefusedError for archives that are not trusted, MissingExtra without Locust, SystemProblem if a server or
+    Locust fails.
     """
+    if not is_installed("locust"):
+        raise MissingExtra.of("locust", "A load test")
     objectives = parse(slo)
     _check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
     trust = Trust.of(trusted, trust_code)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib.metadata import distribution
 from pathlib import Path
 
-from ..errors import SystemProblem
+from ..errors import MissingExtra, SystemProblem
 from .folders import LOGS, RUN, SETTINGS, STORE
 from .java import Java
 from .settings import Address
@@ -36,11 +36,11 @@ _pipes: dict[str, int] = {}
 
 
 def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
-    """The command that runs TorchServe in the state folder. Raises SystemProblem if TorchServe is not installed."""
+    """The command that runs TorchServe in the state folder. Raises MissingExtra if TorchServe is not installed."""
     try:
         home = Path(str(distribution("torchserve").locate_file("")))
     except ModuleNotFoundError:
-        raise SystemProblem("TorchServe is not installed. Install it with: pip install torchserve==0.12.0") from None
+        raise MissingExtra.of("ts", "Serving over HTTP") from None
     return [
         str(java.path),
         f"-Djava.io.tmpdir={folder / RUN}",

@@ -213,8 +213,8 @@ def test_an_engine_that_is_not_installed_is_named_with_its_pip_line(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = lexport("run", str(archive_of("onnx-int8")), "goal")
     assert result.code == 3
-    assert "onnxruntime cannot be imported" in result.line
-    assert result.line.endswith("pip install onnxruntime")
+    assert "needs the package onnxruntime, which is not installed" in result.line
+    assert result.line.endswith('pip install "lexport[serve]"')
 
 
 @pytest.mark.parametrize(
