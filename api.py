@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .export.inspection import inspect as inspect
     from .export.keys import read_public as read_public
     from .export.stock import handler as handler
+    from .export.strangers import stranger as stranger
     from .export.variants import choose as choose
     from .export.verify import verify as verify
     from .loadtest.lab import loadtest as loadtest
@@ -64,6 +65,7 @@ _MODULES = {
     "serve": "serving",
     "status": "serving",
     "stop": "serving",
+    "stranger": "export.strangers",
     "train": "models.train",
     "verify": "export.verify",
     "wait": "serving",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group
@@ -15,7 +16,8 @@ from .escaping import visible_lines
 from .export.compare import Comparison
 from .export.inspection import Inspection
 from .export.reader import EVIDENCE
-from .screens import Line, Quoted, evidence, megabytes, new_table, reading, share, titled
+from .export.strangers import Stranger, other_imports
+from .screens import Line, Quoted, Table, evidence, megabytes, new_table, reading, share, titled
 
 _SHOWN = 12  # words, members and flips at most
 _WIDTH = 60  # of a text
@@ -48,11 +50,7 @@ def _inspection(found: Inspection) -> Group:
         ("gate says", "passed" if own["refused"] is None else f"refused: {own['refused']}"),
     ):
         facts.add_row(name, value)
-    members = new_table("member", "bytes")
-    for name, size in sorted(found.members.items(), key=lambda item: -item[1])[:_SHOWN]:
-        members.add_row(name, f"{size:,}")
-    if len(found.members) > _SHOWN:
-        members.add_row(f"and {len(found.members) - _SHOWN} smaller ones", "")
+    members = _members(found.members)
     return Group(
         facts,
         evidence(values),
@@ -61,6 +59,52 @@ def _inspection(found: Inspection) -> Group:
         Rule(),
         Quoted(Markdown(visible_lines(found.card), hyperlinks=False)),
     )
+
+
+def stranger(found: Stranger) -> Group:
+    """What an archive that lexport did not make says of itself, holds, and could run."""
+    facts = new_table("not made by lexport" if found.kind == "archive" else "not made by lexport (a folder)", "")
+    facts.columns[1].justify = "left"
+    by = "a member" if found.own_handler else "not a member: TorchServe's own, or missing"
+    settings = ", ".join(f"{name}: {value}" for name, value in found.settings.items())
+    for name, value in (
+        ("model", f"{found.name or 'no name'} {found.version or 'without a version'}"),
+        ("packed by", f"torch-model-archiver {found.archiver}" if found.archiver else "unknown"),
+        ("handler", f"{found.handler or 'none'} ({by})"),
+        ("manifest", ", ".join(sorted(map(str, found.manifest)))),
+        ("settings", settings or "none"),
+        ("requirements", ", ".join(found.requirements) or "none"),
+        ("sha256", found.digest or "of a file only"),
+    ):
+        facts.add_row(name, value)
+    members = _members(found.members)
+    parts: list[Any] = [facts, titled(f"{found.path.name}, {megabytes(found.size)}", members)]
+    if found.pickles:
+        table = new_table("pickle", "loading it would import")
+        table.columns[1].justify = "left"
+        for one in found.pickles[:_SHOWN]:
+            others = other_imports(one)
+            names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+            table.add_row(str(one), names or ("only tensors and containers" if not one.what else "cannot be read"))
+        if len(found.pickles) > _SHOWN:
+            table.add_row(f"and {len(found.pickles) - _SHOWN} more", "")
+        parts.append(table)
+    parts.append(
+        Text("What can run code or reach beyond the archive:" if found.unsafe else "Nothing unsafe was found.")
+    )
+    parts += [Line(f"  - {line}") for line in found.unsafe]
+    parts.append(Text("All of this was read; nothing was loaded, run or unpacked."))
+    return Group(*parts)
+
+
+def _members(sizes: Mapping[str, int]) -> Table:
+    """The largest members with their bytes."""
+    members = new_table("member", "bytes")
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:_SHOWN]:
+        members.add_row(name, f"{size:,}")
+    if len(sizes) > _SHOWN:
+        members.add_row(f"and {len(sizes) - _SHOWN} smaller ones", "")
+    return members
 
 
 def comparison(found: Comparison) -> Group:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .common import (
+    AnyArchive,
     Archive,
     Explain,
     ImageFile,
@@ -142,13 +143,24 @@ def handler(
 
 
 @app.command()
-def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
-    """Check an archive's digests and signature; exit 1 if anything does not hold."""
+def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
+    """Check an archive's digests and signature; exit 1 if anything does not hold or lexport did not make it."""
     from dataclasses import asdict
 
+    from .. import archive_screens
+    from ..errors import RefusedError
+    from ..export.strangers import stranger
     from ..export.verify import verify as check
 
-    found = check(mar, trusted_keys(key))
+    trusted = trusted_keys(key)
+    other = stranger(mar, trusted)
+    if other is not None:
+        emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        raise RefusedError(
+            f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. What "
+            "can run code is listed above."
+        )
+    found = check(mar, trusted)
     if as_json:
         return emit(asdict(found))
     by = "unsigned"
@@ -160,14 +172,19 @@ def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def inspect(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
-    """Show what an archive proves: its evidence, what it holds, its model card."""
+def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
+    """Show what an archive holds: its evidence and model card, or, of any other .mar, what in it could run code."""
     from dataclasses import asdict
 
     from .. import archive_screens
     from ..export.inspection import inspect as look
+    from ..export.strangers import stranger
 
-    found = look(mar, trusted_keys(key))
+    trusted = trusted_keys(key)
+    other = stranger(mar, trusted)
+    if other is not None:
+        return emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+    found = look(mar, trusted)
     return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
 
 

@@ -102,6 +102,11 @@ def accept(path: Path, trust: Trust) -> str:
     )
 
 
+def own_settings(name: str) -> bool:
+    """Whether a setting of an archive is one that lexport writes: batches, their delay, timeouts, the device."""
+    return name in _SETTINGS
+
+
 def _is_code(name: str) -> bool:
     pure = PurePosixPath(name)
     return not (name.endswith("/") or name == DIGESTS or pure.suffix.lower() in _DATA)

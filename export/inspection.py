@@ -12,6 +12,7 @@ from ..errors import RefusedError
 from .keys import PublicKey
 from .reader import EVIDENCE, json_of, open_archive, read_member
 from .trust import configured
+from .unpacked import as_archive
 from .verify import count_goldens, verify_open
 
 
@@ -33,9 +34,12 @@ class Inspection:
 
 
 def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
-    """Read an archive that passes `verify`, from the file opened once. Raises as `verify` does."""
+    """Read an archive of lexport's that passes `verify`, from the file opened once. Raises as `verify` does.
+
+    What others made is described by `strangers.stranger`.
+    """
     trusted = configured(trusted)
-    with open_archive(path) as archive:
+    with as_archive(path) as file, open_archive(file) as archive:
         verified = verify_open(path, archive, trusted)
         return Inspection(
             path,

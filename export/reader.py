@@ -39,6 +39,11 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     One with MAR-INF/EVIDENCE.json must have the format of `layout`, to the byte. Raises InputError for what cannot be
     read.
     """
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder. Expected a .mar file; only `lexport inspect` and `lexport verify` read the folders "
+            "that torch-model-archiver --archive-format no-archive writes."
+        )
     if not path.is_file():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
     with ExitStack() as stack:
