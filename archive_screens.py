@@ -16,6 +16,8 @@ from .escaping import visible_lines
 from .export.compare import Comparison
 from .export.inspection import Inspection
 from .export.reader import EVIDENCE
+from .export.recorded import AgainstRecording
+from .export.recordings import SHAPES
 from .export.strangers import Stranger, other_imports
 from .screens import Line, Quoted, Table, evidence, megabytes, new_table, reading, share, titled
 
@@ -143,6 +145,63 @@ def _comparison(found: Comparison) -> Group:
     return Group(*parts)
 
 
+def against_recording(found: AgainstRecording) -> Group:
+    """What changes for the texts of a recording if an archive answers them."""
+    table = new_table("", "recorded", f"{found.name} {found.version}", "change")
+    table.add_row("answered by", found.source, found.variant, "")
+    table.add_row("way", found.way, "in this process", "")
+    for name, before, after in (
+        ("median, ms", found.before.median, found.after.median),
+        ("p95, ms", found.before.p95, found.after.p95),
+    ):
+        table.add_row(name, f"{before:.3f}", f"{after:.3f}", f"{after / max(before, 1e-9) - 1:+.1%}")
+    parts: list[Any] = [table]
+    scores = "the recording has no scores of labels that both know"
+    if found.mean_difference is not None and found.largest_difference is not None:
+        scores = f"scores differ by {found.mean_difference:.4f} on average, at most by {found.largest_difference:.4f}"
+    parts.append(
+        Line(f"{len(found.flips):,} of {found.asked:,} texts have another label ({found.flip_share:.1%}); {scores}")
+    )
+    if found.failed:
+        parts.append(Line(f"{found.failed:,} texts had no answer when they were recorded, and were left out"))
+    if found.unread:
+        parts.append(
+            Line(
+                f"{found.unread:,} answers have no label that can be read and were left out, such as {found.example}"
+            )
+        )
+        parts.append(Text(f"Read are: {SHAPES}."))
+    if found.labels_before or found.labels_after:
+        parts.append(
+            Line(
+                "labels that only one gave, which count as other labels: recorded "
+                f"{', '.join(found.labels_before[:_SHOWN]) or 'none'}; archive "
+                f"{', '.join(found.labels_after[:_SHOWN]) or 'none'}"
+            )
+        )
+    if found.flips:
+        flips = new_table("text", "recorded", "score", "archive", "score ", "difference")
+        for flip in found.flips[:_SHOWN]:
+            flips.add_row(
+                repr(_cut(flip.text)),
+                flip.before,
+                _number(flip.before_score),
+                flip.after,
+                _number(flip.after_score),
+                _number(flip.difference),
+            )
+        parts.append(flips)
+    return Group(*parts)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
 def _answers(found: Comparison) -> str:
     if found.answers is not None:
         return f"answers were not compared: {found.answers}"
@@ -155,8 +214,7 @@ def _answers(found: Comparison) -> str:
 def _flips(found: Comparison) -> Any:
     table = new_table("text", "before", "after", "difference")
     for flip in found.flips[:_SHOWN]:
-        text = flip.text if len(flip.text) <= _WIDTH else flip.text[: _WIDTH - 1] + "…"
-        table.add_row(repr(text), flip.before, flip.after, f"{flip.difference:.4f}")
+        table.add_row(repr(_cut(flip.text)), flip.before, flip.after, f"{flip.difference:.4f}")
     return table
 
 

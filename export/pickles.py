@@ -199,7 +199,9 @@ def _look(opened: Callable[[], IO[bytes]], name: str, effort: _Effort) -> tuple[
             named = is_pickle(content, effort.spend)
     if named:
         with opened() as content:
-            return Pickle(name, "", imports(content, effort.spend)), False
+            found = Pickle(name, "", imports(content, effort.spend))
+        with opened() as content:
+            return found, content.read(4) == b"PK\3\4"  # some zips can be followed as a pickle, too
     with opened() as content:
         end = start = content.read(_HEAD)
         while block := content.read(_BLOCK):

@@ -41,6 +41,8 @@ def stock_archive(folder: Path, name: str, *options: str, handler: str = "handle
         (folder / handler).write_text(source, encoding="utf-8")
     command = [str(Path(sys.executable).with_name("torch-model-archiver")), "--model-name", name, "--version", "1.0"]
     command += ["--handler", handler, *options]
-    subprocess.run(command, cwd=folder, env=os.environ | {"TMPDIR": str(folder)}, check=True, timeout=60)
+    stage = folder / "stage"  # emptied by the archiver
+    stage.mkdir()
+    subprocess.run(command, cwd=folder, env=os.environ | {"TMPDIR": str(stage)}, check=True, timeout=60)
     made = folder / f"{name}.mar"
     return made if made.is_file() else folder / name

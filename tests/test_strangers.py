@@ -176,7 +176,7 @@ def test_inspect_shows_it_and_succeeds(unsafe: Path, capfd: pytest.CaptureFixtur
     assert run(["inspect", str(unsafe), "--json"]) == 0
     found = stranger(unsafe)
     assert found is not None
-    assert json.loads(capfd.readouterr().out)["pickles"] == json.loads(json.dumps(asdict(found)))["pickles"]
+    assert json.loads(capfd.readouterr().out)["pickles"] == json.loads(json.dumps(asdict(found)["pickles"]))
 
 
 def test_where_keys_are_set_a_strangers_archive_is_refused_everywhere(unsafe: Path, tmp_path: Path) -> None:
