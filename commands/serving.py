@@ -128,11 +128,11 @@ def predict(
     pictures = None if images is None else given_images(images, texts, lang, explain=explain)
     given = given_texts(texts) if images is None else []
     if explain:
-        found = serving.explain(name, given, **asked)
+        explained = serving.explain(name, given, **asked)
         if as_json:
-            return emit(found)
+            return emit(explained)
         with screens.reading(f"The answer of {name}", SystemProblem):
-            return show(screens.explanations(given, found))
+            return show(screens.explanations(given, explained))
     found = serving.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]

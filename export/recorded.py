@@ -83,7 +83,7 @@ def compare_recording(
     found = read_recording(recording)
     lines = _with_texts(recording, found.lines, texts)
     answered = [line for line in lines if line.error is None]
-    read = [(line, label) for line in answered if (label := label_of(line.answer)) is not None]
+    read = [(line, said) for line in answered if (said := label_of(line.answer)) is not None]
     unread = [line for line in answered if label_of(line.answer) is None]
     if not read:
         example = _short(unread[0].answer) if unread else "none"

@@ -39,7 +39,7 @@ class Pooled(torch.nn.Module):
         self.embedding = torch.nn.EmbeddingBag(10, 4)
 
     def forward(self, ids: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        return self.embedding(ids, offsets)
+        return self.embedding(ids, offsets)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def unsafe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stock")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # what torch says of TorchScript
-        torch.jit.script(Pooled()).save(str(folder / "model.pt"))
+        torch.jit.script(Pooled()).save(str(folder / "model.pt"))  # type: ignore[no-untyped-call]
     torch.save({"goal": torch.ones(1)}, folder / "source_vocab.pt")
     (folder / "vocab.bin").write_bytes(pickle.dumps({"vocabulary": Evil()}))
     (folder / "packages.txt").write_text("# ours\ntorch\ngit+https://example.org/x\n")
