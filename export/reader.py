@@ -41,8 +41,8 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """
     if path.is_dir():
         raise InputError(
-            f"{path} is a folder. Expected a .mar file; only `lexport inspect` and `lexport verify` read the folders "
-            "that torch-model-archiver --archive-format no-archive writes."
+            f"{path} is a folder, no archive file. Expected a .mar; only `lexport inspect` and `lexport verify` read "
+            "the folders that torch-model-archiver --archive-format no-archive writes."
         )
     if not path.is_file():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
