@@ -12,7 +12,7 @@ from ..errors import InputError
 from .inprocess import opened
 from .keys import PublicKey
 from .reader import EVIDENCE
-from .recordings import SHAPES, Recorded, digest_of, label_of, read_recording, read_texts, scores_of
+from .recordings import SHAPES, Recorded, digest_of, label_of, read_recording, read_texts, scores_of, several
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _with_texts(recording: Path, lines: Sequence[Recorded], texts: Path | None) 
 def _own(answer: dict[str, Any]) -> tuple[str, float | None]:
     """Label and score of an answer of lexport's; several labels become one string."""
     if "labels" in answer:
-        return ", ".join(sorted(one["label"] for one in answer["labels"])) or "no label", None
+        return several(one["label"] for one in answer["labels"]), None
     return str(answer["label"]), float(answer["score"])
 
 

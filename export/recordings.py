@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ SCHEMA = 1
 KIND = "lexport recording"
 SHAPES = (
     'an object with "label", "prediction" or "class"; a string; an object of labels and their scores; a list of one '
-    'of these; a list of objects with "label" and "score"'
+    'of these; a list of objects with "label" and "score"; an object with such a list as "labels"'
 )
 _LABELS = ("label", "prediction", "class")
 _SCORES = ("score", "probability", "confidence")
@@ -142,10 +142,20 @@ def label_of(answer: Any) -> tuple[str, float | None] | None:
         if isinstance(answer.get(name), str | int) and not isinstance(answer[name], bool):
             scores = [answer[key] for key in _SCORES if _is_number(answer.get(key))]
             return str(answer[name]), float(scores[0]) if scores else None
+    labels = answer.get("labels")
+    if isinstance(labels, list) and all(
+        isinstance(one, dict) and isinstance(one.get("label"), str) for one in labels
+    ):
+        return several(one["label"] for one in labels), None
     if answer and all(map(_is_number, answer.values())):
         label = max(answer, key=answer.__getitem__)
         return label, float(answer[label])
     return None
+
+
+def several(labels: Iterable[str]) -> str:
+    """Several labels of a text, or none, as one string."""
+    return ", ".join(sorted(labels)) or "no label"
 
 
 def scores_of(answer: Any) -> dict[str, float]:

@@ -54,6 +54,8 @@ def recording(path: Path, answers: dict[str, Any]) -> Path:
         ([{"label": "sport", "score": 0.5}], "sport", 0.5),
         ([{"label": "sport", "score": 0.25}, {"label": "kitchen", "score": 0.5}], "kitchen", 0.5),
         (["sport"], "sport", None),
+        ({"labels": [{"label": "b", "score": 0.5}, {"label": "a", "score": 0.5}], "scores": {}}, "a, b", None),
+        ({"labels": []}, "no label", None),
     ],
 )
 def test_a_label_is_found_in_the_usual_shapes_of_answers(answer: Any, label: str, score: float | None) -> None:
@@ -92,6 +94,16 @@ def test_a_recording_holds_against_its_own_archive(recorded: Path, archive_of: A
     assert found.largest_difference == 0.0
     assert found.before.median > 0
     assert found.after.p95 >= found.after.median > 0
+
+
+def test_several_labels_of_a_text_are_compared_as_a_whole(
+    task_archive: Callable[[str], Path], tmp_path: Path
+) -> None:
+    mar = task_archive("multilabel")
+    record(str(mar), TEXTS, tmp_path / "ours.jsonl")
+    assert compare_recording(tmp_path / "ours.jsonl", mar).flips == []
+    with pytest.raises(InputError, match="answers with vectors, which have no label"):
+        compare_recording(tmp_path / "ours.jsonl", task_archive("vector"))
 
 
 def test_flips_scores_and_labels_that_only_one_knows_are_told(tmp_path: Path, archive_of: ArchiveOf) -> None:

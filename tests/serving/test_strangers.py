@@ -85,7 +85,7 @@ def test_a_served_models_answers_are_recorded_by_name_and_by_url(server: Server,
 
 
 def test_a_strangers_archive_is_not_recorded_without_trust(mar: Path, tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="If you trust whoever made it"):
+    with pytest.raises(RefusedError, match=r"lexport's own handler is missing.*lexport inspect.*--trust-code"):
         record(str(mar), ["a goal"], tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
 
