@@ -15,6 +15,7 @@ from .errors import RefusedError
 from .escaping import visible_lines
 from .export.compare import Comparison
 from .export.inspection import Inspection
+from .export.pickles import Pickle
 from .export.reader import EVIDENCE
 from .export.recorded import AgainstRecording
 from .export.recordings import SHAPES
@@ -85,9 +86,7 @@ def stranger(found: Stranger) -> Group:
         table = new_table("pickle", "loading it would import")
         table.columns[1].justify = "left"
         for one in found.pickles[:_SHOWN]:
-            others = other_imports(one)
-            names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
-            table.add_row(str(one), names or ("only tensors and containers" if not one.what else "cannot be read"))
+            table.add_row(str(one), _imported(one))
         if len(found.pickles) > _SHOWN:
             table.add_row(f"and {len(found.pickles) - _SHOWN} more", "")
         parts.append(table)
@@ -97,6 +96,16 @@ def stranger(found: Stranger) -> Group:
     parts += [Line(f"  - {line}") for line in found.unsafe]
     parts.append(Text("All of this was read; nothing was loaded, run or unpacked."))
     return Group(*parts)
+
+
+def _imported(one: Pickle) -> str:
+    others = other_imports(one)
+    names = [
+        *others[:_SHOWN],
+        *(["…"] if len(others) > _SHOWN else []),
+        *([] if one.complete else ["what is not seen"]),
+    ]
+    return ", ".join(names) or "only tensors and containers"
 
 
 def _members(sizes: Mapping[str, int]) -> Table:

@@ -37,6 +37,7 @@ _STRINGS = frozenset(
 )
 _LONGEST_NAME = 256
 _MOST_IMPORTS = 1_000
+_MOST_FOLLOWED = 1_000_000  # opcodes, to find what is imported
 MADE_UP = "a name that it makes up when it is loaded"
 # What kind of object an opcode leaves, where it matters to what follows.
 _LEAVES = {
@@ -100,27 +101,33 @@ def _is_pickle(walk: _Walk) -> bool:
     return (walk.imports or walk.count >= _WHOLE) and not walk.stream.read(_BLOCK).strip()
 
 
-def imports(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> tuple[str, ...]:
-    """What unpickling `stream` would import, as "module.name", sorted; of the first 1,000 of them.
+def imports(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> tuple[tuple[str, ...], bool]:
+    """What unpickling `stream` would import, as "module.name", sorted, and whether that is all.
 
-    Several pickles that follow one another, as older versions of torch write them, are followed all. `spend` is told
-    how many opcodes were followed, at most as many as `is_pickle` follows.
+    Several pickles that follow one another, as older versions of torch write them, are all followed. It is not all
+    where a pickle could not be followed to its end, or has more than a million opcodes or a thousand imports. `spend`
+    is told how many opcodes were followed.
     """
     found: set[str] = set()
     walk = _Walk(stream)
-    count = 0
+    count, complete = 0, False
     try:
-        while count + walk.count < _ENOUGH and len(found) < _MOST_IMPORTS:
+        while count + walk.count < _MOST_FOLLOWED and len(found) + len(walk.named) < _MOST_IMPORTS:
             walk.step()
-            found |= walk.named
             if walk.stopped:
+                found |= walk.named
+                complete = True
                 count += walk.count
                 walk = _Walk(walk.stream)
+        complete = False
+        found |= walk.named
     except _NoPickleError:
+        # What follows a whole pickle is usually none: tensors as bytes, or the end.
+        complete = complete and not walk.named
         found |= walk.named
     finally:
         spend(count + walk.count)
-    return tuple(sorted(found))
+    return tuple(sorted(found)), complete
 
 
 class _Walk:

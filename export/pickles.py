@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO
@@ -70,12 +70,13 @@ class Pickle:
     """A pickle, or what can hide one. place: its member, and what of that if it is a zip: "model.pt: model/data.pkl".
 
     what: "" for a pickle; otherwise why it can hide one or why it cannot be looked into. imports: what loading it
-    would import, "module.name", as far as that can be read.
+    would import, "module.name"; complete: whether that is certainly all.
     """
 
     place: str
     what: str = ""
     imports: tuple[str, ...] = ()
+    complete: bool = False
 
     def __str__(self) -> str:
         """The place, and what is there if it is no pickle as such."""
@@ -147,7 +148,7 @@ def _within_member(
         if is_zip:
             with copied(archive, member) as copy:
                 for inner in _within_zip(copy, member.file_size, effort, program=program):
-                    yield Pickle(f"{name}: {inner.place}", inner.what, inner.imports)
+                    yield replace(inner, place=f"{name}: {inner.place}")
     except DAMAGED:
         found = Pickle(name, ": damaged")
     if found is not None:
@@ -199,7 +200,7 @@ def _look(opened: Callable[[], IO[bytes]], name: str, effort: _Effort) -> tuple[
             named = is_pickle(content, effort.spend)
     if named:
         with opened() as content:
-            found = Pickle(name, "", imports(content, effort.spend))
+            found = Pickle(name, "", *imports(content, effort.spend))
         with opened() as content:
             return found, content.read(4) == b"PK\3\4"  # some zips can be followed as a pickle, too
     with opened() as content:

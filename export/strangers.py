@@ -168,6 +168,9 @@ def _pickle(one: Pickle) -> str | None:
     if one.what:
         return f"{one} can hide a Python pickle"
     others = other_imports(one)
+    if not one.complete:
+        known = f", among it that of {_some(others)}" if others else ""
+        return f"{one.place} is a Python pickle that cannot be read to its end; loading it can run any code{known}"
     return f"{one.place} is a Python pickle; loading it runs code of {_some(others)}" if others else None
 
 

@@ -9,6 +9,7 @@ import pickle
 import shutil
 import warnings
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
@@ -190,15 +191,35 @@ def test_where_keys_are_set_a_strangers_archive_is_refused_everywhere(unsafe: Pa
 @pytest.mark.parametrize("protocol", range(6))
 def test_imports_are_read_from_pickles_of_every_protocol(protocol: int) -> None:
     content = pickle.dumps([Evil(), OrderedDict(a=1)], protocol)
-    assert imports(io.BytesIO(content)) == ("collections.OrderedDict", "posix.system")
+    assert imports(io.BytesIO(content)) == (("collections.OrderedDict", "posix.system"), True)
 
 
 def test_imports_of_names_made_up_while_loading_and_of_pickles_in_a_row(tmp_path: Path) -> None:
     # STACK_GLOBAL of what another call returned.
     made_up = b"\x80\x04cbuiltins\nstr\n)R\x8c\x06system\x93)R."
-    assert imports(io.BytesIO(made_up)) == tuple(sorted(("builtins.str", MADE_UP)))
+    assert imports(io.BytesIO(made_up)) == (tuple(sorted(("builtins.str", MADE_UP))), True)
     older = tmp_path / "older.pt"
     torch.save({"a": torch.ones(2)}, older, _use_new_zipfile_serialization=False)
     with older.open("rb") as file:
-        assert "torch._utils._rebuild_tensor_v2" in imports(file)
-    assert imports(io.BytesIO(b"plain text, no pickle")) == ()
+        found, complete = imports(file)
+    assert "torch._utils._rebuild_tensor_v2" in found
+    assert complete
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"plain text, no pickle",
+        zlib.compress(pickle.dumps(Evil())),
+        b"\x80\x02" + b"N0" * 600_000 + pickle.dumps(Evil(), 2)[2:],  # behind a million opcodes
+        b"\x80\x02cbuiltins\nlist\n)R" + b"cbuiltins\nlist\n)Rq\x00R" + pickle.dumps(Evil(), 2)[2:],
+    ],
+    ids=["text", "packed", "long", "arguments that a call returned"],
+)
+def test_a_pickle_that_cannot_be_followed_to_its_end_is_never_called_harmless(tmp_path: Path, content: bytes) -> None:
+    assert imports(io.BytesIO(content))[1] is False
+    (tmp_path / "vocab.pkl").write_bytes(content)
+    found = stranger(stock_archive(tmp_path, "topics", "--extra-files", "vocab.pkl"))
+    assert found is not None
+    told = "vocab.pkl is a Python pickle that cannot be read to its end; loading it can run any code"
+    assert any(line.startswith(told) for line in found.unsafe)
