@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from .export.inprocess import opened as opened
     from .export.inspection import inspect as inspect
     from .export.keys import read_public as read_public
+    from .export.recorded import compare_recording as compare_recording
     from .export.stock import handler as handler
+    from .export.strangers import stranger as stranger
     from .export.variants import choose as choose
     from .export.verify import verify as verify
     from .loadtest.lab import loadtest as loadtest
     from .loadtest.objectives import require as require
+    from .loadtest.record import record as record
     from .models import recipes as recipes
     from .models.data import Columns as Columns
     from .models.expand import expand as expand
@@ -46,6 +49,7 @@ _MODULES = {
     "archive": "export.archive",
     "choose": "export.variants",
     "compare": "export.compare",
+    "compare_recording": "export.recorded",
     "evaluate": "export.evaluate",
     "examine": "doctor",
     "expand": "models.expand",
@@ -61,11 +65,13 @@ _MODULES = {
     "proxy_configuration": "serving.proxies",
     "read_public": "export.keys",
     "recipes": "models",
+    "record": "loadtest.record",
     "require": "loadtest.objectives",
     "run_demo": "demo",
     "serve": "serving",
     "status": "serving",
     "stop": "serving",
+    "stranger": "export.strangers",
     "train": "models.train",
     "verify": "export.verify",
     "wait": "serving",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 # Importing a group of commands adds them to the application.
-from .commands import checking, generating, learning, loading, packing, serving
+from .commands import checking, generating, learning, loading, packing, recording, serving
 from .commands.common import app
 
-__all__ = ["app", "checking", "generating", "learning", "loading", "packing", "serving"]
+__all__ = ["app", "checking", "generating", "learning", "loading", "packing", "recording", "serving"]
 
 # As --help shows them: the way of the data.
 _ORDER = (
     *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "handler", "verify", "inspect", "diff"),
+    "record",
     *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )
 app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))

@@ -38,6 +38,9 @@ ImageColumn = Annotated[str | None, typer.Option(help="Column of images, lists o
 Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSONL or Parquet file, or a sample set.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `lexport train` made.")]
 Archive = Annotated[Path, typer.Argument(metavar="MAR", help="An archive that `lexport archive` made.")]
+AnyArchive = Annotated[
+    Path, typer.Argument(metavar="MAR", help="Any .mar, or the folder of one that was packed as no-archive.")
+]
 Keys = Annotated[
     list[Path] | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,8 +121,9 @@ def predict(
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.1)] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Ask a served model over HTTP."""
+    """Ask a served model over HTTP; answers of a model that lexport did not make are shown as they are."""
     from .. import screens, serving
+    from ..client.answers import is_own
     from ..errors import SystemProblem
 
     asked: dict[str, Any] = {
@@ -135,18 +137,22 @@ def predict(
     pictures = None if images is None else given_images(images, texts, lang, explain=explain)
     given = given_texts(texts) if images is None else []
     if explain:
-        found = serving.explain(name, given, **asked)
+        explained = serving.explain(name, given, **asked)
         if as_json:
-            return emit(found)
+            return emit(explained)
         with screens.reading(f"The answer of {name}", SystemProblem):
-            return show(screens.explanations(given, found))
+            return show(screens.explanations(given, explained))
     found = serving.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
     if as_json:
         return emit(found)
-    with screens.reading(f"The answer of {name}", SystemProblem):
-        return show(screens.answers(given, found))
+    if all(map(is_own, found)):
+        with screens.reading(f"The answer of {name}", SystemProblem):
+            return show(screens.answers(given, found))
+    for answer in found:  # of a model that lexport did not make
+        tell(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+    return None
 
 
 @app.command()

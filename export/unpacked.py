@@ -77,3 +77,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
                 yield block
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def compiled(path: Path) -> list[str]:
+    """The compiled Python files in a folder, which Python may run in place of their sources; none of a file."""
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*.pyc")) if path.is_dir() else []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import InputError, RefusedError
+from ..errors import RefusedError
 from ..handlers.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from . import keys
 from .contents import problems as content_problems
@@ -57,9 +57,11 @@ class Verified:
 def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verified:
     """Check members, digests, evidence and signature of an archive, all read from the file opened once.
 
+    A folder that an archive was unpacked into is checked as the archive that it makes.
     With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
-    Raises RefusedError naming everything that is not as it should be, InputError for what is no archive of lexport's
-    or of a newer one, MissingExtra for a signature without the package that checks it.
+    Raises RefusedError naming everything that is not as it should be, and for an archive that lexport did not make
+    (`strangers.stranger` describes it); InputError for what is no archive or of a newer lexport, MissingExtra for a
+    signature without the package that checks it.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
@@ -76,7 +78,10 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
         raise RefusedError(f"{path}: {error}") from None
     for needed in (DIGESTS, MANIFEST, EVIDENCE):
         if needed not in members:
-            raise InputError(f"{path} has no {needed}: it was not made by `lexport archive`.")
+            raise RefusedError(
+                f"{path} has no {needed}: it was not made by `lexport archive`, and nothing in it can be verified. "
+                "See what is in it with: lexport inspect"
+            )
     try:
         listed = read_digests(digests.decode("utf-8"))
         altered = _altered(archive, listed)
@@ -93,7 +98,7 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
         name,
         version,
         variant,
-        digest=_sha256(archive),
+        digest=sha256_of(archive),
         members=len(members),
         fingerprint=None if by is None else keys.fingerprint(by),
         signer=next((key.name for key in trusted if key.raw == by), None),
@@ -106,8 +111,8 @@ def _refuse(path: Path, problems: Sequence[str]) -> None:
         raise RefusedError(f"{path} failed verification: {'; '.join(problems[:_TOLD])}{more}.")
 
 
-def _sha256(archive: zipfile.ZipFile) -> str:
-    """Of the whole file, from the descriptor that the members were read from."""
+def sha256_of(archive: zipfile.ZipFile) -> str:
+    """The hex SHA-256 of an open archive's whole file, from the descriptor that the members were read from."""
     handle = cast(io.BufferedReader, archive.fp)
     handle.seek(0)
     return hashlib.file_digest(handle, "sha256").hexdigest()

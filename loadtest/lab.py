@@ -74,6 +74,8 @@ def loadtest(
     tested = subjects(archives)
     if out:
         check_out(out)
+    for line in _strangers(tested):
+        say(line)
     started = datetime.now(UTC)
     rows: list[Row] = []
     missing: list[NotRun] = []
@@ -92,7 +94,7 @@ def loadtest(
         not_run=tuple(missing),
         objectives=tuple(map(str, objectives)),
         verdicts=judge(objectives, rows),
-        warnings=_warnings(rows),
+        warnings=(*_strangers(tested), *_warnings(rows)),
         settings={
             "archives": [subject.path.name for subject in tested],
             "workers": list(worker_sets),
@@ -134,7 +136,7 @@ def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Itera
             bound=True,
         )
         try:
-            yield Target(server.inference_url, subject.model, server.token())
+            yield Target(server.inference_url, subject.model, server.token(), subject.any_answer)
         finally:
             serving.stop(state_dir)
 
@@ -263,6 +265,16 @@ def _command(
     words += ["--texts", texts.name] if isinstance(texts, Path) else []
     words += [word for term in slo for word in ("--slo", term)]
     return shlex.join(words)
+
+
+def _strangers(tested: Sequence[Subject]) -> tuple[str, ...]:
+    """What counted as an answer of the archives that lexport did not make."""
+    others = [subject.label for subject in tested if subject.any_answer]
+    if not others:
+        return ()
+    return (
+        f"Not made by lexport: {', '.join(others)}. Every answer with a status of 2xx was counted, whatever it says.",
+    )
 
 
 def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 
 from ..errors import SystemProblem
-from . import api
+from . import api, logs
 from .process import frontend
 from .ready import read_reports
 from .state import Server
@@ -32,7 +32,8 @@ def describe(server: Server) -> dict[str, Any]:
     threads = {report["pid"]: report.get("threads") for report in read_reports(server)}
     return {
         "healthy": api.is_healthy(server.inference_url, server.token()),
-        "problems": _missing(server, len(descriptions)) + [line for one in descriptions for line in _problems(one)],
+        "problems": _missing(server, len(descriptions))
+        + [line for one in descriptions for line in _problems(server, one)],
         "pid": server.pid,
         "supervisor": server.supervisor,
         "started": server.started,
@@ -73,15 +74,15 @@ def _missing(server: Server, registered: int) -> list[str]:
     ]
 
 
-def _problems(description: dict[str, Any]) -> list[str]:
-    """A line if fewer workers of a model are ready than there are to be."""
+def _problems(server: Server, description: dict[str, Any]) -> list[str]:
+    """A line if fewer workers of a model are ready than there are to be, with why they died if their log says so."""
     ready = sum(worker["status"] == "READY" for worker in description["workers"])
     wanted = max(int(description["minWorkers"]), len(description["workers"]))
     if ready >= wanted:
         return []
-    return [
-        f"{description['modelName']} {description['modelVersion']}: {wanted - ready} of {wanted} workers are down"
-    ]
+    model = f"{description['modelName']} {description['modelVersion']}"
+    reason = logs.why_down(server.logs / "model_log.log", model, server.run_dir)
+    return [f"{model}: {wanted - ready} of {wanted} workers are down" + (f": {reason}" if reason else "")]
 
 
 def _worker(worker: dict[str, Any], threads: int | None) -> dict[str, Any]:

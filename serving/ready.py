@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import SystemProblem
 from . import api, logs
+from .missing import missing_package
 from .plan import Plan
 from .process import frontend, is_alive, workers_of
 from .state import Server
@@ -135,6 +136,11 @@ class _Watch:
         if any(report.get("ready") is not True for report in read_reports(self.server)):
             return  # it did report; the next look finds it
         error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
+        remedy = missing_package(trace)
+        if remedy:
+            # Where a known package is missing in one of TorchServe's own handlers, its frames say nothing more.
+            trace = trace if "ts/torch_handler/" not in trace else ""
+            error = f"{error}. {remedy}"
         raise self._failure(logs.worker_model(model_log, worker), error, trace)
 
     def _last_words(self, worker: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import InputError, RefusedError
 from ..export.trust import Trust
@@ -46,9 +47,13 @@ def read_settings(config: Path | None = None) -> dict[str, str]:
 
     Raises InputError if the file cannot be read or asks for what lexport does not manage.
     """
-    settings = parse(PACKAGED.read_text(encoding="utf-8"))
+    return parse(PACKAGED.read_text(encoding="utf-8")) | own_settings(config)
+
+
+def own_settings(config: Path | None) -> dict[str, str]:
+    """The settings of the user's file alone; none without a file. Raises InputError as `read_settings` does."""
     if config is None:
-        return settings
+        return {}
     try:
         own = parse(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -58,7 +63,7 @@ def read_settings(config: Path | None = None) -> dict[str, str]:
     if own.get("metrics_config"):
         # The server runs in its state folder, where a relative path would mean something else.
         own["metrics_config"] = str(config.resolve().parent / own["metrics_config"])
-    return {**settings, **own}
+    return own
 
 
 def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Address]:
@@ -142,8 +147,9 @@ def derive(
     archives: Sequence[Archive],
     file_names: Sequence[str],
     store: Path,
+    limits: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """One server's settings: its ports, its private store, its models and their workers."""
+    """One server's settings: its ports, its private store, its models, their workers and `limits` by model."""
     models = {
         archive.name: {
             archive.version: {
@@ -151,12 +157,13 @@ def derive(
                 "marName": file_name,
                 "minWorkers": plan.workers[archive.name],
                 "maxWorkers": plan.workers[archive.name],
+                **limits.get(archive.name, {}),
             }
         }
         for archive, file_name in zip(archives, file_names, strict=True)
     }
-    # vmargs are for the command that starts Java, not for TorchServe.
-    own = {key: value for key, value in settings.items() if key != "vmargs"}
+    # vmargs are for the command that starts Java, not for TorchServe, which would load a snapshot's models instead.
+    own = {key: value for key, value in settings.items() if key not in ("vmargs", "model_snapshot")}
     own |= {key: f"http://{doors[purpose].host}:{doors[purpose].port}" for purpose, key in _HTTP.items()}
     return own | {
         "model_store": str(store),

@@ -39,6 +39,8 @@ class Archive:
     """The largest number of workers that its settings name."""
     cpu_alone: str | None = None
     """Why it does not run on a GPU, if it does not."""
+    named: tuple[str, ...] | None = None
+    """What its own settings file names; None if it has no such file."""
 
     def __str__(self) -> str:
         """`NAME VERSION`."""
@@ -55,7 +57,8 @@ def read(path: Path) -> Archive:
         manifest = read_manifest(path, archive)
         model = manifest.get("model")
         model = model if isinstance(model, dict) else {}
-        workers, most_workers = _own_workers(path, read_settings(path, archive, manifest))
+        settings = read_settings(path, archive, manifest)
+        workers, most_workers = _own_workers(path, settings)
         cpu_alone = _cpu_alone(read_member(archive, "model.json")) if "model.json" in members else None
     return Archive(
         path=path,
@@ -65,6 +68,7 @@ def read(path: Path) -> Archive:
         workers=workers,
         most_workers=most_workers,
         cpu_alone=cpu_alone,
+        named=tuple(sorted(map(str, settings))) if model.get("configFile") is not None else None,
     )
 
 

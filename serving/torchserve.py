@@ -18,11 +18,21 @@ from ..progress import Say, silent
 from . import folders, health, launch, logs, overview, properties, state, temporary, tokens
 from .environment import server_environment
 from .java import Java, find_java
+from .kept import keep
 from .plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
 from .ports import check_free, explain_lost, pick_free
 from .process import end, is_running, sigterm_raises
 from .ready import wait_until_ready
-from .settings import Address, addresses, check_model_api, derive, health_address, read_settings, warn_if_open
+from .settings import (
+    Address,
+    addresses,
+    check_model_api,
+    derive,
+    health_address,
+    own_settings,
+    read_settings,
+    warn_if_open,
+)
 from .state import Server
 from .store import Archive, choose, place
 
@@ -54,20 +64,21 @@ def serve(
     Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers per
     model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference port,
     management and metrics follow on the next two; 0 takes any free ones, None those of the settings (8080). `config`
-    is a properties file over the packaged one. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
-    must have signed every archive; without keys, `trust_code` lets code run that is not this kit's. The server's
-    processes get the environment variables they need, and those that `env` names. `token_file` holds the tokens that
-    requests must carry, else new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez` and `/readyz` are
-    answered without a token. When the server is stopped, requests in flight have `drain` seconds to be answered. With
-    `bound` the server ends when this process does, even if it is killed. `timeout` in seconds. On any error or
-    interruption nothing is left behind but logs.
+    is a properties file over the packaged one; its batch sizes, delays, timeouts and workers of models are kept
+    (`kept.keep`), and what is not, or opens something, is said. With `trusted` keys (None: those that LEXPORT_KEYS
+    names) one of them must have signed every archive; without keys, `trust_code` lets code run that is not this
+    kit's. The server's processes get the environment variables they need, and those that `env` names. `token_file`
+    holds the tokens that requests must carry, else new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez`
+    and `/readyz` are answered without a token. When the server is stopped, requests in flight have `drain` seconds to
+    be answered. With `bound` the server ends when this process does, even if it is killed. `timeout` in seconds. On
+    any error or interruption nothing is left behind but logs.
 
     Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
     signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
     already in `state_dir`, or a worker that cannot start, its traceback below the first line.
     """
     folder = folders.locate(state_dir)
-    device, _ = parse_workers(workers)
+    device, count = parse_workers(workers)
     trust = Trust.of(trusted, trust_code)
     chosen = choose(archives, model_store, say)
     for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
@@ -78,7 +89,9 @@ def serve(
     doors = addresses(settings, port)
     if health_at is not None:
         doors["health"] = health_address(health_at)
-    scheme = plan(chosen, workers, cores=cores(), gpus=find_gpus() if device == "gpu" else 0)
+    kept = keep(own_settings(config), chosen, count=count)
+    gpus = find_gpus() if device == "gpu" else 0
+    scheme = plan(chosen, workers, cores=cores(), gpus=gpus, settled=kept.workers)
     identity, java = secrets.token_hex(16), find_java()
     start = _Start(
         folder=folder,
@@ -87,6 +100,7 @@ def serve(
         command=launch.java_command(java, folder, settings.get("vmargs", "")),
         environment=server_environment(os.environ, env, folder, identity, scheme),
         settings=settings,
+        limits=kept.limits,
         scheme=scheme,
         archives=chosen,
         trust=trust,
@@ -102,6 +116,8 @@ def serve(
         _make_room(folder, say)
         check_free(doors)
         warn_if_open(settings, doors, say)
+        for line in kept.lines:
+            say(line)
         for attempt in range(1, _TRIES + 1):
             try:
                 return start.on(pick_free(doors))
@@ -140,6 +156,7 @@ class _Start:
     command: list[str]
     environment: dict[str, str]
     settings: dict[str, str]
+    limits: dict[str, dict[str, int]]
     scheme: Plan
     archives: Sequence[Archive]
     trust: Trust
@@ -183,7 +200,7 @@ class _Start:
     def _write_settings(self, doors: dict[str, Address]) -> None:
         store = self.folder / folders.STORE
         names = place(self.archives, store, self.trust, self.say)
-        derived = derive(self.settings, doors, self.scheme, self.archives, names, store)
+        derived = derive(self.settings, doors, self.scheme, self.archives, names, store, self.limits)
         text = properties.render(derived, "Made by lexport serve for one server; changes here are lost.")
         write_file(self.folder / folders.SETTINGS, text.encode())
 

@@ -28,6 +28,7 @@ COMMANDS = [
     "run MAR text",
     "run MAR text --explain",
     "evaluate MAR topics.csv",
+    "record MAR topics.csv --out recorded.jsonl",
     "serve MAR --port 0",
     "serve --model-store store --port 0",
     "loadtest MAR --workers cpu:1",
