@@ -38,7 +38,7 @@ bench: .venv/installed
 
 # On a machine with CUDA: parity on the device, where it overtakes the CPU, the load test. Elsewhere it says so.
 gpu-check: .venv/installed
-	$(BIN)/python -m pytest tests/test_gpu.py
+	$(BIN)/python -m pytest tests/chain/test_gpu.py
 	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml

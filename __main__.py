@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from .escaping import indented, visible, visible_lines
+from .storage.escaping import indented, visible, visible_lines
 
 
 class Ended(BaseException):
@@ -79,7 +79,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        from .cli import app  # slow; here an interruption of it is caught
+        from .cli.app import app  # slow; here an interruption of it is caught
 
         result = app(arguments, prog_name="lexport", standalone_mode=False)
     except BaseException as error:

@@ -12,7 +12,7 @@ traceback.
 
 from __future__ import annotations
 
-from .escaping import indented, visible
+from .storage.escaping import indented, visible
 
 
 class LexportError(Exception):

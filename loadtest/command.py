@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, RefusedError
-from ..export.keys import PublicKey
+from ..export.archive.keys import PublicKey
 from ..serving.store import newest
-from .lab import loadtest
 from .report import table
 from .results import LoadReport
+from .runner import loadtest
 
 
 def run_loadtest(
@@ -67,8 +67,8 @@ def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]
     if path.is_file():
         yield [path], False
     elif (path / "run.json").is_file():
-        from ..export.archive import archive
-        from ..export.evidence import read_evidence
+        from ..export.archive.pack import archive
+        from ..export.evidence.evidence import read_evidence
 
         with tempfile.TemporaryDirectory(prefix="lexport-store-") as folder:
             label = re.sub(r"[^A-Za-z0-9_-]", "-", path.resolve().name).strip("-_") or "run"

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError
-from lexport.export.inprocess import Archived, opened
-from lexport.export.inprocess import Context as InProcess
-from lexport.handlers.predictor import TURN, Predictor
+from lexport.export.archive.inprocess import Archived, opened
+from lexport.export.archive.inprocess import Context as InProcess
+from lexport.handlers.model.predictor import TURN, Predictor
 from lexport.handlers.worker import Worker
 
 from .models import predictor

@@ -1,0 +1,178 @@
+"""What a model learns from: a part of the data looked up once, and the loss on any of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..data.load import Dataset, label_sets
+from ..evaluation.tasks import Outputs, group_ids
+from ..handlers.text.encoder import Ids, TextEncoder, Tokens
+from ..models.compose import PooledModel, TextModel
+from ..models.embeddings import DynamicDim
+from ..models.heads import ClassifierOptions, Joint
+from ..models.recipes import Recipe
+from .id_cache import CellStore
+from .losses import balanced, contrastive
+from .word_dropout import drop_gram_cells, drop_ngrams, drop_words
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What a training step leaves out of a batch. words, ngrams: shares, see training/word_dropout.py."""
+
+    words: float
+    ngrams: float
+    generator: np.random.Generator
+
+
+class Lesson:
+    """One part of the data for one recipe: how many rows, how long each is, and the loss on some of them."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        encoder: TextEncoder,
+        part: Dataset,
+        labels: Sequence[str],
+        tokens: Tokens | None = None,
+        pairs: Tokens | None = None,
+        device: torch.device = torch.device("cpu"),  # noqa: B008  (it is immutable)
+    ) -> None:
+        """Turn the labels of `part` into targets, for a model on `device`; look its texts up unless that is done."""
+        self._recipe = recipe
+        self._device = device
+        self._encoder = encoder
+        self._tokens = tokens or encoder.look_up(part.texts, part.languages)
+        self._pairs = pairs
+        if part.pairs is not None and pairs is None:
+            self._pairs = encoder.look_up(part.pairs, part.languages)
+        self._laid_out: dict[int, CellStore] = {}
+        self._images = torch.from_numpy(part.images) if part.images is not None else None
+        self._labels = len(labels)
+        self._weights: Tensor | None = None
+        task = recipe.task
+        if task == "classify":
+            place = {label: index for index, label in enumerate(labels)}
+            self._truth = torch.tensor([place[label] for label in part.labels])
+        elif task == "multilabel":
+            self._truth = torch.tensor([[float(label in own) for label in labels] for own in label_sets(part.labels)])
+        else:
+            self._truth = torch.from_numpy(group_ids(task, part))
+        self._truth = self._truth.to(device)
+        if self._images is not None:
+            self._images = self._images.to(device)
+
+    def __len__(self) -> int:
+        return len(self._truth)
+
+    @property
+    def lengths(self) -> Ids:
+        """Tokens of each text, int64 [rows]."""
+        return self._tokens.lengths
+
+    def weigh(self, other: Lesson | None = None) -> None:
+        """Weigh labels as the recipe says, by the counts of this part, or as `other` does."""
+        head = self._recipe.head
+        if other is not None:
+            self._weights = other._weights
+        elif isinstance(head, ClassifierOptions) and head.class_weights == "balanced":
+            if head.multi_label:
+                present = self._truth.sum(dim=0)
+                self._weights = (len(self) - present) / present.clamp(min=1)
+            else:
+                self._weights = balanced(self._truth.bincount(minlength=self._labels))
+
+    def loss(self, model: TextModel, rows: Ids, drop: Drop | None = None) -> Tensor:
+        """The loss on the texts at `rows`, a scalar; `drop` may alter what the model sees of them."""
+        ids, outputs = self._read(model, self._tokens, rows, drop)
+        loss = self._of(model, outputs, self._truth[rows], rows, drop)
+        if isinstance(model.embedding, DynamicDim) and model.training:
+            loss = loss + model.embedding.penalty(ids)
+        return loss
+
+    def _of(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Drop | None) -> Tensor:
+        head = self._recipe.head
+        if isinstance(head, ClassifierOptions):
+            smoothing = head.label_smoothing if model.training else 0.0
+            if not head.multi_label:
+                return F.cross_entropy(outputs, truth, self._weights, label_smoothing=smoothing)
+            smoothed = truth * (1 - smoothing) + smoothing / 2
+            return F.binary_cross_entropy_with_logits(outputs, smoothed, pos_weight=self._weights)
+        if isinstance(model.head, Joint):
+            assert self._images is not None
+            others: Tensor = model.head.image(self._images[rows])
+        else:
+            assert self._pairs is not None
+            _, others = self._read(model, self._pairs, rows, drop)
+        return contrastive(outputs, others, truth, head.temperature)
+
+    def _read(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Drop | None) -> tuple[Tensor, Tensor]:
+        """What a model is given of some texts, a matrix or all cells as one row, and its outputs."""
+        if not isinstance(model, PooledModel):
+            ids = self._ids(tokens, rows, drop)
+            return ids, model(ids)
+        cells, counts = self._cells(tokens, rows, drop)
+        return cells[None], model.of_cells(cells, counts)
+
+    def _cells(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> tuple[Tensor, Tensor]:
+        if drop is not None and drop.words:
+            taken = drop_words(tokens.take(rows), drop.words, drop.generator)
+            cells, counts = self._encoder.flatten(taken)
+        else:
+            # Nothing changes from epoch to epoch: laid out once.
+            if id(tokens) not in self._laid_out:
+                self._laid_out[id(tokens)] = CellStore(self._encoder, tokens)
+            cells, counts = self._laid_out[id(tokens)].take(rows)
+        if drop is not None and drop.ngrams and self._recipe.text.grams:
+            cells, counts = drop_gram_cells(cells, counts, tokens.lengths[rows], drop.ngrams, drop.generator)
+        return torch.from_numpy(cells).to(self._device), torch.from_numpy(counts).to(self._device)
+
+    def _ids(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> Tensor:
+        taken = tokens.take(rows)
+        if drop is not None and drop.words:
+            taken = drop_words(taken, drop.words, drop.generator)
+        ids = self._encoder.assemble(taken)
+        if drop is not None and drop.ngrams and self._recipe.text.grams:
+            ids = drop_ngrams(ids, taken.lengths, drop.ngrams, drop.generator)
+        return torch.from_numpy(ids).to(self._device)
+
+
+def text_outputs(
+    model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
+) -> Outputs:
+    """The trained model's answers to `texts`, float32 [texts, outputs]: what an export must reproduce."""
+    tokens = encoder.look_up(texts, languages)
+    order = np.argsort(tokens.lengths, kind="stable")
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        for first in range(0, len(order), 64):
+            ids = torch.from_numpy(encoder.assemble(tokens.take(order[first : first + 64])))
+            found.append(model.head.answer(model(ids)))
+        answers = torch.cat(found).numpy()
+    outputs: Outputs = np.empty_like(answers)
+    outputs[order] = answers
+    return outputs
+
+
+def image_outputs(model: TextModel, images: Outputs) -> Outputs:
+    """A joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
+    assert isinstance(model.head, Joint)
+    with torch.inference_mode():
+        vectors: Outputs = model.head.image(torch.from_numpy(images)).numpy()
+    return vectors
+
+
+def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
+    """A task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
+    found = [text_outputs(model, encoder, part.texts, part.languages)]
+    if part.pairs is not None:
+        found.append(text_outputs(model, encoder, part.pairs, part.languages))
+    if part.images is not None:
+        found.append(image_outputs(model, part.images))
+    return np.concatenate(found)
