@@ -17,6 +17,7 @@ test-full: .venv/installed
 check: .venv/installed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/lexport
 	cd .venv/typing && ../bin/python -m mypy --config-file lexport/pyproject.toml -p lexport
 

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from .storage.escaping import indented, visible, visible_lines
+from .messages.escaping import indented, visible, visible_lines
 
 
 class Ended(BaseException):

@@ -12,7 +12,7 @@ traceback.
 
 from __future__ import annotations
 
-from .storage.escaping import indented, visible
+from .messages.escaping import indented, visible
 
 
 class LexportError(Exception):

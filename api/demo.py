@@ -105,12 +105,13 @@ def run_demo(
 
 def _ask_served(mar: Path, say: Say, show: Callable[[Any], None]) -> None:
     from .. import serving
+    from ..client.once import predict
     from ..serving.torchserve.temporary import STATE, temporary_folder
 
     with temporary_folder() as folder:
         serving.serve([mar], state_dir=folder / STATE, port=0, trusted=(), bound=True, say=say)
         try:
-            show(screens.answers(TEXTS, serving.predict(NAME, TEXTS, state_dir=folder / STATE)))
+            show(screens.answers(TEXTS, predict(NAME, TEXTS, state_dir=folder / STATE)))
         finally:
             serving.stop(folder / STATE, say=say)
 

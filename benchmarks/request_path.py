@@ -3,9 +3,9 @@
     python benchmarks/request_path.py [--run RUN] [--variant onnx-fp32] [--batches 1,8,32,64] [--quick]
 
 A batch as TorchServe's frontend sends it lies in a socket. It is read with TorchServe's own code and with ours
-(handlers/runtime/torchserve_patch.py), answered by the archive's own handler through TorchServe's service, and the handler's parts are
-timed each alone on the same batch. All in this process, one after the other, so that nothing waits for anybody:
-medians over rounds of many batches of held-out texts.
+(handlers/runtime/torchserve_patch.py), answered by the archive's own handler through TorchServe's service, and the
+handler's parts are timed each alone on the same batch. All in this process, one after the other, so that nothing
+waits for anything else: medians over rounds of many batches of held-out texts.
 """
 
 from __future__ import annotations

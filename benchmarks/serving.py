@@ -5,10 +5,10 @@
 One server holds two no-ops and every variant in the profile `throughput`, the first variant in the profile `latency`
 too, all with the same number of workers. A no-op reads nothing and answers one constant body, a real answer of ours
 of median length. The first is TorchServe's own ceiling; the second receives its batches as our handlers do
-(handlers/runtime/torchserve_patch.py), so that what that gains can be told from what the rest of ours costs. Beside it runs TorchServe
-with its own defaults and a handler as tutorials show it (plain.py). In every round each of them is loaded once, in an
-order that changes from round to round, by the Locust client of `lexport loadtest`; a ratio compares two runs of the
-same round. Exits with 1 if a limit is missed.
+(handlers/runtime/torchserve_patch.py), so that what that gains can be told from what the rest of ours costs. Beside
+it runs TorchServe with its own defaults and a handler as tutorials show it (plain.py). In every round each of them is
+loaded once, in an order that changes from round to round, by the Locust client of
+`lexport loadtest`; a ratio compares two runs of the same round. Exits with 1 if a limit is missed.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from ..errors import RefusedError
 from ..export.archive.diff import Comparison
 from ..export.archive.format.reader import EVIDENCE
 from ..export.archive.inspect import Inspection
+from ..messages.escaping import visible_lines
 from ..reports.tables import Line, Quoted, evidence, megabytes, new_table, reading, share, titled
-from ..storage.escaping import visible_lines
 
 _SHOWN = 12  # words, members and flips at most
 _WIDTH = 60  # of a text

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..storage.escaping import json_visible, visible, visible_lines
+from ..messages.escaping import json_visible, visible, visible_lines
 
 if TYPE_CHECKING:
     from ..export.archive.keys import PublicKey

@@ -112,7 +112,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a served model over HTTP."""
-    from .. import serving
+    from ..client import once
     from ..errors import SystemProblem
     from ..reports import tables as screens
 
@@ -127,12 +127,12 @@ def predict(
     pictures = None if images is None else given_images(images, texts, lang, explain=explain)
     given = given_texts(texts) if images is None else []
     if explain:
-        found = serving.explain(name, given, **asked)
+        found = once.explain(name, given, **asked)
         if as_json:
             return emit(found)
         with screens.reading(f"The answer of {name}", SystemProblem):
             return show(screens.explanations(given, found))
-    found = serving.predict(name, given, images=pictures, **asked)
+    found = once.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
     if as_json:

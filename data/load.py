@@ -9,11 +9,11 @@ none. With images the same text may stand for many; there the image is what two 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,7 @@ __all__ = [
     "label_names",
     "label_sets",
     "load",
+    "of_texts",
     "require_classes",
 ]
 
@@ -63,6 +64,34 @@ def load(data: str, columns: Columns = USUAL, *, multi_label: bool = False) -> D
         name, source = shown(path.name), readers.read(path, columns)
     with closing(source.rows):
         return _clean(name, source, columns, multi_label=multi_label)
+
+
+def of_texts(
+    texts: Iterable[str],
+    labels: Iterable[Any] | None = None,
+    *,
+    languages: Iterable[str] | None = None,
+    name: str = "texts",
+    multi_label: bool = False,
+) -> Dataset:
+    """Clean texts that are in memory, as `load` cleans a file's rows.
+
+    labels: one for each text, or with `multi_label` a list of them. Raises InputError with the row of the first that
+    is wrong, and for columns of unequal length.
+    """
+    columns: dict[str, list[Any]] = {"text": list(texts)}
+    columns |= {} if labels is None else {"label": list(labels)}
+    columns |= {} if languages is None else {"language": list(languages)}
+    counts = {field: len(column) for field, column in columns.items()}
+    if len(set(counts.values())) > 1:
+        given = ", ".join(f"{count:,} {field}s" for field, count in counts.items())
+        raise InputError(f"{given} were given; expected one of each for every text.")
+    rows = (
+        Row(number, **dict(zip(columns, cells, strict=True)))
+        for number, cells in enumerate(zip(*columns.values(), strict=True), 1)
+    )
+    wanted = Columns("text", None if labels is None else "label", None if languages is None else "language")
+    return _clean(name, Rows("row", rows), wanted, multi_label=multi_label)
 
 
 def _own_columns(sample: Sample, asked: Columns) -> Columns:

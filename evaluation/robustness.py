@@ -12,8 +12,8 @@ import numpy as np
 from ..data.load import Dataset
 from ..errors import InputError
 from .bootstrap import ends, headline, headline_of, resampled
+from .model import Asked
 from .noise import Unseen
-from .robustness import Asked
 from .tasks import METRIC, Outputs
 
 DRAWS = 5
@@ -41,8 +41,8 @@ def robustness(
 ) -> dict[str, Any]:
     """How much of the task's metric is lost where shares `rates` of the tokens are replaced by unseen words.
 
-    `outputs` are those for the texts as they are. Each share is drawn DRAWS times (`evaluation/noise.py`); of "vector"
-    and "joint" the texts alone change, not what they search. Returns what JSON can hold: `metric`, `draws`, for the
+    `outputs` are those for the texts as they are. Each share is drawn DRAWS times (`noise.py`); of "vector" and
+    "joint" the texts alone change, not what they search. Returns what JSON can hold: `metric`, `draws`, for the
     texts as they are `unknown_share` (of the tokens) and the metric by its name, and under `rates` the same with
     `rate`, `drop` and `drop_interval`, which pairs each text with its own noisy copies and so covers other texts.
     """

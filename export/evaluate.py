@@ -36,8 +36,8 @@ def evaluate(
 
     What `tasks.judge` gives for the model's task, with `NAME_interval` [low, high] after every metric, and: `task`,
     `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of the
-    texts the model was trained on, as far as the data are the run's own; `calibration` (`evaluation/calibration.py`) of
-    models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
+    texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of models
+    that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
     `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. With
     `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError
     for data that do not fit, and as `inprocess.opened` does.

@@ -16,9 +16,9 @@ from ..evaluation.tasks import METRIC
 from ..models.run import Run, versions
 from ..storage import atomic as files
 from ..storage.progress import Say, silent
-from .archive.format.reader import GOLDENS, MADE
 from .evidence.collect import Reference, examine, judged
 from .evidence.evidence import Evidence, VariantEvidence
+from .evidence.files import GOLDENS, MADE
 from .evidence.goldens import choose_goldens, given_goldens, made_goldens
 from .formats.variants import Variant
 from .textgraph import make_text_in, reason_against

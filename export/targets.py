@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..data.load import Dataset
 from ..errors import InputError
+from ..evaluation.model import Asked
 from ..evaluation.tasks import Outputs
-from ..handlers.text.encoder import TextEncoder, load_encoder
+from ..handlers.text.encoder import load_encoder
 from ..models.predict import outputs
 from ..models.run import open_run, require_known
 from .archive.format.reader import EVIDENCE
 from .archive.inprocess import Archived, opened
 from .archive.keys import PublicKey
-
-Answer = Callable[[Dataset], Outputs]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """An opened model: how it `answer`s a part of the data (as evaluation/tasks.py says), and its text `encoder`."""
-
-    answer: Answer
-    encoder: TextEncoder
 
 
 class Trained:

@@ -15,13 +15,13 @@ import numpy as np
 
 from .engine.prefault import touch
 from .model.digests import check_digests
-from .model.explain import check_explainable, explain
 from .model.goldens import check_goldens, read_goldens
 from .model.loading import load, reopen
 from .model.predictor import ModelFile, Predictor
 from .request.answers import render, render_refusal
 from .request.compatibility import check_fit
 from .request.compression import unpacked
+from .request.explain import check_explainable, explain
 from .request.protocol import Request, parse
 from .request.refusals import Refusal
 from .runtime import torchserve_patch as sockets

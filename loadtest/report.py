@@ -10,10 +10,10 @@ from rich.box import SIMPLE
 from rich.text import Text
 
 from ..errors import InputError
+from ..messages.escaping import visible
 from ..reports.svg import measured
 from ..reports.tables import Table
 from ..storage.atomic import check_folder, json_bytes, new_folder
-from ..storage.escaping import visible
 from .page import html
 from .results import LoadReport, Row
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..export.archive.format.budgets import parse_json
-from ..export.archive.format.reader import EVIDENCE, GOLDENS, open_archive, read_member
+from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
+from ..export.evidence.files import GOLDENS
 from ..serving.store import read
 
 # Their lines hold more than a text, or none.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..messages.escaping import visible
 from ..storage import atomic as files
-from ..storage.escaping import visible
 from .evaluation_tables import cells_of, columns_of, confused, errors, mistakes_title, subject, verdict
 from .html import escaped, figure, page, table
 from .svg import Axis, Line, chart

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..storage.escaping import visible
+from ..messages.escaping import visible
 from . import tables as screens
 from .tables import Table, new_table, share, titled, with_interval
 

@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from ..errors import LexportError
-from ..storage.escaping import visible, visible_lines
+from ..messages.escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
 _LABELS = 40  # are shown at most

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InputError, MissingExtra
-from .escaping import visible
+from ..messages.escaping import visible
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..evaluation.tasks import METRIC
 from ..handlers.text.encoder import TextSpec
+from ..messages.escaping import visible
 from ..models.recipes import Recipe
 from ..models.run import RunInfo
-from ..storage.escaping import visible
 
 _KINDS = {
     "classify": "A text classifier for {count} labels ({labels})",

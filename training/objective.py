@@ -11,15 +11,41 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.load import Dataset, label_sets
-from ..evaluation.tasks import Outputs, group_ids
+from ..evaluation.tasks import group_ids
 from ..handlers.text.encoder import Ids, TextEncoder, Tokens
 from ..models.compose import PooledModel, TextModel
 from ..models.embeddings import DynamicDim
 from ..models.heads import ClassifierOptions, Joint
 from ..models.recipes import Recipe
-from .id_cache import CellStore
 from .losses import balanced, contrastive
 from .word_dropout import drop_gram_cells, drop_ngrams, drop_words
+
+# Texts laid out at a time, so that what it takes stays in the processor's cache.
+_TOGETHER = 256
+
+
+class IdCache:
+    """The cells of every text, as `TextEncoder.flatten` has them; in half the memory where they fit 32 bits."""
+
+    def __init__(self, encoder: TextEncoder, tokens: Tokens) -> None:
+        """Lay all texts of `tokens` out."""
+        texts = len(tokens.lengths)
+        parts = [
+            encoder.flatten(tokens.take(np.arange(first, min(first + _TOGETHER, texts))))
+            for first in range(0, max(texts, 1), _TOGETHER)
+        ]
+        self._counts = np.concatenate([counts for _, counts in parts])
+        self._starts = np.cumsum(self._counts) - self._counts
+        narrow = np.int32 if max(cells.max(initial=0) for cells, _ in parts) < 2**31 else np.int64
+        self._cells = np.concatenate([cells.astype(narrow) for cells, _ in parts])
+
+    def take(self, rows: Ids) -> tuple[Ids, Ids]:
+        """The cells of the texts at `rows`, int64 [cells] or [cells, 2], and how many each has, int64 [chosen]."""
+        counts = self._counts[rows]
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1] if len(ends) else 0)
+        places += np.repeat(self._starts[rows] - (ends - counts), counts)
+        return self._cells.take(places, axis=0).astype(np.int64), counts
 
 
 @dataclass(frozen=True)
@@ -52,7 +78,7 @@ class Lesson:
         self._pairs = pairs
         if part.pairs is not None and pairs is None:
             self._pairs = encoder.look_up(part.pairs, part.languages)
-        self._laid_out: dict[int, CellStore] = {}
+        self._laid_out: dict[int, IdCache] = {}
         self._images = torch.from_numpy(part.images) if part.images is not None else None
         self._labels = len(labels)
         self._weights: Tensor | None = None
@@ -127,7 +153,7 @@ class Lesson:
         else:
             # Nothing changes from epoch to epoch: laid out once.
             if id(tokens) not in self._laid_out:
-                self._laid_out[id(tokens)] = CellStore(self._encoder, tokens)
+                self._laid_out[id(tokens)] = IdCache(self._encoder, tokens)
             cells, counts = self._laid_out[id(tokens)].take(rows)
         if drop is not None and drop.ngrams and self._recipe.text.grams:
             cells, counts = drop_gram_cells(cells, counts, tokens.lengths[rows], drop.ngrams, drop.generator)
@@ -141,38 +167,3 @@ class Lesson:
         if drop is not None and drop.ngrams and self._recipe.text.grams:
             ids = drop_ngrams(ids, taken.lengths, drop.ngrams, drop.generator)
         return torch.from_numpy(ids).to(self._device)
-
-
-def text_outputs(
-    model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
-) -> Outputs:
-    """The trained model's answers to `texts`, float32 [texts, outputs]: what an export must reproduce."""
-    tokens = encoder.look_up(texts, languages)
-    order = np.argsort(tokens.lengths, kind="stable")
-    found: list[Tensor] = []
-    with torch.inference_mode():
-        for first in range(0, len(order), 64):
-            ids = torch.from_numpy(encoder.assemble(tokens.take(order[first : first + 64])))
-            found.append(model.head.answer(model(ids)))
-        answers = torch.cat(found).numpy()
-    outputs: Outputs = np.empty_like(answers)
-    outputs[order] = answers
-    return outputs
-
-
-def image_outputs(model: TextModel, images: Outputs) -> Outputs:
-    """A joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
-    assert isinstance(model.head, Joint)
-    with torch.inference_mode():
-        vectors: Outputs = model.head.image(torch.from_numpy(images)).numpy()
-    return vectors
-
-
-def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
-    """A task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
-    found = [text_outputs(model, encoder, part.texts, part.languages)]
-    if part.pairs is not None:
-        found.append(text_outputs(model, encoder, part.pairs, part.languages))
-    if part.images is not None:
-        found.append(image_outputs(model, part.images))
-    return np.concatenate(found)

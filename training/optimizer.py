@@ -21,8 +21,8 @@ class Optimization:
     """The optimizers of one model, stepped together, large tables apart from all else.
 
     Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980. AdamW:
-    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101. models/embeddings/sparse_optimizer.py has the
-    sources of what changes the rows of large tables.
+    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101. The sources of
+    what changes the rows of large tables are in models/embeddings/sparse_optimizer.py.
     """
 
     def __init__(self, model: TextModel, options: TrainingOptions, device: torch.device) -> None:

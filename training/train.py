@@ -36,7 +36,7 @@ CHECKPOINT_EVERY = 30.0
 
 
 def train(
-    source: str,
+    source: str | Dataset,
     out: Path,
     *,
     recipe: recipes.Recipe,
@@ -50,7 +50,7 @@ def train(
     say: Say = silent,
     progress: Progress = silent,
 ) -> run.Run:
-    """Train `recipe` on a sample set or file and write the run folder `out`, whole or not at all.
+    """Train `recipe` on a sample set, a file or a dataset and write the run folder `out`, whole or not at all.
 
     With `start` that run's words, labels and weights are where training begins (`recipe` is then its own, perhaps
     with other training options). While it works a checkpoint is written every `checkpoint_every` seconds, beside
@@ -175,11 +175,12 @@ def _info(
     )
 
 
-def prepare(source: str, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
+def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
     """Load and split the data as the recipe's task needs them. Raises InputError for what is missing."""
     task = recipe.task
-    dataset = data.load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
-    dataset = suited(task, dataset, columns)
+    if isinstance(source, str):
+        source = data.load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
+    dataset = suited(task, source, columns)
     if recipe.inputs != "languages" and columns.language is None:
         dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
     if (recipe.inputs == "languages") != (dataset.languages is not None):

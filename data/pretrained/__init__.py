@@ -6,21 +6,16 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...storage.compression import shown
-from ...training.pretrained import SPREAD, check_width, draw, fill_table
 from . import glove
 from .base import Coverage, Found, Vectors
 from .formats import FORMATS, open_file
 from .keyed import KeyedVectors, open_keyed
 
 __all__ = [
-    "SPREAD",
     "Coverage",
     "Found",
     "KeyedVectors",
     "Vectors",
-    "check_width",
-    "draw",
-    "fill_table",
     "open_vectors",
 ]
 

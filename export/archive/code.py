@@ -11,6 +11,7 @@ import hashlib
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
 from ...errors import RefusedError
@@ -25,10 +26,10 @@ HANDLER = "handler.py"
 PACKAGE = "lexport_handlers"
 
 # `code_digest` of archives that earlier versions packed. When handlers/ changes after a release, its digest is added
-# here and an archive of that release is kept in tests/archives/, which the tests hold against this list. Such code
-# runs on ONNX models alone: see `_opened_unchecked`. To get the digest:
-#     python -c "import sys; from pathlib import Path; from lexport.export.archive.code import code_digest, packed_code; \
-#         print(code_digest(packed_code(Path(sys.argv[1]))))" ARCHIVE
+# here and an archive of that release is kept in tests/export/archive/kept/, which the tests hold against this list.
+# Such code runs on ONNX models alone: see `_opened_unchecked`. To get the digest:
+#     python -c "import sys; from pathlib import Path; from lexport.export.archive import code; \
+#         print(code.code_digest(code.packed_code(Path(sys.argv[1]))))" ARCHIVE
 EARLIER: Mapping[str, str] = {
     # tests/export/archive/kept/schema-1.mar
     "1c071413993f06b7883130d1751945201229da08a5132e8f847150a2325e2da4": "an earlier lexport (schema 1)",
@@ -50,13 +51,19 @@ _MOST_NAMED = 8
 
 def kit_code() -> dict[str, bytes]:
     """The code that this version packs into archives, by the member's name."""
-    code = {}
-    for entry in sorted(resources.files("lexport.handlers").iterdir(), key=lambda entry: entry.name):
-        if entry.name == HANDLER:
-            code[HANDLER] = entry.read_bytes()
+    code = _python_files(resources.files("lexport.handlers"), PACKAGE)
+    code[HANDLER] = code.pop(f"{PACKAGE}/{HANDLER}")
+    return dict(sorted(code.items()))
+
+
+def _python_files(folder: Traversable, name: str) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name != "__pycache__":
+            files |= _python_files(entry, f"{name}/{entry.name}")
         elif entry.name.endswith(".py"):
-            code[f"{PACKAGE}/{entry.name}"] = entry.read_bytes()
-    return code
+            files[f"{name}/{entry.name}"] = entry.read_bytes()
+    return files
 
 
 def packed_code(path: Path) -> dict[str, bytes]:

@@ -17,14 +17,15 @@ from ...errors import InputError, RefusedError
 from ...handlers.engine.devices import CPU_ALONE
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE
 from ...handlers.model.predictor import ModelFile
+from ...messages.escaping import visible
 from ...storage import atomic as files
-from ...storage.escaping import visible
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
+from ..evidence.files import GOLDENS, MADE
 from . import signature
 from .choice import choose_variant
 from .code import kit_code
-from .format.reader import EVIDENCE, GOLDENS, MADE
+from .format.reader import EVIDENCE
 from .format.writer import Content, Measured, digest_of, write_zip
 from .profiles import model_config
 from .sbom import SBOM, sbom

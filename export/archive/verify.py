@@ -13,9 +13,10 @@ from typing import Any, cast
 
 from ...errors import InputError, RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
+from ..evidence.files import GOLDENS, MADE
 from . import keys
 from .format.contents import problems as content_problems
-from .format.reader import EVIDENCE, GOLDENS, MADE, blocks, check_schemas_of, json_of, open_archive, read_member
+from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
 from .sbom import SBOM
 from .trust import configured, signer
 
@@ -31,7 +32,7 @@ _ALWAYS = {
     SBOM,
     DIGESTS,
 }
-_HANDLERS = re.compile(r"lexport_handlers/[A-Za-z_][A-Za-z0-9_]*\.py")
+_HANDLERS = re.compile(r"lexport_handlers/(?:[A-Za-z_][A-Za-z0-9_]*/)?[A-Za-z_][A-Za-z0-9_]*\.py")
 _TOLD = 20  # problems at most
 # What names, versions and variants are made of: they are shown, and become parts of URLs and file names.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from ...data.load import Dataset
 from ...evaluation.bootstrap import ends, headline, headline_of, resampled
 from ...evaluation.calibration import calibration
-from ...evaluation.robustness import Asked, robustness
+from ...evaluation.model import Asked
+from ...evaluation.robustness import robustness
 from ...evaluation.tasks import Outputs, flips, judge
 from ...handlers.model.predictor import Predictor
 from ...models.run import Run

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-# What exports call; `torch.x` is aten::x. tests/handlers/engine/test_operators.py exports every recipe and compares. None of
-# them touches anything but its arguments, except torch.warn, which writes a line to the log.
+# What exports call; `torch.x` is aten::x. tests/handlers/engine/test_operators.py exports every recipe and compares.
+# None of them touches anything but its arguments, except torch.warn, which writes a line to the log.
 _OPERATORS = """
     ops.prim.RaiseException ops.prim.device ops.prim.dtype ops.quantized.embedding_bag_4bit_rowwise_offsets
     ops.quantized.embedding_bag_byte_rowwise_offsets ops.quantized.linear_dynamic torch.__contains__ torch.__not__

@@ -23,10 +23,11 @@ LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
 # The supervisor's modules alone, wherever this package lies: the packages' own __init__ files import far more.
 _PROGRAM = """
 import sys, types
-for name, folder in (("lexport", sys.argv[1]), ("lexport.serving", sys.argv[1] + "/serving")):
+for folder in ("", "/serving", "/serving/torchserve", "/handlers", "/handlers/runtime"):
+    name = "lexport" + folder.replace("/", ".")
     sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [folder]
-from lexport.serving.supervisor import main
+    sys.modules[name].__path__ = [sys.argv[1] + folder]
+from lexport.serving.torchserve.supervisor import main
 sys.exit(main())
 """
 
@@ -73,7 +74,7 @@ def start(server: Server, command: list[str], environment: dict[str, str], token
         with (server.logs / LOG).open("ab") as log:
             started = subprocess.Popen(
                 # -E, -P: neither PYTHON… variables nor the working folder change what is imported.
-                [sys.executable, "-E", "-P", "-c", _PROGRAM, str(Path(__file__).resolve().parents[1])],
+                [sys.executable, "-E", "-P", "-c", _PROGRAM, str(Path(__file__).resolve().parents[2])],
                 cwd=server.state_dir,
                 env=environment,
                 stdin=reading,

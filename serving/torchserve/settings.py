@@ -14,7 +14,7 @@ from ..plan import Plan
 from ..properties import parse
 from ..store import Archive
 
-PACKAGED = Path(__file__).resolve().parents[1] / "config.properties"
+PACKAGED = Path(__file__).resolve().parents[2] / "config.properties"
 
 HIGHEST_PORT = 65534  # TorchServe refuses 65535
 _NO_URL = "(?!)"  # the packaged pattern of allowed_urls, which matches nothing

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from ...errors import LexportError, SystemProblem
-from ...storage.escaping import visible
+from ...messages.escaping import visible
 from .. import folders, state
 from ..tokens import Tokens, java_arguments
 from . import logs, process

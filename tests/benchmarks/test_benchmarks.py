@@ -12,7 +12,7 @@ from lexport.benchmarks import accuracy, baselines, figures, soak
 from lexport.export.formats.variants import IDS_IN
 from lexport.models import recipes
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def run(script: str, *options: str) -> str:

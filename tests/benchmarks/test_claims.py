@@ -24,7 +24,7 @@ from lexport.benchmarks.advice.page import Kept, page
 from lexport.benchmarks.advice.pictures import around
 from lexport.storage import atomic as files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "claims.md"
 NAMES = [claim.name for claim in CLAIMS]
 TIMED = ["sparse", "mixed-precision", "int8"]

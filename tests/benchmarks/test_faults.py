@@ -15,7 +15,7 @@ import pytest
 from lexport.benchmarks import closed_loop
 from lexport.benchmarks.closed_loop import WRONG, End, Ended, Load
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 RIGHT = {"label": "sport", "scores": {"sport": 0.75, "other": 0.25}}
 ROUNDED = {"label": "sport", "scores": {"sport": 0.7500001, "other": 0.2499999}}

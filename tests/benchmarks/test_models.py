@@ -16,7 +16,7 @@ from lexport.benchmarks.figures import Values
 
 Models = Callable[[Values, Values], Iterator[joint.Linear]]
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def run(script: str, *options: str) -> str:

@@ -40,7 +40,7 @@ from .combination_cases import (
     outcome,
 )
 
-PAGE = Path(__file__).parent.parent / "docs" / "combinations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "combinations.md"
 COMMAND = "WRITE_COMBINATIONS=1 python -m pytest tests/chain/test_combinations.py"
 
 PAIRS = [Combination(embedding, encoder) for embedding, encoder in product(EMBEDDINGS, ENCODERS)]
@@ -185,8 +185,9 @@ def page(tried: Sequence[tuple[Combination, str]]) -> str:
 Which embedding runs before which encoder, under which head, in which variant; all are
 {", ".join(f"`{name}`" for name in IDS_IN)}.
 
-This page is written by `tests/chain/test_combinations.py`, which builds, exports and asks every combination; `make test`
-asks a part of them and fails where this page says otherwise, `make test-full` asks them all. To write it anew:
+This page is written by `tests/chain/test_combinations.py`, which builds, exports and asks every combination;
+`make test` asks a part of them and fails where this page says otherwise, `make test-full` asks them all. To write it
+again:
 
     {COMMAND}
 

@@ -32,7 +32,7 @@ from .test_every_variant import batches, made
 BOUND = {"fp32": 1e-4, "fp16": 5e-3}
 ON_GPU = [name for name, variant in IDS_IN.items() if variant.precision in BOUND]
 ENGINES = ["torchscript-fp32", "onnx-fp32", "pt2-fp32"]
-BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 no_cuda = not torch.cuda.is_available()
 on_cuda = pytest.mark.skipif(no_cuda, reason=f"torch {torch.__version__} sees no CUDA device")

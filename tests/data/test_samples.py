@@ -70,7 +70,7 @@ def test_its_texts_are_whole_and_known_to_the_docs(sample: Dataset) -> None:
     gone = dropped.get("duplicates", 0), dropped.get("conflicting", 0), dropped.get("empty", 0)
     numbers = (rows, *gone, len(sample), train, validation, test)
     line = f"| `{sample.name}` | {' | '.join(f'{n:,}' for n in numbers)} | {', '.join(classes)} |"
-    docs = Path(__file__).parent.parent / "docs" / "data.md"
+    docs = Path(__file__).parents[2] / "docs" / "data.md"
     assert line in docs.read_text(encoding="utf-8")
 
 
@@ -153,7 +153,7 @@ def test_a_package_without_its_data_says_how_to_mend_it(
 
 
 def test_the_pinned_versions_are_those_of_the_extra() -> None:
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     sources = {source for sample in SAMPLES.values() for source in sample.sources}
     pinned = {source.package + source.versions for source in sources}
     assert set(project["project"]["optional-dependencies"]["samples"]) >= pinned

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from lexport.cli.app import app
 
-PAGE = Path(__file__).parent.parent / "docs" / "ci.md"
+PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
 
 
 def workflow() -> dict[str, Any]:

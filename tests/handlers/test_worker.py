@@ -272,8 +272,8 @@ one = handler.Handler()
 one.initialize(Context())
 assert json.loads(one.handle([{"body": b"goal"}], Context())[0])["tokens"] == 1
 import importlib, pathlib
-for path in pathlib.Path(sys.argv[1], "lexport_handlers").glob("*.py"):
-    importlib.import_module("lexport_handlers." + path.stem)
+for path in pathlib.Path(sys.argv[1], "lexport_handlers").rglob("*.py"):
+    importlib.import_module(".".join(path.relative_to(sys.argv[1]).with_suffix("").parts))
 roots = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(json.dumps(sorted(root for root in roots if root not in sys.stdlib_module_names)))
 """

@@ -17,7 +17,7 @@ import pytest
 
 import lexport
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = ["java", "parquet", "samples", "sign", "zstd"]
 

@@ -20,7 +20,7 @@ from lexport.serving.torchserve.java import find_java
 
 from ..conftest import write_rows
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def checkout_files() -> list[Path]:

@@ -15,8 +15,8 @@ from lexport.export.evaluate import evaluate
 from lexport.loadtest import page as loadtest_page
 from lexport.loadtest.report import csv_text, table
 from lexport.loadtest.results import LoadReport, NotRun, Verdict
+from lexport.messages.escaping import visible
 from lexport.reports import evaluation as evaluation_page
-from lexport.storage.escaping import visible
 
 from ..hostile import EVIL, check
 from ..loadtest.samples import REPORT, ROW

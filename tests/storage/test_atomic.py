@@ -191,7 +191,7 @@ class TestWriteFile:
 KILLED = """
 import sys, time
 from pathlib import Path
-from lexport.files import new_file
+from lexport.storage.atomic import new_file
 with new_file(Path(sys.argv[1])) as handle:
     handle.write(b"half of it")
     handle.flush()

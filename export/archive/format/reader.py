@@ -18,9 +18,6 @@ from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, parse_
 from .layout import check_exact, check_layout
 
 EVIDENCE = "MAR-INF/EVIDENCE.json"
-GOLDENS = "golden.jsonl"
-# What lies beside them in an exported variant, and takes their place in an archive that holds no text of the data.
-MADE = "golden.made.jsonl"
 
 # The newest schema of each that this version reads; it reads all before.
 SCHEMAS = {EVIDENCE: 1, "model.json": 1, "text.json": 1}

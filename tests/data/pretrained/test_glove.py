@@ -74,7 +74,7 @@ def test_a_package_whose_files_disagree_is_broken(tmp_path: Path, monkeypatch: p
 
 
 def test_the_pinned_version_is_that_of_the_extra() -> None:
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    project = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
     assert f'"{glove.PACKAGE}=={glove.VERSION}"' in project
 
 

@@ -131,7 +131,7 @@ handler.Handler().initialize(Context())
 def test_files_named_one_by_one_lose_their_folder_and_the_worker_says_so(run_folder: Path, tmp_path: Path) -> None:
     command = handler(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
     extra = Path(command[-1])
-    command[-1] = f"{extra / '*.json'},{extra / '*.txt'},{extra / 'lexport_handlers' / '*.py'}"
+    command[-1] = f"{extra / '*.json'},{extra / '*.txt'},{extra / 'lexport_handlers' / '*' / '*.py'}"
     with zipfile.ZipFile(packed(command, tmp_path / "store")) as mar:
         mar.extractall(tmp_path / "served")
     done = subprocess.run(

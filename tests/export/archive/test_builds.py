@@ -16,7 +16,7 @@ ArchiveOf = Callable[[str], Path]
 BUILD = """
 import sys, time
 from pathlib import Path
-from lexport.export.archive import archive
+from lexport.export.archive.pack import archive
 run, version, variant, out, go = sys.argv[1:]
 print("ready", flush=True)
 while not Path(go).exists():
@@ -29,7 +29,7 @@ STOPPED = """
 import sys, time
 from pathlib import Path
 from lexport.export import archive as packing
-from lexport.export.zips import write_zip
+from lexport.export.archive.format.writer import write_zip
 run, out = sys.argv[1:]
 def half(handle, members):
     names = sorted(members)

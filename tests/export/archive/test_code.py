@@ -49,7 +49,10 @@ WORKER = "lexport_handlers/worker.py"
 CODE: dict[str, tuple[Mapping[str, bytes | None], str]] = {
     "a byte more": ({"handler.py": kit_code()["handler.py"] + b"\n"}, "'handler.py' differs"),
     "another worker": ({WORKER: b""}, f"'{WORKER}' differs"),
-    "a module less": ({"lexport_handlers/pages.py": None}, "'lexport_handlers/pages.py' is missing"),
+    "a module less": (
+        {"lexport_handlers/engine/prefault.py": None},
+        "'lexport_handlers/engine/prefault.py' is missing",
+    ),
     "a module more": ({"mmh3.py": b""}, "'mmh3.py' is not part of it"),
     "a package": ({"torch/__init__.py": b""}, "'torch/__init__.py' is not part of it"),
     "in a folder": ({"deep/er/a.py": b""}, "'deep/er/a.py' is not part of it"),

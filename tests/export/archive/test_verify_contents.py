@@ -112,7 +112,7 @@ def test_a_variants_name_is_a_word(told: Told) -> None:
     ("name", "content"),
     [
         ("sitecustomize.py", b""),
-        ("lexport_handlers/sub/x.py", b""),
+        ("lexport_handlers/sub/sub/x.py", b""),
         ("data/texts.csv", b"text"),
         ("golden.made.jsonl", b""),
     ],

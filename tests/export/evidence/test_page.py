@@ -21,7 +21,7 @@ from lexport.models.run import open_run
 
 from .test_gates import Swapped
 
-PAGE = Path(__file__).parents[1] / "docs" / "evidence.md"
+PAGE = Path(__file__).parents[3] / "docs" / "evidence.md"
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:

@@ -117,7 +117,7 @@ def test_nothing_of_this_machine_is_inside(engine: str, tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir())
     expected = ["model.pt", "model.safetensors"] if engine == "torchscript" else ["model.onnx", "model.onnx.data"]
     assert [file.name for file in files] == expected
-    for path in (tmp_path, Path(__file__).parents[1]):
+    for path in (tmp_path, Path(__file__).parents[3]):
         assert not [file.name for file in files if bytes(path) in file.read_bytes()]
 
 

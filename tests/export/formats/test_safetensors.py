@@ -84,7 +84,7 @@ def test_a_table_that_does_not_fit_its_program_is_refused(
 def test_the_page_shows_how_to_open_one_without_lexport(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "memory.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "memory.md").read_text(encoding="utf-8")
     section = page.partition("## A TorchScript file without lexport")[2].partition("\n## ")[0]
     code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
     monkeypatch.chdir(run_folder / "export" / "torchscript-int8")

@@ -14,7 +14,7 @@ import pytest
 
 from lexport.export.archive.inprocess import opened
 
-PAGE = Path(__file__).parents[2] / "docs" / "text-in.md"
+PAGE = Path(__file__).parents[3] / "docs" / "text-in.md"
 TEXTS = ["the goal and the referee", "", "butter\tQXZVKJ, sugar!", "ΟΔΥΣΣΕΥΣ İ 很好 👩\u200d👧", "rain " * 1100] * 7
 
 

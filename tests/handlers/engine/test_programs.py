@@ -80,7 +80,7 @@ def test_torch_itself_opens_what_is_written(program: Path) -> None:
 
 def test_nothing_of_this_machine_and_nothing_pickled_is_inside(program: Path) -> None:
     content = program.read_bytes()
-    assert str(Path(__file__).parents[2]).encode() not in content
+    assert str(Path(__file__).parents[3]).encode() not in content
     with zipfile.ZipFile(io.BytesIO(content)) as members:
         for name in members.namelist():
             member = members.read(name)

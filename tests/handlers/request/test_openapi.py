@@ -15,7 +15,7 @@ from lexport.export.archive.inprocess import opened
 
 from ..cases import FORM, JSON, REFUSED
 
-FILE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+FILE = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 
 

@@ -20,7 +20,7 @@ from .test_supervisor import started
 # `lexport` may be the checkout this test runs in; a child process finds it the same way.
 KILLED = """
 import os, sys
-from lexport.serving.temporary import temporary_folder
+from lexport.serving.torchserve.temporary import temporary_folder
 with temporary_folder() as folder:
     print(folder, flush=True)
     sys.stdin.read()

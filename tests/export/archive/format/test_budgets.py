@@ -19,7 +19,7 @@ from lexport.serving.store import read
 
 from ....trust_cases import repacked
 
-KEPT = Path(__file__).parent / "archives" / "schema-1.mar"
+KEPT = Path(__file__).parents[1] / "kept" / "schema-1.mar"
 MIB = 2**20
 
 # In a process of its own: the largest resident memory of commands that read an archive, before and after, in MB.
@@ -27,9 +27,9 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from lexport.errors import InputError, RefusedError
-from lexport.export.inspection import inspect
-from lexport.export.judged import judged
-from lexport.export.reader import extracted
+from lexport.export.archive.inspect import inspect
+from lexport.export.targets import judged
+from lexport.export.archive.format.reader import extracted
 from lexport.serving.store import read
 import lexport.handlers.worker
 def peak():

@@ -146,7 +146,7 @@ def test_a_full_disk_is_not_blamed_on_the_file_read(tmp_path: Path) -> None:
 def test_an_archive_of_ours_written_anew_is_the_same_to_the_byte(
     archive_of: ArchiveOf, tmp_path: Path, variant: str
 ) -> None:
-    kept = Path(__file__).parent / "archives" / "schema-1.mar"
+    kept = Path(__file__).parents[1] / "kept" / "schema-1.mar"
     for number, source in enumerate((archive_of(variant), kept)):
         target = tmp_path / f"{number}.mar"
         rewrite(source, target)

@@ -192,7 +192,7 @@ def test_archives_of_either_form_are_accepted_and_unpacked_alike(
         zipped(tmp_path / "deflated.mar", zipfile.ZIP_DEFLATED),
         archive_of("onnx-int8"),
         archive_of("torchscript-int8"),
-        *sorted(HERE.parent.glob("archives/*.mar")),
+        *sorted(HERE.parents[1].glob("kept/*.mar")),
     ]
     for number, parts in enumerate(kinds(evidence=True)):
         path = tmp_path / f"{number}.mar"

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..request.protocol import Request
-from ..request.refusals import Refusal
+from ..model.predictor import IdsIn, Predictor, labels_above
 from ..text.offsets import Found, find_tokens
-from .predictor import IdsIn, Predictor, labels_above
+from .protocol import Request
+from .refusals import Refusal
 
 # Contributions and bias may miss the logit by so much where the model is called additive, or by so much of the
 # largest logit if that is above 1: an engine sums cells in float32 (measured: 5e-7 at 25 cells, 1e-4 at 2,000).

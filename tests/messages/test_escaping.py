@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import RefusedError, SystemProblem
-from lexport.storage.escaping import indented, json_visible, visible, visible_lines
+from lexport.messages.escaping import indented, json_visible, visible, visible_lines
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]

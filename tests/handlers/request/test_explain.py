@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from lexport.errors import InputError
 from lexport.export.archive.inprocess import opened
-from lexport.handlers.model import explain as explaining
-from lexport.handlers.model.explain import ADDS_UP, MOST_TEXTS, check_explainable, explain
+from lexport.handlers.request import explain as explaining
+from lexport.handlers.request.explain import ADDS_UP, MOST_TEXTS, check_explainable, explain
 from lexport.handlers.request.protocol import Request
 from lexport.handlers.request.refusals import Refusal
 from lexport.handlers.text.encoder import normalise
