@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import import_problem
+
 if TYPE_CHECKING:
     from ..client.once import explain as explain
     from ..client.once import predict as predict
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
     from ..export.archive.inspect import inspect as inspect
     from ..export.archive.keys import read_public as read_public
     from ..export.archive.pack import archive as archive
+    from ..export.archive.recorded import compare_recording as compare_recording
+    from ..export.archive.strangers import stranger as stranger
     from ..export.archive.verify import verify as verify
     from ..export.evaluate import evaluate as evaluate
     from ..export.export import export as export
     from ..export.formats.variants import choose as choose
     from ..loadtest.objectives import require as require
+    from ..loadtest.record import record as record
     from ..loadtest.runner import loadtest as loadtest
     from ..models import recipes
     from ..models.run import open_run as open_run
@@ -44,6 +49,7 @@ _MODULES = {
     "archive": "export.archive",
     "choose": "export.variants",
     "compare": "export.compare",
+    "compare_recording": "export.recorded",
     "evaluate": "export.evaluate",
     "examine": "doctor",
     "expand": "models.expand",
@@ -59,11 +65,13 @@ _MODULES = {
     "proxy_configuration": "serving.proxies",
     "read_public": "export.keys",
     "recipes": "models",
+    "record": "loadtest.record",
     "require": "loadtest.objectives",
     "run_demo": "demo",
     "serve": "serving",
     "status": "serving",
     "stop": "serving",
+    "stranger": "export.strangers",
     "train": "models.train",
     "verify": "export.verify",
     "wait": "serving",
@@ -73,9 +81,15 @@ __all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> object:
-    """What `from .MODULE import NAME` would give."""
+    """What `from .MODULE import NAME` would give. Raises MissingExtra where a package that it needs is absent."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(_MODULES)}")
-    module = __import__(f"{__package__}.{_MODULES[name]}", fromlist=[name])
+    try:
+        module = __import__(f"{__package__}.{_MODULES[name]}", fromlist=[name])
+    except ImportError as error:
+        problem = import_problem(error, f"lexport.api.{name}")
+        if problem is None:
+            raise
+        raise problem from error
     found: object = getattr(module, name)
     return found

@@ -2,6 +2,17 @@
 
 from ..client.once import explain, predict
 from .state import Server
-from .torchserve.server import running, serve, status, stop, wait
+from .torchserve.server import check_live, check_ready, running, serve, status, stop, wait
 
-__all__ = ["Server", "explain", "predict", "running", "serve", "status", "stop", "wait"]
+__all__ = [
+    "Server",
+    "check_live",
+    "check_ready",
+    "explain",
+    "predict",
+    "running",
+    "serve",
+    "status",
+    "stop",
+    "wait",
+]

@@ -245,7 +245,7 @@ def test_an_unknown_model_or_version_is_named(client: lexport.Client) -> None:
 
 
 def test_an_answer_of_another_kind_is_said(client: lexport.Client) -> None:
-    with pytest.raises(UnexpectedAnswer, match="Expected an archive made by lexport"):
+    with pytest.raises(UnexpectedAnswer, match=r'client\.ask\("sleeper", "a text"\), or lexport predict sleeper'):
         client.predict("sleeper", "0")
 
 
