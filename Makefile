@@ -1,4 +1,5 @@
-# Every target sets up what it needs in .venv; Python 3.11 with pip is all that must be there.
+# Every target sets up what it needs in .venv; Python 3.11, 3.12 or 3.13 with pip is all that must be there.
+# On Linux pip may take torch's CUDA build, 5 GB: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -43,8 +44,8 @@ gpu-check: .venv/installed
 	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
-	@echo "Installing lexport and what it needs into .venv: 2 GB, a few minutes"
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is %d.%d. Name one that you have, for example: make PYTHON=python3.11" % sys.version_info[:2])'
+	@echo "Installing lexport and what it needs into .venv: 2 GB, a few minutes; 6 GB where pip takes torch's CUDA build (README.md)"
 	@# A venv whose making was interrupted has no pip.
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all,dev]"

@@ -8,6 +8,7 @@ from .api.functions import inspect as inspect
 from .api.functions import load as load
 from .api.functions import proxy_configuration as proxy_configuration
 from .api.functions import recipes as recipes
+from .api.functions import record as record
 from .api.functions import serve as serve
 from .api.functions import server as server
 from .api.functions import train as train
@@ -21,3 +22,5 @@ from .errors import LexportError as LexportError
 from .errors import RefusedError as RefusedError
 from .errors import SystemProblem as SystemProblem
 from .version import __version__ as __version__
+
+__all__: list[str]

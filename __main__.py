@@ -12,8 +12,13 @@ import zlib
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 from .messages.escaping import indented, visible, visible_lines
+
+if sys.platform == "win32":  # which has neither the signals nor the file locks that follow
+    print("error: lexport's commands need Linux or macOS. On Windows run them in WSL 2.", file=sys.stderr)  # noqa: T201
+    sys.exit(3)
 
 
 class Ended(BaseException):
@@ -93,8 +98,9 @@ def _explain(error: BaseException) -> int:
     """Say in one line why a command ended and return its exit code; raise `error` again if it is a bug."""
     from typer import Abort, BadParameter
 
-    from .errors import LexportError
+    from .errors import LexportError, import_problem
 
+    error = import_problem(error, "This command") or error
     # Click's base of everything that is wrong with a command line; newer Typers bring a Click of their own.
     usage_error = next(kind for kind in BadParameter.__mro__ if kind.__name__ == "ClickException")
     interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
@@ -154,7 +160,20 @@ def _explain_usage(error: BaseException) -> int:
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     if not message:  # the help was printed: no command was named
         return 2
+    if context and hasattr(error, "option_name"):
+        message = f"{message.removesuffix('.')}{_text_hint(context)}"
     return _say(f"error: {message} See: {context.command_path if context else 'lexport'} --help", 2)
+
+
+def _text_hint(context: Any) -> str:
+    """What to do if an option that is not understood was meant as a text; "" for commands that take no texts."""
+    from .cli.options import TEXT
+
+    names = [one.metavar for one in context.command.params if one.param_type_name == "argument"]
+    if TEXT not in names:
+        return ""
+    before = " ".join([context.command_path, *names[: names.index(TEXT)]])
+    return f" (a text that begins with - goes after --: {before} -- '-5 stars')"
 
 
 def _say(line: str, code: int, below: str = "") -> int:

@@ -13,6 +13,7 @@ traceback.
 from __future__ import annotations
 
 from .messages.escaping import indented, visible
+from .messages.extras import PACKAGES, install_line
 
 
 class LexportError(Exception):
@@ -59,6 +60,28 @@ class MissingExtra(SystemProblem):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         """Name the absent `package`, the lexport `extra` that brings it and the `purpose` it serves."""
         super().__init__(
-            f"{purpose} needs the package {package}, which is not installed. "
-            f'Install it with: pip install "lexport[{extra}]"'
+            f"{purpose} needs the package {package}, which is not installed. Install it with: {install_line(extra)}"
         )
+
+    @classmethod
+    def of(cls, module: str, purpose: str) -> MissingExtra:
+        """The error for an absent `module`, one of `extras.PACKAGES`."""
+        return cls(*PACKAGES[module], purpose)
+
+
+def import_problem(error: BaseException, purpose: str) -> SystemProblem | None:
+    """What it means that an optional package could not be imported for `purpose`; None for any other error.
+
+    MissingExtra where it is not installed, SystemProblem where it is installed and broken.
+    """
+    name = error.name if isinstance(error, ImportError) and error.name else ""
+    module = name.partition(".")[0]
+    if module not in PACKAGES:
+        return None
+    if isinstance(error, ModuleNotFoundError) and name == module:
+        return MissingExtra.of(module, purpose)
+    package, _ = PACKAGES[module]
+    return SystemProblem(
+        f"{purpose} needs the package {package}, which is installed but cannot be imported: {error}. "
+        f"Install it anew with: pip install --force-reinstall {package}"
+    )

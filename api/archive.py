@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..reports import notebook
-from .model import Model, json_body
+from .model import Model, encoded
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
@@ -43,13 +42,13 @@ class Archive(Model):
         """The file's name."""
         return self.path.name
 
-    def ask(self, body: dict[str, Any], *, explain: bool = False) -> Any:
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
         """Answer one JSON request as docs/http.md has it, or explain it. Raises InputError for one that is refused.
 
         The first request opens the archive: RefusedError if it fails verification, SystemProblem where a package is
         missing.
         """
-        [(status, answer)] = self._loaded().request([(json_body(body), "application/json")], explain=explain)
+        [(status, answer)] = self._loaded().request([encoded(body)], explain=explain)
         value = json.loads(answer)
         if status != 200:
             raise InputError(f"{value['error']} Expected: {value['expected']}.")
@@ -89,14 +88,6 @@ class Archive(Model):
         """Remove the extracted files; the next request opens the archive again."""
         self._opened = None
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -62,7 +62,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
         """Return the label of each text, [texts], of the type that `fit` was given."""
         scores = self.predict_proba(texts)
-        return self.classes_[scores.argmax(axis=1)]
+        labels: np.ndarray[Any, Any] = self.classes_[scores.argmax(axis=1)]
+        return labels
 
     def predict_proba(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
         """Return the scores, float64 [texts, labels], in the order of `classes_`; 0 for a label never trained on."""

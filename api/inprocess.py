@@ -14,13 +14,14 @@ from ..handlers.request.compatibility import check_fit
 from ..handlers.request.explain import check_explainable, explain
 from ..handlers.request.protocol import parse
 from ..handlers.request.refusals import Refusal
-from .model import json_body
+from .model import encoded
 
 
-def answer_request(predictor: Predictor, body: dict[str, Any], *, explained: bool) -> Any:
+def answer_request(predictor: Predictor, body: dict[str, Any] | str, *, explained: bool) -> Any:
     """Return the JSON answer to a JSON request. Raises InputError with the refusal's own words."""
     try:
-        request = parse({"body": json_body(body)}, "application/json")
+        content, kind = encoded(body)
+        request = parse({"body": content}, kind)
         check_fit(request, predictor.model, predictor.languages)
         if explained:
             check_explainable(request, predictor)

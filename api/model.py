@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast, overload
+from types import TracebackType
+from typing import Any, Self, cast, overload
 
 import numpy as np
 
@@ -27,8 +28,10 @@ class Model(ABC):
         """What messages call it."""
 
     @abstractmethod
-    def ask(self, body: dict[str, Any], *, explain: bool = False) -> Any:
-        """Answer one JSON request as docs/http.md has it, or explain it, and return the JSON value as it is.
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
+        """Answer one JSON request as docs/http.md has it, or a plain text, and return the JSON value as it is.
+
+        With `explain` the answer is an explanation.
 
         Raises InputError for a request that is refused.
         """
@@ -99,13 +102,26 @@ class Model(ABC):
             raise InputError(f"{self.name} answers labels, not vectors. Ask it with predict.")
         return np.array([answer.vector for answer in answers], np.float32)  # type: ignore[union-attr]
 
+    def close(self) -> None:
+        """Give back what was opened for answering; nothing, where nothing is kept open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def _read(self, question: Question) -> Answer | list[Answer]:
         return read(self.name, question, self.ask(question.body))
 
 
-def json_body(body: dict[str, Any]) -> bytes:
-    """Return a request's body as a client sends it. Raises InputError for what JSON cannot hold."""
+def encoded(body: dict[str, Any] | str) -> tuple[bytes, str]:
+    """Return a request's body as a client sends it, and its type. Raises InputError for what JSON cannot hold."""
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace"), "text/plain; charset=utf-8"
     try:
-        return json.dumps(body, allow_nan=False).encode()
+        return json.dumps(body, allow_nan=False).encode(), "application/json"
     except (TypeError, ValueError) as error:
         raise InputError(f"This cannot be asked: {error}. Expected texts as strings.") from None

@@ -60,7 +60,7 @@ class Run(Model):
         """The recipe's name."""
         return self._run.recipe.name
 
-    def ask(self, body: dict[str, Any], *, explain: bool = False) -> Any:
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
         """Answer one JSON request as docs/http.md has it, or explain it. Raises InputError if it is refused."""
         return answer_request(self._predictor, body, explained=explain)
 

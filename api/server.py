@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..client import Client
 from ..errors import InputError, SystemProblem
@@ -62,7 +61,7 @@ class Server(Model):
         """Return the same server, asked about another of its models or one version of it."""
         return Server(self._client, model=name, version=version, started=self._started)
 
-    def ask(self, body: dict[str, Any], *, explain: bool = False) -> Any:
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
         """Answer one JSON request as docs/http.md has it, or explain it. Raises a ClientError."""
         return self._client.ask(self.name, body, version=self._version, explain=explain)
 
@@ -85,12 +84,8 @@ class Server(Model):
 
         wait(self._local("wait"))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Stop a server that `lexport.serve` started; close the connections to any other."""
         if self._own:
             self.stop()
         else:

@@ -146,6 +146,7 @@ def _task(name: str, epochs: int) -> Task:
     recipe = recipe.changed("embedding", dim=100, sparse=True, spread=0.05).changed("encoder", mode="mean")
     recipe = recipe.changed("head", dropout=0.0, label_smoothing=0.0)
     encoder = build_encoder(parts.train.texts, recipe.text)
+    recipe = recipe.changed("text", buckets=encoder.spec.buckets)
     tokens = [_tokens(encoder, part) for part in (parts.train, parts.test)]
     words = sum(map(len, tokens[0]))
     recipe = recipe.changed(
@@ -169,6 +170,7 @@ def _tokens(encoder: TextEncoder, part: Dataset) -> Tokens:
 
 def _settings(task: Task, rate: float, seed: int) -> fasttext.Settings:
     text = task.recipe.text
+    assert isinstance(text.buckets, int)
     return fasttext.Settings(
         dim=100,
         ngrams=text.ngrams,

@@ -31,6 +31,10 @@ def generate(
     metrics: Annotated[
         str | None, typer.Option(help="Serve /metrics too, from this address.", show_default="no")
     ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(help="Serve /livez and /readyz too, from the address of serve --health.", show_default="no"),
+    ] = None,
     max_body: Annotated[int, typer.Option(help="Bytes of a request, kept in memory.")] = 1 << 20,
     max_form: Annotated[int, typer.Option(help="Bytes of a form.")] = 1 << 16,
     max_connections: Annotated[int, typer.Option(help="Connections of all clients.")] = 1024,
@@ -48,6 +52,7 @@ def generate(
         listen=parse_address(listen),
         upstream=parse_address(upstream or "127.0.0.1:8080"),
         metrics=parse_address(metrics) if metrics else None,
+        health=parse_address(health) if health else None,
         certificate=tls_certificate and tls_certificate.absolute(),
         key=tls_key and tls_key.absolute(),
         limits=Limits(body=max_body, form=max_form, connections=max_connections, per_address=max_per_address),

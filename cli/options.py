@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 refused, 2 wrong usage or input, 3 the environment, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -37,6 +38,9 @@ ImageColumn = Annotated[str | None, typer.Option(help="Column of images, lists o
 Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSONL or Parquet file, or a sample set.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `lexport train` made.")]
 Archive = Annotated[Path, typer.Argument(metavar="MAR", help="An archive that `lexport archive` made.")]
+AnyArchive = Annotated[
+    Path, typer.Argument(metavar="MAR", help="Any .mar, or the folder of one that was packed as no-archive.")
+]
 Keys = Annotated[
     list[Path] | None,
     typer.Option(
@@ -48,7 +52,12 @@ Keys = Annotated[
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Let an archive's own code run, whoever wrote it, if no key is given.")
 ]
-Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts; without any, lines of stdin.")]
+TEXT = "TEXT…"
+"""What the help calls an argument that takes free texts."""
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar=TEXT, help="Texts; without any, lines of stdin. One that begins with - goes after --."),
+]
 Lang = Annotated[
     str | None, typer.Option(help="Language of the texts, in a multilingual model.", show_default="none")
 ]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .options import (
+    AnyArchive,
     Archive,
     Explain,
     ImageFile,
@@ -142,13 +143,24 @@ def handler(
 
 
 @app.command()
-def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
-    """Check an archive's digests and signature; exit 1 if anything does not hold."""
+def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
+    """Check an archive's digests and signature; exit 1 if anything does not hold or lexport did not make it."""
     from dataclasses import asdict
 
+    from ..errors import RefusedError
+    from ..export.archive.strangers import stranger
     from ..export.archive.verify import verify as check
+    from . import archive_tables as archive_screens
 
-    found = check(mar, trusted_keys(key))
+    trusted = trusted_keys(key)
+    other = stranger(mar, trusted)
+    if other is not None:
+        emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        raise RefusedError(
+            f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. What "
+            "can run code is listed above."
+        )
+    found = check(mar, trusted)
     if as_json:
         return emit(asdict(found))
     by = "unsigned"
@@ -160,32 +172,64 @@ def verify(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def inspect(mar: Archive, key: Keys = None, as_json: Json = False) -> None:
-    """Show what an archive proves: its evidence, what it holds, its model card."""
+def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
+    """Show what an archive holds: its evidence and model card, or, of any other .mar, what in it could run code."""
     from dataclasses import asdict
 
     from ..export.archive.inspect import inspect as look
+    from ..export.archive.strangers import stranger
     from . import archive_tables as archive_screens
 
-    found = look(mar, trusted_keys(key))
+    trusted = trusted_keys(key)
+    other = stranger(mar, trusted)
+    if other is not None:
+        return emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+    found = look(mar, trusted)
     return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
 
 
 @app.command()
 def diff(
-    before: Annotated[Path, typer.Argument(metavar="A.mar", help="An archive.")],
-    after: Annotated[Path, typer.Argument(metavar="B.mar", help="The one to compare it with.")],
+    before: Annotated[Path, typer.Argument(metavar="A.mar|RECORDING", help="An archive, or what `record` wrote.")],
+    after: Annotated[Path, typer.Argument(metavar="B.mar", help="The archive to compare it with.")],
+    max_flips: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Exit 1 above this share of other answers.", min=0, max=1),
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="The texts of a recording without texts.", show_default="its own")
+    ] = None,
     key: Keys = None,
     as_json: Json = False,
 ) -> None:
-    """Show what changed from one archive to another: metric, size, latency, words, answers, members."""
+    """Show what changes from an archive, or from recorded answers, to another: answers, scores, latency, members."""
     from dataclasses import asdict
 
+    from ..errors import InputError, RefusedError
     from ..export.archive.diff import compare
+    from ..export.archive.recorded import compare_recording
+    from ..export.archive.recordings import is_recording
     from . import archive_tables as archive_screens
 
-    found = compare(before, after, trusted=trusted_keys(key))
-    return emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
+    trusted = trusted_keys(key)
+    flips, asked = 0, 0
+    if is_recording(before):
+        against = compare_recording(before, after, texts=texts, trusted=trusted)
+        flips, asked = len(against.flips), against.asked
+        emit(asdict(against)) if as_json else show(archive_screens.against_recording(against))
+    else:
+        if texts is not None:
+            raise InputError(f"--texts was given, and {before} is no recording. Leave it out.")
+        found = compare(before, after, trusted=trusted)
+        flips, asked = len(found.flips), found.asked
+        emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
+    if max_flips is not None and not asked:
+        raise RefusedError("No answers were compared, so that --max-flips cannot be judged.")
+    if max_flips is not None and flips > max_flips * asked:
+        raise RefusedError(
+            f"{flips:,} of {asked:,} texts have another answer ({flips / asked:.1%}); --max-flips allows "
+            f"{max_flips:.1%}."
+        )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +49,14 @@ def serve(
         Path | None,
         typer.Option(help="Tokens of your own: one line, or a key file.", show_default="new ones"),
     ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS:]PORT",
+            help="Answer /livez and /readyz here, without a token.",
+            show_default="nowhere",
+        ),
+    ] = None,
     drain: Annotated[
         float, typer.Option(metavar="SECONDS", help="When it stops, requests have so long to be answered.", min=0)
     ] = 10.0,
@@ -73,6 +82,7 @@ def serve(
         trust_code=trust_code,
         env=env or (),
         token_file=token_file,
+        health_at=health,
         drain=drain,
         bound=foreground,
         timeout=timeout,
@@ -111,8 +121,9 @@ def predict(
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.1)] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Ask a served model over HTTP."""
+    """Ask a served model over HTTP; answers of a model that lexport did not make are shown as they are."""
     from ..client import once
+    from ..client.answers import is_own
     from ..errors import SystemProblem
     from ..reports import tables as screens
 
@@ -127,33 +138,54 @@ def predict(
     pictures = None if images is None else given_images(images, texts, lang, explain=explain)
     given = given_texts(texts) if images is None else []
     if explain:
-        found = once.explain(name, given, **asked)
+        explained = once.explain(name, given, **asked)
         if as_json:
-            return emit(found)
+            return emit(explained)
         with screens.reading(f"The answer of {name}", SystemProblem):
-            return show(screens.explanations(given, found))
+            return show(screens.explanations(given, explained))
     found = once.predict(name, given, images=pictures, **asked)
     if images is not None:
         given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
     if as_json:
         return emit(found)
-    with screens.reading(f"The answer of {name}", SystemProblem):
-        return show(screens.answers(given, found))
+    if all(map(is_own, found)):
+        with screens.reading(f"The answer of {name}", SystemProblem):
+            return show(screens.answers(given, found))
+    for answer in found:  # of a model that lexport did not make
+        tell(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+    return None
 
 
 @app.command()
-def status(state_dir: StateDir = None, as_json: Json = False) -> None:
+def status(
+    live: Annotated[
+        bool, typer.Option("--live", help="Only say if the server lives; exit 3 if it must be started anew.")
+    ] = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only say if each model can be asked; exit 3 if one cannot.")
+    ] = False,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
     """Show the running server, its models and workers; exit 3 if one is not ready."""
     from .. import serving
     from ..errors import SystemProblem
     from ..reports import tables as screens
 
+    if live or ready:
+        if live:
+            serving.check_live(state_dir)
+        if ready:
+            serving.check_ready(state_dir)
+        said = "ready" if ready else "live"
+        return emit({"status": said}) if as_json else tell(said)
     found = serving.status(state_dir)
     emit(found) if as_json else show(screens.status(found))
     if found["restarts"] and not as_json:
         tell(f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}")
     if found["problems"] or not found["healthy"]:
         raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
+    return None
 
 
 @app.command()

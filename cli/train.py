@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .again import given_options
 from .options import (
     Data,
     ImageColumn,
@@ -57,6 +58,7 @@ def recipes(
 
 @app.command()
 def train(
+    context: typer.Context,
     source: Data,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
     model: Annotated[
@@ -78,6 +80,18 @@ def train(
     max_vocabulary: Annotated[int | None, typer.Option(help="Keep this many words.", show_default="all")] = None,
     dim: Annotated[int | None, typer.Option(help="Width of a vector.", show_default="by the data's size")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most.", show_default="recipe")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.OPTION=VALUE", help="Any option of the recipe; may be repeated."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            metavar="KIND",
+            help="Texts whose label looks swapped (doubted), or held-out ones that training has too (shared).",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto is CUDA where it is there.")] = "auto",
     threads: Annotated[int, typer.Option(help="Of the processor.", min=1)] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of RUN that was killed.")] = False,
@@ -87,6 +101,8 @@ def train(
 ) -> None:
     """Train a model on labelled texts."""
     from ..data.load import Columns
+    from ..evaluation.diagnostics.advice import Command
+    from ..models.recipes.settings import with_settings
     from ..reports import tables as screens
     from ..training import train as training
     from ..training.device import machine
@@ -102,7 +118,7 @@ def train(
         dim=dim,
         vectors=vectors,
     )
-    recipe = recipe.changed("training", epochs=epochs)
+    recipe = with_settings(recipe.changed("training", epochs=epochs), settings or [], further=start is not None)
     if resume and force:
         raise typer.BadParameter("--resume goes on with a training, --force begins anew; leave one of them out.")
     with bar() as progress:
@@ -117,6 +133,8 @@ def train(
             resume=resume,
             checkpoint_every=checkpoint_every,
             replace=force,
+            without=without or [],
+            command=Command(source, out, given_options(context, ("out", "resume", "force", "as_json"))),
             say=say_to(as_json),
             progress=progress,
         )

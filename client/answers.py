@@ -77,6 +77,14 @@ class Explanation:
 
 
 Answer = Classification | Labelled | Vector
+_SAID = ("label", "labels")
+
+
+def is_own(value: Any) -> bool:
+    """Whether a JSON value has the keys of an answer that an archive made by lexport gives."""
+    if not isinstance(value, dict):
+        return False
+    return "vector" in value or (value.keys() >= {"scores", "tokens"} and not value.keys().isdisjoint(_SAID))
 
 
 def read_answer(value: Any) -> Answer:

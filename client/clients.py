@@ -129,8 +129,12 @@ class Client(_Base):
         steps = self._steps(name, about_texts(text, **options), explain=True)
         return read_explained(name, self._drive(steps))
 
-    def ask(self, name: str, body: dict[str, Any], *, version: str | None = None, explain: bool = False) -> Any:
-        """The JSON answer to a JSON question, or its explanation, all as they are. Raises a ClientError."""
+    def ask(self, name: str, body: dict[str, Any] | str, *, version: str | None = None, explain: bool = False) -> Any:
+        """The answer of any model as the server gave it: its JSON, or its text if it is none.
+
+        A dictionary is sent as JSON, a string as it is (text/plain), which handlers that lexport did not write
+        expect. Raises a ClientError.
+        """
         return self._drive(self._steps(name, Question(body, version=version), explain=explain))
 
     def _drive(self, steps: Steps) -> Any:
@@ -222,7 +226,9 @@ class AsyncClient(_Base):
         steps = self._steps(name, about_texts(text, **options), explain=True)
         return read_explained(name, await self._drive(steps))
 
-    async def ask(self, name: str, body: dict[str, Any], *, version: str | None = None, explain: bool = False) -> Any:
+    async def ask(
+        self, name: str, body: dict[str, Any] | str, *, version: str | None = None, explain: bool = False
+    ) -> Any:
         """As `Client.ask`."""
         return await self._drive(self._steps(name, Question(body, version=version), explain=explain))
 

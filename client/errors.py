@@ -5,7 +5,7 @@
     ├── UnknownModel        no model of this name or version is served
     ├── Unauthorised        no token, a wrong one, or no key file to read one from
     ├── NoServer            nobody listens, or the connection broke
-    ├── QueueFull           no room: the queue is full, or no worker runs yet
+    ├── QueueFull           no room now: a full queue, no worker yet, a proxy's limit; `retry_after` seconds
     ├── WorkerLost          the worker died while it had this request
     ├── TimedOut            no answer in time
     ├── ModelFailed         the model failed for this request
@@ -49,7 +49,10 @@ class NoServer(ClientError, SystemProblem):
 
 
 class QueueFull(ClientError, SystemProblem):
-    """The server has no room for the request: its queue is full, or no worker of the model runs."""
+    """The server has no room for the request now: a full queue, no worker, or a limit of clients."""
+
+    retry_after: float | None = None
+    """Seconds after which to ask again, where the server or a proxy before it has said so."""
 
 
 class WorkerLost(ClientError, SystemProblem):

@@ -25,7 +25,6 @@ from .errors import (
     RefusedInput,
     TimedOut,
     Unauthorised,
-    UnexpectedAnswer,
     UnknownModel,
     WorkerLost,
 )
@@ -77,21 +76,26 @@ class Exchange:
         self._retries = retries
         self._timeout = timeout
 
-    def ask(self, name: str, path: str, question: dict[str, Any]) -> Steps:
-        """Put a JSON question; the answer's JSON. Raises a ClientError.
+    def ask(self, name: str, path: str, question: dict[str, Any] | str) -> Steps:
+        """Put a JSON question, or a text as it is; the answer's JSON, or its text if it is none.
 
-        Repeated are a full queue, a connection that breaks or is refused, and, once, a lost worker: a prediction
-        changes nothing, so that asking twice is safe. A timeout is not, since the server is still at work on it, and
-        neither is anything that would be refused again.
+        Raises a ClientError.
+
+        Repeated are a full queue (not before the answer's `Retry-After`), a connection that breaks or is refused,
+        and, once, a lost worker: a prediction changes nothing, so that asking twice is safe. A timeout is not, since
+        the server is still at work on it, and neither is anything that would be refused again.
         """
-        body = json.dumps(question).encode()
+        is_text = isinstance(question, str)
+        body = question.encode("utf-8", "replace") if isinstance(question, str) else json.dumps(question).encode()
         deadline = time.monotonic() + self._timeout
         repetition = losses = 0
         refused: str | None = None
         while True:
             token = self._keys.token()
             try:
-                response = yield Sending(path, _headers(token), body, max(deadline - time.monotonic(), 0.001))
+                response = yield Sending(
+                    path, _headers(token, is_text=is_text), body, max(deadline - time.monotonic(), 0.001)
+                )
                 assert response is not None
                 return _read(response, name, self.url)
             except httpx.HTTPError as error:
@@ -107,6 +111,8 @@ class Exchange:
             repetition += 1
             losses += isinstance(problem, WorkerLost)
             pause = pause_before(repetition)
+            if isinstance(problem, QueueFull):
+                pause = max(pause, problem.retry_after or 0.0)
             if (
                 not isinstance(problem, (QueueFull, NoServer, WorkerLost))
                 or repetition > self._retries
@@ -117,8 +123,8 @@ class Exchange:
             yield Pausing(pause)
 
 
-def _headers(token: str | None) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
+def _headers(token: str | None, *, is_text: bool) -> dict[str, str]:
+    headers = {"Content-Type": "text/plain; charset=utf-8" if is_text else "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     return headers
@@ -137,18 +143,22 @@ def _broken(error: httpx.HTTPError, url: str, timeout: float) -> ClientError:
 
 
 def _read(response: httpx.Response, name: str, url: str) -> Any:
-    """The answer's JSON. Raises a ClientError for every other status than 200."""
+    """The answer's JSON, or its text if it is none. Raises a ClientError for every other status than 2xx."""
     try:
         answer = json.loads(response.content)
     except (ValueError, RecursionError):
         answer = response.text
-        if response.status_code == 200:
-            raise UnexpectedAnswer(
-                f"{name} answered with what is no JSON.", "Expected an archive made by lexport.", 200
-            ) from None
-    if response.status_code == 200:
+    if response.is_success:
         return answer
-    raise _refused(response.status_code, answer, name, url)
+    problem = _refused(response.status_code, answer, name, url)
+    if isinstance(problem, QueueFull):
+        problem.retry_after = _seconds(response.headers.get("Retry-After", ""))
+    raise problem
+
+
+def _seconds(value: str) -> float | None:
+    """The seconds of a `Retry-After` header; None for another form, and for none."""
+    return float(value) if re.fullmatch("[0-9]{1,6}", value) else None
 
 
 def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
@@ -162,10 +172,19 @@ def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
         )
     if status == 404 and re.search("not found|does not exist", reason, re.IGNORECASE):
         return UnknownModel(f"{url} does not serve {name}: {reason}.", "lexport status shows what it serves.", status)
-    if status == 503:
+    if status == 503 and "prediction failed" in reason.lower():
+        return ModelFailed(
+            f"The handler of {name} failed for this request (503): {reason}.",
+            "It may expect another body; look into the server's logs: lexport status",
+            status,
+        )
+    if status in (429, 503):
+        # TorchServe says the same of a full queue and of a model without workers; others say what they mean.
+        why = reason if "error" in told else "its queue is full, or it has no worker that runs."
         return QueueFull(
-            f"{name} has no room for the request (503): its queue is full or it has no worker that runs.",
-            "Try again later, or look with: lexport status",
+            f"{name} has no room for the request ({status}): {why}",
+            "Ask again a little later and send less at once, or serve it with more workers. lexport status shows how "
+            "many requests wait and which workers run.",
             status,
         )
     if status == 413 and "error" not in told:

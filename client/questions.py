@@ -25,9 +25,12 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Question:
-    """A JSON body, whether it is answered with a list, of how many answers, and the model's version asked."""
+    """A JSON body, or a text to be sent as it is, and the model's version asked.
 
-    body: dict[str, Any]
+    many, count: whether it is answered with a list, and of how many answers.
+    """
+
+    body: dict[str, Any] | str
     many: bool = False
     count: int = 1
     version: str | None = None
@@ -60,13 +63,19 @@ def about_images(images: Sequence[float] | Sequence[Sequence[float]], version: s
     return Question({"images": rows}, True, len(rows), version)
 
 
+_REMEDY = (
+    "Expected an archive made by lexport. For the answers of any other, as they are: "
+    'client.ask("{name}", "a text"), or lexport predict {name} "a text"'
+)
+
+
 def check_count(name: str, question: Question, answer: Any) -> Any:
     """The answer itself. Raises UnexpectedAnswer for a list that is none, or has another length."""
     if question.many and (not isinstance(answer, list) or len(answer) != question.count):
         raise UnexpectedAnswer(
             f"{name} answered {question.count} {next(iter(question.body))} with {type(answer).__name__}, not with a "
             "list of as many answers.",
-            "Expected an archive made by lexport.",
+            _REMEDY.format(name=name),
             200,
         )
     return answer
@@ -86,5 +95,5 @@ def read(name: str, question: Question, answer: Any) -> Answer | list[Answer]:
     try:
         found: list[Answer] = [read_answer(one) for one in (answer if question.many else [answer])]
     except ValueError as error:
-        raise UnexpectedAnswer(f"{name} gave {error}.", "Expected an archive made by lexport.", 200) from None
+        raise UnexpectedAnswer(f"{name} gave {error}.", _REMEDY.format(name=name), 200) from None
     return found if question.many else found[0]

@@ -13,9 +13,8 @@ from ..errors import InputError
 from ..evaluation.model import Asked
 from ..evaluation.tasks import Outputs
 from ..handlers.text.encoder import load_encoder
-from ..models.predict import outputs
-from ..models.run import open_run, require_known
 from .archive.format.reader import EVIDENCE
+from .archive.format.unpacked import is_unpacked
 from .archive.inprocess import Archived, opened
 from .archive.keys import PublicKey
 
@@ -25,6 +24,8 @@ class Trained:
 
     def __init__(self, folder: Path) -> None:
         """Open the run. Raises InputError."""
+        from ..models.run import open_run  # which needs torch; an archive may not
+
         self._run = open_run(folder)
         self.task = self._run.recipe.task
         self.labels = self._run.labels
@@ -39,10 +40,14 @@ class Trained:
 
     def check(self, part: Dataset) -> None:
         """Raise InputError unless `part` has what the model takes."""
+        from ..models.run import require_known
+
         require_known(self._run, part)
 
     def ask(self) -> Asked:
         """The trained model."""
+        from ..models.predict import outputs
+
         return Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
 
 
@@ -95,7 +100,7 @@ class Archive:
 @contextmanager
 def judged(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[Trained | Archive]:
     """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.opened` do."""
-    if target.is_dir():
+    if target.is_dir() and not is_unpacked(target):
         yield Trained(target)
         return
     with opened(target, trusted=trusted) as archived:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, RefusedError
+from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.keys import PublicKey
 from ..serving.store import newest
 from .report import table
@@ -64,7 +65,7 @@ def run_loadtest(
 def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]:
     """The archives, and whether they were packed here, into a private folder."""
     path = Path(name)
-    if path.is_file():
+    if path.is_file() or is_unpacked(path):
         yield [path], False
     elif (path / "run.json").is_file():
         from ..export.archive.pack import archive

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import serving
-from ..errors import InputError, SystemProblem
+from ..errors import InputError, MissingExtra, SystemProblem
 from ..export.archive.keys import PublicKey
 from ..export.archive.trust import Trust
 from ..export.archive.verify import verify
+from ..messages.extras import is_installed
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.torchserve.process import sigterm_raises
 from ..serving.torchserve.temporary import STATE, temporary_folder
@@ -59,8 +60,11 @@ def loadtest(
     Whether the objectives held is in the report; `objectives.require` turns a miss into RefusedError.
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
-    RefusedError for archives that are not trusted, SystemProblem if a server or Locust fails.
+    RefusedError for archives that are not trusted, MissingExtra without Locust, SystemProblem if a server or
+    Locust fails.
     """
+    if not is_installed("locust"):
+        raise MissingExtra.of("locust", "A load test")
     objectives = parse(slo)
     _check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
     trust = Trust.of(trusted, trust_code)
@@ -71,6 +75,8 @@ def loadtest(
     tested = subjects(archives)
     if out:
         check_out(out)
+    for line in _strangers(tested):
+        say(line)
     started = datetime.now(UTC)
     rows: list[Row] = []
     missing: list[NotRun] = []
@@ -89,7 +95,7 @@ def loadtest(
         not_run=tuple(missing),
         objectives=tuple(map(str, objectives)),
         verdicts=judge(objectives, rows),
-        warnings=_warnings(rows),
+        warnings=(*_strangers(tested), *_warnings(rows)),
         settings={
             "archives": [subject.path.name for subject in tested],
             "workers": list(worker_sets),
@@ -131,7 +137,7 @@ def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Itera
             bound=True,
         )
         try:
-            yield Target(server.inference_url, subject.model, server.token())
+            yield Target(server.inference_url, subject.model, server.token(), subject.any_answer)
         finally:
             serving.stop(state_dir)
 
@@ -260,6 +266,16 @@ def _command(
     words += ["--texts", texts.name] if isinstance(texts, Path) else []
     words += [word for term in slo for word in ("--slo", term)]
     return shlex.join(words)
+
+
+def _strangers(tested: Sequence[Subject]) -> tuple[str, ...]:
+    """What counted as an answer of the archives that lexport did not make."""
+    others = [subject.label for subject in tested if subject.any_answer]
+    if not others:
+        return ()
+    return (
+        f"Not made by lexport: {', '.join(others)}. Every answer with a status of 2xx was counted, whatever it says.",
+    )
 
 
 def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:

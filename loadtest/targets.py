@@ -27,6 +27,7 @@ class Subject:
     model: str
     evidence: Mapping[str, Any]  # MAR-INF/EVIDENCE.json, empty where there is none
     cpu_alone: str | None = None  # why it does not run on a GPU
+    any_answer: bool = False  # whether lexport did not make it, so that its answers are of any shape
 
 
 def subjects(archives: Sequence[Path]) -> list[Subject]:
@@ -41,7 +42,14 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
             "them apart."
         )
     return [
-        Subject(archive.path, label, archive.name, evidence(archive.path), archive.cpu_alone)
+        Subject(
+            archive.path,
+            label,
+            archive.name,
+            evidence(archive.path),
+            archive.cpu_alone,
+            any_answer=not archive.proven,
+        )
         for archive, label in zip(found, labels, strict=True)
     ]
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import InputError
 from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
+from .buckets import choose_buckets
 from .recipes import TextOptions
 
 
 def build_encoder(
-    texts: Iterable[str],
+    texts: Sequence[str],
     options: TextOptions,
     *,
     inputs: str = "indices",
@@ -22,7 +23,8 @@ def build_encoder(
     A word stays if it occurs `min_count` times or more; of those the `max_vocabulary` most frequent, equal
     counts in code point order, so that the same texts always give the same rows. With inputs "characters" the same
     goes for the characters of the words, with "languages" for the words of each language (`languages` has one for
-    each text), and with "hashes" there is nothing to keep. Raises InputError if a text lacks its language.
+    each text), and with "hashes" there is nothing to keep. The texts decide how many buckets there are where the
+    options do not. Raises InputError if a text lacks its language.
     """
     split = TextEncoder(TextSpec(words=FIRST_WORD, max_tokens=options.max_tokens), []).tokens
     counts: dict[str, Counter[str]] = {}
@@ -40,7 +42,7 @@ def build_encoder(
     rows = {language: 1 + len(words) for language, words in kept.items()} if inputs == "languages" else {}
     spec = TextSpec(
         words=1 + len(vocabulary) + max(len(rows), 1),
-        buckets=options.buckets,
+        buckets=_buckets(texts, options, inputs),
         ngrams=options.ngrams,
         max_tokens=options.max_tokens,
         min_count=options.min_count,
@@ -52,6 +54,13 @@ def build_encoder(
         languages=rows,
     )
     return TextEncoder(spec, vocabulary, characters)
+
+
+def _buckets(texts: Sequence[str], options: TextOptions, inputs: str) -> int:
+    """The rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
+    if not isinstance(options.buckets, str):
+        return options.buckets
+    return choose_buckets(texts, options) if options.grams and inputs in ("indices", "languages") else 0
 
 
 def _frequent(counts: Counter[str], options: TextOptions) -> list[str]:

@@ -266,13 +266,16 @@ def status(values: Mapping[str, Any]) -> Group:
     """Models and workers of a running server."""
     state = "healthy" if values["healthy"] else "not healthy"
     title = f"{values['inference_url']} (pid {values['pid']}, {state})"
-    table = new_table("model", "version", "worker", "pid", "device", "threads", "state", "memory")
+    table = new_table("model", "version", "waiting", "worker", "pid", "device", "threads", "state", "memory")
     for model in values["models"]:
+        version = f"{model['version']} (default)" if model["default"] else model["version"]
+        places = model["queue_waiting"] + model["queue_free"]
+        waiting = f"{model['queue_waiting']} of {places}"
         for worker in model["workers"]:
             memory = megabytes(worker["memory_bytes"]) if worker["memory_bytes"] else ""
             threads = str(worker["threads"] or "")
             cells = (str(worker["id"]), str(worker["pid"]), worker["device"], threads, worker["state"], memory)
-            table.add_row(model["name"], model["version"], *cells)
+            table.add_row(model["name"], version, waiting, *cells)
     return titled(title, table)
 
 

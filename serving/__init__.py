@@ -1,6 +1,6 @@
 """TorchServe's life: start, ready, ask, look, stop."""
 
 from .state import Server
-from .torchserve.server import running, serve, status, stop, wait
+from .torchserve.server import check_live, check_ready, running, serve, status, stop, wait
 
-__all__ = ["Server", "running", "serve", "status", "stop", "wait"]
+__all__ = ["Server", "check_live", "check_ready", "running", "serve", "status", "stop", "wait"]

@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import InputError, SystemProblem
 from .store import Archive
@@ -53,25 +54,34 @@ def parse_workers(text: str) -> tuple[str, int | None]:
     return match[1], int(match[2]) if match[2] else None
 
 
-def plan(archives: Sequence[Archive], workers: str, *, cores: int, gpus: int) -> Plan:
+def plan(
+    archives: Sequence[Archive],
+    workers: str,
+    *,
+    cores: int,
+    gpus: int,
+    settled: Mapping[str, int] = MappingProxyType({}),
+) -> Plan:
     """Divide `cores` over the workers of all archives.
 
-    Without a number each model gets an equal share of the cores, at least one worker and at most four (one per
-    GPU on `gpu`). An archive that fixes fewer workers in its settings keeps those: TorchServe obeys them. Raises
-    InputError for one that names more workers than that.
+    Without a number a model gets as many workers as `settled` (the user's settings) says; any other gets an equal
+    share of the cores, at least one worker and at most four (one per GPU on `gpu`). An archive that fixes fewer
+    workers in its settings keeps those: TorchServe obeys them. Raises InputError for one that names more workers than
+    that.
     """
     device, number = parse_workers(workers)
     if number is None:
         share = gpus if device == "gpu" else cores // max(1, len(archives))
         number = max(1, min(MOST_BY_DEFAULT, share))
+    planned = {archive.name: settled.get(archive.name, number) for archive in archives}
     for archive in archives:
-        if archive.most_workers > number:
+        if archive.most_workers > planned[archive.name]:
             raise InputError(
                 f"{archive.path}: its settings (minWorkers, maxWorkers) ask for {archive.most_workers} workers, and "
-                f"{number} are planned by --workers {workers}. If this machine is to run that many, give --workers "
-                f"{device}:{archive.most_workers}; otherwise pack it without these settings."
+                f"{planned[archive.name]} are planned by --workers {workers}. If this machine is to run that many, "
+                f"give --workers {device}:{archive.most_workers}; otherwise pack it without these settings."
             )
-    counts = {archive.name: archive.workers or number for archive in archives}
+    counts = {archive.name: archive.workers or planned[archive.name] for archive in archives}
     threads = max(1, cores // max(1, sum(counts.values())))
     return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads, cores=cores)
 

@@ -52,6 +52,8 @@ class Server:
     """Seconds that requests in flight may take to be answered when the server is stopped."""
     restarts: int = 0
     """How often the supervisor has started TorchServe again."""
+    health_url: str = ""
+    """Where probes are answered without a token; "" if nowhere."""
     last_reason: str = ""
     """Why TorchServe ended the last time; "" if it never has."""
 
@@ -165,6 +167,7 @@ _CHECKS = {
     **dict.fromkeys(("supervisor", "pid", "workers", "threads", "restarts"), _is_count),
     **dict.fromkeys(("started", "drain"), _is_seconds),
     **dict.fromkeys(("inference_url", "management_url", "metrics_url"), _is_url),
+    "health_url": lambda value: value == "" or _is_url(value),
     "state_dir": lambda value: isinstance(value, str),
     "models": lambda value: isinstance(value, dict) and all(map(_is_text, (*value, *value.values()))),
     "device": lambda value: value in ("cpu", "gpu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,16 +14,14 @@ from typing import Any
 
 from ..errors import InputError, LexportError
 from ..export.archive.code import accept
-from ..export.archive.format.manifest import read_manifest, read_settings
+from ..export.archive.format.manifest import NAME, VERSION, read_manifest, read_settings
 from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
+from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.format.writer import rewrite
 from ..export.archive.trust import Trust
 from ..handlers.engine.devices import why_cpu_alone
 from ..handlers.model.digests import MANIFEST
 from .versions import newest as versions_newest
-
-# What can be a part of a URL and of a file name without quoting.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class Archive:
     """The largest number of workers that its settings name."""
     cpu_alone: str | None = None
     """Why it does not run on a GPU, if it does not."""
+    named: tuple[str, ...] | None = None
+    """What its own settings file names; None if it has no such file."""
 
     def __str__(self) -> str:
         """`NAME VERSION`."""
@@ -56,16 +57,18 @@ def read(path: Path) -> Archive:
         manifest = read_manifest(path, archive)
         model = manifest.get("model")
         model = model if isinstance(model, dict) else {}
-        workers, most_workers = _own_workers(path, read_settings(path, archive, manifest))
+        settings = read_settings(path, archive, manifest)
+        workers, most_workers = _own_workers(path, settings)
         cpu_alone = _cpu_alone(read_member(archive, "model.json")) if "model.json" in members else None
     return Archive(
         path=path,
-        name=_identifier(path, "modelName", model.get("modelName")),
-        version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0")),
+        name=_identifier(path, "modelName", model.get("modelName"), NAME),
+        version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0"), VERSION),
         proven=EVIDENCE in members,
         workers=workers,
         most_workers=most_workers,
         cpu_alone=cpu_alone,
+        named=tuple(sorted(map(str, settings))) if model.get("configFile") is not None else None,
     )
 
 
@@ -79,14 +82,12 @@ def newest(model_store: Path) -> dict[str, Path]:
 
 def _newest(model_store: Path) -> dict[str, Archive]:
     if not model_store.is_dir():
-        raise InputError(f"There is no model store {model_store}. Expected a folder that holds .mar files.")
+        raise _no_archive(f"There is no model store {model_store}; expected a folder of .mar files", model_store)
+    found = [path for path in model_store.iterdir() if path.suffix == ".mar" or is_unpacked(path)]
     # Hidden ones are other programs' own, such as macOS's ._reviews-1.0.mar.
-    archives = [read(path) for path in sorted(model_store.glob("*.mar")) if not path.name.startswith(".")]
+    archives = [read(path) for path in sorted(found) if not path.name.startswith(".")]
     if not archives:
-        raise InputError(
-            f"The model store {model_store} holds no .mar file. "
-            f"Make one with: lexport archive RUN --version 1.0 --out {model_store}"
-        )
+        raise _no_archive(f"The model store {model_store} holds no .mar file", model_store)
     named: dict[str, dict[str, Archive]] = {}
     for archive in archives:
         other = named.setdefault(archive.name, {}).setdefault(archive.version, archive)
@@ -104,6 +105,20 @@ def _newest(model_store: Path) -> dict[str, Archive]:
                 f"{model_store}/{name}-VERSION.mar"
             ) from None
     return best
+
+
+def _no_archive(what: str, model_store: Path) -> InputError:
+    """The error where a store has nothing to serve, with the ways to an archive below it."""
+    store = shlex.quote(str(model_store))
+    return InputError(
+        f"{what}. How to get one:",
+        "with an archive that you have:   lexport serve path/to/NAME-1.0.mar\n"
+        "from sample data:                lexport demo\n"
+        "from labelled texts of yours:    lexport train DATA --out RUN\n"
+        "                                 lexport export RUN\n"
+        f"                                 lexport archive RUN --version 1.0 --out {store}\n"
+        "all in another folder:           lexport serve --model-store DIR",
+    )
 
 
 def choose(
@@ -144,7 +159,10 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
             name = f"_{name}"
         copy = store / f".{name}.copy"
         try:
-            shutil.copyfile(archive.path, copy)
+            if archive.path.is_dir():
+                rewrite(archive.path, copy)
+            else:
+                shutil.copyfile(archive.path, copy)
         except (OSError, shutil.Error) as error:
             raise InputError(f"{archive.path} cannot be read: {error}.") from None
         with _named(archive.path, copy):
@@ -168,11 +186,10 @@ def _named(path: Path, copy: Path) -> Iterator[None]:
         raise
 
 
-def _identifier(path: Path, what: str, value: Any) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise InputError(
-            f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, '.', '_' and '-' alone."
-        )
+def _identifier(path: Path, what: str, value: Any, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
+        raise InputError(f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, {signs} alone.")
     return value
 
 

@@ -89,7 +89,7 @@ TASKS: dict[str, tuple[str, Columns]] = {
 
 def task_recipe(name: str) -> recipes.Recipe:
     recipe = recipes.load(TASKS[name][0]).changed("embedding", dim=8).changed("training", epochs=4)
-    if recipe.text.buckets:
+    if recipe.text.grams:
         recipe = recipe.changed("text", buckets=256)
     if name == "multilabel":
         recipe = recipe.changed("head", multi_label=True, threshold=0.4)

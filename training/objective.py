@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..data.load import Dataset, label_sets
 from ..evaluation.tasks import group_ids
@@ -17,7 +16,7 @@ from ..models.compose import PooledModel, TextModel
 from ..models.embeddings import DynamicDim
 from ..models.heads import ClassifierOptions, Joint
 from ..models.recipes import Recipe
-from .losses import balanced, contrastive
+from .losses import balanced, classified, contrastive
 from .word_dropout import drop_gram_cells, drop_ngrams, drop_words
 
 # Texts laid out at a time, so that what it takes stays in the processor's cache.
@@ -102,12 +101,14 @@ class Lesson:
         """Tokens of each text, int64 [rows]."""
         return self._tokens.lengths
 
-    def weigh(self, other: Lesson | None = None) -> None:
-        """Weigh labels as the recipe says, by the counts of this part, or as `other` does."""
+    def weigh(self) -> None:
+        """Weigh labels as the recipe says, by the counts of this part.
+
+        Only what is trained on is weighed: a weighed validation loss hangs on the few texts of the rarest label, and
+        ends training too early.
+        """
         head = self._recipe.head
-        if other is not None:
-            self._weights = other._weights
-        elif isinstance(head, ClassifierOptions) and head.class_weights == "balanced":
+        if isinstance(head, ClassifierOptions) and head.class_weights == "balanced":
             if head.multi_label:
                 present = self._truth.sum(dim=0)
                 self._weights = (len(self) - present) / present.clamp(min=1)
@@ -126,10 +127,7 @@ class Lesson:
         head = self._recipe.head
         if isinstance(head, ClassifierOptions):
             smoothing = head.label_smoothing if model.training else 0.0
-            if not head.multi_label:
-                return F.cross_entropy(outputs, truth, self._weights, label_smoothing=smoothing)
-            smoothed = truth * (1 - smoothing) + smoothing / 2
-            return F.binary_cross_entropy_with_logits(outputs, smoothed, pos_weight=self._weights)
+            return classified(outputs, truth, head.multi_label, smoothing, self._weights)
         if isinstance(model.head, Joint):
             assert self._images is not None
             others: Tensor = model.head.image(self._images[rows])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..data.load import Dataset
 from ..errors import InputError
+from ..evaluation.diagnostics.advice import Advice
 from ..evaluation.diagnostics.warnings import of_answers
 from ..evaluation.tasks import judge
 from ..handlers.text.encoder import TextEncoder, Tokens
@@ -13,7 +15,6 @@ from ..models import run
 from ..models.compose import TextModel
 from ..models.predict import outputs
 from ..models.recipes import Recipe
-from ..storage.progress import Say, silent
 from . import card
 
 
@@ -26,13 +27,16 @@ def save(
     encoder: TextEncoder,
     labels: list[str],
     held_out: dict[str, Dataset],
-    say: Say = silent,
+    warn: Callable[[Advice], None] = lambda advice: None,
 ) -> None:
-    """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`."""
+    """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`.
+
+    `warn` is told what its answers to the validation texts advise.
+    """
     threshold = getattr(recipe.head, "threshold", 0.5)
     answers = {part: outputs(model, encoder, dataset) for part, dataset in held_out.items()}
-    for warning in of_answers(recipe.task, held_out["validation"], answers["validation"], labels, threshold):
-        say(warning)
+    for advice in of_answers(recipe, held_out["validation"], answers["validation"], labels, threshold):
+        warn(advice)
     metrics = {
         part: judge(recipe.task, dataset, answers[part], labels, threshold) for part, dataset in held_out.items()
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,13 @@ from ..data.load import Columns, Dataset
 from ..data.pretrained import open_vectors
 from ..data.splits import Splits, split
 from ..errors import InputError
+from ..evaluation.diagnostics.advice import Advice, Command
+from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.warnings import LookedUp, of_data
 from ..evaluation.tasks import UNLABELLED, columns_for, suited
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run
+from ..models.buckets import AUTO, choose_buckets
 from ..models.vocabulary import build_encoder
 from ..storage import atomic as files
 from ..storage.progress import Progress, Say, silent
@@ -47,6 +50,8 @@ def train(
     resume: bool = False,
     checkpoint_every: float = CHECKPOINT_EVERY,
     replace: bool = False,
+    without: Collection[str] = (),
+    command: Command | None = None,
     say: Say = silent,
     progress: Progress = silent,
 ) -> run.Run:
@@ -56,9 +61,11 @@ def train(
     with other training options). While it works a checkpoint is written every `checkpoint_every` seconds, beside
     `out` in a folder of its name and `.training`; with `resume` a training that was killed goes on from there, to
     the weights it would have had. In processes that torch's launcher started they train together, and the first
-    writes. `progress` is told (steps done, steps at most, what is going on). Raises InputError for data or a target
-    that cannot be used, and for a checkpoint of another training.
+    writes. `without`: kinds of rows to leave out, see evaluation/diagnostics/leave_out.py. `command`: the command
+    line that asked for this, for warnings to say which one follows their advice. `progress` is told (steps done,
+    steps at most, what is going on). Raises InputError for data or a target that cannot be used, and for a checkpoint of another training.
     """
+    check_kinds(without)
     if resume and (out / "run.json").is_file():
         say(f"{out} is finished; there is nothing to resume")
         return run.open_run(out)
@@ -78,11 +85,18 @@ def train(
                 run.require_known(start, dataset)
                 _require_known(dataset, _classes(recipe, dataset), start)
             tokens = LookedUp.of(encoder, parts)
+            left_out: dict[str, int] = {}
+            if without:
+                parts, left_out = leave_out(without, encoder, labels, parts, tokens)
+                tokens = LookedUp.of(encoder, parts)
+                say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
             say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
+            warnings = _Warnings(command or Command(source if isinstance(source, str) else dataset.name, out), say)
             if recipe.learns:
-                for warning in of_data(recipe, parts, encoder, labels, tokens, further=start is not None):
-                    say(warning)
-            identity = _identity(recipe, seed, dataset, labels, start, machine, crew)
+                further = start is not None
+                for advice in of_data(recipe, parts, encoder, labels, tokens, warnings.command, further=further):
+                    warnings.add(advice)
+            identity = _identity(recipe, seed, dataset, labels, start, machine, crew, left_out)
             fitted = fit(
                 recipe,
                 parts,
@@ -97,12 +111,32 @@ def train(
                 say=say,
                 progress=progress,
             )
+            if fitted.advice is not None:
+                warnings.add(fitted.advice)
             if folder is not None:
-                info = _info(recipe, seed, dataset, parts, unknown_share(tokens.validation), fitted, start)
+                info = _info(recipe, seed, dataset, parts, unknown_share(tokens.validation), fitted, start, left_out)
                 held_out = {"validation": parts.validation, "test": parts.test}
-                save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out, say)
+                save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out, warnings.add)
+            warnings.sum_up()
         crew.wait()
     return run.open_run(out)
+
+
+class _Warnings:
+    """Says each warning with the command that follows it, and at the end the one that follows them all."""
+
+    def __init__(self, command: Command, say: Say) -> None:
+        self.command = command
+        self._say = say
+        self._given: list[Advice] = []
+
+    def add(self, advice: Advice) -> None:
+        self._given.append(advice)
+        self._say(f"warning: {advice.warning} Try: {self.command.with_all([advice])}")
+
+    def sum_up(self) -> None:
+        if len(self._given) > 1:
+            self._say(f"all of that advice together: {self.command.with_all(self._given)}")
 
 
 @contextmanager
@@ -123,6 +157,7 @@ def _identity(
     start: run.Run | None,
     machine: Machine,
     crew: Team,
+    left_out: dict[str, int],
 ) -> dict[str, Any]:
     """All that the weights depend on, as JSON holds it: what must be equal for a training to go on."""
     values = {
@@ -135,6 +170,7 @@ def _identity(
         "threads": machine.threads,
         "processes": crew.size,
         "torch": torch.__version__,
+        **({"left_out": left_out} if left_out else {}),
     }
     given: dict[str, Any] = json.loads(json.dumps(values))
     return given
@@ -148,6 +184,7 @@ def _info(
     unknown: float,
     fitted: Fit,
     start: run.Run | None,
+    left_out: dict[str, int],
 ) -> run.RunInfo:
     return run.RunInfo(
         recipe=recipe.to_json(),
@@ -155,7 +192,7 @@ def _info(
         data={
             "name": dataset.name,
             "digest": dataset.digest,
-            "dropped": dataset.dropped,
+            "dropped": dataset.dropped | left_out,
             "train": len(parts.train.texts),
             "validation": len(parts.validation.texts),
             "test": len(parts.test.texts),
@@ -197,7 +234,7 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
 
 
 def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
-    """The encoder of new training texts, and the recipe with its dimension settled."""
+    """The encoder of new training texts, and the recipe with its dimension and buckets settled."""
     texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
     languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
     encoder = build_encoder(texts, recipe.text, inputs=recipe.inputs, languages=languages)
@@ -215,7 +252,9 @@ def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Rec
         tokens = int(encoder.look_up(part.texts, part.languages).lengths.sum())
         dim, reason = choose_dim(recipe.encoder.NAME, recipe.task, tokens)
         say(reason)
-    return recipe.changed("embedding", dim=dim), encoder
+    if getattr(recipe.embedding, "buckets", None) == AUTO:
+        recipe = recipe.changed("embedding", buckets=choose_buckets(texts, recipe.text))
+    return recipe.changed("embedding", dim=dim).changed("text", buckets=encoder.spec.buckets), encoder
 
 
 def _classes(recipe: recipes.Recipe, dataset: Dataset) -> list[str]:

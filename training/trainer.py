@@ -17,6 +17,7 @@ from torch import Tensor
 from ..data.pretrained import open_vectors
 from ..data.splits import Splits
 from ..errors import InputError
+from ..evaluation.diagnostics.advice import Advice
 from ..evaluation.diagnostics.vanishing import GradientWatch
 from ..evaluation.diagnostics.warnings import LookedUp
 from ..handlers.text.encoder import Ids, TextEncoder
@@ -44,12 +45,14 @@ class Fit:
     """A fitted model and how it went.
 
     losses: of the validation texts, by epoch. best_epoch: whose weights the model has, from 1; 0 is the start.
+    advice: what is to be warned of.
     """
 
     model: TextModel
     losses: list[float]
     best_epoch: int
     seconds: float
+    advice: Advice | None = None
 
 
 def fit(
@@ -83,7 +86,7 @@ def fit(
         else:
             model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
             _take_vectors(recipe, model, encoder, np.random.default_rng(seed), say)
-        losses, best, before = [], 0, 0.0
+        losses, best, before, advice = [], 0, 0.0, None
         if recipe.learns:
             model.to(machine.device)
             team.spread(model)
@@ -93,13 +96,12 @@ def fit(
             held = Lesson(recipe, encoder, parts.validation, labels, known.validation, None, machine.device)
             course.run(lesson, held, checkpoints, say, progress)
             losses, best, before = course.losses, course.best, course.seconds_before
-            if warning := course.watch.warning():
-                say(warning)
+            advice = course.watch.warning(recipe)
             model.cpu()
     if start is not None and losses and not best:
         say(f"none of {len(losses)} epochs lowered the validation loss; the weights are those it started from")
     model.eval()
-    return Fit(model, losses, best, before + time.monotonic() - began)
+    return Fit(model, losses, best, before + time.monotonic() - began, advice)
 
 
 class _Course:
@@ -132,7 +134,6 @@ class _Course:
         """Train the model in place, from the last checkpoint if there is one; it ends with its best weights."""
         options, model = self._options, self._model
         lesson.weigh()
-        held.weigh(lesson)
         in_order = not isinstance(model, PooledModel)
         if not self._resumed(checkpoints, say) and self._further:
             self._least = self._held_loss(held)

@@ -20,6 +20,7 @@ from ...data.dataset import Dataset
 from ...handlers.text.encoder import FIRST_WORD, Ids, TextSpec, Tokens
 from ...storage.compression import shown
 from ..metrics import wilson
+from .advice import LEAVE_OUT, Advice
 from .leakage import word_keys
 
 Scores = npt.NDArray[np.float64]
@@ -36,8 +37,6 @@ _KEYS = 1 << 18
 _GOOD, _FAIR, _EVEN = 0.7, 0.2, 0.6
 # The surest tenth of what a judge gives one label, and at least so many texts: of a good judge up to half.
 _TENTH, _LEAST = 10, 100
-# Held-out texts of a label that are enough to call it exchanged.
-_HELD = 10
 # What share of the surest texts has another label: surely more than the first, and than so much of the share among
 # all texts. Clean labels measure up to 0.09, and 0.43 of it; a fifth swapped 0.2 or more, and mostly 0.6 to 1.
 _DOUBTED, _FLAT = 0.1, 0.55
@@ -73,37 +72,76 @@ class _Words:
         return found[chosen]
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What the judge says of the training and validation texts, one after the other; rows: which of each part.
+
+    scores: log-likelihoods float64 [texts, labels]; truth, lengths: int64 [texts].
+    """
+
+    rows: list[Ids]
+    scores: Scores
+    truth: Ids
+    lengths: Ids
+
+    @classmethod
+    def of(
+        cls, spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens], step: int
+    ) -> _Judged:
+        place = {label: index for index, label in enumerate(labels)}
+        truths = [np.array([place[label] for label in part.labels], np.int64) for part in parts]
+        rows = [np.arange(0, len(truth), step) for truth in truths]
+        truths = [truth[own] for truth, own in zip(truths, rows, strict=True)]
+        size = max(min(_COUNTS // len(labels), _KEYS if spec.words <= FIRST_WORD else spec.words), 1)
+        words = []
+        for part, own in zip(tokens, rows, strict=True):
+            taken = part if step == 1 else part.take(own)
+            words.append(_Words.of(word_keys(spec, taken) % size, taken.lengths))
+        scores = _judge(words, truths, (size, len(labels)))
+        return cls(
+            rows, np.concatenate(scores), np.concatenate(truths), np.concatenate([one.lengths for one in words])
+        )
+
+
 def swapped_labels(
     spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens]
-) -> str | None:
-    """A warning if labels look swapped: `parts` are training, validation and test texts, `tokens` the same looked up.
+) -> Advice | None:
+    """A warning if in training and validation texts, `parts`, a share of one label's rows carry another.
 
-    Either two labels are exchanged in a whole part, or in training and validation texts a share of one label's
-    carry another; None if neither shows.
+    `tokens` are the same looked up. Of many texts every second, third … is judged.
     """
-    place = {label: index for index, label in enumerate(labels)}
-    truths = [np.array([place[label] for label in part.labels], np.int64) for part in parts]
-    total = sum(int(part.lengths.sum()) for part in tokens)
-    step = 1 + total * len(labels) // _WORK
-    rows = [np.arange(0, len(truth), step) for truth in truths]
-    truths = [truth[own] for truth, own in zip(truths, rows, strict=True)]
-    size = max(min(_COUNTS // len(labels), _KEYS if spec.words <= FIRST_WORD else spec.words), 1)
-    words = []
-    for part, own in zip(tokens, rows, strict=True):
-        taken = part if step == 1 else part.take(own)
-        words.append(_Words.of(word_keys(spec, taken) % size, taken.lengths))
-    inside, *outside = _judge(words, truths, (size, len(labels)))
-    if _kappa(inside.argmax(axis=1), truths[0])[0] >= _FAIR:
-        exchanged = _exchanged(labels, parts, truths, outside)
-        if exchanged:
-            return exchanged
-    scores, truth = np.concatenate([inside, outside[0]]), np.concatenate(truths[:2])
-    lengths = np.concatenate([words[0].lengths, words[1].lengths])
-    doubted = _doubted(scores, truth, lengths)
+    step = 1 + sum(int(part.lengths.sum()) for part in tokens) * len(labels) // _WORK
+    judged = _Judged.of(spec, labels, parts, tokens, step)
+    doubted = _doubted(judged.scores, judged.truth, judged.lengths)
     if doubted is None:
         return None
-    texts = [part.texts[row] for part, own in zip(parts[:2], rows[:2], strict=True) for row in own.tolist()]
-    return _told(labels, truth, scores.argmax(axis=1), texts, *doubted)
+    texts = [part.texts[row] for part, own in zip(parts, judged.rows, strict=True) for row in own.tolist()]
+    return _told(labels, judged.truth, judged.scores.argmax(axis=1), texts, doubted.surest, doubted.asked)
+
+
+def doubted_rows(
+    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens]
+) -> list[list[int]]:
+    """The rows of training and validation, `parts`, whose label is doubted, where labels look swapped.
+
+    They are the texts that are judged to have a label which looks swapped, more surely than half of those judged so,
+    and carry another. Of a label that would lose more than half of its rows none is doubted.
+    """
+    judged = _Judged.of(spec, labels, parts, tokens, 1)
+    doubted = _doubted(judged.scores, judged.truth, judged.lengths)
+    if doubted is None:
+        return [[] for _ in parts]
+    sure, given = _sureness(judged.scores, judged.lengths), judged.scores.argmax(axis=1)
+    out = np.zeros(len(given), bool)
+    for label in doubted.labels:
+        rows = given == label
+        out |= rows & (judged.truth != label) & (sure >= np.median(sure[rows]))
+    for label in range(len(labels)):
+        own = judged.truth == label
+        if 2 * out[own].sum() > own.sum():
+            out &= ~own
+    first = len(parts[0])
+    return [np.flatnonzero(one).tolist() for one in (out[:first], out[first:])]
 
 
 def _judge(words: Sequence[_Words], truths: Sequence[Ids], shape: tuple[int, int]) -> list[Scores]:
@@ -119,42 +157,36 @@ def _judge(words: Sequence[_Words], truths: Sequence[Ids], shape: tuple[int, int
     return [inside, *(part.score(every, of_all, np.ones(len(part.lengths), bool)) for part in words[1:])]
 
 
-def _exchanged(
-    labels: Sequence[str], parts: Sequence[Dataset], truths: Sequence[Ids], outside: Sequence[Scores]
-) -> str | None:
-    """What is said if in a held-out part most texts of either of two labels are judged to have the other."""
-    for part, truth, scores, what in zip(parts[1:], truths[1:], outside, ("validation", "test"), strict=True):
-        confusion = np.zeros((len(labels), len(labels)), np.int64)
-        np.add.at(confusion, (truth, scores.argmax(axis=1)), 1)
-        support = confusion.sum(axis=1)
-        for one, other in zip(*np.nonzero(np.triu(confusion, 1)), strict=True):
-            crossed = (
-                (int(confusion[one, other]), int(support[one])),
-                (int(confusion[other, one]), int(support[other])),
-            )
-            if all(of >= _HELD and wilson(count, of)[0] > 0.5 for count, of in crossed):
-                first, second = (f"{count:,} of the {of:,}" for count, of in crossed)
-                return (
-                    f"the labels {_quoted(labels[one])} and {_quoted(labels[other])} look exchanged between training "
-                    f"and {what} texts: of the {what} texts {first} labelled {_quoted(labels[one])} and {second} "
-                    f"labelled {_quoted(labels[other])} read like training texts of the other. What is learned is "
-                    f"then judged wrong: look how {part.name.partition(':')[0]} was put together and rename the "
-                    "labels of one part."
-                )
-    return None
+@dataclass(frozen=True)
+class _Doubted:
+    """surest: the texts whose label is doubted, surest first, of `asked` that the judge was as sure of.
+
+    labels: those they are judged to have.
+    """
+
+    surest: list[int]
+    asked: int
+    labels: list[int]
 
 
-def _doubted(scores: Scores, truth: Ids, lengths: Ids) -> tuple[list[int], int] | None:
-    """The texts whose label is doubted, surest first, and how many the judge was as sure of; None if few are."""
+def _sureness(scores: Scores, lengths: Ids) -> Scores:
+    """How sure the judge is of each text, float64 [texts]."""
+    highest = np.partition(scores, -2, axis=1)[:, -2:]
+    # By the root of the length: the sum of as many independent terms is spread so much by chance.
+    sure: Scores = (highest[:, 1] - highest[:, 0]) / np.sqrt(np.maximum(lengths, 1))
+    return sure
+
+
+def _doubted(scores: Scores, truth: Ids, lengths: Ids) -> _Doubted | None:
+    """The texts whose label is doubted; None if few are."""
     judged = scores.argmax(axis=1)
     kappa, chance = _kappa(judged, truth)
     good = kappa >= _GOOD
     if not good and (kappa < _FAIR or chance > _EVEN or scores.shape[1] > 2):
         return None
-    highest = np.partition(scores, -2, axis=1)[:, -2:]
-    # By the root of the length: the sum of as many independent terms is spread so much by chance.
-    sure = (highest[:, 1] - highest[:, 0]) / np.sqrt(np.maximum(lengths, 1))
+    sure = _sureness(scores, lengths)
     found: list[int] = []
+    labels: list[int] = []
     asked = 0
     for label in range(scores.shape[1]):
         rows = np.flatnonzero(judged == label)
@@ -166,8 +198,9 @@ def _doubted(scores: Scores, truth: Ids, lengths: Ids) -> tuple[list[int], int] 
         low, share = wilson(len(wrong), len(surest))[0], len(wrong) / len(surest)
         if low > _DOUBTED and share > _FLAT * float((truth[rows] != label).mean()):
             found += wrong.tolist()
+            labels.append(label)
             asked += len(surest)
-    return (sorted(found, key=lambda row: (-sure[row], row)), asked) if found else None
+    return _Doubted(sorted(found, key=lambda row: (-sure[row], row)), asked, labels) if found else None
 
 
 def _kappa(judged: Ids, truth: Ids) -> tuple[float, float]:
@@ -181,18 +214,19 @@ def _kappa(judged: Ids, truth: Ids) -> tuple[float, float]:
 
 def _told(
     labels: Sequence[str], truth: Ids, judged: Ids, texts: Sequence[str], doubted: Sequence[int], asked: int
-) -> str:
+) -> Advice:
     pairs = Counter((labels[truth[row]], labels[judged[row]]) for row in doubted)
     (given, likely), most = pairs.most_common(1)[0]
     examples = "; ".join(
         f'"{_cut(texts[row])}" is labelled {_quoted(labels[truth[row]])}, likely {_quoted(labels[judged[row]])}'
         for row in doubted[:3]
     )
-    return (
+    return Advice(
         f"labels look swapped: of the {asked:,} texts whose words say most clearly what they are, {len(doubted):,} "
         f"({len(doubted) / asked:.0%}) carry another label, {most:,} of them {_quoted(given)} where "
-        f"{_quoted(likely)} is likely. A model learns such errors and is judged by them: correct the rows or leave "
-        f"them out. For example {examples}."
+        f"{_quoted(likely)} is likely. A model learns such errors. Correct the rows; left out of training they cost "
+        f"less accuracy. For example {examples}.",
+        ((LEAVE_OUT, "doubted"),),
     )
 
 

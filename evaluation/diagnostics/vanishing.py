@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
+from ...models.recipes import Recipe
+from .advice import Advice, setting
+
 # Of the norm of the other gradients. The median of a training is 0.1 to 5 in every shipped recipe on the sample sets,
 # with no step below 0.06, and 0.00002 to 0.001 where an encoder of too many layers, or one driven far off by vectors
 # a thousand times too long, passes nothing on.
@@ -11,6 +14,8 @@ _VANISHED = 0.005
 # Without other parameters: below this Adam's own epsilon, 1e-8 a number, outweighs the gradients.
 _NOTHING = 1e-6
 _FEWEST = 3
+# What may stand between words and their gradients when it is higher than this.
+_USUAL = (("encoder", "layers", 2), ("embedding", "spread", 0.05))
 
 
 class GradientWatch:
@@ -31,15 +36,24 @@ class GradientWatch:
         else:
             self._ratios.append(0.0 if embedding < _NOTHING else 1.0)
 
-    def warning(self) -> str | None:
-        """A line for most steps without a gradient for the words to speak of; None if there were few such."""
+    def warning(self, recipe: Recipe) -> Advice | None:
+        """What to say of most steps without a gradient for the words, and which options of `recipe` to lower.
+
+        None if there were few such steps, or if none of these options is high.
+        """
         vanished = sum(ratio < _VANISHED for ratio in self._ratios)
         if len(self._ratios) < _FEWEST or 2 * vanished <= len(self._ratios):
             return None
-        return (
-            f"warning: embedding gradients vanish: in {vanished:,} of {len(self._ratios):,} steps looked at their "
-            f"norm was below {_VANISHED:g} of the others' (median {median(self._ratios):.1g}), so that words hardly "
-            "learn. What lies between may have too many layers ([encoder] layers), be driven to its limits by "
-            "too large vectors ([embedding] spread, 0.05 if not set) or be dead from too high a learning_rate "
-            "([training]): lower what is high."
+        lower = [
+            setting(f"{section}.{option}", f"{usual:g}")
+            for section, option, usual in _USUAL
+            if getattr(getattr(recipe, section), option, 0) > usual
+        ]
+        if not lower:
+            return None
+        return Advice(
+            f"embedding gradients vanish: in {vanished:,} of {len(self._ratios):,} steps looked at their norm was "
+            f"below {_VANISHED:g} of the others' (median {median(self._ratios):.1g}), so that words hardly learn. "
+            "What lies between has too many layers, or is driven to its limits by too large vectors.",
+            tuple(lower),
         )

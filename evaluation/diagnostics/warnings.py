@@ -1,12 +1,14 @@
 """Warnings that teach: what in the data, the table or the answers will make a model worse, and what to do.
 
-Each is a line that begins with "warning: " and comes at most once a training; docs/warnings.md shows them all.
+Each comes at most once a training, with the options that apply its advice; docs/warnings.md shows them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +16,14 @@ import numpy.typing as npt
 from ...data.dataset import Dataset, label_sets
 from ...data.splits import Splits
 from ...handlers.text.encoder import UNK, Ids, TextEncoder, Tokens
-from ...models.compose import offsets
+from ...models.buckets import AUTO
 from ...models.heads import ClassifierOptions
 from ...models.recipes import Recipe
-from ...storage.compression import listed, shown
+from ...storage.compression import shown
 from ..tasks import Outputs
+from .advice import LEAVE_OUT, Advice, Command, Options, setting
 from .label_noise import swapped_labels
-from .leakage import twins, word_keys
+from .leakage import twins
 
 _MOST = 0.5
 # The accuracy of always giving the same answer from which on accuracy says little, and how rare a label is neglected.
@@ -32,6 +35,7 @@ _USED, _WASTED = 0.05, 1 << 20
 _CHUNK = 512
 # Fewer answers say nothing of a model.
 _FEW = 20
+_COLUMNS = ("--text-column", "--language-column", "--pair-column")
 
 
 @dataclass(frozen=True)
@@ -65,77 +69,105 @@ def of_data(
     encoder: TextEncoder,
     labels: Sequence[str],
     tokens: LookedUp,
+    command: Command,
     *,
     further: bool = False,
-) -> list[str]:
+) -> list[Advice]:
     """Warnings about the data that `recipe` is about to be trained on, its dim chosen; none for ordinary data.
 
-    `tokens` are the texts of `parts` looked up by `encoder`. `further`: words, labels and sizes are those of a run
-    that is trained further.
+    `tokens` are the texts of `parts` looked up by `encoder`. `command` is what the user asked for. `further`: words,
+    labels and sizes are those of a run that is trained further.
     """
     found = [
-        _unknown(recipe, encoder, tokens, further=further),
+        _unknown(recipe, parts, encoder, tokens, command, further=further),
         _imbalance(recipe, parts.train, labels),
         _shared(recipe, encoder, parts, tokens),
-        _untouched(encoder, tokens),
         None if further else _unused(recipe, encoder, tokens),
     ]
     if recipe.task == "classify":
-        every = (parts.train, parts.validation, parts.test)
-        looked_up = (tokens.train, tokens.validation, tokens.test)
-        found.append(swapped_labels(encoder.spec, labels, every, looked_up))
-    return [f"warning: {one}" for one in found if one]
+        two = (parts.train, parts.validation), (tokens.train, tokens.validation)
+        found.append(swapped_labels(encoder.spec, labels, *two))
+    return [one for one in found if one]
 
 
 def of_answers(
-    task: str, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
-) -> list[str]:
+    recipe: Recipe, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
+) -> list[Advice]:
     """Warnings about a trained model's `outputs` for the texts of `part`, laid out as evaluation/tasks.py says."""
     if len(part) < _FEW:
         return []
-    if task == "multilabel":
+    if recipe.task == "multilabel":
         found = _silence(part, outputs, threshold)
-    elif task == "classify":
-        found = _one_answer(part, [labels[top] for top in outputs.argmax(axis=1)])
+    elif recipe.task == "classify":
+        found = _one_answer(recipe, part, [labels[top] for top in outputs.argmax(axis=1)])
     else:
         found = None
-    return [f"warning: {found}"] if found else []
+    return [found] if found else []
 
 
-def _unknown(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp, *, further: bool) -> str | None:
+def _unknown(
+    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: LookedUp, command: Command, *, further: bool
+) -> Advice | None:
     train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
-    where, share = max(held.items(), key=lambda item: item[1])
+    language, share = max(held.items(), key=lambda item: item[1])
     if share <= _MOST:
         return None
-    inputs, options = encoder.spec.inputs, recipe.text
+    where, in_training = f" in {shown(language)}" if language else "", train.get(language, 0.0)
+    inputs = encoder.spec.inputs
+    what = "characters" if inputs == "characters" else "words"
+    known_to = f"{share:.0%} of those in the validation texts{where}"
+    unknown = (
+        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row of their own and "
+        "look the same to the model."
+    )
     if inputs == "hashes":
-        return (
-            f"most words are new: {share:.0%} of those in the validation texts are in no training text, and nothing "
-            "has been learned of their vectors. Set subwords = [3, 5] in [text], so that they share parts with words "
-            "that training knows, or add training texts like these."
+        if recipe.encoder.NAME != "bag":
+            return None
+        return Advice(
+            f"most words are new: {known_to} are in no training text, and nothing has been learned of their vectors. "
+            "With subwords they share parts with words that training knows.",
+            (setting("text.subwords", "[3, 5]"),),
         )
-    what, other = "words", " Or take --model hashed or char, which read any word."
-    if inputs == "characters":
-        what, other = "characters", ""
     if further:
-        way = (
-            "Train anew with all the texts." if other == "" else "First add them: lexport expand RUN --from-oov DATA."
-        )
-    elif train.get(where, 0.0) <= share / 2:
-        way = "Add texts like these to training."
-    else:
-        lower = f"lower min_count ({options.min_count})" if options.min_count > 1 else ""
-        higher = f"raise max_vocabulary ({options.max_vocabulary:,})" if options.max_vocabulary else ""
-        way = f"In [text] {' and '.join(filter(None, (lower, higher)))}."
-    return (
-        f"most {what} are unknown: {share:.0%} of those in the validation texts{where} "
-        f"({train.get(where, 0.0):.0%} in training) have no row of their own and look the same to the model. "
-        f"{way}{other}"
+        return _expanded(unknown, command) if inputs != "characters" else None
+    known = set(_read(encoder, parts.train, language))
+    # What would stay unknown with a row for every word of training.
+    new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
+    if new < share / 2:
+        more: list[tuple[str, str | None]] = [("--min-count", "1")]
+        if recipe.text.max_vocabulary is not None:
+            more.append(("--max-vocabulary", str(len(known))))
+        return Advice(f"{unknown} Give more of them a row.", tuple(more))
+    if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
+        return None
+    several: Options = (("--multi-label", None),) if recipe.task == "multilabel" else ()
+    return Advice(
+        f"{unknown} Training has no such words; the model hashed knows any by its parts.",
+        (("--model", "hashed"), *several),
     )
 
 
+def _expanded(unknown: str, command: Command) -> Advice | None:
+    """First give the run that is trained further rows for the words of the new data."""
+    run = command.value("--from")
+    if run is None:
+        return None
+    grown = str(command.free(Path(run)))
+    columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
+    before = ("lexport", "expand", run, "--from-oov", command.source, *columns, "--out", grown)
+    return Advice(f"{unknown} Give the words of these data rows first.", (("--from", grown),), before)
+
+
+def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
+    """Every word of the texts in `language` ("": of all), or where the model reads them so, every character."""
+    languages = part.languages if language and part.languages else [language] * len(part)
+    texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
+    words = (word for text in texts for word in encoder.tokens(text)[0])
+    return chain.from_iterable(words) if encoder.spec.inputs == "characters" else words
+
+
 def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
-    """The share of unknown words (or characters), by what is said of where: of all texts, or of each language's.
+    """The share of unknown words (or characters) by language; under "" of all texts where there are none.
 
     With "hashes" a word is unknown that training never met, unless it has subwords to know it by.
     """
@@ -149,17 +181,14 @@ def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict
     if tokens.languages is None:
         return {"": _mean(unknown)}
     numbers = np.repeat(tokens.languages, tokens.lengths)
-    return {
-        f" in {shown(language)}": _mean(unknown[numbers == number])
-        for number, language in enumerate(encoder.languages)
-    }
+    return {language: _mean(unknown[numbers == number]) for number, language in enumerate(encoder.languages)}
 
 
 def _mean(flags: npt.NDArray[np.bool_]) -> float:
     return float(flags.mean()) if len(flags) else 0.0
 
 
-def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> str | None:
+def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice | None:
     head = recipe.head
     if not isinstance(head, ClassifierOptions) or head.class_weights == "balanced":
         return None
@@ -173,19 +202,20 @@ def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> str | N
     neglected = counts[least] * _RARE <= counts[most]
     if not neglected and (head.multi_label or share < _MAJORITY):
         return None
-    seen = (
-        f"labels are unbalanced: of {len(train):,} training texts {counts[most]:,} ({share:.0%}) have "
-        f"'{shown(most)}' and {counts[least]:,} '{shown(least)}'"
-    )
     meaning = (
-        "so that rare labels are seldom answered and micro F1 hardly shows it"
+        "so that rare labels are seldom answered and micro-F1 hardly shows it"
         if head.multi_label
         else f"so that an accuracy of {share:.2f} is what always answering '{shown(most)}' would reach"
     )
-    return f'{seen}, {meaning}. Judge by macro F1, and set class_weights = "balanced" in [head].'
+    return Advice(
+        f"labels are unbalanced: of {len(train):,} training texts {counts[most]:,} ({share:.0%}) have "
+        f"'{shown(most)}' and {counts[least]:,} '{shown(least)}', {meaning}. Judge by macro-F1; weights by label can "
+        "raise it.",
+        (setting("head.class_weights", "balanced"),),
+    )
 
 
-def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedUp) -> str | None:
+def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedUp) -> Advice | None:
     if recipe.task == "joint":
         return None  # its rows are told apart by their images
     chosen = twins(encoder, parts.train, tokens.train, parts.validation, tokens.validation)
@@ -195,36 +225,16 @@ def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedU
         return None
     part, pairs = (parts.validation, chosen) if chosen else (parts.test, tested)
     row, other = pairs[0]
-    return (
+    return Advice(
         f"texts are in training and held out alike: {len(chosen):,} of {len(parts.validation):,} validation and "
         f"{len(tested):,} of {len(parts.test):,} test texts are to the model the same as a training text, differing "
-        f"only in case, spaces or beyond max_tokens. It knows them by heart, and the metrics flatter it: keep one "
-        f'of each, for example "{shown(parts.train.texts[other])}" or "{shown(part.texts[row])}".'
+        "only in case, spaces or beyond max_tokens. It knows them by heart, and the metrics flatter it; for example "
+        f'"{shown(parts.train.texts[other])}" and "{shown(part.texts[row])}".',
+        ((LEAVE_OUT, "shared"),),
     )
 
 
-def _untouched(encoder: TextEncoder, tokens: LookedUp) -> str | None:
-    spec, vocabulary = encoder.spec, encoder.vocabulary
-    if not vocabulary:
-        return None
-    touched = np.zeros(spec.words, bool)
-    for part in tokens.trained:
-        touched[word_keys(spec, part)] = True
-    sizes = list(spec.languages.values()) or [spec.words - 1]
-    starts = offsets(spec)[:-1] or [0]
-    rows = np.concatenate([np.arange(start + 2, start + size + 1) for start, size in zip(starts, sizes, strict=True)])
-    still = np.flatnonzero(~touched[rows])
-    if len(still) <= _MOST * len(vocabulary):
-        return None
-    return (
-        f"most rows of the table are never updated: {len(still):,} of {len(vocabulary):,} words occur in no training "
-        f"text ({listed((vocabulary[one] for one in still.tolist()), 3)}), so that their vectors stay as they are "
-        "while all others move. Train on texts that use them, or let every vector stay: frozen_epochs = the number "
-        "of epochs in [training]."
-    )
-
-
-def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> str | None:
+def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> Advice | None:
     embedding, spec = recipe.embedding, encoder.spec
     buckets = spec.buckets or getattr(embedding, "buckets", 0)
     hashes = getattr(embedding, "hashes", 1)
@@ -238,12 +248,10 @@ def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> str | Non
     wasted = (buckets - count) * width * 4
     if wasted < _WASTED:
         return None
-    enough = max(1 << (4 * count - 1).bit_length(), 1024) if count else 1024
-    where = "[text]" if spec.buckets else "[embedding]"
-    return (
+    return Advice(
         f"nearly all buckets stay unused: the training texts fill {count:,} of {buckets:,} ({count / buckets:.1%}), "
-        f"the others are {wasted / (1 << 20):.0f} MiB in memory and in every export for nothing. Set buckets = "
-        f"{enough} in {where}."
+        f"the others are {wasted / (1 << 20):.0f} MiB in memory and in every export for nothing.",
+        (setting("text.buckets" if spec.buckets else "embedding.buckets", AUTO),),
     )
 
 
@@ -263,17 +271,18 @@ def _bucket_rows(encoder: TextEncoder, tokens: LookedUp, buckets: int) -> Iterat
                 yield ids[ids >= spec.words] - spec.words
 
 
-def _silence(part: Dataset, outputs: Outputs, threshold: float) -> str | None:
+def _silence(part: Dataset, outputs: Outputs, threshold: float) -> Advice | None:
     sets = label_sets(part)
     silent, blank = int((outputs < threshold).all(axis=1).sum()), sum(not names for names in sets)
     if silent <= _MOST * len(part) or blank > _MOST * silent:
         return None
     carried = sum(map(len, sets))
-    enough = float(np.sort(outputs, axis=None)[-carried])
-    return (
+    enough = _floor(float(np.sort(outputs, axis=None)[-carried]))
+    return Advice(
         f"the model answers no label for {silent:,} of {len(part):,} validation texts, of which only {blank:,} have "
-        f"none: no score reaches the threshold of {threshold:g}. With threshold = {_floor(enough):g} in [head] it "
-        f'would answer as many labels as the texts have; class_weights = "balanced" raises the scores of rare ones.'
+        f"none: no score reaches the threshold of {threshold:g}. With one of {enough:g} it would answer as many "
+        "labels as the texts have, and micro-F1 would rise.",
+        (setting("head.threshold", f"{enough:g}"),),
     )
 
 
@@ -282,13 +291,14 @@ def _floor(score: float) -> float:
     return min(max(int(score * 100) / 100, 0.01), 0.99)
 
 
-def _one_answer(part: Dataset, answers: Sequence[str]) -> str | None:
-    if len(set(answers)) > 1 or len(set(part.labels)) == 1:
+def _one_answer(recipe: Recipe, part: Dataset, answers: Sequence[str]) -> Advice | None:
+    simple = "multilingual" if recipe.inputs == "languages" else "bag"
+    if recipe.name == simple or len(set(answers)) > 1 or len(set(part.labels)) == 1:
         return None
     (answer,) = set(answers)
     wrong = sum(label != answer for label in part.labels)
-    return (
+    return Advice(
         f"the model answers '{shown(answer)}' for all {len(part):,} validation texts, of which {wrong:,} have "
-        'another label: it tells nothing apart. Where labels are unbalanced set class_weights = "balanced" in '
-        "[head]; otherwise try another learning_rate or more epochs in [training], or a simpler model (--model bag)."
+        f"another label: it tells nothing apart. A simpler model learns more from so few texts, or at such a rate.",
+        (("--model", simple),),
     )

@@ -104,9 +104,15 @@ def accept(path: Path, trust: Trust) -> str:
     more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
     raise RefusedError(
         f"{path} would run code in TorchServe that is not this lexport's: {'; '.join(problems[:_MOST_NAMED])}{more}. "
-        "If you made it from a run, archive the run again. If you trust whoever made it, serve it with --trust-code, "
-        "or have it signed (lexport archive --sign KEY) and name the public key with --key."
+        "If you made it from a run, archive the run again. See what is in it with: lexport inspect. If you trust "
+        "whoever made it, serve it with --trust-code, or have it signed (lexport archive --sign KEY) and name the "
+        "public key with --key."
     )
+
+
+def own_settings(name: str) -> bool:
+    """Whether a setting of an archive is one that lexport writes: batches, their delay, timeouts, the device."""
+    return name in _SETTINGS
 
 
 def _is_code(name: str) -> bool:
@@ -116,7 +122,10 @@ def _is_code(name: str) -> bool:
 
 def _differences(code: Mapping[str, bytes], own: Mapping[str, bytes]) -> list[str]:
     problems = [f"{name!r} is not part of it" for name in sorted(code.keys() - own.keys())]
-    problems += [f"{name!r} is missing" for name in sorted(own.keys() - code.keys())]
+    if code.keys().isdisjoint(own):  # made by somebody else
+        problems.append("lexport's own handler is missing")
+    else:
+        problems += [f"{name!r} is missing" for name in sorted(own.keys() - code.keys())]
     return problems + [f"{name!r} differs" for name in sorted(code.keys() & own.keys()) if code[name] != own[name]]
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, RefusedError, SystemProblem
+from ...errors import InputError, RefusedError, SystemProblem, import_problem
 from ...handlers.handler import PACKAGES
 from ...handlers.model.digests import DIGESTS, SIGNATURE
 from .format.reader import check_schemas, extracted
@@ -162,6 +162,9 @@ def _worker(path: Path, context: Context) -> Worker:
 
         return Worker(context)
     except ImportError as error:
+        problem = import_problem(error, f"The model of {path}")
+        if problem is not None:
+            raise problem from error
         package = (error.name or "").partition(".")[0]
         if package not in PACKAGES:
             raise

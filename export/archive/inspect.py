@@ -33,7 +33,10 @@ class Inspection:
 
 
 def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
-    """Read an archive that passes `verify`, from the file opened once. Raises as `verify` does."""
+    """Read an archive of lexport's that passes `verify`, from the file opened once. Raises as `verify` does.
+
+    What others made is described by `strangers.stranger`.
+    """
     trusted = configured(trusted)
     with open_archive(path) as archive:
         verified = verify_open(path, archive, trusted)

@@ -125,4 +125,4 @@ def _need_cryptography() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError:
-        raise MissingExtra("cryptography", "sign", "Signing and checking signatures") from None
+        raise MissingExtra.of("cryptography", "Signing and checking signatures") from None

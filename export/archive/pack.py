@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -25,12 +24,12 @@ from ..evidence.files import GOLDENS, MADE
 from . import signature
 from .choice import choose_variant
 from .code import kit_code
+from .format.manifest import VERSION
 from .format.reader import EVIDENCE
 from .format.writer import Content, Measured, digest_of, write_zip
 from .profiles import model_config
 from .sbom import SBOM, sbom
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 
 # Where the server has GPUs, TorchServe would give each worker one.
@@ -128,8 +127,8 @@ def _check_name(name: str, version: str) -> None:
             f"The model name {name!r} cannot be used: ASCII letters, digits, '_', '-' and '.' alone. Choose one "
             "with --name."
         ) from None
-    if not _VERSION.fullmatch(version):
-        raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-' and '.' alone.")
+    if not VERSION.fullmatch(version):
+        raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-', '+' and '.' alone.")
 
 
 def members_of(

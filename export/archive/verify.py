@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ...errors import InputError, RefusedError
+from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from ..evidence.files import GOLDENS, MADE
 from . import keys
 from .format.contents import problems as content_problems
+from .format.manifest import NAME, VERSION
 from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
 from .sbom import SBOM
 from .trust import configured, signer
@@ -34,8 +35,6 @@ _ALWAYS = {
 }
 _HANDLERS = re.compile(r"lexport_handlers/(?:[A-Za-z_][A-Za-z0-9_]*/)?[A-Za-z_][A-Za-z0-9_]*\.py")
 _TOLD = 20  # problems at most
-# What names, versions and variants are made of: they are shown, and become parts of URLs and file names.
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,11 @@ class Verified:
 def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verified:
     """Check members, digests, evidence and signature of an archive, all read from the file opened once.
 
+    A folder that an archive was unpacked into is checked as the archive that it makes.
     With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
-    Raises RefusedError naming everything that is not as it should be, InputError for what is no archive of lexport's
-    or of a newer one, MissingExtra for a signature without the package that checks it.
+    Raises RefusedError naming everything that is not as it should be, and for an archive that lexport did not make
+    (`strangers.stranger` describes it); InputError for what is no archive or of a newer lexport, MissingExtra for a
+    signature without the package that checks it.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
@@ -78,7 +79,10 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
         raise RefusedError(f"{path}: {error}") from None
     for needed in (DIGESTS, MANIFEST, EVIDENCE):
         if needed not in members:
-            raise InputError(f"{path} has no {needed}: it was not made by `lexport archive`.")
+            raise RefusedError(
+                f"{path} has no {needed}: it was not made by `lexport archive`, and nothing in it can be verified. "
+                "See what is in it with: lexport inspect"
+            )
     try:
         listed = read_digests(digests.decode("utf-8"))
         altered = _altered(archive, listed)
@@ -95,7 +99,7 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
         name,
         version,
         variant,
-        digest=_sha256(archive),
+        digest=sha256_of(archive),
         members=len(members),
         fingerprint=None if by is None else keys.fingerprint(by),
         signer=next((key.name for key in trusted if key.raw == by), None),
@@ -108,8 +112,8 @@ def _refuse(path: Path, problems: Sequence[str]) -> None:
         raise RefusedError(f"{path} failed verification: {'; '.join(problems[:_TOLD])}{more}.")
 
 
-def _sha256(archive: zipfile.ZipFile) -> str:
-    """Of the whole file, from the descriptor that the members were read from."""
+def sha256_of(archive: zipfile.ZipFile) -> str:
+    """The hex SHA-256 of an open archive's whole file, from the descriptor that the members were read from."""
     handle = cast(io.BufferedReader, archive.fp)
     handle.seek(0)
     return hashlib.file_digest(handle, "sha256").hexdigest()
@@ -149,11 +153,15 @@ def _identity(
             raise TypeError("no digests")
     except (KeyError, TypeError, ValueError):
         raise RefusedError(f"{path}: {EVIDENCE} and {MANIFEST} do not say what is packed. Make it again.") from None
-    for what, value in (("modelName", name), ("modelVersion", version), ("variant", variant)):
-        if not isinstance(value, str) or not _WORD.fullmatch(value):
+    for what, value, pattern in (
+        ("modelName", name, NAME),
+        ("modelVersion", version, VERSION),
+        ("variant", variant, NAME),
+    ):
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
             raise RefusedError(
-                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, '.', '_' and '-' alone. "
-                "Make it again."
+                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, {signs} alone. Make it again."
             )
     if refused is not None:
         told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ...handlers.text import hashing
+from ..buckets import check_buckets
 from .base import Embedding, check_dim, check_range, chosen
 from .table import Table, TableOptions
 
 
 @dataclass(frozen=True)
 class HashedOptions:
-    """buckets: rows of each hash function. hashes: how many hash functions.
+    """buckets: rows of each hash function ("auto": chosen by the training texts). hashes: how many hash functions.
 
     combine: "sum" adds a key's rows, "concat" puts them side by side (dim is then divided among the functions).
     dim: width of a vector (None: chosen by the size of the data). spread: rows start uniform within ±spread.
@@ -24,7 +25,7 @@ class HashedOptions:
 
     NAME: ClassVar[str] = "hashed"
 
-    buckets: int = 50_000
+    buckets: int | str = "auto"
     hashes: int = 2
     combine: str = "sum"
     dim: int | None = None
@@ -34,7 +35,9 @@ class HashedOptions:
     def __post_init__(self) -> None:
         """Refuse what no hash embedding can be."""
         check_dim(self.dim, self.spread)
-        if not 1 <= self.buckets < hashing.PRIME or self.hashes < 1:
+        check_buckets(self.buckets)
+        fits = isinstance(self.buckets, str) or 1 <= self.buckets < hashing.PRIME
+        if not fits or self.hashes < 1:
             raise ValueError(
                 f"embedding: buckets={self.buckets} must be from 1 to {hashing.PRIME - 1} and hashes={self.hashes} "
                 f"at least 1."
@@ -57,9 +60,12 @@ class Hashed(Embedding):
     """
 
     def __init__(self, options: HashedOptions) -> None:
-        """A fresh embedding. Raises ValueError if dim is not chosen."""
+        """A fresh embedding. Raises ValueError if dim or buckets are not chosen."""
         super().__init__(chosen(options.dim))
-        self.buckets, self.hashes, self.concat = options.buckets, options.hashes, options.combine == "concat"
+        if isinstance(options.buckets, str):
+            raise ValueError("embedding: buckets are not chosen yet; give a number before building from the options.")
+        self.buckets: int = options.buckets
+        self.hashes, self.concat = options.hashes, options.combine == "concat"
         self.prime = hashing.PRIME
         width = self.dim // self.hashes if self.concat else self.dim
         rows = 1 + self.hashes * self.buckets

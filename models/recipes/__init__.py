@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
 from ...storage.progress import Say, silent
+from ..buckets import AUTO
 from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
 from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
 from ..heads import ClassifierOptions, JointOptions, VectorOptions
@@ -68,12 +69,14 @@ class Recipe:
                 f"text: word_length={self.text.word_length} is for the embedding 'char_cnn' alone, which needs it: "
                 "the characters kept of a word (16 suits most languages); for others leave it out."
             )
-        if self.embedding.NAME == "hashed" and self.text.buckets:
+        buckets = None if self.text.buckets == AUTO else self.text.buckets
+        if self.embedding.NAME == "hashed" and buckets:
             raise ValueError(
                 f"text: the embedding 'hashed' has buckets of its own; take buckets={self.text.buckets} from "
                 "[text] to [embedding]."
             )
-        if self.embedding.NAME not in ("hashed", "char_cnn") and self.text.grams != (self.text.buckets > 0):
+        hashing = self.embedding.NAME not in ("hashed", "char_cnn") and buckets is not None
+        if hashing and self.text.grams != bool(buckets):
             raise ValueError(
                 f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
                 f"into, words alone need none; buckets={self.text.buckets}."
@@ -254,6 +257,13 @@ def _options(recipe: str, section: str, sections: dict[str, Any], kind: type[_Op
     values = sections.pop(section, {})
     if not isinstance(values, dict):
         raise ValueError(f"{section} is {values!r}; a section [{section}] was expected.")
+    return checked(recipe, section, kind, values, {})
+
+
+def checked(
+    recipe: str, section: str, kind: type[_Options], values: Mapping[str, Any], base: Mapping[str, Any]
+) -> _Options:
+    """Options of `values`, as TOML has them, over those of `base`. Raises InputError naming what is off."""
     known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -266,7 +276,7 @@ def _options(recipe: str, section: str, sections: dict[str, Any], kind: type[_Op
             expected = hints[option] if get_args(hints[option]) else hints[option].__name__
             raise InputError(f"Recipe {recipe}, [{section}]: {option} is {value!r}; {expected} was expected.")
     try:
-        return _made(kind, values)
+        return _made(kind, {**base, **values})
     except ValueError as error:
         raise InputError(f"Recipe {recipe}, [{section}]: {error}") from None
 

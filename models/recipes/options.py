@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..buckets import check_buckets
+
 OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd")
 SCHEDULES = ("constant", "linear")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -14,13 +16,14 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 class TextOptions:
     """ngrams: longest n-gram in words. subwords: shortest and longest n-gram of a word's characters, or none.
 
-    buckets: rows that both are hashed into. max_tokens: a longer text is cut. word_length: characters kept of a
-    word where words are read by character. min_count, max_vocabulary: which words (or characters) get a row.
+    buckets: rows that both are hashed into, "auto" for a number by the training texts. max_tokens: a longer text is
+    cut. word_length: characters kept of a word where words are read by character. min_count, max_vocabulary: which
+    words (or characters) get a row.
     """
 
     ngrams: int = 1
     subwords: tuple[int, int] | None = None
-    buckets: int = 0
+    buckets: int | str = "auto"
     max_tokens: int = 1024
     word_length: int = 0
     min_count: int = 2
@@ -36,7 +39,9 @@ class TextOptions:
                     f"text: subwords={list(self.subwords)} must be the shortest and the longest n-gram of "
                     "characters, at least 2, such as [3, 5]."
                 )
-        if self.ngrams < 1 or self.max_tokens < 1 or self.buckets < 0 or self.word_length < 0:
+        check_buckets(self.buckets)
+        negative = not isinstance(self.buckets, str) and self.buckets < 0
+        if self.ngrams < 1 or self.max_tokens < 1 or negative or self.word_length < 0:
             raise ValueError(
                 f"text: ngrams={self.ngrams} and max_tokens={self.max_tokens} must be at least 1, "
                 f"buckets={self.buckets} and word_length={self.word_length} at least 0."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import InputError
-from .rules import FORM_TYPES, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, refusals
+from .rules import FORM_TYPES, HEALTH_PATHS, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, full_queue, refusals
 
 # haproxy's own refusals that can be worded; its parser answers what is no HTTP with a fixed page.
 _BUILT_IN = (408, 502, 503, 504)
@@ -25,7 +25,8 @@ def configuration(proxy: Proxy) -> str:
         for status in _BUILT_IN
     )
     forms = " ".join(FORM_TYPES)
-    metrics_rule = "    use_backend metrics if { path /metrics }\n" if proxy.metrics else ""
+    rules = "    use_backend metrics if { path /metrics }\n" if proxy.metrics else ""
+    rules += f"    use_backend health if {{ path {' '.join(HEALTH_PATHS)} }}\n" if proxy.health else ""
     return f"""\
 # haproxy before TorchServe, made by: lexport generate haproxy
 # Check it with: haproxy -c -f FILE     Run it with: haproxy -Ws -f FILE
@@ -94,7 +95,7 @@ frontend clients
     # Clients learn when to come back, and not what serves them.
     http-after-response set-header Retry-After 1 if {{ status 429 503 }}
     http-after-response del-header Server
-{metrics_rule}    default_backend torchserve
+{rules}    default_backend torchserve
 
 backend torchserve
     log global
@@ -104,7 +105,7 @@ backend torchserve
     http-check expect rstatus ^[245]
     # Connections to TorchServe are kept and used again; requests beyond their number wait here.
     server torchserve {proxy.upstream.host}:{proxy.upstream.port} maxconn {UPSTREAM_CONNECTIONS} check inter 2s
-{_metrics(proxy)}"""
+{_full_queue(proxy)}{_metrics(proxy)}{_health(proxy)}"""
 
 
 def _buffer(body: int) -> int:
@@ -131,4 +132,32 @@ def _metrics(proxy: Proxy) -> str:
 backend metrics
     # Counters for Prometheus; TorchServe asks for no token here.
     server metrics {proxy.metrics.host}:{proxy.metrics.port} maxconn 4
+"""
+
+
+def _full_queue(proxy: Proxy) -> str:
+    if proxy.health is None:
+        return ""
+    answer = f"status 429 content-type application/json string '{full_queue()}'"
+    return f"""\
+    # TorchServe's 503 without Retry-After is of a full queue, as long as each model has workers: the client's rate.
+    http-response return {answer} if {{ status 503 }} !{{ res.hdr(Retry-After) -m found }} {{ nbsrv(ready) gt 0 }}
+"""
+
+
+def _health(proxy: Proxy) -> str:
+    if proxy.health is None:
+        return ""
+    address = f"{proxy.health.host}:{proxy.health.port}"
+    return f"""
+backend health
+    # Probes, answered without a token by: lexport serve --health
+    server health {address} maxconn 16
+
+backend ready
+    # Gets no request; its check says if each model has a worker that is ready.
+    option httpchk
+    http-check send meth GET uri /readyz
+    http-check expect status 200
+    server ready {address} check inter 1s fall 1 rise 1
 """

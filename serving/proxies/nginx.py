@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rules import FORM_TYPES, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, refusals
+from .rules import FORM_TYPES, HEALTH_PATHS, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, refusals
 
 # nginx's own numbers: of a header that is too long; of a server that is down, has no free place or answers nonsense.
 _OWN_CODES = {431: "494 =431", 503: "502 503 =503"}
@@ -87,7 +87,7 @@ http {{
         # Connections to TorchServe are kept and used again.
         keepalive {UPSTREAM_CONNECTIONS // 4};
     }}
-{_upstream_metrics(proxy)}
+{_upstreams(proxy)}
     server {{
         listen {proxy.listen.host}:{proxy.listen.port}{_tls(proxy)}
         add_header Retry-After $retry_after always;
@@ -115,7 +115,7 @@ http {{
             client_max_body_size {limits.form};
             proxy_pass http://torchserve$request_uri;
         }}
-{_metrics(proxy)}
+{_metrics(proxy)}{_health(proxy)}
         # nginx's own refusals are JSON, as the model's are.
 {own}
     }}
@@ -133,10 +133,14 @@ def _tls(proxy: Proxy) -> str:
         ssl_protocols TLSv1.2 TLSv1.3;"""
 
 
-def _upstream_metrics(proxy: Proxy) -> str:
-    if proxy.metrics is None:
-        return ""
-    return f"    upstream metrics {{ server {proxy.metrics.host}:{proxy.metrics.port}; }}\n"
+def _upstreams(proxy: Proxy) -> str:
+    """Of the addresses beside TorchServe's own."""
+    named = {"metrics": proxy.metrics, "health": proxy.health}
+    return "".join(
+        f"    upstream {name} {{ server {address.host}:{address.port}; }}\n"
+        for name, address in named.items()
+        if address
+    )
 
 
 def _metrics(proxy: Proxy) -> str:
@@ -146,3 +150,10 @@ def _metrics(proxy: Proxy) -> str:
         # Counters for Prometheus; TorchServe asks for no token here.
         location = /metrics { proxy_pass http://metrics; }
 """
+
+
+def _health(proxy: Proxy) -> str:
+    if proxy.health is None:
+        return ""
+    locations = "".join(f"        location = {path} {{ proxy_pass http://health; }}\n" for path in HEALTH_PATHS)
+    return f"        # Probes, answered without a token by: lexport serve --health\n{locations}"

@@ -22,6 +22,7 @@ PATHS = (
     "/ping",
     "/api-description",
 )
+HEALTH_PATHS = ("/livez", "/readyz")
 MOST_HEADERS = 8192  # bytes; TorchServe refuses more
 LARGEST_BODY = 1 << 26  # bytes; haproxy has several buffers of this size from the start
 UPSTREAM_CONNECTIONS = 256  # TorchServe's own limit of open files may be 1,024
@@ -80,6 +81,8 @@ class Proxy:
     """TorchServe's inference address."""
     metrics: Address | None = None
     """TorchServe's metrics address, if `/metrics` is to be answered: it asks for no token."""
+    health: Address | None = None
+    """Where `lexport serve --health` answers, if `/livez` and `/readyz` are to be answered."""
     certificate: Path | None = None
     """PEM file with the server's certificate and those that lead to it."""
     key: Path | None = None
@@ -101,7 +104,8 @@ class Proxy:
     @property
     def paths(self) -> str:
         """One regular expression for the paths that are passed on, without its anchors."""
-        return "({})".format("|".join([*PATHS, "/metrics"] if self.metrics else PATHS))
+        more = [*(["/metrics"] if self.metrics else []), *(HEALTH_PATHS if self.health else [])]
+        return "({})".format("|".join([*PATHS, *more]))
 
 
 def parse_address(text: str) -> Address:
@@ -112,6 +116,13 @@ def parse_address(text: str) -> Address:
             f"{text!r} is not an address. Expected ADDRESS:PORT, for example 127.0.0.1:8443 or [::1]:8443."
         )
     return Address(host, int(port))
+
+
+def full_queue() -> str:
+    """The JSON body that a proxy gives in place of TorchServe's, which speaks of scaling workers."""
+    return json.dumps(
+        {"error": "The queue of this model is full.", "expected": "fewer requests; try again in a second"}
+    )
 
 
 def refusals(proxy: Proxy) -> dict[int, str]:

@@ -48,6 +48,8 @@ def is_healthy(url: str, token: str) -> bool:
 def describe(url: str, token: str, *, timeout: float = 10.0) -> list[dict[str, Any]]:
     """Every version of every model at the management address, as TorchServe describes it.
 
+    Each also has `default`: whether a request that names no version goes to it.
+
     `timeout` in seconds, for each of several requests. Raises SystemProblem if the server cannot be reached or
     refuses.
     """
@@ -56,10 +58,17 @@ def describe(url: str, token: str, *, timeout: float = 10.0) -> list[dict[str, A
     while page:
         listing = _get(url, page, token, timeout)
         for model in listing["models"]:
-            descriptions += _get(url, f"/models/{model['modelName']}/all", token, timeout)
+            descriptions += _describe_model(url, f"/models/{model['modelName']}", token, timeout)
         following = listing.get("nextPageToken")
         page = f"/models?limit=100&next_page_token={following}" if following else ""
     return descriptions
+
+
+def _describe_model(url: str, path: str, token: str, timeout: float) -> list[dict[str, Any]]:
+    """All versions of one model; without a version in its path TorchServe describes the default."""
+    versions: list[dict[str, Any]] = _get(url, f"{path}/all", token, timeout)
+    default = versions[0] if len(versions) == 1 else _get(url, path, token, timeout)[0]
+    return [{**one, "default": one["modelVersion"] == default["modelVersion"]} for one in versions]
 
 
 def _get(url: str, path: str, token: str, timeout: float) -> Any:

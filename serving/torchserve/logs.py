@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from .missing import missing_package
+
 JAVA = "java.log"
 """What Java itself prints."""
 JAVA_BEFORE = "java.before.log"
 """What the Java before that printed, where TorchServe was started again."""
 
 _WORKER_LINE = re.compile(r"\S+ \[\w+ *\] (W-(\d+)-(.+)-(?:stdout|stderr))(?:_\S+)? MODEL_LOG - (.*)")
+# Frames of TorchServe, but for its handlers, and of Python's import.
+_NOT_THEIRS = re.compile(r'  File "(?:<frozen importlib|[^"]*/importlib/__init__\.py"|[^"]*/ts/(?!torch_handler/))')
+_PLACE = re.compile(r'^  File "[^"]*/site-packages/')
 _FIRST = "Traceback (most recent call last):"
 _CHAINED = re.compile(
     r"\n\n(?:During handling of the above exception, another exception occurred"
@@ -41,9 +46,10 @@ def worker_model(model_log: Path, worker: str) -> str:
 
 
 def useful_traceback(text: str, run_dir: Path) -> str:
-    """The one traceback in `text` that ends in the archive's code, without TorchServe's frames; else the last one.
+    """The one traceback in `text` that ends in the archive's code, else the last one; without TorchServe's frames.
 
-    Paths inside the archive are given relative to it. "" if there is no traceback.
+    TorchServe's own handlers are left in: what they lack, the archive that names them lacks. Paths inside the archive
+    are given relative to it. "" if there is no traceback.
     """
     start = text.find(_FIRST)
     if start < 0:
@@ -52,11 +58,28 @@ def useful_traceback(text: str, run_dir: Path) -> str:
     blocks = [block for block in blocks if block.startswith(_FIRST)]
     mine = [block for block in blocks if f'File "{run_dir}' in block]
     if not mine:
-        return blocks[-1]
+        return _without_torchserve(blocks[-1])
     own = mine[-1].splitlines()
     first = next(number for number, line in enumerate(own) if f'File "{run_dir}' in line)
     shortened = "\n".join([_FIRST, *own[first:]])
     return re.sub(re.escape(str(run_dir)) + r"/models/[0-9a-f]+/", "", shortened)
+
+
+def why_down(model_log: Path, model: str, run_dir: Path) -> str:
+    """Why the workers of a model (`NAME VERSION`) died the last time, on one line; "" if their log does not say."""
+    name = "_".join(model.rsplit(" ", 1))
+    streams: dict[str, list[str]] = {}
+    for thread, worker_of, line in _lines_of_models(model_log):
+        if worker_of == name:
+            streams.setdefault(thread, []).append(line)
+    for lines in streams.values():
+        starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
+        trace = useful_traceback("\n".join(lines[starts[-1] if starts else 0 :]), run_dir)
+        if not trace:  # it was started once more and has not said anything yet
+            trace = useful_traceback("\n".join(lines[starts[-2] :]), run_dir) if len(starts) > 1 else ""
+        if trace:
+            return " ".join([f"{trace.splitlines()[-1]}.", missing_package(trace)]).strip()
+    return ""
 
 
 def java_reason(logs: Path) -> str:
@@ -95,6 +118,12 @@ def _lines(model_log: Path) -> list[tuple[str, str, str]]:
     return [(match[2], match[3], match[4]) for match in matches if match]
 
 
+def _lines_of_models(model_log: Path) -> list[tuple[str, str, str]]:
+    """(thread, NAME_VERSION, line) of every line a worker printed."""
+    matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
+    return [(match[1], match[3], match[4]) for match in matches if match]
+
+
 def _lines_by_stream(model_log: Path) -> list[tuple[str, str, str]]:
     """(thread, worker id, line) of every line a worker printed."""
     matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
@@ -105,6 +134,19 @@ def _first_life(lines: list[str]) -> list[str]:
     """Lines until TorchServe starts the same worker again."""
     starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
     return lines[: starts[1]] if len(starts) > 1 else lines
+
+
+def _without_torchserve(block: str) -> str:
+    """A traceback without the frames of TorchServe and of Python's import, files below site-packages cut short."""
+    kept, skipping = [], False
+    for line in block.splitlines():
+        if line.startswith('  File "'):
+            skipping = _NOT_THEIRS.match(line) is not None
+        elif not line.startswith("    "):
+            skipping = False
+        if not skipping:
+            kept.append(_PLACE.sub('  File "', line))
+    return "\n".join(kept)
 
 
 def _cut_after_error(block: str) -> str:

@@ -9,6 +9,7 @@ import psutil
 from ...errors import SystemProblem
 from ..state import Server
 from . import http as api
+from . import logs
 from .process import frontend
 from .ready import read_reports
 from .supervisor import LOG
@@ -17,8 +18,9 @@ from .supervisor import LOG
 def describe(server: Server) -> dict[str, Any]:
     """The server, its models and their workers: what `lexport status` shows and `--json` prints.
 
-    `models` is a list of name, version, batch_size, max_batch_delay_ms, queue_free and `workers`: id, pid, device,
-    threads (None where the worker does not say), state, memory_bytes (resident). `problems` are lines on what
+    `models` is a list of name, version, default (whether requests that name no version go to it), batch_size,
+    max_batch_delay_ms, queue_free, queue_waiting (requests) and `workers`: id, pid, device, threads (None where the
+    worker does not say), state, memory_bytes (resident). `problems` are lines on what
     keeps it from answering; `restarts` and `last_reason` say how often and why TorchServe was started again.
     Raises SystemProblem if TorchServe does not run or does not answer.
     """
@@ -31,7 +33,8 @@ def describe(server: Server) -> dict[str, Any]:
     threads = {report["pid"]: report.get("threads") for report in read_reports(server)}
     return {
         "healthy": api.is_healthy(server.inference_url, server.token()),
-        "problems": _missing(server, len(descriptions)) + [line for one in descriptions for line in _problems(one)],
+        "problems": _missing(server, len(descriptions))
+        + [line for one in descriptions for line in _problems(server, one)],
         "pid": server.pid,
         "supervisor": server.supervisor,
         "started": server.started,
@@ -40,6 +43,7 @@ def describe(server: Server) -> dict[str, Any]:
         "inference_url": server.inference_url,
         "management_url": server.management_url,
         "metrics_url": server.metrics_url,
+        "health_url": server.health_url,
         "state_dir": str(server.state_dir),
         "device": server.device,
         "threads": server.threads,
@@ -48,9 +52,11 @@ def describe(server: Server) -> dict[str, Any]:
             {
                 "name": description["modelName"],
                 "version": description["modelVersion"],
+                "default": description["default"],
                 "batch_size": description["batchSize"],
                 "max_batch_delay_ms": description["maxBatchDelay"],
                 "queue_free": description["jobQueueStatus"]["remainingCapacity"],
+                "queue_waiting": description["jobQueueStatus"]["pendingRequests"],
                 "workers": [_worker(worker, threads.get(worker["pid"])) for worker in description["workers"]],
             }
             for description in descriptions
@@ -69,15 +75,15 @@ def _missing(server: Server, registered: int) -> list[str]:
     ]
 
 
-def _problems(description: dict[str, Any]) -> list[str]:
-    """A line if fewer workers of a model are ready than there are to be."""
+def _problems(server: Server, description: dict[str, Any]) -> list[str]:
+    """A line if fewer workers of a model are ready than there are to be, with why they died if their log says so."""
     ready = sum(worker["status"] == "READY" for worker in description["workers"])
     wanted = max(int(description["minWorkers"]), len(description["workers"]))
     if ready >= wanted:
         return []
-    return [
-        f"{description['modelName']} {description['modelVersion']}: {wanted - ready} of {wanted} workers are down"
-    ]
+    model = f"{description['modelName']} {description['modelVersion']}"
+    reason = logs.why_down(server.logs / "model_log.log", model, server.run_dir)
+    return [f"{model}: {wanted - ready} of {wanted} workers are down" + (f": {reason}" if reason else "")]
 
 
 def _worker(worker: dict[str, Any], threads: int | None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import psutil
 from ...errors import InputError, SystemProblem
 from .settings import HIGHEST_PORT, Address
 
-_FROM_OPTION = ("inference", "management", "metrics")
+_OPTIONS = {**dict.fromkeys(("inference", "management", "metrics"), "--port"), "health": "--health"}
+"""By purpose of HTTP doors, the option that has their port."""
 
 
 def check_free(doors: Mapping[str, Address]) -> None:
@@ -52,7 +53,7 @@ def pick_free(doors: Mapping[str, Address]) -> dict[str, Address]:
     """Replace port 0 of the HTTP doors by ports that are free now; another process may still take one."""
     picked = dict(doors)
     with ExitStack() as held:  # held together, so that they differ
-        for purpose in _FROM_OPTION:
+        for purpose in (one for one in _OPTIONS if one in doors):
             while picked[purpose].port == 0 or picked[purpose].port > HIGHEST_PORT:
                 try:
                     taken = held.enter_context(_bound(Address(doors[purpose].host, 0)))
@@ -77,11 +78,12 @@ def _bound(door: Address) -> socket.socket:
 def _explain(purpose: str, door: Address, error: OSError) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{door.host} is no address of this machine ({purpose}). Expected 127.0.0.1 or one of its own."
+    option = _OPTIONS.get(purpose, "--port")
     if error.errno == errno.EACCES:
-        return f"Port {door.port} ({purpose}) is reserved for the administrator. Choose 1024 or more with --port."
+        return f"Port {door.port} ({purpose}) is reserved for the administrator. Choose 1024 or more with {option}."
     remedy = (
-        "Stop that, or choose other ports with --port (--port 0 takes any free ones)."
-        if purpose in _FROM_OPTION
+        f"Stop that, or choose another port with {option} ({option} 0 takes any free one)."
+        if purpose in _OPTIONS
         else f"Stop that, or change {purpose.lower().replace(' ', '_')}_port in the settings (0 takes any free one)."
     )
     return f"Port {door.port} ({purpose}) is in use{_holder(door.port)}. {remedy}"

@@ -17,6 +17,7 @@ from ..state import Server
 from ..store import Archive
 from . import http as api
 from . import logs
+from .missing import missing_package
 from .process import frontend, is_alive, workers_of
 
 _PAUSE = 0.1  # seconds between looks
@@ -136,6 +137,11 @@ class _Watch:
         if any(report.get("ready") is not True for report in read_reports(self.server)):
             return  # it did report; the next look finds it
         error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
+        remedy = missing_package(trace)
+        if remedy:
+            # Where a known package is missing in one of TorchServe's own handlers, its frames say nothing more.
+            trace = trace if "ts/torch_handler/" not in trace else ""
+            error = f"{error}. {remedy}"
         raise self._failure(logs.worker_model(model_log, worker), error, trace)
 
     def _last_words(self, worker: str) -> str:

@@ -19,13 +19,23 @@ from .. import folders, properties, state, tokens
 from ..plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
 from ..state import Server
 from ..store import Archive, choose, place
-from . import launch, logs, overview, temporary
+from . import health, launch, logs, overview, temporary
 from .environment import server_environment
 from .java import Java, find_java
+from .kept import keep
 from .ports import check_free, explain_lost, pick_free
 from .process import end, is_running, sigterm_raises
 from .ready import wait_until_ready
-from .settings import Address, addresses, check_model_api, derive, read_settings, warn_if_open
+from .settings import (
+    Address,
+    addresses,
+    check_model_api,
+    derive,
+    health_address,
+    own_settings,
+    read_settings,
+    warn_if_open,
+)
 
 _PATIENCE = 60.0  # seconds the supervisor may take to end TorchServe once requests are answered; it needs 2 to 3
 _TRIES = 3  # for a port that is taken between its choice and TorchServe's start
@@ -44,6 +54,7 @@ def serve(
     trust_code: bool = False,
     env: Sequence[str] = (),
     token_file: Path | None = None,
+    health_at: str | None = None,
     drain: float = 10.0,
     bound: bool = False,
     timeout: float = 300.0,
@@ -51,22 +62,24 @@ def serve(
 ) -> Server:
     """Start TorchServe in the background and return once every worker has proven itself.
 
-    Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers
-    per model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the
-    inference port, management and metrics follow on the next two; 0 takes any free ones, None those of the settings
-    (8080). `config` is a properties file over the packaged one. With `trusted` keys (None: those that LEXPORT_KEYS
+    Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers per
+    model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference port,
+    management and metrics follow on the next two; 0 takes any free ones, None those of the settings (8080). `config`
+    is a properties file over the packaged one; its batch sizes, delays, timeouts and workers of models are kept
+    (`kept.keep`), and what is not, or opens something, is said. With `trusted` keys (None: those that LEXPORT_KEYS
     names) one of them must have signed every archive; without keys, `trust_code` lets code run that is not this
     kit's. The server's processes get the environment variables they need, and those that `env` names. `token_file`
-    holds the tokens that requests must carry, else new ones are made. When the server is stopped, requests in flight
-    have `drain` seconds to be answered. With `bound` the server ends when this process does, even if it is killed.
-    `timeout` in seconds. On any error or interruption nothing is left behind but logs.
+    holds the tokens that requests must carry, else new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez`
+    and `/readyz` are answered without a token. When the server is stopped, requests in flight have `drain` seconds to
+    be answered. With `bound` the server ends when this process does, even if it is killed. `timeout` in seconds. On
+    any error or interruption nothing is left behind but logs.
 
     Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
     signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
     already in `state_dir`, or a worker that cannot start, its traceback below the first line.
     """
     folder = folders.locate(state_dir)
-    device, _ = parse_workers(workers)
+    device, count = parse_workers(workers)
     trust = Trust.of(trusted, trust_code)
     chosen = choose(archives, model_store, say)
     for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
@@ -75,7 +88,11 @@ def serve(
     check_model_api(settings, trust)
     given = tokens.generate() if token_file is None else tokens.read_token_file(token_file)
     doors = addresses(settings, port)
-    scheme = plan(chosen, workers, cores=cores(), gpus=find_gpus() if device == "gpu" else 0)
+    if health_at is not None:
+        doors["health"] = health_address(health_at)
+    kept = keep(own_settings(config), chosen, count=count)
+    gpus = find_gpus() if device == "gpu" else 0
+    scheme = plan(chosen, workers, cores=cores(), gpus=gpus, settled=kept.workers)
     identity, java = secrets.token_hex(16), find_java()
     start = _Start(
         folder=folder,
@@ -84,6 +101,7 @@ def serve(
         command=launch.java_command(java, folder, settings.get("vmargs", "")),
         environment=server_environment(os.environ, env, folder, identity, scheme),
         settings=settings,
+        limits=kept.limits,
         scheme=scheme,
         archives=chosen,
         trust=trust,
@@ -99,6 +117,8 @@ def serve(
         _make_room(folder, say)
         check_free(doors)
         warn_if_open(settings, doors, say)
+        for line in kept.lines:
+            say(line)
         for attempt in range(1, _TRIES + 1):
             try:
                 return start.on(pick_free(doors))
@@ -137,6 +157,7 @@ class _Start:
     command: list[str]
     environment: dict[str, str]
     settings: dict[str, str]
+    limits: dict[str, dict[str, int]]
     scheme: Plan
     archives: Sequence[Archive]
     trust: Trust
@@ -157,7 +178,12 @@ class _Start:
                 f"{self.scheme.device}: {self.scheme.total}, threads of each: {self.scheme.threads}."
             )
             server = launch.start(
-                self._described(doors), self.command, self.environment, self.tokens, bound=self.bound
+                self._described(doors),
+                self.command,
+                self.environment,
+                self.tokens,
+                bound=self.bound,
+                health=doors.get("health"),
             )
             wait_until_ready(server, self.scheme, self.archives, timeout=self.timeout, say=self.say)
             launch.keep(server, bound=self.bound)
@@ -175,7 +201,7 @@ class _Start:
     def _write_settings(self, doors: dict[str, Address]) -> None:
         store = self.folder / folders.STORE
         names = place(self.archives, store, self.trust, self.say)
-        derived = derive(self.settings, doors, self.scheme, self.archives, names, store)
+        derived = derive(self.settings, doors, self.scheme, self.archives, names, store, self.limits)
         text = properties.render(derived, "Made by lexport serve for one server; changes here are lost.")
         write_file(self.folder / folders.SETTINGS, text.encode())
 
@@ -195,6 +221,7 @@ class _Start:
             device=self.scheme.device,
             authorized=self.settings.get("disable_token_authorization", "").lower() != "true",
             drain=self.drain,
+            health_url=doors["health"].url if "health" in doors else "",
         )
 
 
@@ -271,6 +298,21 @@ def status(state_dir: Path | None = None) -> dict[str, Any]:
     Raises SystemProblem if no server runs or it does not answer.
     """
     return overview.describe(running(state_dir))
+
+
+def check_live(state_dir: Path | None = None) -> None:
+    """Raise SystemProblem if the server of a state folder must be started anew, as `health.why_dead` says."""
+    _require(health.why_dead(running(state_dir)))
+
+
+def check_ready(state_dir: Path | None = None) -> None:
+    """Raise SystemProblem if not every model of the server can be asked, as `health.why_unready` says."""
+    _require(health.why_unready(running(state_dir)))
+
+
+def _require(reason: str) -> None:
+    if reason:
+        raise SystemProblem(f"{reason[0].upper()}{reason[1:]}. lexport status says more.")
 
 
 def _why(server: Server) -> str:

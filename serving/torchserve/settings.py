@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ...errors import InputError, RefusedError
 from ...export.archive.trust import Trust
@@ -46,9 +47,13 @@ def read_settings(config: Path | None = None) -> dict[str, str]:
 
     Raises InputError if the file cannot be read or asks for what lexport does not manage.
     """
-    settings = parse(PACKAGED.read_text(encoding="utf-8"))
+    return parse(PACKAGED.read_text(encoding="utf-8")) | own_settings(config)
+
+
+def own_settings(config: Path | None) -> dict[str, str]:
+    """The settings of the user's file alone; none without a file. Raises InputError as `read_settings` does."""
     if config is None:
-        return settings
+        return {}
     try:
         own = parse(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -58,7 +63,7 @@ def read_settings(config: Path | None = None) -> dict[str, str]:
     if own.get("metrics_config"):
         # The server runs in its state folder, where a relative path would mean something else.
         own["metrics_config"] = str(config.resolve().parent / own["metrics_config"])
-    return {**settings, **own}
+    return own
 
 
 def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Address]:
@@ -88,6 +93,16 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
             raise InputError(f"{key}_port={number} is not a port. Expected 0 (any free one) to {HIGHEST_PORT}.")
         doors[purpose] = Address(settings[f"{key}_address"].strip(), int(number))
     return doors
+
+
+def health_address(text: str) -> Address:
+    """`8083` or `0.0.0.0:8083`: where probes are answered; port 0 is any free one. Raises InputError."""
+    match = re.fullmatch(r"(?:([A-Za-z0-9.-]+):)?([0-9]{1,5})", text.strip())
+    if not match or int(match[2]) > HIGHEST_PORT:
+        raise InputError(
+            f"--health {text!r} is not understood. Expected PORT or ADDRESS:PORT, such as 8083 or 0.0.0.0:8083."
+        )
+    return Address(match[1] or "127.0.0.1", int(match[2]))
 
 
 def warn_if_open(settings: Mapping[str, str], doors: Mapping[str, Address], say: Callable[[str], None]) -> None:
@@ -132,8 +147,9 @@ def derive(
     archives: Sequence[Archive],
     file_names: Sequence[str],
     store: Path,
+    limits: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """One server's settings: its ports, its private store, its models and their workers."""
+    """One server's settings: its ports, its private store, its models, their workers and `limits` by model."""
     models = {
         archive.name: {
             archive.version: {
@@ -141,12 +157,13 @@ def derive(
                 "marName": file_name,
                 "minWorkers": plan.workers[archive.name],
                 "maxWorkers": plan.workers[archive.name],
+                **limits.get(archive.name, {}),
             }
         }
         for archive, file_name in zip(archives, file_names, strict=True)
     }
-    # vmargs are for the command that starts Java, not for TorchServe.
-    own = {key: value for key, value in settings.items() if key != "vmargs"}
+    # vmargs are for the command that starts Java, not for TorchServe, which would load a snapshot's models instead.
+    own = {key: value for key, value in settings.items() if key not in ("vmargs", "model_snapshot")}
     own |= {key: f"http://{doors[purpose].host}:{doors[purpose].port}" for purpose, key in _HTTP.items()}
     return own | {
         "model_store": str(store),

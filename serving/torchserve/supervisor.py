@@ -29,7 +29,7 @@ from ...errors import LexportError, SystemProblem
 from ...messages.escaping import visible
 from .. import folders, state
 from ..tokens import Tokens, java_arguments
-from . import logs, process
+from . import health, logs, process
 from .draining import drain
 
 KEEP = "keep\n"
@@ -53,6 +53,7 @@ def main() -> int:
         return 1  # whoever wanted the server has died
     supervisor = Supervisor(json.loads(orders))
     try:
+        supervisor.open_health()
         supervisor.start()
     except (LexportError, OSError) as problem:
         supervisor.end()
@@ -66,12 +67,18 @@ class Supervisor:
     """One server's Java process and what is known of it."""
 
     def __init__(self, orders: dict[str, Any]) -> None:
-        """`orders` are `server` (as in server.json), `command` of Java, `tokens` (or None), whether it is `bound`."""
+        """`orders` are what `launch.start` writes.
+
+        They are `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
+        None), and whether it is `bound`.
+        """
         self.server = replace(state.parse(orders["server"]), supervisor=os.getpid())
+        self.health = orders["health"]
         self.command = [str(word) for word in orders["command"]]
         self.tokens = Tokens(**orders["tokens"]) if orders["tokens"] else None
         self.bound = bool(orders["bound"])
         self.ready = False
+        self.ending = False
         self.row = 0
         self.began = time.monotonic()
         self.java: subprocess.Popen[bytes] | None = None
@@ -99,6 +106,20 @@ class Supervisor:
         self.server = replace(self.server, pid=self.java.pid, started=started)
         state.save(self.server)
         _log(f"TorchServe runs (pid {self.java.pid}).")
+
+    def open_health(self) -> None:
+        """Answer probes from now on, if that is wanted. Raises SystemProblem if the port cannot be had."""
+        if self.health is not None:
+            host, port = self.health
+            health.Door(host, port, {"/livez": self._why_dead, "/readyz": self._why_unready})
+
+    def _why_dead(self) -> str:
+        return "" if self.ending else health.why_dead(self.server)
+
+    def _why_unready(self) -> str:
+        if self.ending:
+            return "the server is stopping"
+        return health.why_unready(self.server) if self.ready else "the server is starting"
 
     def _command(self) -> list[str]:
         """The command of one start; tokens are in a file that Java reads and removes."""
@@ -137,6 +158,7 @@ class Supervisor:
 
     def end(self) -> None:
         """End TorchServe and whatever it has started."""
+        self.ending = True
         if self.java is not None and self.java.poll() is None:
             if self.ready:
                 self._drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,9 +96,41 @@ def test_what_is_missing_is_named_and_ends_with_3(tmp_path: Path) -> None:
     found = {one["subject"]: one for one in json.loads(done.stdout)}
     assert done.returncode == 3
     assert found["Java"]["state"] == "problem"
-    assert 'pip install "lexport[java]"' in found["Java"]["found"] + found["Java"]["remedy"]
+    assert 'pip install "lexport[torchserve]"' in found["Java"]["found"] + found["Java"]["remedy"]
     assert found["extra parquet"]["state"] == "note"
     assert found["extra parquet"]["remedy"] == 'pip install "lexport[parquet]"'
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("version", "platform", "state", "remedy"),
+    [
+        ((3, 13), "linux", "ok", ""),
+        ((3, 14), "linux", "problem", "3.11, 3.12, 3.13"),
+        ((3, 12), "darwin", "note", "docs/install.md"),
+    ],
+)
+def test_a_python_or_a_system_that_was_not_tried_is_named(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], platform: str, state: str, remedy: str
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
+    monkeypatch.setattr(sys, "platform", platform)
+    finding = doctor._python()
+    assert finding.state == state
+    assert remedy in finding.remedy
+
+
+def test_a_cuda_build_of_torch_without_a_gpu_is_a_note_with_the_cpu_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_torch_cuda", lambda: "13.0")
+    monkeypatch.setattr(doctor, "_DEVICE", tmp_path / "nvidia0")
+    finding = doctor._torch("2.13.0+cu130")
+    assert finding.state == "note"
+    assert "CUDA build" in finding.found
+    assert finding.remedy.endswith("pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu")
+    (tmp_path / "nvidia0").touch()
+    assert doctor._torch("2.13.0+cu130").state == "ok"
 
 
 def test_the_screen_shows_a_remedy_below_what_needs_one(capsys: pytest.CaptureFixture[str]) -> None:

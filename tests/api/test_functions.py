@@ -49,7 +49,7 @@ def test_every_public_function_and_method_has_a_docstring() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'trian'|No lexport attribute trian"):
+    with pytest.raises(AttributeError, match="No lexport attribute trian"):
         getattr(lexport, "trian")  # noqa: B009
 
 

@@ -30,7 +30,7 @@ EXACT = [name for name, variant in IDS_IN.items() if variant.precision == "fp32"
 def made(name: str) -> tuple[TextModel, TextEncoder]:
     """A recipe's model with random weights, narrow, over a small vocabulary, and its text code."""
     recipe = recipes.load(name).changed("embedding", dim=12, spread=1.0)
-    if recipe.text.buckets:
+    if recipe.text.grams and recipe.embedding.NAME != "hashed":
         recipe = recipe.changed("text", buckets=200)
     if recipe.embedding.NAME == "hashed":
         recipe = recipe.changed("embedding", buckets=200)

@@ -227,6 +227,46 @@ def test_a_command_line_that_is_not_understood(here: Place, lexport: Command, ar
     assert line.endswith("--help")
 
 
+@pytest.mark.parametrize(("command", "before"), [("predict", "predict NAME"), ("run", "run MAR")])
+@pytest.mark.parametrize("text", ["-5 stars", "--great film", "-highly recommended"])
+def test_a_text_that_begins_with_a_dash_is_told_where_it_goes(
+    lexport: Command, command: str, before: str, text: str
+) -> None:
+    result = lexport(command, "reviews.mar", text)
+    assert (result.code, result.out) == (2, "")
+    assert f"(a text that begins with - goes after --: lexport {before} -- '-5 stars')" in result.line
+
+
+def test_only_commands_that_take_texts_say_so(lexport: Command) -> None:
+    assert "goes after --" not in lexport("serve", "-5").line
+
+
+def test_texts_after_two_dashes_are_texts(lexport: Command) -> None:
+    assert "There is no archive absent.mar" in lexport("run", "absent.mar", "--", "-5 stars").line
+
+
+@pytest.mark.parametrize("command", ["serve", "loadtest nobody"])
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("", "There is no model store model_store"),
+        (" --model-store absent", "There is no model store absent"),
+        (" --model-store folder", "The model store folder holds no .mar file"),
+    ],
+)
+def test_where_there_is_nothing_to_serve_the_ways_to_an_archive_are_shown(
+    here: Place, lexport: Command, command: str, store: str, words: str
+) -> None:
+    before = here.files()
+    result = lexport(*f"{command}{store}".split())
+    first, *below = result.err.splitlines()
+    assert (result.code, result.out, here.files()) == (2, "", before)
+    assert first.startswith(f"error: {words}")
+    folder = store.split()[-1] if store else "model_store"
+    for way in ("lexport serve path/to/NAME-1.0.mar", "lexport demo", f"--version 1.0 --out {folder}"):
+        assert any(line.endswith(way) for line in below), way
+
+
 def test_without_a_command_the_help_is_shown(lexport: Command) -> None:
     result = lexport()
     assert result.code == 2
@@ -373,9 +413,7 @@ def test_texts_from_stdin_that_cannot_be_read(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("nobody", "There is no model store model_store"),
         ("nobody --model-store .", "has no model 'nobody'; it has: topics"),
-        ("folder", "There is no model store"),
         ("good.mar --slo fast", "--slo 'fast' is not an objective"),
         ("good.mar --slo p99=50kg", "--slo 'p99=50kg'"),
         ("good.mar --users few", "--users 'few' is not understood"),
@@ -400,9 +438,6 @@ def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, a
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", "There is no model store model_store"),
-        ("--model-store absent", "There is no model store absent"),
-        ("--model-store folder", "folder holds no .mar file"),
         ("good.mar --model-store .", "Give either archives or --model-store"),
         ("good.mar good.mar", "both hold the model topics"),
         ("good.mar --workers many", "--workers 'many' is not understood"),

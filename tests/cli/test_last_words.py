@@ -130,7 +130,9 @@ def test_progress_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_every_screen_shows_codes(capfd: pytest.CaptureFixture[str]) -> None:
     worker = {"id": EVIL, "pid": 1, "device": EVIL, "threads": 1, "state": EVIL, "memory_bytes": 0}
-    models = [{"name": EVIL, "version": EVIL, "workers": [worker]}]
+    models = [
+        {"name": EVIL, "version": EVIL, "default": True, "queue_waiting": 0, "queue_free": 1, "workers": [worker]}
+    ]
     finding = {"subject": EVIL, "state": "problem", "found": EVIL, "remedy": EVIL}
     show(screens.status({"healthy": True, "inference_url": EVIL, "pid": 1, "models": models}))
     show(screens.findings([finding]))

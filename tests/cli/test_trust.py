@@ -28,6 +28,7 @@ COMMANDS = [
     "run MAR text",
     "run MAR text --explain",
     "evaluate MAR topics.csv",
+    "record MAR topics.csv --out recorded.jsonl",
     "serve MAR --port 0",
     "serve --model-store store --port 0",
     "loadtest MAR --workers cpu:1",
@@ -213,8 +214,8 @@ def test_an_engine_that_is_not_installed_is_named_with_its_pip_line(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = lexport("run", str(archive_of("onnx-int8")), "goal")
     assert result.code == 3
-    assert "onnxruntime cannot be imported" in result.line
-    assert result.line.endswith("pip install onnxruntime")
+    assert "needs the package onnxruntime, which is not installed" in result.line
+    assert result.line.endswith('pip install "lexport[serve]"')
 
 
 @pytest.mark.parametrize(

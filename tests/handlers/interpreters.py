@@ -51,6 +51,9 @@ def needed(packages: Iterable[str]) -> set[str]:
 
 
 def owned(packages: Iterable[str]) -> set[Path]:
-    """What these packages have in the folder of packages."""
-    names = {file.parts[0] for package in packages for file in metadata.files(package) or []}
-    return {HERE / name for name in names - {os.pardir, "__pycache__"}}
+    """What these packages have in the folder of packages that each lies in."""
+    return {
+        Path(str(distribution.locate_file(name)))
+        for distribution in map(metadata.distribution, packages)
+        for name in {file.parts[0] for file in distribution.files or []} - {os.pardir, "__pycache__"}
+    }

@@ -133,6 +133,16 @@ def test_failures_are_counted_by_reason(stub: Stub, tmp_path: Path) -> None:
     assert found["answered"] / (found["answered"] + found["failures"]) == pytest.approx(2 / 7, abs=0.05)
 
 
+def test_every_2xx_of_a_model_with_answers_of_its_own_is_counted(stub: Stub, tmp_path: Path) -> None:
+    answers = [(200, b'{"Sports": 0.75, "World": 0.25}'), (200, b"Sports"), (202, b"[1]"), (500, b"{}")]
+    stub.answer = lambda number, body: answers[number % len(answers)]
+    found = measure(stub, tmp_path, "--any-answer", "--measure", "0.4")
+    assert set(found["reasons"]) == {"HTTP 500"}
+    assert found["answered"] / (found["answered"] + found["failures"]) == pytest.approx(3 / 4, abs=0.05)
+    stub.bodies.clear()
+    assert measure(stub, tmp_path, "--measure", "0.4")["answered"] == 0
+
+
 def test_several_processes_are_measured_as_one(stub: Stub, tmp_path: Path) -> None:
     """Every process sends what it measured to the first one, which writes the figures of all."""
     stub.answer = lambda number, body: (500, b"{}") if number % 10 == 0 else GOOD

@@ -22,9 +22,10 @@ IMAGE_VALUES = 5
 
 def recipe(embedding: str, encoder: str = "bag", head: str = "classifier", text: str = "") -> Recipe:
     word_length = "word_length = 8\n" if embedding == "char_cnn" else ""
+    buckets = "buckets = 64\n" if embedding == "hashed" else ""
     return recipes.parse(
         "mine",
-        f'[text]\nmin_count = 1\n{word_length}{text}\n[embedding]\nname = "{embedding}"\ndim = 8\n'
+        f'[text]\nmin_count = 1\n{word_length}{text}\n[embedding]\nname = "{embedding}"\ndim = 8\n{buckets}'
         f'[encoder]\nname = "{encoder}"\n[head]\nname = "{head}"',
     )
 

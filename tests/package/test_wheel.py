@@ -10,11 +10,13 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt  # rich brings it
 
 from lexport.serving.torchserve.java import find_java
 
@@ -111,16 +113,72 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
         f"lexport/{path.as_posix()}"
         for path in checkout_files()
         if path.suffix in (".py", ".toml", ".xml", ".properties")
-        and path.parts[0] not in ("tests", "benchmarks", "docs", "pyproject.toml")
+        and path.parts[0] not in ("tests", "benchmarks", "docs", "pyproject.toml", "setup.py")
     }
     plugin = {f"lexport/{path.as_posix()}" for path in checkout_files() if path.parts[:2] == ("serving", "plugin")}
     own = {name for name in names if ".dist-info/" not in name}
     assert expected <= own
     assert own == sources | plugin | {"lexport/py.typed"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-    assert "Requires-Python: <3.13,>=3.11" in metadata
-    for extra in ("all", "java", "parquet", "samples", "sign", "zstd"):
+    assert "Requires-Python: <3.14,>=3.11" in metadata
+    for extra in ("all", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"):
         assert f"Provides-Extra: {extra}" in metadata
+
+
+def test_the_index_page_can_show_who_made_it_and_where_its_links_lead(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = message_from_bytes(archive.read(name))
+    assert metadata["Author"]
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Description-Content-Type"].startswith("text/markdown")
+    assert {url.partition(", ")[0] for url in metadata.get_all("Project-URL", [])} >= {"Source", "Changelog"}
+    assert "Programming Language :: Python :: 3.13" in metadata.get_all("Classifier", [])
+    described = metadata.get_payload()
+    assert isinstance(described, str)
+    targets = list(link_targets(described))
+    assert len(targets) >= 30
+    assert [target for target in targets if not target.startswith("https://")] == []
+    # The same files as in a checkout.
+    assert len(targets) == len(list(link_targets((ROOT / "README.md").read_text(encoding="utf-8"))))
+    for target in targets:
+        assert "/main/" not in target or (ROOT / target.partition("/main/")[2].partition("#")[0]).exists(), target
+
+
+def link_targets(text: str) -> Iterator[str]:
+    """Where the links and images of a page in Markdown lead, as a renderer sees it."""
+    for block in MarkdownIt().enable("table").parse(text):
+        for token in block.children or []:
+            target = token.attrGet("href") or token.attrGet("src")
+            if target:
+                yield str(target)
+
+
+@pytest.mark.long  # half a minute, and an index to install from
+def test_bare_and_with_serve_it_is_small_and_works(
+    wheel: Path, tmp_path: Path, archive_of: Callable[[str], Path]
+) -> None:
+    venv.create(tmp_path, with_pip=False)
+    python = tmp_path / "bin" / "python"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "LEXPORT"))}
+
+    def install(what: str) -> int:
+        """The bytes of all that is then installed, compiled files among them; there is no pip in it."""
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+        subprocess.run([*pip, what], check=True, timeout=300)
+        return sum(file.stat().st_size for file in tmp_path.glob("lib/**/*") if file.is_file())
+
+    def lexport(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(tmp_path / "bin" / "lexport"), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    archive = str(archive_of("onnx-int8"))
+    assert install(f"lexport @ {wheel.as_uri()}") < 130_000_000
+    done = lexport("run", archive, "goal")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith('pip install "lexport[serve]"\n')
+    assert install(f"lexport[serve] @ {wheel.as_uri()}") < 222_000_000
+    assert "sport" in lexport("run", archive, "goal").stdout
 
 
 def test_it_is_not_the_checkout_that_is_used(installed: Installed) -> None:

@@ -17,6 +17,9 @@ from lexport.serving.torchserve.java import find_java
 ECHO = """
 import json, logging, os
 
+# What the client knows lexport's answers by.
+ANSWER = {"label": "echo", "score": 1.0, "scores": {"echo": 1.0}, "tokens": 1, "unknown": 0, "truncated": False}
+
 class Echo:
     def initialize(self, context):
         logging.getLogger().setLevel(logging.WARNING)
@@ -35,7 +38,7 @@ class Echo:
             else:
                 answers.append([
                     {"text": text, "pid": os.getpid(), "threads": os.environ.get("LEXPORT_THREADS"),
-                     "omp": os.environ.get("OMP_NUM_THREADS")}
+                     "omp": os.environ.get("OMP_NUM_THREADS"), **ANSWER}
                     for text in texts
                 ])
         return answers

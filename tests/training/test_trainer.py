@@ -118,7 +118,7 @@ def test_max_norm_bounds_every_row_that_is_exported(parts: Splits, encoder: str)
 def test_balanced_weights_find_more_of_a_rare_label(parts: Splits) -> None:
     rows = [row for row, label in enumerate(parts.train.labels) if label != "kitchen" or row % 12 == 0]
     rare = dataclasses.replace(parts, train=parts.train.take(rows, "rare"))
-    plain = SMALL.changed("training", epochs=2)
+    plain = SMALL.changed("training", epochs=10)
     encoder = encoder_of(plain, rare)
     found = [
         recall(fit(recipe, rare, parts.train.classes, encoder, seed=0), encoder, parts.test, "kitchen")

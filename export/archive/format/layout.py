@@ -26,12 +26,13 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ....errors import InputError
+from ....errors import InputError, RefusedError
 
 ZIP64_LIMIT = (1 << 31) - 1
 
@@ -94,6 +95,29 @@ def tail(entries: Sequence[Entry]) -> bytes:
         end = _END64.pack(b"PK\6\6", *fields, b"PK\6\7", 0, place + size, 1)
     count, size, place = min(count, 0xFFFF), min(size, _IN_EXTRA), min(place, _IN_EXTRA)
     return directory + end + _END.pack(b"PK\5\6", 0, 0, count, count, size, place, 0)
+
+
+def write(handle: BinaryIO, members: Iterable[tuple[str, int, Iterable[bytes]]]) -> None:
+    """Write members of name, size and content, and what is around them, as `lexport archive` writes them.
+
+    `handle` is empty, open for writing and can be sought in. Raises RefusedError for a content of another size.
+    """
+    entries = []
+    for name, size, content in members:
+        start, checksum = handle.tell(), 0
+        handle.write(header(Entry(name, size, 0, packed=size)))
+        before = handle.tell()
+        for block in content:
+            checksum = zlib.crc32(block, checksum)
+            handle.write(block)
+        end = handle.tell()
+        if end - before != size:
+            raise RefusedError(f"{name} changed while it was read. Try again.")
+        entries.append(Entry(name, size, checksum, packed=size))
+        handle.seek(start)
+        handle.write(header(entries[-1]))
+        handle.seek(end)
+    handle.write(tail(entries))
 
 
 def _listed(entry: Entry, place: int) -> bytes:

@@ -7,6 +7,7 @@ refused here: names that come twice, other encodings than UTF-8, and YAML's tags
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ import yaml
 from ....errors import InputError
 from ....handlers.model.digests import MANIFEST
 from .reader import read_member
+
+# Both become parts of URLs and of file names, and are shown.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # with PEP 440's local versions, such as 1.0+build.7
 
 MOST_BYTES = 64 * 1024
 """Of the manifest and of the settings; those that lexport writes have a few hundred."""

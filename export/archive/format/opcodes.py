@@ -31,6 +31,14 @@ _LINES = {
     "STRING": re.compile(rb"['\"].*", re.DOTALL),
 }
 _NAME = re.compile(rb"[A-Za-z_\x80-\xff][\w.\x80-\xff-]*")
+# What leaves a string, which can become a name to import; longer ones are not kept.
+_STRINGS = frozenset(
+    {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+)
+_LONGEST_NAME = 256
+_MOST_IMPORTS = 1_000
+_MOST_FOLLOWED = 1_000_000  # opcodes, to find what is imported
+MADE_UP = "a name that it makes up when it is loaded"
 # What kind of object an opcode leaves, where it matters to what follows.
 _LEAVES = {
     "MARK": "mark",
@@ -49,8 +57,24 @@ _LEAVES = {
 }
 
 
+_IMPORTS = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
+
+
 class _NoPickleError(Exception):
     """The unpickler would have stopped here."""
+
+
+class _Text(str):
+    """The kind "other" of a string that is short enough for a name, and the string itself."""
+
+    content: str
+
+    @classmethod
+    def of(cls, content: bytes) -> _Text:
+        """The kind of a string with this content."""
+        kind = cls("other")
+        kind.content = content.decode("utf-8", "backslashreplace")
+        return kind
 
 
 def is_pickle(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> bool:
@@ -77,12 +101,44 @@ def _is_pickle(walk: _Walk) -> bool:
     return (walk.imports or walk.count >= _WHOLE) and not walk.stream.read(_BLOCK).strip()
 
 
+def imports(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> tuple[tuple[str, ...], bool]:
+    """What unpickling `stream` would import, as "module.name", sorted, and whether that is all.
+
+    Several pickles that follow one another, as older versions of torch write them, are all followed. It is not all
+    where a pickle could not be followed to its end, or has more than a million opcodes or a thousand imports. `spend`
+    is told how many opcodes were followed.
+    """
+    found: set[str] = set()
+    walk = _Walk(stream)
+    count, complete = 0, False
+    try:
+        while count + walk.count < _MOST_FOLLOWED and len(found) + len(walk.named) < _MOST_IMPORTS:
+            walk.step()
+            if walk.stopped:
+                found |= walk.named
+                complete = True
+                count += walk.count
+                walk = _Walk(walk.stream)
+        complete = False
+        found |= walk.named
+    except _NoPickleError:
+        # What follows a whole pickle is usually none: tensors as bytes, or the end.
+        complete = complete and not walk.named
+        found |= walk.named
+    finally:
+        spend(count + walk.count)
+    return tuple(sorted(found)), complete
+
+
 class _Walk:
     """The way through a stream's opcodes: what was met, and the kinds of the objects on the stack and in the memo."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = io.BufferedReader(cast(io.RawIOBase, stream))
+        self.stream = (
+            stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
+        )
         self.count = 0
+        self.named: set[str] = set()
         self.marked = self.imports = self.calls = self.stopped = False
         self._stack: list[str] = []
         self._memo: dict[int, str] = {}
@@ -113,8 +169,20 @@ class _Walk:
             if name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD", "READONLY_BUFFER"):
                 self._stack.append(taken[0])
             elif opcode.stack_after:
-                self._stack.append(_LEAVES.get(name, "other"))
+                is_name = name in _STRINGS and 0 < len(argument) <= _LONGEST_NAME
+                self._stack.append(_Text.of(argument) if is_name else _LEAVES.get(name, "other"))
+            if name in _IMPORTS:
+                self._note_import(name, argument, taken)
         self.count += 1
+
+    def _note_import(self, name: str, argument: bytes, taken: list[str]) -> None:
+        if name == "STACK_GLOBAL":
+            parts = [one.content for one in taken if isinstance(one, _Text)]
+            self.named.add(".".join(parts) if len(parts) == 2 else MADE_UP)
+        elif name in ("GLOBAL", "INST"):
+            self.named.add(argument.decode("utf-8", "backslashreplace"))
+        else:
+            self.named.add(MADE_UP)  # a number in the registry of copyreg
 
     def _note(self, name: str, taken: list[str]) -> None:
         """What an opcode that took objects of these kinds imports and calls."""
@@ -167,15 +235,20 @@ class _Walk:
         if opcode.arg.n >= 0:
             return self._exactly(opcode.arg.n)
         if opcode.arg.n in _LENGTHS:
-            self._skip(int.from_bytes(self._exactly(_LENGTHS[opcode.arg.n]), "little"))
+            length = int.from_bytes(self._exactly(_LENGTHS[opcode.arg.n]), "little")
+            if opcode.name in _STRINGS and length <= _LONGEST_NAME:
+                return self._exactly(length)
+            self._skip(length)
             return b""
         line = self._line()
         if opcode.name in ("GLOBAL", "INST"):
-            if not (_NAME.fullmatch(line) and _NAME.fullmatch(self._line())):
+            name = self._line()
+            if not (_NAME.fullmatch(line) and _NAME.fullmatch(name)):
                 raise _NoPickleError
-        elif opcode.name in _LINES and not _LINES[opcode.name].fullmatch(line):
+            return line + b"." + name
+        if opcode.name in _LINES and not _LINES[opcode.name].fullmatch(line):
             raise _NoPickleError
-        return line
+        return line.strip(b"'\"") if opcode.name == "STRING" else line
 
     def _exactly(self, count: int) -> bytes:
         found = self.stream.read(count)

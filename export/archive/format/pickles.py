@@ -18,12 +18,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO
 
 from ....handlers.engine.operators import pickle_problem
-from .opcodes import is_pickle
+from .opcodes import imports, is_pickle
 
 _SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")
 _OWN = re.compile(r"[^/]+/(data|constants)\.pkl")
@@ -64,8 +65,31 @@ DAMAGED = (
 )
 
 
+@dataclass(frozen=True)
+class Pickle:
+    """A pickle, or what can hide one. place: its member, and what of that if it is a zip: "model.pt: model/data.pkl".
+
+    what: "" for a pickle; otherwise why it can hide one or why it cannot be looked into. imports: what loading it
+    would import, "module.name"; complete: whether that is certainly all.
+    """
+
+    place: str
+    what: str = ""
+    imports: tuple[str, ...] = ()
+    complete: bool = False
+
+    def __str__(self) -> str:
+        """The place, and what is there if it is no pickle as such."""
+        return self.place + self.what
+
+
 def pickles(archive: zipfile.ZipFile) -> Iterator[str]:
-    """What is or can hide a pickle among an archive's members, or within one that is a zip: "member", "member: what".
+    """What `found_pickles` finds, as strings: "member", "member: what"."""
+    return map(str, found_pickles(archive))
+
+
+def found_pickles(archive: zipfile.ZipFile) -> Iterator[Pickle]:
+    """What is or can hide a pickle among an archive's members, or within one that is a zip.
 
     A member that cannot be looked into is named too. Work and memory are bounded by the sizes of the archive's
     members, which `open_archive` has checked, and by a number of steps; what is left after these is not looked into.
@@ -77,7 +101,7 @@ def pickles(archive: zipfile.ZipFile) -> Iterator[str]:
         try:
             yield from _within_member(archive, member, effort, program=member.filename in programs)
         except _TooMuchError:
-            yield f"{member.filename}: too much to look into"
+            yield Pickle(member.filename, ": too much to look into")
             return
 
 
@@ -117,26 +141,26 @@ def copied(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[byt
 
 def _within_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, effort: _Effort, *, program: bool
-) -> Iterator[str]:
+) -> Iterator[Pickle]:
     name = member.filename
     try:
-        found, is_zip = _look(partial(archive.open, member), PurePosixPath(name), effort)
+        found, is_zip = _look(partial(archive.open, member), name, effort)
         if is_zip:
             with copied(archive, member) as copy:
                 for inner in _within_zip(copy, member.file_size, effort, program=program):
-                    yield f"{name}: {inner}"
+                    yield replace(inner, place=f"{name}: {inner.place}")
     except DAMAGED:
-        found = ": damaged"
+        found = Pickle(name, ": damaged")
     if found is not None:
-        yield f"{name}{found}"
+        yield found
 
 
-def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -> Iterator[str]:
+def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -> Iterator[Pickle]:
     """What is in a zip of `size` bytes within an archive; nothing if only its end looks like a zip's."""
     file.seek(max(0, size - _TAIL))
     directory = _directory_bytes(file.read())
     if directory > _DIRECTORY:
-        yield "too many members to look into"
+        yield Pickle("too many members to look into")
         return
     effort.spend(directory)
     file.seek(0)
@@ -145,11 +169,11 @@ def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -
         archive = zipfile.ZipFile(file)
     except DAMAGED:
         if begins:
-            yield "a damaged zip"
+            yield Pickle("a damaged zip")
         return
     with archive:
         if sum(member.file_size for member in archive.infolist()) > size + _SPARE:
-            yield "more to look into than it has bytes"
+            yield Pickle("more to look into than it has bytes")
             return
         for member in archive.infolist():
             own = program and _OWN.fullmatch(member.filename) and member.file_size <= _LONGEST
@@ -157,31 +181,35 @@ def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -
                 if own:
                     effort.spend(member.file_size)
                     problem = pickle_problem(archive.read(member))
-                    found = None if problem is None else f" ({problem})"
+                    found = None if problem is None else Pickle(member.filename, f" ({problem})")
                 else:
-                    found, is_zip = _look(partial(archive.open, member), PurePosixPath(member.filename), effort)
-                    found = ": a zip" if is_zip and found is None else found
+                    found, is_zip = _look(partial(archive.open, member), member.filename, effort)
+                    found = Pickle(member.filename, ": a zip") if is_zip and found is None else found
             except DAMAGED:
-                found = ": damaged"
+                found = Pickle(member.filename, ": damaged")
             if found is not None:
-                yield f"{member.filename}{found}"
+                yield found
 
 
-def _look(opened: Callable[[], IO[bytes]], name: PurePosixPath, effort: _Effort) -> tuple[str | None, bool]:
-    """What a member is ("" for a pickle, ": KIND" for what can hide one, or None) and whether it may be a zip."""
-    if name.suffix.lower() in _SUFFIXES:
-        return "", False
-    effort.spend(_MEMBER_STEPS)
-    with opened() as content:
-        if is_pickle(content, effort.spend):
-            return "", False
+def _look(opened: Callable[[], IO[bytes]], name: str, effort: _Effort) -> tuple[Pickle | None, bool]:
+    """The pickle that a member is or can hide, or None, and whether it may be a zip."""
+    named = PurePosixPath(name).suffix.lower() in _SUFFIXES
+    if not named:
+        effort.spend(_MEMBER_STEPS)
+        with opened() as content:
+            named = is_pickle(content, effort.spend)
+    if named:
+        with opened() as content:
+            found = Pickle(name, "", *imports(content, effort.spend))
+        with opened() as content:
+            return found, content.read(4) == b"PK\3\4"  # some zips can be followed as a pickle, too
     with opened() as content:
         end = start = content.read(_HEAD)
         while block := content.read(_BLOCK):
             end = (end + block)[-_TAIL:]
     packing = _packing(start)
     if packing is not None:
-        return f": {packing}", False
+        return Pickle(name, f": {packing}"), False
     return None, start.startswith(b"PK\3\4") or _END in end
 
 

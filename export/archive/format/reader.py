@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import struct
 import tempfile
@@ -16,6 +17,7 @@ from ....errors import InputError, RefusedError
 from ....handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
 from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, parse_json, too_large
 from .layout import check_exact, check_layout
+from .unpacked import pack
 
 EVIDENCE = "MAR-INF/EVIDENCE.json"
 
@@ -33,17 +35,19 @@ _HEADER = struct.Struct("<26xHH")  # the lengths of a name and of the extras, at
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive's zip, open once, with what it holds and where it lies checked.
 
-    One with MAR-INF/EVIDENCE.json must have the format of `layout`, to the byte. Raises InputError for what cannot be
-    read.
+    A folder with an unpacked archive is packed first, into a temporary file. An archive with MAR-INF/EVIDENCE.json
+    must have the format of `layout`, to the byte. Raises InputError for what cannot be read.
     """
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
     with ExitStack() as stack:
         try:
-            handle = stack.enter_context(path.open("rb"))
+            handle = stack.enter_context(pack(path) if path.is_dir() else path.open("rb"))
+            _refuse_tar(path, handle)
             _check_directory(path, handle)
             # Without the flag for UTF-8, names are what Java takes them for.
             archive = stack.enter_context(zipfile.ZipFile(handle, metadata_encoding="utf-8"))
+            archive.filename = str(path)
             members = archive.infolist()
             check_members(path, members, handle.seek(0, 2))
             check_layout(path, handle, archive)
@@ -60,6 +64,16 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.")
+
+
+def _refuse_tar(path: Path, handle: BinaryIO) -> None:
+    handle.seek(0)
+    if handle.read(2) == b"\x1f\x8b":
+        raise InputError(
+            f"{path} is a tar packed by gzip, as torch-model-archiver makes it with --archive-format tgz. Expected a "
+            "zip or a folder: pack it again with --archive-format default, or unpack it (tar xzf "
+            f"{shlex.quote(str(path))}) and name the folder that has MAR-INF in it."
+        )
 
 
 def _check_directory(path: Path, handle: BinaryIO) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import BinaryIO
 
 from ....errors import InputError, RefusedError
 from ....storage.atomic import new_file
-from .layout import Entry, header, tail
+from .layout import write
 from .reader import blocks, declared, open_archive
 
 _BLOCK = 1 << 20
@@ -43,7 +42,7 @@ def write_zip(handle: BinaryIO, members: Mapping[str, Content]) -> None:
     `handle` is empty, open for writing and can be sought in. Raises InputError for a file that cannot be read,
     RefusedError for one that changed since it was measured.
     """
-    _write(handle, ((name, *_sized(content)) for name, content in sorted(members.items())))
+    write(handle, ((name, *_sized(content)) for name, content in sorted(members.items())))
 
 
 def rewrite(source: Path, target: Path) -> None:
@@ -60,37 +59,13 @@ def rewrite(source: Path, target: Path) -> None:
         members = {one.filename: one for one in archive.infolist() if not one.is_dir()}
         if missing := sorted(listed.keys() - members.keys()):
             raise RefusedError(f"{source}: {missing[0]} is missing.")
-        _write(
+        write(
             handle,
             (
                 (name, member.file_size, _unaltered(blocks(archive, member), listed.get(name), f"{source}: {name}"))
                 for name, member in sorted(members.items())
             ),
         )
-
-
-def _write(handle: BinaryIO, members: Iterable[tuple[str, int, Iterator[bytes]]]) -> None:
-    """Write members of name, size and content, and what is around them."""
-    entries = []
-    for name, size, content in members:
-        start, checksum = handle.tell(), 0
-        handle.write(header(_entry(name, size, 0)))
-        before = handle.tell()
-        for block in content:
-            checksum = zlib.crc32(block, checksum)
-            handle.write(block)
-        end = handle.tell()
-        if end - before != size:
-            raise RefusedError(f"{name} changed while it was read. Try again.")
-        entries.append(_entry(name, size, checksum))
-        handle.seek(start)
-        handle.write(header(entries[-1]))
-        handle.seek(end)
-    handle.write(tail(entries))
-
-
-def _entry(name: str, size: int, checksum: int) -> Entry:
-    return Entry(name, size, checksum, packed=size)
 
 
 def _sized(content: Content) -> tuple[int, Iterator[bytes]]:

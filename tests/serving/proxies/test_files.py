@@ -183,3 +183,16 @@ def test_another_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_addresses_are_read_as_written() -> None:
     assert parse_address("[::1]:8443") == Address("[::1]", 8443)
     assert parse_address(" localhost:80 ") == Address("localhost", 80)
+
+
+@each
+def test_probes_are_passed_on_only_where_their_address_is_given(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "proxy.cfg"
+    assert run(["generate", kind, "--health", "127.0.0.1:8083", "--out", str(path)]) == 0
+    assert "127.0.0.1:8083" in path.read_text()
+    subprocess.run(command(kind, tmp_path, check=True), check=True, capture_output=True, cwd=tmp_path)
+    assert not {"livez", "readyz"} & set(re.findall(r"\w+", proxy_configuration(kind, Proxy())))
+    assert run(["generate", kind, "--health", "8083"]) == 2
+    assert "'8083' is not an address" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lexport import serving
+from lexport.client.once import predict
 from lexport.errors import InputError
 from lexport.export.archive.format.reader import extracted
 from lexport.export.archive.inprocess import Context
@@ -60,7 +61,7 @@ def test_where_the_cpu_is_allowed_torchserve_itself_keeps_such_a_worker_off_the_
     try:
         [model] = serving.status(state)["models"]
         assert [worker["device"] for worker in model["workers"]] == ["cpu"]
-        [answer] = serving.predict("topics", ["the goal of the season"], state_dir=state)
+        [answer] = predict("topics", ["the goal of the season"], state_dir=state)
     finally:
         serving.stop(state)
     assert answer["label"] == "sport"

@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lexport.serving.torchserve.ports import pick_free
 from lexport.serving.torchserve.settings import Address
 
 from ...hostile import EVIL, check
+from ...stranger_cases import stock_archive
 
 MakeArchive = Callable[..., Path]
 
@@ -138,6 +140,21 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
     assert traces.processes() == []
     assert traces.folders() == []
     assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(find_spec("captum") is not None, reason="captum is installed")
+def test_a_package_that_torchserves_own_handler_needs_comes_with_its_pip_line(tmp_path: Path, traces: Any) -> None:
+    (tmp_path / "source_vocab.pt").write_bytes(b"never read")
+    mar = stock_archive(tmp_path, "tc", "--extra-files", "source_vocab.pt", handler="text_classifier")
+    with pytest.raises(SystemProblem) as caught:
+        serve([mar], workers="cpu:1", state_dir=tmp_path / "state", port=0, trust_code=True)
+    assert (
+        "No module named 'captum'. TorchServe's own handler text_classifier needs it. Install it where TorchServe "
+        "runs: pip install captum"
+    ) in caught.value.message
+    assert caught.value.below == ""
+    assert traces.processes() == []
 
 
 def test_what_a_worker_says_disturbs_neither_the_terminal_nor_who_reads_the_logs(

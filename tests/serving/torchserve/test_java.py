@@ -41,7 +41,7 @@ def test_an_old_java_is_passed_over(
 ) -> None:
     fake_java(tmp_path / "old", version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
-    with pytest.raises(MissingExtra, match=r'has version .*pip install "lexport\[java\]"'):
+    with pytest.raises(MissingExtra, match=r'has version .*pip install "lexport\[torchserve\]"'):
         find_java()
     fake_java(tmp_path / "new", "21")
     monkeypatch.setenv("PATH", str(tmp_path / "new" / "bin") + ":/usr/bin:/bin")
@@ -49,7 +49,7 @@ def test_an_old_java_is_passed_over(
 
 
 def test_no_java_names_the_package(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingExtra, match=r'pip install "lexport\[java\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "lexport\[torchserve\]"'):
         find_java()
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     with pytest.raises(MissingExtra, match="JAVA_HOME=/nowhere has no Java that runs"):

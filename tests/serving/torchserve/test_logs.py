@@ -2,14 +2,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lexport.serving.torchserve.logs import (
     died,
     failed_archive,
     java_reason,
     useful_traceback,
+    why_down,
     worker_model,
     worker_output,
 )
+from lexport.serving.torchserve.missing import missing_package
 
 RUN_DIR = Path("/tmp/lexport-x")
 
@@ -44,6 +48,71 @@ def test_without_the_archives_frames_the_last_one_is() -> None:
         "ModuleNotFoundError: No module named 'ts.torch_handler.handler'"
     )
     assert useful_traceback("nothing to see", RUN_DIR) == ""
+
+
+STOCK_HANDLER = """Backend worker process died.
+Traceback (most recent call last):
+  File "/env/lib/python3.11/site-packages/ts/model_service_worker.py", line 301, in <module>
+    worker.run_server()
+  File "/env/lib/python3.11/site-packages/ts/model_loader.py", line 159, in _load_default_handler
+    module = importlib.import_module(module_name, "ts.torch_handler")
+             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/importlib/__init__.py", line 126, in import_module
+    return _bootstrap._gcd_import(name[level:], package, level)
+  File "<frozen importlib._bootstrap>", line 1204, in _gcd_import
+  File "/env/lib/python3.11/site-packages/ts/torch_handler/text_classifier.py", line 11, in <module>
+    from captum.attr import TokenReferenceBase
+ModuleNotFoundError: No module named 'captum'"""
+
+
+def test_torchserves_frames_are_left_out_and_its_handlers_are_not() -> None:
+    assert useful_traceback(STOCK_HANDLER, RUN_DIR).splitlines() == [
+        "Traceback (most recent call last):",
+        '  File "ts/torch_handler/text_classifier.py", line 11, in <module>',
+        "    from captum.attr import TokenReferenceBase",
+        "ModuleNotFoundError: No module named 'captum'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("captum", "pip install captum"),
+        ("cv2", "pip install opencv-python-headless"),
+        ("transformers.models.bert", "pip install transformers"),
+        ("utils", "If it is a file of the model, pack it into the archive"),
+    ],
+)
+def test_a_missing_package_comes_with_its_pip_line_where_pips_name_is_known(module: str, words: str) -> None:
+    """A file of the model that was not packed has a name that pip may know as somebody else's package."""
+    trace = f"Traceback (most recent call last):\nModuleNotFoundError: No module named '{module}'"
+    assert words in missing_package(trace)
+    assert ("pip install" in missing_package(trace)) == ("pip install" in words)
+
+
+def test_what_is_no_missing_module_has_no_pip_line() -> None:
+    assert missing_package("") == ""
+    assert missing_package("Traceback (most recent call last):\nValueError: No module named 'captum'") == ""
+    assert "TorchServe's own handler text_classifier needs it. Install it" in missing_package(
+        useful_traceback(STOCK_HANDLER, RUN_DIR)
+    )
+
+
+def test_why_a_models_workers_are_down_is_told_from_their_last_life(tmp_path: Path) -> None:
+    log = tmp_path / "model_log.log"
+    assert why_down(log, "my_model 1.0", RUN_DIR) == ""
+    first = "Traceback (most recent call last):\nValueError: the first time"
+    log.write_text(
+        "".join(log_line("9000", line) for line in ["s_name_part0=x", *first.splitlines(), "s_name_part0=x"])
+        + "".join(log_line("9000", line) for line in STOCK_HANDLER.splitlines())
+    )
+    assert why_down(log, "my_model 1.0", RUN_DIR) == (
+        "ModuleNotFoundError: No module named 'captum'. TorchServe's own handler text_classifier needs it. Install "
+        "it where TorchServe runs: pip install captum"
+    )
+    assert why_down(log, "other 1.0", RUN_DIR) == ""
+    log.write_text(log.read_text() + log_line("9000", "s_name_part0=x"))
+    assert "captum" in why_down(log, "my_model 1.0", RUN_DIR)
 
 
 def test_an_exception_of_several_lines_is_cut_after_its_first(tmp_path: Path) -> None:

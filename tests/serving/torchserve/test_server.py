@@ -32,6 +32,8 @@ from lexport.serving.torchserve.settings import PACKAGED, Address, addresses, re
 
 MakeArchive = Callable[..., Path]
 
+LOCAL = "1.0.0+build.7"  # a local version of PEP 440: its + would be a blank in a query
+
 pytestmark = pytest.mark.usefixtures("java")
 
 
@@ -39,7 +41,8 @@ pytestmark = pytest.mark.usefixtures("java")
 def shared(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArchive) -> Iterator[Server]:
     """One server for all tests that only ask; its folder's name has a space and is not ASCII."""
     folder = tmp_path_factory.mktemp("shared")
-    archives = [make_archive(folder / "störe", "echo", "1.2"), make_archive(folder, "alien", proven=False)]
+    shutil.unpack_archive(make_archive(folder, "alien", LOCAL, proven=False), folder / "alien", "zip")
+    archives = [make_archive(folder / "störe", "echo", "1.2"), folder / "alien"]  # a file and a folder
     own = folder / "own.properties"
     own.write_text("enable_model_api=true\n")
     before = os.environ.get("LC_ALL")
@@ -117,7 +120,10 @@ def test_status_tells_models_workers_and_memory(shared: Server) -> None:
     assert facts["pid"] == shared.pid
     assert facts["memory_bytes"] > 50_000_000
     models = {model["name"]: model for model in facts["models"]}
-    assert {name: model["version"] for name, model in models.items()} == {"echo": "1.2", "alien": "1.0"}
+    assert {name: model["version"] for name, model in models.items()} == {"echo": "1.2", "alien": LOCAL}
+    assert [model["default"] for model in models.values()] == [True, True]
+    assert [model["queue_waiting"] for model in models.values()] == [0, 0]
+    assert all(model["queue_free"] > 0 for model in models.values())
     [worker] = models["echo"]["workers"]
     assert (worker["state"], worker["device"]) == ("ready", "cpu")
     assert worker["memory_bytes"] > 50_000_000
@@ -126,8 +132,40 @@ def test_status_tells_models_workers_and_memory(shared: Server) -> None:
     json.dumps(facts)
 
 
+def test_a_local_version_is_asked_by_its_name(shared: Server) -> None:
+    assert predict("alien", ["x"], version=LOCAL, state_dir=shared.state_dir)[0]["text"] == "x"
+    for written in ("1.0.0+build.7", "1.0.0%2Bbuild.7"):
+        found = post(shared.inference_url, f"/predictions/alien/{written}", shared.token(), b'{"texts": ["x"]}')
+        assert found[0] == 200
+    with pytest.raises(InputError, match="does not serve alien"):
+        predict("alien", ["x"], version="1.0.0", state_dir=shared.state_dir)
+
+
+def test_status_marks_the_version_that_answers_where_none_is_named(
+    shared: Server, make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    def manage(method: str, path: str) -> None:
+        code, answer = api.request(method, shared.management_url, path, token=shared.token("management"))
+        assert code == 200, answer
+
+    def defaults() -> dict[str, bool]:
+        models = status(shared.state_dir)["models"]
+        return {model["version"]: model["default"] for model in models if model["name"] == "echo"}
+
+    shutil.copy(make_archive(tmp_path, "echo", "1.3"), shared.state_dir / "store")
+    manage("POST", "/models?url=echo-1.3.mar&initial_workers=0&synchronous=true")
+    try:
+        assert defaults() == {"1.2": True, "1.3": False}
+        manage("PUT", "/models/echo/1.3/set-default")
+        assert defaults() == {"1.2": False, "1.3": True}
+    finally:
+        manage("PUT", "/models/echo/1.2/set-default")
+        manage("DELETE", "/models/echo/1.3")
+    assert defaults() == {"1.2": True}
+
+
 def test_refusals_name_what_is_known(shared: Server) -> None:
-    with pytest.raises(InputError, match=r"does not serve absent.*It serves: alien 1\.0, echo 1\.2\."):
+    with pytest.raises(InputError, match=r"does not serve absent.*It serves: alien 1\.0\.0\+build\.7, echo 1\.2\."):
         predict("absent", ["x"], state_dir=shared.state_dir)
     with pytest.raises(InputError, match=r"refused the request \(422\): Refused on purpose\. Expected: another text"):
         predict("echo", ["refuse me"], state_dir=shared.state_dir)

@@ -1,0 +1,194 @@
+"""`lexport record`: a model's answers to some texts, kept in a file, whoever made the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..client import Client, ModelFailed, RefusedInput, UnknownModel
+from ..client.answers import is_own
+from ..client.once import made_by_lexport
+from ..errors import InputError, SystemProblem
+from ..export.archive.keys import PublicKey
+from ..export.archive.recordings import Recorded, digest_of, read_texts, write_recording
+from ..export.archive.trust import Trust
+from ..serving.store import read
+from ..serving.torchserve.process import sigterm_raises
+from ..storage.atomic import sha256_file
+from ..storage.progress import Say, silent
+from . import environment as surroundings
+from .runner import open_server
+from .targets import subjects
+
+Ask = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A recording that was written. answers, refused: how many texts the model answered, and refused."""
+
+    out: Path
+    source: str
+    made_by_lexport: bool
+    answers: int
+    refused: int
+    median_ms: float
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is asked: its name in the recording, the SHA-256 of an archive, who made it, and how it is asked."""
+
+    name: str
+    digest: str | None
+    own: bool
+    way: str
+    ask: Ask
+
+
+def record(
+    source: str,
+    texts: Path | Sequence[str],
+    out: Path,
+    *,
+    column: str = "text",
+    keep_texts: bool = True,
+    host: str | None = None,
+    state_dir: Path | None = None,
+    token_file: Path | None = None,
+    timeout: float = 60.0,
+    trusted: Sequence[PublicKey] | None = None,
+    trust_code: bool = False,
+    say: Say = silent,
+) -> Kept:
+    """Ask a model for every text, one after the other, and write its answers with their latencies to `out`.
+
+    `source` is an archive (.mar): one of lexport's answers in this process, any other by a TorchServe that is started
+    for it, which takes `trust_code` as `serve` does. Or it is a served model: its URL
+    (http://127.0.0.1:8080/predictions/NAME), or its name on the server of `state_dir` or at `host`. `texts` is a data
+    file with the column `column`, a .txt file with a text a line, or a list. With `keep_texts` false the recording
+    holds their digests. A text that the model refuses or fails for is kept with the
+    error. `timeout` in seconds, of one answer.
+
+    Raises InputError for what cannot be asked or read, RefusedError for an archive that is not trusted, SystemProblem
+    if the server cannot answer; nothing is written then.
+    """
+    asked = read_texts(texts, column) if isinstance(texts, Path) else list(dict.fromkeys(texts))
+    if not asked:
+        raise InputError("No texts to ask about. Give at least one.")
+    began = datetime.now(UTC)
+    with (
+        sigterm_raises(),
+        _opened(source, asked[0], host, state_dir, token_file, timeout, trusted, trust_code, say) as (opened),
+    ):
+        lines = [_recorded(opened.ask, text) for text in asked]
+    refused = sum(line.error is not None for line in lines)
+    if refused == len(lines):
+        raise SystemProblem(f"{source} answered none of {refused:,} texts, so nothing was recorded: {lines[0].error}")
+    head = {
+        "source": opened.name,
+        "sha256": opened.digest,
+        "made_by_lexport": opened.own,
+        "way": opened.way,
+        "created": began.isoformat(timespec="seconds"),
+        "count": len(lines),
+        "machine": surroundings.machine(),
+    }
+    write_recording(out, head, lines, texts=keep_texts)
+    times = sorted(line.latency_ms for line in lines)
+    return Kept(out, opened.name, opened.own, len(lines) - refused, refused, times[len(times) // 2])
+
+
+def _recorded(ask: Ask, text: str) -> Recorded:
+    started = time.perf_counter()
+    answer, error = None, None
+    try:
+        answer = ask(text)
+    except UnknownModel:
+        raise
+    except (ModelFailed, InputError) as refused:
+        error = refused.message
+    return Recorded(digest_of(text), text, answer, (time.perf_counter() - started) * 1000, error)
+
+
+@contextmanager
+def _opened(
+    source: str,
+    first: str,
+    host: str | None,
+    state_dir: Path | None,
+    token_file: Path | None,
+    timeout: float,
+    trusted: Sequence[PublicKey] | None,
+    trust_code: bool,
+    say: Say,
+) -> Iterator[_Source]:
+    path = Path(source)
+    if path.suffix == ".mar" or path.is_file():
+        with _archive(path, first, Trust.of(trusted, trust_code), timeout, say) as found:
+            yield found
+        return
+    name, version, host = _named(source, host)
+    known = made_by_lexport(name, state_dir) if host is None else None
+    with Client(host, token_file=token_file, state_dir=state_dir, timeout=timeout) as client:
+        own, ask = _way(client, name, first, known, version)
+        yield _Source(f"{client.url}/predictions/{name}", None, own, "http", ask)
+
+
+@contextmanager
+def _archive(path: Path, first: str, trust: Trust, timeout: float, say: Say) -> Iterator[_Source]:
+    found = read(path)
+    digest = sha256_file(path)
+    if found.proven:
+        from ..export.archive.inprocess import opened
+
+        with opened(path, trusted=trust.keys) as archived:
+            yield _Source(path.name, digest, True, "in this process", lambda text: archived.predict([text])[0])
+        return
+    [subject] = subjects([path])
+    with (
+        open_server(subject, "cpu:1", trust, say) as target,
+        Client(target.url, token=target.token, timeout=timeout) as client,
+    ):
+        own, ask = _way(client, target.model, first, False, None)
+        yield _Source(path.name, digest, own, "http", ask)
+
+
+def _way(client: Client, name: str, first: str, own: bool | None, version: str | None) -> tuple[bool, Ask]:
+    """Whether lexport made the model, told by its answer where it is not known, and how it is asked for a text.
+
+    The first text is asked before any is measured: the first request opens the connection.
+    """
+    as_json: Ask = lambda text: client.ask(name, {"text": text}, version=version)  # noqa: E731
+    as_text: Ask = partial(client.ask, name, version=version)
+    if own is None:
+        try:
+            own = is_own(as_json(first))
+        except (ModelFailed, RefusedInput):
+            own = False
+    ask = as_json if own else as_text
+    with suppress(ModelFailed, RefusedInput):  # it is recorded as that
+        ask(first)
+    return own, ask
+
+
+def _named(source: str, host: str | None) -> tuple[str, str | None, str | None]:
+    """Name, version and host of a served model, from its URL or its name."""
+    if "://" not in source:
+        name, _, version = source.partition("/")
+        return name, version or None, host
+    parts = urlsplit(source)
+    path = [unquote(part) for part in parts.path.split("/") if part]
+    if parts.scheme != "http" or path[:1] != ["predictions"] or len(path) not in (2, 3) or host is not None:
+        raise InputError(
+            f"{source!r} is not a served model. Expected http://HOST:PORT/predictions/NAME, or the model's name with "
+            "--host HOST:PORT, or an archive."
+        )
+    return path[1], path[2] if len(path) == 3 else None, parts.netloc

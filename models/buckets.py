@@ -1,0 +1,50 @@
+"""How many buckets words, n-grams and subwords are hashed into when nobody says: by how many training has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
+
+if TYPE_CHECKING:
+    from .recipes import TextOptions
+
+AUTO = "auto"
+"""What a recipe says for a number of buckets that the training texts decide."""
+
+# Of every four buckets one is then in use at most, so that few share. Beyond the most, a larger table is for a recipe
+# to ask for; so far more texts are not counted either.
+_FOR_EACH, _LEAST, _MOST = 4, 1 << 10, 1 << 18
+_TOGETHER = 256
+# Marks of what has been met: so many that even of the most hardly any two share one.
+_MARKS = 1 << 22
+
+
+def check_buckets(buckets: int | str) -> None:
+    """Raise ValueError for a word that is not AUTO."""
+    if isinstance(buckets, str) and buckets != AUTO:
+        raise ValueError(f'buckets is "{buckets}"; a number or "{AUTO}" was expected.')
+
+
+def choose_buckets(texts: Sequence[str], options: TextOptions) -> int:
+    """Return a power of two, 1,024 to 262,144: at least four for each word, n-gram and subword of `texts`."""
+    spec = TextSpec(
+        words=FIRST_WORD,
+        ngrams=options.ngrams,
+        subwords=options.subwords,
+        max_tokens=options.max_tokens,
+        inputs="hashes",
+    )
+    encoder = TextEncoder(spec, [])
+    met = np.zeros(_MARKS, bool)
+    count = 0
+    for first in range(0, len(texts), _TOGETHER):
+        cells, _ = encoder.flatten(encoder.look_up(texts[first : first + _TOGETHER]))
+        met[cells % _MARKS] = True
+        count = int(np.count_nonzero(met))
+        if count * _FOR_EACH >= _MOST:
+            return _MOST
+    return max(1 << (_FOR_EACH * count).bit_length(), _LEAST)

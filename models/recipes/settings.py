@@ -1,0 +1,55 @@
+"""Options of a recipe given one by one, as `--set head.class_weights=balanced` does."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from ...errors import InputError
+from . import PARTS, Recipe, checked
+
+# What a run that is trained further may change: the rest belongs to the shape of its model.
+_FURTHER = ("training", "gates")
+_FURTHER_HEAD = ("class_weights", "label_smoothing", "temperature", "threshold")
+
+
+def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = False) -> Recipe:
+    """Return a copy of `recipe` with all of `settings`, each SECTION.OPTION=VALUE, VALUE as in TOML or a bare word.
+
+    `further`: the recipe is that of a run, whose model stays as it is. Raises InputError for what is no option, does
+    not fit, or would change the model of such a run.
+    """
+    given: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        section, point, option = name.strip().partition(".")
+        sections = [one.name for one in fields(recipe) if one.name not in ("name", "when")]
+        if not equals or not point or section not in sections:
+            raise InputError(
+                f"--set {setting} is no option of a recipe; expected SECTION.OPTION=VALUE, such as "
+                f"head.class_weights=balanced, of the sections {', '.join(sections)}."
+            )
+        if further and section not in _FURTHER and not (section == "head" and option in _FURTHER_HEAD):
+            raise InputError(
+                f"--set {setting} would change the model that --from goes on with; it may set options of "
+                f"{' and '.join(_FURTHER)}, and of head {', '.join(_FURTHER_HEAD)}."
+            )
+        given.setdefault(section, {})[option] = _value(value.strip())
+    changes = {}
+    for section, values in given.items():
+        part = getattr(recipe, section)
+        what = f"{section} = {part.NAME}" if section in PARTS else section
+        changes[section] = checked(recipe.name, what, type(part), values, asdict(part))
+    try:
+        return replace(recipe, **changes)
+    except ValueError as error:
+        raise InputError(f"Recipe {recipe.name}: {error}") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
