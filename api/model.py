@@ -102,7 +102,7 @@ class Model(ABC):
             raise InputError(f"{self.name} answers labels, not vectors. Ask it with predict.")
         return np.array([answer.vector for answer in answers], np.float32)  # type: ignore[union-attr]
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most have nothing to close)
         """Give back what was opened for answering; nothing, where nothing is kept open."""
 
     def __enter__(self) -> Self:

@@ -63,7 +63,8 @@ def train(
     the weights it would have had. In processes that torch's launcher started they train together, and the first
     writes. `without`: kinds of rows to leave out, see evaluation/diagnostics/leave_out.py. `command`: the command
     line that asked for this, for warnings to say which one follows their advice. `progress` is told (steps done,
-    steps at most, what is going on). Raises InputError for data or a target that cannot be used, and for a checkpoint of another training.
+    steps at most, what is going on). Raises InputError for data or a target that cannot be used, and for a checkpoint
+    of another training.
     """
     check_kinds(without)
     if resume and (out / "run.json").is_file():
