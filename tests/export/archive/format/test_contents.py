@@ -167,7 +167,7 @@ def test_random_bytes_are_no_pickle() -> None:
 
 def test_no_file_of_the_kit_is_a_pickle() -> None:
     root = Path(__file__).parents[4]
-    files = [*root.glob("handlers/*.py"), *root.glob("docs/*.md"), *root.glob("tests/*.py")]
+    files = [*root.glob("handlers/**/*.py"), *root.glob("docs/*.md"), *root.glob("tests/**/*.py")]
     assert len(files) > 50
     for file in files:
         assert found(file.read_bytes()) == [], file
