@@ -2,14 +2,22 @@
 # On Linux pip may take torch's CUDA build, 5 GB: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
 PYTHON ?= python3
 BIN := .venv/bin
+UNIT := $(addprefix tests/,messages storage reports data handlers/text handlers/request/test_protocol.py \
+  handlers/request/test_inference_protocol.py models/recipes models/heads evaluation/test_metrics.py \
+  evaluation/test_tasks.py evaluation/test_bootstrap.py serving/test_plan.py serving/test_properties.py \
+  serving/test_versions.py loadtest/test_objectives.py)
 
-.PHONY: demo test test-full check bench gpu-check clean
+.PHONY: demo test test-unit test-full check bench gpu-check clean
 
 demo: .venv/installed
 	$(BIN)/python -m lexport demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+# What needs no server and no training that takes long: to run between two edits.
+test-unit: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(UNIT)
 
 test-full: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

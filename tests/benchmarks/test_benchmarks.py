@@ -55,6 +55,7 @@ def test_accuracy_judges_what_is_best_on_validation_of_a_set_and_over_both() -> 
     assert [verdict.held for verdict in verdicts] == [True, False, True, False]  # above, below, level, not above
 
 
+@pytest.mark.long
 def test_robustness(tiny_csv: Path) -> None:
     printed = run("robustness.py", "--data", str(tiny_csv), "--seeds", "2")
     assert "| seed | trained | torchscript-fp32 | torchscript-int8 | onnx-fp32 | onnx-int8 |" in printed
@@ -62,6 +63,7 @@ def test_robustness(tiny_csv: Path) -> None:
     assert "| no variant more than 0.5 points below the trained model |" in printed
 
 
+@pytest.mark.long
 def test_inference() -> None:
     printed = run("inference.py")
     for variant in IDS_IN:
@@ -78,6 +80,7 @@ def test_inference() -> None:
         assert f"| {asked}" in printed
 
 
+@pytest.mark.long
 def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
     options = ("--data", str(tiny_csv), "--seeds", "2", "--keep", str(tmp_path))
     printed = run("precision.py", *options)
@@ -118,6 +121,7 @@ def test_request_path(run_folder: Path) -> None:
         assert min(theirs, ours, handler, rest, *parts) > 0
 
 
+@pytest.mark.long
 def test_soak(run_folder: Path) -> None:
     printed = run("soak.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--workers", "2")
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")][2:]
@@ -146,6 +150,7 @@ def test_memory() -> None:
     assert any(line.startswith("| 60,000 |") for line in printed.splitlines())  # look-ups
 
 
+@pytest.mark.long
 def test_text_in(tiny_csv: Path) -> None:
     printed = run("text_in.py", "--data", str(tiny_csv))
     assert "### `bag` on" in printed

@@ -59,6 +59,7 @@ def with_intervals(figures: Any, value: float, low: float, high: float) -> Any:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", [*([name] for name in TIMED), [name for name in NAMES if name not in TIMED]])
 def test_every_claim_is_measured_on_tiny_settings(names: list[str]) -> None:
     done = run("--quick", "--only", ",".join(names))

@@ -157,7 +157,11 @@ def make(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Call
     return chain
 
 
-@pytest.fixture(params=CASES)
+# These take seconds; the others are minutes long.
+_QUICK = ("bag", "hashed", "joint", "multilingual")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in _QUICK else [pytest.mark.long]) for name in CASES])
 def made(request: pytest.FixtureRequest, make: Callable[[str], Made]) -> Made:
     return make(request.param)
 
@@ -252,6 +256,7 @@ def close(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
+@pytest.mark.long
 def test_one_server_answers_for_every_recipe_as_its_archive_does_in_process(
     made: Made, state: Path, tmp_path: Path
 ) -> None:
@@ -276,6 +281,7 @@ def test_one_server_answers_for_every_recipe_as_its_archive_does_in_process(
             assert all(length == pytest.approx(1, abs=1e-5) or length == 0 for length in lengths)
 
 
+@pytest.mark.long
 def test_served_answers_are_byte_for_byte_those_in_process(
     made: Made, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,10 +141,12 @@ def check(*options: str) -> str:
 
 
 @without_cuda
+@pytest.mark.long
 def test_the_check_says_plainly_that_nothing_ran_on_a_gpu() -> None:
     assert check().startswith("Nothing was run on a GPU: torch ")
 
 
+@pytest.mark.long
 def test_the_check_rehearses_on_the_cpu() -> None:
     printed = check("--quick", "--device", "cpu", "--recipes", "bag,transformer")
     assert "A rehearsal on the CPU against itself" in printed

@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,6 +29,14 @@ COMBINATIONS = [
     Combination("table", "cnn", "joint"),
 ]
 ENGINES = ("torchscript", "onnx")
+_SLOW = {COMBINATIONS[2], COMBINATIONS[3], COMBINATIONS[5]}
+
+
+def each(combinations: list[Combination]) -> list[Any]:
+    """The combinations as parameters, those with a quicker one of their kind for long runs alone."""
+    return [pytest.param(one, marks=[pytest.mark.long] if one in _SLOW else [], id=str(one)) for one in combinations]
+
+
 # In models of random weights; of trained ones the evidence says.
 BOUND = 0.05
 
@@ -47,7 +56,7 @@ def operators(file: Path) -> Counter[str]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
+@pytest.mark.parametrize("combination", each(COMBINATIONS))
 def test_it_answers_near_the_trained_model_in_any_batch(
     combination: Combination, engine: str, tmp_path: Path
 ) -> None:
@@ -60,7 +69,7 @@ def test_it_answers_near_the_trained_model_in_any_batch(
         check_symbolic(file, 3 if combination.embedding == "char_cnn" else 2)
 
 
-@pytest.mark.parametrize("combination", [one for one in COMBINATIONS if one.encoder == "lstm"], ids=str)
+@pytest.mark.parametrize("combination", each([one for one in COMBINATIONS if one.encoder == "lstm"]))
 def test_an_lstm_is_truly_quantized_in_onnx(combination: Combination, tmp_path: Path) -> None:
     found = operators(write(combination, dense("onnx"), tmp_path))
     assert found["DynamicQuantizeLSTM"] == 2  # one a direction
@@ -86,7 +95,7 @@ def test_every_product_of_an_encoder_is_quantized_in_onnx_and_the_heads_is_not(
             assert any(np.array_equal(one, own) or np.array_equal(one, own.T) for one in constants)
 
 
-@pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
+@pytest.mark.parametrize("combination", each(COMBINATIONS))
 def test_every_layer_of_an_encoder_is_quantized_in_torchscript(combination: Combination, tmp_path: Path) -> None:
     file = write(combination, dense("torchscript"), tmp_path)
     model, _ = made(combination)
