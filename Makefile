@@ -2,14 +2,22 @@
 # On Linux pip may take torch's CUDA build, 5 GB: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
 PYTHON ?= python3
 BIN := .venv/bin
+UNIT := $(addprefix tests/,messages storage reports data handlers/text handlers/request/test_protocol.py \
+  handlers/request/test_inference_protocol.py models/recipes models/heads evaluation/test_metrics.py \
+  evaluation/test_tasks.py evaluation/test_bootstrap.py serving/test_plan.py serving/test_properties.py \
+  serving/test_versions.py loadtest/test_objectives.py)
 
-.PHONY: demo test test-full check bench gpu-check clean
+.PHONY: demo test test-unit test-full check bench gpu-check clean
 
 demo: .venv/installed
 	$(BIN)/python -m lexport demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+# What needs no server and no training that takes long: to run between two edits.
+test-unit: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(UNIT)
 
 test-full: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -18,6 +26,7 @@ test-full: .venv/installed
 check: .venv/installed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/lexport
 	cd .venv/typing && ../bin/python -m mypy --config-file lexport/pyproject.toml -p lexport
 
@@ -39,7 +48,7 @@ bench: .venv/installed
 
 # On a machine with CUDA: parity on the device, where it overtakes the CPU, the load test. Elsewhere it says so.
 gpu-check: .venv/installed
-	$(BIN)/python -m pytest tests/test_gpu.py
+	$(BIN)/python -m pytest tests/chain/test_gpu.py
 	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: pyproject.toml

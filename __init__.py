@@ -1,21 +1,16 @@
-"""lexport: labelled text in, a served and load-tested model archive that carries its evidence out."""
+"""lexport: labelled text in, a served and load-tested model archive that carries its evidence out.
 
-from __future__ import annotations
+    run = lexport.train("reviews.csv")
+    run.predict(["would buy again"])[0].label
+    run.export("onnx-int8")
+    archive = run.archive("1.0")
+    with lexport.serve(archive) as server:
+        server.predict(["would buy again"])
 
-from typing import TYPE_CHECKING
+What there is: `dir(lexport)`. `__init__.pyi` lists it; each name is imported when it is first used, so that
+`import lexport` imports nothing else. Page: docs/python.md.
+"""
 
-if TYPE_CHECKING:
-    from .client import AsyncClient, Client
+import lazy_loader
 
-__all__ = ["AsyncClient", "Client", "__version__"]
-
-__version__ = "0.1.0"
-
-
-def __getattr__(name: str) -> object:
-    """The clients, imported when they are first asked for, so that `import lexport` imports nothing else."""
-    if name in ("AsyncClient", "Client"):
-        from . import client
-
-        return getattr(client, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

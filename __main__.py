@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from .escaping import indented, visible, visible_lines
+from .messages.escaping import indented, visible, visible_lines
 
 if sys.platform == "win32":  # which has neither the signals nor the file locks that follow
     print("error: lexport's commands need Linux or macOS. On Windows run them in WSL 2.", file=sys.stderr)  # noqa: T201
@@ -84,7 +84,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        from .cli import app  # slow; here an interruption of it is caught
+        from .cli.app import app  # slow; here an interruption of it is caught
 
         result = app(arguments, prog_name="lexport", standalone_mode=False)
     except BaseException as error:
@@ -167,7 +167,7 @@ def _explain_usage(error: BaseException) -> int:
 
 def _text_hint(context: Any) -> str:
     """What to do if an option that is not understood was meant as a text; "" for commands that take no texts."""
-    from .commands.common import TEXT
+    from .cli.options import TEXT
 
     names = [one.metavar for one in context.command.params if one.param_type_name == "argument"]
     if TEXT not in names:

@@ -12,8 +12,8 @@ traceback.
 
 from __future__ import annotations
 
-from .escaping import indented, visible
-from .extras import PACKAGES, install_line
+from .messages.escaping import indented, visible
+from .messages.extras import PACKAGES, install_line
 
 
 class LexportError(Exception):

@@ -23,14 +23,15 @@ import torch
 from lexport.benchmarks import baselines, fasttext
 from lexport.benchmarks.baselines import CHARACTERS, FASTTEXT, WORDS, Baseline, Verdict, points
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
+from lexport.data import load as data
+from lexport.data.dataset import Dataset
+from lexport.data.splits import Splits, split
 from lexport.errors import SystemProblem
-from lexport.models import data, recipes
-from lexport.models.dataset import Dataset
-from lexport.models.lessons import outputs
+from lexport.models import recipes
+from lexport.models.predict import outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run, versions
-from lexport.models.splits import Splits, split
-from lexport.models.train import train
+from lexport.training.train import train
 
 SETS = ("rotten-tomatoes", "bbc-news", "chinese-reviews", "multilingual-reviews")
 # The best on a set's validation texts is held to both baselines, which choose their settings by the same texts; so is

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 
 from lexport.benchmarks import fasttext
 from lexport.benchmarks.figures import Values, say
-from lexport.handlers.text import TextEncoder, TextSpec
-from lexport.models.dataset import Dataset
-from lexport.models.splits import Splits
+from lexport.data.dataset import Dataset
+from lexport.data.splits import Splits
+from lexport.handlers.text.encoder import TextEncoder, TextSpec
 
 Judge = Callable[[Sequence[str]], Sequence[str]]
 """From texts to the label of each."""

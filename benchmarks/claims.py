@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from lexport import files
 from lexport.benchmarks.advice import CLAIMS
 from lexport.benchmarks.advice.page import Kept, page, section
 from lexport.benchmarks.figures import say, where
+from lexport.storage import atomic as files
 
 
 def main() -> int:

@@ -2,8 +2,8 @@
 
     python benchmarks/dimension.py [--data rotten-tomatoes] [--recipe bag] [--dims 4,8,16,32,64,128] [--seeds 3]
 
-The steps of models/dimension.py come from it. The test is shown, never chosen by. Of the recipe `vectors` accuracy is
-recall@1 of a text's pair, and the loss one minus the reciprocal of the pair's rank.
+The steps of training/dimension.py come from it. The test is shown, never chosen by. Of the recipe `vectors` accuracy
+is recall@1 of a text's pair, and the loss one minus the reciprocal of the pair's rank.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
-from lexport.handlers.text import TextEncoder
+from lexport.data.load import Dataset
+from lexport.data.splits import Splits
+from lexport.evaluation.metrics import retrieval
+from lexport.evaluation.tasks import UNLABELLED, Outputs
+from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes
-from lexport.models.data import Dataset
-from lexport.models.fit import fit
-from lexport.models.lessons import outputs
-from lexport.models.metrics import retrieval
+from lexport.models.predict import outputs
 from lexport.models.recipes import Recipe
-from lexport.models.splits import Splits
-from lexport.models.tasks import UNLABELLED, Outputs
-from lexport.models.train import prepare
 from lexport.models.vocabulary import build_encoder
+from lexport.training.train import prepare
+from lexport.training.trainer import fit
 
 SMALLEST = 1e-12  # a softmax score of 0 in float32 would have an infinite loss
 

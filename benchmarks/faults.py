@@ -32,8 +32,8 @@ from lexport.benchmarks.fault_causes import Served, Settings
 from lexport.benchmarks.figures import say, surrounded, table
 from lexport.benchmarks.small import add_options, run_of
 from lexport.errors import SystemProblem
-from lexport.export.archive import archive
-from lexport.files import json_bytes, write_file
+from lexport.export.archive.pack import archive
+from lexport.storage.atomic import json_bytes, write_file
 
 CONNECTIONS, SHARE = 32, 0.8
 MODEL = "faults"

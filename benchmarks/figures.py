@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from lexport.loadtest import surroundings
+from lexport.loadtest import environment as surroundings
 
 Values = npt.NDArray[np.float64]
 

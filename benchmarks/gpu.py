@@ -26,18 +26,18 @@ import torch
 
 from lexport.benchmarks.figures import Values, interval, say, surrounded, table
 from lexport.errors import SystemProblem
-from lexport.export.archive import archive
+from lexport.export.archive.pack import archive
 from lexport.export.export import export
-from lexport.export.variants import IDS_IN, Variant, choose
-from lexport.handlers.devices import CPU_ALONE
-from lexport.handlers.engines import Engine, open_engine
-from lexport.handlers.text import Ids, TextSpec
-from lexport.loadtest.lab import loadtest
+from lexport.export.formats.variants import IDS_IN, Variant, choose
+from lexport.handlers.engine.devices import CPU_ALONE
+from lexport.handlers.engine.engines import Engine, open_engine
+from lexport.handlers.text.encoder import Ids, TextSpec
+from lexport.loadtest.runner import loadtest
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
-from lexport.models.train import train
-from lexport.serving.java import find_java
 from lexport.serving.plan import cores
+from lexport.serving.torchserve.java import find_java
+from lexport.training.train import train
 
 BOUNDS = {"fp32": 1e-4, "fp16": 5e-3}  # of scores, device against CPU
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)

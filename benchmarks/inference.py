@@ -26,11 +26,11 @@ from torch.nn import functional as F
 
 from lexport.benchmarks.baselines import Verdict
 from lexport.benchmarks.figures import Values, interval, say, surrounded, table
-from lexport.export.dense import has_dense_layers
-from lexport.export.formats import Scoring, write_torchscript
-from lexport.export.variants import IDS_IN, Variant
-from lexport.handlers.engines import Engine, Scores, open_engine
-from lexport.handlers.text import Ids, TextSpec
+from lexport.export.formats.dense import has_dense_layers
+from lexport.export.formats.torchscript_onnx import Scoring, write_torchscript
+from lexport.export.formats.variants import IDS_IN, Variant
+from lexport.handlers.engine.engines import Engine, Scores, open_engine
+from lexport.handlers.text.encoder import Ids, TextSpec
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 

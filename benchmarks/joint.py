@@ -24,16 +24,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
 from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say, surrounded, table
+from lexport.data.digits import caption
+from lexport.data.load import Dataset
+from lexport.data.splits import Splits
+from lexport.evaluation.metrics import retrieval
+from lexport.evaluation.tasks import UNLABELLED, group_ids
 from lexport.models import recipes
-from lexport.models.data import Dataset
-from lexport.models.digits import caption
-from lexport.models.lessons import outputs
-from lexport.models.metrics import retrieval
+from lexport.models.predict import outputs
 from lexport.models.run import Run
-from lexport.models.saving import unknown_share
-from lexport.models.splits import Splits
-from lexport.models.tasks import UNLABELLED, group_ids
-from lexport.models.train import prepare, train
+from lexport.training.save import unknown_share
+from lexport.training.train import prepare, train
 
 DATA = "digit-captions"
 LANGUAGES = ("en", "de", "es", "zh")  # in the order in which the captions' choices go round

@@ -11,9 +11,9 @@ import numpy as np
 
 from lexport.benchmarks.figures import interval, say, table
 from lexport.benchmarks.million import real_words
-from lexport.handlers.text import TextEncoder, TextSpec, load_encoder
-from lexport.handlers.vocabulary import INDEX, index_of
-from lexport.models import data
+from lexport.data import load as data
+from lexport.handlers.text.encoder import TextEncoder, TextSpec, load_encoder
+from lexport.handlers.text.vocabulary import INDEX, index_of
 
 
 def look_ups(sizes: Sequence[int], folder: Path, rounds: int) -> str:

@@ -27,12 +27,12 @@ from lexport import serving
 from lexport.benchmarks.figures import interval, say, surrounded, table
 from lexport.benchmarks.lookups import look_ups
 from lexport.benchmarks.million import grown_run, real_words, small_run
-from lexport.export.archive import archive
+from lexport.export.archive.pack import archive
 from lexport.export.export import export
-from lexport.export.variants import choose
-from lexport.handlers.vocabulary import INDEX
-from lexport.loadtest import client
-from lexport.loadtest.client import Load, Target
+from lexport.export.formats.variants import choose
+from lexport.handlers.text.vocabulary import INDEX
+from lexport.loadtest import locust_process as client
+from lexport.loadtest.locust_process import Load, Target
 from lexport.models.run import Run, open_run
 
 VARIANTS = "onnx-int8,torchscript-int8,onnx-fp32,torchscript-fp32"

@@ -10,14 +10,15 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import torch
 
-from lexport import files
-from lexport.handlers.text import TextEncoder, TextSpec
-from lexport.models import data, recipes, run
+from lexport.data import load as data
+from lexport.data.pretrained.glove import open_package
+from lexport.handlers.text.encoder import TextEncoder, TextSpec
+from lexport.models import recipes, run
 from lexport.models.compose import build
-from lexport.models.pretrained.glove import open_package
 from lexport.models.run import Run
-from lexport.models.saving import save
-from lexport.models.train import train
+from lexport.storage import atomic as files
+from lexport.training.save import save
+from lexport.training.train import train
 
 DATA = "rotten-tomatoes"
 

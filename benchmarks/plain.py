@@ -22,12 +22,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lexport.export.formats import write_torchscript
-from lexport.loadtest.client import Target
-from lexport.serving import api
-from lexport.serving.java import find_java
-from lexport.serving.ports import pick_free
-from lexport.serving.settings import addresses, read_settings
+from lexport.export.formats.torchscript_onnx import write_torchscript
+from lexport.loadtest.locust_process import Target
+from lexport.serving.torchserve import http as api
+from lexport.serving.torchserve.java import find_java
+from lexport.serving.torchserve.ports import pick_free
+from lexport.serving.torchserve.settings import addresses, read_settings
 
 NAME = "plain"
 _WORDS, _DIM, _PATIENCE = 25_000, 64, 120

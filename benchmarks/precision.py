@@ -21,16 +21,16 @@ import torch
 
 from lexport.benchmarks.baselines import Verdict, points
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
-from lexport.export import measure
-from lexport.export.opening import opened
-from lexport.export.variants import IDS_IN
+from lexport.data.dataset import Dataset
+from lexport.evaluation.tasks import Outputs
+from lexport.export.evidence import measure
+from lexport.export.evidence.open import opened
+from lexport.export.formats.variants import IDS_IN
 from lexport.models import recipes
-from lexport.models.dataset import Dataset
-from lexport.models.lessons import outputs
+from lexport.models.predict import outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run, open_run
-from lexport.models.tasks import Outputs
-from lexport.models.train import train
+from lexport.training.train import train
 
 SETS = ("rotten-tomatoes", "bbc-news", "chinese-reviews")
 MOST_POINTS = {"int8": 0.3, "int4": 1.0}

@@ -3,9 +3,9 @@
     python benchmarks/request_path.py [--run RUN] [--variant onnx-fp32] [--batches 1,8,32,64] [--quick]
 
 A batch as TorchServe's frontend sends it lies in a socket. It is read with TorchServe's own code and with ours
-(handlers/sockets.py), answered by the archive's own handler through TorchServe's service, and the handler's parts are
-timed each alone on the same batch. All in this process, one after the other, so that nothing waits for anybody:
-medians over rounds of many batches of held-out texts.
+(handlers/runtime/torchserve_patch.py), answered by the archive's own handler through TorchServe's service, and the
+handler's parts are timed each alone on the same batch. All in this process, one after the other, so that nothing
+waits for anything else: medians over rounds of many batches of held-out texts.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from ts.service import Service
 
 from lexport.benchmarks.figures import say, surrounded, table
 from lexport.benchmarks.small import add_options, run_of
-from lexport.export.archive import archive
-from lexport.export.inprocess import opened
-from lexport.handlers.answers import render
-from lexport.handlers.loading import load
-from lexport.handlers.protocol import Request, parse
-from lexport.handlers.sockets import Reader
+from lexport.export.archive.inprocess import opened
+from lexport.export.archive.pack import archive
+from lexport.handlers.model.loading import load
+from lexport.handlers.request.answers import render
+from lexport.handlers.request.protocol import Request, parse
+from lexport.handlers.runtime.torchserve_patch import Reader
 from lexport.models.run import open_run
 
 JSON = "application/json"

@@ -21,18 +21,19 @@ import torch
 from lexport.benchmarks import baselines
 from lexport.benchmarks.baselines import Judge, Verdict, points, right
 from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say, surrounded, table
+from lexport.data import load as data
+from lexport.data.load import Dataset
+from lexport.data.splits import Splits, split
 from lexport.export.export import export
-from lexport.export.variants import DEFAULT, choose
-from lexport.handlers.text import UNK, TextEncoder
-from lexport.models import data, recipes
+from lexport.export.formats.variants import DEFAULT, choose
+from lexport.handlers.text.encoder import UNK, TextEncoder
+from lexport.models import recipes
 from lexport.models.compose import TextModel, build
-from lexport.models.data import Dataset
-from lexport.models.fit import fit
-from lexport.models.lessons import text_outputs
+from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
-from lexport.models.splits import Splits, split
-from lexport.models.train import train
+from lexport.training.train import train
+from lexport.training.trainer import fit
 
 MOST_BELOW_TRAINED = 0.005
 SHARES = (0.0, 0.1, 0.3)

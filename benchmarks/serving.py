@@ -5,10 +5,10 @@
 One server holds two no-ops and every variant in the profile `throughput`, the first variant in the profile `latency`
 too, all with the same number of workers. A no-op reads nothing and answers one constant body, a real answer of ours
 of median length. The first is TorchServe's own ceiling; the second receives its batches as our handlers do
-(handlers/sockets.py), so that what that gains can be told from what the rest of ours costs. Beside it runs TorchServe
-with its own defaults and a handler as tutorials show it (plain.py). In every round each of them is loaded once, in an
-order that changes from round to round, by the Locust client of `lexport loadtest`; a ratio compares two runs of the
-same round. Exits with 1 if a limit is missed.
+(handlers/runtime/torchserve_patch.py), so that what that gains can be told from what the rest of ours costs. Beside
+it runs TorchServe with its own defaults and a handler as tutorials show it (plain.py). In every round each of them is
+loaded once, in an order that changes from round to round, by the Locust client of
+`lexport loadtest`; a ratio compares two runs of the same round. Exits with 1 if a limit is missed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from lexport import serving
 from lexport.benchmarks import plain
 from lexport.benchmarks.figures import interval, say, surrounded, table
 from lexport.benchmarks.small import add_options, run_of
-from lexport.export.archive import archive
-from lexport.export.inprocess import opened
-from lexport.export.profiles import PROFILES
-from lexport.export.reader import EVIDENCE, read_json
-from lexport.handlers import sockets
-from lexport.handlers.digests import DIGESTS, read_digests
-from lexport.loadtest import client
-from lexport.loadtest.client import Load, Target
+from lexport.export.archive.format.reader import EVIDENCE, read_json
+from lexport.export.archive.inprocess import opened
+from lexport.export.archive.pack import archive
+from lexport.export.archive.profiles import PROFILES
+from lexport.handlers.model.digests import DIGESTS, read_digests
+from lexport.handlers.runtime import torchserve_patch as sockets
+from lexport.loadtest import locust_process as client
+from lexport.loadtest.locust_process import Load, Target
 from lexport.models.run import open_run
 
 CEILING = 0.75  # of the no-op's requests/s, at the most users

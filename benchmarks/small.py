@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lexport.benchmarks.figures import say
 from lexport.export.export import export
-from lexport.export.variants import choose
+from lexport.export.formats.variants import choose
 from lexport.models import recipes
-from lexport.models.train import train
+from lexport.training.train import train
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

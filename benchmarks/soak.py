@@ -27,12 +27,12 @@ from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-lea
 from lexport import serving
 from lexport.benchmarks.figures import Values, say, surrounded, table
 from lexport.benchmarks.small import add_options, run_of
-from lexport.export.archive import archive
-from lexport.export.reader import EVIDENCE, read_json
-from lexport.loadtest import client
-from lexport.loadtest.client import Load, Target
+from lexport.export.archive.format.reader import EVIDENCE, read_json
+from lexport.export.archive.pack import archive
+from lexport.loadtest import locust_process as client
+from lexport.loadtest.locust_process import Load, Target
 from lexport.models.run import open_run
-from lexport.serving.process import workers_of
+from lexport.serving.torchserve.process import workers_of
 
 LIMIT = 1.0  # MB a minute
 SHARE = 0.7  # of the peak

@@ -29,20 +29,20 @@ import numpy as np
 import torch
 
 from lexport.benchmarks.figures import Values, interval, say, surrounded, table
-from lexport.export.archive import archive
+from lexport.data.load import Columns
+from lexport.export.archive.format.reader import extracted
+from lexport.export.archive.pack import archive
 from lexport.export.export import export
-from lexport.export.reader import extracted
+from lexport.export.formats.variants import IDS_IN, choose
 from lexport.export.textgraph import make_text_in
-from lexport.export.variants import IDS_IN, choose
-from lexport.handlers.engines import open_text_engine
-from lexport.handlers.loading import load
-from lexport.handlers.predictor import PIECE
-from lexport.handlers.text import FIRST_WORD, TextEncoder, TextSpec
+from lexport.handlers.engine.engines import open_text_engine
+from lexport.handlers.model.loading import load
+from lexport.handlers.model.predictor import PIECE
+from lexport.handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 from lexport.models import recipes
 from lexport.models.compose import build
-from lexport.models.data import Columns
 from lexport.models.run import open_run
-from lexport.models.train import train
+from lexport.training.train import train
 
 LIMIT = 1.0  # ids-in's time by text-in's, at the largest batch
 BATCHES = (1, 16, 64)

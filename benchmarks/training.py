@@ -22,16 +22,17 @@ import torch
 
 from lexport.benchmarks import fasttext
 from lexport.benchmarks.figures import Values, interval, paired_interval, say, surrounded, table
-from lexport.handlers.text import TextEncoder
-from lexport.models import data, recipes
-from lexport.models.advice import LookedUp
+from lexport.data import load as data
+from lexport.data.dataset import Dataset
+from lexport.data.splits import Splits, split
+from lexport.evaluation.diagnostics.warnings import LookedUp
+from lexport.handlers.text.encoder import TextEncoder
+from lexport.models import recipes
 from lexport.models.compose import TextModel
-from lexport.models.dataset import Dataset
-from lexport.models.fit import _Course, fit
-from lexport.models.lessons import text_outputs
+from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
-from lexport.models.splits import Splits, split
 from lexport.models.vocabulary import build_encoder
+from lexport.training.trainer import _Course, fit
 
 SETS = ("rotten-tomatoes", "imdb", "chinese-reviews", "bbc-news")
 RATES = (0.1, 0.5, 1.0)

@@ -15,8 +15,8 @@ import httpx
 
 from .answers import Answer, Explanation
 from .exchange import Exchange, Pausing, Steps
-from .keys import find
 from .questions import Options, Question, Texts, about_images, about_texts, read, read_explained
+from .tokens import find
 
 Image = Sequence[float]
 

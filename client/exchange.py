@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from ..serving import api
+from ..serving.torchserve import http as api
 from .errors import (
     ClientError,
     ModelFailed,
@@ -28,7 +28,7 @@ from .errors import (
     UnknownModel,
     WorkerLost,
 )
-from .keys import Keys
+from .tokens import Keys
 
 # A pause before the first repetition, doubled for each one after it, in seconds; half of it is drawn at random.
 FIRST_PAUSE = 0.1

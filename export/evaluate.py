@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data.load import Columns, Dataset, label_sets, load
+from ..data.splits import parts_of
 from ..errors import InputError
-from ..models.calibration import calibration
-from ..models.data import Columns, Dataset, label_sets, load
-from ..models.intervals import add_intervals
-from ..models.metrics import label_places
-from ..models.splits import parts_of
-from ..models.tasks import METRIC, UNLABELLED, columns_for, judge, suited
-from .judged import Archive, Trained, judged
-from .keys import PublicKey
-from .mistakes import mistakes as worst
-from .robustness import robustness
+from ..evaluation.bootstrap import add_intervals
+from ..evaluation.calibration import calibration
+from ..evaluation.metrics import label_places
+from ..evaluation.mistakes import mistakes as worst
+from ..evaluation.robustness import robustness
+from ..evaluation.tasks import METRIC, UNLABELLED, columns_for, judge, suited
+from .archive.keys import PublicKey
+from .targets import Archive, Trained, judged
 
 PARTS = ("all", "train", "validation", "test")
 
@@ -36,8 +36,8 @@ def evaluate(
 
     What `tasks.judge` gives for the model's task, with `NAME_interval` [low, high] after every metric, and: `task`,
     `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of the
-    texts the model was trained on, as far as the data are the run's own; `calibration` (`models/calibration.py`) of
-    models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
+    texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of models
+    that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
     `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. With
     `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError
     for data that do not fit, and as `inprocess.opened` does.

@@ -11,17 +11,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import files
 from ..errors import InputError, RefusedError
+from ..evaluation.tasks import METRIC
 from ..models.run import Run, versions
-from ..models.tasks import METRIC
-from ..progress import Say, silent
-from .evidence import Evidence, VariantEvidence
-from .examine import Reference, examine, judged
-from .goldens import choose_goldens, given_goldens, made_goldens
-from .reader import GOLDENS, MADE
+from ..storage import atomic as files
+from ..storage.progress import Say, silent
+from .evidence.collect import Reference, examine, judged
+from .evidence.evidence import Evidence, VariantEvidence
+from .evidence.files import GOLDENS, MADE
+from .evidence.goldens import choose_goldens, given_goldens, made_goldens
+from .formats.variants import Variant
 from .textgraph import make_text_in, reason_against
-from .variants import Variant
 
 # Instructions that make int8, fp16 and sums of rows fast, as Linux names them on x86 and ARM.
 _X86 = ("avx", "avx2", "f16c", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")

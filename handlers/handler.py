@@ -33,7 +33,7 @@ class Handler:
         # The archive's own copy of this package, beside this file.
         # The extracted archive stays as it was packed: what else is found there was put there.
         sys.dont_write_bytecode = True
-        from lexport_handlers import report  # type: ignore[import-not-found]
+        from lexport_handlers.runtime import report  # type: ignore[import-not-found]
 
         _check_package(folder)
         name = str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["name"])

@@ -13,22 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from . import sockets
-from .answers import render, render_refusal
-from .compression import unpacked
-from .digests import check_digests
-from .draining import Switch, refusal
-from .explain import check_explainable, explain
-from .fit import check_fit
-from .goldens import check_goldens, read_goldens
-from .loading import load, reopen
-from .meters import Meters
-from .pages import touch
-from .predictor import ModelFile, Predictor
-from .protocol import Request, parse
-from .refusals import Refusal
-from .report import write_report
-from .sharing import Share, count_workers, planned
+from .engine.prefault import touch
+from .model.digests import check_digests
+from .model.goldens import check_goldens, read_goldens
+from .model.loading import load, reopen
+from .model.predictor import ModelFile, Predictor
+from .request.answers import render, render_refusal
+from .request.compatibility import check_fit
+from .request.compression import unpacked
+from .request.explain import check_explainable, explain
+from .request.protocol import Request, parse
+from .request.refusals import Refusal
+from .runtime import torchserve_patch as sockets
+from .runtime.draining import Switch, refusal
+from .runtime.metrics import Meters
+from .runtime.report import write_report
+from .runtime.threads import Share, count_workers, planned
 
 log = logging.getLogger("lexport")
 

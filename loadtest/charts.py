@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..pages import escaped, figure
-from .plots import Axis, Line, categories, chart, linear, logarithmic, number, percentiles, swatch
+from ..reports.html import escaped, figure
+from ..reports.svg import Axis, Line, categories, chart, linear, logarithmic, number, percentiles, swatch
 from .results import LoadReport, Row
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, RefusedError
-from ..export.keys import PublicKey
-from ..export.unpacked import is_unpacked
+from ..export.archive.format.unpacked import is_unpacked
+from ..export.archive.keys import PublicKey
 from ..serving.store import newest
-from .lab import loadtest
 from .report import table
 from .results import LoadReport
+from .runner import loadtest
 
 
 def run_loadtest(
@@ -68,8 +68,8 @@ def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]
     if path.is_file() or is_unpacked(path):
         yield [path], False
     elif (path / "run.json").is_file():
-        from ..export.archive import archive
-        from ..export.evidence import read_evidence
+        from ..export.archive.pack import archive
+        from ..export.evidence.evidence import read_evidence
 
         with tempfile.TemporaryDirectory(prefix="lexport-store-") as folder:
             label = re.sub(r"[^A-Za-z0-9_-]", "-", path.resolve().name).strip("-_") or "run"

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..pages import escaped, page, table
+from ..reports.html import escaped, page, table
+from ..reports.svg import measured
 from .charts import figures
-from .plots import measured
 from .results import LoadReport, Row
 
 _MOST = 1e15  # what evidence may say and a page has room for

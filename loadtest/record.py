@@ -14,18 +14,18 @@ from urllib.parse import unquote, urlsplit
 
 from ..client import Client, ModelFailed, RefusedInput, UnknownModel
 from ..client.answers import is_own
+from ..client.once import made_by_lexport
 from ..errors import InputError, SystemProblem
-from ..export.keys import PublicKey
-from ..export.recordings import Recorded, digest_of, read_texts, write_recording
-from ..export.trust import Trust
-from ..files import sha256_file
-from ..progress import Say, silent
-from ..serving.predict import made_by_lexport
-from ..serving.process import sigterm_raises
+from ..export.archive.keys import PublicKey
+from ..export.archive.recordings import Recorded, digest_of, read_texts, write_recording
+from ..export.archive.trust import Trust
 from ..serving.store import read
-from . import surroundings
-from .lab import open_server
-from .subjects import subjects
+from ..serving.torchserve.process import sigterm_raises
+from ..storage.atomic import sha256_file
+from ..storage.progress import Say, silent
+from . import environment as surroundings
+from .runner import open_server
+from .targets import subjects
 
 Ask = Callable[[str], Any]
 
@@ -147,7 +147,7 @@ def _archive(path: Path, first: str, trust: Trust, timeout: float, say: Say) -> 
     found = read(path)
     digest = sha256_file(path)
     if found.proven:
-        from ..export.inprocess import opened
+        from ..export.archive.inprocess import opened
 
         with opened(path, trusted=trust.keys) as archived:
             yield _Source(path.name, digest, True, "in this process", lambda text: archived.predict([text])[0])

@@ -10,11 +10,11 @@ from rich.box import SIMPLE
 from rich.text import Text
 
 from ..errors import InputError
-from ..escaping import visible
-from ..files import check_folder, json_bytes, new_folder
-from ..screens import Table
+from ..messages.escaping import visible
+from ..reports.svg import measured
+from ..reports.tables import Table
+from ..storage.atomic import check_folder, json_bytes, new_folder
 from .page import html
-from .plots import measured
 from .results import LoadReport, Row
 
 FILES = ("report.html", "results.csv", "results.json")

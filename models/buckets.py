@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..handlers.text import FIRST_WORD, TextEncoder, TextSpec
+from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 
 if TYPE_CHECKING:
     from .recipes import TextOptions

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..handlers.text import TextSpec
+from ..handlers.text.encoder import TextSpec
 from .embeddings import (
     CharCNN,
     CharCNNOptions,

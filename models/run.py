@@ -25,12 +25,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file as load_weights
 from safetensors.torch import save as save_weights
 
+from ..data.load import Dataset
 from ..errors import InputError
-from ..files import json_bytes, sha256_file
-from ..handlers.text import TextEncoder, load_encoder
+from ..handlers.text.encoder import TextEncoder, load_encoder
+from ..storage.atomic import json_bytes, sha256_file
 from . import recipes
 from .compose import TextModel, build
-from .data import Dataset
 
 _MEMBERS = ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json")
 # The columns of held-out texts beside text and label: their key in a line, and what Dataset calls them.
@@ -190,7 +190,7 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
-    from .. import __version__
+    from ..version import __version__
 
     named = {name: version(name) for name in ("mmh3", "numpy", "onnx", "onnxruntime", "regex")}
     return {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ..errors import InputError
-from ..handlers.text import FIRST_WORD, TextEncoder, TextSpec
+from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 from .buckets import choose_buckets
 from .recipes import TextOptions
 

@@ -1,18 +1,6 @@
 """TorchServe's life: start, ready, ask, look, stop."""
 
-from .predict import explain, predict
 from .state import Server
-from .torchserve import check_live, check_ready, running, serve, status, stop, wait
+from .torchserve.server import check_live, check_ready, running, serve, status, stop, wait
 
-__all__ = [
-    "Server",
-    "check_live",
-    "check_ready",
-    "explain",
-    "predict",
-    "running",
-    "serve",
-    "status",
-    "stop",
-    "wait",
-]
+__all__ = ["Server", "check_live", "check_ready", "running", "serve", "status", "stop", "wait"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SystemProblem
-from ..files import json_bytes, write_file
+from ..storage.atomic import json_bytes, write_file
 from .folders import KEYS, LOGS, REPORTS, RUN, SERVER, is_ours
 from .tokens import is_token
 

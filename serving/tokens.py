@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import InputError
 from . import properties
 
-PLUGIN = Path(__file__).resolve().parent / "plugin"
+PLUGIN = Path(__file__).resolve().parent / "torchserve" / "plugin"
 SHORTEST, LONGEST = 16, 512
 """Characters of a token."""
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lexport.export.archive import archive
+from lexport.data.load import Columns
+from lexport.export.archive.pack import archive
 from lexport.export.export import export
-from lexport.export.variants import choose
+from lexport.export.formats.variants import choose
 from lexport.models import recipes
-from lexport.models.data import Columns
 from lexport.models.run import Run, open_run
-from lexport.models.train import train
+from lexport.training.train import train
 
 # The same examples on every run; how long one takes says something of the machine alone.
 settings.register_profile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lexport.escaping import visible
+from lexport.messages.escaping import visible
 
 FORGED = ("signed by", "error: forged", "sha256 00")
 # Clears the screen, sets the title, goes back to the beginning of the line, starts lines, turns the direction of

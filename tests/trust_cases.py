@@ -12,8 +12,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lexport.export.reader import EVIDENCE
-from lexport.handlers.digests import DIGESTS, SIGNATURE
+from lexport.export.archive.format.reader import EVIDENCE
+from lexport.handlers.model.digests import DIGESTS, SIGNATURE
 
 _USUAL = {"handler.py", "golden.jsonl", "model.json", "model-config.yaml", "requirements.txt"}
 

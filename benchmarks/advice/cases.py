@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from lexport.benchmarks.figures import Values
 from lexport.models.embeddings import Table, TableOptions
-from lexport.models.updates import RowOptimizer
+from lexport.models.embeddings.sparse_optimizer import RowOptimizer
 
 from .timing import alternated, block
 

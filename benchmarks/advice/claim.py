@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lexport.benchmarks.figures import Values, interval
-from lexport.loadtest.plots import number
+from lexport.reports.svg import number
 
 Figures = dict[str, Any]
 

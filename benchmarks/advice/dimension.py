@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lexport.benchmarks.figures import table
-from lexport.loadtest.plots import Line
+from lexport.reports.svg import Line
 
 from .claim import Claim, Figures, Shown, listed, signed
 from .fits import Comparison, Setting, compared, words_alone

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from lexport.benchmarks.figures import Values, say
-from lexport.export.variants import VARIANTS as EXPORTED
-from lexport.handlers.engines import Engine, Scores, open_engine
-from lexport.handlers.text import Ids, TextEncoder, TextSpec
+from lexport.export.formats.variants import VARIANTS as EXPORTED
+from lexport.handlers.engine.engines import Engine, Scores, open_engine
+from lexport.handlers.text.encoder import Ids, TextEncoder, TextSpec
 from lexport.models.compose import TextModel, build
 
 from .claim import Estimate

@@ -9,15 +9,16 @@ from functools import cache
 import numpy as np
 
 from lexport.benchmarks.figures import Values, crossed_interval, say, table
-from lexport.handlers.text import TextEncoder
-from lexport.models import data, recipes
+from lexport.data import load as data
+from lexport.data.splits import Splits, split
+from lexport.handlers.text.encoder import TextEncoder
+from lexport.models import recipes
 from lexport.models.compose import TextModel
-from lexport.models.fit import fit
-from lexport.models.lessons import text_outputs
-from lexport.models.machine import Machine
+from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe, TextOptions
-from lexport.models.splits import Splits, split
 from lexport.models.vocabulary import build_encoder
+from lexport.training.device import Machine
+from lexport.training.trainer import fit
 
 from .claim import Estimate, Figures
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lexport.benchmarks.figures import say, table
-from lexport.loadtest.plots import categories
+from lexport.reports.svg import categories
 
 from . import traps
 from .claim import Claim, Estimate, Figures, Shown, listed, takes

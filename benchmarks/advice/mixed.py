@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from lexport.benchmarks.figures import say, table
-from lexport.loadtest.plots import categories
+from lexport.reports.svg import categories
 
 from .cases import Case, Model, batches, compared
 from .claim import Claim, Estimate, Figures, Shown, listed, percent, takes

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lexport.benchmarks.figures import say, table
-from lexport.loadtest.plots import categories, number
+from lexport.reports.svg import categories, number
 
 from .claim import Claim, Estimate, Figures, Shown, listed, takes
 from .pictures import Panel, estimates, logarithmic_ratios, picture

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lexport.loadtest.plots import Axis, Line, chart, logarithmic, marker, number, style
-from lexport.pages import COLOURS, DRAWING
+from lexport.reports.html import COLOURS, DRAWING
+from lexport.reports.svg import Axis, Line, chart, logarithmic, marker, number, style
 
 from .claim import Estimate
 

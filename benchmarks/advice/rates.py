@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lexport.loadtest.plots import number
+from lexport.reports.svg import number
 
 from .claim import Claim, Figures, Shown, listed
 from .fits import Comparison, Setting, compared, recipe_of, words_alone

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from lexport.benchmarks.figures import say, table
-from lexport.loadtest.plots import linear, logarithmic, number
 from lexport.models.embeddings.table import SPARSE_FROM
+from lexport.reports.svg import linear, logarithmic, number
 
 from .cases import BATCH, DIM, LENGTH, Case, batches, compared
 from .claim import Claim, Estimate, Figures, Shown, listed, percent, takes, tried

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexport.benchmarks.figures import Values
-from lexport.export.variants import VARIANTS
-from lexport.handlers.engines import open_engine
+from lexport.export.formats.variants import VARIANTS
+from lexport.handlers.engine.engines import open_engine
 
 from . import fits
 from .claim import tried

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from lexport.benchmarks.figures import table
-from lexport.handlers.text import TextEncoder, TextSpec
+from lexport.handlers.text.encoder import TextEncoder, TextSpec
 
 from .claim import Claim, Figures, Shown, listed, signed
 from .fits import Comparison, compared, parts_of, words_alone

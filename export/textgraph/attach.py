@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from ...handlers.spec import TOKEN_PATTERN, TextSpec
-from ...handlers.text import TextEncoder
+from ...handlers.text.encoder import TextEncoder
+from ...handlers.text.spec import TOKEN_PATTERN, TextSpec
 from . import layouts
 from .nodes import DOMAINS, ML, Nodes
 from .splitting import split

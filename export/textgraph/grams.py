@@ -1,4 +1,4 @@
-"""Hashes of words, of word n-grams and of subwords inside a graph: `handlers/hashing.py` as int64 nodes."""
+"""Hashes of words, of word n-grams and of subwords inside a graph: `handlers/text/hashing.py` as int64 nodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onnx import TensorProto
 
-from ...handlers.hashing import BEGIN, END, LONGEST_TOKEN, MULTIPLIER, PRIME, murmur
+from ...handlers.text.hashing import BEGIN, END, LONGEST_TOKEN, MULTIPLIER, PRIME, murmur
 from .nodes import MICROSOFT, Nodes
 from .splitting import Split, tokenized
 

@@ -1,4 +1,4 @@
-"""From words to the ids that a model takes, in each of the four layouts of `handlers/text.py`, as nodes.
+"""From words to the ids that a model takes, in each of the four layouts of `handlers/text/encoder.py`, as nodes.
 
 Each function returns the ids, int64, batch first, and the number of unknown words, int64 [batch, 1]. The words of a
 text, its n-grams of two words, of three and so on, and its subwords stand in blocks side by side, each padded to the
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from onnx import TensorProto
 
-from ...handlers.spec import FIRST_WORD, PAD, UNK, TextSpec
-from ...handlers.text import TextEncoder
+from ...handlers.text.encoder import TextEncoder
+from ...handlers.text.spec import FIRST_WORD, PAD, UNK, TextSpec
 from .grams import Block, characters, hashes, subwords, word_grams
 from .nodes import ML, Nodes
 from .splitting import Split

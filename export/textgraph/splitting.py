@@ -1,4 +1,4 @@
-"""Texts to words inside a graph, by the same rules as `handlers/text.py`."""
+"""Texts to words inside a graph, by the same rules as `handlers/text/encoder.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import regex
 
-from ...handlers.spec import TextSpec
+from ...handlers.text.spec import TextSpec
 from .nodes import MICROSOFT, Nodes
 
 

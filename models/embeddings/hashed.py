@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...handlers import hashing
+from ...handlers.text import hashing
 from ..buckets import check_buckets
 from .base import Embedding, check_dim, check_range, chosen
 from .table import Table, TableOptions

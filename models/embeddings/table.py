@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...handlers.spec import PAD
-from .. import updates
+from ...handlers.text.spec import PAD
+from . import sparse_optimizer as updates
 from .base import Embedding, check_dim, check_integers, check_range, chosen
 
 SPARSE_FROM = 10_000

@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
-from ...progress import Say, silent
+from ...storage.progress import Say, silent
 from ..buckets import AUTO
 from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
 from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
@@ -34,7 +34,7 @@ PARTS: dict[str, dict[str, type[Any]]] = {
     "encoder": {kind.NAME: kind for kind in (BagOptions, CNNOptions, LSTMOptions, TransformerOptions)},
     "head": {kind.NAME: kind for kind in (ClassifierOptions, VectorOptions, JointOptions)},
 }
-# The layout of the indices that an embedding takes; see handlers/spec.py.
+# The layout of the indices that an embedding takes; see handlers/text/spec.py.
 _INPUTS = {"hashed": "hashes", "char_cnn": "characters", "multilingual": "languages"}
 _Options = TypeVar("_Options")
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lexport.serving.java import find_java
+from lexport.serving.torchserve.java import find_java
 
 from .conftest import Place, Result
 

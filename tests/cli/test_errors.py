@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lexport.__main__ import run
-from lexport.commands import learning
+from lexport.cli import train as learning
 from lexport.serving.folders import make_private
 
 from .conftest import Place, Result

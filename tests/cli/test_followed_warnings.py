@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lexport.models.data import load
+from lexport.data.load import load
 
 from .conftest import Place, Result
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from lexport.export.reader import EVIDENCE
-from lexport.export.zips import write_zip
-from lexport.handlers.digests import MANIFEST
+from lexport.export.archive.format.reader import EVIDENCE
+from lexport.export.archive.format.writer import write_zip
+from lexport.handlers.model.digests import MANIFEST
 from lexport.models import recipes
-from lexport.models.train import train
+from lexport.training.train import train
 
 from ..hostile import EVIL, check, spoiled
 from ..trust_cases import fitted

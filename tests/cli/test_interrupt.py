@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from lexport import __main__ as console
-from lexport import cli
-from lexport.commands import learning
-from lexport.serving.java import find_java
+from lexport.cli import app as cli
+from lexport.cli import train as learning
+from lexport.serving.torchserve.java import find_java
 
 from .conftest import Place, Result, wait_for
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import lexport
-from lexport import screens
 from lexport.__main__ import run
-from lexport.commands import learning
-from lexport.commands.common import bar, say_to, show
+from lexport.cli import train as learning
+from lexport.cli.options import bar, say_to, show
 from lexport.errors import InputError, RefusedError
+from lexport.reports import tables as screens
 
 from ..hostile import EVIL, check
 from .conftest import Result
@@ -84,7 +84,7 @@ def test_other_errors_are_bugs_and_keep_their_traceback(monkeypatch: pytest.Monk
 
 def test_the_traceback_of_a_bug_shows_codes() -> None:
     program = (
-        "import sys; from lexport import __main__; from lexport.commands import learning\n"
+        "import sys; from lexport import __main__; from lexport.cli import learning\n"
         f"def emit(value): raise ValueError({EVIL!r})\n"
         "learning.emit = emit; sys.argv = ['lexport', 'recipes', '--json']; __main__.main()"
     )
@@ -154,7 +154,7 @@ def test_commands_print_through_the_functions_that_write_codes() -> None:
     """Whoever prints elsewhere would have to see to it again."""
     root = Path(lexport.__file__).parent
     printing = {"print", "typer.echo", "Console", "rich.print", "sys.stdout.write", "sys.stderr.write"}
-    allowed = {"commands/common.py", "__main__.py", "handlers/meters.py", "loadtest/locustfile.py"}
+    allowed = {"cli/options.py", "__main__.py", "handlers/runtime/metrics.py", "loadtest/locustfile.py"}
     sources = [root / name for name in ("commands", "export", "serving", "models", "client", "loadtest", "handlers")]
     files = [*root.glob("*.py"), *(file for folder in sources for file in folder.rglob("*.py"))]
     assert len(files) > 100

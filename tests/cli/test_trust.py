@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lexport.export import signature
-from lexport.export.archive import archive
-from lexport.handlers.digests import DIGESTS, SIGNATURE
+from lexport.export.archive import signature
+from lexport.export.archive.pack import archive
+from lexport.handlers.model.digests import DIGESTS, SIGNATURE
 
 from ..trust_cases import key_pair, members_of, repacked, write_members
 from .conftest import Place, Result

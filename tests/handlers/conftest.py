@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from lexport.export.archive import archive
-from lexport.export.inprocess import Archived, opened
+from lexport.export.archive.inprocess import Archived, opened
+from lexport.export.archive.pack import archive
 from lexport.serving import Server, serve, stop
 
 from ..trust_cases import fitted

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lexport.handlers.engines import Images, Scores
-from lexport.handlers.predictor import IdsIn, ModelFile
-from lexport.handlers.text import Ids, TextEncoder, TextSpec
+from lexport.handlers.engine.engines import Images, Scores
+from lexport.handlers.model.predictor import IdsIn, ModelFile
+from lexport.handlers.text.encoder import Ids, TextEncoder, TextSpec
 
 LABELS = ("sport", "kitchen", "weather")
 WORDS = {"en": ["goal", "rain"], "de": ["tor", "regen", "brot"]}

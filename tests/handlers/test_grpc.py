@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lexport.export.inprocess import opened
+from lexport.export.archive.inprocess import opened
 from lexport.serving import Server, serve, stop
 
 grpc = pytest.importorskip("grpc", reason='no grpcio: pip install "lexport[dev]"')

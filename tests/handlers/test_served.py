@@ -13,9 +13,9 @@ from urllib.parse import quote_plus
 import pytest
 
 from lexport.errors import SystemProblem
-from lexport.export.inprocess import Archived
+from lexport.export.archive.inprocess import Archived
 from lexport.serving import serve
-from lexport.serving.ready import read_reports
+from lexport.serving.torchserve.ready import read_reports
 
 from .cases import FORM, JSON, LIMIT, MULTIPART, NESTED, REFUSED, TEXTS, multipart
 

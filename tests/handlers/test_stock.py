@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from lexport.export.inprocess import opened
-from lexport.export.stock import handler
-from lexport.serving import api
-from lexport.serving.java import find_java
-from lexport.serving.ports import pick_free
-from lexport.serving.settings import addresses, read_settings
+from lexport.export.archive.archiver_inputs import handler
+from lexport.export.archive.inprocess import opened
+from lexport.serving.torchserve import http as api
+from lexport.serving.torchserve.java import find_java
+from lexport.serving.torchserve.ports import pick_free
+from lexport.serving.torchserve.settings import addresses, read_settings
 
 from .interpreters import all_but
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError
-from lexport.export.inprocess import Archived, opened
-from lexport.export.inprocess import Context as InProcess
-from lexport.handlers.predictor import TURN, Predictor
+from lexport.export.archive.inprocess import Archived, opened
+from lexport.export.archive.inprocess import Context as InProcess
+from lexport.handlers.model.predictor import TURN, Predictor
 from lexport.handlers.worker import Worker
 
 from .models import predictor
@@ -272,8 +272,8 @@ one = handler.Handler()
 one.initialize(Context())
 assert json.loads(one.handle([{"body": b"goal"}], Context())[0])["tokens"] == 1
 import importlib, pathlib
-for path in pathlib.Path(sys.argv[1], "lexport_handlers").glob("*.py"):
-    importlib.import_module("lexport_handlers." + path.stem)
+for path in pathlib.Path(sys.argv[1], "lexport_handlers").rglob("*.py"):
+    importlib.import_module(".".join(path.relative_to(sys.argv[1]).with_suffix("").parts))
 roots = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(json.dumps(sorted(root for root in roots if root not in sys.stdlib_module_names)))
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lexport.loadtest.client import Load, Target, run
+from lexport.loadtest.locust_process import Load, Target, run
 
 from .conftest import GOOD, LOCUSTFILE, Stub, locust, measure
 

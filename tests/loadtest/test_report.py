@@ -17,9 +17,9 @@ from rich.console import Console
 from lexport.errors import InputError
 from lexport.loadtest.objectives import judge, parse
 from lexport.loadtest.page import html
-from lexport.loadtest.plots import linear, logarithmic, number
 from lexport.loadtest.report import COLUMNS, FILES, check_out, csv_text, table, write
 from lexport.loadtest.results import LoadReport, NotRun
+from lexport.reports.svg import linear, logarithmic, number
 
 from .samples import REPORT, ROW
 

@@ -10,8 +10,8 @@ from lexport.models import recipes
 from lexport.models.buckets import choose_buckets
 from lexport.models.recipes import TextOptions
 from lexport.models.run import open_run
-from lexport.models.train import train
 from lexport.models.vocabulary import build_encoder
+from lexport.training.train import train
 
 
 def of_words(count: int) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lexport.errors import InputError
-from lexport.handlers.text import TextEncoder, TextSpec
+from lexport.handlers.text.encoder import TextEncoder, TextSpec
 from lexport.models import recipes
 from lexport.models.compose import PooledModel, TextModel, build, offsets
 from lexport.models.recipes import PARTS, Recipe

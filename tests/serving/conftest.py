@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lexport.serving.java import find_java
+from lexport.serving.torchserve.java import find_java
 
 ECHO = """
 import json, logging, os

@@ -11,11 +11,11 @@ import pytest
 
 import lexport.serving.store
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive import archive
-from lexport.export.code import accept
-from lexport.export.trust import Trust
-from lexport.export.verify import verify
-from lexport.handlers.digests import MANIFEST
+from lexport.export.archive.code import accept
+from lexport.export.archive.pack import archive
+from lexport.export.archive.trust import Trust
+from lexport.export.archive.verify import verify
+from lexport.handlers.model.digests import MANIFEST
 from lexport.serving.store import choose, newest, place, read
 
 from ..trust_cases import members_of, repacked

@@ -17,14 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from lexport.client.keys import Keys
+from lexport.client.tokens import Keys
 from lexport.errors import InputError, SystemProblem
-from lexport.serving import api, properties
-from lexport.serving.java import find_java
-from lexport.serving.ports import pick_free
-from lexport.serving.settings import addresses, read_settings
+from lexport.serving import properties
 from lexport.serving.state import read_token
 from lexport.serving.tokens import PLUGIN, Tokens, generate, java_arguments, read_token_file
+from lexport.serving.torchserve import http as api
+from lexport.serving.torchserve.java import find_java
+from lexport.serving.torchserve.ports import pick_free
+from lexport.serving.torchserve.settings import addresses, read_settings
 
 LONG = "k3y-of_32.characters~with/all+==="
 COMPILED_BY = 17  # the javac that made the class in this folder: `javac --release 11`

@@ -1,0 +1,1 @@
+"""What `import lexport` shows: runs, archives, servers, and the functions behind the commands."""

@@ -1,0 +1,108 @@
+"""`lexport.Archive`: a `.mar`, answered in this process by this kit's own handlers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..reports import notebook
+from .model import Model, encoded
+
+if TYPE_CHECKING:
+    from ..export.archive.diff import Comparison
+    from ..export.archive.inprocess import Archived
+    from ..export.archive.inspect import Inspection
+    from ..export.archive.keys import PublicKey
+    from ..export.archive.verify import Verified
+    from ..loadtest.results import LoadReport
+
+
+class Archive(Model):
+    """An archive on disk. It is extracted and loaded when it is first asked, and closed with `close` or `with`.
+
+    with lexport.load("reviews-1.0.mar") as archive:
+        archive.predict(["would buy again"])[0].label
+
+    Nothing that the archive brings is imported: the kit's own handlers answer.
+    """
+
+    def __init__(self, path: str | Path, *, trusted: Sequence[PublicKey] | None = None) -> None:
+        """Name the archive at `path`; with `trusted` keys (None: those of LEXPORT_KEYS) one must have signed it."""
+        self.path = Path(path)
+        self._trusted = trusted
+        self._stack = ExitStack()
+        self._opened: Archived | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
+        """Answer one JSON request as docs/http.md has it, or explain it. Raises InputError for one that is refused.
+
+        The first request opens the archive: RefusedError if it fails verification, SystemProblem where a package is
+        missing.
+        """
+        [(status, answer)] = self._loaded().request([encoded(body)], explain=explain)
+        value = json.loads(answer)
+        if status != 200:
+            raise InputError(f"{value['error']} Expected: {value['expected']}.")
+        return value
+
+    def evaluate(self, data: str | Path, **options: Any) -> dict[str, Any]:
+        """Return metrics on `data`; the options are those of `lexport evaluate`. Raises InputError."""
+        from ..export.evaluate import evaluate
+
+        return evaluate(self.path, str(data), trusted=self._trusted, **options)
+
+    def verify(self) -> Verified:
+        """Check members, digests, evidence and signature. Raises RefusedError naming all that is wrong."""
+        from ..export.archive.verify import verify
+
+        return verify(self.path, self._trusted)
+
+    def inspect(self) -> Inspection:
+        """Return the verified archive's evidence, members and model card. Raises as `verify` does."""
+        from ..export.archive.inspect import inspect
+
+        return inspect(self.path, self._trusted)
+
+    def diff(self, after: Archive | str | Path) -> Comparison:
+        """Return what changes from this archive to `after`: figures, words, label flips, members."""
+        from ..export.archive.diff import compare
+
+        return compare(self.path, after.path if isinstance(after, Archive) else Path(after), trusted=self._trusted)
+
+    def loadtest(self, **options: Any) -> LoadReport:
+        """Load the archive with Locust on several worker sets; the options are those of `lexport loadtest`."""
+        from ..loadtest.runner import loadtest
+
+        return loadtest([self.path], trusted=self._trusted, **options)
+
+    def close(self) -> None:
+        """Remove the extracted files; the next request opens the archive again."""
+        self._opened = None
+        self._stack.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Archive({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        found = self.inspect()
+        about = {"name": found.name, "version": found.version, "variant": found.variant, "bytes": f"{found.size:,}"}
+        return notebook.facts(f"Archive {self.name}", about)
+
+    def _loaded(self) -> Archived:
+        from ..export.archive.inprocess import opened
+
+        if self._opened is None:
+            self._opened = self._stack.enter_context(opened(self.path, trusted=self._trusted))
+        return self._opened

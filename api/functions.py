@@ -1,0 +1,299 @@
+"""`lexport.train`, `load`, `serve` and what else the command line has that is no method of a run or an archive."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from ..errors import InputError, import_problem
+from ..storage.progress import Progress, Say, silent
+
+if TYPE_CHECKING:
+    from ..export.archive.diff import Comparison
+    from ..export.archive.inspect import Inspection
+    from ..export.archive.keys import PublicKey
+    from ..export.archive.recorded import AgainstRecording
+    from ..export.archive.strangers import Stranger
+    from ..export.archive.verify import Verified
+    from ..loadtest.record import Kept
+    from ..models.recipes import Recipe
+    from ..serving.proxies.configuration import Proxy
+    from .archive import Archive
+    from .doctor import Finding
+    from .run import Run
+    from .server import Server
+
+StrPath = str | Path
+Keys = Sequence[StrPath] | None
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def names_missing_packages(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Make a function raise MissingExtra, with its pip line, where a package that it needs is not installed."""
+
+    @functools.wraps(function)
+    def named(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        try:
+            return function(*args, **kwargs)
+        except ImportError as error:
+            problem = import_problem(error, f"lexport.{function.__name__}")
+            if problem is None:
+                raise
+            raise problem from error
+
+    return named
+
+
+@names_missing_packages
+def train(
+    data: StrPath | None = None,
+    *,
+    texts: Iterable[str] | None = None,
+    labels: Iterable[Any] | None = None,
+    languages: Iterable[str] | None = None,
+    recipe: str | Recipe = "bag",
+    out: StrPath | None = None,
+    text_column: str = "text",
+    label_column: str | None = None,
+    language_column: str | None = None,
+    pair_column: str | None = None,
+    image_column: str | None = None,
+    start: Run | StrPath | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int = 1,
+    resume: bool = False,
+    replace: bool = False,
+    say: Say = silent,
+    progress: Progress = silent,
+) -> Run:
+    """Train a model on a file, a sample set, or on `texts` and `labels` in memory, and return the run.
+
+    `data` is a CSV, TSV, JSONL or Parquet file or the name of a sample set. `labels` has one label for each text, or
+    a list of labels for a multi-label recipe; `languages` one language. `recipe` is a shipped one's name, a TOML
+    file or a Recipe. The run is written to the folder `out`; without it to a temporary one, which is removed when
+    the run is no longer used: `run.save(folder)` keeps it. With `start` that run is trained further. `say=print`
+    shows what happens. Raises InputError for data, recipes and folders that cannot be used.
+    """
+    from ..data.columns import Columns
+    from ..data.load import of_texts
+    from ..models import recipes
+    from ..models.run import open_run
+    from ..training import train as training
+    from ..training.device import machine
+    from .run import Run
+
+    if (data is None) == (texts is None):
+        raise InputError("Give a data file or texts: lexport.train('reviews.csv') or train(texts=…, labels=…).")
+    begun = None
+    if start is not None:
+        begun = open_run(start.folder if isinstance(start, Run) else Path(start))
+        chosen = begun.recipe
+    else:
+        chosen = recipes.load(recipe, say) if isinstance(recipe, str) else recipe
+    if texts is None:
+        source: Any = str(data)
+    else:
+        source = of_texts(texts, labels, languages=languages, multi_label=chosen.task == "multilabel")
+    temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
+    target = Path(temporary, chosen.name) if out is None else Path(out)
+    trained = training.train(
+        source,
+        target,
+        recipe=chosen,
+        columns=Columns(text_column, label_column, language_column, pair_column, image_column),
+        start=begun,
+        seed=seed,
+        machine=machine(device, threads),
+        resume=resume,
+        replace=replace,
+        say=say,
+        progress=progress,
+    )
+    found = Run(trained)
+    if temporary:
+        weakref.finalize(found, shutil.rmtree, temporary, ignore_errors=True)
+    return found
+
+
+@names_missing_packages
+def load(
+    source: StrPath, *, keys: Keys = None, token_file: StrPath | None = None, model: str | None = None
+) -> Run | Archive | Server:
+    """Return what answers at `source`: a run folder, a `.mar`, or a running server at http://HOST:PORT.
+
+    `keys` are files with public keys, one of which must have signed an archive (None: those of LEXPORT_KEYS).
+    `model` is the model that is asked of a server, `token_file` its token. Raises InputError for what is none of
+    them.
+    """
+    given = str(source)
+    if given.startswith(("http://", "https://")):
+        from .server import of_address
+
+        return of_address(given, model=model, token_file=token_file)
+    path = Path(source)
+    if (path / "run.json").is_file():
+        from .run import of_folder
+
+        return of_folder(path)
+    if path.is_file():
+        from .archive import Archive
+
+        return Archive(path, trusted=_read_keys(keys))
+    raise InputError(
+        f"{given} is no run folder, no archive and no address of a server. Expected for example runs/reviews, "
+        "reviews-1.0.mar or http://127.0.0.1:8080."
+    )
+
+
+@names_missing_packages
+def serve(
+    archives: Archive | StrPath | Sequence[Archive | StrPath] = (),
+    *,
+    model_store: StrPath | None = None,
+    state_dir: StrPath | None = None,
+    config: StrPath | None = None,
+    token_file: StrPath | None = None,
+    keys: Keys = None,
+    say: Say = silent,
+    **options: Any,
+) -> Server:
+    """Start TorchServe with archives, or with the newest of each name in `model_store`, and return once it is ready.
+
+    With `with` the server is stopped at the end. The options are those of `lexport serve`: `workers="cpu:2"`,
+    `port=0` for any free ports, `trust_code=True` for a stranger's archive, and so on. Raises InputError,
+    RefusedError for archives that fail verification, SystemProblem for a port in use or a worker that cannot start.
+    """
+    from .. import serving
+    from .archive import Archive
+    from .server import of_started
+
+    several = [archives] if isinstance(archives, (str, Path, Archive)) else list(archives)
+    started = serving.serve(
+        [one.path if isinstance(one, Archive) else Path(one) for one in several],
+        model_store=_path(model_store),
+        state_dir=_path(state_dir),
+        config=_path(config),
+        token_file=_path(token_file),
+        trusted=_read_keys(keys),
+        say=say,
+        **options,
+    )
+    return of_started(started, own=True)
+
+
+def server(state_dir: StrPath | None = None) -> Server:
+    """Return the server that runs on this machine. Raises SystemProblem if there is none."""
+    from .. import serving
+    from .server import of_started
+
+    return of_started(serving.running(_path(state_dir)))
+
+
+@names_missing_packages
+def verify(archive: StrPath, *, keys: Keys = None) -> Verified:
+    """Check an archive's members, digests, evidence and signature. Raises RefusedError naming all that is wrong."""
+    from ..export.archive.verify import verify
+
+    return verify(Path(archive), _read_keys(keys))
+
+
+@names_missing_packages
+def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | Stranger:
+    """Return what an archive says of itself; it is verified first.
+
+    Of an archive that lexport did not make: its members, handler, pickles, and what in it is unsafe.
+    """
+    from ..export.archive.inspect import inspect
+    from ..export.archive.strangers import stranger
+
+    trusted = _read_keys(keys)
+    return stranger(Path(archive), trusted) or inspect(Path(archive), trusted)
+
+
+@names_missing_packages
+def record(
+    source: StrPath, texts: StrPath | Sequence[str], out: StrPath, *, keys: Keys = None, **options: Any
+) -> Kept:
+    """Keep a model's answers to `texts` in the file `out`, to compare an archive with: `diff(out, archive)`.
+
+    `source` is an archive, the URL of a served model, or its name on this machine's server; the options are those of
+    `lexport record`.
+    """
+    from ..loadtest.record import record
+
+    given = Path(texts) if isinstance(texts, (str, Path)) else texts
+    return record(str(source), given, Path(out), trusted=_read_keys(keys), **options)
+
+
+@names_missing_packages
+def diff(
+    before: StrPath, after: StrPath, *, texts: StrPath | None = None, keys: Keys = None
+) -> Comparison | AgainstRecording:
+    """Return what changes from an archive, or from a recording (`record`), to another archive.
+
+    `texts` are those of a recording that was made without them.
+    """
+    from ..export.archive.diff import compare
+    from ..export.archive.recorded import compare_recording
+    from ..export.archive.recordings import is_recording
+
+    if is_recording(Path(before)):
+        return compare_recording(Path(before), Path(after), texts=_path(texts), trusted=_read_keys(keys))
+    return compare(Path(before), Path(after), trusted=_read_keys(keys))
+
+
+@names_missing_packages
+def archiver_inputs(run: Run | StrPath, *, version: str, out: StrPath, **options: Any) -> list[str]:
+    """Write an archive's members as files and return the `torch-model-archiver` command that packs them."""
+    from ..export.archive.archiver_inputs import handler
+    from .run import Run
+
+    return handler(run.folder if isinstance(run, Run) else Path(run), version=version, out=Path(out), **options)
+
+
+@names_missing_packages
+def recipes() -> dict[str, Recipe]:
+    """Return the shipped recipes by name; `.changed("embedding", dim=100)` makes another one."""
+    from ..models import recipes as shipped
+
+    return {name: shipped.load(name) for name in shipped.names()}
+
+
+@names_missing_packages
+def doctor(*, state_dir: StrPath | None = None, say: Say = silent) -> list[Finding]:
+    """Look at Java, ports, torch, engines, memory and GPU; each finding has its remedy."""
+    from .doctor import examine
+
+    return examine(state_dir=_path(state_dir), say=say)
+
+
+def proxy_configuration(kind: str, proxy: Proxy) -> str:
+    """Return the configuration of haproxy or nginx that protects a server."""
+    from ..serving.proxies.configuration import proxy_configuration
+
+    return proxy_configuration(kind, proxy)
+
+
+@names_missing_packages
+def demo(out: StrPath = "lexport-demo", *, duration: float = 10.0) -> None:
+    """Run the whole chain on real data and print what happens."""
+    from .demo import run_demo
+
+    run_demo(Path(out), duration=duration, say=print, show=print, progress=silent)
+
+
+def _path(value: StrPath | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _read_keys(keys: Keys) -> list[PublicKey] | None:
+    from ..export.archive.keys import read_public
+
+    return None if keys is None else [read_public(Path(key)) for key in keys]

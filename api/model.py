@@ -1,0 +1,127 @@
+"""What a run, an archive and a server have in common: one way to ask, one type of answer."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, cast, overload
+
+import numpy as np
+
+from ..client.answers import Answer, Explanation
+from ..client.questions import Question, about_images, about_texts, read, read_explained
+from ..errors import InputError
+from .answers import Predictions
+
+Image = Sequence[float]
+_AT_ONCE = 256
+
+
+class Model(ABC):
+    """Something that answers texts. `predict` and `explain` are the same for a run, an archive and a server."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages call it."""
+
+    @abstractmethod
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
+        """Answer one JSON request as docs/http.md has it, or a plain text, and return the JSON value as it is.
+
+        With `explain` the answer is an explanation.
+
+        Raises InputError for a request that is refused.
+        """
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self,
+        texts: str,
+        *,
+        lang: str | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+    ) -> Answer: ...
+
+    @overload
+    def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        lang: str | Sequence[str] | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+    ) -> Predictions: ...
+
+    def predict(
+        self,
+        texts: str | Sequence[str],
+        *,
+        lang: str | Sequence[str] | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+    ) -> Answer | Predictions:
+        """Return the answer to one text, or the answers to several in their order.
+
+        `lang` is the language of all texts or of each, for models that have languages; `top_k` keeps that many
+        scores; `threshold` is the least score of a label of a multi-label model. Raises InputError for what the
+        model refuses.
+        """
+        if isinstance(texts, str):
+            return cast(Answer, self._read(about_texts(texts, lang=lang, top_k=top_k, threshold=threshold)))
+        given = list(texts)
+        languages = None if lang is None else [lang] * len(given) if isinstance(lang, str) else list(lang)
+        if languages is not None and len(languages) != len(given):
+            raise InputError(f"{len(given)} texts and {len(languages)} languages were given; expected one for each.")
+        found: list[Answer] = []
+        for first in range(0, len(given), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            own = None if languages is None else languages[part]
+            found += self._read(about_texts(given[part], lang=own, top_k=top_k, threshold=threshold))  # type: ignore[arg-type]
+        return Predictions(given, found)
+
+    def predict_images(self, images: Sequence[Image]) -> Predictions:
+        """Return a joint model's vectors of images, each a sequence of numbers. Raises InputError."""
+        found: list[Answer] = []
+        for first in range(0, len(images), _AT_ONCE):
+            found += self._read(about_images(images[first : first + _AT_ONCE]))  # type: ignore[arg-type]
+        return Predictions([], found)
+
+    def explain(self, text: str, *, lang: str | None = None) -> Explanation:
+        """Return what each token of `text` contributes to the logits. Raises InputError for vector models."""
+        body = about_texts(text, lang=lang).body
+        return read_explained(self.name, self.ask(body, explain=True))
+
+    def vectors(self, texts: Sequence[str], *, lang: str | Sequence[str] | None = None) -> np.ndarray[Any, Any]:
+        """Return the unit vectors of `texts`, float32 [texts, dim], of a vector or joint model. Raises InputError."""
+        answers = self.predict(texts, lang=lang)
+        if not all(hasattr(answer, "vector") for answer in answers):
+            raise InputError(f"{self.name} answers labels, not vectors. Ask it with predict.")
+        return np.array([answer.vector for answer in answers], np.float32)  # type: ignore[union-attr]
+
+    def close(self) -> None:  # noqa: B027  (most have nothing to close)
+        """Give back what was opened for answering; nothing, where nothing is kept open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, question: Question) -> Answer | list[Answer]:
+        return read(self.name, question, self.ask(question.body))
+
+
+def encoded(body: dict[str, Any] | str) -> tuple[bytes, str]:
+    """Return a request's body as a client sends it, and its type. Raises InputError for what JSON cannot hold."""
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace"), "text/plain; charset=utf-8"
+    try:
+        return json.dumps(body, allow_nan=False).encode(), "application/json"
+    except (TypeError, ValueError) as error:
+        raise InputError(f"This cannot be asked: {error}. Expected texts as strings.") from None

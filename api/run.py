@@ -1,0 +1,136 @@
+"""`lexport.Run`: a trained model, to ask, evaluate, export and pack."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..models.predict import predictor_of
+from ..models.run import Run as TrainedRun
+from ..models.run import open_run
+from ..reports import notebook
+from ..storage import atomic
+from ..storage.progress import Say, silent
+from .archive import Archive
+from .inprocess import answer_request
+from .model import Model
+
+if TYPE_CHECKING:
+    from ..export.evidence.evidence import Evidence
+
+
+class Run(Model):
+    """A trained model in its folder.
+
+    run = lexport.train("reviews.csv")
+    run.predict(["would buy again"])[0].label
+    run.export("onnx-int8")
+    archive = run.archive("1.0")
+    """
+
+    def __init__(self, run: TrainedRun) -> None:
+        """Wrap an opened run."""
+        self._run = run
+        self._predictor = predictor_of(run)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self._run.folder.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is: for good if it was given, else until the run is no longer used (see `save`)."""
+        return self._run.folder
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of the scores; none for vector models."""
+        return list(self._run.labels)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What the model scored on the validation and test texts that were kept from training."""
+        return self._run.metrics
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name."""
+        return self._run.recipe.name
+
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
+        """Answer one JSON request as docs/http.md has it, or explain it. Raises InputError if it is refused."""
+        return answer_request(self._predictor, body, explained=explain)
+
+    def evaluate(self, data: str | Path | None = None, **options: Any) -> dict[str, Any]:
+        """Return metrics on `data`, or on the test texts kept with the run; the options are `evaluate`'s."""
+        from ..export.evaluate import evaluate
+
+        return evaluate(self.folder, None if data is None else str(data), **options)
+
+    def export(
+        self, variants: str | None = None, *, goldens: str | Path | None = None, say: Say = silent
+    ) -> Evidence:
+        """Write the named variants (comma-separated, `onnx-*`; None: the usual ones) and return what was measured.
+
+        Raises InputError for a variant that cannot be made, RefusedError if none passes its gates.
+        """
+        from ..export.export import export
+        from ..export.formats.variants import choose
+
+        return export(self._run, choose(variants), goldens=None if goldens is None else Path(goldens), say=say)
+
+    def archive(
+        self, version: str, *, out: str | Path = "model_store", sign: str | Path | None = None, **options: Any
+    ) -> Archive:
+        """Pack an exported variant and return the archive; the options are those of `lexport archive`.
+
+        Exports all variants first where that has not been done. Raises RefusedError if the variant did not pass.
+        """
+        from ..export.archive.pack import archive
+
+        if not (self.folder / "export" / "evidence.json").is_file():
+            self.export(say=options.get("say", silent))
+        key = None if sign is None else Path(sign)
+        return Archive(archive(self.folder, version=version, out=Path(out), sign=key, **options))
+
+    def save(self, folder: str | Path, *, replace: bool = False) -> Run:
+        """Copy the run, with what was exported of it, to `folder` and return it from there. Raises InputError."""
+        target = Path(folder)
+        if target.exists() and target.samefile(self.folder):
+            raise InputError(f"{target} is where the run is already.")
+        with atomic.new_folder(target, replace=replace) as new:
+            shutil.copytree(self.folder, new, dirs_exist_ok=True)
+        return Run(open_run(target))
+
+    def expand(self, out: str | Path, *, words: str | Path | None = None, **options: Any) -> Run:
+        """Write a run that knows more words, each a row of its own, and return it; options of `lexport expand`."""
+        from ..training.expand import expand
+
+        return Run(expand(self.folder, Path(out), words=None if words is None else Path(words), **options))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        test = {
+            f"test {name}": value
+            for name, value in self.metrics.get("test", {}).items()
+            if isinstance(value, float) and not name.endswith("_interval")
+        }
+        info = self._run.info
+        about = {
+            "recipe": self.recipe,
+            "data": info.data["name"],
+            "labels": ", ".join(self.labels[:8])
+            + ("" if len(self.labels) < 9 else f" and {len(self.labels) - 8} more"),
+            "parameters": f"{info.parameters:,}",
+        }
+        return notebook.facts(f"Run {self.name}", about | test)
+
+
+def of_folder(folder: Path) -> Run:
+    """Open a run folder. Raises InputError."""
+    return Run(open_run(folder))

@@ -1,0 +1,126 @@
+"""`lexport.Server`: a running TorchServe, started here or found at an address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..client import Client
+from ..errors import InputError, SystemProblem
+from ..reports import notebook
+from ..storage.progress import Say, silent
+from .model import Model
+
+if TYPE_CHECKING:
+    from ..serving.state import Server as Started
+
+
+class Server(Model):
+    """A running server, asked over HTTP.
+
+    with lexport.serve(archive) as server:
+        server.predict(["would buy again"])[0].label
+
+    Leaving `with` stops a server that `lexport.serve` started, and closes the connections to any other.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        started: Started | None = None,
+        own: bool = False,
+    ) -> None:
+        """Ask `model` through `client`; `started` is a server of this machine, to be stopped if it is our `own`."""
+        self._client = client
+        self._model = model
+        self._version = version
+        self._started = started
+        self._own = own
+
+    @property
+    def name(self) -> str:
+        """The model that is asked."""
+        return self._model or self._only()
+
+    @property
+    def url(self) -> str:
+        """The inference address."""
+        return self._client.url
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Version by model name, of a server of this machine. Raises SystemProblem for another one."""
+        if self._started is None:
+            raise SystemProblem(f"{self.url} is not a server of this machine; its models are not known here.")
+        return dict(self._started.models)
+
+    def model(self, name: str, version: str | None = None) -> Server:
+        """Return the same server, asked about another of its models or one version of it."""
+        return Server(self._client, model=name, version=version, started=self._started)
+
+    def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
+        """Answer one JSON request as docs/http.md has it, or explain it. Raises a ClientError."""
+        return self._client.ask(self.name, body, version=self._version, explain=explain)
+
+    def status(self) -> dict[str, Any]:
+        """Return the models and workers as they are now. Raises SystemProblem if the server has ended."""
+        from ..serving import status
+
+        return status(self._local("status").state_dir)
+
+    def stop(self, *, say: Say = silent) -> None:
+        """Stop a server of this machine, each of its requests answered first."""
+        from ..serving import stop
+
+        self._client.close()
+        stop(self._local("stop").state_dir, say=say)
+
+    def wait(self) -> None:
+        """Block until the server is stopped from elsewhere; Ctrl-C stops it."""
+        from ..serving import wait
+
+        wait(self._local("wait"))
+
+    def close(self) -> None:
+        """Stop a server that `lexport.serve` started; close the connections to any other."""
+        if self._own:
+            self.stop()
+        else:
+            self._client.close()
+
+    def __repr__(self) -> str:
+        return f"Server({self.url!r})"
+
+    def _repr_html_(self) -> str:
+        models = self._started.models if self._started else {self._model or "?": self._version or "default"}
+        return notebook.facts(f"Server {self.url}", dict(models))
+
+    def _only(self) -> str:
+        names = list(self._started.models) if self._started else []
+        if len(names) != 1:
+            what = (
+                f"The server at {self.url} serves {len(names)} models" if names else f"{self.url} is another server"
+            )
+            known = f": {', '.join(names)}" if names else ""
+            raise InputError(f"{what}{known}. Say which is asked: server.model(NAME).predict(…)")
+        return names[0]
+
+    def _local(self, what: str) -> Started:
+        if self._started is None:
+            raise SystemProblem(f"{self.url} is not a server of this machine, so it has no {what} here.")
+        return self._started
+
+
+def of_started(started: Started, *, own: bool = False) -> Server:
+    """Return a server of this machine to ask."""
+    return Server(Client(state_dir=started.state_dir), started=started, own=own)
+
+
+def of_address(
+    address: str, *, model: str | None, token_file: str | Path | None = None, timeout: float = 60.0
+) -> Server:
+    """Return the server at `address`, HOST:PORT or http://HOST:PORT, with the token of `token_file`."""
+    return Server(Client(address, token_file=token_file, timeout=timeout), model=model)

@@ -1,0 +1,23 @@
+"""The command line: each command is a thin layer over one function; what it needs is imported inside it."""
+
+from __future__ import annotations
+
+# Importing a group of commands adds them to the application.
+from . import doctor as checking
+from . import generate as generating
+from . import load as loading
+from . import pack as packing
+from . import record as recording
+from . import serve as serving
+from . import train as learning
+from .options import app
+
+__all__ = ["app", "checking", "generating", "learning", "loading", "packing", "recording", "serving"]
+
+# As --help shows them: the way of the data.
+_ORDER = (
+    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "handler", "verify", "inspect", "diff"),
+    "record",
+    *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
+)
+app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))

@@ -1,0 +1,66 @@
+"""Configurations of other programs: generate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import StateDir, app, tell, tell_lines
+
+
+class Kind(StrEnum):
+    """What can be generated."""
+
+    haproxy = "haproxy"
+    nginx = "nginx"
+
+
+@app.command()
+def generate(
+    kind: Annotated[Kind, typer.Argument(metavar="haproxy|nginx", help="The proxy to stand before TorchServe.")],
+    listen: Annotated[str, typer.Option(help="Where clients connect, ADDRESS:PORT.")] = "127.0.0.1:8443",
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file.", show_default="no TLS")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key.", show_default="in the same file")] = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="TorchServe's inference address.", show_default="127.0.0.1:8080")
+    ] = None,
+    state_dir: StateDir = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Serve /metrics too, from this address.", show_default="no")
+    ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(help="Serve /livez and /readyz too, from the address of serve --health.", show_default="no"),
+    ] = None,
+    max_body: Annotated[int, typer.Option(help="Bytes of a request, kept in memory.")] = 1 << 20,
+    max_form: Annotated[int, typer.Option(help="Bytes of a form.")] = 1 << 16,
+    max_connections: Annotated[int, typer.Option(help="Connections of all clients.")] = 1024,
+    max_per_address: Annotated[int, typer.Option(help="Connections of one address.")] = 64,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="stdout")] = None,
+) -> None:
+    """Write the configuration of a proxy that protects TorchServe from slow, large and malformed requests."""
+    from ..serving import running
+    from ..serving.proxies.configuration import Limits, Proxy, parse_address, proxy_configuration
+    from ..storage.atomic import write_file
+
+    if upstream is None and state_dir is not None:
+        upstream = running(state_dir).inference_url.removeprefix("http://")
+    proxy = Proxy(
+        listen=parse_address(listen),
+        upstream=parse_address(upstream or "127.0.0.1:8080"),
+        metrics=parse_address(metrics) if metrics else None,
+        health=parse_address(health) if health else None,
+        certificate=tls_certificate and tls_certificate.absolute(),
+        key=tls_key and tls_key.absolute(),
+        limits=Limits(body=max_body, form=max_form, connections=max_connections, per_address=max_per_address),
+    )
+    text = proxy_configuration(kind, proxy)
+    if proxy.certificate is None and not proxy.listen.is_local:
+        tell(f"Tokens and texts will cross the network unencrypted: {listen} without --tls-certificate.", err=True)
+    if out is None:
+        tell_lines(text)
+    else:
+        write_file(out, text.encode())

@@ -1,0 +1,179 @@
+"""What the commands share: the application, options that several take, and how results are shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..messages.escaping import json_visible, visible, visible_lines
+
+if TYPE_CHECKING:
+    from ..export.archive.keys import PublicKey
+
+app = typer.Typer(
+    name="lexport",
+    help="Train, export, prove, pack, serve and load-test small text models.",
+    epilog="Exit codes: 0 done, 1 refused, 2 wrong usage or input, 3 the environment, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+StateDir = Annotated[Path | None, typer.Option(help="Where the server's state lies.", show_default="per user")]
+TextColumn = Annotated[str, typer.Option(help="Column of the texts.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the labels.", show_default="label, if needed")]
+LanguageColumn = Annotated[str | None, typer.Option(help="Column of the languages.", show_default="none")]
+PairColumn = Annotated[str | None, typer.Option(help="Column of second texts.", show_default="none")]
+ImageColumn = Annotated[str | None, typer.Option(help="Column of images, lists of numbers.", show_default="none")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSONL or Parquet file, or a sample set.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `lexport train` made.")]
+Archive = Annotated[Path, typer.Argument(metavar="MAR", help="An archive that `lexport archive` made.")]
+AnyArchive = Annotated[
+    Path, typer.Argument(metavar="MAR", help="Any .mar, or the folder of one that was packed as no-archive.")
+]
+Keys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        help="Refuse archives that this public key has not signed; may be repeated.",
+        show_default="LEXPORT_KEYS",
+    ),
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Let an archive's own code run, whoever wrote it, if no key is given.")
+]
+TEXT = "TEXT…"
+"""What the help calls an argument that takes free texts."""
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar=TEXT, help="Texts; without any, lines of stdin. One that begins with - goes after --."),
+]
+Lang = Annotated[
+    str | None, typer.Option(help="Language of the texts, in a multilingual model.", show_default="none")
+]
+ImageFile = Annotated[
+    Path | None, typer.Option("--images", help="Ask about images instead: a JSON list of numbers a line.")
+]
+
+Explain = Annotated[bool, typer.Option("--explain", help="What each token contributes.")]
+
+
+def show(value: Any) -> None:
+    """Print a table, or another screen of rich, for people; no control character of the data reaches the terminal."""
+    from rich.console import Console
+
+    from ..reports.tables import Escaped
+
+    # Texts and labels are data: "[b]" and ":tada:" in them are shown as they are.
+    width = None if sys.stdout.isatty() else 120
+    Console(highlight=False, markup=False, emoji=False, width=width).print(Escaped(value))
+
+
+def tell(line: str, *, err: bool = False) -> None:
+    """Print a line; it stays one, whatever names or messages from outside are in it."""
+    typer.echo(visible(line), err=err)
+
+
+def tell_lines(text: str) -> None:
+    """Print a document of several lines as it is, but for control characters."""
+    typer.echo(visible_lines(text), nl=False)
+
+
+def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
+    """The public keys of `--key`; None for what LEXPORT_KEYS says. Raises InputError for what is no public key."""
+    from ..export.archive.keys import read_public
+
+    return [read_public(file) for file in files] if files else None
+
+
+def say_to(as_json: bool) -> Callable[[str], None]:
+    """Progress lines go to stderr, so that --json leaves stdout to the result."""
+    return partial(tell, err=as_json)
+
+
+def emit(value: Any) -> None:
+    """Print a result as JSON, with what would disturb a terminal as JSON's own escapes."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    typer.echo(json_visible(json.dumps(value, indent=2, ensure_ascii=not readable, default=str)))
+
+
+def given_texts(texts: list[str] | None) -> list[str]:
+    """The texts of the command line, or the lines of stdin. Raises InputError if there are none."""
+    from ..errors import InputError
+
+    if texts:
+        return texts
+    if sys.stdin.isatty():
+        raise InputError('No text is given. Give at least one, or pipe lines in: lexport run MAR "a text"')
+    try:
+        given = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"stdin is not UTF-8 (byte {error.start:,}). Convert it first.") from None
+    if not given:
+        raise InputError("stdin is empty; expected a text a line.")
+    # Not splitlines(), which ends a line at U+2028 or a form feed too.
+    return [line.removesuffix("\r") for line in given.removesuffix("\n").split("\n")]
+
+
+def given_images(path: Path, texts: list[str] | None, lang: str | None, *, explain: bool) -> list[list[float]]:
+    """The images of a file, a JSON list of numbers (or an object with one as "image") a line.
+
+    Raises InputError for another content, and for texts, a language or `explain` beside it.
+    """
+    from ..errors import InputError
+
+    if explain:
+        raise InputError("--explain was given beside --images; only texts have explanations.")
+    if texts or lang is not None:
+        raise InputError("Texts or a language were given beside --images. Ask about one or the other.")
+    images: list[list[float]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            value = json.loads(line)
+            numbers = value["image"] if isinstance(value, dict) else value
+            if not isinstance(numbers, list) or not all(type(number) in (int, float) for number in numbers):
+                raise TypeError
+            images.append([float(number) for number in numbers])
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        raise InputError(
+            f'{path}, line {len(images) + 1:,} is not an image; expected [0.1, 0.2, …] or {{"image": [0.1, …]}}.'
+        ) from None
+    if not images:
+        raise InputError(f"{path} is empty; expected a JSON list of numbers a line.")
+    return images
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on stderr, as a function of (done, total, what is going on)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    what_now = TextColumn("{task.description}", markup=False)
+    columns = (TextColumn("training"), BarColumn(), what_now, TimeRemainingColumn())
+    console = Console(stderr=True)
+    # Where it cannot draw, rich would leave an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=visible(what))
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from ..version import __version__
+
+        tell(__version__)

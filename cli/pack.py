@@ -1,0 +1,264 @@
+"""Commands that export, pack, check and try a model: export, archive, handler, verify, inspect, diff, run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import (
+    AnyArchive,
+    Archive,
+    Explain,
+    ImageFile,
+    Json,
+    Keys,
+    Lang,
+    RunFolder,
+    Texts,
+    app,
+    emit,
+    given_images,
+    given_texts,
+    say_to,
+    show,
+    tell,
+    trusted_keys,
+)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    variants: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these, comma-separated; * and ? stand for others, as in 'onnx-*'. All others go.",
+            show_default="fp32 and int8 of torchscript and onnx",
+        ),
+    ] = None,
+    quantize_dense: Annotated[
+        bool,
+        typer.Option(
+            "--quantize-dense",
+            help="In int8 variants quantize the encoder's layers too; scores then depend on batches.",
+        ),
+    ] = False,
+    goldens: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Golden requests of your own beside the usual ones: a data file with the column text.",
+            show_default="none",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Export a run to several variants and measure each against the trained model."""
+    from dataclasses import asdict
+
+    from ..export.export import export as export_run
+    from ..export.formats.variants import choose
+    from ..models.run import open_run
+    from ..reports import tables as screens
+
+    chosen = choose(variants, quantize_dense=quantize_dense)
+    evidence = asdict(export_run(open_run(run), chosen, goldens=goldens, say=say_to(as_json)))
+    if as_json:
+        return emit(evidence)
+    show(screens.evidence(evidence))
+    tell(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
+    return None
+
+
+@app.command()
+def archive(
+    run: RunFolder,
+    version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
+    name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
+    variant: Annotated[
+        str, typer.Option(help="A variant's name, or auto: the smallest of the fastest that passed.")
+    ] = "auto",
+    prefer: Annotated[
+        str | None,
+        typer.Option(help="What auto looks for alone: speed, size or accuracy.", show_default="speed, then size"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path("model_store"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a different archive.")] = False,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign with this Ed25519 private key.", show_default="unsigned")
+    ] = None,
+    no_texts: Annotated[
+        bool,
+        typer.Option("--no-texts", help="Pack no text of the data: golden requests are made of words it knows."),
+    ] = False,
+    profile: Annotated[
+        str, typer.Option(help="throughput: batches of up to 64. latency: no batches, for a client at a time.")
+    ] = "throughput",
+    as_json: Json = False,
+) -> None:
+    """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
+    from ..export.archive.format.reader import EVIDENCE, read_json
+    from ..export.archive.pack import archive as pack
+
+    path = pack(
+        run,
+        version=version,
+        name=name,
+        variant=variant,
+        out=out,
+        force=force,
+        sign=sign,
+        no_texts=no_texts,
+        profile=profile,
+        prefer=prefer,
+        say=say_to(as_json),
+    )
+    packed = read_json(path, EVIDENCE)["variant"]
+    if as_json:
+        return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
+    tell(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
+    return None
+
+
+@app.command()
+def handler(
+    run: RunFolder,
+    version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    name: Annotated[str | None, typer.Option(help="Of the model.", show_default="the run folder's")] = None,
+    variant: Annotated[
+        str, typer.Option(help="A variant's name, or auto: the smallest of the fastest that passed.")
+    ] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what torch-model-archiver packs, handler and all, and print its command line."""
+    from ..export.archive.archiver_inputs import handler as write
+
+    command = write(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(True))
+    return emit({"folder": str(out), "command": command}) if as_json else tell(shlex.join(command))
+
+
+@app.command()
+def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
+    """Check an archive's digests and signature; exit 1 if anything does not hold or lexport did not make it."""
+    from dataclasses import asdict
+
+    from ..errors import RefusedError
+    from ..export.archive.strangers import stranger
+    from ..export.archive.verify import verify as check
+    from . import archive_tables as archive_screens
+
+    trusted = trusted_keys(key)
+    other = stranger(mar, trusted)
+    if other is not None:
+        emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        raise RefusedError(
+            f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. What "
+            "can run code is listed above."
+        )
+    found = check(mar, trusted)
+    if as_json:
+        return emit(asdict(found))
+    by = "unsigned"
+    if found.fingerprint is not None:
+        by = f"signed by {found.signer or 'a key that you have not said to trust,'} {found.fingerprint}"
+    tell(f"{mar}: {found.name} {found.version}, {found.variant}; {found.members} members as they were packed; {by}")
+    tell(f"sha256 {found.digest}")
+    return None
+
+
+@app.command()
+def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
+    """Show what an archive holds: its evidence and model card, or, of any other .mar, what in it could run code."""
+    from dataclasses import asdict
+
+    from ..export.archive.inspect import inspect as look
+    from ..export.archive.strangers import stranger
+    from . import archive_tables as archive_screens
+
+    trusted = trusted_keys(key)
+    other = stranger(mar, trusted)
+    if other is not None:
+        return emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+    found = look(mar, trusted)
+    return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A.mar|RECORDING", help="An archive, or what `record` wrote.")],
+    after: Annotated[Path, typer.Argument(metavar="B.mar", help="The archive to compare it with.")],
+    max_flips: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Exit 1 above this share of other answers.", min=0, max=1),
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="The texts of a recording without texts.", show_default="its own")
+    ] = None,
+    key: Keys = None,
+    as_json: Json = False,
+) -> None:
+    """Show what changes from an archive, or from recorded answers, to another: answers, scores, latency, members."""
+    from dataclasses import asdict
+
+    from ..errors import InputError, RefusedError
+    from ..export.archive.diff import compare
+    from ..export.archive.recorded import compare_recording
+    from ..export.archive.recordings import is_recording
+    from . import archive_tables as archive_screens
+
+    trusted = trusted_keys(key)
+    flips, asked = 0, 0
+    if is_recording(before):
+        against = compare_recording(before, after, texts=texts, trusted=trusted)
+        flips, asked = len(against.flips), against.asked
+        emit(asdict(against)) if as_json else show(archive_screens.against_recording(against))
+    else:
+        if texts is not None:
+            raise InputError(f"--texts was given, and {before} is no recording. Leave it out.")
+        found = compare(before, after, trusted=trusted)
+        flips, asked = len(found.flips), found.asked
+        emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
+    if max_flips is not None and not asked:
+        raise RefusedError("No answers were compared, so that --max-flips cannot be judged.")
+    if max_flips is not None and flips > max_flips * asked:
+        raise RefusedError(
+            f"{flips:,} of {asked:,} texts have another answer ({flips / asked:.1%}); --max-flips allows "
+            f"{max_flips:.1%}."
+        )
+
+
+@app.command()
+def run(
+    mar: Archive,
+    texts: Texts = None,
+    lang: Lang = None,
+    images: ImageFile = None,
+    explain: Explain = False,
+    key: Keys = None,
+    as_json: Json = False,
+) -> None:
+    """Answer texts with an archive's model in this process, without Java and without its code."""
+    from ..export.archive.inprocess import opened
+    from ..reports import tables as screens
+
+    trusted = trusted_keys(key)
+    if images is not None:
+        pictures = given_images(images, texts, lang, explain=explain)
+        given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
+        with opened(mar, trusted=trusted) as archived:
+            found = archived.predict_images(pictures)
+    else:
+        given = given_texts(texts)
+        with opened(mar, trusted=trusted) as archived:
+            if explain:
+                found = archived.explain(given, lang)
+            else:
+                found = archived.predict(given, None if lang is None else [lang] * len(given))
+    if as_json:
+        return emit(found)
+    return show(screens.explanations(given, found) if explain else screens.answers(given, found))

@@ -1,0 +1,196 @@
+"""Commands around a server: serve, predict, status, stop."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .options import (
+    Explain,
+    ImageFile,
+    Json,
+    Keys,
+    Lang,
+    StateDir,
+    Texts,
+    TrustCode,
+    app,
+    emit,
+    given_images,
+    given_texts,
+    say_to,
+    show,
+    tell,
+    trusted_keys,
+)
+
+
+@app.command()
+def serve(
+    archives: Annotated[list[Path] | None, typer.Argument(metavar="[MAR]…", help="Archives to serve.")] = None,
+    model_store: Annotated[Path | None, typer.Option(help="Serve the newest version of each name here.")] = None,
+    workers: Annotated[str, typer.Option(help="Per model: cpu, cpu:2, gpu:1.")] = "cpu",
+    allow_cpu: Annotated[
+        bool, typer.Option("--allow-cpu", help="With gpu workers: int8 and int4 archives may run on the CPU.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
+    key: Keys = None,
+    trust_code: TrustCode = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Pass this environment variable on as well; may be repeated."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Tokens of your own: one line, or a key file.", show_default="new ones"),
+    ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS:]PORT",
+            help="Answer /livez and /readyz here, without a token.",
+            show_default="nowhere",
+        ),
+    ] = None,
+    drain: Annotated[
+        float, typer.Option(metavar="SECONDS", help="When it stops, requests have so long to be answered.", min=0)
+    ] = 10.0,
+    state_dir: StateDir = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Start TorchServe; returns when every worker has answered its goldens."""
+    from .. import serving
+
+    chosen = archives or []
+    store = model_store if model_store or chosen else Path("model_store")
+    server = serving.serve(
+        chosen,
+        model_store=store,
+        workers=workers,
+        allow_cpu=allow_cpu,
+        state_dir=state_dir,
+        port=port,
+        config=config,
+        trusted=trusted_keys(key),
+        trust_code=trust_code,
+        env=env or (),
+        token_file=token_file,
+        health_at=health,
+        drain=drain,
+        bound=foreground,
+        timeout=timeout,
+        say=say_to(as_json),
+    )
+
+    def tell() -> None:
+        if as_json:
+            emit(serving.status(server.state_dir))
+        else:
+            _print_next(next(iter(server.models)), state_dir, foreground)
+
+    if foreground:
+        serving.wait(server, tell)
+    else:
+        tell()
+
+
+def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:
+    where = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
+    end = "Ctrl-C stops it" if foreground else f"in the end: lexport stop{where}"
+    tell(f'Next: lexport predict {name} "a text"{where}   ({end})')
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A served model.")],
+    texts: Texts = None,
+    lang: Lang = None,
+    images: ImageFile = None,
+    version: Annotated[str | None, typer.Option(help="One version of it.", show_default="default")] = None,
+    explain: Explain = False,
+    state_dir: StateDir = None,
+    host: Annotated[str | None, typer.Option(help="HOST:PORT of another server.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Its key file, or its token's.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.1)] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Ask a served model over HTTP; answers of a model that lexport did not make are shown as they are."""
+    from ..client import once
+    from ..client.answers import is_own
+    from ..errors import SystemProblem
+    from ..reports import tables as screens
+
+    asked: dict[str, Any] = {
+        "lang": lang,
+        "version": version,
+        "state_dir": state_dir,
+        "host": host,
+        "token_file": token_file,
+        "timeout": timeout,
+    }
+    pictures = None if images is None else given_images(images, texts, lang, explain=explain)
+    given = given_texts(texts) if images is None else []
+    if explain:
+        explained = once.explain(name, given, **asked)
+        if as_json:
+            return emit(explained)
+        with screens.reading(f"The answer of {name}", SystemProblem):
+            return show(screens.explanations(given, explained))
+    found = once.predict(name, given, images=pictures, **asked)
+    if images is not None:
+        given = [f"{images.name}:{number}" for number in range(1, len(found) + 1)]
+    if as_json:
+        return emit(found)
+    if all(map(is_own, found)):
+        with screens.reading(f"The answer of {name}", SystemProblem):
+            return show(screens.answers(given, found))
+    for answer in found:  # of a model that lexport did not make
+        tell(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+    return None
+
+
+@app.command()
+def status(
+    live: Annotated[
+        bool, typer.Option("--live", help="Only say if the server lives; exit 3 if it must be started anew.")
+    ] = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only say if each model can be asked; exit 3 if one cannot.")
+    ] = False,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show the running server, its models and workers; exit 3 if one is not ready."""
+    from .. import serving
+    from ..errors import SystemProblem
+    from ..reports import tables as screens
+
+    if live or ready:
+        if live:
+            serving.check_live(state_dir)
+        if ready:
+            serving.check_ready(state_dir)
+        said = "ready" if ready else "live"
+        return emit({"status": said}) if as_json else tell(said)
+    found = serving.status(state_dir)
+    emit(found) if as_json else show(screens.status(found))
+    if found["restarts"] and not as_json:
+        tell(f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}")
+    if found["problems"] or not found["healthy"]:
+        raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
+    return None
+
+
+@app.command()
+def stop(state_dir: StateDir = None) -> None:
+    """Stop the server and remove what it left."""
+    from .. import serving
+
+    serving.stop(state_dir, say=tell)

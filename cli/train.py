@@ -1,0 +1,281 @@
+"""Commands that make and judge models: recipes, train, expand, evaluate."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .again import given_options
+from .options import (
+    Data,
+    ImageColumn,
+    Json,
+    Keys,
+    LabelColumn,
+    LanguageColumn,
+    PairColumn,
+    RunFolder,
+    TextColumn,
+    app,
+    bar,
+    emit,
+    say_to,
+    show,
+    tell,
+    tell_lines,
+    trusted_keys,
+)
+
+if TYPE_CHECKING:
+    from ..models.recipes import Recipe
+    from ..models.run import Run
+    from ..storage.progress import Say
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="With --toml: the recipe to print.")] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print NAME as TOML, to change and give to --model.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what --model takes, with a line on when to use it, or print one."""
+    from ..models import recipes as shipped
+
+    if toml != (name is not None):
+        raise typer.BadParameter("A recipe is printed with its name and --toml: lexport recipes bag --toml")
+    if name is not None:
+        return tell_lines(shipped.toml(name))
+    found = {name: shipped.load(name).when for name in shipped.names()}
+    if as_json:
+        return emit(found)
+    for name, when in found.items():
+        tell(f"{name:12} {when}")
+    return None
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    source: Data,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A recipe (`lexport recipes`) or a file of your own, *.toml.", show_default="bag"),
+    ] = None,
+    start: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Train this run further.")] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = None,
+    language_column: LanguageColumn = None,
+    pair_column: PairColumn = None,
+    image_column: ImageColumn = None,
+    multi_label: Annotated[bool, typer.Option("--multi-label", help="A text may have several labels: a|b.")] = False,
+    vectors: Annotated[
+        str | None, typer.Option(help="Pretrained word vectors: a file, or glove-6b-50d.", show_default="recipe")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the model; the split never depends on it.", min=0, max=2**63 - 1)] = 0,
+    min_count: Annotated[int | None, typer.Option(help="Rarer words are UNK.", show_default="recipe")] = None,
+    max_vocabulary: Annotated[int | None, typer.Option(help="Keep this many words.", show_default="all")] = None,
+    dim: Annotated[int | None, typer.Option(help="Width of a vector.", show_default="by the data's size")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most.", show_default="recipe")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.OPTION=VALUE", help="Any option of the recipe; may be repeated."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            metavar="KIND",
+            help="Texts whose label looks swapped (doubted), or held-out ones that training has too (shared).",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto is CUDA where it is there.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Of the processor.", min=1)] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of RUN that was killed.")] = False,
+    checkpoint_every: Annotated[float, typer.Option(metavar="SECONDS", help="For --resume.", min=0)] = 30.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace RUN if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model on labelled texts."""
+    from ..data.load import Columns
+    from ..evaluation.diagnostics.advice import Command
+    from ..models.recipes.settings import with_settings
+    from ..reports import tables as screens
+    from ..training import train as training
+    from ..training.device import machine
+    from ..training.distributed import leads
+
+    recipe, begun = _recipe(
+        model,
+        start,
+        say_to(as_json),
+        multi_label=multi_label or None,
+        min_count=min_count,
+        max_vocabulary=max_vocabulary,
+        dim=dim,
+        vectors=vectors,
+    )
+    recipe = with_settings(recipe.changed("training", epochs=epochs), settings or [], further=start is not None)
+    if resume and force:
+        raise typer.BadParameter("--resume goes on with a training, --force begins anew; leave one of them out.")
+    with bar() as progress:
+        run = training.train(
+            source,
+            out,
+            recipe=recipe,
+            columns=Columns(text_column, label_column, language_column, pair_column, image_column),
+            start=begun,
+            seed=seed,
+            machine=machine(device, threads),
+            resume=resume,
+            checkpoint_every=checkpoint_every,
+            replace=force,
+            without=without or [],
+            command=Command(source, out, given_options(context, ("out", "resume", "force", "as_json"))),
+            say=say_to(as_json),
+            progress=progress,
+        )
+    if not leads():
+        return None
+    if as_json:
+        return emit({"run": str(out), **run.metrics["test"]})
+    show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
+    tell(f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}")
+    return None
+
+
+def _recipe(model: str | None, start: Path | None, say: Say, **options: Any) -> tuple[Recipe, Run | None]:
+    """The recipe with the options given, and the run that training goes on from."""
+    from ..errors import InputError
+    from ..models import recipes as shipped
+
+    if start is None:
+        recipe = shipped.load(model or "bag", say)
+        text = {name: options.pop(name) for name in ("min_count", "max_vocabulary")}
+        recipe = recipe.changed("text", **text).changed("head", multi_label=options.pop("multi_label"))
+        return recipe.changed("embedding", **options), None
+    given = [
+        f"--{name.replace('_', '-')}" for name, value in {"model": model, **options}.items() if value is not None
+    ]
+    if given:
+        raise InputError(f"--from goes on with the model and words of its run; leave out {', '.join(given)}.")
+    from ..models.run import open_run
+
+    begun = open_run(start)
+    return begun.recipe, begun
+
+
+@app.command()
+def expand(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="RUN2", help="The run folder to make.")],
+    words: Annotated[Path | None, typer.Option(help="A file of new words, one a line.", show_default="none")] = None,
+    from_oov: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Take the unknown words of these texts.", show_default="none")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.", show_default="text")] = None,
+    language_column: LanguageColumn = None,
+    pair_column: PairColumn = None,
+    language: Annotated[
+        str | None, typer.Option(help="Of the new words, in a multilingual model.", show_default="none")
+    ] = None,
+    vectors: Annotated[
+        str | None, typer.Option(help="Vectors for the new words: a file, or glove-6b-50d.", show_default="none")
+    ] = None,
+    min_count: Annotated[
+        int | None, typer.Option(help="With --from-oov: rarer words stay unknown.", min=1, show_default="2")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Add the first so many words.", min=1, show_default="all")] = None,
+    seed: Annotated[int, typer.Option(help="Of vectors drawn at random.", min=0, max=2**63 - 1)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace RUN2 if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Add words to a run's vocabulary; every old word keeps its vector."""
+    from ..data.load import Columns
+    from ..training.expand import expand as grow
+
+    columns = Columns("text" if text_column is None else text_column, None, language_column, pair_column)
+    named = any(name is not None for name in (text_column, language_column, pair_column))
+    grown = grow(
+        run,
+        out,
+        words=words,
+        from_oov=from_oov,
+        columns=columns if named else None,
+        vectors=vectors,
+        language=language,
+        min_count=min_count,
+        limit=limit,
+        seed=seed,
+        replace=force,
+        say=say_to(as_json),
+    )
+    if as_json:
+        return emit({"run": str(out), **grown.info.history[-1]})
+    tell(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
+    return None
+
+
+@app.command()
+def evaluate(
+    target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="CSV, TSV, JSONL or Parquet file, or a sample set.",
+            show_default="the run's own test texts",
+        ),
+    ] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = None,
+    language_column: LanguageColumn = None,
+    pair_column: PairColumn = None,
+    image_column: ImageColumn = None,
+    part: Annotated[str, typer.Option(help="Only these texts: all, train, validation or test.")] = "all",
+    mistakes: Annotated[int, typer.Option(help="Show so many of the worst mistakes.", min=0)] = 10,
+    unknown_rate: Annotated[
+        str | None,
+        typer.Option(help="Also judge with these shares of the tokens replaced by unseen words, 0.1,0.3."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")] = None,
+    key: Keys = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a trained run, or an archive's own variant, on labelled texts."""
+    from ..data.load import Columns
+    from ..evaluation.robustness import parse_rates
+    from ..export.evaluate import evaluate as judge
+    from ..reports import evaluation as evaluation_page
+    from ..reports import evaluation_tables as evaluation_screens
+
+    columns = Columns(text_column, label_column, language_column, pair_column, image_column)
+    rates = [] if unknown_rate is None else parse_rates(unknown_rate)
+    if report is not None:
+        evaluation_page.check(report)
+    found = judge(
+        target,
+        source,
+        columns=columns,
+        part=part,
+        mistakes=mistakes,
+        unknown_rates=rates,
+        trusted=trusted_keys(key),
+    )
+    if found["seen"]:
+        tell(
+            f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
+            err=True,
+        )
+    if report is not None:
+        evaluation_page.write(found, str(target), report)
+    if as_json:
+        return emit(found)
+    for screen in evaluation_screens.evaluation(found):
+        show(screen)
+    if report is not None:
+        tell(f"report: {report}")
+    return None

@@ -1,0 +1,76 @@
+"""Where a client's token comes from: said, or read from a file and read again when that changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import InputError, SystemProblem
+from ..serving import folders, state
+from ..serving.torchserve import http as api
+from ..serving.torchserve.server import running
+from .errors import Unauthorised
+
+
+class Keys:
+    """The token of a server's inference API, as it is now."""
+
+    def __init__(self, *, token: str | None = None, file: Path | None = None) -> None:
+        """A fixed `token`, or the file of it, a key file or one line; with neither, requests carry none."""
+        self._token = token
+        self._file = None if token is not None else file
+        self._seen: tuple[int, int, int] | None = None
+
+    def token(self) -> str | None:
+        """The token, read again if the key file is another than before.
+
+        Raises Unauthorised if there is a key file to read and it cannot be read. Once it was read, a file that is
+        gone leaves the last token: its server has been stopped, which the connection will say.
+        """
+        if self._file is None:
+            return self._token
+        try:
+            found = self._file.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen != self._seen:
+                self._token, self._seen = state.read_token(self._file, "inference"), seen
+        except (OSError, SystemProblem) as error:
+            if self._token is None:
+                reason = error.strerror if isinstance(error, OSError) else "it holds no inference key"
+                raise Unauthorised(
+                    f"The key file {self._file} cannot be read: {reason}.",
+                    "Expected the key_file.json of a running server, or a file with the inference token alone: "
+                    "token_file=… or --token-file FILE.",
+                ) from None
+        return self._token
+
+
+def find(host: str | None, token: str | None, token_file: Path | None, state_dir: Path | None) -> tuple[str, Keys]:
+    """The inference address to ask, and the keys to ask with.
+
+    Without a `host` it is the server of the state folder. With one, and neither token nor key file, the state
+    folder's keys are taken if they are those of the server at that address. Raises InputError for a bad host,
+    SystemProblem where no server runs.
+    """
+    if host is None:
+        server = running(state_dir)
+        file = server.state_dir / folders.KEYS if server.authorized else None
+        return server.inference_url, Keys(token=token, file=token_file or file)
+    url = api.base_url(host)
+    if token is None and token_file is None:
+        try:
+            own = state.load(folders.locate(state_dir))
+        except InputError:
+            if state_dir is not None:
+                raise
+            own = None  # without a home folder there is no server of this user's own
+        if own is not None and own.authorized and _same(own.inference_url, url):
+            token_file = own.state_dir / folders.KEYS
+    return url, Keys(token=token, file=token_file)
+
+
+def _same(one: str, other: str) -> bool:
+    first, second = (urlsplit(url) for url in (one, other))
+    local = {"localhost", "127.0.0.1", "::1"}
+    hosts = {first.hostname, second.hostname}
+    return first.port == second.port and (len(hosts) == 1 or hosts <= local)

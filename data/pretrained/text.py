@@ -1,0 +1,145 @@
+"""Vectors in text files: on every line a word and its numbers, separated by spaces.
+
+GloVe's files are nothing else; the .vec files of word2vec and fastText say on a first line how many words of how
+many numbers follow. Words are separated from numbers by counting from the right: some published files have words
+with a space inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import InputError
+from ...storage.compression import Opener, readable, shown
+from .base import LARGEST, Found, Vectors, arranged, odd_number
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What numbers are written with. All lines are checked for these, only those of words asked for are read as numbers:
+# reading all of two million lines takes a minute.
+_DIGITS = b"0123456789+-.eE"
+
+# No vectors are wider and no line is longer: what is, is no file of vectors, and is not read whole to find out.
+WIDEST = 100_000
+LONGEST_LINE = 1 << 22
+_MOST_DIGITS = 18  # of a count
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first line of word2vec's files says: how many words, of how many numbers each."""
+
+    count: int
+    dim: int
+
+
+def read_header(first: bytes) -> Header | None:
+    """The header that a file's first line is, None if it is none."""
+    fields = first.removeprefix(_BYTE_ORDER_MARK).split()
+    if len(fields) == 2 and all(field.isdigit() and len(field) <= _MOST_DIGITS for field in fields):
+        return Header(*map(int, fields))
+    return None
+
+
+def is_row(line: bytes, dim: int) -> bool:
+    """Whether a line is a word and `dim` numbers, as far as a glance can tell."""
+    fields = line.split()
+    return len(fields) > dim and not b"".join(fields[-dim:]).translate(None, _DIGITS)
+
+
+def open_text(path: Path, opener: Opener, first: bytes) -> Vectors:
+    """The vectors of a text file, whose `first` line tells how wide they are. Raises InputError if it does not."""
+    header = read_header(first)
+    fields = first.removeprefix(_BYTE_ORDER_MARK).split()
+    dim = len(fields) - 1 if header is None else header.dim
+    if not 1 <= dim <= WIDEST:
+        shortly = shown(b" ".join(fields[:20]).decode(errors="replace"))
+        raise InputError(
+            f"{shown(path)} is no file of vectors: its first line is '{shortly}'; a word and its numbers, {WIDEST:,} "
+            "at most, were expected, or how many words of how many numbers follow."
+        )
+    return _Text(path, opener, dim, None if header is None else header.count)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A file of vectors of width `dim`. count: the words its first line announces, None without such a line."""
+
+    path: Path
+    opener: Opener
+    dim: int
+    count: int | None
+
+    @property
+    def name(self) -> str:
+        return shown(self.path.name)
+
+    def look_up(self, words: Sequence[str]) -> Found:
+        """Go through the whole file and keep what is asked for; of a word that comes twice the first counts."""
+        wanted = set(words)
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        for number, word, values in self._lines():
+            if word in wanted and word not in found:
+                found[word] = self._vector(number, values)
+        return arranged(words, found, self.dim)
+
+    def _lines(self) -> Iterator[tuple[int, str, list[bytes]]]:
+        """Number, word and values of every line that has any."""
+        rows = 0
+        with readable(self.path, self.opener), self.opener(self.path) as lines:
+            for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), b""), 1):
+                fields = line.split()
+                if number == 1:
+                    if self.count is not None:
+                        continue
+                    fields = line.removeprefix(_BYTE_ORDER_MARK).split()
+                if fields:
+                    rows += 1
+                    yield number, *self._parts(number, fields)
+        if self.count is not None and self.count != rows:
+            raise InputError(
+                f"{shown(self.path)} announces {self.count:,} words on its first line and has {rows:,}. Fetch it "
+                "anew if it is incomplete; correct that line if it was shortened on purpose."
+            )
+
+    def _parts(self, number: int, fields: list[bytes]) -> tuple[str, list[bytes]]:
+        words, values = fields[: -self.dim], fields[-self.dim :]
+        word = b" ".join(words).decode()
+        if b"".join(values).translate(None, _DIGITS):
+            raise self._bad(number, fields)
+        if not words or (len(words) > 1 and _is_number(words[-1])):
+            raise self._bad(number, fields)
+        return word, values
+
+    def _vector(self, number: int, values: list[bytes]) -> npt.NDArray[np.float32]:
+        try:
+            vector = np.array(list(map(float, values)))
+        except ValueError:
+            vector = np.full(1, np.nan)
+        if odd_number(vector) is not None:
+            raise self._bad(number, [b"", *values])
+        return vector.astype(np.float32)
+
+    def _bad(self, number: int, fields: list[bytes]) -> InputError:
+        """What is wrong with a line: of its last fields one is no number, or there are not as many as expected."""
+        odd = [field for field in fields[1:] if not _is_number(field)]
+        if odd:
+            what = f"'{shown(odd[-1].decode(errors='replace'))}' where a number belongs"
+        else:
+            what = f"{len(fields) - 1:,} number{'s' * (len(fields) != 2)}"
+        return InputError(
+            f"{shown(self.path)}, line {number:,} has {what}; a word and {self.dim:,} numbers were expected on every "
+            "line, as in the text files of GloVe, word2vec and fastText. Mend the line or fetch the file anew."
+        )
+
+
+def _is_number(field: bytes) -> bool:
+    """Whether it is a number that a float32 can hold."""
+    try:
+        return abs(float(field)) <= LARGEST
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""Train, validation and test, told apart by a hash of the text.
+
+A text's place depends on its own characters alone: not on a seed, the order of rows, or what else the file
+holds. So a row added tomorrow moves no other row, a model trained today was never trained on tomorrow's test
+texts, and five seeds are compared on the same test. Of texts with images it is the image that decides, since one
+image often has several texts; a sample set may say itself which part a row belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..storage.compression import listed
+from .dataset import Dataset, label_sets
+
+_PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a dataset, about 80, 10 and 10 % of its texts, each in the dataset's order."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+def part_of(text: str) -> str:
+    """The part a text belongs to: "train", "validation" or "test".
+
+    The first 8 bytes of SHA-256 over its UTF-8, as a big-endian number, modulo 10: 8 is validation, 9 test.
+    """
+    return _part_of(text.encode())
+
+
+def _part_of(content: bytes) -> str:
+    remainder = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") % 10
+    return {8: "validation", 9: "test"}.get(remainder, "train")
+
+
+def parts_of(dataset: Dataset) -> list[str]:
+    """The part of each row: the dataset's own word for it, else by its image (float32 bytes), else by its text."""
+    if dataset.parts is not None:
+        return dataset.parts
+    if dataset.images is not None:
+        return [_part_of(image.astype("<f4").tobytes()) for image in dataset.images]
+    return [part_of(text) for text in dataset.texts]
+
+
+def split(dataset: Dataset, kind: str = "classify") -> Splits:
+    """Divide `dataset` by `parts_of` its rows, for a model of `kind` "classify", "multilabel", "vector" or "joint".
+
+    Raises InputError if a part would be empty or if a language, or a label where `kind` learns labels, would not
+    occur in train.
+    """
+    rows: dict[str, list[int]] = {name: [] for name in _PARTS}
+    for row, part in enumerate(parts_of(dataset)):
+        rows[part].append(row)
+    sizes = ", ".join(f"{len(part):,} {name}" for name, part in rows.items())
+    if not all(rows.values()):
+        raise InputError(
+            f"{dataset.name}: {len(dataset):,} texts are too few to split ({sizes}); every part needs at "
+            f"least one. Add rows; a hundred different {'texts' if dataset.images is None else 'images'} are "
+            "nearly always enough."
+        )
+    splits = Splits(**{name: dataset.take(part, f"{dataset.name}:{name}") for name, part in rows.items()})
+    match kind:
+        case "classify":
+            _check_trained(dataset, "label", dataset.labels, splits.train.labels, sizes)
+        case "multilabel":
+            every, trained = (_flat(label_sets(part)) for part in (dataset, splits.train))
+            _check_trained(dataset, "label", every, trained, sizes)
+        case "vector" | "joint":
+            pass
+        case _:
+            raise ValueError(f"kind {kind!r} is not known; classify, multilabel, vector or joint was expected")
+    _check_trained(dataset, "language", dataset.languages or (), splits.train.languages or (), sizes)
+    return splits
+
+
+def _flat(sets: Iterable[tuple[str, ...]]) -> list[str]:
+    return [name for names in sets for name in names]
+
+
+def _check_trained(dataset: Dataset, what: str, every: Iterable[str], trained: Iterable[str], sizes: str) -> None:
+    known = set(every)
+    untrained = sorted(known - set(trained))
+    if untrained:
+        raise InputError(
+            f"{dataset.name}: of {len(known):,} {what}s {len(untrained):,} would have no text to train "
+            f"on ({listed(untrained)}; the split is {sizes}). Add rows, ten a {what} are nearly always enough, "
+            f"or remove these {what}s."
+        )

@@ -1,0 +1,304 @@
+"""Warnings that teach: what in the data, the table or the answers will make a model worse, and what to do.
+
+Each comes at most once a training, with the options that apply its advice; docs/warnings.md shows them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data.dataset import Dataset, label_sets
+from ...data.splits import Splits
+from ...handlers.text.encoder import UNK, Ids, TextEncoder, Tokens
+from ...models.buckets import AUTO
+from ...models.heads import ClassifierOptions
+from ...models.recipes import Recipe
+from ...storage.compression import shown
+from ..tasks import Outputs
+from .advice import LEAVE_OUT, Advice, Command, Options, setting
+from .label_noise import swapped_labels
+from .leakage import twins
+
+_MOST = 0.5
+# The accuracy of always giving the same answer from which on accuracy says little, and how rare a label is neglected.
+_MAJORITY, _RARE = 0.75, 20
+# Share of held-out texts that are in training too: fewer hardly move a metric.
+_SHARED = 0.01
+# Buckets in use of those that take memory, and the memory that is worth a word: 1 MiB.
+_USED, _WASTED = 0.05, 1 << 20
+_CHUNK = 512
+# Fewer answers say nothing of a model.
+_FEW = 20
+_COLUMNS = ("--text-column", "--language-column", "--pair-column")
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What `TextEncoder.look_up` makes of the parts' texts, and of the second texts of training where there are."""
+
+    train: Tokens
+    validation: Tokens
+    test: Tokens
+    pairs: Tokens | None = None
+
+    @classmethod
+    def of(cls, encoder: TextEncoder, parts: Splits) -> LookedUp:
+        """Look all texts of `parts` up."""
+        train, validation, test = (
+            encoder.look_up(part.texts, part.languages) for part in (parts.train, parts.validation, parts.test)
+        )
+        second = parts.train.pairs
+        pairs = None if second is None else encoder.look_up(second, parts.train.languages)
+        return cls(train, validation, test, pairs)
+
+    @property
+    def trained(self) -> list[Tokens]:
+        """All that training reads."""
+        return [self.train] if self.pairs is None else [self.train, self.pairs]
+
+
+def of_data(
+    recipe: Recipe,
+    parts: Splits,
+    encoder: TextEncoder,
+    labels: Sequence[str],
+    tokens: LookedUp,
+    command: Command,
+    *,
+    further: bool = False,
+) -> list[Advice]:
+    """Warnings about the data that `recipe` is about to be trained on, its dim chosen; none for ordinary data.
+
+    `tokens` are the texts of `parts` looked up by `encoder`. `command` is what the user asked for. `further`: words,
+    labels and sizes are those of a run that is trained further.
+    """
+    found = [
+        _unknown(recipe, parts, encoder, tokens, command, further=further),
+        _imbalance(recipe, parts.train, labels),
+        _shared(recipe, encoder, parts, tokens),
+        None if further else _unused(recipe, encoder, tokens),
+    ]
+    if recipe.task == "classify":
+        two = (parts.train, parts.validation), (tokens.train, tokens.validation)
+        found.append(swapped_labels(encoder.spec, labels, *two))
+    return [one for one in found if one]
+
+
+def of_answers(
+    recipe: Recipe, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
+) -> list[Advice]:
+    """Warnings about a trained model's `outputs` for the texts of `part`, laid out as evaluation/tasks.py says."""
+    if len(part) < _FEW:
+        return []
+    if recipe.task == "multilabel":
+        found = _silence(part, outputs, threshold)
+    elif recipe.task == "classify":
+        found = _one_answer(recipe, part, [labels[top] for top in outputs.argmax(axis=1)])
+    else:
+        found = None
+    return [found] if found else []
+
+
+def _unknown(
+    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: LookedUp, command: Command, *, further: bool
+) -> Advice | None:
+    train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
+    language, share = max(held.items(), key=lambda item: item[1])
+    if share <= _MOST:
+        return None
+    where, in_training = f" in {shown(language)}" if language else "", train.get(language, 0.0)
+    inputs = encoder.spec.inputs
+    what = "characters" if inputs == "characters" else "words"
+    known_to = f"{share:.0%} of those in the validation texts{where}"
+    unknown = (
+        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row of their own and "
+        "look the same to the model."
+    )
+    if inputs == "hashes":
+        if recipe.encoder.NAME != "bag":
+            return None
+        return Advice(
+            f"most words are new: {known_to} are in no training text, and nothing has been learned of their vectors. "
+            "With subwords they share parts with words that training knows.",
+            (setting("text.subwords", "[3, 5]"),),
+        )
+    if further:
+        return _expanded(unknown, command) if inputs != "characters" else None
+    known = set(_read(encoder, parts.train, language))
+    # What would stay unknown with a row for every word of training.
+    new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
+    if new < share / 2:
+        more: list[tuple[str, str | None]] = [("--min-count", "1")]
+        if recipe.text.max_vocabulary is not None:
+            more.append(("--max-vocabulary", str(len(known))))
+        return Advice(f"{unknown} Give more of them a row.", tuple(more))
+    if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
+        return None
+    several: Options = (("--multi-label", None),) if recipe.task == "multilabel" else ()
+    return Advice(
+        f"{unknown} Training has no such words; the model hashed knows any by its parts.",
+        (("--model", "hashed"), *several),
+    )
+
+
+def _expanded(unknown: str, command: Command) -> Advice | None:
+    """First give the run that is trained further rows for the words of the new data."""
+    run = command.value("--from")
+    if run is None:
+        return None
+    grown = str(command.free(Path(run)))
+    columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
+    before = ("lexport", "expand", run, "--from-oov", command.source, *columns, "--out", grown)
+    return Advice(f"{unknown} Give the words of these data rows first.", (("--from", grown),), before)
+
+
+def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
+    """Every word of the texts in `language` ("": of all), or where the model reads them so, every character."""
+    languages = part.languages if language and part.languages else [language] * len(part)
+    texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
+    words = (word for text in texts for word in encoder.tokens(text)[0])
+    return chain.from_iterable(words) if encoder.spec.inputs == "characters" else words
+
+
+def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
+    """The share of unknown words (or characters) by language; under "" of all texts where there are none.
+
+    With "hashes" a word is unknown that training never met, unless it has subwords to know it by.
+    """
+    spec = encoder.spec
+    if spec.inputs == "hashes":
+        unknown = np.zeros(len(tokens.hashes), bool) if spec.subwords else ~np.isin(tokens.hashes, train.hashes)
+    elif tokens.characters is not None:
+        unknown = tokens.characters.values == UNK
+    else:
+        unknown = tokens.indices == UNK
+    if tokens.languages is None:
+        return {"": _mean(unknown)}
+    numbers = np.repeat(tokens.languages, tokens.lengths)
+    return {language: _mean(unknown[numbers == number]) for number, language in enumerate(encoder.languages)}
+
+
+def _mean(flags: npt.NDArray[np.bool_]) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
+
+
+def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice | None:
+    head = recipe.head
+    if not isinstance(head, ClassifierOptions) or head.class_weights == "balanced":
+        return None
+    sets = label_sets(train) if head.multi_label else [(label,) for label in train.labels]
+    counts = dict.fromkeys(labels, 0)
+    for names in sets:
+        for name in names:
+            counts[name] += 1
+    most, least = max(labels, key=counts.__getitem__), min(labels, key=counts.__getitem__)
+    share = counts[most] / len(train)
+    neglected = counts[least] * _RARE <= counts[most]
+    if not neglected and (head.multi_label or share < _MAJORITY):
+        return None
+    meaning = (
+        "so that rare labels are seldom answered and micro-F1 hardly shows it"
+        if head.multi_label
+        else f"so that an accuracy of {share:.2f} is what always answering '{shown(most)}' would reach"
+    )
+    return Advice(
+        f"labels are unbalanced: of {len(train):,} training texts {counts[most]:,} ({share:.0%}) have "
+        f"'{shown(most)}' and {counts[least]:,} '{shown(least)}', {meaning}. Judge by macro-F1; weights by label can "
+        "raise it.",
+        (setting("head.class_weights", "balanced"),),
+    )
+
+
+def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedUp) -> Advice | None:
+    if recipe.task == "joint":
+        return None  # its rows are told apart by their images
+    chosen = twins(encoder, parts.train, tokens.train, parts.validation, tokens.validation)
+    tested = twins(encoder, parts.train, tokens.train, parts.test, tokens.test)
+    held = len(parts.validation) + len(parts.test)
+    if len(chosen) + len(tested) < max(_SHARED * held, 2):
+        return None
+    part, pairs = (parts.validation, chosen) if chosen else (parts.test, tested)
+    row, other = pairs[0]
+    return Advice(
+        f"texts are in training and held out alike: {len(chosen):,} of {len(parts.validation):,} validation and "
+        f"{len(tested):,} of {len(parts.test):,} test texts are to the model the same as a training text, differing "
+        "only in case, spaces or beyond max_tokens. It knows them by heart, and the metrics flatter it; for example "
+        f'"{shown(parts.train.texts[other])}" and "{shown(part.texts[row])}".',
+        ((LEAVE_OUT, "shared"),),
+    )
+
+
+def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> Advice | None:
+    embedding, spec = recipe.embedding, encoder.spec
+    buckets = spec.buckets or getattr(embedding, "buckets", 0)
+    hashes = getattr(embedding, "hashes", 1)
+    width = (embedding.dim or 0) * (1 if getattr(embedding, "combine", "sum") == "concat" else hashes)
+    used = np.zeros(buckets, bool)
+    for rows in _bucket_rows(encoder, tokens, buckets):
+        used[rows] = True
+        if np.count_nonzero(used) > _USED * buckets:
+            return None
+    count = int(np.count_nonzero(used))
+    wasted = (buckets - count) * width * 4
+    if wasted < _WASTED:
+        return None
+    return Advice(
+        f"nearly all buckets stay unused: the training texts fill {count:,} of {buckets:,} ({count / buckets:.1%}), "
+        f"the others are {wasted / (1 << 20):.0f} MiB in memory and in every export for nothing.",
+        (setting("text.buckets" if spec.buckets else "embedding.buckets", AUTO),),
+    )
+
+
+def _bucket_rows(encoder: TextEncoder, tokens: LookedUp, buckets: int) -> Iterator[Ids]:
+    """The buckets, from 0, that the training texts' n-grams go to (any words', where all are hashed), bit by bit."""
+    spec = encoder.spec
+    if not buckets:
+        return
+    for part in tokens.trained:
+        for first in range(0, len(part.lengths), _CHUNK):
+            ids = encoder.assemble(part.take(np.arange(first, min(first + _CHUNK, len(part.lengths)))))
+            if spec.inputs == "hashes":
+                yield (ids[ids > 0] - 1) % buckets
+            elif spec.inputs == "languages":
+                yield ids[..., 0][(ids[..., 0] > 0) & (ids[..., 1] == len(spec.languages))] - 1
+            else:
+                yield ids[ids >= spec.words] - spec.words
+
+
+def _silence(part: Dataset, outputs: Outputs, threshold: float) -> Advice | None:
+    sets = label_sets(part)
+    silent, blank = int((outputs < threshold).all(axis=1).sum()), sum(not names for names in sets)
+    if silent <= _MOST * len(part) or blank > _MOST * silent:
+        return None
+    carried = sum(map(len, sets))
+    enough = _floor(float(np.sort(outputs, axis=None)[-carried]))
+    return Advice(
+        f"the model answers no label for {silent:,} of {len(part):,} validation texts, of which only {blank:,} have "
+        f"none: no score reaches the threshold of {threshold:g}. With one of {enough:g} it would answer as many "
+        "labels as the texts have, and micro-F1 would rise.",
+        (setting("head.threshold", f"{enough:g}"),),
+    )
+
+
+def _floor(score: float) -> float:
+    """A score as a threshold to write down, two digits and within what one can be."""
+    return min(max(int(score * 100) / 100, 0.01), 0.99)
+
+
+def _one_answer(recipe: Recipe, part: Dataset, answers: Sequence[str]) -> Advice | None:
+    simple = "multilingual" if recipe.inputs == "languages" else "bag"
+    if recipe.name == simple or len(set(answers)) > 1 or len(set(part.labels)) == 1:
+        return None
+    (answer,) = set(answers)
+    wrong = sum(label != answer for label in part.labels)
+    return Advice(
+        f"the model answers '{shown(answer)}' for all {len(part):,} validation texts, of which {wrong:,} have "
+        f"another label: it tells nothing apart. A simpler model learns more from so few texts, or at such a rate.",
+        (("--model", simple),),
+    )

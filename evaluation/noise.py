@@ -1,0 +1,125 @@
+"""Texts with a share of their tokens replaced by words that nobody has seen: what tomorrow's texts are like.
+
+A new word is made like the old ones. Where scripts have spaces it is seven to twelve letters of the token's own
+script, drawn as often as the texts have them; in scripts without, where each character is a token, it is a character
+of that script that is not known, or such a word where all of them are. So a model with a row for unknown words meets
+that row, one that hashes words a hash it never saw, and one that reads characters or subwords a new word of
+characters that it knows: that is what new names and misspellings are, unknown characters are another language's.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import regex
+
+from ..errors import InputError
+from ..handlers.text.encoder import TextEncoder
+from ..handlers.text.spec import UNSPACED
+
+_SHORTEST, _LONGEST = 7, 12  # letters: chance writes hardly any word of so many
+_WORDS = 2000  # new ones of each script
+_TRIES = 100  # in a row, before a pattern is taken to make no word
+_COMMON = "abcdefghijklmnopqrstuvwxyz"
+# Scripts without spaces: what Unicode calls them, and where their letters mostly lie.
+_BLOCKS = {
+    "Han": (0x4E00, 0xA000),
+    "Hiragana": (0x3041, 0x3097),
+    "Katakana": (0x30A1, 0x30FB),
+    "Thai": (0x0E01, 0x0E30),
+    "Lao": (0x0E81, 0x0EB0),
+    "Khmer": (0x1780, 0x17A3),
+    "Myanmar": (0x1000, 0x102A),
+}
+_UNSPACED = {name: regex.compile(rf"\p{{{name}}}") for name in _BLOCKS}
+_ANY_UNSPACED = regex.compile(f"[{UNSPACED}]")
+
+
+class Unseen:
+    """Words that are in no vocabulary of `encoder`, in none of `texts` and not among the `known`."""
+
+    def __init__(self, encoder: TextEncoder, texts: Iterable[str], known: Collection[str] = ()) -> None:
+        """The letters of `texts` are what new words are made of."""
+        self._encoder = encoder
+        tokens = [token for text in texts for token in encoder.tokens(text)[0]]
+        self._known = {*encoder.vocabulary, *known, *tokens}
+        self._letters: dict[str, Counter[str]] = {}
+        for letter, count in Counter("".join(tokens)).items():
+            if letter.isalpha() and not _ANY_UNSPACED.match(letter):
+                self._letters.setdefault(_script(letter), Counter())[letter] += count
+        most = max(self._letters, key=lambda script: (self._letters[script].total(), script), default="")
+        self._usual = most
+        self._letters.setdefault(most, Counter(_COMMON))
+        self._words: dict[str, list[str]] = {}  # by script, made when first asked for
+
+    def replaced(self, texts: Sequence[str], share: float, draw: int = 0) -> list[str]:
+        """`texts` with each token replaced at random, so that about `share` of them are.
+
+        Tokens stand between spaces. The same `draw` gives the same texts; another one gives others. Raises
+        InputError where the token pattern makes no token of any new word.
+        """
+        generator = np.random.default_rng([draw, round(share * 1_000_000)])
+        found = []
+        for text in texts:
+            tokens = self._encoder.tokens(text)[0]
+            chances, picks = generator.random((2, len(tokens))).tolist()
+            found.append(
+                " ".join(
+                    self.word(token, pick) if chance < share else token
+                    for token, chance, pick in zip(tokens, chances, picks, strict=True)
+                )
+            )
+        return found
+
+    def word(self, token: str, pick: float) -> str:
+        """A new word in the script of `token`, the encoder's one token; `pick`, below 1, chooses among thousands.
+
+        Raises InputError as `replaced` does.
+        """
+        name = next((name for name, pattern in _UNSPACED.items() if pattern.match(token)), "")
+        words = self._of(name) if name else []
+        if not words:
+            script = next(map(_script, filter(str.isalpha, token)), "")
+            words = self._of(script if script in self._letters else self._usual)
+        return words[int(pick * len(words))]
+
+    def _of(self, script: str) -> list[str]:
+        if script not in self._words:
+            self._words[script] = self._unknown(script) if script in _BLOCKS else self._made(script)
+        return self._words[script]
+
+    def _made(self, script: str) -> list[str]:
+        generator = np.random.default_rng(0)
+        counts = self._letters[script]
+        letters = sorted(counts)
+        shares = [counts[letter] / counts.total() for letter in letters]
+        words: dict[str, None] = {}
+        failures = 0
+        while len(words) < _WORDS:
+            length = generator.integers(_SHORTEST, _LONGEST + 1)
+            word = "".join(generator.choice(letters, length, p=shares))
+            if word not in self._known and word not in words and self._encoder.tokens(word)[0] == [word]:
+                words[word], failures = None, 0
+            elif (failures := failures + 1) == _TRIES:
+                break
+        if not words:
+            raise InputError(
+                f"The token pattern {self._encoder.spec.pattern!r} makes no single token of a new word such as "
+                f"{word!r}, so none can be tried. Leave out --unknown-rate."
+            )
+        return list(words)
+
+    def _unknown(self, name: str) -> list[str]:
+        """The characters of a script without spaces that are tokens and not known."""
+        characters = map(chr, range(*_BLOCKS[name]))
+        return [one for one in characters if one not in self._known and self._encoder.tokens(one)[0] == [one]]
+
+
+@lru_cache(1 << 12)
+def _script(letter: str) -> str:
+    """What Unicode calls a letter's script, by the first word of its name: "LATIN", "CYRILLIC" …"""
+    return unicodedata.name(letter, "").partition(" ")[0]

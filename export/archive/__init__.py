@@ -1,0 +1,1 @@
+"""Archives: packed, read, verified, signed, compared, opened in this process."""

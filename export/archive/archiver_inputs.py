@@ -1,0 +1,61 @@
+"""What `torch-model-archiver` needs to pack a variant itself: an archive's members as files, and its command line."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ...errors import InputError
+from ...storage import atomic as files
+from ...storage.progress import Say, silent
+from .format.writer import write_folder
+from .pack import members_of, select
+
+# Files named as --extra-files are all laid into one folder; of a folder named there, the folders inside are kept.
+EXTRA = "extra"
+
+
+def handler(
+    run: Path,
+    *,
+    version: str,
+    name: str | None = None,
+    variant: str = "auto",
+    out: Path,
+    force: bool = False,
+    say: Say = silent,
+) -> list[str]:
+    """Write the folder `out` with an archive's members and return the words of the command line that packs them.
+
+    The archive that it makes differs from that of `archive` in its manifest, which has the time in it, and so in
+    DIGESTS, where the manifest is not listed, and in the bill of materials. Raises RefusedError and InputError as
+    `archive` does, InputError also where `out` is there already without `force` or cannot be packed from.
+    """
+    name, chosen, evidence, why = select(run, version=version, name=name, variant=variant)
+    _check_place(out, name)
+    files.check_folder(out, replace=force)
+    members = members_of(run, chosen, evidence, name, version, manifest=False)
+    beside = ("handler.py", chosen.file, "model-config.yaml")
+    with files.new_folder(out, replace=force) as folder:
+        write_folder(folder, {one if one in beside else f"{EXTRA}/{one}": members[one] for one in members})
+    if why:
+        say(why)
+    say(f"{out}: {chosen.name}, {len(members)} files. Pack them into {name}.mar with:")
+    command = ["torch-model-archiver", "--model-name", name, "--version", version]
+    for option, file in zip(("--handler", "--serialized-file", "--config-file"), beside, strict=True):
+        command += [option, str(out / file)]
+    return [*command, "--extra-files", str(out / EXTRA)]
+
+
+def _check_place(out: Path, name: str) -> None:
+    """Raise InputError for a place that the stock archiver would misread or empty."""
+    if any(sign in str(out) for sign in ",*?[") or str(out) != str(out).strip():
+        raise InputError(
+            f"torch-model-archiver cannot read {str(out)!r}: to it a comma separates files, and *, ? and [ stand for "
+            "others. Choose another --out."
+        )
+    stage = Path(tempfile.gettempdir(), name).resolve()
+    if out.resolve().is_relative_to(stage):
+        raise InputError(
+            f"torch-model-archiver empties {stage} before it packs {name}, and {out} with it. Choose another --out."
+        )

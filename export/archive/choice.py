@@ -1,0 +1,66 @@
+"""Which variant of a run an archive takes where none is named: a rule over the evidence, and the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import InputError, RefusedError
+from ..evidence.evidence import Evidence, VariantEvidence
+
+PREFERENCES = ("speed", "size", "accuracy")
+
+# Times of small batches differ by so much from one measurement to the next.
+_NOISE = 0.25
+_BATCH = 8
+
+
+def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[VariantEvidence, str]:
+    """The variant to pack, of those that passed the gates, and why it is that one.
+
+    Without a preference: of the variants that take ids (a worker has Python, where these need no locale and less
+    memory), the smallest of those as fast as the fastest, for 8 texts, within noise. `prefer` is "speed": the fastest
+    of all, text-in too; "size": the smallest; "accuracy": the one that answers most like the trained model. Raises
+    RefusedError where none passed, InputError for another preference.
+    """
+    if prefer not in (None, *PREFERENCES):
+        raise InputError(f"--prefer {prefer!r} is not known; expected one of {', '.join(PREFERENCES)}.")
+    passing = [one for one in evidence.variants if one.refused is None]
+    if not passing:
+        raise RefusedError(
+            "No exported variant passes the gates: "
+            + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants)
+        )
+    of_ids = [one for one in passing if one.takes == "ids"]
+    if prefer == "speed":
+        chosen = min(passing, key=lambda one: one.time(_BATCH))
+        return chosen, f"{chosen.name} is the fastest that passed: {_times([chosen])} for {_BATCH} texts"
+    among = of_ids or passing
+    kind = "of the variants that take ids and passed" if of_ids else "of those that passed"
+    if prefer == "size":
+        chosen = min(among, key=lambda one: one.size)
+        return chosen, f"{chosen.name} is the smallest {kind}: {chosen.size:,} bytes"
+    if prefer == "accuracy":
+        chosen = min(among, key=_unlike)
+        flips, texts = chosen.validation["flips"], chosen.validation["texts"]
+        return chosen, (
+            f"{chosen.name} answers most like the trained model, {kind}: {flips:,} of {texts:,} validation texts "
+            "differently"
+        )
+    least = min(one.time(_BATCH) for one in among)
+    alike = [one for one in among if one.time(_BATCH) <= least * (1 + _NOISE)]
+    chosen = min(alike, key=lambda one: one.size)
+    if len(alike) == 1:
+        return chosen, f"{chosen.name} is the fastest {kind}: {_times(alike)} for {_BATCH} texts"
+    return chosen, (
+        f"{chosen.name} is the smallest, {chosen.size:,} bytes, of those equally fast within {_NOISE:.0%} {kind}: "
+        f"{_times(alike)} for {_BATCH} texts"
+    )
+
+
+def _unlike(variant: VariantEvidence) -> tuple[int, float, int]:
+    return variant.validation["flips"], variant.validation["largest_difference"], variant.size
+
+
+def _times(variants: Sequence[VariantEvidence]) -> str:
+    ranked = sorted(variants, key=lambda one: one.time(_BATCH))
+    return ", ".join(f"{one.name} {one.time(_BATCH):.2f} ms" for one in ranked)

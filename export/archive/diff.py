@@ -1,0 +1,207 @@
+"""What changed between two archives: what was measured, the words they know, what they answer, and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
+from ...handlers.model.goldens import Golden, read_goldens
+from ...handlers.text.encoder import load_encoder
+from .format.reader import EVIDENCE
+from .inprocess import Archived, opened
+from .keys import PublicKey
+from .trust import configured
+
+# A vector counts as another answer below this cosine.
+_SAME_DIRECTION = 0.99
+
+
+@dataclass(frozen=True)
+class Side:
+    """One archive. metric, value: on its own test texts. data: the digest of its rows. size, latency: as measured."""
+
+    name: str
+    version: str
+    variant: str
+    task: str
+    metric: str
+    value: float
+    data: str
+    size: int
+    latency: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A golden request that the two answer differently; difference: of the scores, at most, or 1 - cosine."""
+
+    text: str
+    before: str
+    after: str
+    difference: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """before, after: the two sides. members: names that only one has, or that differ, with which.
+
+    words_added, words_gone: sorted. asked: the golden requests of both that both were asked; flips: those answered
+    differently, the most first; largest_difference: over all of them. answers: why none were compared, or None.
+    """
+
+    before: Side
+    after: Side
+    members: dict[str, str]
+    words_added: list[str]
+    words_gone: list[str]
+    asked: int
+    flips: list[Flip]
+    largest_difference: float
+    answers: str | None
+
+    @property
+    def same(self) -> bool:
+        """Whether the archives hold the same members."""
+        return not self.members
+
+
+def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = None) -> Comparison:
+    """Compare two archives, each asked the goldens of both.
+
+    With `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed each. Raises InputError for
+    what is no archive or a newer lexport's; RefusedError for one that was not made by lexport; both and SystemProblem
+    as `inprocess.opened` does.
+    """
+    trusted = configured(trusted)
+    with opened(before, trusted=trusted) as one, opened(after, trusted=trusted) as other:
+        members = _members(one, other)
+        words = [set(load_encoder(archived.folder).vocabulary) for archived in (one, other)]
+        sides = _side(before, one), _side(after, other)
+        asked: Sequence[Golden] = []
+        reason = _incomparable(*sides)
+        flips: list[Flip] = []
+        largest = 0.0
+        if reason is None:
+            asked = _asked(one, other)
+            flips, largest = _flips(asked, _answers(one, asked), _answers(other, asked))
+    return Comparison(
+        before=sides[0],
+        after=sides[1],
+        members=members,
+        words_added=sorted(words[1] - words[0]),
+        words_gone=sorted(words[0] - words[1]),
+        asked=len(asked),
+        flips=flips,
+        largest_difference=largest,
+        answers=reason,
+    )
+
+
+def _members(*archives: Archived) -> dict[str, str]:
+    one, other = (_digests(archived.folder) for archived in archives)
+    found = {}
+    for name in sorted(one.keys() | other.keys()):
+        if name not in other:
+            found[name] = "only before"
+        elif name not in one:
+            found[name] = "only after"
+        elif one[name] != other[name]:
+            found[name] = "differs"
+    return found
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The digests that an extracted archive lists, and its signature, which they cannot list."""
+    own = read_digests((folder / DIGESTS).read_text(encoding="utf-8"))
+    signed = folder / SIGNATURE
+    return own | ({SIGNATURE: signed.read_bytes().hex()} if signed.is_file() else {})
+
+
+def _side(path: Path, archived: Archived) -> Side:
+    evidence, manifest = archived.read(EVIDENCE), archived.read(MANIFEST)
+    try:
+        run, variant = evidence["run"], str(evidence["variant"])
+        [own] = [one for one in evidence["variants"] if one["name"] == variant]
+        return Side(
+            name=str(manifest["model"]["modelName"]),
+            version=str(manifest["model"]["modelVersion"]),
+            variant=variant,
+            task=str(run["task"]),
+            metric=str(run["metric"]),
+            value=float(own["test"][run["metric"]]),
+            data=str(run["data"]["digest"]),
+            size=int(own["size"]),
+            latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{path}: {EVIDENCE} does not say what was measured. Make the archive again.") from None
+
+
+def _incomparable(before: Side, after: Side) -> str | None:
+    if before.task != after.task:
+        return f"their tasks differ, {before.task} and {after.task}"
+    return None
+
+
+def _asked(one: Archived, other: Archived) -> list[Golden]:
+    """The goldens of both, each request once; of languages that both know."""
+    chosen: dict[Any, Golden] = {}
+    known = [set(load_encoder(archived.folder).languages) for archived in (one, other)]
+    for archived in (one, other):
+        for golden in read_goldens(archived.folder / "golden.jsonl"):
+            speaks = golden.lang is None if not any(known) else all(golden.lang in own for own in known)
+            if golden.image is None and speaks:
+                chosen.setdefault((golden.text, golden.lang), golden)
+    return list(chosen.values())
+
+
+def _answers(archived: Archived, asked: Sequence[Golden]) -> list[dict[str, Any]]:
+    if not asked:
+        return []
+    languages = [golden.lang or "" for golden in asked] if asked[0].lang is not None else None
+    return archived.predict([golden.text for golden in asked], languages)
+
+
+def _flips(
+    asked: Sequence[Golden], before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
+) -> tuple[list[Flip], float]:
+    found = []
+    largest = 0.0
+    for golden, one, other in zip(asked, before, after, strict=True):
+        if "vector" in one:
+            difference = _turned(one["vector"], other["vector"])
+            differs = difference > 1 - _SAME_DIRECTION
+        else:
+            scores = one["scores"], other["scores"]
+            difference = max(
+                abs(scores[0].get(label, 0.0) - scores[1].get(label, 0.0)) for label in {**scores[0], **scores[1]}
+            )
+            differs = _said(one) != _said(other)
+        largest = max(largest, difference)
+        if differs:
+            found.append(Flip(golden.text, _said(one), _said(other), difference))
+    return sorted(found, key=lambda flip: -flip.difference), largest
+
+
+def _turned(one: Sequence[float], other: Sequence[float]) -> float:
+    """1 - cosine of two unit vectors; of different widths they have nothing in common.
+
+    By their distance, since an empty text may have a vector of zeros.
+    """
+    if len(one) != len(other):
+        return 1.0
+    return float(np.square(np.array(one) - np.array(other)).sum() / 2)
+
+
+def _said(answer: dict[str, Any]) -> str:
+    if "vector" in answer:
+        return "a vector of " + str(len(answer["vector"]))
+    if "labels" in answer:
+        return ", ".join(sorted(one["label"] for one in answer["labels"])) or "no label"
+    return str(answer["label"])

@@ -1,0 +1,183 @@
+"""How much of a stranger's archive is read: bytes of each member, members, and depth and values of JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import stat
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ....errors import InputError
+from ....handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+# Members may not expand to more than this in all. Beyond what harms no machine, they may not expand to more than so
+# many times the archive either: a table of zeros, which does, is a small one.
+MAX_BYTES = 64 * GIB
+HARMLESS_BYTES = GIB
+MAX_RATIO = 200
+
+MAX_MEMBERS = 20_000
+_NAME_BYTES = 255  # between two "/", as file systems have it
+MAX_DIRECTORY = 8 * MIB
+
+CONFIG_BYTES = 64 * KIB
+# What is read into memory, by name; each leaves room for a model of 100,000 labels.
+_LIMITS = {
+    MANIFEST: MIB,
+    DIGESTS: MIB,
+    SIGNATURE: 64 * KIB,
+    "MAR-INF/EVIDENCE.json": 32 * MIB,  # a confusion matrix of 1,000 labels has 26 MB
+    "MAR-INF/SBOM.cdx.json": 4 * MIB,
+    "model.json": MIB,
+    "model-config.yaml": CONFIG_BYTES,
+    "requirements.txt": 64 * KIB,
+    "text.json": MIB,
+    "characters.txt": 16 * MIB,
+    "labels.json": 16 * MIB,
+    "README.md": 16 * MIB,
+    "golden.jsonl": 512 * MIB,  # 64 goldens with the scores of 100,000 labels
+}
+_CODE = MIB  # of a member .py
+# Beyond so many bytes text is refused that expands to more than so many times its packed size: real text does not.
+_HARMLESS_TEXT = 16 * MIB
+_TEXT_RATIO = 50
+_TEXT = re.compile(r".*\.(txt|jsonl)")
+
+MAX_DEPTH = 32
+_DIGITS = 20
+MAX_VALUES = 2_500_000  # a confusion matrix of 1,000 labels, twice; in memory at most 160 MB
+
+
+def limit_of(name: str) -> int:
+    """The bytes that a member of an archive of lexport's may have."""
+    return _LIMITS.get(name, _CODE if name.endswith(".py") else MAX_BYTES)
+
+
+def check_sizes(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Raise InputError for a member of an archive of lexport's that is larger than such a member ever is."""
+    for member in members:
+        size, limit = member.file_size, limit_of(member.filename)
+        if _TEXT.fullmatch(member.filename):
+            limit = min(limit, max(_HARMLESS_TEXT, _TEXT_RATIO * member.compress_size))
+        if size > limit:
+            raise too_large(path, member.filename, size, limit)
+
+
+def too_large(path: Path, name: str, size: int, limit: int) -> InputError:
+    """The refusal to read a member."""
+    return InputError(
+        f"{path}: {name} would expand to {size:,} bytes; at most {limit:,} are read. Make the archive again."
+    )
+
+
+def check_members(path: Path, members: Sequence[zipfile.ZipInfo], own: int) -> None:
+    """Raise InputError for a member that could land outside the folder or that is no plain file or empty folder.
+
+    own: the bytes of the archive. Refused are absolute names and `..` (they write anywhere), empty ones and those
+    with characters that cannot be printed, links (they read anywhere), compiled Python (it runs in place of the
+    source that is there to be read), encrypted members, folders with content, names that come twice or differ in case
+    only (one silently replaces the other) or are a file and a folder, more than 20,000 members, and what expands to
+    more than 64 GiB, or to 200 times the archive and more than 1 GiB, or shares bytes between members (bombs).
+    """
+    if len(members) > MAX_MEMBERS:
+        raise InputError(f"{path} holds {len(members):,} members; at most {MAX_MEMBERS:,} are accepted.")
+    seen: set[str] = set()
+    folders: set[str] = set()
+    for member in members:
+        pure = _checked(path, member)
+        name = str(pure).casefold()
+        if name in seen:
+            raise InputError(f"{path} holds the member {member.filename!r} twice. Make the archive again.")
+        seen.add(name)
+        folders.update(str(folder).casefold() for folder in pure.parents)
+    files = {str(PurePosixPath(one.filename)).casefold() for one in members if not one.is_dir()}
+    if both := sorted(files & folders):
+        raise InputError(f"{path} holds {both[0]!r} as a file and as a folder. Make the archive again.")
+    total = sum(member.file_size for member in members)
+    if total > MAX_BYTES:
+        raise InputError(f"{path} would expand to {total:,} bytes; at most {MAX_BYTES:,} are accepted.")
+    if total > max(MAX_RATIO * own, HARMLESS_BYTES):
+        raise InputError(f"{path}, {own:,} bytes, would expand to {total:,}; at most {MAX_RATIO} times are accepted.")
+    if sum(member.compress_size for member in members) > own:
+        raise InputError(f"{path} holds members that overlap. Make the archive again.")
+
+
+def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
+    """The name of a member that is good by itself."""
+    name = member.filename
+    pure = PurePosixPath(name)
+    if not pure.name:
+        raise InputError(f"{path} holds a member without a name ({name!r}). Make the archive again.")
+    if max(len(part.encode("utf-8", "replace")) for part in pure.parts) > _NAME_BYTES:
+        raise InputError(f"{path} holds a name of more than {_NAME_BYTES} bytes ({name[:40]!r}…). Rename the file.")
+    if not member.orig_filename.isprintable():
+        raise InputError(f"{path} holds the name {member.orig_filename!r}, which cannot be printed. Rename the file.")
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
+        raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
+    if "__pycache__" in pure.parts or pure.suffix == ".pyc":
+        raise InputError(f"{path} holds the compiled code {name!r}, which Python would run unseen.")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
+    if member.flag_bits & 1:
+        raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.")
+    if member.is_dir() and (member.file_size or member.compress_size):
+        raise InputError(f"{path} holds the folder {name!r} with bytes of its own. Make the archive again.")
+    return pure
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of UTF-8 JSON.
+
+    Raises ValueError for what is none, and for what other readers may read otherwise or choke on: NaN and infinities,
+    integers of more than 20 digits, a key twice in an object, lists and objects in one another more than 32 deep, and
+    more than about 2.5 million values.
+    """
+    signs = sum(content.count(sign) for sign in (b",", b":", b"[", b"{"))
+    if signs > MAX_VALUES:
+        raise ValueError(f"it has about {signs:,} values, at most {MAX_VALUES:,} are read")
+    try:
+        value = json.loads(
+            content.decode("utf-8"),
+            parse_constant=_finite,
+            parse_float=_finite,
+            parse_int=_integer,
+            object_pairs_hook=_object,
+        )
+    except RecursionError:
+        raise ValueError(f"it nests deeper than {MAX_DEPTH}") from None
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _within(outer)]
+    if level:
+        raise ValueError(f"it nests deeper than {MAX_DEPTH}")
+    return value
+
+
+def _within(value: dict[str, Any] | list[Any]) -> Sequence[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is not a finite number")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number has {len(digits):,} digits, at most {_DIGITS} are read")
+    return int(digits)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return found

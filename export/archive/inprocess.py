@@ -1,0 +1,197 @@
+"""An archive in this process, without Java: loaded and checked as in a TorchServe worker, by this kit's own handlers.
+
+The handlers that lie in the archive are for TorchServe's workers; whoever made it could have put anything there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, RefusedError, SystemProblem, import_problem
+from ...handlers.handler import PACKAGES
+from ...handlers.model.digests import DIGESTS, SIGNATURE
+from .format.reader import check_schemas, extracted
+from .keys import PublicKey
+from .trust import configured, signer
+
+if TYPE_CHECKING:
+    from ...handlers.worker import Worker
+
+# What handlers/engine/engines.py sets for ONNX Runtime.
+_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+
+
+class Context:
+    """What the handler needs of TorchServe's context: where it is, and statuses and types per request."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` holds the extracted archive."""
+        self.system_properties: dict[str, Any] = {"model_dir": str(folder), "gpu_id": None}
+        self.headers: list[dict[str, str]] = []
+        self.statuses: dict[int, int] = {}
+
+    def get_all_request_header(self, idx: int) -> dict[str, str]:
+        """The request's headers."""
+        return self.headers[idx]
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        """Ignored: there is no transport here."""
+
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        """Ignored likewise."""
+
+    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
+        """Remember a status that is not 200."""
+        self.statuses[idx] = code
+
+
+class Archived:
+    """A loaded archive that answers texts and raw requests."""
+
+    def __init__(self, worker: Worker, context: Context, path: Path = Path("the archive")) -> None:
+        """`worker` has been made with `context`; `path` is what errors name."""
+        self.worker = worker
+        self._context = context
+        self._path = path
+
+    @property
+    def folder(self) -> Path:
+        """Where the archive is extracted, as long as it is open."""
+        return Path(self._context.system_properties["model_dir"])
+
+    def read(self, member: str) -> Any:
+        """A member's JSON value. Raises InputError if there is none."""
+        try:
+            return json.loads((self.folder / member).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{self._path} has no {member}: it was not made by `lexport archive`.") from None
+        except (ValueError, RecursionError):
+            raise InputError(f"{self._path}: {member} is not JSON. Make the archive again.") from None
+
+    def request(self, bodies: Sequence[tuple[bytes, str]], *, explain: bool = False) -> list[tuple[int, bytes]]:
+        """Answer one batch of (body, content type) as (status, body), or explain each."""
+        asked = {"explain": "True"} if explain else {}
+        self._context.headers = [{"content-type": kind} | asked for _, kind in bodies]
+        self._context.statuses = {}
+        results = self.worker.handle([{"body": body} for body, _ in bodies], self._context)
+        return [(self._context.statuses.get(position, 200), result) for position, result in enumerate(results)]
+
+    def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One answer per text, through the same JSON that a client would send and get.
+
+        `languages` names each text's language, for models that have languages. Raises InputError with the
+        worker's own words if it refuses.
+        """
+
+        def body(chosen: slice) -> dict[str, Any]:
+            own = {} if languages is None else {"lang": list(languages[chosen])}
+            return {"texts": list(texts[chosen])} | own
+
+        return self._predict(len(texts), body, "texts")
+
+    def explain(self, texts: Sequence[str], language: str | None = None) -> list[dict[str, Any]]:
+        """An explanation of each text, as `/explanations` gives it. Raises InputError as `predict` does."""
+        found = []
+        for text in texts:
+            own = {} if language is None else {"lang": language}
+            body = json.dumps({"text": text} | own).encode()
+            [(status, answer)] = self.request([(body, "application/json")], explain=True)
+            value = json.loads(answer)
+            if status != 200:
+                raise InputError(f"The model gave no explanation: {value['error']} Expected: {value['expected']}")
+            found.append(value)
+        return found
+
+    def predict_images(self, images: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+        """One answer per image of a joint model, through the same JSON. Raises InputError as `predict` does."""
+
+        def body(chosen: slice) -> dict[str, Any]:
+            return {"images": [[float(value) for value in image] for image in images[chosen]]}
+
+        return self._predict(len(images), body, "images")
+
+    def _predict(self, count: int, body: Callable[[slice], dict[str, Any]], what: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        size = 256
+        while len(found) < count:
+            sent = json.dumps(body(slice(len(found), len(found) + size))).encode()
+            [(status, answer)] = self.request([(sent, "application/json")])
+            value = json.loads(answer)
+            if status == 413 and size > 1:  # many labels make long answers
+                size //= 2
+            elif status != 200:
+                raise InputError(f"The model refused the {what}: {value['error']} Expected: {value['expected']}")
+            else:
+                found += value
+        return found
+
+
+@contextmanager
+def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterator[Archived]:
+    """Extract, check and load an archive with this kit's own handlers; everything is gone afterwards.
+
+    Nothing that the archive brings is imported. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
+    must have signed what was extracted. Raises InputError for a bad archive or a newer one, RefusedError where
+    signature, digests or goldens do not hold, SystemProblem where a package is missing.
+    """
+    trusted = configured(trusted)
+    with extracted(path) as folder:
+        try:
+            signer(_bytes(folder / SIGNATURE), _bytes(folder / DIGESTS) or b"", trusted)
+        except RefusedError as error:
+            raise RefusedError(f"{path}: {error}") from None
+        check_schemas(path)
+        context = Context(folder)
+        with _process_kept():
+            yield Archived(_worker(path, context), context, path)
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _worker(path: Path, context: Context) -> Worker:
+    try:
+        from ...handlers.worker import Worker
+
+        return Worker(context)
+    except ImportError as error:
+        problem = import_problem(error, f"The model of {path}")
+        if problem is not None:
+            raise problem from error
+        package = (error.name or "").partition(".")[0]
+        if package not in PACKAGES:
+            raise
+        raise SystemProblem(
+            f"{path} cannot be loaded, {package} cannot be imported: {error}. Install it with: pip install {package}"
+        ) from error
+    except RecursionError as error:
+        raise RefusedError(f"{path} does not hold: it is nested too deep.") from error
+    except (RuntimeError, OSError) as error:
+        raise SystemProblem(f"{path} cannot be loaded: {error}") from error
+    except Exception as error:  # ONNX Runtime's have no common parent
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise RefusedError(f"{path} does not hold: {kind}{error}") from error
+
+
+@contextmanager
+def _process_kept() -> Iterator[None]:
+    """Give the process back what engines set for a worker: a variable, and torch's threads and precision."""
+    before = os.environ.get(_TELEMETRY)
+    torch = sys.modules.get("torch")
+    threads, tf32 = (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) if torch else (None, None)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_TELEMETRY, None)
+        if torch:
+            torch.backends.cudnn.allow_tf32 = tf32
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)

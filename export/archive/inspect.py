@@ -1,0 +1,74 @@
+"""What an archive says of itself, gathered for a person to read. It is verified first."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ...errors import RefusedError
+from .format.reader import EVIDENCE, json_of, open_archive, read_member
+from .keys import PublicKey
+from .trust import configured
+from .verify import count_goldens, verify_open
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """members: bytes of each. needs: the packages of a worker, with versions. goldens: how many. card: Markdown."""
+
+    path: Path
+    name: str
+    version: str
+    variant: str
+    size: int
+    fingerprint: str | None
+    members: dict[str, int]
+    needs: dict[str, str]
+    goldens: int
+    evidence: dict[str, Any]
+    card: str
+
+
+def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
+    """Read an archive of lexport's that passes `verify`, from the file opened once. Raises as `verify` does.
+
+    What others made is described by `strangers.stranger`.
+    """
+    trusted = configured(trusted)
+    with open_archive(path) as archive:
+        verified = verify_open(path, archive, trusted)
+        return Inspection(
+            path,
+            verified.name,
+            verified.version,
+            verified.variant,
+            cast(BinaryIO, archive.fp).seek(0, 2),
+            verified.fingerprint,
+            {member.filename: member.file_size for member in archive.infolist()},
+            _needs(archive),
+            count_goldens(archive),
+            json_of(archive, EVIDENCE),
+            _text(archive, "README.md"),
+        )
+
+
+def _needs(archive: zipfile.ZipFile) -> dict[str, str]:
+    needs = {}
+    for number, line in enumerate(_text(archive, "requirements.txt").splitlines(), 1):
+        package, separator, version = line.partition("==")
+        if not separator:
+            raise RefusedError(
+                f"{archive.filename}: requirements.txt, line {number} is not `package==version`: {line[:80]!r}."
+            )
+        needs[package] = version
+    return needs
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    try:
+        return read_member(archive, name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{archive.filename}: {name} is not UTF-8: {error}.") from None

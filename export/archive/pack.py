@@ -1,0 +1,212 @@
+"""Packing one variant of a run into a `.mar`: the same bytes from the same run, exports and evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from model_archiver.model_archiver_config import ModelArchiverConfig
+from model_archiver.model_archiver_error import ModelArchiverError
+from model_archiver.model_packaging_utils import ModelExportUtils
+
+from ...errors import InputError, RefusedError
+from ...handlers.engine.devices import CPU_ALONE
+from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE
+from ...handlers.model.predictor import ModelFile
+from ...messages.escaping import visible
+from ...storage import atomic as files
+from ...storage.progress import Say, silent
+from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
+from ..evidence.files import GOLDENS, MADE
+from . import signature
+from .choice import choose_variant
+from .code import kit_code
+from .format.manifest import VERSION
+from .format.reader import EVIDENCE
+from .format.writer import Content, Measured, digest_of, write_zip
+from .profiles import model_config
+from .sbom import SBOM, sbom
+
+_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
+
+# Where the server has GPUs, TorchServe would give each worker one.
+_ON_CPU = "deviceType: cpu\n"
+
+
+def archive(
+    run: Path,
+    *,
+    version: str,
+    name: str | None = None,
+    variant: str = "auto",
+    out: Path = Path("model_store"),
+    force: bool = False,
+    sign: Path | None = None,
+    no_texts: bool = False,
+    profile: str = "throughput",
+    prefer: str | None = None,
+    say: Say = silent,
+) -> Path:
+    """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
+
+    "auto" takes one that passed the gates, as `choose_variant` says, which knows `prefer` too. `sign` is a file with
+    an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is packed: golden requests
+    are made of words of the vocabulary, and texts in the evidence are replaced by their SHA-256. Raises RefusedError
+    for a variant that did not pass or was altered since its export, InputError for a bad name, version, profile,
+    preference or key, or an existing different file without `force`, MissingExtra without the package that signs.
+    """
+    name, chosen, evidence, why = select(run, version=version, name=name, variant=variant, prefer=prefer)
+    target = out / f"{name}-{version}.mar"
+    members = members_of(
+        run,
+        chosen,
+        without_texts(evidence) if no_texts else evidence,
+        name,
+        version,
+        goldens=MADE if no_texts else GOLDENS,
+        profile=profile,
+        sign=sign,
+    )
+    with files.new_file(target) as handle:
+        write_zip(handle, members)
+        if target.exists() and not force:
+            if not files.same_content(handle, target):
+                raise InputError(
+                    f"{target} exists and differs. Choose another --version, or replace it with --force."
+                )
+            say(f"{target} is there already, byte for byte the same")
+    if why:
+        say(why)
+    if not no_texts:
+        say(
+            "Texts of the data are in it, as golden requests and where variants differ most from the trained model. "
+            "--no-texts packs none."
+        )
+    return target
+
+
+def select(
+    run: Path, *, version: str, name: str | None, variant: str, prefer: str | None = None
+) -> tuple[str, VariantEvidence, Evidence, str]:
+    """The name, the variant that is packed, the run's evidence, and why this variant if it was not named.
+
+    Raises as `archive` does.
+    """
+    evidence = read_evidence(run)
+    if variant == "auto":
+        chosen, why = choose_variant(evidence, prefer)
+    elif prefer is not None:
+        raise InputError(f"--prefer {prefer} chooses a variant, and --variant {variant} names one. Leave one out.")
+    else:
+        chosen, why = evidence.variant(variant), ""
+    name = name if name is not None else run.resolve().name
+    _check_name(name, version)
+    if chosen.refused is not None:
+        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.", _worst(chosen))
+    return name, chosen, evidence, why
+
+
+def _worst(variant: VariantEvidence) -> str:
+    """The texts that differ most, a line each, with the trained model's answer and the variant's."""
+    lines = [
+        f"  {one['text'][:80]!r}: {visible(one['trained'])} → {visible(one['variant'])}" for one in variant.worst
+    ]
+    return "\n".join(["Validation texts that differ most, trained model → variant:", *lines]) if lines else ""
+
+
+def _check_name(name: str, version: str) -> None:
+    try:
+        if "\n" in name:  # which the library's pattern lets pass at the end
+            raise ModelArchiverError
+        ModelExportUtils.check_model_name_regex_or_exit(name)
+    except ModelArchiverError:
+        raise InputError(
+            f"The model name {name!r} cannot be used: ASCII letters, digits, '_', '-' and '.' alone. Choose one "
+            "with --name."
+        ) from None
+    if not VERSION.fullmatch(version):
+        raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-', '+' and '.' alone.")
+
+
+def members_of(
+    run: Path,
+    variant: VariantEvidence,
+    evidence: Evidence,
+    name: str,
+    version: str,
+    *,
+    goldens: str = GOLDENS,
+    profile: str = "throughput",
+    manifest: bool = True,
+    sign: Path | None = None,
+) -> dict[str, Content]:
+    """Every member of an archive by name; without `manifest`, what another archiver adds its own manifest to."""
+    members: dict[str, Content] = {**kit_code()}
+    folder = run / "export" / variant.name
+    members |= {
+        file: Measured(folder / file, digest)
+        for file, digest in variant.digests.items()
+        if file not in (GOLDENS, MADE)
+    }
+    members[GOLDENS] = Measured(folder / goldens, variant.digests[goldens])
+    members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
+    members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
+    members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
+    packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
+    members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
+    if manifest:
+        members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
+    members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
+    digests = {member: digest_of(content) for member, content in members.items()}
+    members[SBOM] = sbom(evidence, name, version, variant.name, digests, packages, _date(evidence))
+    digests[SBOM] = digest_of(members[SBOM])
+    listed = "".join(f"{digests[member]}  {member}\n" for member in sorted(digests)).encode()
+    members[DIGESTS] = listed
+    if sign is not None:
+        members[SIGNATURE] = signature.sign(listed, sign)
+    return members
+
+
+def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version: str) -> ModelFile:
+    return ModelFile(
+        name,
+        version,
+        variant.name,
+        variant.engine,
+        variant.precision,
+        variant.file,
+        variant.parallel,
+        task=evidence.run["task"],
+        threshold=evidence.run["threshold"],
+        image_file=variant.image_file,
+        image_values=evidence.run["data"]["image_values"],
+        vector_bytes=variant.vector_bytes,
+        takes=variant.takes,
+    )
+
+
+def _date(evidence: Evidence) -> int:
+    """Seconds since 1970: SOURCE_DATE_EPOCH (reproducible-builds.org), or when the run was exported."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return evidence.created
+    if not given.isdecimal():
+        raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970. Unset it or mend it.")
+    return int(given)
+
+
+def _manifest(name: str, version: str, file: str, date: int) -> bytes:
+    config = ModelArchiverConfig(
+        model_name=name,
+        handler="handler.py",
+        version=version,
+        serialized_file=file,
+        config_file="model-config.yaml",
+    )
+    manifest = json.loads(ModelExportUtils.generate_manifest_json(config))
+    # The library writes the wall clock.
+    manifest["createdOn"] = time.strftime("%d/%m/%Y %H:%M:%S", time.gmtime(date))
+    return files.json_bytes(manifest)

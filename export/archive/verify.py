@@ -1,0 +1,211 @@
+"""Whether an archive is what it says it is, and from whom, without running or extracting any of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ...errors import RefusedError
+from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
+from ..evidence.files import GOLDENS, MADE
+from . import keys
+from .format.contents import problems as content_problems
+from .format.manifest import NAME, VERSION
+from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
+from .sbom import SBOM
+from .trust import configured, signer
+
+# What every archive has beside the variant's files and the run's, which its evidence lists.
+_ALWAYS = {
+    "handler.py",
+    GOLDENS,
+    "model.json",
+    "model-config.yaml",
+    "requirements.txt",
+    MANIFEST,
+    EVIDENCE,
+    SBOM,
+    DIGESTS,
+}
+_HANDLERS = re.compile(r"lexport_handlers/(?:[A-Za-z_][A-Za-z0-9_]*/)?[A-Za-z_][A-Za-z0-9_]*\.py")
+_TOLD = 20  # problems at most
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An archive that passed every check. digest: SHA-256 of the file. members: how many are listed and unaltered.
+
+    fingerprint: of the key that signed it, None if none has. signer: what the trusted key is called, None where none
+    was given to trust.
+    """
+
+    path: Path
+    name: str
+    version: str
+    variant: str
+    digest: str
+    members: int
+    fingerprint: str | None
+    signer: str | None
+
+
+def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verified:
+    """Check members, digests, evidence and signature of an archive, all read from the file opened once.
+
+    A folder that an archive was unpacked into is checked as the archive that it makes.
+    With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
+    Raises RefusedError naming everything that is not as it should be, and for an archive that lexport did not make
+    (`strangers.stranger` describes it); InputError for what is no archive or of a newer lexport, MissingExtra for a
+    signature without the package that checks it.
+    """
+    trusted = configured(trusted)
+    with open_archive(path) as archive:
+        return verify_open(path, archive, trusted)
+
+
+def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.PublicKey] = ()) -> Verified:
+    """Check an archive that `open_archive` has opened. Raises as `verify` does."""
+    members = archive.namelist()
+    digests = read_member(archive, DIGESTS) if DIGESTS in members else b""
+    try:
+        by = signer(read_member(archive, SIGNATURE) if SIGNATURE in members else None, digests, trusted)
+    except RefusedError as error:
+        raise RefusedError(f"{path}: {error}") from None
+    for needed in (DIGESTS, MANIFEST, EVIDENCE):
+        if needed not in members:
+            raise RefusedError(
+                f"{path} has no {needed}: it was not made by `lexport archive`, and nothing in it can be verified. "
+                "See what is in it with: lexport inspect"
+            )
+    try:
+        listed = read_digests(digests.decode("utf-8"))
+        altered = _altered(archive, listed)
+    except ValueError as error:
+        raise RefusedError(f"{path}: {error}") from None
+    _refuse(path, altered and [*altered, *content_problems(archive)])
+    check_schemas_of(archive)
+    evidence, manifest = json_of(archive, EVIDENCE), json_of(archive, MANIFEST)
+    name, version, variant, own = _identity(path, manifest, evidence)
+    problems = [*_members(members, own), *_proven(listed, own), *_model(archive, variant), *content_problems(archive)]
+    _refuse(path, problems)
+    return Verified(
+        path,
+        name,
+        version,
+        variant,
+        digest=sha256_of(archive),
+        members=len(members),
+        fingerprint=None if by is None else keys.fingerprint(by),
+        signer=next((key.name for key in trusted if key.raw == by), None),
+    )
+
+
+def _refuse(path: Path, problems: Sequence[str]) -> None:
+    if problems:
+        more = f"; and {len(problems) - _TOLD:,} more" if len(problems) > _TOLD else ""
+        raise RefusedError(f"{path} failed verification: {'; '.join(problems[:_TOLD])}{more}.")
+
+
+def sha256_of(archive: zipfile.ZipFile) -> str:
+    """The hex SHA-256 of an open archive's whole file, from the descriptor that the members were read from."""
+    handle = cast(io.BufferedReader, archive.fp)
+    handle.seek(0)
+    return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _altered(archive: zipfile.ZipFile, listed: Mapping[str, str]) -> list[str]:
+    """What differs between the members and their digests."""
+    present = set(archive.namelist()) - {DIGESTS, SIGNATURE}
+    problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]
+    problems += [f"{name} is not listed" for name in sorted(present - listed.keys() - {MANIFEST})]
+    for name in sorted(listed.keys() & present):
+        found = hashlib.sha256()
+        try:
+            for block in blocks(archive, archive.getinfo(name)):
+                found.update(block)
+        except zipfile.BadZipFile:  # its own checksum fails already
+            found.update(b"damaged")
+        if found.hexdigest() != listed[name]:
+            problems.append(f"{name} was altered")
+    return problems
+
+
+def _identity(
+    path: Path, manifest: dict[str, Any], evidence: dict[str, Any]
+) -> tuple[str, str, str, dict[str, dict[str, str]]]:
+    """Name, version and variant, and the digests of the run's and the variant's files by "run" and "variant".
+
+    Raises RefusedError for evidence that names none or a variant that was refused.
+    """
+    try:
+        variant, model = evidence["variant"], manifest["model"]
+        name, version = model["modelName"], model["modelVersion"]
+        [own] = [one for one in evidence["variants"] if one["name"] == variant]
+        refused = own["refused"]
+        digests = {"run": evidence["run"]["digests"], "variant": own["digests"]}
+        if not all(isinstance(one, dict) for one in digests.values()):
+            raise TypeError("no digests")
+    except (KeyError, TypeError, ValueError):
+        raise RefusedError(f"{path}: {EVIDENCE} and {MANIFEST} do not say what is packed. Make it again.") from None
+    for what, value, pattern in (
+        ("modelName", name, NAME),
+        ("modelVersion", version, VERSION),
+        ("variant", variant, NAME),
+    ):
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
+            raise RefusedError(
+                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, {signs} alone. Make it again."
+            )
+    if refused is not None:
+        told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)
+        raise RefusedError(f"{path}: its own evidence says that {variant} was refused: {told[:1000]}.")
+    return name, version, variant, digests
+
+
+def _members(members: Sequence[str], own: dict[str, dict[str, str]]) -> list[str]:
+    """Members that no archive of lexport's has, and those that this one lacks."""
+    expected = _ALWAYS | own["run"].keys() | own["variant"].keys() - {MADE}
+    unexpected = [one for one in members if one not in {*expected, SIGNATURE} and not _HANDLERS.fullmatch(one)]
+    return [
+        *(f"{name} is missing" for name in sorted(expected - set(members))),
+        *(f"{name} is no member of such an archive" for name in sorted(unexpected)),
+    ]
+
+
+def _proven(listed: Mapping[str, str], own: dict[str, dict[str, str]]) -> list[str]:
+    """Files that are not those that the evidence was measured with; of goldens there are two files."""
+    files = own["run"] | {name: digest for name, digest in own["variant"].items() if name not in (GOLDENS, MADE)}
+    differing = [name for name in sorted(files) if name in listed and listed[name] != files[name]]
+    if GOLDENS in listed and listed[GOLDENS] not in [own["variant"].get(name) for name in (GOLDENS, MADE)]:
+        differing.append(GOLDENS)
+    return [f"{name} is not the file of the evidence" for name in differing]
+
+
+def _model(archive: zipfile.ZipFile, variant: str) -> list[str]:
+    """What contradicts model.json, and goldens that prove nothing."""
+    names = archive.namelist()
+    problems = []
+    if "model.json" in names:
+        content = read_member(archive, "model.json")
+        problems = manifest_problems(read_member(archive, MANIFEST), content)
+        packed = json_of(archive, "model.json").get("variant")
+        if packed != variant:
+            problems.append(f"model.json is of the variant {repr(packed)[:80]}, the evidence of {variant}")
+    if GOLDENS in names and count_goldens(archive) == 0:
+        problems.append(f"{GOLDENS} holds no golden request, so that a worker would prove nothing")
+    return problems
+
+
+def count_goldens(archive: zipfile.ZipFile) -> int:
+    """The lines of the archive's golden.jsonl."""
+    lines, last = 0, b"\n"
+    for block in blocks(archive, archive.getinfo(GOLDENS)):
+        lines, last = lines + block.count(b"\n"), block[-1:]
+    return lines + (last != b"\n")

@@ -1,0 +1,167 @@
+"""What is measured of one variant that was just written, and what the gates say of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...data.load import Dataset
+from ...evaluation.tasks import METRIC, Outputs
+from ...handlers.model.goldens import golden_problems, read_goldens
+from ...handlers.model.predictor import Predictor
+from ...models.predict import outputs as trained_outputs
+from ...models.run import Run
+from ...storage import atomic as files
+from ..formats.variants import Variant
+from . import measure
+from .evidence import VariantEvidence
+from .gates import judge, refusal, warning
+from .goldens import Asked, golden_lines
+from .neighbours import Neighbourhood
+from .open import opened
+from .probes import Vectors, likeness, trained_probe, variant_probe
+
+# A run's weights count as so many bytes at least: a graph and a vocabulary are larger than a tiny table.
+_SMALL = 1_000_000
+
+
+class Reference:
+    """What every variant of a run is held against: what the trained model says, found once.
+
+    outputs, vectors: its answers and its encoder's outputs, by part. calibration_error: of its answers on test.
+    """
+
+    def __init__(self, run: Run, validation: Dataset, test: Dataset) -> None:
+        """Ask the trained model."""
+        probe = trained_probe(run)
+        self.outputs: dict[str, Outputs] = {
+            part.name: trained_outputs(run.model, run.encoder, part) for part in (validation, test)
+        }
+        self.vectors: dict[str, Vectors] = {part.name: probe(part) for part in (validation, test)}
+        self.calibration_error = measure.calibration_error(run, test, self.outputs["test"])
+        self.neighbourhood = Neighbourhood(run, validation)
+
+
+def examine(
+    run: Run,
+    variant: Variant,
+    folder: Path,
+    validation: Dataset,
+    test: Dataset,
+    reference: Reference,
+    goldens: dict[str, list[Asked]],
+) -> VariantEvidence:
+    """Everything that is measured of a variant, not judged yet. goldens: the requests, by the file they go to."""
+    parts = (validation, test)
+    predictor, memory = measure.peak_memory(lambda: _answering(run, variant, folder, validation))
+    for name, asked in goldens.items():
+        (folder / name).write_bytes(golden_lines(run, predictor, asked))
+    outputs = {part.name: measure.served(predictor, part) for part in parts}
+    with variant_probe(run, variant, folder) as probe:
+        quality = {
+            part.name: measure.quality(run, part, reference.outputs[part.name], outputs[part.name])
+            | {"encoder": likeness(reference.vectors[part.name], probe(part))}
+            for part in parts
+        }
+    size = measure.size(folder)
+    return VariantEvidence(
+        name=variant.name,
+        engine=variant.engine,
+        precision=variant.precision,
+        dense="int8" if variant.dense else "fp32",
+        file=variant.file,
+        parallel=run.model.PARALLEL,
+        validation=quality["validation"],
+        test=quality["test"],
+        size=size,
+        size_ratio=size / max((run.folder / "weights.safetensors").stat().st_size, _SMALL),
+        peak_memory=memory,
+        latency={"1": measure.latency(predictor, validation)} | _on_all_cores(run, variant, folder, validation),
+        batch_sensitivity={
+            part.name: measure.batch_sensitivity(run, predictor, part, outputs[part.name]) for part in parts
+        },
+        neighbours=reference.neighbourhood.overlap(variant.form(run.model)),
+        calibration=_calibration(reference.calibration_error, measure.calibration_error(run, test, outputs["test"])),
+        robustness=measure.on_unknown_words(run, predictor, test),
+        digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
+        gates=[],
+        refused=_unlike_goldens(predictor, [folder / name for name in goldens]),
+        warning=None,
+        worst=measure.worst_texts(run, validation, reference.outputs["validation"], outputs["validation"]),
+        image_file=predictor.model.image_file,
+        vector_bytes=predictor.model.vector_bytes,
+        takes=variant.takes,
+    )
+
+
+def _calibration(trained: float | None, found: float | None) -> dict[str, float] | None:
+    if trained is None or found is None:
+        return None
+    return {"trained": trained, "variant": found, "shift": found - trained}
+
+
+def _answering(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:
+    """The variant opened, after its first batch."""
+    predictor = opened(run, variant, folder)
+    predictor.answers_raw(part.texts[:64], part.languages and part.languages[:64])
+    return predictor
+
+
+def _on_all_cores(run: Run, variant: Variant, folder: Path, part: Dataset) -> dict[str, dict[str, Any]]:
+    """Latency with a thread for every core, where there are several."""
+    cores = os.cpu_count() or 1
+    if cores == 1:
+        return {}
+    try:
+        return {str(cores): measure.latency(opened(run, variant, folder, threads=cores), part)}
+    finally:
+        torch.set_num_threads(1)  # as every variant is opened otherwise; torch has one setting for all
+
+
+def judged(
+    run: Run, found: VariantEvidence, variant: Variant, plain: Variant | None, folder: Path, part: Dataset
+) -> VariantEvidence:
+    """The variant's evidence with what the gates say of it; the worst texts are kept of a refused one alone.
+
+    plain: the fp32 variant of the same engine and input, if it was written too, into a folder beside in `folder`.
+    part: the validation texts.
+    """
+    metric = METRIC[run.recipe.task]
+    speedup = None
+    if plain is not None:
+        both = [opened(run, one, folder / one.name) for one in (variant, plain)]
+        speedup = measure.speedup(both[0], both[1], part)
+    gates = judge(
+        run.recipe.gates,
+        metric,
+        run.metrics["validation"][metric],
+        found.validation,
+        found.batch_sensitivity["validation"],
+        found.size_ratio,
+        speedup,
+    )
+    refused = "; ".join(one for one in (refusal(gates), found.refused) if one is not None) or None
+    return replace(
+        found,
+        gates=[asdict(gate) for gate in gates],
+        refused=refused,
+        warning=warning(gates),
+        worst=found.worst if refused is not None else [],
+    )
+
+
+def _unlike_goldens(predictor: Predictor, files: Sequence[Path]) -> str | None:
+    """Why a worker would not become ready, where an answer in a batch is too far from the one recorded alone."""
+    goldens = [golden for file in files for golden in read_goldens(file)]
+    problems = golden_problems(predictor, goldens)
+    if not problems:
+        return None
+    return (
+        f"goldens: {len(problems)} of {2 * len(goldens)} answers are not as recorded ({problems[0]}), so that no "
+        "worker would become ready"
+    )

@@ -1,0 +1,244 @@
+"""What a variant's answers, size and speed are, measured through the code that will serve it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data.load import Dataset
+from ...evaluation.bootstrap import ends, headline, headline_of, resampled
+from ...evaluation.calibration import calibration
+from ...evaluation.model import Asked
+from ...evaluation.robustness import robustness
+from ...evaluation.tasks import Outputs, flips, judge
+from ...handlers.model.predictor import Predictor
+from ...models.run import Run
+
+_Result = TypeVar("_Result")
+
+BATCHES = (1, 8, 64)
+_SECONDS_A_BATCH_SIZE = 0.1
+_LEAST_RUNS = 15
+_TURNS = 41
+_DIFFERENT = 64  # batches are prepared at most
+_ASKED_ALONE = 512
+_RATES = (0.1, 0.3)
+_NOISY = 200  # texts, and ten noisy copies of each
+# What the evidence leaves to `lexport evaluate`.
+_LONG = ("per_class", "confusion", "count")
+
+
+def served(predictor: Predictor, part: Dataset) -> Outputs:
+    """A task's outputs for one part of the data as they are served, in batches of 64 as a full server makes them."""
+    found = _in_batches(predictor, part.texts, part.languages)
+    if part.pairs is not None:
+        found += _in_batches(predictor, part.pairs, part.languages)
+    if part.images is not None:
+        found.append(predictor.image_outputs(part.images))
+    return np.concatenate(found)
+
+
+def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[str] | None) -> list[Outputs]:
+    return [
+        predictor.answers_raw(
+            texts[first : first + 64], None if languages is None else languages[first : first + 64]
+        )[1]
+        for first in range(0, len(texts), 64)
+    ]
+
+
+def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any]:
+    """The task's metrics of `found` and how far it is from the trained model's outputs for the same part.
+
+    interval: 95 %, of the metric that the gates read, by drawing the texts anew.
+    """
+    task = run.recipe.task
+    judged = judge(task, part, found, run.labels, run.threshold)
+    flipped = flips(task, found, trained, run.threshold)
+    drawn = headline_of(task, resampled(headline(task, part, found, run.labels, run.threshold)))
+    return {
+        "texts": len(part),
+        **{name: value for name, value in judged.items() if name not in _LONG},
+        "interval": ends(drawn),
+        "flips": flipped,
+        "flip_share": flipped / len(part),
+        "largest_difference": float(np.abs(found - trained).max()),
+    }
+
+
+def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: Outputs) -> dict[str, Any]:
+    """How far the first texts' outputs, each asked alone, lie from `together`, theirs in batches of 64 (`served`).
+
+    texts: how many were asked. largest_change: of a score or a vector's component. flips: `tasks.flips`, of vectors
+    and joint models texts whose vector is nearest to another text's of those asked.
+    """
+    count = min(len(part), _ASKED_ALONE)
+    languages = part.languages and part.languages[:count]
+    alone = np.concatenate(
+        [
+            predictor.answers_raw([text], None if languages is None else [languages[place]])[1]
+            for place, text in enumerate(part.texts[:count])
+        ]
+    )
+    batched, task = together[:count], run.recipe.task
+    if task in ("vector", "joint"):
+        flipped = int((_nearest(alone) != _nearest(batched)).sum())
+    else:
+        flipped = flips(task, alone, batched, run.threshold)
+    return {"texts": count, "largest_change": float(np.abs(alone - batched).max()), "flips": flipped}
+
+
+def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
+    """Which of the others each vector is nearest to, int64 [texts]."""
+    likeness = vectors @ vectors.T
+    np.fill_diagonal(likeness, -np.inf)
+    nearest: npt.NDArray[np.int64] = likeness.argmax(axis=1)
+    return nearest
+
+
+def calibration_error(run: Run, part: Dataset, outputs: Outputs) -> float | None:
+    """The expected calibration error; None for vectors."""
+    if run.recipe.task in ("vector", "joint"):
+        return None
+    return float(calibration(run.recipe.task, part, outputs, run.labels)["expected_calibration_error"])
+
+
+def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any]:
+    """`robustness` on the first texts."""
+    few = replace(
+        part,
+        texts=part.texts[:_NOISY],
+        labels=part.labels[:_NOISY],
+        languages=part.languages and part.languages[:_NOISY],
+        pairs=part.pairs and part.pairs[:_NOISY],
+        images=None if part.images is None else part.images[:_NOISY],
+    )
+    asked = Asked(lambda copy: served(predictor, copy), run.encoder)
+    task, labels = run.recipe.task, run.labels
+    return robustness(task, few, served(predictor, few), labels, asked, _RATES, run.threshold) | {"texts": len(few)}
+
+
+def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most: int = 10) -> list[dict[str, Any]]:
+    """The texts whose answers differ most, those answered otherwise first, with both answers."""
+    count, task = len(part), run.recipe.task
+    differences = np.abs(found - trained)[:count].max(axis=1)
+    if task == "classify":
+        flipped = found.argmax(axis=1) != trained.argmax(axis=1)
+    elif task == "multilabel":
+        flipped = ((found >= run.threshold) != (trained >= run.threshold)).any(axis=1)
+    else:
+        differences = np.square(found[:count] - trained[:count]).sum(axis=1) / 2  # 1 - cosine of unit vectors
+        flipped = np.zeros(count, bool)
+    order = np.lexsort((-differences, ~flipped))[:most]
+    return [
+        {
+            "text": part.texts[row],
+            "trained": _said(run, trained[row]),
+            "variant": _said(run, found[row]),
+            "difference": float(differences[row]),
+        }
+        for row in order.tolist()
+    ]
+
+
+def _said(run: Run, row: Outputs) -> str:
+    """An answer in words: the label with its score, the labels, or how long a vector is."""
+    if run.recipe.task == "classify":
+        top = int(row.argmax())
+        return f"{run.labels[top]} {row[top]:.4f}"
+    if run.recipe.task == "multilabel":
+        return (
+            ", ".join(label for label, score in zip(run.labels, row, strict=True) if score >= run.threshold) or "none"
+        )
+    return "(" + ", ".join(f"{value:.3f}" for value in row[:4]) + ", …)"
+
+
+def peak_memory(opening: Callable[[], _Result]) -> tuple[_Result, int | None]:
+    """What `opening` gives, and by how many bytes this process's resident memory rose at most meanwhile.
+
+    Mapped files count as far as they were read. None where the system does not say (Linux does).
+    """
+    status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    try:
+        refs.write_text("5", encoding="ascii")  # the peak starts anew: proc(5)
+        before = _kilobytes(status, "VmRSS")
+    except (OSError, ValueError):
+        return opening(), None
+    found = opening()
+    return found, max(0, _kilobytes(status, "VmHWM") - before) * 1024
+
+
+def _kilobytes(status: Path, name: str) -> int:
+    [line] = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1])
+
+
+def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
+    """Milliseconds by batch size, on as many threads as the predictor has: from texts to answers, and the model."""
+    results: dict[str, Any] = {}
+    for size in BATCHES:
+        firsts = islice(range(0, len(part) - size + 1, size), _DIFFERENT)
+        rows = [list(range(first, first + size)) for first in firsts]
+        rows = rows or [(list(range(len(part))) * size)[:size]]
+        batches = [
+            ([part.texts[row] for row in own], part.languages and [part.languages[row] for row in own])
+            for own in rows
+        ]
+        calls = [predictor.engine_call(*batch) for batch in batches]
+        whole = _times([partial(predictor.predict, *batch) for batch in batches])
+        model = _times(calls)
+        results[str(size)] = {
+            "median_ms": statistics.median(whole),
+            "p5_ms": float(np.percentile(whole, 5)),
+            "p95_ms": float(np.percentile(whole, 95)),
+            "model_median_ms": statistics.median(model),
+            "runs": len(whole),
+        }
+    return results
+
+
+def speedup(predictor: Predictor, plain: Predictor, part: Dataset) -> float:
+    """How many times as fast as `plain` a variant answers 8 texts: the median ratio of calls in turns.
+
+    In turns, so that whatever else the machine does meets both.
+    """
+    size = min(8, len(part))
+    ratios: list[float] = []
+    for turn in range(_TURNS):
+        first = turn * size % (len(part) - size + 1)
+        texts = part.texts[first : first + size], part.languages and part.languages[first : first + size]
+        took = []
+        for one in (plain, predictor):
+            one.predict(*texts)  # what the texts bring into the caches is the same for both
+            started = time.perf_counter()
+            one.predict(*texts)
+            took.append(time.perf_counter() - started)
+        ratios.append(took[0] / took[1])
+    return statistics.median(ratios)
+
+
+def _times(calls: Sequence[Callable[[], object]]) -> list[float]:
+    for call in calls[:5]:
+        call()
+    times: list[float] = []
+    deadline = time.perf_counter() + _SECONDS_A_BATCH_SIZE
+    while len(times) < _LEAST_RUNS or time.perf_counter() < deadline:
+        call = calls[len(times) % len(calls)]
+        started = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def size(folder: Path) -> int:
+    """Bytes of a variant's model files, an image tower's too; the vocabulary is none of them, but of text-in."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.name.startswith(("model.", "image.")))

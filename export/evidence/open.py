@@ -1,0 +1,56 @@
+"""An exported variant opened as a worker opens it, from a run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...handlers.engine.engines import open_engine, open_text_engine
+from ...handlers.model.predictor import IdsIn, ModelFile, Predictor
+from ...handlers.model.textin import TextIn
+from ...handlers.text.encoder import TextEncoder, load_encoder
+from ...handlers.text.vocabulary import INDEX, INDEXED_FROM, index_of
+from ...models.heads import Joint
+from ...models.run import Run
+from ..formats.variants import Variant
+
+
+def opened(run: Run, variant: Variant, folder: Path, threads: int = 1) -> Predictor:
+    """The variant as a worker opens it, on the CPU."""
+    joint = isinstance(run.model.head, Joint)
+    model = ModelFile(
+        run.folder.name,
+        "0",
+        variant.name,
+        variant.engine,
+        variant.precision,
+        variant.file,
+        run.model.PARALLEL,
+        task=run.recipe.task,
+        threshold=run.threshold,
+        image_file=variant.image_file if joint else None,
+        image_values=run.info.data["image_values"],
+        vector_bytes=_vector_bytes(run, variant),
+        takes=variant.takes,
+    )
+    file, tower = folder / variant.file, None
+    if joint:
+        tower = open_engine(variant.engine, folder / variant.image_file, threads=threads, device="cpu", feed="image")
+    if variant.takes == "text":
+        text_engine = open_text_engine(file, threads=threads, device="cpu")
+        return TextIn(model, run.encoder.spec, run.labels, text_engine, tower)
+    engine = open_engine(variant.engine, file, threads=threads, device="cpu")
+    return IdsIn(model, _encoder(run, folder), run.labels, engine, tower)
+
+
+def _vector_bytes(run: Run, variant: Variant) -> int:
+    """Of the float32 vector of an id; 0 for torch's bags, which add rows to a sum as they read them."""
+    return 0 if variant.engine != "onnx" and not run.model.PARALLEL else 4 * run.model.embedding.dim
+
+
+def _encoder(run: Run, folder: Path) -> TextEncoder:
+    """The run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
+    words = run.encoder.vocabulary
+    if len(words) < INDEXED_FROM:
+        return run.encoder
+    (folder / INDEX).write_bytes(index_of(run.encoder.spec, words))
+    return load_encoder(run.folder, folder / INDEX)

@@ -1,0 +1,134 @@
+"""What a variant's file makes of a text before the head: the encoder's output, by the engine that serves it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ...data.load import Dataset
+from ...handlers.engine.engines import open_session, open_torchscript
+from ...handlers.engine.programs import open_program
+from ...handlers.text.encoder import Ids, TextEncoder
+from ...models.compose import TextModel
+from ...models.run import Run
+from ..formats.pt2 import write_program
+from ..formats.torchscript_onnx import VECTORS, show_vectors
+from ..formats.variants import AXES, Variant
+
+Vectors = npt.NDArray[np.float32]
+# The encoder's outputs for the first texts of a part, float32 [texts, width].
+Probe = Callable[[Dataset], Vectors]
+
+MOST = 1000
+_BATCH = 64
+_PERCENTILES = (1, 5, 50, 95, 99)
+
+
+def trained_probe(run: Run) -> Probe:
+    """The trained encoder."""
+    return lambda part: _of_ids(_in_torch(run.model.encode), run.encoder, part)
+
+
+@contextmanager
+def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
+    """The encoder of a variant that was written into `folder`; what is written beside it is removed afterwards."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        if variant.takes == "text":
+            session = _shown(folder / variant.file)
+            yield lambda part: _of_texts(session, part)
+        else:
+            encode = _encode(run, variant, folder / variant.file, Path(scratch))
+            yield lambda part: _of_ids(encode, run.encoder, part)
+
+
+def _encode(run: Run, variant: Variant, file: Path, scratch: Path) -> Callable[[Ids], Vectors]:
+    """What makes the encoder's output of ids."""
+    if variant.engine == "onnx":
+        session = _shown(file)
+        return lambda ids: session.run([VECTORS], {"ids": ids})[0]
+    if variant.engine == "torchscript":
+        return _in_torch(open_torchscript(file, "cpu").vectors)
+    # A program has one entrance: the same form, cut off before the head, is written anew.
+    axes, rest = AXES[run.encoder.spec.inputs]
+    path = scratch / file.name
+    write_program(_Encoding(variant.form(run.model)), path, example=torch.ones(2, 3, *rest).long(), symbolic=axes)
+    return _in_torch(open_program(path, "cpu"))
+
+
+def _shown(file: Path) -> Any:
+    """A session of the graph that gives the encoder's output; it lies beside the weights while it is opened."""
+    shown = file.with_name("encoder.onnx")
+    show_vectors(file, shown)
+    try:
+        return open_session(shown, 1, "cpu")
+    finally:
+        shown.unlink()
+
+
+def likeness(trained: Vectors, found: Vectors) -> dict[str, Any]:
+    """How the rows of two matrices, float32 [texts, width], agree: percentiles of cosine and of largest difference.
+
+    Two rows of zeros have the cosine 1, one of them alone 0.
+    """
+    norms = np.linalg.norm(trained, axis=1), np.linalg.norm(found, axis=1)
+    product = norms[0] * norms[1]
+    # Rounding makes a cosine a little above 1.
+    cosine = np.clip(np.einsum("ij,ij->i", trained, found) / np.where(product > 0, product, 1), -1, 1)
+    cosine = np.where(product > 0, cosine, (norms[0] == norms[1]) * 1.0)
+    difference = np.abs(trained - found).max(axis=1)
+    return {"texts": len(trained), "cosine": _percentiles(cosine), "difference": _percentiles(difference)}
+
+
+def _percentiles(values: npt.NDArray[Any]) -> dict[str, float]:
+    found = np.percentile(values.astype(np.float64), _PERCENTILES)
+    return {f"p{percent}": float(value) for percent, value in zip(_PERCENTILES, found, strict=True)}
+
+
+class _Encoding(nn.Module):
+    """A text model up to its head."""
+
+    def __init__(self, model: TextModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.model.encode(ids)
+
+
+def _in_torch(encode: Callable[[Tensor], Tensor]) -> Callable[[Ids], Vectors]:
+    def run(ids: Ids) -> Vectors:
+        with torch.inference_mode():
+            found: Vectors = encode(torch.from_numpy(ids)).numpy()
+        return found
+
+    return run
+
+
+def _of_ids(encode: Callable[[Ids], Vectors], encoder: TextEncoder, part: Dataset) -> Vectors:
+    languages = part.languages and part.languages[:MOST]
+    tokens = encoder.look_up(part.texts[:MOST], languages)
+    order = np.argsort(tokens.lengths, kind="stable")
+    batches = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
+    found = np.concatenate([encode(encoder.assemble(tokens.take(rows))) for rows in batches])
+    vectors: Vectors = np.empty_like(found)
+    vectors[order] = found
+    return vectors
+
+
+def _of_texts(session: Any, part: Dataset) -> Vectors:
+    found = []
+    for first in range(0, min(len(part), MOST), _BATCH):
+        rows = slice(first, min(first + _BATCH, MOST))
+        feeds = {"texts": np.array(part.texts[rows], object)}
+        if part.languages is not None:
+            feeds["languages"] = np.array(part.languages[rows], object)
+        found.append(session.run([VECTORS], feeds)[0])
+    return np.concatenate(found)

@@ -1,0 +1,107 @@
+"""What can be judged: a trained run, or an archive's own variant. Both answer in the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ..data.load import Dataset
+from ..errors import InputError
+from ..evaluation.model import Asked
+from ..evaluation.tasks import Outputs
+from ..handlers.text.encoder import load_encoder
+from .archive.format.reader import EVIDENCE
+from .archive.format.unpacked import is_unpacked
+from .archive.inprocess import Archived, opened
+from .archive.keys import PublicKey
+
+
+class Trained:
+    """A run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the run. Raises InputError."""
+        from ..models.run import open_run  # which needs torch; an archive may not
+
+        self._run = open_run(folder)
+        self.task = self._run.recipe.task
+        self.labels = self._run.labels
+        self.threshold = self._run.threshold
+        self.languages = self._run.encoder.languages
+        self.trained_on = str(self._run.info.data["digest"])
+        self.trained_name = str(self._run.info.data["name"])
+
+    def held_out(self, part: str) -> Dataset:
+        """The "validation" or "test" texts kept with the run. Raises InputError."""
+        return self._run.held_out(part)
+
+    def check(self, part: Dataset) -> None:
+        """Raise InputError unless `part` has what the model takes."""
+        from ..models.run import require_known
+
+        require_known(self._run, part)
+
+    def ask(self) -> Asked:
+        """The trained model."""
+        from ..models.predict import outputs
+
+        return Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
+
+
+class Archive:
+    """An archive's own variant, asked as clients ask it."""
+
+    def __init__(self, path: Path, archived: Archived) -> None:
+        """Read what the archive at `path`, opened, says of its model. Raises InputError."""
+        self._path, self._archived = path, archived
+        try:
+            described = archived.read(EVIDENCE)["run"]
+            self.task = str(described["task"])
+            self.threshold = float(described["threshold"])
+            self.trained_on = str(described["data"]["digest"])
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{path}: {EVIDENCE} does not name its data. Make the archive again.") from None
+        # The worker has them checked by its goldens.
+        self.labels: list[str] = archived.read("labels.json")
+        self._encoder = load_encoder(archived.folder)
+        self.languages = self._encoder.languages
+        self.trained_name = ""
+
+    def held_out(self, part: str) -> Dataset:
+        """Refused: an archive has no labelled texts. Raises InputError."""
+        raise InputError(f"{self._path} is an archive and holds no labelled texts. Name DATA to judge it on.")
+
+    def check(self, part: Dataset) -> None:
+        """Nothing: the worker itself refuses what it cannot take."""
+
+    def ask(self) -> Asked:
+        """The archive's worker."""
+        return Asked(lambda part: self._outputs(self._archived, part), self._encoder)
+
+    def _outputs(self, archived: Archived, part: Dataset) -> Outputs:
+        found = [self._texts(archived, part.texts, part.languages)]
+        if part.pairs is not None:
+            found.append(self._texts(archived, part.pairs, part.languages))
+        if part.images is not None:
+            answers = archived.predict_images(part.images.tolist())
+            found.append(np.array([answer["vector"] for answer in answers], np.float32))
+        return np.concatenate(found)
+
+    def _texts(self, archived: Archived, texts: list[str], languages: list[str] | None) -> Outputs:
+        answers = archived.predict(texts, languages)
+        if self.task in ("vector", "joint"):
+            return np.array([answer["vector"] for answer in answers], np.float32)
+        return np.array([[answer["scores"][label] for label in self.labels] for answer in answers], np.float32)
+
+
+@contextmanager
+def judged(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[Trained | Archive]:
+    """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.opened` do."""
+    if target.is_dir() and not is_unpacked(target):
+        yield Trained(target)
+        return
+    with opened(target, trusted=trusted) as archived:
+        yield Archive(target, archived)

@@ -1,0 +1,161 @@
+"""The engines that run an exported model: ONNX Runtime, TorchScript, and torch on a program of torch.export.
+
+All are called with one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and
+answer float32 [batch, outputs]; a text-in model, which only ONNX Runtime runs, is called with the texts themselves.
+Each engine imports its library only when it is opened, so that a worker loads one.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..text.encoder import Ids
+from .operators import check_torchscript
+from .programs import open_program
+from .tensors import TENSORS, put_tables
+
+Scores = npt.NDArray[np.float32]
+Images = npt.NDArray[np.float32]
+Engine = Callable[[Ids], Scores]
+ImageEngine = Callable[[Images], Scores]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of each text: its tokens and how many of them are unknown, int64 [texts], and whether it had more, bool."""
+
+    lengths: Ids
+    unknown: Ids
+    truncated: npt.NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counts]) -> Counts:
+        """Those of several lots of texts, one after the other."""
+        return cls(
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.unknown for part in parts]),
+            np.concatenate([part.truncated for part in parts]),
+        )
+
+    def take(self, places: Ids) -> Counts:
+        """Those of the texts at `places`, int64 [chosen], in that order."""
+        return Counts(self.lengths[places], self.unknown[places], self.truncated[places])
+
+
+# Texts, and a language for each where the model has some.
+TextEngine = Callable[[Sequence[str], Sequence[str] | None], tuple[Counts, Scores]]
+
+
+def open_engine(
+    engine: str, file: Path, *, threads: int, device: str, feed: str = "ids"
+) -> Callable[[npt.NDArray[Any]], Scores]:
+    """Open a model file with `threads` intra-op threads on `device` ("cpu" or "cuda:0").
+
+    `feed` is the name of its input: "ids" makes an Engine, "image" (a joint model's other tower) an ImageEngine.
+    Raises ValueError for an unknown engine, RuntimeError where the device is not there.
+    """
+    if engine == "onnx":
+        return _open_onnx(file, threads, device, feed)
+    if engine in ("torchscript", "pt2"):
+        return _open_torch(engine, file, threads, device)
+    raise ValueError(f"model.json names the engine {engine!r}; known are onnx, torchscript and pt2.")
+
+
+def open_text_engine(file: Path, *, threads: int, device: str) -> TextEngine:
+    """Open a text-in model. Raises RuntimeError where the device is not there."""
+    session = open_session(file, threads, device)
+    wanted = [session.get_outputs()[0].name, "tokens", "unknown", "truncated"]
+
+    def run(texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        feeds = {"texts": np.array(texts, object)}
+        if languages is not None:
+            feeds["languages"] = np.array(languages, object)
+        outputs, tokens, unknown, truncated = session.run(wanted, feeds)
+        return Counts(tokens, unknown, truncated), outputs
+
+    return run
+
+
+def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
+    session = open_session(file, threads, device)
+
+    def run(values: npt.NDArray[Any]) -> Scores:
+        scores: Scores = session.run(["scores"], {feed: values})[0]
+        return scores
+
+    return run
+
+
+def open_session(file: Path, threads: int, device: str) -> Any:
+    """An ONNX Runtime session of a graph file. Raises RuntimeError where the device is not there."""
+    # Since 1.29 ONNX Runtime sends names and hashes of models home unless told not to before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu":
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise RuntimeError(
+                f"This worker was given {device}, but the installed onnxruntime has no CUDA provider. "
+                "Install onnxruntime-gpu, serve a torchscript variant, or use cpu workers."
+            )
+        # CUDA's libraries may have come with pip, where the loader does not look by itself.
+        onnxruntime.preload_dlls()
+        # TF32 keeps 10 of a product's 23 bits: too few for the goldens of an fp32 variant.
+        on_device = {"device_id": int(device.partition(":")[2]), "use_tf32": 0}
+        providers.insert(0, ("CUDAExecutionProvider", on_device))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Idle threads that spin take the cores from the other workers and from TorchServe's frontend.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+    if device != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise RuntimeError(f"onnxruntime could not use {device} and fell back to the CPU.")
+    return session
+
+
+def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[[npt.NDArray[Any]], Scores]:
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"This worker was given {device}, but torch sees no CUDA device (torch {torch.__version__}). "
+            "Install a CUDA build of torch or use cpu workers."
+        )
+    # As for onnxruntime; torch has it off for matrices and on for convolutions.
+    torch.backends.cudnn.allow_tf32 = False
+    model = open_program(file, device) if engine == "pt2" else open_torchscript(file, device)
+
+    def run(values: npt.NDArray[Any]) -> Scores:
+        # Torch has one number for all, and with OpenMP one for each thread that calls.
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            scores: Scores = model(torch.from_numpy(values).to(device)).cpu().numpy()
+        return scores
+
+    return run
+
+
+def open_torchscript(file: Path, device: str) -> Any:
+    """A TorchScript program with its tables in place, in evaluation mode. Raises ValueError as its check does."""
+    import torch
+
+    check_torchscript(file)
+    with warnings.catch_warnings():
+        # TorchScript is deprecated since torch 2.13; it is what TorchServe's users have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
+        put_tables(model, file.with_suffix(TENSORS), device)
+    model.eval()
+    return model

@@ -1,0 +1,1 @@
+"""A loaded archive: digests, golden requests, predictions and explanations."""

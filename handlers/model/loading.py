@@ -1,0 +1,44 @@
+"""Opening an extracted archive: the predictor that its `model.json` asks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..engine.devices import check_device
+from ..engine.engines import ImageEngine, open_engine, open_text_engine
+from ..text.encoder import load_encoder, load_spec
+from .predictor import IdsIn, ModelFile, Predictor
+from .textin import TextIn
+
+
+def load(folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
+    """Open an extracted archive. Raises ValueError or RuntimeError with the reason."""
+    model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    check_device(model.variant, model.precision, device)
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    engine, tower = _open_engines(folder, model, threads if model.parallel else 1, device)
+    if model.takes == "text":
+        # Its vocabulary is in the graph; a second one in Python would be memory for nothing.
+        return TextIn(model, load_spec(folder), labels, engine, tower)
+    return IdsIn(model, load_encoder(folder), labels, engine, tower)
+
+
+def reopen(predictor: Predictor, folder: Path, *, threads: int, device: str) -> None:
+    """Give a predictor whose work is `parallel` engines of another number of threads, of the same files.
+
+    It answers meanwhile, from those it has. Raises as `load` does; then it keeps them.
+    """
+    predictor.exchange(*_open_engines(folder, predictor.model, threads, device))
+
+
+def _open_engines(folder: Path, model: ModelFile, threads: int, device: str) -> tuple[Any, ImageEngine | None]:
+    """The engine for texts or their ids, whichever the model takes, and the one for images."""
+    file, tower = folder / model.file, None
+    if model.image_file is not None:
+        images = folder / model.image_file
+        tower = open_engine(model.engine, images, threads=threads, device=device, feed="image")
+    if model.takes == "text":
+        return open_text_engine(file, threads=threads, device=device), tower
+    return open_engine(model.engine, file, threads=threads, device=device), tower

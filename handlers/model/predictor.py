@@ -1,0 +1,259 @@
+"""From texts and images to answers: encode → infer → decode, without any transport around it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..engine.engines import Counts, Engine, ImageEngine, Images, Scores
+from ..text.encoder import Ids, TextEncoder, TextSpec, Tokens
+
+# A batch is cut into pieces, texts of similar width together. Vectors of more bytes than this no longer fit a core's
+# cache: measured at 300 dimensions and 200 words, 40 µs a text in pieces of 1 MiB against 72 µs in a batch of 64.
+VECTORS = 1 << 20
+# And where every cell costs an encoder's work, PAD's too, as many texts: 0.6 of the time of 64 in one piece.
+PIECE = 16
+# Nor more padding than this, in cells: 15 texts of 10 tokens and one of 200 take 4 to 13 times as long together as
+# cut in two; at 160 cells of padding a cut pays in every encoder and engine, at 50 in none.
+PADDING = 128
+# More texts than this are answered in turns, so that no request decides how much memory a worker takes.
+TURN = 256
+
+TASKS = ("classify", "multilabel", "vector", "joint")
+TAKES = ("ids", "text")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What `model.json` says of the exported model beside it.
+
+    parallel: whether the work of a batch is worth more than one thread, as an encoder's is. task: one of TASKS.
+    threshold: the least score of a label that is answered (multilabel). image_file, image_values: the image tower,
+    run by the same engine, and the numbers that make one image (joint). vector_bytes: of the vector formed for each
+    id, 0 where sums are formed without. takes: what the text model's input is, one of TAKES.
+    """
+
+    name: str
+    version: str
+    variant: str
+    engine: str
+    precision: str
+    file: str
+    parallel: bool = False
+    task: str = "classify"
+    threshold: float = 0.5
+    image_file: str | None = None
+    image_values: int = 0
+    vector_bytes: int = 0
+    takes: str = "ids"
+    schema: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse names that would break lines or headers, what is unknown here, and a joint model without images."""
+        for field in ("name", "version", "variant", "engine", "precision", "file"):
+            value = getattr(self, field)
+            if not isinstance(value, str) or not value.isprintable():
+                raise ValueError(f"model.json has the {field} {value!r}; printable characters were expected.")
+        for file in (self.file, self.image_file):
+            if file is not None and (not isinstance(file, str) or file in ("", ".", "..") or set(file) & set("/\\")):
+                raise ValueError(f"model.json names the file {file!r}; a file beside it was expected.")
+        if self.schema != 1:
+            raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
+        if self.task not in TASKS:
+            raise ValueError(f"model.json names the task {self.task!r}; known are {', '.join(TASKS)}.")
+        if self.takes not in TAKES:
+            raise ValueError(f"model.json says that the model takes {self.takes!r}; known are {', '.join(TAKES)}.")
+        if (self.task == "joint") != (self.image_file is not None and self.image_values > 0):
+            raise ValueError(
+                f"model.json has the task {self.task}, image_file {self.image_file!r} and image_values "
+                f"{self.image_values}; a joint model needs both, any other none."
+            )
+
+
+class Predictor(ABC):
+    """One exported model with its labels, ready to answer texts of `languages`, if it has any, and images."""
+
+    _engine: Any
+
+    def __init__(
+        self,
+        model: ModelFile,
+        spec: TextSpec,
+        labels: Sequence[str],
+        image_engine: ImageEngine | None = None,
+    ) -> None:
+        """Keep the parts that all models have; `loading.load` reads them from a folder."""
+        self.model = model
+        self.spec = spec
+        self.labels = tuple(labels)
+        self.languages = tuple(spec.languages)
+        self._image_engine = image_engine
+
+    def exchange(self, engine: Any, image_engine: ImageEngine | None) -> None:
+        """Answer with other engines of the same files from the next call on."""
+        self._engine, self._image_engine = engine, image_engine
+
+    @abstractmethod
+    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """`answers_raw` of at most TURN texts."""
+
+    @abstractmethod
+    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+        """What the engine alone has to do for at most TURN texts, everything before it done."""
+
+    def answers_raw(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Counts, Scores]:
+        """What the model itself says of texts: their counts and float32 [texts, outputs].
+
+        Raises TextError for a language that is missing, unknown or of no use to the model.
+        """
+        if len(texts) <= TURN:
+            return self.answer_turn(texts, languages)
+        counts, outputs = zip(*(self.answer_turn(*turn) for turn in _turns(texts, languages)), strict=True)
+        return Counts.joined(counts), np.concatenate(outputs)
+
+    def image_outputs(self, images: Images) -> Scores:
+        """The unit vectors of images: float32 [images, values] → float32 [images, dim].
+
+        Raises ValueError for a model without images or another number of values.
+        """
+        if self._image_engine is None:
+            raise ValueError(f"{self.model.name} is a {self.model.task} model and takes no images.")
+        if images.ndim != 2 or images.shape[1] != self.model.image_values:
+            raise ValueError(
+                f"The images have the shape {list(images.shape)}, expected [images, {self.model.image_values}]."
+            )
+        firsts = range(0, len(images), PIECE)
+        return np.concatenate([self._image_engine(images[first : first + PIECE]) for first in firsts])
+
+    def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One answer per text, by the model's task, each with tokens, unknown and truncated.
+
+        classify: label, score, scores by label. multilabel: labels (each with its score, best first), scores by
+        label. vector, joint: vector. Raises TextError as `answers_raw` does.
+        """
+        if len(texts) > TURN:
+            return [answer for turn in _turns(texts, languages) for answer in self.predict(*turn)]
+        counted, outputs = self.answers_raw(texts, languages)
+        rows, labels = outputs.tolist(), self.labels
+        counts, unknown, cut = counted.lengths.tolist(), counted.unknown.tolist(), counted.truncated.tolist()
+        if self.model.task == "classify":
+            tops = outputs.argmax(axis=1).tolist()
+            return [
+                {
+                    "label": labels[top],
+                    "score": row[top],
+                    "scores": dict(zip(labels, row, strict=True)),
+                    "tokens": count,
+                    "unknown": missed,
+                    "truncated": truncated,
+                }
+                for row, top, count, missed, truncated in zip(rows, tops, counts, unknown, cut, strict=True)
+            ]
+        answers = self._decode_multilabel(rows) if self.model.task == "multilabel" else _decode_vectors(rows)
+        for answer, count, missed, truncated in zip(answers, counts, unknown, cut, strict=True):
+            answer |= {"tokens": count, "unknown": missed, "truncated": truncated}
+        return answers
+
+    def predict_images(self, images: Images) -> list[dict[str, Any]]:
+        """One answer per image, float32 [images, values]: its vector. Raises ValueError as `image_outputs` does."""
+        return _decode_vectors(self.image_outputs(images).tolist())
+
+    def _decode_multilabel(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+        tables = [dict(zip(self.labels, row, strict=True)) for row in rows]
+        return [{"labels": labels_above(self.model.threshold, scores), "scores": scores} for scores in tables]
+
+
+class IdsIn(Predictor):
+    """A model that takes ids, behind the text code that makes them."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        encoder: TextEncoder,
+        labels: Sequence[str],
+        engine: Engine,
+        image_engine: ImageEngine | None = None,
+    ) -> None:
+        """Put the parts together. Only a joint model has an image engine."""
+        super().__init__(model, encoder.spec, labels, image_engine)
+        self.encoder = encoder
+        self._engine: Engine = engine
+
+    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """Look the texts up, cut them into pieces, ask the engine."""
+        tokens, pieces = self.encode(texts, languages)
+        return Counts(tokens.lengths, tokens.unknown, np.array(tokens.truncated, bool)), self._infer(pieces)
+
+    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+        """The model on the ids of the texts."""
+        return partial(self._infer, self.encode(texts, languages)[1])
+
+    def outputs_of_ids(self, ids: Ids) -> Scores:
+        """What the model says of ids already laid out, int64 [texts, length] or of three dimensions."""
+        return np.concatenate([self._engine(ids[first : first + TURN]) for first in range(0, len(ids), TURN)])
+
+    def encode(
+        self, texts: Sequence[str], languages: Sequence[str] | None = None
+    ) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
+        """Look a batch up and cut it into (positions, id tensor) pieces of texts of similar width.
+
+        Raises TextError for a language that is missing, unknown or of no use to the model.
+        """
+        tokens = self.encoder.look_up(texts, languages)
+        return tokens, self._pieces(tokens)
+
+    def _pieces(self, tokens: Tokens) -> list[tuple[Ids, Ids]]:
+        count = len(tokens.lengths)
+        widths = self.encoder.widths(tokens.lengths, tokens.subword_counts)
+        if self._is_piece(count, int(widths.max(initial=0)), int(widths.sum())):
+            return [(np.arange(count), self.encoder.assemble(tokens))]
+        order = np.argsort(widths, kind="stable")
+        matrix = self.encoder.assemble(tokens.take(order))
+        filled = [0, *np.cumsum(widths[order]).tolist()]
+        pieces: list[tuple[Ids, Ids]] = []
+        first = 0
+        for last, width in enumerate([*widths[order[1:]].tolist(), None], 1):
+            if width is None or not self._is_piece(last + 1 - first, width, filled[last + 1] - filled[first]):
+                columns = max(int(widths[order[last - 1]]), 1)
+                pieces.append((order[first:last], np.ascontiguousarray(matrix[first:last, :columns])))
+                first = last
+        return pieces
+
+    def _is_piece(self, texts: int, width: int, filled: int) -> bool:
+        """Whether so many texts, the widest of so many columns, of so many ids in all, are answered together."""
+        model, cells = self.model, texts * width
+        if model.parallel and (texts > PIECE or cells - filled > PADDING):
+            return False
+        return texts <= TURN and cells * model.vector_bytes <= VECTORS
+
+    def _infer(self, pieces: Sequence[tuple[Ids, Ids]]) -> Scores:
+        if len(pieces) == 1:  # which is in the texts' own order
+            return self._engine(pieces[0][1])
+        outputs = [self._engine(ids) for _, ids in pieces]
+        found = np.empty((sum(map(len, outputs)), outputs[0].shape[1]), np.float32)
+        for (chosen, _), rows in zip(pieces, outputs, strict=True):
+            found[chosen] = rows
+        return found
+
+
+def _decode_vectors(rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    return [{"vector": row} for row in rows]
+
+
+def _turns(
+    texts: Sequence[str], languages: Sequence[str] | None
+) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
+    for first in range(0, len(texts), TURN):
+        turn = slice(first, first + TURN)
+        yield texts[turn], None if languages is None else languages[turn]
+
+
+def labels_above(threshold: float, scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The labels whose score is `threshold` or more, best first, each with its score."""
+    chosen = [{"label": label, "score": score} for label, score in scores.items() if score >= threshold]
+    return sorted(chosen, key=lambda one: -one["score"])

@@ -1,0 +1,82 @@
+"""How an answer is written: answers in, JSON out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ..model.predictor import labels_above
+from .protocol import Request
+from .refusals import Refusal
+
+# TorchServe ends a worker whose answer to one request is longer than its `max_response_size`.
+MAX_ANSWER = 6_553_500
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def render(request: Request, answers: Sequence[dict[str, Any]], model: str, version: str) -> bytes:
+    """The response body, JSON in UTF-8: one object for a text or image, a list for several, v2's shape for v2.
+
+    Raises Refusal for an answer that TorchServe would not deliver.
+    """
+    if request.v2:
+        body = _dump(_to_v2(request, answers, model, version))
+    else:
+        if request.top_k is not None or request.threshold is not None:
+            answers = [_cut(answer, request) for answer in answers]
+        body = _dump(answers if request.many else answers[0])
+    if len(body) > MAX_ANSWER:
+        raise Refusal(
+            413,
+            f"The answer has {len(body):,} bytes; at most {MAX_ANSWER:,} can be sent.",
+            "fewer texts or images in one request" + ("" if "vector" in answers[0] else ", or `top_k`"),
+        )
+    return body
+
+
+def _cut(answer: dict[str, Any], request: Request) -> dict[str, Any]:
+    """An answer with the labels above the request's threshold, and with its best labels and scores alone."""
+    scores, count = answer["scores"], request.top_k
+    cut = {**answer, "scores": scores if count is None else _best(scores, count)}
+    if "labels" in answer:
+        above = answer["labels"] if request.threshold is None else labels_above(request.threshold, scores)
+        cut["labels"] = above[:count]
+    return cut
+
+
+def _best(scores: dict[str, float], count: int) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda item: -item[1])[:count])
+
+
+def _to_v2(request: Request, answers: Sequence[dict[str, Any]], model: str, version: str) -> dict[str, Any]:
+    def tensor(name: str, datatype: str) -> dict[str, Any]:
+        data = [answer[name] for answer in answers]
+        return {"name": name, "shape": request.shape, "datatype": datatype, "data": data}
+
+    def matrix(name: str, rows: Sequence[Collection[float]], **more: Any) -> dict[str, Any]:
+        data = [value for row in rows for value in row]
+        return {"name": name, "shape": [len(rows), len(rows[0])], "datatype": "FP32", **more, "data": data}
+
+    first = answers[0]
+    if "vector" in first:
+        outputs = [matrix("vector", [answer["vector"] for answer in answers])]
+    else:
+        labels = {"labels": list(first["scores"])}
+        outputs = [matrix("scores", [answer["scores"].values() for answer in answers], parameters=labels)]
+    if "label" in first:
+        outputs = [tensor("label", "BYTES"), tensor("score", "FP32"), *outputs]
+    if "tokens" in first:
+        outputs += [tensor("tokens", "INT64"), tensor("unknown", "INT64"), tensor("truncated", "BOOL")]
+    body: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": outputs}
+    return {"id": request.id, **body} if request.id is not None else body
+
+
+def _dump(value: Any) -> bytes:
+    return _encode(value).encode()
+
+
+def render_refusal(refusal: Refusal) -> bytes:
+    """The body of a 4xx: `error`, `expected` and further details."""
+    return json.dumps(refusal.body, ensure_ascii=True).encode()

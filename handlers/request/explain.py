@@ -1,0 +1,212 @@
+"""What each token of a text contributes to the scores.
+
+Scores are turned into logits, which is where a linear model adds: of one label among several, log p less the mean of
+that over all labels (softmax does not tell them from the layer's own); of several labels, log(p / (1 - p)) for each.
+
+additive   a bag under a linear layer. Every cell of a text (a word, an n-gram, a subword) is put to the model alone,
+           the empty text gives the bias, and what a cell contributes follows; that of an n-gram or subword belongs in
+           equal parts to its tokens. Taken only where contributions + bias = logit, within ADDS_UP, for this text.
+shapley    any other model. Contributions are Shapley values, sampled by drawing orders of the tokens and adding
+           these one by one (Štrumbelj, Kononenko: Explaining prediction models and individual predictions with
+           feature contributions, Knowledge and Information Systems 41, 2014); each order with its reverse. The steps
+           lead from the empty text to the whole one, so that contributions + bias = logit by construction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..model.predictor import IdsIn, Predictor, labels_above
+from ..text.offsets import Found, find_tokens
+from .protocol import Request
+from .refusals import Refusal
+
+# Contributions and bias may miss the logit by so much where the model is called additive, or by so much of the
+# largest logit if that is above 1: an engine sums cells in float32 (measured: 5e-7 at 25 cells, 1e-4 at 2,000).
+ADDS_UP = 1e-4
+# Texts of one request: each takes a worker up to its share of SECONDS, in which nobody else is answered.
+MOST_TEXTS = 16
+SECONDS = 1.0
+# Pairs of orders that are drawn at most, always the same ones.
+PAIRS = 32
+SEED = 0
+# Players of a sampled explanation: of longer texts, neighbouring tokens are left out together.
+PLAYERS = 64
+
+Logits = npt.NDArray[np.float64]
+
+
+def check_explainable(request: Request, predictor: Predictor) -> None:
+    """Raise Refusal for a request that has no explanation."""
+    if predictor.model.task not in ("classify", "multilabel"):
+        raise Refusal(400, "This model answers vectors, which have no explanation.", "POST /predictions/NAME")
+    if request.v2:
+        raise Refusal(400, "Explanations are not given for Open Inference Protocol v2.", 'JSON {"text": "…"}')
+    if len(request.texts) > MOST_TEXTS:
+        error = f"`texts` has {len(request.texts):,} elements; one request for explanations may have {MOST_TEXTS}."
+        raise Refusal(400, error, f"at most {MOST_TEXTS} texts")
+
+
+def explain(predictor: Predictor, request: Request) -> list[dict[str, Any]]:
+    """An explanation of each text: method, label, logits, bias, and the tokens with offsets and contributions.
+
+    `request` has passed `check_explainable`. A text gets an equal share of SECONDS, and one pair of orders anyway.
+    """
+    languages: Sequence[str | None] = request.languages or [None] * len(request.texts)
+    seconds = SECONDS / len(request.texts)
+    return [
+        _Explaining(predictor, text, language).explain(request, seconds)
+        for text, language in zip(request.texts, languages, strict=True)
+    ]
+
+
+class _Explaining:
+    """One text and the model that is asked about it."""
+
+    def __init__(self, predictor: Predictor, text: str, language: str | None) -> None:
+        self._predictor = predictor
+        self._text = text
+        self._language = language
+        self._multi = predictor.model.task == "multilabel"
+        self._found = find_tokens(predictor.spec, text)
+
+    def explain(self, request: Request, seconds: float) -> dict[str, Any]:
+        bias, whole = self._of_texts(["", self._text])
+        more: dict[str, Any] = {}
+        contributions = self._additive(bias, whole)
+        method = "additive" if contributions is not None else "shapley"
+        if contributions is None:
+            contributions, more = self._shapley(bias, whole, seconds)
+        answer = self._predictor.predict([self._text], None if self._language is None else [self._language])[0]
+        if "labels" in answer and request.threshold is not None:
+            answer["labels"] = labels_above(request.threshold, answer["scores"])
+        top_k = request.top_k
+        return _written(self._predictor.labels, method, answer, self._found, bias, whole, contributions, top_k, more)
+
+    def _additive(self, bias: Logits, whole: Logits) -> Logits | None:
+        """What each token adds, [tokens, labels]; None where the model does not add up what its tokens say."""
+        parts = self._parts()
+        if parts is None:
+            return None
+        alone, owners = parts
+        if not len(alone):
+            return np.zeros((0, len(bias)))
+        said = alone - bias
+        best = min(
+            (said / weight for weight in (len(said), 1.0, len(said) ** 0.5)),
+            key=lambda cells: float(np.abs(cells.sum(axis=0) + bias - whole).max()),
+        )
+        # Written so that a NaN fails.
+        if not np.abs(best.sum(axis=0) + bias - whole).max() <= ADDS_UP * max(1.0, np.abs(whole).max()):
+            return None
+        contributions = np.zeros((len(self._found), len(bias)))
+        for cell, owner in zip(best, owners, strict=True):
+            contributions[owner] += cell / len(owner)
+        return contributions
+
+    def _parts(self) -> tuple[Logits, list[list[int]]] | None:
+        """The logits of each cell put to the model alone, and the tokens that it belongs to; None if it cannot be."""
+        predictor, spec = self._predictor, self._predictor.spec
+        count = len(self._found)
+        if not isinstance(predictor, IdsIn):
+            # A graph takes texts: one of a single token is one cell, unless there are subwords and n-grams beside it.
+            if spec.ngrams > 1 or spec.subwords:
+                return None
+            alone = self._of_texts([one.token for one in self._found])
+            return alone, [[token] for token in range(count)]
+        tokens = predictor.encoder.look_up([self._text], None if self._language is None else [self._language])
+        cells = predictor.encoder.assemble(tokens)[0]
+        owners = [
+            list(range(first, first + order))
+            for order in range(1, spec.ngrams + 1)
+            for first in range(count - order + 1)
+        ]
+        if tokens.subwords is not None:
+            owners += [[token] for token, own in enumerate(tokens.subwords.counts.tolist()) for _ in range(own)]
+        if not owners:
+            return np.zeros((0, len(predictor.labels))), []
+        return self._logits(predictor.outputs_of_ids(cells[: len(owners), None])), owners
+
+    def _shapley(self, bias: Logits, whole: Logits, seconds: float) -> tuple[Logits, dict[str, Any]]:
+        """Sampled contributions [tokens, labels], and how they were sampled."""
+        count = len(self._found)
+        if not count:
+            return np.zeros((0, len(bias))), {"orders": 0, "standard_error": 0.0}
+        runs = [run.tolist() for run in np.array_split(np.arange(count), min(count, PLAYERS))]
+        draw, until = np.random.default_rng(SEED), time.monotonic() + seconds
+        pairs: list[Logits] = []
+        while not pairs or (len(pairs) < PAIRS and len(runs) > 1 and time.monotonic() < until):
+            order = draw.permutation(len(runs))
+            pairs.append((self._steps(order, runs, bias, whole) + self._steps(order[::-1], runs, bias, whole)) / 2)
+        sampled = np.stack(pairs)
+        error = sampled.std(axis=0, ddof=1).max() / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
+        contributions = np.zeros((count, len(bias)))
+        for run, value in zip(runs, sampled.mean(axis=0), strict=True):
+            contributions[run] = value / len(run)
+        return contributions, {"orders": 2 * len(pairs), "standard_error": float(error)}
+
+    def _steps(
+        self, order: npt.NDArray[np.int64], runs: Sequence[Sequence[int]], bias: Logits, whole: Logits
+    ) -> Logits:
+        """What each run adds when the runs are added in this order, [runs, labels]."""
+        texts, kept = [], set[int]()
+        for run in order[:-1].tolist():
+            kept.update(runs[run])
+            texts.append(" ".join(self._found[token].token for token in sorted(kept)))
+        path = np.concatenate([bias[None], *([self._of_texts(texts)] if texts else []), whole[None]])
+        added = np.empty((len(runs), len(bias)))
+        added[order] = np.diff(path, axis=0)
+        return added
+
+    def _of_texts(self, texts: Sequence[str]) -> Logits:
+        languages = None if self._language is None else [self._language] * len(texts)
+        if not texts:
+            return np.zeros((0, len(self._predictor.labels)))
+        return self._logits(self._predictor.answers_raw(texts, languages)[1])
+
+    def _logits(self, outputs: npt.NDArray[np.float32]) -> Logits:
+        """Scores as logits, float64. A score of 0 or 1 is taken for the nearest that is neither."""
+        scores = outputs.astype(np.float64)
+        if self._multi:
+            scores = scores.clip(np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
+            logits: Logits = np.log(scores) - np.log1p(-scores)
+            return logits
+        logits = np.log(scores.clip(np.finfo(np.float32).tiny))
+        logits -= logits.mean(axis=1, keepdims=True)
+        return logits
+
+
+def _written(
+    labels: Sequence[str],
+    method: str,
+    answer: dict[str, Any],
+    found: Sequence[Found],
+    bias: Logits,
+    whole: Logits,
+    contributions: Logits,
+    top_k: int | None,
+    more: dict[str, Any],
+) -> dict[str, Any]:
+    chosen = list(range(len(labels))) if top_k is None else np.argsort(-whole, kind="stable")[:top_k].tolist()
+
+    def by_label(values: Logits) -> dict[str, float]:
+        return {labels[place]: float(values[place]) for place in chosen}
+
+    told = {"label": answer["label"], "score": answer["score"]} if "label" in answer else {"labels": answer["labels"]}
+    return {
+        **told,
+        "method": method,
+        **more,
+        "bias": by_label(bias),
+        "logits": by_label(whole),
+        "tokens": [
+            {"token": one.token, "start": one.start, "end": one.end, "contributions": by_label(own)}
+            for one, own in zip(found, contributions, strict=True)
+        ],
+        "truncated": answer["truncated"],
+    }

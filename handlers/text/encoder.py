@@ -1,0 +1,319 @@
+"""Text to indices: the one implementation that training, export, evaluation and the worker share.
+
+A text is normalised (lower case) and split into tokens by one pattern. What a token becomes is the layout that the
+spec's `inputs` names; PAD is 0 and stands on the right alone:
+
+"indices"     [batch, length]: the row of each word, or UNK
+"hashes"      [batch, length]: 1 + the MurmurHash3 of each word, known to nobody and so never unknown
+"characters"  [batch, length, characters]: the row of each character of each word, or UNK
+"languages"   [batch, length, 2]: the row of each word within its language, or UNK, and the language's number
+
+Word n-grams follow the words of a text, subwords (character n-grams of a word) follow those. The bucket of either is
+computed from the MurmurHash3 of UTF-8 bytes, never from vocabulary indices, so that two words nobody saw in training
+still make two different n-grams. The index space of "indices" is one line: 0 PAD, 1 UNK, 2 … words-1 the vocabulary,
+words … rows-1 the buckets. In "languages" the buckets are 1 + bucket of one language more, which all share, and in
+"hashes" they are 1 + the hash of the n-gram.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import regex
+
+from . import layout as matrix
+from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
+from .spec import FIRST_WORD, INPUTS, PAD, TOKEN_PATTERN, UNK, TextError, TextSpec
+from .tokens import Ragged, Tokens, join, sums
+from .vocabulary import INDEX, Listed, Mapped, Vocabulary
+
+__all__ = [
+    "FIRST_WORD",
+    "INPUTS",
+    "PAD",
+    "TOKEN_PATTERN",
+    "UNK",
+    "Ids",
+    "TextEncoder",
+    "TextError",
+    "TextSpec",
+    "Tokens",
+    "language_numbers",
+    "load_encoder",
+    "load_spec",
+    "normalise",
+    "read_vocabulary",
+]
+
+# The same as TOKEN_PATTERN, of ASCII text alone: `re` splits five times as fast as `regex` with its Unicode classes.
+_ASCII_PATTERN = r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]"
+# The same with whatever is not ASCII as part of a word: such pieces of a text are then split by TOKEN_PATTERN.
+_MIXED_PATTERN = r"[0-9A-Za-z\u0080-\U0010ffff]+|[!-/:-@\[-`{-~]"
+
+# Texts of up to this many characters for every token kept are split whole.
+_WHOLE = 16
+# Texts looked up at a time: the strings of their words are then still in the processor's cache, and soon forgotten.
+_TOGETHER = 256
+# Words whose subwords are kept, so that frequent ones are hashed once; some 20 MB.
+_REMEMBERED = 1 << 16
+
+
+def normalise(text: str) -> str:
+    """Lower case by code point: no context, so that a compiled graph can do the same.
+
+    U+0130 becomes a plain i (Python makes two code points of it), and a capital sigma always the same small
+    one (Python looks whether the word ends there).
+    """
+    if "\u0130" in text:
+        text = text.replace("\u0130", "i")
+    if "\u03a3" in text:
+        text = text.replace("\u03a3", "\u03c3")
+    return text.lower()
+
+
+class TextEncoder:
+    """Turns texts into index batches by a spec and its vocabulary."""
+
+    def __init__(
+        self, spec: TextSpec, vocabulary: Sequence[str] | Vocabulary, characters: Sequence[str] = ()
+    ) -> None:
+        """`vocabulary[i]` owns row i + 2, and `characters[i]` row i + 2 of the characters.
+
+        In "languages" the vocabulary holds the words of one language after the other, in the order of the spec.
+        Raises TextError if the sizes differ or a word repeats.
+        """
+        self.spec = spec
+        self._numbers = {language: number for number, language in enumerate(spec.languages)}
+        self._vocabulary = Listed(spec, vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
+        self._characters = _index_characters(spec, characters)
+        self._codes = np.array(sorted(map(ord, self._characters)), np.uint32)
+        self._code_rows: Ids = np.array([self._characters[chr(code)] for code in self._codes], np.int64)
+        try:
+            self._pattern = regex.compile(spec.pattern)
+        except regex.error as error:
+            raise TextError(f"text.json has a token pattern that is none: {error}") from None
+        usual = spec.pattern == TOKEN_PATTERN
+        self._ascii = re.compile(_ASCII_PATTERN) if usual else self._pattern
+        self._mixed = re.compile(_MIXED_PATTERN) if usual else None
+        self._subwords = lru_cache(_REMEMBERED)(self._split)
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The words that own a row, in the order of their rows; of several languages one after the other."""
+        return self._vocabulary.words()
+
+    @property
+    def characters(self) -> list[str]:
+        """The characters that own a row, in the order of their rows."""
+        return list(self._characters)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages in the order of their numbers; none where one vocabulary serves all."""
+        return tuple(self._numbers)
+
+    def files(self) -> dict[str, bytes]:
+        """The files that `load_encoder` reads, by name."""
+        found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
+        found["vocabulary.txt"] = "".join(f"{word}\n" for word in self.vocabulary).encode()
+        if self.spec.inputs == "characters":
+            found["characters.txt"] = "".join(f"{one}\n" for one in self._characters).encode()
+        return found
+
+    def language_number(self, language: str | None) -> int:
+        """The number of a language, 0 where the model has none and none is given. Raises TextError."""
+        return language_numbers(self._numbers, [language], 1)[0]
+
+    def tokens(self, text: str) -> tuple[list[str], bool]:
+        """The tokens of a text, at most max_tokens of them, and whether there were more."""
+        limit = self.spec.max_tokens
+        pattern = self._ascii if text.isascii() else self._pattern
+        if self.spec.lowercase:
+            text = normalise(text)
+        if len(text) <= _WHOLE * limit:
+            found = self._find(text) if pattern is self._pattern else pattern.findall(text)
+        else:
+            # Slower a token, but no more of a very long text is split than is kept.
+            matches: Iterator[Any] = pattern.finditer(text)
+            found = [match.group() for match in islice(matches, limit + 1)]
+        return (found[:limit], True) if len(found) > limit else (found, False)
+
+    def _find(self, text: str) -> list[str]:
+        """All tokens of a text that is not ASCII."""
+        if self._mixed is None:
+            return self._pattern.findall(text)
+        found: list[str] = []
+        for piece in self._mixed.findall(text):
+            if piece.isascii():
+                found.append(piece)
+            else:
+                found += self._pattern.findall(piece)
+        return found
+
+    def look_up(self, texts: Iterable[str], languages: Sequence[str | None] | None = None) -> Tokens:
+        """Look the tokens of a batch up: whatever its layout needs and no more.
+
+        `languages` has one for each text if the model has several. Where the layout is "hashes" no token is
+        unknown; where it is "characters" a token is unknown if all of its characters are. Raises TextError for a
+        language that is missing, not known or of no use.
+        """
+        every = list(texts)
+        numbers = self._number(languages, len(every)) if languages is not None or self._numbers else None
+        parts = []
+        for first in range(0, max(len(every), 1), _TOGETHER):
+            part = slice(first, first + _TOGETHER)
+            parts.append(self._look_up(every[part], None if numbers is None else numbers[part]))
+        return join(parts)
+
+    def _look_up(self, texts: Sequence[str], numbers: Ids | None) -> Tokens:
+        words: list[str] = []
+        counts: list[int] = []
+        truncated: list[bool] = []
+        for text in texts:
+            tokens, cut = self.tokens(text)
+            words += tokens
+            counts.append(len(tokens))
+            truncated.append(cut)
+        spec, characters = self.spec, None
+        if spec.inputs == "indices":
+            indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
+            hashes = np.zeros(len(words), np.int64)
+            if spec.hashed:
+                hashes = self._vocabulary.hashes(indices)
+                for position in np.flatnonzero(indices == UNK).tolist():
+                    hashes[position] = murmur(words[position], spec.hash_seed)
+        else:
+            hashes = self._hash(words) if spec.hashed else np.zeros(len(words), np.int64)
+            indices = np.full(len(words), FIRST_WORD, np.int64)
+            if spec.inputs == "characters":
+                characters = self._spell(words)
+                indices[sums(characters.values != UNK, characters.counts) == 0] = UNK
+            elif numbers is not None:
+                rows = self._vocabulary.rows
+                tables = chain.from_iterable(map(repeat, (rows[one] for one in numbers.tolist()), counts))
+                indices[:] = [table[word] for table, word in zip(tables, words, strict=True)]
+        grams = self._split_all(words) if spec.subwords else None
+        return Tokens(indices, hashes, np.array(counts, np.int64), tuple(truncated), numbers, characters, grams)
+
+    def widths(self, lengths: Ids, subwords: Ids | None = None) -> Ids:
+        """Columns that texts of `lengths` tokens and `subwords` subwords take, n-grams included; int64, as many.
+
+        Raises ValueError if the spec has subwords and their number is not given.
+        """
+        return matrix.widths(self.spec, lengths, subwords)
+
+    def assemble(self, tokens: Tokens) -> Ids:
+        """The matrix of a batch in the spec's layout, int64 [batch, longest] or of three dimensions.
+
+        A row holds the words of its text, then its n-grams of two words, of three, and so on, then the subwords
+        of each word, shortest first, then PAD. The matrix is at least one column wide.
+        """
+        return matrix.assemble(self.spec, tokens)
+
+    def flatten(self, tokens: Tokens) -> tuple[Ids, Ids]:
+        """The cells of a batch without any PAD: int64 [cells] or [cells, 2], and how many each text has, [batch].
+
+        In the order of `assemble`, one text after the other; not for "characters".
+        """
+        return matrix.flatten(self.spec, tokens)
+
+    def _hash(self, words: Iterable[str]) -> Ids:
+        return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
+
+    def _number(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
+        """The language of each text, int64 [texts]; None where the model has none."""
+        numbers = language_numbers(self._numbers, languages, texts)
+        return np.array(numbers, np.int64) if self._numbers else None
+
+    def _spell(self, words: Sequence[str]) -> Ragged:
+        """Rows of the characters of each word, the first word_length of them."""
+        kept = [word[: self.spec.word_length] for word in words]
+        codes = np.frombuffer("".join(kept).encode("utf-32-le"), "<u4")
+        places = np.searchsorted(self._codes, codes)
+        # Row UNK stands behind the last character, for codes above it.
+        found = np.append(self._codes, 0)[places] == codes
+        rows = np.where(found, np.append(self._code_rows, UNK)[places], UNK)
+        return Ragged(rows, np.array(list(map(len, kept)), np.int64))
+
+    def _split_all(self, words: Sequence[str]) -> Ragged:
+        """Hashes of the character n-grams of each word."""
+        parts = [self._subwords(word[:LONGEST_TOKEN]) for word in words]
+        values = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        return Ragged(values, np.array(list(map(len, parts)), np.int64))
+
+    def _split(self, word: str) -> Ids:
+        shortest, longest = self.spec.subwords or (0, 0)
+        return subwords(word, shortest, longest, self.spec.hash_seed)
+
+
+def language_numbers(known: Mapping[str, int], languages: Sequence[str | None] | None, texts: int) -> list[int]:
+    """The number of each text's language, 0 where the model has none and none is given. Raises TextError."""
+    if languages is None:
+        languages = [None] * texts
+    if len(languages) != texts:
+        raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
+    return [_language_number(known, language) for language in languages]
+
+
+def _language_number(known: Mapping[str, int], language: str | None) -> int:
+    if not known:
+        if language is None:
+            return 0
+        raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
+    if language is None:
+        raise TextError(f"The model needs a language with every text, one of: {', '.join(known)}.")
+    if language not in known:
+        raise TextError(f"The language {language!r} is not known; known are: {', '.join(known)}.")
+    return known[language]
+
+
+def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
+    """The row of each character. Raises TextError."""
+    expected = max(spec.characters - FIRST_WORD, 0)
+    index = {one: row for row, one in enumerate(characters, FIRST_WORD)}
+    if len(characters) != expected:
+        raise TextError(f"There are {len(characters):,} characters, text.json says {expected:,}.")
+    if len(index) != expected or any(len(one) != 1 for one in index):
+        raise TextError("Each entry of the characters must be one character and occur once.")
+    return index
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """The words of `vocabulary.txt`, one a line; tokens hold no white space, so lines are safe."""
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def load_spec(folder: Path) -> TextSpec:
+    """The spec of a run or archive folder, `text.json`. Raises TextError."""
+    try:
+        return TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TextError(f"text.json cannot be read: {error}") from None
+
+
+def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
+    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
+
+    `index` is where its `vocabulary.index` lies, None in the folder itself; without one all words are read.
+    """
+    spec = load_spec(folder)
+    text, index = folder / "vocabulary.txt", index or folder / INDEX
+    return TextEncoder(
+        spec,
+        Mapped(spec, text, index) if index.exists() else _read_lines(text),
+        _read_lines(folder / "characters.txt") if spec.inputs == "characters" else (),
+    )
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return read_vocabulary(path)
+    except (OSError, ValueError) as error:
+        raise TextError(f"{path.name} cannot be read: {error}") from None

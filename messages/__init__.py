@@ -1,0 +1,1 @@
+"""How messages are written: outside text and values shown safely, on one line."""

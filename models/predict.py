@@ -1,0 +1,80 @@
+"""What a trained model answers, in this process, by torch: what an export must reproduce."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..data.dataset import Dataset
+from ..handlers.model.predictor import IdsIn, ModelFile
+from ..handlers.text.encoder import Ids, TextEncoder
+from .compose import TextModel
+from .heads import Joint
+from .run import Run
+
+Outputs = npt.NDArray[np.float32]
+
+
+def text_outputs(
+    model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
+) -> Outputs:
+    """The trained model's answers to `texts`, float32 [texts, outputs]: what an export must reproduce."""
+    tokens = encoder.look_up(texts, languages)
+    order = np.argsort(tokens.lengths, kind="stable")
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        for first in range(0, len(order), 64):
+            ids = torch.from_numpy(encoder.assemble(tokens.take(order[first : first + 64])))
+            found.append(model.head.answer(model(ids)))
+        answers = torch.cat(found).numpy()
+    outputs: Outputs = np.empty_like(answers)
+    outputs[order] = answers
+    return outputs
+
+
+def image_outputs(model: TextModel, images: Outputs) -> Outputs:
+    """A joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
+    assert isinstance(model.head, Joint)
+    with torch.inference_mode():
+        vectors: Outputs = model.head.image(torch.from_numpy(images)).numpy()
+    return vectors
+
+
+def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
+    """A task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
+    found = [text_outputs(model, encoder, part.texts, part.languages)]
+    if part.pairs is not None:
+        found.append(text_outputs(model, encoder, part.pairs, part.languages))
+    if part.images is not None:
+        found.append(image_outputs(model, part.images))
+    return np.concatenate(found)
+
+
+def predictor_of(run: Run) -> IdsIn:
+    """Return the trained model behind the predictor that archives have: the same text code, the same answers."""
+    model, joint = run.model, isinstance(run.model.head, Joint)
+
+    def answer(ids: Ids) -> Outputs:
+        with torch.inference_mode():
+            found: Outputs = model.head.answer(model(torch.from_numpy(ids))).numpy()
+        return found
+
+    file = ModelFile(
+        run.folder.name,
+        "0",
+        "trained",
+        "torch",
+        "fp32",
+        "weights.safetensors",
+        model.PARALLEL,
+        task=run.recipe.task,
+        threshold=run.threshold,
+        image_file="weights.safetensors" if joint else None,
+        image_values=int(run.info.data["image_values"]) if joint else 0,
+    )
+    return IdsIn(file, run.encoder, run.labels, answer, partial(image_outputs, model) if joint else None)

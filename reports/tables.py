@@ -1,0 +1,307 @@
+"""What commands show: tables for people. Machines use --json.
+
+Names, labels, texts and all else from outside reach a screen through `Table` and `shown`, which write control
+characters as codes, and every screen reaches the terminal through `Escaped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box, table
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.errors import NotRenderableError
+from rich.segment import Segment
+from rich.text import Text
+
+from ..errors import LexportError
+from ..messages.escaping import visible, visible_lines
+
+_COMPONENTS = 4  # of a vector are shown
+_LABELS = 40  # are shown at most
+_INDENT = 4  # columns before what a line has no room for
+
+
+class Escaped:
+    """A screen as it may reach a terminal: of control characters nothing but line ends and colours, and no links."""
+
+    def __init__(self, screen: RenderableType) -> None:
+        """`screen` is whatever rich can draw."""
+        self._screen = screen
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the screen, piece by piece."""
+        for text, style, control in console.render(self._screen, options):
+            if not control:
+                style = style.update_link(None) if style is not None and style.link else style
+                yield Segment(visible_lines(text, part=True), style)
+
+
+class Quoted:
+    """Something of several lines that somebody else wrote, each line behind a bar: none can pass for one of ours."""
+
+    def __init__(self, screen: RenderableType) -> None:
+        """`screen` is whatever rich can draw."""
+        self._screen = screen
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the screen between a bar and the right edge."""
+        for line in console.render_lines(self._screen, options.update_width(options.max_width - 2), pad=False):
+            yield Segment("| ")
+            yield from line
+            yield Segment.line()
+
+
+class Line:
+    """Outside text on a line; where it is too long for the screen, further lines are indented as none of ours is."""
+
+    def __init__(self, value: object, style: str = "") -> None:
+        """`value` is shown as text."""
+        self._text = shown(value, style)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the line, or its pieces."""
+        width = max(1, options.max_width - _INDENT)
+        for number, line in enumerate(console.render_lines(self._text, options.update_width(width), pad=False)):
+            yield Segment(" " * _INDENT if number else "")
+            yield from line
+            yield Segment.line()
+
+
+class Table(table.Table):
+    """A table whose strings are outside text: each stays on its line, and none is markup. A `Text` stays as it is."""
+
+    def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
+        """Add a column, as rich does."""
+        super().add_column(_cell(header), _cell(footer), **options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row, as rich does."""
+        super().add_row(*[None if cell is None else _cell(cell) for cell in cells], **options)
+
+
+def _cell(content: object) -> Text:
+    return content if isinstance(content, Text) else shown(content)
+
+
+def shown(value: object, style: str = "") -> Text:
+    """A value from outside on a line, with codes for what would not be seen; it is never read as markup."""
+    return Text(visible(value), style)
+
+
+def new_table(*columns: str) -> Table:
+    """A table whose first column is text and the others figures."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position == 0 else "right")
+    return table
+
+
+@contextmanager
+def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
+    """Raise an error of this kind, naming `what` is read, if a value is missing or not of its type or range."""
+    try:
+        yield
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        StopIteration,
+        NotRenderableError,
+    ) as error:
+        raise kind(
+            f"{what} is not as lexport writes it ({type(error).__name__}: {str(error)[:200]}). "
+            "Look at it with --json."
+        ) from None
+
+
+def megabytes(size: float) -> str:
+    """Bytes as MB with one decimal."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def titled(title: str, table: Table, note: str = "") -> Group:
+    """A table under a title, and lines of our own below that, which may be wider than it."""
+    return Group(Line(title, "bold"), *([Text(note, "bold")] if note else []), table)
+
+
+# By task, the metrics a person wants beside one another: their names and how they are headed.
+_HEADLINES = {
+    "classify": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
+    "multilabel": {"micro_f1": "micro-F1", "macro_f1": "macro-F1"},
+    "vector": {"recall_at_1": "recall@1", "recall_at_10": "recall@10"},
+    "joint": {"recall_at_1": "recall@1", "recall_at_10": "recall@10"},
+}
+
+
+def evidence(values: Mapping[str, Any]) -> Group:
+    """Every exported variant beside the trained model."""
+    heads = _HEADLINES[values["run"]["task"]]
+    columns = [
+        "variant",
+        *heads.values(),
+        "flips",
+        "largest Δ",
+        "batch Δ",
+        "cos p1",
+        "size",
+        "batch 1",
+        "batch 8",
+        "gate",
+    ]
+    table = new_table(*columns)
+    trained = values["trained"]["test"]
+    table.add_row("trained model", *[share(trained[name]) for name in heads], *[""] * 8)
+    for variant in values["variants"]:
+        test = variant["test"]
+        table.add_row(
+            variant["name"] + (" + dense" if variant["dense"] == "int8" else ""),
+            *[share(test[name]) for name in heads],
+            f"{test['flips']}/{test['texts']}",
+            f"{test['largest_difference']:.1e}",
+            f"{variant['batch_sensitivity']['test']['largest_change']:.1e}",
+            f"{variant['test']['encoder']['cosine']['p1']:.4f}",
+            megabytes(variant["size"]),
+            f"{variant['latency']['1']['1']['median_ms']:.3f}",
+            f"{variant['latency']['1']['8']['median_ms']:.2f}",
+            _verdict(variant),
+        )
+    title = "On the test texts; batch Δ: the largest change of a score between a text alone and in a batch of 64;"
+    note = (
+        "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
+        "batch 1 and 8 in ms from texts to answers, on one thread"
+    )
+    told = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
+    # A name from outside does not begin a line.
+    lines = [Line(f"variant {name}: {what}.") for name, what in told if what is not None]
+    lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
+    return Group(titled(title, table, note), *lines)
+
+
+def _verdict(variant: Mapping[str, Any]) -> Text:
+    if variant["refused"]:
+        return Text("refused", "red")
+    return Text("slow", "yellow") if variant["warning"] else Text("passed", "green")
+
+
+def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
+    """A model's metrics on `what`: by label, or how often the right neighbour is found."""
+    headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in _HEADLINES[task].items())
+    title = f"On {what}: {headline}"
+    if task in ("vector", "joint"):
+        return titled(title, _neighbours(task, values))
+    table = new_table("label", "precision", "recall", "F1", "texts")
+    every = values["per_class"]
+    worst = sorted(every, key=lambda label: every[label]["f1"])[:_LABELS]
+    for label, one in every.items() if len(every) <= _LABELS else [(label, every[label]) for label in worst]:
+        table.add_row(label, share(one["precision"]), share(one["recall"]), share(one["f1"]), f"{one['support']:,}")
+    cut = f"The {_LABELS} of {len(every):,} labels with the lowest F1; --json has all" if len(every) > _LABELS else ""
+    return titled(title, table, cut)
+
+
+def _neighbours(task: str, values: Mapping[str, Any]) -> Table:
+    ways = {"text to image": values, "image to text": values["image_to_text"]} if task == "joint" else {"": values}
+    table = new_table("found among the nearest", *[f"{way} share".strip() for way in ways], "by chance")
+    for name in values:
+        if name.startswith("recall_at_") and not name.endswith("_interval"):
+            nearest = name.removeprefix("recall_at_")
+            table.add_row(
+                nearest,
+                *[with_interval(found, name) for found in ways.values()],
+                share(values[f"chance_at_{nearest}"]),
+            )
+    return table
+
+
+def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
+    """Texts, or the names of images, with what the model says of them."""
+    counted = any("tokens" in answer for answer in found)
+    told = ("vector", "values") if any("vector" in answer for answer in found) else ("label", "score")
+    table = new_table("text" if counted else "image", *told, *(("tokens", "unknown") if counted else ()))
+    table.columns[1].justify = "left"
+    for name, answer in zip(given, found, strict=True):
+        cut = name if len(name) <= 60 else name[:59] + "…"
+        cells: list[str | Text] = [*_told(answer)]
+        if counted:
+            cells += [str(answer["tokens"]) + ("+" if answer["truncated"] else ""), str(answer["unknown"])]
+        table.add_row(repr(cut), *cells)
+    return table
+
+
+def explanations(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Group:
+    """What each token of each text adds to the logit of the best label."""
+    parts: list[Group] = []
+    for text, one in zip(given, found, strict=True):
+        label = one.get("label") or max(one["logits"], key=one["logits"].__getitem__)
+        table = new_table("token", "characters", f"adds to {label}")
+        table.add_row("(bias)", "", f"{one['bias'][label]:+.4f}")
+        for token in one["tokens"]:
+            table.add_row(
+                repr(token["token"]), f"{token['start']}-{token['end']}", f"{token['contributions'][label]:+.4f}"
+            )
+        table.add_row("(logit)", "", f"{one['logits'][label]:+.4f}")
+        sampled = f", {one['orders']} orders, standard error {one['standard_error']:.4f}" if "orders" in one else ""
+        parts.append(titled(f"{text[:60]!r} ({one['method']}{sampled})", table))
+    return Group(*parts)
+
+
+def _told(answer: Mapping[str, Any]) -> tuple[str | Text, str | Text]:
+    """What an answer says, in two cells: a label and its score, labels and scores, or a vector and its width."""
+    if "vector" in answer:
+        vector = answer["vector"]
+        first = "  ".join(f"{value:.4f}" for value in vector[:_COMPONENTS])
+        return first + ("  …" if len(vector) > _COMPONENTS else ""), str(len(vector))
+    if "labels" in answer:
+        labels = answer["labels"]
+        names = Text("\n").join(shown(one["label"]) for one in labels)
+        return names or "none", Text("\n".join(share(one["score"]) for one in labels))
+    return answer["label"], f"{answer['score']:.4f}"
+
+
+def status(values: Mapping[str, Any]) -> Group:
+    """Models and workers of a running server."""
+    state = "healthy" if values["healthy"] else "not healthy"
+    title = f"{values['inference_url']} (pid {values['pid']}, {state})"
+    table = new_table("model", "version", "waiting", "worker", "pid", "device", "threads", "state", "memory")
+    for model in values["models"]:
+        version = f"{model['version']} (default)" if model["default"] else model["version"]
+        places = model["queue_waiting"] + model["queue_free"]
+        waiting = f"{model['queue_waiting']} of {places}"
+        for worker in model["workers"]:
+            memory = megabytes(worker["memory_bytes"]) if worker["memory_bytes"] else ""
+            threads = str(worker["threads"] or "")
+            cells = (str(worker["id"]), str(worker["pid"]), worker["device"], threads, worker["state"], memory)
+            table.add_row(model["name"], version, waiting, *cells)
+    return titled(title, table)
+
+
+_MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "problem": ("✗", "red")}
+
+
+def findings(values: Sequence[Mapping[str, Any]]) -> Table:
+    """What `doctor` found, with what to do below what is not as it should be."""
+    table = new_table("", "what", "found")
+    for column in table.columns:
+        column.justify = "left"
+    for one in values:
+        mark, colour = _MARKS[one["state"]]
+        found = shown(one["found"])
+        if one["remedy"]:
+            found.append("\n").append_text(shown(f"→ {one['remedy']}", colour))
+        table.add_row(Text(mark, colour), one["subject"], found)
+    return table
+
+
+def share(value: float) -> str:
+    """A share from 0 to 1, or a score, with four decimals."""
+    return f"{value:.4f}"
+
+
+def with_interval(values: Mapping[str, Any], name: str) -> str:
+    """A value of a JSON object and, where it has one, its interval."""
+    ends = values.get(f"{name}_interval")
+    return share(values[name]) + (f" [{share(ends[0])}, {share(ends[1])}]" if ends else "")

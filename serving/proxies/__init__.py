@@ -1,0 +1,1 @@
+"""Configurations of haproxy and nginx that protect TorchServe."""

@@ -1,0 +1,1 @@
+"""TorchServe's life: its settings and environment, start, supervision, readiness, draining, stop."""

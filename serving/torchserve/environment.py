@@ -1,0 +1,71 @@
+"""The environment of a server's processes: what they need, and nothing else of the user's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import InputError
+from ..folders import REPORTS, RUN
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+ID_VARIABLE = "LEXPORT_SERVER_ID"
+REPORTS_VARIABLE = "LEXPORT_REPORT_DIR"
+THREADS_VARIABLE = "LEXPORT_THREADS"
+CORES_VARIABLE = "LEXPORT_CORES"
+
+# What other variables bring, such as PYTHONPATH, LD_PRELOAD, JAVA_TOOL_OPTIONS or TS_…, would run other code in Java
+# and in the workers than what was verified, or override the settings.
+_NEEDED = {
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
+    "LD_LIBRARY_PATH",  # where the libraries of a GPU may lie
+    "ORT_DISABLE_TELEMETRY",
+}
+_NEEDED_PREFIXES = (
+    *("LC_", "CUDA_", "NVIDIA_"),
+    *("OMP_", "MKL_", "OPENBLAS_", "KMP_", "GOMP_", "MALLOC_"),
+)
+# Of those the ones that name libraries to load into every process.
+_LIBRARIES = {"CUDA_INJECTION32_PATH", "CUDA_INJECTION64_PATH", "OMP_TOOL_LIBRARIES"}
+
+
+def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, str]:
+    """The variables of `outer` that a server's processes need, and those that `extra` names.
+
+    Raises InputError for an extra one that is not set.
+    """
+    for name in extra:
+        if name not in outer:
+            raise InputError(f"--env {name}: there is no such environment variable. Set it first, or leave it out.")
+    return {
+        name: value
+        for name, value in outer.items()
+        if name in _NEEDED or name in extra or (name.startswith(_NEEDED_PREFIXES) and name not in _LIBRARIES)
+    }
+
+
+def server_environment(
+    outer: Mapping[str, str], extra: Sequence[str], folder: Path, identity: str, plan: Plan
+) -> dict[str, str]:
+    """The whole environment of one server's supervisor, Java and workers.
+
+    Raises InputError for an `extra` variable that is not set, or that every server gets a value of its own for.
+    """
+    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder / RUN))
+    own |= dict.fromkeys((THREADS_VARIABLE, "OMP_NUM_THREADS"), str(plan.threads))
+    own[CORES_VARIABLE] = str(plan.cores)
+    # Idle OpenMP threads that spin take the cores from the other workers and from Java.
+    own["OMP_WAIT_POLICY"] = "PASSIVE"
+    own[REPORTS_VARIABLE] = str(folder / RUN / REPORTS)
+    own[ID_VARIABLE] = identity
+    if sys.platform == "linux":
+        # In the locale "C" Java cannot open a file whose name is not ASCII.
+        own["LC_ALL"] = "C.UTF-8"
+    for name in extra:
+        if name in own:
+            raise InputError(f"--env {name}: lexport serve sets this variable itself. Leave it out.")
+    return allowed(outer, extra) | own

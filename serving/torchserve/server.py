@@ -1,0 +1,330 @@
+"""A server's life: `serve`, `wait`, `status`, `stop`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import SystemProblem
+from ...export.archive.keys import PublicKey
+from ...export.archive.trust import Trust
+from ...storage.atomic import write_file
+from ...storage.progress import Say, silent
+from .. import folders, properties, state, tokens
+from ..plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
+from ..state import Server
+from ..store import Archive, choose, place
+from . import health, launch, logs, overview, temporary
+from .environment import server_environment
+from .java import Java, find_java
+from .kept import keep
+from .ports import check_free, explain_lost, pick_free
+from .process import end, is_running, sigterm_raises
+from .ready import wait_until_ready
+from .settings import (
+    Address,
+    addresses,
+    check_model_api,
+    derive,
+    health_address,
+    own_settings,
+    read_settings,
+    warn_if_open,
+)
+
+_PATIENCE = 60.0  # seconds the supervisor may take to end TorchServe once requests are answered; it needs 2 to 3
+_TRIES = 3  # for a port that is taken between its choice and TorchServe's start
+
+
+def serve(
+    archives: Sequence[Path] = (),
+    *,
+    model_store: Path | None = None,
+    workers: str = "cpu",
+    allow_cpu: bool = False,
+    state_dir: Path | None = None,
+    port: int | None = None,
+    config: Path | None = None,
+    trusted: Sequence[PublicKey] | None = None,
+    trust_code: bool = False,
+    env: Sequence[str] = (),
+    token_file: Path | None = None,
+    health_at: str | None = None,
+    drain: float = 10.0,
+    bound: bool = False,
+    timeout: float = 300.0,
+    say: Say = silent,
+) -> Server:
+    """Start TorchServe in the background and return once every worker has proven itself.
+
+    Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers per
+    model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference port,
+    management and metrics follow on the next two; 0 takes any free ones, None those of the settings (8080). `config`
+    is a properties file over the packaged one; its batch sizes, delays, timeouts and workers of models are kept
+    (`kept.keep`), and what is not, or opens something, is said. With `trusted` keys (None: those that LEXPORT_KEYS
+    names) one of them must have signed every archive; without keys, `trust_code` lets code run that is not this
+    kit's. The server's processes get the environment variables they need, and those that `env` names. `token_file`
+    holds the tokens that requests must carry, else new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez`
+    and `/readyz` are answered without a token. When the server is stopped, requests in flight have `drain` seconds to
+    be answered. With `bound` the server ends when this process does, even if it is killed. `timeout` in seconds. On
+    any error or interruption nothing is left behind but logs.
+
+    Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
+    signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
+    already in `state_dir`, or a worker that cannot start, its traceback below the first line.
+    """
+    folder = folders.locate(state_dir)
+    device, count = parse_workers(workers)
+    trust = Trust.of(trusted, trust_code)
+    chosen = choose(archives, model_store, say)
+    for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
+        say(f"{archive.cpu_alone}; so do the workers of {archive}.")
+    settings = read_settings(config)
+    check_model_api(settings, trust)
+    given = tokens.generate() if token_file is None else tokens.read_token_file(token_file)
+    doors = addresses(settings, port)
+    if health_at is not None:
+        doors["health"] = health_address(health_at)
+    kept = keep(own_settings(config), chosen, count=count)
+    gpus = find_gpus() if device == "gpu" else 0
+    scheme = plan(chosen, workers, cores=cores(), gpus=gpus, settled=kept.workers)
+    identity, java = secrets.token_hex(16), find_java()
+    start = _Start(
+        folder=folder,
+        identity=identity,
+        java=java,
+        command=launch.java_command(java, folder, settings.get("vmargs", "")),
+        environment=server_environment(os.environ, env, folder, identity, scheme),
+        settings=settings,
+        limits=kept.limits,
+        scheme=scheme,
+        archives=chosen,
+        trust=trust,
+        tokens=given,
+        drain=drain,
+        bound=bound,
+        timeout=timeout,
+        say=say,
+    )
+    temporary.sweep()
+    folders.make_private(folder)
+    with sigterm_raises(), folders.locked(folder):
+        _make_room(folder, say)
+        check_free(doors)
+        warn_if_open(settings, doors, say)
+        for line in kept.lines:
+            say(line)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return start.on(pick_free(doors))
+            except _PortLost:
+                if attempt == _TRIES or not any(door.port == 0 for door in doors.values()):
+                    raise
+    raise AssertionError("unreachable")
+
+
+class _PortLost(SystemProblem):
+    """Another process took a port between its check and TorchServe's start."""
+
+
+def _make_room(folder: Path, say: Callable[[str], None]) -> None:
+    """Refuse to start beside a running server; clear what a crashed one left."""
+    before = state.load(folder)
+    if before is None:
+        folders.clean(folder)
+    elif is_running(before):
+        raise SystemProblem(
+            f"A server runs already in {folder} (pid {before.supervisor}, {before.inference_url}). Stop it with: "
+            "lexport stop, or give another --state-dir and --port."
+        )
+    else:
+        say(f"Clearing what a server that ended unexpectedly (pid {before.supervisor}) left in {folder}.")
+        _remove(before, patience=3.0)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """All that a start needs but its ports."""
+
+    folder: Path
+    identity: str
+    java: Java
+    command: list[str]
+    environment: dict[str, str]
+    settings: dict[str, str]
+    limits: dict[str, dict[str, int]]
+    scheme: Plan
+    archives: Sequence[Archive]
+    trust: Trust
+    tokens: tokens.Tokens
+    drain: float
+    bound: bool
+    timeout: float
+    say: Callable[[str], None]
+
+    def on(self, doors: dict[str, Address]) -> Server:
+        """Start TorchServe on these ports and wait until it is ready."""
+        began = time.monotonic()
+        try:
+            folders.fresh_logs(self.folder)
+            self._write_settings(doors)
+            self.say(
+                f"Starting TorchServe on Java {self.java.version}: {', '.join(map(str, self.archives))}; workers on "
+                f"{self.scheme.device}: {self.scheme.total}, threads of each: {self.scheme.threads}."
+            )
+            server = launch.start(
+                self._described(doors),
+                self.command,
+                self.environment,
+                self.tokens,
+                bound=self.bound,
+                health=doors.get("health"),
+            )
+            wait_until_ready(server, self.scheme, self.archives, timeout=self.timeout, say=self.say)
+            launch.keep(server, bound=self.bound)
+        except BaseException as error:
+            lost = logs.lost_port(self.folder / folders.LOGS)
+            end(self.identity, patience=0.0)
+            launch.release(self.identity)
+            folders.clean(self.folder)
+            if lost and isinstance(error, SystemProblem):
+                raise _PortLost(explain_lost(doors)) from None
+            raise
+        self.say(f"Ready after {time.monotonic() - began:.1f} s at {server.inference_url}")
+        return server
+
+    def _write_settings(self, doors: dict[str, Address]) -> None:
+        store = self.folder / folders.STORE
+        names = place(self.archives, store, self.trust, self.say)
+        derived = derive(self.settings, doors, self.scheme, self.archives, names, store, self.limits)
+        text = properties.render(derived, "Made by lexport serve for one server; changes here are lost.")
+        write_file(self.folder / folders.SETTINGS, text.encode())
+
+    def _described(self, doors: dict[str, Address]) -> Server:
+        return Server(
+            id=self.identity,
+            supervisor=0,
+            pid=0,
+            started=0.0,
+            inference_url=doors["inference"].url,
+            management_url=doors["management"].url,
+            metrics_url=doors["metrics"].url,
+            state_dir=self.folder,
+            models={archive.name: archive.version for archive in self.archives},
+            workers=self.scheme.total,
+            threads=self.scheme.threads,
+            device=self.scheme.device,
+            authorized=self.settings.get("disable_token_authorization", "").lower() != "true",
+            drain=self.drain,
+            health_url=doors["health"].url if "health" in doors else "",
+        )
+
+
+def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
+    """Stop the server of a state folder; no process, socket, key or temporary folder is left, only its logs.
+
+    What a crashed server left is cleared likewise, with a line that says so. Raises SystemProblem if there is
+    none, or if a process does not end.
+    """
+    folder = folders.locate(state_dir)
+    if state.load(folder) is None:
+        raise _none_runs(folder)
+    with folders.locked(folder):
+        server = state.load(folder)
+        if server is None:
+            raise _none_runs(folder)
+        running = is_running(server)
+        _remove(server, patience=server.drain + _PATIENCE)
+    if running:
+        say(f"Stopped the server at {server.inference_url} (pid {server.pid}). Its logs stay in {server.logs}")
+    else:
+        say(f"The server (pid {server.pid}) had ended already; cleared what it left. Its logs: {server.logs}")
+
+
+def wait(server: Server, tell: Callable[[], object] = lambda: None) -> None:
+    """Block until the server is stopped from elsewhere; on Ctrl-C or SIGTERM stop it, then raise that on.
+
+    `tell` is called first, so that whoever is told can stop it at once. Raises SystemProblem if the server ends by
+    itself.
+    """
+    with sigterm_raises():
+        try:
+            tell()
+            while is_running(server):
+                time.sleep(0.2)
+        except BaseException:
+            if state.load(server.state_dir) is not None:
+                stop(server.state_dir)
+            raise
+    while not _settled(server):
+        time.sleep(0.1)
+
+
+def _settled(server: Server) -> bool:
+    """After the server has ended: False while a `stop` is at work, True once it is done."""
+    try:
+        with folders.locked(server.state_dir):
+            ended = state.load(server.state_dir)
+            if ended is None or ended.id != server.id:
+                return True
+            _remove(ended, patience=3.0)
+    except folders.Busy:
+        return False
+    raise SystemProblem(f"The server ended by itself: {_why(ended)} (logs: {server.logs}).")
+
+
+def running(state_dir: Path | None = None) -> Server:
+    """The running server of a state folder; raises SystemProblem if there is none."""
+    folder = folders.locate(state_dir)
+    server = state.load(folder)
+    if server is None:
+        raise _none_runs(folder)
+    if not is_running(server):
+        raise SystemProblem(
+            f"The server (pid {server.supervisor}) has ended unexpectedly: {_why(server)}; its logs are in "
+            f"{server.logs}. Clear what it left with: lexport stop"
+        )
+    return server
+
+
+def status(state_dir: Path | None = None) -> dict[str, Any]:
+    """The server, its models and their workers, as `overview.describe` says.
+
+    Raises SystemProblem if no server runs or it does not answer.
+    """
+    return overview.describe(running(state_dir))
+
+
+def check_live(state_dir: Path | None = None) -> None:
+    """Raise SystemProblem if the server of a state folder must be started anew, as `health.why_dead` says."""
+    _require(health.why_dead(running(state_dir)))
+
+
+def check_ready(state_dir: Path | None = None) -> None:
+    """Raise SystemProblem if not every model of the server can be asked, as `health.why_unready` says."""
+    _require(health.why_unready(running(state_dir)))
+
+
+def _require(reason: str) -> None:
+    if reason:
+        raise SystemProblem(f"{reason[0].upper()}{reason[1:]}. lexport status says more.")
+
+
+def _why(server: Server) -> str:
+    """Why a server whose supervisor has ended no longer runs."""
+    return server.last_reason or "its supervisor was killed"
+
+
+def _remove(server: Server, *, patience: float) -> None:
+    end(server.id, leader=server.supervisor, patience=patience)
+    launch.release(server.id)
+    folders.clean(server.state_dir)
+
+
+def _none_runs(folder: Path) -> SystemProblem:
+    return SystemProblem(f"No server runs (state folder {folder}). Start one with: lexport serve NAME-1.0.mar")

@@ -1,0 +1,292 @@
+"""The process above TorchServe: starts its Java, starts it again when it dies, ends it when the server is to end.
+
+`launch.start` runs it and writes to its standard input a line of JSON, and later KEEP or READY. It answers with an
+empty line, or with why Java cannot be started. SIGTERM ends the server; so does the end of the input before KEEP,
+because whoever wanted the server has died then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from ...errors import LexportError, SystemProblem
+from ...messages.escaping import visible
+from .. import folders, state
+from ..tokens import Tokens, java_arguments
+from . import health, logs, process
+from .draining import drain
+
+KEEP = "keep\n"
+"""The server is ready and outlives the process that started it."""
+READY = "ready\n"
+"""The server is ready and ends with the process that started it."""
+LOG = "supervisor.log"
+
+MOST_RESTARTS = 5  # in a row, before it gives up
+STEADY = 60.0  # seconds that TorchServe must have run for the row to be over
+GRACE = 30.0  # seconds TorchServe may take to end its workers; it needs 2 to 3
+_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run one server until it is to end; 0 if that was asked for, 1 if TorchServe cannot be kept running."""
+    os.umask(0o077)
+    wake, woken = _wake_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    orders = _read_line(0)
+    if not orders:
+        return 1  # whoever wanted the server has died
+    supervisor = Supervisor(json.loads(orders))
+    try:
+        supervisor.open_health()
+        supervisor.start()
+    except (LexportError, OSError) as problem:
+        supervisor.end()
+        _answer(str(problem))
+        return 1
+    _answer("")
+    return supervisor.watch(wake, woken)
+
+
+class Supervisor:
+    """One server's Java process and what is known of it."""
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        """`orders` are what `launch.start` writes.
+
+        They are `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
+        None), and whether it is `bound`.
+        """
+        self.server = replace(state.parse(orders["server"]), supervisor=os.getpid())
+        self.health = orders["health"]
+        self.command = [str(word) for word in orders["command"]]
+        self.tokens = Tokens(**orders["tokens"]) if orders["tokens"] else None
+        self.bound = bool(orders["bound"])
+        self.ready = False
+        self.ending = False
+        self.row = 0
+        self.began = time.monotonic()
+        self.java: subprocess.Popen[bytes] | None = None
+        self.due: float | None = None
+
+    def start(self) -> None:
+        """Start Java with an empty temporary folder, and save its number. Raises SystemProblem if that fails."""
+        folders.fresh_run(self.server.state_dir)
+        self.began = time.monotonic()
+        try:
+            with (self.server.logs / logs.JAVA).open("wb") as log:
+                self.java = subprocess.Popen(
+                    self._command(),
+                    cwd=self.server.state_dir,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    preexec_fn=_ends_with_parent(),
+                )
+            started = psutil.Process(self.java.pid).create_time()
+        except OSError as error:
+            raise SystemProblem(
+                f"Cannot start {self.command[0]}: {error.strerror}. Set JAVA_HOME to a working Java."
+            ) from None
+        self.server = replace(self.server, pid=self.java.pid, started=started)
+        state.save(self.server)
+        _log(f"TorchServe runs (pid {self.java.pid}).")
+
+    def open_health(self) -> None:
+        """Answer probes from now on, if that is wanted. Raises SystemProblem if the port cannot be had."""
+        if self.health is not None:
+            host, port = self.health
+            health.Door(host, port, {"/livez": self._why_dead, "/readyz": self._why_unready})
+
+    def _why_dead(self) -> str:
+        return "" if self.ending else health.why_dead(self.server)
+
+    def _why_unready(self) -> str:
+        if self.ending:
+            return "the server is stopping"
+        return health.why_unready(self.server) if self.ready else "the server is starting"
+
+    def _command(self) -> list[str]:
+        """The command of one start; tokens are in a file that Java reads and removes."""
+        java, *rest = self.command
+        if self.tokens is None:
+            return self.command
+        return [java, *java_arguments(self.tokens, self.server.run_dir).options, *rest]
+
+    def watch(self, wake: int, woken: set[int]) -> int:
+        """Keep TorchServe running until SIGTERM, or until the input ends too early."""
+        inputs = [0, wake]
+        while True:
+            pause = None if self.due is None else max(0.0, self.due - time.monotonic())
+            ready, _, _ = select.select(inputs, [], [], pause)
+            if wake in ready:
+                os.read(wake, 1024)
+            if woken & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
+                self.end()
+                return 0
+            if 0 in ready and self._is_abandoned(os.read(0, 1024).decode(errors="replace")):
+                _log("The process that started this server has ended, and the server ends with it.")
+                self.end()
+                folders.clean(self.server.state_dir)
+                return 0
+            inputs = [wake] if self.ready and not self.bound else [0, wake]
+            if self.java is not None and self.java.poll() is not None:
+                self._note_death(self.java.returncode)
+            # Before it was ready, whoever waits for the start finds out why, and ends this process.
+            if self.ready and self.java is None and self.due is None:
+                self._plan_restart()
+            if self.due is not None and time.monotonic() >= self.due:
+                self._restart()
+            if self.row > MOST_RESTARTS:
+                _log(f"TorchServe has died {self.row} times in a row; it is not started again.")
+                return 1
+
+    def end(self) -> None:
+        """End TorchServe and whatever it has started."""
+        self.ending = True
+        if self.java is not None and self.java.poll() is None:
+            if self.ready:
+                self._drain()
+            self.java.terminate()
+            try:
+                self.java.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                _log(f"TorchServe has not ended in {GRACE:.0f} s and is killed.")
+                self.java.kill()
+                self.java.wait()
+        process.end(self.server.id, patience=3.0)
+        _log("The server has ended.")
+
+    def _drain(self) -> None:
+        """Let requests in flight be answered before Java is told to end."""
+        address = urlsplit(self.server.inference_url)
+        port = address.port or 80
+        try:
+            socket.create_connection((address.hostname or "", port), timeout=2.0).close()
+        except OSError:  # it does not serve yet, or no longer
+            return
+        try:
+            found = drain(
+                self.server.pid,
+                [port],
+                self.server.reports,
+                limit=self.server.drain,
+                management_url=self.server.management_url,
+                token=self.server.token("management"),
+            )
+        except (
+            Exception
+        ) as problem:  # whatever a strange answer leads to: an end without draining is better than none
+            _log(f"Requests in flight could not be awaited: {type(problem).__name__}: {problem}")
+            return
+        if found.open_because:
+            _log(f"New connections could not be refused: {found.open_because}.")
+        waited = f"after {found.seconds:.1f} s"
+        _log(f"All requests were answered {waited}." if found.idle else f"Unanswered {waited}: {found.in_flight}.")
+
+    def _is_abandoned(self, said: str) -> bool:
+        if said == "":
+            return self.bound or not self.ready
+        self.ready = True  # all that is ever said
+        return False
+
+    def _note_death(self, code: int) -> None:
+        """TorchServe has ended by itself: say why, and clear what it left."""
+        reason = _reason(code, self.server.logs)
+        _log(f"TorchServe (pid {self.server.pid}) has ended: {reason}.")
+        self.java = None
+        if self.ready:
+            with suppress(SystemProblem):  # a process that does not end must not keep others from starting
+                process.end(self.server.id, patience=3.0)
+        self.server = replace(self.server, last_reason=reason)
+
+    def _plan_restart(self) -> None:
+        try:
+            state.save(self.server)
+        except (LexportError, OSError) as problem:  # a full disk is no reason to stay down
+            _log(str(problem))
+        self.row = 1 if time.monotonic() - self.began > STEADY else self.row + 1
+        # At once, then after 1, 2, 4, 8 s.
+        self.due = time.monotonic() + (0 if self.row == 1 else 2.0 ** (self.row - 2))
+
+    def _restart(self) -> None:
+        self.due = None
+        keep_log = self.server.logs / logs.JAVA
+        if keep_log.exists():
+            keep_log.replace(self.server.logs / logs.JAVA_BEFORE)
+        self.server = replace(self.server, restarts=self.server.restarts + 1)
+        _log(f"Starting TorchServe again (restart {self.server.restarts}, {self.row} in a row).")
+        try:
+            self.start()
+        except (LexportError, OSError) as problem:
+            _log(str(problem))
+
+
+def _reason(code: int, log_folder: Path) -> str:
+    if code < 0:
+        return f"killed by signal {-code} ({signal.strsignal(-code) or 'unknown'})"
+    said = logs.java_reason(log_folder) or "it printed nothing"
+    return "".join(character if character.isprintable() else "?" for character in f"exit code {code}: {said}"[:500])
+
+
+def _ends_with_parent() -> Callable[[], None] | None:
+    """What makes a child end with this process, however this ends; None where the system cannot do that."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was too late
+            os._exit(1)
+
+    return ask
+
+
+def _wake_on(*numbers: int) -> tuple[int, set[int]]:
+    """A pipe that can be read once a signal has come, and the signals that have come."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    received: set[int] = set()
+    for number in numbers:
+        signal.signal(number, lambda signum, frame: received.add(signum))
+    return reading, received
+
+
+def _read_line(descriptor: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        block = os.read(descriptor, 1)
+        if not block:
+            break
+        line += block
+    return line
+
+
+def _answer(line: str) -> None:
+    with suppress(BrokenPipeError):  # nobody waits any more
+        os.write(1, line.encode(errors="replace") + b"\n")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _log(line: str) -> None:
+    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {visible(line)}\n".encode(errors="replace"))

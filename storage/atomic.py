@@ -1,0 +1,220 @@
+"""Files written whole or not at all: beside their target first, then renamed.
+
+What is written gets the mode that the user's umask asks for, as from any other tool: a run holds texts, and who
+keeps files private by umask 077 must find these private too. It is never writable by others, whatever the umask: what
+is trained, exported and packed here is served later.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import InputError
+
+_BLOCK = 1 << 20
+_FILE, _FOLDER = 0o664, 0o775  # modes under a umask of 0
+
+
+def json_bytes(value: Any) -> bytes:
+    """UTF-8 JSON with two-space indent and a final newline; key order is the caller's, NaN is refused."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's content, read in blocks."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def check_folder(target: Path, *, replace: bool = False) -> None:
+    """What `new_folder` will ask of `target`, for callers with long work before it; nothing is created.
+
+    Raises InputError if something is there that may not or cannot be replaced, or if its own folder is not
+    writable and cannot be made.
+    """
+    if os.path.lexists(target):
+        if not replace:
+            raise InputError(f"{target} exists already. Choose another --out, or replace it with --force.")
+        if not target.is_dir() or Path.cwd().is_relative_to(target.resolve()):
+            what = "the folder you are in" if target.is_dir() else "not a folder"
+            raise InputError(f"{target} is {what}, so nothing takes its place. Choose another --out.")
+    _check_place(target)
+
+
+def write_file(target: Path, content: bytes) -> Path:
+    """Write `content` to `target` as `new_file` does, and raise InputError as it does."""
+    with new_file(target) as handle:
+        handle.write(content)
+    return target
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[BinaryIO]:
+    """Yield an empty file, to write and read; on success it takes `target`'s place.
+
+    On any error or interruption an old file is as it was and nothing new is left. Linux keeps the file without a name
+    until it is whole, so that a process that is killed leaves nothing either. Raises InputError if `target`
+    is a folder, or if its own folder cannot be created or written.
+    """
+    if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
+        raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
+    with _beside(target) as partial:
+        with _refused(target):
+            handle = _unnamed(partial.parent) or open(partial, "x+b", opener=_unwritable)  # noqa: SIM115
+        with handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+            if not os.path.lexists(partial):
+                with _refused(target):
+                    # A neighbour that failed has perhaps removed the folder, which looked empty.
+                    _make(partial.parent)
+                    # Of the two calls that make a hard link, only the one with a folder follows this one to the file.
+                    os.link(f"/proc/self/fd/{handle.fileno()}", partial, src_dir_fd=handle.fileno())
+        partial.replace(target)
+
+
+def _unwritable(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE)
+
+
+def _make(folder: Path) -> None:
+    """Create a folder and those it lies in, unless they are there."""
+    for missing in [one for one in (*reversed(folder.parents), folder) if not one.is_dir()]:
+        missing.mkdir(_FOLDER, exist_ok=True)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take from others the right to write what a folder holds; whoever filled it went by the umask alone."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
+            path.chmod(stat.S_IMODE(mode) & ~stat.S_IWOTH)
+
+
+def _unnamed(folder: Path) -> BinaryIO | None:
+    """An open file in `folder` that has no name yet, or None where there are no such files."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, flag | os.O_RDWR, _FILE), "w+b")
+    except OSError:  # what else is wrong, an ordinary file says as well
+        return None
+
+
+def same_content(handle: BinaryIO, path: Path) -> bool:
+    """Whether a file holds the very bytes of an open one, which is read from its beginning."""
+    size = handle.seek(0, os.SEEK_END)
+    handle.seek(0)
+    with path.open("rb") as other:
+        if os.fstat(other.fileno()).st_size != size:
+            return False
+        while block := handle.read(_BLOCK):
+            if block != other.read(len(block)):
+                return False
+    return True
+
+
+@contextmanager
+def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; on success it becomes `target`, on any error it vanishes.
+
+    With `replace` a folder that is there is replaced, on success alone. Raises InputError as `check_folder` does.
+    """
+    check_folder(target, replace=replace)
+    with _beside(target) as partial:
+        with _refused(target):
+            partial.mkdir(_FOLDER)
+        yield partial
+        _close_to_others(partial)
+        old = _old(partial)
+        try:
+            if replace and os.path.lexists(target):
+                target.rename(old)
+            partial.rename(target)
+        finally:
+            if os.path.lexists(old) and not os.path.lexists(target):
+                old.rename(target)
+        _discard(old)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A free hidden name in the folder of `target`, which is created; on any error everything created is removed.
+
+    Names are chosen before anything is made under them, so that no interruption comes in between.
+    """
+    partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    with parents_of(target):
+        try:
+            yield partial
+        except BaseException:
+            _discard(partial)
+            if os.path.lexists(target):
+                _discard(_old(partial))
+            raise
+
+
+@contextmanager
+def parents_of(target: Path) -> Iterator[None]:
+    """Create the folder of `target`; on any error remove again what was created and is empty.
+
+    Raises InputError if it cannot be created or written.
+    """
+    _check_place(target)
+    missing = [folder for folder in target.absolute().parents if not os.path.lexists(folder)]
+    try:
+        with _refused(target):
+            _make(target.parent)
+        yield
+    except BaseException:
+        for folder in missing:  # the innermost first; one that somebody else has filled meanwhile stays
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def clear_leftovers(target: Path) -> None:
+    """Remove what processes that were killed while they made `target` left beside it; none may be at work."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if leftover.suffix == ".partial":
+            _discard(leftover)
+
+
+def _check_place(target: Path) -> None:
+    nearest = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    if not nearest.is_dir():
+        raise InputError(f"Cannot write {target}: {nearest} is not a folder. Choose another place.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"Cannot write {target}: the folder {nearest} is not writable. Choose another place.")
+
+
+def _old(partial: Path) -> Path:
+    """Where what is being replaced waits until its successor stands."""
+    return partial.with_suffix(".old")
+
+
+def _discard(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # it was a folder, or nothing
+        path.unlink()
+
+
+@contextmanager
+def _refused(target: Path) -> Iterator[None]:
+    """Turn the system's refusal to create something for `target` into an InputError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"Cannot write {target}: {error.strerror}. Choose another place.") from None

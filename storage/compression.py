@@ -1,0 +1,180 @@
+"""Open data files, compressed ones too, and say in one line what is wrong with their bytes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import io
+import lzma
+import stat
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import InputError, MissingExtra
+from ..messages.escaping import visible
+
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+
+Opener = Callable[[Path], IO[bytes]]
+"""Opens a file for reading its decompressed bytes."""
+
+_SIGNATURES = {
+    b"\x1f\x8b": "It looks gzip-compressed: end its name in .gz.",
+    b"BZh": "It looks bzip2-compressed: end its name in .bz2.",
+    b"\xfd7zXZ": "It looks xz-compressed: end its name in .xz.",
+    b"\x28\xb5\x2f\xfd": "It looks zstd-compressed: end its name in .zst.",
+    b"PAR1": "It looks like Parquet: end its name in .parquet.",
+    b"PK\x03\x04": "It looks like a zip archive or spreadsheet: export it as CSV.",
+    b"\xff\xfe": "It looks like UTF-16: save it as UTF-8.",
+    b"\xfe\xff": "It looks like UTF-16: save it as UTF-8.",
+}
+
+
+def shown(value: object) -> str:
+    """The value for an error message: on one line, printable, at most 80 characters (a path 1,000)."""
+    text = str(value)
+    limit = 1000 if isinstance(value, Path) else 80
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    return visible(text)
+
+
+def listed(values: Iterable[object], limit: int = 10) -> str:
+    """The first `limit` values, comma-separated, and how many more there are."""
+    every = list(values)
+    more = f" and {len(every) - limit:,} more" if len(every) > limit else ""
+    return ", ".join(shown(value) for value in every[:limit]) + more
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError unless `path` is a regular file that holds something."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise InputError(f"There is no file {shown(path)}. Check the path.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read {shown(path)}: {_reason(error)}.") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{shown(path)} is a folder; a file was expected. Name one of the files in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{shown(path)} is not a regular file. Write the data to a file first.")
+    if status.st_size == 0:
+        raise empty(path)
+
+
+def empty(path: Path) -> InputError:
+    """The error for a file without any content."""
+    return InputError(f"{shown(path)} is empty: rows of data, or words, were expected.")
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """The error for a file whose bytes contradict its name or their own checksum."""
+    reason = "it ends too early" if isinstance(error, EOFError) else _reason(error)
+    return InputError(f"{shown(path)} is damaged or not what its name says: {reason}. Fetch or make it anew.")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or shown(str(error).partition("\n")[0])
+
+
+def opener_for(compression: str) -> Opener:
+    """The opener for a file name's last ending; one without compression opens the file as it is."""
+    if compression == ".zst":
+        zstandard = import_extra("zstandard", "zstd", "Reading .zst files")
+        return lambda path: io.BufferedReader(_ZstdFile(path.open("rb"), zstandard))
+    openers: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    return openers.get(compression, lambda path: path.open("rb"))
+
+
+def import_extra(module: str, extra: str, purpose: str) -> Any:
+    """Import an optional `module`; MissingExtra with the pip line if it is absent."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingExtra(module.partition(".")[0], extra, purpose) from None
+
+
+class _ZstdFile(io.RawIOBase):
+    """Decompressed bytes of a .zst file; unlike zstandard's own reader it notices a truncated file."""
+
+    def __init__(self, source: IO[bytes], zstandard: Any) -> None:
+        self._source = source
+        self._error = zstandard.ZstdError
+        self._new_frame = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._new_frame()
+        self._inside = False  # a frame has begun and not ended
+        self._compressed = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and self._more():
+            pass
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _more(self) -> bool:
+        block = self._compressed or self._source.read(1 << 17)
+        if not block:
+            if self._inside:
+                raise EOFError
+            return False
+        try:
+            self._ready = memoryview(self._frame.decompress(block))
+        except self._error as error:
+            raise OSError(str(error)) from None
+        self._inside = not self._frame.eof
+        self._compressed = self._frame.unused_data
+        if self._frame.eof:
+            self._frame = self._new_frame()
+        return True
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+@contextmanager
+def readable(path: Path, opener: Opener | None = None) -> Iterator[None]:
+    """Turn whatever goes wrong with the bytes of `path` inside the block into one InputError.
+
+    With the `opener` of a text file, bytes that are not UTF-8 are reported with their line and offset.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        with readable(path):  # damage may make the bytes wrong before it breaks the stream
+            raise (_not_utf8(path, opener) if opener else damaged(path, error)) from None
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise damaged(path, error) from None
+    except OSError as error:
+        if error.errno is None:  # raised by a decompressor, not by the system
+            raise damaged(path, error) from None
+        raise InputError(f"Cannot read {shown(path)}: {_reason(error)}.") from None
+
+
+def _not_utf8(path: Path, opener: Opener) -> InputError:
+    """Go through the file once more, line by line, for the place; a correct file never pays for it."""
+    offset = 0
+    start = b""
+    with opener(path) as lines:
+        for number, line in enumerate(lines, 1):
+            start = start or line[:8]
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                hint = next((text for magic, text in _SIGNATURES.items() if start.startswith(magic)), "")
+                return InputError(
+                    f"{shown(path)} is not UTF-8 text: line {number:,} has the byte "
+                    f"0x{line[error.start]:02x} at offset {offset + error.start:,} of the file. "
+                    f"{hint or 'Save it as UTF-8.'}"
+                )
+            offset += len(line)
+    return InputError(f"{shown(path)} changed while it was read. Try again.")

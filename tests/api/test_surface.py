@@ -1,0 +1,170 @@
+"""A run, an archive and a server answer the same calls in the same way."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+
+import lexport
+from lexport.client import Classification
+
+WORDS = {"good": "gripping warm funny superb".split(), "bad": "dull flat slow tired".split()}
+TEXTS = ["a superb film", "so dull", "", "zzz", "warm and funny, ünïcode"]
+
+
+def rows(count: int) -> tuple[list[str], list[str]]:
+    draw = random.Random(0)
+    labels = [draw.choice(sorted(WORDS)) for _ in range(count)]
+    return [
+        f"a {draw.choice(WORDS[one])} and {draw.choice(WORDS[one])} film {n}" for n, one in enumerate(labels)
+    ], labels
+
+
+@pytest.fixture(scope="module")
+def run() -> lexport.Run:
+    texts, labels = rows(300)
+    return lexport.train(texts=texts, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def archive(run: lexport.Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lexport.Archive]:
+    run.export("onnx-fp32")
+    with run.archive("1.0", out=tmp_path_factory.mktemp("store")) as archive:
+        yield archive
+
+
+def test_texts_in_memory_are_trained_on(run: lexport.Run) -> None:
+    assert run.labels == ["bad", "good"]
+    assert run.recipe == "bag"
+    assert run.metrics["test"]["accuracy"] > 0.9
+    answer = run.predict("a superb film")
+    assert isinstance(answer, Classification)
+    assert (answer.label, answer.unknown) == ("good", 0)
+
+
+def test_a_file_is_trained_on_and_its_path_may_be_a_string(tmp_path: Path) -> None:
+    texts, labels = rows(200)
+    lines = [f"{text},{label}" for text, label in zip(texts, labels, strict=True)]
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    run = lexport.train(str(tmp_path / "reviews.csv"), out=str(tmp_path / "run"), label_column="label")
+    assert lexport.load(str(tmp_path / "run")).predict(TEXTS) == run.predict(TEXTS)
+
+
+def test_an_archive_answers_as_its_run_does(run: lexport.Run, archive: lexport.Archive) -> None:
+    ours, theirs = run.predict(TEXTS), archive.predict(TEXTS)
+    assert [type(one) for one in ours] == [type(one) for one in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert isinstance(one, Classification)
+        assert isinstance(other, Classification)
+        assert (one.label, one.tokens, one.unknown, one.truncated) == (
+            other.label,
+            other.tokens,
+            other.unknown,
+            other.truncated,
+        )
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def test_a_loaded_archive_is_the_same(archive: lexport.Archive) -> None:
+    with lexport.load(archive.path) as loaded:
+        assert isinstance(loaded, lexport.Archive)
+        assert loaded.predict(TEXTS) == archive.predict(TEXTS)
+        assert loaded.verify().name == loaded.inspect().name == "bag"
+
+
+def test_explanations_are_typed(run: lexport.Run, archive: lexport.Archive) -> None:
+    ours, theirs = run.explain("a superb film"), archive.explain("a superb film")
+    assert ours.method == theirs.method == "additive"
+    assert [one.token for one in ours.tokens] == [one.token for one in theirs.tokens] == ["a", "superb", "film"]
+
+
+@pytest.mark.parametrize("what", ["run", "archive"])
+def test_options_mean_the_same_and_are_refused_alike(what: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue(what)
+    assert len(model.predict("so dull", top_k=1).scores) == 1
+    with pytest.raises(lexport.InputError, match=r"`threshold` is 0\.5; this model does not answer several labels"):
+        model.predict("so dull", threshold=0.5)
+    with pytest.raises(lexport.InputError, match="`lang` is given; this model has no languages"):
+        model.predict(["so dull"], lang="en")
+    assert model.predict([]) == []
+    with pytest.raises(lexport.InputError, match="answers labels, not vectors"):
+        model.vectors(["so dull"])
+
+
+def test_many_texts_come_back_in_order(run: lexport.Run) -> None:
+    texts, _ = rows(700)
+    found = run.predict(texts)
+    assert len(found) == 700
+    alone = run.predict(texts[650])
+    assert isinstance(alone, Classification)
+    assert isinstance(found[650], Classification)
+    assert found[650].scores == pytest.approx(alone.scores, abs=1e-6)
+
+
+def test_a_notebook_shows_tables_with_everything_escaped(run: lexport.Run, archive: lexport.Archive) -> None:
+    shown = run.predict(["<script>alert(1)</script>", "so dull"])._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+    assert "bad" in shown
+    assert "recipe" in run._repr_html_()
+    assert "onnx-fp32" in archive._repr_html_()
+
+
+def test_a_temporary_run_is_removed_with_its_object_and_saved_by_save(tmp_path: Path) -> None:
+    texts, labels = rows(120)
+    run = lexport.train(texts=texts, labels=labels)
+    folder = run.folder
+    kept = run.save(str(tmp_path / "kept"))
+    assert kept.predict(TEXTS) == run.predict(TEXTS)
+    del run
+    gc.collect()
+    assert not folder.exists()
+    with pytest.raises(lexport.InputError, match="is where the run is already"):
+        kept.save(tmp_path / "kept")
+
+
+def test_what_cannot_be_loaded_or_trained_on_is_said(tmp_path: Path) -> None:
+    with pytest.raises(lexport.InputError, match="is no run folder, no archive and no address of a server"):
+        lexport.load(tmp_path)
+    with pytest.raises(lexport.InputError, match="Give a data file or texts"):
+        lexport.train()
+    with pytest.raises(lexport.InputError, match="2 texts, 1 labels were given"):
+        lexport.train(texts=["a", "b"], labels=["x"])
+
+
+def test_scikit_learn_takes_it_for_a_classifier() -> None:
+    texts, labels = rows(240)
+    numbers = [int(label == "good") for label in labels]
+    model = lexport.TextClassifier(epochs=4)
+    assert is_classifier(model)
+    assert clone(model).get_params() == model.get_params()
+    with pytest.raises(NotFittedError):
+        model.predict(texts)
+    assert cross_val_score(model, texts, numbers, cv=3).mean() > 0.9
+    model.fit(texts, numbers)
+    assert list(model.classes_) == [0, 1]
+    scores = model.predict_proba(["superb", "dull"])
+    assert np.allclose(scores.sum(axis=1), 1)
+    assert list(model.predict(["superb", "dull"])) == [1, 0]
+
+
+def test_a_server_answers_as_the_archive_does(archive: lexport.Archive, tmp_path: Path) -> None:
+    with lexport.serve(archive, port=0, state_dir=tmp_path / "state", workers="cpu:1") as server:
+        assert server.models == {"bag": "1.0"}
+        assert server.predict(TEXTS) == archive.predict(TEXTS)
+        assert server.explain("so dull") == archive.explain("so dull")
+        with lexport.load(server.url, model="bag", token_file=tmp_path / "state" / "key_file.json") as other:
+            assert isinstance(other, lexport.Server)
+            assert other.predict("so dull") == archive.predict("so dull")
+        with pytest.raises(lexport.LexportError, match=r"serves|not there|no model"):
+            server.model("other").predict("so dull")
+    with pytest.raises(lexport.SystemProblem):
+        lexport.server(tmp_path / "state")

@@ -1,0 +1,155 @@
+"""Tasks: what each is judged by, what counts as another answer, which columns it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lexport.data.load import Columns, Dataset, dataset_of, load
+from lexport.errors import InputError
+from lexport.evaluation.tasks import METRIC, UNLABELLED, Outputs, columns_for, flips, group_ids, judge, suited
+
+LABELS = ["a", "b", "c"]
+
+
+def part(labels: list[str], pairs: bool = False) -> Dataset:
+    texts = [f"text {row}" for row in range(len(labels))]
+    return dataset_of(texts, labels, "mine.csv", pairs=[f"{text}, too" for text in texts] if pairs else None)
+
+
+def outputs(*rows: list[float]) -> Outputs:
+    return np.array(rows, np.float32)
+
+
+def test_one_label_is_judged_by_the_best_score() -> None:
+    found = judge("classify", part(["a", "b", "c", "a"]), np.eye(3, dtype=np.float32)[[0, 1, 1, 0]], LABELS)
+    assert found["accuracy"] == 0.75
+    low, high = found["accuracy_interval"]
+    assert 0.25 < low < 0.75 < high < 1
+    assert found["confusion"] == [[2, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert found["count"] == 4
+
+
+def test_several_labels_are_judged_from_the_threshold_up() -> None:
+    scores = outputs([0.9, 0.5, 0.1], [0.2, 0.4, 0.45], [0.6, 0.1, 0.2])
+    truth = part(["a|b", "", "c"])
+    half = judge("multilabel", truth, scores, LABELS)
+    assert half["micro_f1"] == 2 * 2 / (3 + 3)  # right: a and b; answered a, b, a; to find a, b, c
+    assert half["accuracy"] == 2 / 3
+    low = judge("multilabel", truth, scores, LABELS, 0.15)
+    assert low["micro_f1"] == 2 * 3 / (3 + 7)
+    assert low["threshold"] == 0.15
+
+
+def test_vectors_are_judged_by_finding_their_own_pair() -> None:
+    texts, pairs = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[[0, 2, 1]]
+    found = judge("vector", part(["", "", ""], pairs=True), np.concatenate([texts, pairs]), [])
+    assert found["recall_at_1"] == 1 / 3
+    assert found["recall_at_5"] == 1
+    assert found["chance_at_1"] == pytest.approx(1 / 3)
+    assert (found["targets"], found["count"]) == (3, 3)
+
+
+def test_a_joint_model_is_judged_both_ways_and_any_image_of_the_label_is_right() -> None:
+    texts = outputs([1, 0], [1, 0], [0, 1])
+    images = outputs([1, 0], [0.8, 0.6], [1, 0])
+    found = judge("joint", part(["a", "a", "b"]), np.concatenate([texts, images]), [])
+    assert found["recall_at_1"] == 0  # an image of b lies as near: ties count as lost
+    assert found["image_to_text"]["recall_at_1"] == 2 / 3
+    apart = judge("joint", part(["a", "b", "c"]), np.concatenate([texts, texts[[0, 2, 1]]]), [])
+    assert apart["chance_at_1"] == pytest.approx(1 / 3)
+
+
+def test_rows_of_one_label_belong_together_in_a_joint_model_alone() -> None:
+    assert group_ids("joint", part(["b", "a", "b"])).tolist() == [1, 0, 1]
+    assert group_ids("joint", part(["", "", ""])).tolist() == [0, 1, 2]
+    assert group_ids("vector", part(["b", "a", "b"])).tolist() == [0, 1, 2]
+
+
+def test_another_best_label_is_a_flip_and_another_score_is_none() -> None:
+    trained = outputs([0.6, 0.4], [0.2, 0.8], [0.51, 0.49])
+    assert flips("classify", outputs([0.9, 0.1], [0.3, 0.7], [0.49, 0.51]), trained) == 1
+    assert flips("classify", trained, trained) == 0
+
+
+def test_another_set_of_labels_is_a_flip() -> None:
+    trained = outputs([0.6, 0.4], [0.2, 0.8], [0.1, 0.1])
+    assert flips("multilabel", outputs([0.6, 0.6], [0.2, 0.7], [0.2, 0.1]), trained) == 1
+    assert flips("multilabel", outputs([0.6, 0.4], [0.2, 0.8], [0.25, 0.25]), trained, threshold=0.2) == 1
+
+
+@pytest.mark.parametrize("task", ["vector", "joint"])
+def test_another_nearest_neighbour_is_a_flip(task: str) -> None:
+    texts = outputs([1, 0], [0, 1])
+    trained = np.concatenate([texts, outputs([1, 0], [0, 1])])
+    assert flips(task, np.concatenate([texts, outputs([0.9, 0.1], [0.1, 0.9])]), trained) == 0
+    assert flips(task, np.concatenate([texts, outputs([0, 1], [0, 1])]), trained) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "label"),
+    [
+        ("classify", "mine.csv", "label"),
+        ("multilabel", "mine.csv", "label"),
+        ("vector", "mine.csv", None),
+        ("vector", "rotten-tomatoes", None),
+        ("joint", "mine.csv", None),
+        ("joint", "digit-captions", "label"),
+    ],
+)
+def test_the_label_column_is_read_where_the_task_needs_it(task: str, source: str, label: str | None) -> None:
+    assert columns_for(task, source, UNLABELLED) == Columns(label=label)
+    assert columns_for(task, source, Columns(label="stars")).label == "stars"
+
+
+def test_every_task_has_the_metric_that_its_gate_reads() -> None:
+    unit = np.concatenate([np.eye(3, dtype=np.float32)] * 2)
+    for task, metric in METRIC.items():
+        scores = unit if task in ("vector", "joint") else unit[:3]
+        assert judge(task, part(LABELS), scores, LABELS)[metric] == 1
+
+
+LONG = "one two three four five six seven eight nine ten"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"text,label,other,image\n{LONG},a,another text,0 1 2\n{LONG} more,b,a third,3 4 5\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "reason"),
+    [
+        ("classify", Columns(pair="other"), "comes with pairs, which only the head 'vector' has a use for"),
+        ("multilabel", Columns(image="image"), "comes with images, which only the head 'joint' has a use for"),
+        ("vector", Columns(image="image"), "comes with images"),
+        ("joint", Columns(image="image", pair="other"), "comes with pairs"),
+        ("joint", Columns(), r"has no images.*Name --image-column"),
+    ],
+)
+def test_columns_that_a_task_lacks_or_has_no_use_for_are_named(
+    table: str, task: str, columns: Columns, reason: str
+) -> None:
+    with pytest.raises(InputError, match=reason):
+        suited(task, load(table, columns), columns)
+
+
+def test_a_vector_model_without_pairs_learns_from_halves(table: str) -> None:
+    assert suited("vector", load(table), Columns()).pairs == [
+        "six seven eight nine ten",
+        "seven eight nine ten more",
+    ]
+    columns = Columns(pair="other")
+    assert suited("vector", load(table, columns), columns).pairs == ["another text", "a third"]
+
+
+def test_the_images_of_a_sample_set_are_left_out_where_nobody_asked_for_them() -> None:
+    pytest.importorskip("sklearn")
+    captions = load("digit-captions")
+    assert captions.images is not None
+    assert suited("classify", captions, Columns()).images is None
+    assert suited("joint", captions, Columns()).images is captions.images

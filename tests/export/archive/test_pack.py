@@ -1,0 +1,376 @@
+"""Archives: the same bytes every time, what the stock archiver would pack, and nothing that was altered."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lexport.errors import InputError, RefusedError
+from lexport.export.archive.format.reader import extracted, read_json, read_labels
+from lexport.export.archive.inprocess import opened
+from lexport.export.archive.pack import archive
+from lexport.export.evidence import open as opening
+from lexport.export.export import export
+from lexport.export.formats.variants import VARIANTS, choose
+from lexport.handlers.model.goldens import differences, read_goldens
+from lexport.handlers.text.encoder import load_encoder, read_vocabulary
+from lexport.handlers.text.vocabulary import index_of
+from lexport.models.run import open_run
+
+from ...conftest import TASKS
+
+ArchiveOf = Callable[[str], Path]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_two_archives_of_one_run_are_the_same_bytes(
+    run_folder: Path, archive_of: ArchiveOf, variant: str, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "moved" / "topics"
+    shutil.copytree(run_folder, elsewhere)
+    again = archive(elsewhere, version="1.0", variant=variant, out=tmp_path)
+    assert again.read_bytes() == archive_of(variant).read_bytes()
+
+
+def contents(content: bytes) -> Iterator[bytes]:
+    """A member's bytes, and those inside it where it is a zip itself, as a TorchScript file is."""
+    yield content
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as inner:
+            for name in inner.namelist():
+                yield inner.read(name)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_member_holds_a_path_of_this_machine(run_folder: Path, archive_of: ArchiveOf, variant: str) -> None:
+    checkout, here = str(Path(__file__).parents[3]).encode(), str(run_folder.parent).encode()
+    with zipfile.ZipFile(archive_of(variant)) as mar:
+        for member in mar.namelist():
+            for content in contents(mar.read(member)):
+                assert here not in content, member
+                assert checkout not in content, member
+
+
+def test_every_member_is_listed_with_its_digest(archive_of: ArchiveOf) -> None:
+    with zipfile.ZipFile(archive_of("onnx-int8")) as mar:
+        listed = dict(line.split("  ")[::-1] for line in mar.read("MAR-INF/DIGESTS").decode().splitlines())
+        assert set(listed) == set(mar.namelist()) - {"MAR-INF/DIGESTS"}
+        for member, digest in listed.items():
+            assert hashlib.sha256(mar.read(member)).hexdigest() == digest
+
+
+def test_the_archive_holds_what_serving_and_proof_need(archive_of: ArchiveOf) -> None:
+    with zipfile.ZipFile(archive_of("onnx-int8")) as mar:
+        members = set(mar.namelist())
+    expected = {"handler.py", "model.onnx", "model.onnx.data", "model.json", "text.json", "vocabulary.txt"}
+    expected |= {"labels.json", "golden.jsonl", "model-config.yaml", "README.md", "requirements.txt"}
+    expected |= {"MAR-INF/MANIFEST.json", "MAR-INF/EVIDENCE.json", "MAR-INF/DIGESTS"}
+    assert expected <= members
+    assert not any("__pycache__" in member for member in members)
+
+
+def test_the_manifest_is_the_stock_archivers_but_for_the_date(archive_of: ArchiveOf, tmp_path: Path) -> None:
+    """The stock command line packs the very same files: manifest and members must come out alike."""
+    ours = archive_of("torchscript-int8")
+    with extracted(ours) as folder:
+        extra = tmp_path / "extra"
+        shutil.copytree(folder, extra, ignore=shutil.ignore_patterns("handler.py", "model.pt", "model-config.yaml"))
+        (extra / "MAR-INF" / "MANIFEST.json").unlink()
+        command = ["--model-name", "topics", "--version", "1.0", "--handler", str(folder / "handler.py")]
+        command += ["--serialized-file", str(folder / "model.pt"), "--extra-files", str(extra)]
+        command += ["--config-file", str(folder / "model-config.yaml"), "--export-path", str(tmp_path)]
+        environment = {"TMPDIR": str(tmp_path), "PATH": ""}
+        module = [sys.executable, "-W", "ignore", "-m", "model_archiver.model_packaging"]
+        subprocess.run([*module, *command], check=True, env=environment, timeout=60)
+    with zipfile.ZipFile(tmp_path / "topics.mar") as stock, zipfile.ZipFile(ours) as own:
+        assert set(stock.namelist()) == set(own.namelist())
+        manifests = [json.loads(mar.read("MAR-INF/MANIFEST.json")) for mar in (stock, own)]
+        for manifest in manifests:
+            manifest.pop("createdOn")
+        assert manifests[0] == manifests[1]
+        for member in set(own.namelist()) - {"MAR-INF/MANIFEST.json"}:
+            assert stock.read(member) == own.read(member), member
+
+
+def test_the_date_comes_from_the_export_or_from_source_date_epoch(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    mar = archive(run_folder, version="1.0", out=tmp_path)
+    assert read_json(mar, "MAR-INF/MANIFEST.json")["createdOn"] == "02/01/1970 00:00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is 'yesterday'"):
+        archive(run_folder, version="2.0", out=tmp_path)
+
+
+Changes = dict[str, tuple[float, int, int]]
+
+
+def exported(run_folder: Path, folder: Path, changes: Changes) -> Path:
+    """A copy of the run whose evidence says that these variants alone passed: milliseconds, bytes, flips of each."""
+    shutil.copytree(run_folder, folder)
+    path = folder / "export" / "evidence.json"
+    evidence = json.loads(path.read_text())
+    for variant in evidence["variants"]:
+        if variant["name"] in changes:
+            time, size, flips = changes[variant["name"]]
+            variant |= {"refused": None, "size": size}
+            variant["latency"]["1"]["8"]["median_ms"] = time
+            variant["validation"] |= {"flips": flips}
+        else:
+            variant["refused"] = "max_metric_drop: accuracy fell"
+    path.write_text(json.dumps(evidence))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prefer", "changes", "wanted", "reason"),
+    [
+        (
+            None,
+            {"onnx-fp32": (0.21, 17, 0), "onnx-int8": (0.24, 5, 0)},
+            "onnx-int8",
+            "smallest, 5 bytes, of",
+        ),
+        (None, {"onnx-fp32": (0.21, 17, 0), "onnx-int8": (0.30, 5, 0)}, "onnx-fp32", "the fastest of the variants"),
+        (None, {"onnx-int8": (0.9, 5, 0), "onnx-int8-text": (0.1, 4, 0)}, "onnx-int8", "that take ids and passed"),
+        (None, {"onnx-int8-text": (0.1, 4, 0)}, "onnx-int8-text", "the fastest of those that passed"),
+        ("speed", {"onnx-int8": (0.9, 5, 0), "onnx-int8-text": (0.1, 4, 0)}, "onnx-int8-text", "0.10 ms for 8 texts"),
+        (
+            "size",
+            {"onnx-fp32": (0.1, 17, 0), "onnx-int8": (0.9, 5, 9)},
+            "onnx-int8",
+            "is the smallest of the",
+        ),
+        ("accuracy", {"onnx-fp32": (0.9, 17, 0), "onnx-int8": (0.1, 5, 9)}, "onnx-fp32", "0 of .* texts differently"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_auto_says_by_which_rule_it_takes_a_variant(
+    run_folder: Path, tmp_path: Path, prefer: str | None, changes: Changes, wanted: str, reason: str
+) -> None:
+    told: list[str] = []
+    folder = exported(run_folder, tmp_path / "topics", changes)
+    mar = archive(folder, version="1.0", prefer=prefer, out=tmp_path, say=told.append)
+    assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == wanted
+    assert re.search(rf"{wanted} .*{reason}", told[0])
+
+
+def test_what_cannot_be_preferred_is_an_error(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--prefer 'beauty' is not known; expected one of speed, size, accuracy"):
+        archive(run_folder, version="1.0", prefer="beauty", out=tmp_path)
+    with pytest.raises(InputError, match="--variant onnx-int8 names one"):
+        archive(run_folder, version="1.0", prefer="size", variant="onnx-int8", out=tmp_path)
+
+
+@pytest.mark.parametrize("no_texts", [False, True])
+def test_it_says_that_texts_of_the_data_are_packed(run_folder: Path, tmp_path: Path, no_texts: bool) -> None:
+    told: list[str] = []
+    archive(run_folder, version="1.0", no_texts=no_texts, out=tmp_path, say=told.append)
+    assert any("--no-texts" in line for line in told) != no_texts
+
+
+def test_a_refused_variant_is_not_packed(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder)
+    path = folder / "export" / "evidence.json"
+    values = json.loads(path.read_text())
+    for variant in values["variants"]:
+        if variant["name"] != "onnx-fp32":
+            variant["refused"] = "max_metric_drop: accuracy fell"
+    path.write_text(json.dumps(values))
+    with pytest.raises(RefusedError, match="onnx-int8 is refused by the gate max_metric_drop"):
+        archive(folder, version="1.0", variant="onnx-int8", out=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    mar = archive(folder, version="1.0", out=tmp_path / "store")
+    assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == "onnx-fp32"
+
+
+def test_a_file_altered_since_it_was_measured_is_not_packed(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder)
+    with (folder / "export" / "onnx-int8" / "model.onnx.data").open("r+b") as handle:
+        handle.write(b"x")
+    with pytest.raises(RefusedError, match=r"model\.onnx\.data was altered since it was measured"):
+        archive(folder, version="1.0", variant="onnx-int8", out=tmp_path / "store")
+
+
+@pytest.mark.parametrize("name", ["text.json", "vocabulary.txt", "labels.json"])
+def test_a_run_altered_since_its_export_is_not_packed(run_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder)
+    content = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text("\n".join(reversed(content.split("\n"))), encoding="utf-8")
+    with pytest.raises(RefusedError, match=f"{name} was altered since it was measured"):
+        archive(folder, version="1.0", out=tmp_path / "store")
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"{name} cannot be read"):
+        archive(folder, version="1.0", out=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_existing_archive_is_replaced_only_by_force(run_folder: Path, tmp_path: Path) -> None:
+    mar = archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path)
+    said: list[str] = []
+    assert archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path, say=said.append) == mar
+    assert "byte for byte the same" in said[0]
+    with pytest.raises(InputError, match=r"exists and differs.*--force"):
+        archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path)
+    archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, force=True)
+    assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == "onnx-int8"
+
+
+@pytest.mark.parametrize(("name", "version"), [("a b", "1.0"), ("../x", "1.0"), ("x", "1/0"), ("x", ""), ("", "1")])
+def test_names_and_versions_that_no_url_could_hold_are_refused(
+    run_folder: Path, tmp_path: Path, name: str, version: str
+) -> None:
+    with pytest.raises(InputError, match="cannot be used"):
+        archive(run_folder, version=version, name=name, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_archives_own_handler_answers_as_recorded(archive_of: ArchiveOf, run_folder: Path, variant: str) -> None:
+    lines = (run_folder / "export" / variant / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+    goldens = [json.loads(line) for line in lines]
+    with opened(archive_of(variant)) as loaded:
+        answers = loaded.predict([golden["text"] for golden in goldens])
+    for golden, answer in zip(goldens, answers, strict=True):
+        assert answer["label"] == golden["variant"]["label"]
+        assert answer["scores"] == pytest.approx(golden["variant"]["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [None, "languages"])
+def test_a_large_vocabulary_is_packed_with_its_index_and_answers_alike(
+    run_folder: Path,
+    task_run: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str | None,
+) -> None:
+    """Word n-grams, whose hashes the index keeps, and a vocabulary for each language."""
+    source, folder = run_folder if name is None else task_run(name), tmp_path / "large"
+    monkeypatch.setattr(opening, "INDEXED_FROM", 10)
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("export"))
+    export(open_run(folder), choose("onnx-fp32"))
+    before = (source / "export" / "onnx-fp32" / "golden.jsonl").read_bytes()
+    assert (folder / "export" / "onnx-fp32" / "golden.jsonl").read_bytes() == before
+    mar = archive(folder, version="1.0", out=tmp_path / "store")
+    spec, words = load_encoder(folder).spec, read_vocabulary(folder / "vocabulary.txt")
+    with zipfile.ZipFile(mar) as packed:
+        assert packed.read("vocabulary.index") == index_of(spec, words)
+    with opened(mar) as loaded:
+        encoder = load_encoder(loaded.folder)
+        assert encoder.vocabulary == words
+        assert encoder.files() == load_encoder(folder).files()
+        for golden in read_goldens(folder / "export" / "onnx-fp32" / "golden.jsonl"):
+            [answer] = loaded.predict([golden.text], golden.lang and [golden.lang])
+            assert differences(golden, answer, "fp32") == []
+
+
+def test_a_small_vocabulary_has_no_index(archive_of: ArchiveOf) -> None:
+    with zipfile.ZipFile(archive_of("onnx-fp32")) as packed:
+        assert "vocabulary.index" not in packed.namelist()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_handler_of_every_task_answers_as_recorded(
+    task_run: Callable[[str], Path], task_archive: ArchiveOf, name: str
+) -> None:
+    with opened(task_archive(name)) as loaded:
+        for golden in read_goldens(task_run(name) / "export" / "onnx-fp32" / "golden.jsonl"):
+            if golden.image is not None:
+                [answer] = loaded.predict_images([golden.image])
+            else:
+                [answer] = loaded.predict([golden.text], golden.lang and [golden.lang])
+            assert differences(golden, answer, "fp32", threshold=0.4) == []
+
+
+def test_the_archive_of_a_joint_model_holds_its_image_tower(task_archive: ArchiveOf) -> None:
+    with zipfile.ZipFile(task_archive("joint")) as mar:
+        assert {"model.onnx", "image.onnx", "image.onnx.data"} <= set(mar.namelist())
+        model = json.loads(mar.read("model.json"))
+    assert (model["task"], model["image_file"], model["image_values"]) == ("joint", "image.onnx", 3)
+
+
+def test_the_threshold_of_several_labels_goes_with_the_archive(task_archive: ArchiveOf) -> None:
+    assert read_json(task_archive("multilabel"), "model.json")["threshold"] == 0.4
+    assert read_labels(task_archive("multilabel")) == ["kitchen", "long", "sport", "weather"]
+    assert read_labels(task_archive("vector")) == []
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "[", '"a"'])
+def test_labels_that_are_no_list_of_strings_are_damaged(tmp_path: Path, content: str) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.mar", "w") as mar:
+        mar.writestr("labels.json", content)
+    with pytest.raises(InputError, match=r"labels\.json is not a list of strings\. Make the archive again"):
+        read_labels(tmp_path / "bad.mar")
+
+
+def test_two_archives_can_be_open_in_one_process(archive_of: ArchiveOf) -> None:
+    with opened(archive_of("onnx-fp32")) as one, opened(archive_of("torchscript-fp32")) as other:
+        texts = ["the match and the goal", "butter and flour", ""]
+        for first, second in zip(one.predict(texts), other.predict(texts), strict=True):
+            assert first["scores"] == pytest.approx(second["scores"], abs=1e-5)
+
+
+def repacked(mar: Path, change: Callable[[zipfile.ZipFile], None], out: Path) -> Path:
+    buffer = io.BytesIO(mar.read_bytes())
+    with zipfile.ZipFile(buffer, "a") as archive_:
+        change(archive_)
+    out.write_bytes(buffer.getvalue())
+    return out
+
+
+def link(archive_: zipfile.ZipFile) -> None:
+    entry = zipfile.ZipInfo("link")
+    entry.external_attr = 0o120777 << 16
+    archive_.writestr(entry, "/etc/passwd")
+
+
+MALICIOUS: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
+    "parent": (lambda mar: mar.writestr("../evil.py", "x"), "would be written outside"),
+    "absolute": (lambda mar: mar.writestr("/tmp/evil.py", "x"), "would be written outside"),
+    "drive": (lambda mar: mar.writestr("C:evil.py", "x"), "would be written outside"),
+    "link": (link, "holds the link"),
+    "case": (lambda mar: mar.writestr("HANDLER.py", "x"), "twice"),
+    "compiled": (lambda mar: mar.writestr("lexport_handlers/__pycache__/text.cpython-311.pyc", "x"), "compiled code"),
+    "undeclared": (lambda mar: mar.writestr("extra.py", "x"), r"extra\.py is not listed"),
+}
+
+
+def test_a_member_without_a_name_is_refused(archive_of: ArchiveOf, tmp_path: Path) -> None:
+    """Python ends names at a NUL; so nothing is left of this one."""
+    bad = repacked(archive_of("onnx-int8"), lambda mar: mar.writestr("nameless.py", "x"), tmp_path / "bad.mar")
+    bad.write_bytes(bad.read_bytes().replace(b"nameless.py", b"\0ameless.py"))
+    with pytest.raises((InputError, RefusedError), match="without a name"), opened(bad):
+        pass
+
+
+@pytest.mark.parametrize("attack", MALICIOUS)
+def test_malicious_archives_are_refused_before_anything_is_loaded(
+    archive_of: ArchiveOf, tmp_path: Path, attack: str
+) -> None:
+    change, reason = MALICIOUS[attack]
+    bad = repacked(archive_of("onnx-int8"), change, tmp_path / "bad.mar")
+    with pytest.raises((InputError, RefusedError), match=reason), opened(bad):
+        pass
+    assert not (tmp_path.parent / "evil.py").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut"])
+def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.mar"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a readable archive"), opened(path):
+        pass

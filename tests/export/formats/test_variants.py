@@ -1,0 +1,158 @@
+"""Which variants there are, how they are chosen, and what is said of those that cannot be made."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lexport.errors import InputError, RefusedError
+from lexport.export.archive.format.reader import read_json
+from lexport.export.archive.pack import archive
+from lexport.export.evidence.evidence import read_evidence
+from lexport.export.export import export
+from lexport.export.formats import pt2 as programs
+from lexport.export.formats.variants import DEFAULT, VARIANTS, choose
+from lexport.handlers.model.predictor import Predictor
+from lexport.models import recipes
+from lexport.models.run import Run, open_run
+from lexport.training.train import train
+
+from ...chain.combination_cases import Combination, made
+
+
+def names(text: str | None) -> list[str]:
+    return [variant.name for variant in choose(text)]
+
+
+def test_names_are_engine_precision_and_whether_texts_go_in() -> None:
+    every = [(engine, bits) for engine in ("torchscript", "onnx") for bits in ("fp32", "fp16", "int8", "int4")]
+    assert {(one.engine, one.precision, one.takes) for one in VARIANTS.values()} == {
+        *((engine, bits, "ids") for engine, bits in [*every, ("pt2", "fp32")]),
+        *((engine, bits, "text") for engine, bits in every if engine == "onnx"),
+    }
+    for name, one in VARIANTS.items():
+        assert name == f"{one.engine}-{one.precision}" + ("-text" if one.takes == "text" else "")
+    assert len({variant.suffix for variant in VARIANTS.values()}) == 3
+
+
+def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines_and_of_texts() -> None:
+    assert names(None) == list(DEFAULT)
+    assert not any(variant.named for variant in choose(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*", list(VARIANTS)),
+        ("onnx-*", [name for name in VARIANTS if name.startswith("onnx-")]),
+        ("*-text", ["onnx-fp32-text", "onnx-fp16-text", "onnx-int8-text", "onnx-int4-text"]),
+        ("*-int?", ["torchscript-int8", "torchscript-int4", "onnx-int8", "onnx-int4"]),
+        ("pt2-fp32, *-fp32", ["pt2-fp32", "torchscript-fp32", "onnx-fp32"]),
+        ("onnx-int8,onnx-int8", ["onnx-int8"]),
+    ],
+)
+def test_names_and_patterns_choose(text: str, expected: list[str]) -> None:
+    assert names(text) == expected
+    written = [one.strip() for one in text.split(",")]
+    assert [one.name for one in choose(text) if one.named] == [name for name in expected if name in written]
+
+
+@pytest.mark.parametrize("text", ["onnx-int9", "tflite-*", "", "onnx-int8,", "ONNX-INT8"])
+def test_what_chooses_nothing_is_an_error_that_names_those_there_are(text: str) -> None:
+    with pytest.raises(InputError, match=r"There is no variant '.*'; known are: torchscript-fp32, .*pt2-fp32"):
+        choose(text)
+
+
+def test_dense_layers_are_quantized_in_int8_variants_alone() -> None:
+    assert not any(variant.dense for variant in choose("*"))
+    chosen = choose("*", quantize_dense=True)
+    assert [one.name for one in chosen if one.dense] == ["torchscript-int8", "onnx-int8", "onnx-int8-text"]
+    with pytest.raises(InputError, match="none is among onnx-fp32, onnx-int4"):
+        choose("onnx-fp32,onnx-int4", quantize_dense=True)
+
+
+@pytest.fixture
+def copied(run_folder: Path, tmp_path: Path) -> Run:
+    folder = tmp_path / "topics"
+    shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
+    return open_run(folder)
+
+
+def test_what_cannot_be_made_is_left_out_with_the_reason(copied: Run) -> None:
+    evidence = export(copied, choose("*-int8,onnx-*", quantize_dense=True))
+    reason = "its encoder has no dense layers; leave --quantize-dense out"
+    assert evidence.left_out == dict.fromkeys(("torchscript-int8", "onnx-int8", "onnx-int8-text"), reason)
+    made = ["onnx-fp32", "onnx-fp16", "onnx-int4"]
+    assert [one.name for one in evidence.variants] == made + [f"{name}-text" for name in made]
+    assert read_evidence(copied.folder).left_out == evidence.left_out
+    with pytest.raises(InputError, match="onnx-int8 cannot be made of this model: its encoder has no dense layers"):
+        archive(copied.folder, version="1.0", variant="onnx-int8", out=copied.folder)
+
+
+@pytest.mark.parametrize("text", ["onnx-int8,onnx-fp32", "*-int8"])
+def test_what_cannot_be_made_is_an_error_by_name_and_where_nothing_else_is_left(copied: Run, text: str) -> None:
+    with pytest.raises(
+        InputError, match=r"cannot be exported like that: .*onnx-int8: its encoder has no dense layers"
+    ):
+        export(copied, choose(text, quantize_dense=True))
+    assert not (copied.folder / "export").exists()
+
+
+def test_a_torch_that_cannot_export_an_lstm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm, bag = (made(Combination("table", encoder))[0] for encoder in ("lstm", "bag"))
+    assert VARIANTS["pt2-fp32"].unsuited(lstm) is None
+    monkeypatch.setattr(programs, "find_spec", lambda name: None)
+    assert f"torch {torch.__version__} exports an LSTM for one length" in str(VARIANTS["pt2-fp32"].unsuited(lstm))
+    assert VARIANTS["pt2-fp32"].unsuited(bag) is None
+
+
+def test_a_variant_whose_answers_depend_on_their_batch_beyond_the_goldens_tolerance_is_refused(
+    copied: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One scale for a whole batch may do that; here every answer in a batch is moved."""
+    original = Predictor.predict
+
+    def moved(self: Predictor, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        answers = original(self, texts, languages)
+        for answer in answers if len(texts) > 1 else ():
+            answer["scores"] = {label: score - 0.05 for label, score in answer["scores"].items()}
+        return answers
+
+    monkeypatch.setattr(Predictor, "predict", moved)
+    with pytest.raises(RefusedError, match=r"goldens: \d+ of \d+ answers are not as recorded \(golden 1 in a batch"):
+        export(copied, choose("onnx-int8"))
+    [variant] = read_evidence(copied.folder).variants
+    assert str(variant.refused).endswith("so that no worker would become ready")
+
+
+def test_evidence_states_how_far_an_answer_depends_on_its_batch(run_folder: Path) -> None:
+    """With a table alone in fewer bits: by the order of sums at most."""
+    texts = len(open_run(run_folder).held_out("test"))
+    for variant in read_evidence(run_folder).variants:
+        assert variant.dense == "fp32"
+        assert list(variant.batch_sensitivity) == ["validation", "test"]
+        assert variant.batch_sensitivity["test"]["texts"] == min(texts, 512)
+        for found in variant.batch_sensitivity.values():
+            assert found["flips"] == 0
+            assert found["largest_change"] <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["cnn", "transformer"])
+def test_dynamic_layers_are_measured_to_depend_on_their_batch(name: str, tiny_csv: Path, tmp_path: Path) -> None:
+    recipe = recipes.load(name).changed("embedding", dim=16).changed("training", epochs=2)
+    run = train(str(tiny_csv), tmp_path / name, recipe=recipe, seed=0)
+    evidence = export(run, choose("*-int8,*-fp32", quantize_dense=True))
+    changes = {one.name: one.batch_sensitivity["test"]["largest_change"] for one in evidence.variants}
+    for variant in evidence.variants:
+        assert variant.dense == ("int8" if variant.precision == "int8" else "fp32")
+    assert max(changes["torchscript-fp32"], changes["onnx-fp32"], changes["pt2-fp32"]) <= 1e-6
+    assert min(changes["torchscript-int8"], changes["onnx-int8"]) > 1e-6
+    assert max(changes.values()) < 0.2
+    mar = archive(run.folder, version="1.0", variant="onnx-int8", out=tmp_path)
+    [own] = [one for one in read_json(mar, "MAR-INF/EVIDENCE.json")["variants"] if one["name"] == "onnx-int8"]
+    assert own["batch_sensitivity"]["test"]["largest_change"] == changes["onnx-int8"]

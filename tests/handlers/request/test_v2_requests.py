@@ -1,0 +1,167 @@
+"""The Open Inference Protocol's requests: nested data, binary tensors, encodings; the unknown is refused by name."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lexport.handlers.request.protocol import Request, parse
+from lexport.handlers.request.refusals import Refusal
+
+JSON = "application/json"
+TRITON = pytest.importorskip("tritonclient.http", reason='no tritonclient: pip install "lexport[dev]"')
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    return {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["goal", "rain"]} | changes
+
+
+def ask(one: dict[str, Any], **more: Any) -> Request:
+    return parse({"body": json.dumps({"inputs": [one], **more}).encode()}, JSON)
+
+
+def binary(
+    contents: list[bytes], head: dict[str, Any] | None = None, content_type: str = "application/octet-stream"
+) -> Request:
+    tail = b"".join(struct.pack("<I", len(one)) + one for one in contents)
+    one = tensor(shape=[len(contents)], parameters={"binary_data_size": len(tail)})
+    del one["data"]
+    return parse({"body": json.dumps({"inputs": [one | (head or {})]}).encode() + tail}, content_type)
+
+
+@pytest.mark.parametrize(
+    ("shape", "data"), [([2, 1], [["goal"], ["rain"]]), ([1, 2], [["goal", "rain"]])], ids=["column", "row"]
+)
+def test_data_may_be_nested_as_its_shape_says(shape: list[int], data: list[list[str]]) -> None:
+    assert ask(tensor(shape=shape, data=data)).texts == ["goal", "rain"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "data"),
+    [
+        ([2], [["goal"], ["rain"]]),
+        ([2, 1], [["goal", "rain"]]),
+        ([2, 1], [["goal"], ["rain", "x"]]),
+        (2, [["a"], ["b"]]),
+    ],
+    ids=str,
+)
+def test_data_nested_otherwise_is_refused(shape: Any, data: list[list[str]]) -> None:
+    with pytest.raises(Refusal, match=r"shape"):
+        ask(tensor(shape=shape, data=data))
+
+
+def test_images_may_be_nested() -> None:
+    found = ask({"name": "image", "shape": [2, 3], "datatype": "FP32", "data": [[1, 2, 3], [4, 5, 6.5]]})
+    assert found.images == [[1, 2, 3], [4, 5, 6.5]]
+
+
+@pytest.mark.parametrize("level", ["tensor", "request"])
+def test_base64_is_decoded(level: str) -> None:
+    encoded = [base64.b64encode(text.encode()).decode() for text in ("goal", "rain 很")]
+    parameters = {"parameters": {"content_type": "base64"}}
+    found = ask(tensor(data=encoded, **parameters)) if level == "tensor" else ask(tensor(data=encoded), **parameters)
+    assert found.texts == ["goal", "rain 很"]
+
+
+def test_base64_that_is_none_is_refused_with_its_positions() -> None:
+    with pytest.raises(Refusal, match="1: not UTF-8 in base64") as refused:
+        ask(tensor(data=["Z29hbA==", "rain!"], parameters={"content_type": "base64"}))
+    assert refused.value.body["positions"] == [1]
+
+
+@pytest.mark.parametrize("kind", ["str", ""])
+def test_strings_may_be_called_so(kind: str) -> None:
+    assert ask(tensor(parameters={"content_type": kind})).texts == ["goal", "rain"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"top_k": 3}, "`top_k` are not known"),
+        ({"sequence_id": 7}, "`sequence_id`"),
+        ({"content_type": "hg_json"}, "content_type.*hg_json"),
+        ({"content_type": 7}, "content_type.*a number"),
+        ([], "is a list"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("level", ["tensor", "request"])
+def test_unknown_parameters_are_refused_by_name(level: str, parameters: Any, named: str) -> None:
+    with pytest.raises(Refusal, match=named):
+        ask(tensor(parameters=parameters)) if level == "tensor" else ask(tensor(), parameters=parameters)
+
+
+def test_parameters_that_change_no_answer_are_taken() -> None:
+    found = ask(tensor(), parameters={"binary_data_output": True, "priority": 1, "timeout": 5, "lang": "en"})
+    assert (found.texts, found.languages) == (["goal", "rain"], ["en", "en"])
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=8),
+    st.sampled_from(["", JSON, "text/plain"]),
+)
+def test_binary_tensors_are_read_whatever_their_content_type(texts: list[str], content_type: str) -> None:
+    found = binary([text.encode() for text in texts], content_type=content_type)
+    assert found == Request(texts, many=True, v2=True, shape=[len(texts)])
+
+
+def test_tritons_default_request_is_read() -> None:
+    given = TRITON.InferInput("text", [2], "BYTES")
+    given.set_data_from_numpy(np.array([b"goal", "rain 很".encode()], object))
+    body, _ = TRITON.InferenceServerClient.generate_request_body([given], request_id="7")
+    assert parse({"body": body}, "application/octet-stream") == Request(
+        ["goal", "rain 很"], many=True, v2=True, id="7", shape=[2]
+    )
+
+
+def test_binary_images_are_read() -> None:
+    numbers = np.array([[0.5, 1, 2], [3, 4, 5]], np.float32)
+    one = {"name": "image", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": 24}}
+    found = parse({"body": json.dumps({"inputs": [one]}).encode() + numbers.tobytes()}, JSON)
+    assert found.images == numbers.tolist()
+
+
+@pytest.mark.parametrize(
+    ("contents", "head", "named"),
+    [
+        ([b"goal"], {"parameters": {"binary_data_size": 7}}, "7, and 8 bytes follow"),
+        ([b"goal"], {"parameters": {"binary_data_size": "8"}}, "'8'"),
+        ([b"goal"], {"data": ["goal"]}, "both `data` and"),
+        ([b"goal", b"\xff"], {}, "Element 1 is not valid UTF-8"),
+        ([b""] * 1025, {}, "more than 1,024"),
+        ([b"goal"], {"shape": [2]}, "1 elements and the shape"),
+        ([b"goal"], {"datatype": "INT64"}, "INT64"),
+        ([b"goal"], {"datatype": "FP32", "name": "image", "shape": [2]}, "not numbers from -1e9"),
+        ([b"rains"], {"datatype": "FP32", "name": "image", "shape": [2]}, "9 bytes, not four"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_binary_tensors_are_refused(contents: list[bytes], head: dict[str, Any], named: str) -> None:
+    with pytest.raises(Refusal, match=named) as refused:
+        binary(contents, head)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_binary_tensor_that_breaks_off_is_refused(cut: int) -> None:
+    tail = (struct.pack("<I", 4) + b"goal")[:cut]
+    one = tensor(shape=[1], parameters={"binary_data_size": cut})
+    del one["data"]
+    with pytest.raises(Refusal, match="breaks off in element 0"):
+        parse({"body": json.dumps({"inputs": [one]}).encode() + tail}, "")
+
+
+def test_bytes_behind_the_json_that_nothing_names_are_refused() -> None:
+    one = tensor(parameters={"binary_data_size": 0}, shape=[1])
+    del one["data"]
+    body = json.dumps({"inputs": [one]}).encode()
+    with pytest.raises(Refusal, match="3 bytes follow"):
+        parse({"body": body + b"abc"}, "")

@@ -1,0 +1,111 @@
+"""What a worker counts: added up, told once a second, and seen at TorchServe's /metrics."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+from lexport.handlers.runtime import metrics as meters
+from lexport.handlers.runtime.metrics import Meters
+from lexport.serving.torchserve import http as api
+
+from ..cases import FORM
+
+ANSWERS = [
+    {"tokens": 3, "unknown": 1, "truncated": False},
+    {"tokens": 5, "unknown": 1, "truncated": True},
+]
+
+
+def values(lines: str) -> dict[str, float]:
+    found = re.findall(r"\[METRICS\](\w+)\.\w+:([0-9.]+)\|#ModelName:(\S+),ModelVersion:(\S+)\|#type:(\w+)\|", lines)
+    assert len(found) == len(lines.splitlines())
+    assert {(name, version) for _, _, name, version, _ in found} == {("my_model", "1.0")}
+    return {name: float(value) for name, value, *_ in found}
+
+
+def test_counts_are_added_up_and_told_once() -> None:
+    told: list[str] = []
+    counted = Meters("my model", "1.0", told.append)
+    counted.report()
+    assert told == []
+    for _ in range(2):
+        counted.count_batch(ANSWERS, 3, 0.25)
+        counted.count_requests(2, 1)
+    counted.report()
+    assert values(told[0]) == {
+        "lexport_requests": 4,
+        "lexport_refused": 2,
+        "lexport_batches": 2,
+        "lexport_texts": 4,
+        "lexport_images": 6,
+        "lexport_tokens": 16,
+        "lexport_unknown_tokens": 4,
+        "lexport_truncated_texts": 2,
+        "lexport_inference_seconds": 0.5,
+        "lexport_unknown_ratio": 0.25,
+    }
+    counted.count_requests(1, 0)
+    counted.report()
+    assert values(told[1]) == {"lexport_requests": 1}
+    assert len(told) == 2
+
+
+def test_the_thread_tells_the_last_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meters, "INTERVAL", 0.05)
+    told: list[str] = []
+    counted = Meters("my model", "1.0", told.append)
+    counted.start()
+    for _ in range(100):
+        counted.count_requests(1, 0)
+        time.sleep(0.001)
+    deadline = time.monotonic() + 10
+    while sum(values(lines)["lexport_requests"] for lines in told) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(told) < 100
+
+
+def scraped(client: Any, model: str) -> dict[str, float]:
+    status, text = api.request("GET", client.server.metrics_url, "/metrics", token="")
+    assert status == 200
+    lines = re.findall(r'^(lexport_\w+)\{ModelName="(\w+)",ModelVersion="1\.0",[^}]*\} (\S+)$', text, re.MULTILINE)
+    return {name: float(value) for name, owner, value in lines if owner == model}
+
+
+def settled(client: Any, model: str) -> dict[str, float]:
+    """The metrics, once no more arrive."""
+    before = scraped(client, model)
+    while True:
+        time.sleep(meters.INTERVAL + 1)
+        after = scraped(client, model)
+        if after == before:
+            return after
+        before = after
+
+
+@pytest.mark.usefixtures("unharmed")
+def test_torchserve_shows_what_was_counted(client: Any) -> None:
+    before = settled(client, "torchscript")
+    path = "/predictions/torchscript"
+    assert client.json(path, {"texts": ["goal zzz rain", "", "goal " * 2000]}).status == 200
+    assert client.post(path, b"zzzz zzz").status == 200
+    assert client.json(path, {"text": None}).status == 400
+    assert client.post(path, b"x=1", FORM).status == 400
+    after = settled(client, "torchscript")
+    added = {name: after[name] - before.get(name, 0) for name in after}
+    assert added.pop("lexport_inference_seconds") > 0
+    added.pop("lexport_unknown_ratio")
+    assert 0 < after["lexport_unknown_ratio"] <= 1
+    assert added == {
+        "lexport_requests": 4,
+        "lexport_refused": 2,
+        "lexport_batches": 2,
+        "lexport_texts": 4,
+        "lexport_tokens": 3 + 1024 + 2,
+        "lexport_unknown_tokens": 3,
+        "lexport_truncated_texts": 1,
+    }

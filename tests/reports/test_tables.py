@@ -1,0 +1,68 @@
+"""What people see of answers, for every task."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from lexport.reports import tables as screens
+
+COUNTS = {"tokens": 3, "unknown": 1, "truncated": False}
+
+
+def shown(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The cells of the table's lines, rules left out."""
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(screens.answers(given, found))
+    return [line.split() for line in screen.getvalue().splitlines() if any(letter.isalnum() for letter in line)]
+
+
+def test_a_label_with_its_score() -> None:
+    answer = {"label": "good", "score": 0.75, "scores": {"good": 0.75, "bad": 0.25}, **COUNTS, "truncated": True}
+    assert shown(["fine"], [answer]) == [
+        ["text", "label", "score", "tokens", "unknown"],
+        ["'fine'", "good", "0.7500", "3+", "1"],
+    ]
+
+
+def test_every_label_on_a_line_of_its_own_or_none() -> None:
+    labels = [{"label": "good", "score": 0.75}, {"label": "long", "score": 0.5}]
+    found = [{"labels": labels, "scores": {}, **COUNTS}, {"labels": [], "scores": {}, **COUNTS}]
+    assert shown(["fine", "odd"], found)[1:] == [
+        ["'fine'", "good", "0.7500", "3", "1"],
+        ["long", "0.5000"],
+        ["'odd'", "none", "3", "1"],
+    ]
+
+
+def test_the_first_values_of_a_vector_and_how_many_there_are() -> None:
+    found = [{"vector": [0.5, -0.25, 0.0, 1.0, 0.125], **COUNTS}]
+    assert shown(["x" * 100], found) == [
+        ["text", "vector", "values", "tokens", "unknown"],
+        ["'" + "x" * 59 + "…'", "0.5000", "-0.2500", "0.0000", "1.0000", "…", "5", "3", "1"],
+    ]
+
+
+def test_images_have_no_tokens() -> None:
+    found = [{"vector": [0.5, -0.25]}]
+    assert shown(["cat.png"], found) == [["image", "vector", "values"], ["'cat.png'", "0.5000", "-0.2500", "2"]]
+
+
+def test_the_status_marks_default_versions_and_shows_who_waits() -> None:
+    worker = {"id": "9000", "pid": 7, "device": "cpu", "threads": 1, "state": "ready", "memory_bytes": 0}
+    facts = {"name": "reviews", "workers": [worker], "queue_free": 97}
+    models = [
+        {**facts, "version": "1.0", "default": False, "queue_waiting": 0, "queue_free": 100},
+        {**facts, "version": "1.1", "default": True, "queue_waiting": 3},
+    ]
+    screen = io.StringIO()
+    values = {"healthy": True, "inference_url": "http://127.0.0.1:8080", "pid": 1, "models": models}
+    Console(file=screen, width=120).print(screens.status(values))
+    rows = [line.split() for line in screen.getvalue().splitlines() if "reviews" in line]
+    assert [row[: row.index("9000")] for row in rows] == [
+        ["reviews", "1.0", "0", "of", "100"],
+        ["reviews", "1.1", "(default)", "3", "of", "100"],
+    ]

@@ -1,0 +1,85 @@
+"""Archives altered after they were packed, digests made to fit: the real TorchServe gets no ready worker of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lexport.errors import SystemProblem
+from lexport.export.archive.format.reader import extracted
+from lexport.serving import serve
+
+from ...trust_cases import fitted
+
+Members = dict[str, bytes]
+
+pytestmark = pytest.mark.usefixtures("java")
+
+WORD = b"goal"
+
+
+def one_label(members: Members) -> Members:
+    """A label is called otherwise."""
+    return {"labels.json": members["labels.json"].replace(b'"sport"', b'"spork"')}
+
+
+def one_scale(members: Members) -> Members:
+    """The float32 scale behind one word's row of bytes is a hundred times as large."""
+    content = bytearray(members["model.safetensors"])
+    begin = 8 + int.from_bytes(content[:8], "little")
+    [table] = json.loads(content[8:begin]).values()
+    _, width = table["shape"]
+    row = 2 + members["vocabulary.txt"].split(b"\n").index(WORD)
+    place = begin + table["data_offsets"][0] + row * width + width - 8
+    scale = np.frombuffer(content[place : place + 4], np.float32)
+    content[place : place + 4] = (scale * np.float32(100)).tobytes()
+    return {"model.safetensors": bytes(content)}
+
+
+def one_line(members: Members) -> Members:
+    """A word of the vocabulary is written otherwise, and so unknown where it is asked."""
+    lines = members["vocabulary.txt"].split(b"\n")
+    lines[lines.index(WORD)] += b"x"
+    return {"vocabulary.txt": b"\n".join(lines)}
+
+
+@pytest.mark.parametrize(
+    ("alter", "says"),
+    [
+        (one_label, r"labels are \[.*'spork'.*\], recorded \[.*'sport'.*\]"),
+        (one_scale, r"score of '\w+' is [\d.]+, recorded [\d.]+ \(tolerance 0\.02\)"),
+        (one_line, r"unknown is 1, recorded 0"),
+    ],
+)
+def test_no_worker_of_an_archive_altered_by_one_label_scale_or_line_becomes_ready(
+    archive_of: Callable[[str], Path], tmp_path: Path, traces: Any, alter: Callable[[Members], Members], says: str
+) -> None:
+    source = archive_of("torchscript-int8")
+    with zipfile.ZipFile(source) as before:
+        members = {name: before.read(name) for name in before.namelist()}
+    texts = [json.loads(line)["text"] for line in members["golden.jsonl"].splitlines()]
+    assert any(WORD.decode() in text.split() for text in texts)
+    [(name, content)] = alter(members).items()
+    assert content != members[name]
+    members[name] = content
+    members = fitted(members)
+    altered = tmp_path / source.name
+    with zipfile.ZipFile(altered, "w") as after:
+        for name, one in members.items():
+            after.writestr(name, one)
+    with extracted(altered):  # which checks the digests: they do not give it away
+        pass
+
+    with pytest.raises(SystemProblem, match=r"A worker of topics 1\.0 could not start") as caught:
+        serve([altered], workers="cpu:1", state_dir=tmp_path / "state", port=0)
+    said = str(caught.value).partition("\n")[0]
+    assert re.search(rf"golden answers of topics 1\.0 \(torchscript-int8\) differ: .*{says}", said), said
+    assert traces.processes() == []
+    assert traces.folders() == []

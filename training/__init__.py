@@ -1,0 +1,1 @@
+"""How a model learns: the trainer, its objective and optimizers, checkpoints, several processes, new words."""

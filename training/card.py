@@ -1,0 +1,132 @@
+"""The model card: what a run is, in Markdown, for whoever finds the folder or the archive."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..evaluation.tasks import METRIC
+from ..handlers.text.encoder import TextSpec
+from ..messages.escaping import visible
+from ..models.recipes import Recipe
+from ..models.run import RunInfo
+
+_KINDS = {
+    "classify": "A text classifier for {count} labels ({labels})",
+    "multilabel": "A text classifier for any number of {count} labels ({labels})",
+    "vector": "A model that turns a text into a unit vector",
+    "joint": "A model that puts texts and images into one space, as unit vectors",
+}
+
+
+def write_card(
+    name: str, info: RunInfo, recipe: Recipe, labels: list[str], metrics: dict[str, Any], spec: TextSpec
+) -> str:
+    """A model card; names and labels of the data appear in it as they are, never as Markdown or HTML.
+
+    In the spirit of Mitchell et al., Model Cards for Model Reporting, 2019, arXiv:1810.03993.
+    """
+    data, training = info.data, info.training
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items() if count) or "none"
+    kind = _KINDS[recipe.task].format(count=len(labels), labels=", ".join(map(_plain, labels)))
+    epochs = (
+        f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
+        if training["epochs"]
+        else "none: the vectors are as they were given"
+    )
+    return "\n".join(
+        [
+            f"# {_plain(name)}",
+            "",
+            f"{kind}, trained by lexport {info.versions['lexport']} with the recipe {_code(recipe.name)}.",
+            "",
+            f"- **Data**: {_plain(data['name'])}, {data['train']:,} texts to train on, {data['validation']:,} to "
+            f"choose by, {data['test']:,} to report on; rows dropped: {dropped}. "
+            f"SHA-256 of the cleaned rows: {_code(data['digest'])}.",
+            f"- **Model**: embedding `{recipe.embedding.NAME}`, encoder `{recipe.encoder.NAME}`, head "
+            f"`{recipe.head.NAME}`; {_words(recipe, spec)}, {recipe.embedding.dim} dimensions, "
+            f"{info.parameters:,} parameters, seed {info.seed}.",
+            f"- **Training**: {epochs}, {training['seconds']:.0f} s.",
+            *[f"- **Then**: {_event(event)}" for event in info.history],
+            f"- **Limits**: {recipe.text.max_tokens:,} tokens a text, more are cut off. {_unknown(recipe, data)}",
+            "",
+            *_results(recipe, metrics["test"]),
+            "",
+        ]
+    )
+
+
+def _plain(text: str) -> str:
+    """Outside text in a line of Markdown that shows as it is: backslashes before what Markdown or HTML would read."""
+    return re.sub(r"[\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", visible(text))
+
+
+def _code(text: str) -> str:
+    """Outside text as code, between backticks."""
+    return f"`{visible(text).replace('`', chr(39))}`"
+
+
+def _event(event: dict[str, Any]) -> str:
+    if "expanded" in event:
+        grown = event["expanded"]
+        return (
+            f"{grown['words_added']:,} words added to the run whose weights have the SHA-256 {_code(grown['from'])}."
+        )
+    return f"trained further, from the run whose weights have the SHA-256 {_code(event['trained_from'])}."
+
+
+def _words(recipe: Recipe, spec: TextSpec) -> str:
+    if recipe.inputs == "characters":
+        return f"{spec.characters - 2:,} characters (seen {spec.min_count} times or more)"
+    seen = f"(seen {spec.min_count} times or more)"
+    grams = f"n-grams of up to {spec.ngrams} words" if spec.ngrams > 1 else ""
+    subwords = "n-grams of {} to {} characters".format(*spec.subwords) if spec.subwords else ""
+    hashed = " and ".join(part for part in (grams, subwords) if part)
+    if recipe.inputs == "hashes":
+        return f"every word{f', {hashed}' if hashed else ''} hashed"
+    if recipe.inputs == "languages":
+        known = ", ".join(f"{rows - 1:,} of {_plain(language)}" for language, rows in spec.languages.items())
+        words = f"words by language: {known} {seen}"
+    else:
+        words = f"{spec.words - 2:,} words {seen}"
+    return f"{words}, {spec.buckets:,} buckets for {hashed}" if hashed else words
+
+
+def _unknown(recipe: Recipe, data: dict[str, Any]) -> str:
+    calibration = " The scores are not calibrated." if recipe.task in ("classify", "multilabel") else ""
+    if recipe.inputs == "hashes":
+        return f"Words that training never met have vectors that mean nothing.{calibration}"
+    what = "Characters" if recipe.inputs == "characters" else "Words"
+    one = "character" if recipe.inputs == "characters" else "word"
+    share = f" ({data['unknown_share']:.1%} of the validation texts' tokens)"
+    return f"{what} that the training texts did not have are read as one unknown {one}{share}.{calibration}"
+
+
+def _results(recipe: Recipe, test: dict[str, Any]) -> list[str]:
+    metric = METRIC[recipe.task]
+    if recipe.task in ("vector", "joint"):
+        found = [
+            f"| {name.removeprefix('recall_at_')} | {value:.3f} | {test[f'chance_at_{name[10:]}']:.3f} |"
+            for name, value in test.items()
+            if name.startswith("recall_at_")
+        ]
+        what = "the other half of a pair" if recipe.task == "vector" else "an image that fits the text"
+        return [
+            f"On the {test['count']:,} test texts, how often {what} is among the nearest:",
+            "",
+            "| nearest | share | by chance |",
+            "|--:|--:|--:|",
+            *found,
+        ]
+    rows = [
+        f"| {_plain(label)} | {one['precision']:.3f} | {one['recall']:.3f} | {one['f1']:.3f} | {one['support']:,} |"
+        for label, one in test["per_class"].items()
+    ]
+    return [
+        f"On the {test['count']:,} test texts: {metric.replace('_', ' ')} {test[metric]:.4f}, "
+        f"macro-F1 {test['macro_f1']:.4f}.",
+        "",
+        "| label | precision | recall | F1 | texts |",
+        "|--|--:|--:|--:|--:|",
+        *rows,
+    ]

@@ -1,0 +1,292 @@
+"""New words for a trained run: each gets a row of its own, and whatever the run answered without them stays.
+
+A row comes from vectors from outside if they have the word, else from the known words that are spelled alike, else
+it is drawn. Nothing is trained: further training on texts with these words does that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data import load as data
+from ..data.load import Columns, Dataset
+from ..data.pretrained import Coverage, Vectors, open_vectors
+from ..data.pretrained.subword_neighbours import blend
+from ..errors import InputError
+from ..handlers.text.encoder import TextEncoder, TextError, TextSpec
+from ..models import run as runs
+from ..models.compose import TextModel, build
+from ..models.run import Run
+from ..storage import atomic as files
+from ..storage.compression import COMPRESSIONS, check_file, listed, opener_for, readable, shown
+from ..storage.progress import Say, silent
+from .pretrained import check_width, draw
+from .save import check_replaceable, save, unknown_share
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where words of one language (None: the only one) join. known: its words. row: the first one behind theirs.
+
+    position: of the first new word in the vocabulary.
+    """
+
+    language: str | None
+    known: list[str]
+    row: int
+    position: int
+
+
+def expand(
+    folder: Path,
+    out: Path,
+    *,
+    words: Path | None = None,
+    from_oov: str | None = None,
+    columns: Columns | None = None,
+    language: str | None = None,
+    vectors: str | None = None,
+    min_count: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    replace: bool = False,
+    say: Say = silent,
+) -> Run:
+    """Write the run `folder` with new words to `out`, whole or not at all; `folder` itself is not touched.
+
+    The new words are those of the file `words`, one a line, or the unknown tokens that the data `from_oov`, read by
+    `columns`, have `min_count` times or more (None: 2), most frequent first; of either the first `limit`. A model of
+    several languages needs the `language` they belong to, and data that name the language of every text. The texts
+    kept with the run are judged anew; exported forms do not come along.
+    Raises InputError for words, data, vectors or a target that cannot be used.
+    """
+    if (words is None) == (from_oov is None):
+        raise InputError("The new words come from one place: give either a file of words or data to find them in.")
+    if words is not None and (columns is not None or min_count is not None):
+        raise InputError(
+            "A file of words is taken as it stands; columns and min_count say how data are read. Leave out "
+            "--min-count, --text-column, --language-column and --pair-column, or give --from-oov instead of --words."
+        )
+    if any(number is not None and number < 1 for number in (min_count, limit)):
+        raise InputError(f"min_count={min_count} and limit={limit} must be at least 1, or left out.")
+    _check_target(folder, out, replace=replace)
+    run = runs.open_run(folder)
+    place = _place(run, language)
+    opened = None if vectors is None else open_vectors(vectors)
+    if opened is not None:
+        check_width(opened, run.model.embedding.dim)
+    with files.new_folder(out, replace=replace) as target:
+        if words is not None:
+            new = _read_words(words, run.encoder, place, say)[:limit]
+        else:
+            assert from_oov is not None
+            least = 2 if min_count is None else min_count
+            new = _find_words(from_oov, columns or Columns(), run.encoder, place, least)[:limit]
+        encoder = _grown_encoder(run.encoder, place, new)
+        model, origins = _grown_model(run, encoder.spec, place, new, opened, seed)
+        if opened is not None:
+            say(str(Coverage(opened.name, origins["from_vectors"], len(new))))
+        say(
+            f"{len(new):,} new words: {origins['from_vectors']:,} from vectors, {origins['from_neighbours']:,} from "
+            f"words spelled alike, {origins['drawn']:,} drawn at random"
+        )
+        of = {} if language is None else {"language": language}
+        _write(target, out.name, run, model, encoder, {"words_added": len(new), **of, **origins})
+    return runs.open_run(out)
+
+
+def _check_target(folder: Path, out: Path, *, replace: bool) -> None:
+    old, new = folder.resolve(), out.resolve()
+    if new.is_relative_to(old) or old.is_relative_to(new):
+        raise InputError(
+            f"{out} and the run {folder} lie in one another; the run stays as it is. Choose another --out."
+        )
+    files.check_folder(out, replace=replace)
+    check_replaceable(out, replace=replace)
+
+
+def _place(run: Run, language: str | None) -> _Place:
+    encoder, spec = run.encoder, run.encoder.spec
+    if spec.inputs in ("hashes", "characters"):
+        how = "their hashes" if spec.inputs == "hashes" else "their characters"
+        raise InputError(
+            f"{run.folder} reads words by {how}: every word has a vector already and none needs to be added. "
+            "Only models with a vocabulary of words take new ones."
+        )
+    try:
+        number = encoder.language_number(language)
+    except TextError as error:
+        raise InputError(str(error)) from None
+    sizes = list(spec.languages.values()) or [spec.words - 1]
+    # Up to there: PAD, and of each language UNK and its words, of which the vocabulary has the words alone.
+    row = 1 + sum(sizes[: number + 1])
+    position = row - 1 - (number + 1)
+    known = encoder.vocabulary[position - (sizes[number] - 1) : position]
+    return _Place(language, known, row, position)
+
+
+def _read_words(path: Path, encoder: TextEncoder, place: _Place, say: Say) -> list[str]:
+    """The words of a file that are not known yet, in its order, each once."""
+    check_file(path)
+    known = set(place.known)
+    new: dict[str, None] = {}
+    skipped = 0
+    compression = path.suffix.lower()
+    opener = opener_for(compression if compression in COMPRESSIONS else "")
+    with readable(path, opener), opener(path) as lines:
+        for number, line in enumerate(lines, 1):
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            if not text:
+                continue
+            tokens, more = encoder.tokens(text)
+            if len(tokens) != 1 or more:
+                split = (
+                    f"the model reads it as {listed(map(repr, tokens))}"
+                    if tokens
+                    else "the model reads nothing in it"
+                )
+                raise InputError(
+                    f"{shown(path)}, line {number:,}: '{shown(text)}' is not one word; {split}. One word a line was "
+                    "expected, without spaces or punctuation."
+                )
+            if tokens[0] in known or tokens[0] in new:
+                skipped += 1
+            else:
+                new[tokens[0]] = None
+    if not new:
+        raise InputError(
+            f"{shown(path)} has no new word: all {skipped:,} are known to the run already. It needs no expansion."
+            if skipped
+            else f"{shown(path)} has no words; one word a line was expected."
+        )
+    if skipped:
+        say(f"{shown(path.name)}: {len(new):,} new words; {skipped:,} skipped, known or given twice")
+    return list(new)
+
+
+def _find_words(source: str, columns: Columns, encoder: TextEncoder, place: _Place, min_count: int) -> list[str]:
+    """The unknown tokens of data that occur `min_count` times or more, most frequent first, then by code point."""
+    dataset = data.load(source, dataclasses.replace(columns, label=None))
+    chosen = _in_language(dataset, columns, place.language)
+    known = set(place.known)
+    counts: Counter[str] = Counter()
+    for texts in (dataset.texts, dataset.pairs or []):
+        for text in compress(texts, chosen):
+            counts.update(token for token in encoder.tokens(text)[0] if token not in known)
+    frequent = [(word, count) for word, count in counts.items() if count >= min_count]
+    frequent.sort(key=lambda item: (-item[1], item[0]))
+    if not frequent:
+        most = f" (the most frequent: {max(counts.values()):,}). Lower min_count" if counts else ""
+        raise InputError(
+            f"{dataset.name} has no new word: of its words {len(counts):,} are unknown to the run, none of them "
+            f"{min_count} times or more{most}."
+        )
+    return [word for word, _ in frequent]
+
+
+def _in_language(dataset: Dataset, columns: Columns, language: str | None) -> list[bool]:
+    """Which texts are in `language`, all of them if the model has none. Raises InputError where none can be."""
+    if language is None:
+        if columns.language is not None:
+            raise InputError("The run has one vocabulary for every language. Leave out --language-column.")
+        return [True] * len(dataset)
+    if dataset.languages is None:
+        raise InputError(
+            f"{dataset.name} names no language, and only its texts in {language!r} may give words. Name "
+            "--language-column, or list the words in a file (--words)."
+        )
+    if language not in dataset.languages:
+        raise InputError(
+            f"{dataset.name} has no text in {language!r}, only in {listed(sorted(set(dataset.languages)))}. Correct "
+            "--language, or take other data."
+        )
+    return [own == language for own in dataset.languages]
+
+
+def _grown_encoder(encoder: TextEncoder, place: _Place, new: Sequence[str]) -> TextEncoder:
+    spec, vocabulary = encoder.spec, encoder.vocabulary
+    languages = dict(spec.languages)
+    if place.language is not None:
+        languages[place.language] += len(new)
+    grown = dataclasses.replace(spec, words=spec.words + len(new), languages=languages, version=spec.version + 1)
+    return TextEncoder(grown, [*vocabulary[: place.position], *new, *vocabulary[place.position :]])
+
+
+def _grown_model(
+    run: Run, spec: TextSpec, place: _Place, new: Sequence[str], vectors: Vectors | None, seed: int
+) -> tuple[TextModel, dict[str, int]]:
+    """The run's model with rows for `new` put in at place.row, and how many of these come from where."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        values = int(run.info.data.get("image_values", 0))
+        model = build(run.recipe, spec, labels=len(run.labels), image_values=values)
+    old, grown = dict(run.model.named_parameters()), dict(model.named_parameters())
+    tables = [name for name in grown if grown[name].shape != old[name].shape]
+    first, last = place.row, place.row + len(new)
+    with torch.no_grad():
+        for name, parameter in grown.items():
+            if name in tables:
+                parameter[:first] = old[name][:first]
+                parameter[last:] = old[name][first:]
+            else:
+                parameter.copy_(old[name])
+        origins = _fill(model, tables, old, place, new, vectors, np.random.default_rng(seed))
+    return model.eval(), origins
+
+
+def _fill(
+    model: nn.Module,
+    tables: Sequence[str],
+    old: Mapping[str, Tensor],
+    place: _Place,
+    new: Sequence[str],
+    vectors: Vectors | None,
+    generator: np.random.Generator,
+) -> dict[str, int]:
+    """Set the rows of `new`, and tell how many come from where.
+
+    Beside its vector a row may have a size; it keeps that of a fresh model unless its neighbours have another.
+    """
+    (weight,) = (name for name in tables if name.endswith("weight"))
+    ordered = [weight, *(name for name in tables if name != weight)]
+    rows = {name: model.get_parameter(name)[place.row : place.row + len(new)] for name in ordered}
+    dim = rows[weight].size(1)
+    rows[weight].copy_(torch.from_numpy(draw(generator, len(new), dim)))
+    left = np.arange(len(new))
+    given = 0
+    if vectors is not None:
+        found, values = vectors.look_up(new)
+        rows[weight][found] = torch.from_numpy(values)
+        left, given = np.delete(left, found), len(found)
+    own = slice(place.row - len(place.known), place.row)
+    known = torch.cat([old[name][own] for name in ordered], dim=1).numpy()
+    near, values = blend([new[position] for position in left.tolist()], place.known, known)
+    widths = np.cumsum([rows[name].size(1) for name in ordered])
+    for name, part in zip(ordered, np.split(values, widths[:-1], axis=1), strict=True):
+        rows[name][left[near]] = torch.from_numpy(part)
+    return {"from_vectors": given, "from_neighbours": len(near), "drawn": len(left) - len(near)}
+
+
+def _write(target: Path, name: str, run: Run, model: TextModel, encoder: TextEncoder, entry: dict[str, Any]) -> None:
+    parts = {part: run.held_out(part) for part in ("validation", "test")}
+    tokens = encoder.look_up(parts["validation"].texts, parts["validation"].languages)
+    info = dataclasses.replace(
+        run.info,
+        data={**run.info.data, "unknown_share": unknown_share(tokens)},
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        versions=runs.versions(),
+        created=int(time.time()),
+        history=[*run.info.history, {"expanded": {"from": run.digest, **entry}}],
+    )
+    save(target, name, info, run.recipe, model, encoder, run.labels, parts)
