@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
     from ..export.archive.inprocess import Archived
     from ..export.archive.inspect import Inspection
-    from ..export.archive.keys import PublicKey
+    from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
     from ..loadtest.results import LoadReport
 

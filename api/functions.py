@@ -16,9 +16,9 @@ from ..storage.progress import Progress, Say, silent
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
     from ..export.archive.inspect import Inspection
-    from ..export.archive.keys import PublicKey
     from ..export.archive.recorded import AgainstRecording
     from ..export.archive.strangers import Stranger
+    from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
     from ..loadtest.record import Kept
     from ..models.recipes import Recipe
@@ -294,6 +294,6 @@ def _path(value: StrPath | None) -> Path | None:
 
 
 def _read_keys(keys: Keys) -> list[PublicKey] | None:
-    from ..export.archive.keys import read_public
+    from ..export.archive.trust.keys import read_public
 
     return None if keys is None else [read_public(Path(key)) for key in keys]

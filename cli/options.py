@@ -15,7 +15,7 @@ import typer
 from ..messages.escaping import json_visible, visible, visible_lines
 
 if TYPE_CHECKING:
-    from ..export.archive.keys import PublicKey
+    from ..export.archive.trust.keys import PublicKey
 
 app = typer.Typer(
     name="lexport",
@@ -91,7 +91,7 @@ def tell_lines(text: str) -> None:
 
 def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
     """The public keys of `--key`; None for what LEXPORT_KEYS says. Raises InputError for what is no public key."""
-    from ..export.archive.keys import read_public
+    from ..export.archive.trust.keys import read_public
 
     return [read_public(file) for file in files] if files else None
 

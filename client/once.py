@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..serving.torchserve import http as api
-from ..serving.torchserve.ready import read_reports
+from ..serving.torchserve.health.ready import read_reports
 from ..serving.torchserve.server import running
 
 if TYPE_CHECKING:

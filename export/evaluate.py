@@ -16,7 +16,7 @@ from ..evaluation.metrics import label_places
 from ..evaluation.mistakes import mistakes as worst
 from ..evaluation.robustness import robustness
 from ..evaluation.tasks import METRIC, UNLABELLED, columns_for, judge, suited
-from .archive.keys import PublicKey
+from .archive.trust.keys import PublicKey
 from .targets import Archive, Trained, judged
 
 PARTS = ("all", "train", "validation", "test")

@@ -16,7 +16,7 @@ from ..handlers.text.encoder import load_encoder
 from .archive.format.reader import EVIDENCE
 from .archive.format.unpacked import is_unpacked
 from .archive.inprocess import Archived, opened
-from .archive.keys import PublicKey
+from .archive.trust.keys import PublicKey
 
 
 class Trained:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError, RefusedError
 from ..export.archive.format.unpacked import is_unpacked
-from ..export.archive.keys import PublicKey
+from ..export.archive.trust.keys import PublicKey
 from ..serving.store import newest
 from .report import table
 from .results import LoadReport

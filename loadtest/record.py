@@ -16,9 +16,9 @@ from ..client import Client, ModelFailed, RefusedInput, UnknownModel
 from ..client.answers import is_own
 from ..client.once import made_by_lexport
 from ..errors import InputError, SystemProblem
-from ..export.archive.keys import PublicKey
 from ..export.archive.recordings import Recorded, digest_of, read_texts, write_recording
-from ..export.archive.trust import Trust
+from ..export.archive.trust.keys import PublicKey
+from ..export.archive.trust.rule import Trust
 from ..serving.store import read
 from ..serving.torchserve.process import sigterm_raises
 from ..storage.atomic import sha256_file

@@ -12,8 +12,8 @@ from typing import Any
 
 from .. import serving
 from ..errors import InputError, MissingExtra, SystemProblem
-from ..export.archive.keys import PublicKey
-from ..export.archive.trust import Trust
+from ..export.archive.trust.keys import PublicKey
+from ..export.archive.trust.rule import Trust
 from ..export.archive.verify import verify
 from ..messages.extras import is_installed
 from ..serving.plan import find_gpus, parse_workers

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import InputError
 from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
-from .buckets import choose_buckets
+from .embeddings.buckets import choose_buckets
 from .recipes import TextOptions
 
 

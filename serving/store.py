@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, LexportError
-from ..export.archive.code import accept
 from ..export.archive.format.manifest import NAME, VERSION, read_manifest, read_settings
 from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
 from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.format.writer import rewrite
-from ..export.archive.trust import Trust
+from ..export.archive.trust.code import accept
+from ..export.archive.trust.rule import Trust
 from ..handlers.engine.devices import why_cpu_alone
 from ..handlers.model.digests import MANIFEST
 from .versions import newest as versions_newest

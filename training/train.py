@@ -23,7 +23,7 @@ from ..evaluation.diagnostics.warnings import LookedUp, of_data
 from ..evaluation.tasks import UNLABELLED, columns_for, suited
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run
-from ..models.buckets import AUTO, choose_buckets
+from ..models.embeddings.buckets import AUTO, choose_buckets
 from ..models.vocabulary import build_encoder
 from ..storage import atomic as files
 from ..storage.progress import Progress, Say, silent

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ...data.dataset import Dataset, label_sets
 from ...data.splits import Splits
 from ...handlers.text.encoder import UNK, Ids, TextEncoder, Tokens
-from ...models.buckets import AUTO
+from ...models.embeddings.buckets import AUTO
 from ...models.heads import ClassifierOptions
 from ...models.recipes import Recipe
 from ...storage.compression import shown

@@ -15,8 +15,8 @@ from ...handlers.model.goldens import Golden, read_goldens
 from ...handlers.text.encoder import load_encoder
 from .format.reader import EVIDENCE
 from .inprocess import Archived, opened
-from .keys import PublicKey
-from .trust import configured
+from .trust.keys import PublicKey
+from .trust.rule import configured
 
 # A vector counts as another answer below this cosine.
 _SAME_DIRECTION = 0.99

@@ -17,8 +17,8 @@ from ...errors import InputError, RefusedError, SystemProblem, import_problem
 from ...handlers.handler import PACKAGES
 from ...handlers.model.digests import DIGESTS, SIGNATURE
 from .format.reader import check_schemas, extracted
-from .keys import PublicKey
-from .trust import configured, signer
+from .trust.keys import PublicKey
+from .trust.rule import configured, signer
 
 if TYPE_CHECKING:
     from ...handlers.worker import Worker

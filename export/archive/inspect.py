@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, cast
 
 from ...errors import RefusedError
 from .format.reader import EVIDENCE, json_of, open_archive, read_member
-from .keys import PublicKey
-from .trust import configured
+from .trust.keys import PublicKey
+from .trust.rule import configured
 from .verify import count_goldens, verify_open
 
 

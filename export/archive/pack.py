@@ -21,14 +21,14 @@ from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
 from ..evidence.files import GOLDENS, MADE
-from . import signature
 from .choice import choose_variant
-from .code import kit_code
 from .format.manifest import VERSION
 from .format.reader import EVIDENCE
 from .format.writer import Content, Measured, digest_of, write_zip
 from .profiles import model_config
 from .sbom import SBOM, sbom
+from .trust import signature
+from .trust.code import kit_code
 
 _ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 

@@ -11,8 +11,8 @@ from typing import Any
 from ...errors import InputError
 from .format.reader import EVIDENCE
 from .inprocess import opened
-from .keys import PublicKey
 from .recordings import SHAPES, Recorded, digest_of, label_of, read_recording, read_texts, scores_of, several
+from .trust.keys import PublicKey
 
 
 @dataclass(frozen=True)

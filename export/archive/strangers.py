@@ -11,13 +11,13 @@ from typing import Any
 
 from ...errors import InputError, RefusedError
 from ...handlers.model.digests import DIGESTS
-from .code import own_settings
 from .format.manifest import read_manifest, read_settings
 from .format.pickles import DAMAGED, Pickle, copied, found_pickles
 from .format.reader import EVIDENCE, open_archive, read_member
 from .format.unpacked import compiled
-from .keys import PublicKey
-from .trust import configured, signer
+from .trust.code import own_settings
+from .trust.keys import PublicKey
+from .trust.rule import configured, signer
 from .verify import sha256_of
 
 # What a pickle of tensors imports and no more: `torch.load(..., weights_only=True)` and `torch.jit.load` take these.

@@ -14,12 +14,12 @@ from typing import Any, cast
 from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
 from ..evidence.files import GOLDENS, MADE
-from . import keys
 from .format.contents import problems as content_problems
 from .format.manifest import NAME, VERSION
 from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
 from .sbom import SBOM
-from .trust import configured, signer
+from .trust import keys
+from .trust.rule import configured, signer
 
 # What every archive has beside the variant's files and the run's, which its evidence lists.
 _ALWAYS = {

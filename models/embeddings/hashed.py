@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...handlers.text import hashing
-from ..buckets import check_buckets
 from .base import Embedding, check_dim, check_range, chosen
+from .buckets import check_buckets
 from .table import Table, TableOptions
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
 from ...storage.progress import Say, silent
-from ..buckets import AUTO
 from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
+from ..embeddings.buckets import AUTO
 from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
 from ..heads import ClassifierOptions, JointOptions, VectorOptions
 from .gates import GateOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..buckets import check_buckets
+from ..embeddings.buckets import check_buckets
 
 OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd")
 SCHEDULES = ("constant", "linear")

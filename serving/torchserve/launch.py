@@ -24,7 +24,7 @@ LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
 # The supervisor's modules alone, wherever this package lies: the packages' own __init__ files import far more.
 _PROGRAM = """
 import sys, types
-for folder in ("", "/serving", "/serving/torchserve", "/handlers", "/handlers/runtime"):
+for folder in ("", "/serving", "/serving/torchserve", "/serving/torchserve/health", "/handlers", "/handlers/runtime"):
     name = "lexport" + folder.replace("/", ".")
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [sys.argv[1] + folder]

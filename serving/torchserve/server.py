@@ -11,21 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SystemProblem
-from ...export.archive.keys import PublicKey
-from ...export.archive.trust import Trust
+from ...export.archive.trust.keys import PublicKey
+from ...export.archive.trust.rule import Trust
 from ...storage.atomic import write_file
 from ...storage.progress import Say, silent
 from .. import folders, properties, state, tokens
 from ..plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
 from ..state import Server
 from ..store import Archive, choose, place
-from . import health, launch, logs, overview, temporary
+from . import launch, temporary
 from .environment import server_environment
+from .health import logs, overview
+from .health import probes as health
+from .health.ready import wait_until_ready
 from .java import Java, find_java
 from .kept import keep
 from .ports import check_free, explain_lost, pick_free
 from .process import end, is_running, sigterm_raises
-from .ready import wait_until_ready
 from .settings import (
     Address,
     addresses,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ...errors import InputError, RefusedError
-from ...export.archive.trust import Trust
+from ...export.archive.trust.rule import Trust
 from ..plan import Plan
 from ..properties import parse
 from ..store import Archive

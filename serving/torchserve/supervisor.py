@@ -29,8 +29,10 @@ from ...errors import LexportError, SystemProblem
 from ...messages.escaping import visible
 from .. import folders, state
 from ..tokens import Tokens, java_arguments
-from . import health, logs, process
+from . import process
 from .draining import drain
+from .health import logs
+from .health import probes as health
 
 KEEP = "keep\n"
 """The server is ready and outlives the process that started it."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lexport.export.archive import signature
 from lexport.export.archive.pack import archive
+from lexport.export.archive.trust import signature
 from lexport.handlers.model.digests import DIGESTS, SIGNATURE
 
 from ..trust_cases import key_pair, members_of, repacked, write_members

@@ -15,7 +15,7 @@ import pytest
 from lexport.errors import SystemProblem
 from lexport.export.archive.inprocess import Archived
 from lexport.serving import serve
-from lexport.serving.torchserve.ready import read_reports
+from lexport.serving.torchserve.health.ready import read_reports
 
 from .cases import FORM, JSON, LIMIT, MULTIPART, NESTED, REFUSED, TEXTS, multipart
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from lexport.errors import InputError, SystemProblem
-from lexport.export.archive.trust import Trust
+from lexport.export.archive.trust.rule import Trust
 from lexport.loadtest import locust_process as client
 from lexport.loadtest import runner as lab
 from lexport.loadtest.locust_process import Load, Target

@@ -11,9 +11,9 @@ import pytest
 
 import lexport.serving.store
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive.code import accept
 from lexport.export.archive.pack import archive
-from lexport.export.archive.trust import Trust
+from lexport.export.archive.trust.code import accept
+from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
 from lexport.handlers.model.digests import MANIFEST
 from lexport.serving.store import choose, newest, place, read

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive import keys
 from lexport.export.archive.format.pickles import pickles
 from lexport.export.archive.inprocess import opened
 from lexport.export.archive.pack import archive
+from lexport.export.archive.trust import keys
 from lexport.export.archive.verify import verify
 
 ArchiveOf = Callable[[str], Path]

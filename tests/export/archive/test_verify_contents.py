@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lexport.cli import archive_tables as archive_screens
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive import keys
 from lexport.export.archive.format.contents import problems as content_problems
 from lexport.export.archive.inspect import inspect
 from lexport.export.archive.pack import archive
-from lexport.export.archive.signature import sign
+from lexport.export.archive.trust import keys
+from lexport.export.archive.trust.signature import sign
 from lexport.export.archive.verify import verify
 from lexport.handlers.model.digests import MANIFEST, SIGNATURE
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import InputError, RefusedError, SystemProblem
-from lexport.export.archive.keys import PublicKey
-from lexport.export.archive.trust import Trust
+from lexport.export.archive.trust.keys import PublicKey
+from lexport.export.archive.trust.rule import Trust
 from lexport.serving.plan import Plan
 from lexport.serving.store import Archive
 from lexport.serving.torchserve.ports import check_free, pick_free

@@ -11,8 +11,8 @@ import pytest
 
 from lexport.client.once import predict
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive.keys import read_public
 from lexport.export.archive.pack import archive
+from lexport.export.archive.trust.keys import read_public
 from lexport.serving import serve, status, stop
 from lexport.serving.store import Archive, choose, place
 from lexport.serving.torchserve import server as torchserve

@@ -18,7 +18,7 @@ from lexport.export.archive.diff import compare
 from lexport.export.archive.format.reader import open_archive
 from lexport.export.archive.inprocess import opened
 from lexport.export.archive.inspect import inspect
-from lexport.export.archive.trust import Trust
+from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
 from lexport.export.targets import judged
 from lexport.serving.store import newest, place, read

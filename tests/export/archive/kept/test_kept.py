@@ -11,12 +11,12 @@ import pytest
 
 from lexport.client.once import predict
 from lexport.errors import InputError
-from lexport.export.archive.code import EARLIER, accept, code_digest, packed_code
 from lexport.export.archive.diff import compare
 from lexport.export.archive.format.reader import EVIDENCE, SCHEMAS, extracted, read_json
 from lexport.export.archive.inprocess import Context, opened
 from lexport.export.archive.inspect import inspect
-from lexport.export.archive.trust import Trust
+from lexport.export.archive.trust.code import EARLIER, accept, code_digest, packed_code
+from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
 from lexport.export.evidence.evidence import Evidence
 from lexport.export.targets import judged

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from ...errors import SystemProblem
-from ..state import Server
-from . import http as api
-from .process import frontend
+from ....errors import SystemProblem
+from ...state import Server
+from .. import http as api
+from ..process import frontend
 
 PATIENCE = 3.0  # seconds that TorchServe may take to answer; it needs milliseconds
 STARTING = 300.0  # seconds after its start in which it need not listen yet

@@ -20,13 +20,13 @@ from lexport.serving.tokens import generate
 from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve import launch
 from lexport.serving.torchserve.environment import server_environment
-from lexport.serving.torchserve.health import Door
+from lexport.serving.torchserve.health.probes import Door
 from lexport.serving.torchserve.process import end
 from lexport.serving.torchserve.settings import Address, health_address
 
-from ..proxies.proxy_cases import free_port
-from ..test_state import server as described
-from .test_supervisor import LASTS, PLAN, until
+from ...proxies.proxy_cases import free_port
+from ...test_state import server as described
+from ..test_supervisor import LASTS, PLAN, until
 
 
 class Said:

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive import code
-from lexport.export.archive.code import accept, code_digest, kit_code, packed_code
 from lexport.export.archive.format.reader import EVIDENCE
-from lexport.export.archive.keys import read_public
 from lexport.export.archive.pack import archive
 from lexport.export.archive.profiles import PROFILES
-from lexport.export.archive.trust import Trust, configured
+from lexport.export.archive.trust import code
+from lexport.export.archive.trust.code import accept, code_digest, kit_code, packed_code
+from lexport.export.archive.trust.keys import read_public
+from lexport.export.archive.trust.rule import Trust, configured
 from lexport.export.formats.variants import VARIANTS
 from lexport.handlers.model.digests import DIGESTS, MANIFEST
 
-from ...trust_cases import key_pair, members_of, repacked, write_members
+from ....trust_cases import key_pair, members_of, repacked, write_members
 
 ArchiveOf = Callable[[str], Path]
 

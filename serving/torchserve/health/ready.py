@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import SystemProblem
-from ..plan import Plan
-from ..state import Server
-from ..store import Archive
-from . import http as api
-from . import logs
+from ....errors import SystemProblem
+from ...plan import Plan
+from ...state import Server
+from ...store import Archive
+from ..probes import http as api
+from ..probes import logs
+from ..process import frontend, is_alive, workers_of
 from .missing import missing_package
-from .process import frontend, is_alive, workers_of
 
 _PAUSE = 0.1  # seconds between looks
 _NEWS_AFTER = 10.0  # seconds of silence before a line says what is awaited

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
+from ...handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 
 if TYPE_CHECKING:
-    from .recipes import TextOptions
+    from ..recipes import TextOptions
 
 AUTO = "auto"
 """What a recipe says for a number of buckets that the training texts decide."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import psutil
 
-from ...errors import SystemProblem
-from ..state import Server
-from . import http as api
-from . import logs
-from .process import frontend
+from ....errors import SystemProblem
+from ...state import Server
+from ..probes import http as api
+from ..probes import logs
+from ..process import frontend
+from ..supervisor import LOG
 from .ready import read_reports
-from .supervisor import LOG
 
 
 def describe(server: Server) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import RefusedError
+from ....errors import RefusedError
 from . import signature
 from .keys import PublicKey, fingerprint, read_public
 

@@ -14,13 +14,13 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from ...errors import RefusedError
-from ...handlers.model.digests import DIGESTS
-from .format.manifest import read_manifest, read_settings
-from .format.pickles import declared
-from .format.reader import open_archive, read_member
-from .trust import Trust
-from .verify import verify
+from ....errors import RefusedError
+from ....handlers.model.digests import DIGESTS
+from ..format.manifest import read_manifest, read_settings
+from ..format.pickles import declared
+from ..format.reader import open_archive, read_member
+from ..verify import verify
+from .rule import Trust
 
 HANDLER = "handler.py"
 PACKAGE = "lexport_handlers"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lexport.models import recipes
-from lexport.models.buckets import choose_buckets
+from lexport.models.embeddings.buckets import choose_buckets
 from lexport.models.recipes import TextOptions
 from lexport.models.run import open_run
 from lexport.models.vocabulary import build_encoder

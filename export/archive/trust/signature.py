@@ -11,11 +11,11 @@ import binascii
 from pathlib import Path
 from typing import Any
 
-from ...errors import RefusedError
-from ...handlers.model.digests import SIGNATURE
-from ...storage.atomic import json_bytes
+from ....errors import RefusedError
+from ....handlers.model.digests import SIGNATURE
+from ....storage.atomic import json_bytes
+from ..format.budgets import parse_json
 from . import keys
-from .format.budgets import parse_json
 
 _SCHEMA = 1
 # So that no signature made for something else is one of an archive.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lexport.serving.torchserve.logs import (
+from lexport.serving.torchserve.health.logs import (
     died,
     failed_archive,
     java_reason,
@@ -13,7 +13,7 @@ from lexport.serving.torchserve.logs import (
     worker_model,
     worker_output,
 )
-from lexport.serving.torchserve.missing import missing_package
+from lexport.serving.torchserve.health.missing import missing_package
 
 RUN_DIR = Path("/tmp/lexport-x")
 

@@ -1,0 +1,1 @@
+"""Whether a server works: workers proven ready, probes, what its logs say, what runs now."""
