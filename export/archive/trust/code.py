@@ -2,7 +2,7 @@
 
 A worker imports what an archive brings. That is handed over only if it is this kit's own, byte for byte, or an
 earlier kit's, or if a configured key signed it, or if the user insists (`--trust-code`). Whether an archive is used
-at all is in `trust.py`.
+at all is in `rule.py`.
 """
 
 from __future__ import annotations

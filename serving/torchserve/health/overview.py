@@ -8,10 +8,10 @@ import psutil
 
 from ....errors import SystemProblem
 from ...state import Server
-from ..probes import http as api
-from ..probes import logs
+from .. import http as api
 from ..process import frontend
 from ..supervisor import LOG
+from . import logs
 from .ready import read_reports
 
 

@@ -15,9 +15,9 @@ from ....errors import SystemProblem
 from ...plan import Plan
 from ...state import Server
 from ...store import Archive
-from ..probes import http as api
-from ..probes import logs
+from .. import http as api
 from ..process import frontend, is_alive, workers_of
+from . import logs
 from .missing import missing_package
 
 _PAUSE = 0.1  # seconds between looks
