@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from ..storage.progress import Say, silent
 
 # In GiB: what a server with a small model and four workers takes, and what its extracted archives may.
 _MEMORY, _DISK = 2.0, 2.0
+# Every connection takes a file; at 1,024 some thousand idle ones lock everyone else out (docs/proxy.md).
+_OPEN_FILES = 4096
 _GIB = 2**30
 _PYTHONS = ((3, 11), (3, 12), (3, 13))
 _DEVICE = Path("/dev/nvidia0")
@@ -62,7 +65,7 @@ def examine(*, state_dir: Path | None = None, say: Say = silent) -> list[Finding
     findings = [
         *(_python(), *_java()),
         *_packages(),
-        *(_ports(state_dir), _gpu(), _memory(), _disk()),
+        *(_ports(state_dir), _gpu(), _memory(), _disk(), _open_files()),
         *_extras(),
     ]
     for name in _VARIANTS if _has("train") else ():
@@ -203,6 +206,19 @@ def _disk() -> Finding:
         remedy = "Archives are extracted there: make room, or set TMPDIR to another folder"
         return Finding("temporary folder", "note", f"{folder}, {free:.1f} GiB free", remedy)
     return Finding("temporary folder", "ok", f"{folder}, {free:.0f} GiB free")
+
+
+def _open_files() -> Finding:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit == resource.RLIM_INFINITY:
+        return Finding("open files", "ok", "no limit")
+    if limit < _OPEN_FILES:
+        remedy = (
+            f"A server needs a file for every connection: raise the hard limit to {_OPEN_FILES:,} (LimitNOFILE= of "
+            "systemd, /etc/security/limits.conf), or put a proxy before it: lexport generate haproxy"
+        )
+        return Finding("open files", "note", f"at most {limit:,} (ulimit -Hn)", remedy)
+    return Finding("open files", "ok", f"at most {limit:,}")
 
 
 def _extras() -> Iterator[Finding]:
