@@ -13,14 +13,14 @@ demo: .venv/installed
 	$(BIN)/python -m lexport demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 # What needs no server and no training that takes long: to run between two edits.
 test-unit: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(UNIT)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(UNIT)
 
 test-full: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # mypy sees the checkout as the package `lexport` through a link, whatever the folder is called.
 check: .venv/installed
