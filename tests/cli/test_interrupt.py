@@ -209,7 +209,8 @@ def test_a_signal_waits_for_the_end_of_an_import_which_would_swallow_it(place: P
     )
     program = (
         "import sys, time\n"
-        "from lexport import __main__, cli\n"
+        "from lexport import __main__\n"
+        "from lexport.cli import app as cli\n"
         "def app(*_, **__):\n"
         "    import swallowing\n"
         "    time.sleep(20)\n"

@@ -84,9 +84,9 @@ def test_other_errors_are_bugs_and_keep_their_traceback(monkeypatch: pytest.Monk
 
 def test_the_traceback_of_a_bug_shows_codes() -> None:
     program = (
-        "import sys; from lexport import __main__; from lexport.cli import learning\n"
+        "import sys; from lexport import __main__; from lexport.cli import train\n"
         f"def emit(value): raise ValueError({EVIL!r})\n"
-        "learning.emit = emit; sys.argv = ['lexport', 'recipes', '--json']; __main__.main()"
+        "train.emit = emit; sys.argv = ['lexport', 'recipes', '--json']; __main__.main()"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 1

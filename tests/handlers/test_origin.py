@@ -53,7 +53,9 @@ def test_another_package_of_the_name_is_not_imported(unpacked: Path, others: Pat
 
 def test_a_package_that_was_imported_before_is_said(unpacked: Path, others: Path, reports: Path) -> None:
     (others / "sitecustomize.py").write_text("import lexport_handlers")
-    (others / "lexport_handlers" / "runtime.py").write_text("")
+    (others / "lexport_handlers" / "runtime").mkdir()
+    for name in ("__init__", "report"):
+        (others / "lexport_handlers" / "runtime" / f"{name}.py").write_text("")
     done = initialize(unpacked, others, reports)
     assert done.returncode == 1
     where = others / "lexport_handlers" / "__init__.py"

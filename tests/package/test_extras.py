@@ -190,8 +190,8 @@ def test_on_windows_the_command_says_what_it_needs(bare: Path, tmp_path: Path) -
 
 
 def test_from_python_the_pip_line_is_in_the_exception(bare: Path, tmp_path: Path) -> None:
-    done = called(bare, "-c", "from lexport import api; api.train", cwd=tmp_path)
-    assert "MissingExtra: lexport.api.train needs the package torch" in done.stderr
+    done = called(bare, "-c", "import lexport; lexport.train('x.csv')", cwd=tmp_path)
+    assert "MissingExtra: lexport.train needs the package torch" in done.stderr
     assert 'pip install "lexport[train]"' in done.stderr
 
 
@@ -217,7 +217,7 @@ def test_without_extras_the_other_commands_work(bare: Path, place: Path) -> None
 
 
 def test_without_extras_the_client_and_the_text_code_are_there(bare: Path, tmp_path: Path) -> None:
-    program = "from lexport import AsyncClient, Client; from lexport.handlers import hashing, text"
+    program = "from lexport import AsyncClient, Client; from lexport.handlers.text import encoder, hashing"
     done = called(bare, "-W", "error", "-c", program, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 

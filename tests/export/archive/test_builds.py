@@ -28,7 +28,7 @@ archive(Path(run), version=version, variant=variant, out=Path(out))
 STOPPED = """
 import sys, time
 from pathlib import Path
-from lexport.export import archive as packing
+from lexport.export.archive import pack as packing
 from lexport.export.archive.format.writer import write_zip
 run, out = sys.argv[1:]
 def half(handle, members):

@@ -74,7 +74,8 @@ def both(layout: str) -> Both:
     """The model of a layout; rows far enough apart that a wrong one is another answer."""
     encoder = encoder_of(layout)
     embedding, options = LAYOUTS[layout]
-    parts = PARTS["embedding"][embedding](dim=8, spread=1.0), PARTS["encoder"]["bag"](mode="sum")
+    more = {"buckets": 1 << 16} if embedding == "hashed" else {}
+    parts = PARTS["embedding"][embedding](dim=8, spread=1.0, **more), PARTS["encoder"]["bag"](mode="sum")
     recipe = Recipe("small", "", options, *parts, ClassifierOptions(), TrainingOptions())
     with torch.random.fork_rng():
         torch.manual_seed(2)

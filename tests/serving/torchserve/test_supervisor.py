@@ -32,7 +32,7 @@ PLAN = Plan(device="cpu", gpus=0, workers={"m": 1}, threads=1, cores=1)
 CALLER = """
 import sys, time
 from pathlib import Path
-from lexport.serving import launch
+from lexport.serving.torchserve import launch
 from {tests} import started
 server = started(Path(sys.argv[1]), bound=sys.argv[2] == "bound", ready=sys.argv[3] == "ready")
 print("started", flush=True)
