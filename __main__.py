@@ -47,16 +47,26 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Unwind everything, but not out of an import, which may swallow that: then look again in a moment.
-
-    C extensions make an ImportError of it, after which libraries go on without what they wanted to import.
-    """
+    """Unwind everything, but not from where Python cannot be interrupted cleanly: then look again in a moment."""
     while frame:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        if _must_finish(frame):
             signal.setitimer(signal.ITIMER_REAL, 0.02)
             return
         frame = frame.f_back
     raise Ended
+
+
+def _must_finish(frame: FrameType) -> bool:
+    """Return whether an exception that is raised in this frame would be swallowed or leave half an object.
+
+    C extensions make an ImportError of one in an import, after which libraries go on without what they wanted to
+    import. Python prints and drops one in `__del__`. An `__init__` that it ends leaves an object without its
+    attributes, whose `__del__` then fails: zipfile.ZipFile is one.
+    """
+    code = frame.f_code
+    if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__":
+        return True
+    return code.co_name == "__init__" and hasattr(type(frame.f_locals.get("self")), "__del__")
 
 
 def main() -> None:

@@ -222,6 +222,36 @@ def test_a_signal_waits_for_the_end_of_an_import_which_would_swallow_it(place: P
     assert (child.returncode, out, err) == (130, "imported\n", "interrupted; everything half-done was removed\n")
 
 
+@pytest.mark.parametrize("where", ["__init__", "__del__"])
+def test_a_signal_waits_for_the_end_of_a_constructor_or_finalizer(place: Place, where: str) -> None:
+    """Python would drop it there, or print that an object could not be taken down."""
+    program = (
+        "import os, signal, time\n"
+        "from lexport import __main__\n"
+        "from lexport.cli import app as cli\n"
+        "def signalled():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.2)\n"
+        "class Held:\n"
+        "    def __init__(self):\n"
+        f"        if {where == '__init__'}: signalled()\n"
+        "        self.whole = True\n"
+        "    def __del__(self):\n"
+        f"        if {where == '__del__'}: signalled()\n"
+        "        print('whole', self.whole, flush=True)\n"
+        "def app(*_, **__):\n"
+        "    held = Held()\n"
+        "    del held\n"
+        "    time.sleep(20)\n"
+        "cli.app = app\n"
+        "__main__.main()\n"
+    )
+    with place.start(sys.executable, "-c", program, console=False) as child:
+        out, err = child.communicate(timeout=15)
+    expected = "interrupted; everything half-done was removed\n"
+    assert (child.returncode, out, err) == (130, "whole True\n", expected)
+
+
 def test_a_signal_that_an_import_turned_into_an_error_is_no_bug(
     lexport: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
