@@ -20,7 +20,7 @@ from lexport.errors import SystemProblem
 from lexport.serving import Server, check_live, check_ready, serve, status, stop
 from lexport.serving.proxies.configuration import Proxy, parse_address
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve.health.probes import probes as health
+from lexport.serving.torchserve.health import probes as health
 
 from ....client.test_client import SLEEPER
 from ...proxies.proxy_cases import KINDS, running, wait_until
