@@ -1,4 +1,4 @@
-"""`lexport.Archive`: a `.mar`, answered in this process by this kit's own handlers."""
+"""`lexport.Archive`: a `.mar` that answers in this process, with lexport's own handlers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Archive(Model):
-    """An archive on disk. It is extracted and loaded when it is first asked, and closed with `close` or `with`.
+    """An archive on disk. The first request extracts and loads it; `close` or leaving `with` closes it.
 
     with lexport.load("reviews-1.0.mar") as archive:
         archive.predict(["would buy again"])[0].label
 
-    Nothing that the archive brings is imported: the kit's own handlers answer.
+    No code of the archive is imported: lexport's own handlers answer.
     """
 
     def __init__(self, path: str | Path, *, trusted: Sequence[PublicKey] | None = None) -> None:
@@ -61,7 +61,7 @@ class Archive(Model):
         return evaluate(self.path, str(data), trusted=self._trusted, **options)
 
     def verify(self) -> Verified:
-        """Check members, digests, evidence and signature. Raises RefusedError naming all that is wrong."""
+        """Check members, digests, evidence and signature. Raises RefusedError with all problems."""
         from ..export.archive.verify import verify
 
         return verify(self.path, self._trusted)

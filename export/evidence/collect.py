@@ -108,7 +108,7 @@ def _calibration(trained: float | None, found: float | None) -> dict[str, float]
 def _answering(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:
     """The variant opened, after its first batch."""
     predictor = opened(run, variant, folder)
-    predictor.answers_raw(part.texts[:64], part.languages and part.languages[:64])
+    predictor.raw_outputs(part.texts[:64], part.languages and part.languages[:64])
     return predictor
 
 

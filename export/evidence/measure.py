@@ -49,7 +49,7 @@ def served(predictor: Predictor, part: Dataset) -> Outputs:
 
 def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[str] | None) -> list[Outputs]:
     return [
-        predictor.answers_raw(
+        predictor.raw_outputs(
             texts[first : first + 64], None if languages is None else languages[first : first + 64]
         )[1]
         for first in range(0, len(texts), 64)
@@ -85,7 +85,7 @@ def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: O
     languages = part.languages and part.languages[:count]
     alone = np.concatenate(
         [
-            predictor.answers_raw([text], None if languages is None else [languages[place]])[1]
+            predictor.raw_outputs([text], None if languages is None else [languages[place]])[1]
             for place, text in enumerate(part.texts[:count])
         ]
     )

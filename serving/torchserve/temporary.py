@@ -1,4 +1,4 @@
-"""Temporary folders that hold a state folder, and the removal of those whose owner was killed."""
+"""Temporary folders with a state folder in them, and the removal of those whose process was killed."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def sweep() -> list[Path]:
-    """Remove this user's temporary folders whose process has died, with what is left of their servers; which ones.
+    """Remove this user's temporary folders whose process has died, with what is left of their servers.
 
-    A folder whose server is still being ended stays for the next time.
+    Returns the removed folders. A folder whose server is still being ended is left for the next call.
     """
     removed = []
     for parent in {Path(tempfile.gettempdir()), Path("/tmp")}:

@@ -151,7 +151,7 @@ def test_a_model_that_the_data_do_not_suit(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "images is empty; expected a JSON list of numbers a line"),
+        (b"", "images is empty; expected one JSON list of numbers per line"),
         (b"\xff\n", "images cannot be read"),
         (b"[1, 2, 3]\n[1,\n", "images, line 2 is not an image; expected [0.1, 0.2, \u2026]"),
         (b"[1, 2, 3]\n\n[1, 2, 3]\n", "line 2 is not an image"),
@@ -425,7 +425,7 @@ def test_texts_from_stdin_that_cannot_be_read(
         ("good.mar --unknown-share 2", "--unknown-share 2 is not a share"),
         ("good.mar --texts absent.txt", "There is no file absent.txt"),
         ("good.mar --out notes.txt", "notes.txt is not a folder"),
-        ("good.mar --out folder", "folder holds other files (precious)"),
+        ("good.mar --out folder", "folder contains other files (precious)"),
     ],
 )
 def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, arguments: str, words: str) -> None:
@@ -439,7 +439,7 @@ def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, a
     ("arguments", "words"),
     [
         ("good.mar --model-store .", "Give either archives or --model-store"),
-        ("good.mar good.mar", "both hold the model topics"),
+        ("good.mar good.mar", "both contain the model topics"),
         ("good.mar --workers many", "--workers 'many' is not understood"),
         ("good.mar --port 70000", "--port 70000 is not possible"),
         ("good.mar --port -1", "--port"),
@@ -447,7 +447,7 @@ def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, a
         ("good.mar --config absent.properties", "Cannot read the settings absent.properties"),
         ("good.mar --state-dir notes.txt", "as state folder: "),
         ("good.mar --state-dir notes.txt/state", "as state folder: "),
-        ("good.mar --state-dir folder", "holds other files (precious)"),
+        ("good.mar --state-dir folder", "contains other files (precious)"),
     ],
 )
 def test_a_server_that_cannot_be_started(bad_archives: Place, lexport: Command, arguments: str, words: str) -> None:

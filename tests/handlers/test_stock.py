@@ -30,8 +30,8 @@ TEXTS = ["the goal and the referee", "qqqq zzzz", "", "好 👍"]
 @contextlib.contextmanager
 def stock_torchserve(mar: Path, tmp_path: Path, python: str = sys.executable) -> Iterator[str]:
     """The URL of a server that has been started with `mar` as the model topics; it may not be ready yet."""
-    doors = pick_free(addresses(read_settings(), 0))
-    lines = [f"{purpose}_address={doors[purpose].url}" for purpose in ("inference", "management", "metrics")]
+    endpoints = pick_free(addresses(read_settings(), 0))
+    lines = [f"{purpose}_address={endpoints[purpose].url}" for purpose in ("inference", "management", "metrics")]
     # Nothing but ports: everything else is TorchServe's own default.
     (tmp_path / "ports.properties").write_text("\n".join([*lines, "grpc_inference_port=0", "grpc_management_port=0"]))
     (tmp_path / "tmp").mkdir()
@@ -43,7 +43,7 @@ def stock_torchserve(mar: Path, tmp_path: Path, python: str = sys.executable) ->
     start += ["--model-store", str(mar.parent), "--models", f"topics={mar.name}"]
     with subprocess.Popen(command + start, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as child:
         try:
-            yield doors["inference"].url
+            yield endpoints["inference"].url
         finally:
             subprocess.run([*command, "--stop"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, check=True)
             child.wait(30)

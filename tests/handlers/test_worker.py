@@ -17,7 +17,7 @@ import pytest
 from lexport.errors import InputError
 from lexport.export.archive.inprocess import Archived, opened
 from lexport.export.archive.inprocess import Context as InProcess
-from lexport.handlers.model.predictor import TURN, Predictor
+from lexport.handlers.model.predictor import MAX_BATCH, Predictor
 from lexport.handlers.worker import Worker
 
 from .models import predictor
@@ -103,7 +103,7 @@ def test_every_request_of_a_batch_gets_its_own_answer(worker: Worker) -> None:
 
 
 def test_a_batch_larger_than_a_turn_is_answered_in_order(worker: Worker) -> None:
-    texts = ["goal " * (number % 7) for number in range(2 * TURN + 5)]
+    texts = ["goal " * (number % 7) for number in range(2 * MAX_BATCH + 5)]
     found = handle(worker, [as_json({"texts": texts})])[0][1]
     assert [answer["tokens"] for answer in found] == [number % 7 for number in range(len(texts))]
 

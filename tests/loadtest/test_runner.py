@@ -125,7 +125,7 @@ def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
     monkeypatch.setattr(lab, "find_gpus", lambda: 1)
     report = loadtest([archive_of("torchscript-int4")], worker_sets=["gpu:1"], users=[1], duration=1)
     [missing] = report.not_run
-    assert missing.reason.startswith("torchscript-int4 runs on the CPU alone: its int4 table")
+    assert missing.reason.startswith("torchscript-int4 runs only on the CPU: its int4 table")
 
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ def test_an_archive_without_golden_requests_proves_nothing(told: Told) -> None:
         members["MAR-INF/EVIDENCE.json"] = json.dumps(evidence).encode()
 
     said = told(change)
-    assert "golden.jsonl holds no golden request" in said
+    assert "golden.jsonl has no golden request" in said
 
 
 def test_golden_requests_without_texts_are_the_evidences_too(run_folder: Path, tmp_path: Path) -> None:

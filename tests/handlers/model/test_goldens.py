@@ -336,7 +336,7 @@ def test_the_last_golden_needs_no_end_of_line(tmp_path: Path) -> None:
 def test_no_goldens_prove_nothing(tmp_path: Path) -> None:
     (tmp_path / "golden.jsonl").write_text("")
     assert read_goldens(tmp_path / "golden.jsonl") == []
-    with pytest.raises(ValueError, match=r"golden\.jsonl holds no golden request, so that nothing is proven"):
+    with pytest.raises(ValueError, match=r"golden\.jsonl has no golden request, so the model cannot be checked"):
         check_goldens(predictor(), [])
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lexport.errors import InputError
 from lexport.export.archive.inprocess import opened
 from lexport.handlers.request import explain as explaining
-from lexport.handlers.request.explain import ADDS_UP, MOST_TEXTS, check_explainable, explain
+from lexport.handlers.request.explain import ADDS_UP, MAX_EXPLAINED_TEXTS, check_explainable, explain
 from lexport.handlers.request.protocol import Request
 from lexport.handlers.request.refusals import Refusal
 from lexport.handlers.text.encoder import normalise
@@ -141,7 +141,7 @@ def test_sampled_values_add_up_and_come_near_all_orders() -> None:
     assert explain(model, asked(" ".join(words))) == [found]
 
     def logits(kept: Sequence[int]) -> Any:
-        scores = model.answers_raw([" ".join(words[place] for place in sorted(kept))])[1][0].astype(np.float64)
+        scores = model.raw_outputs([" ".join(words[place] for place in sorted(kept))])[1][0].astype(np.float64)
         scores = scores.clip(np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
         return np.log(scores) - np.log1p(-scores)
 
@@ -157,14 +157,14 @@ def test_sampled_values_add_up_and_come_near_all_orders() -> None:
 
 def test_a_long_text_is_explained_in_runs_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     model = predictor("classify")
-    answers_raw, asked_for = model.answers_raw, []
+    raw_outputs, asked_for = model.raw_outputs, []
 
     def slowly(texts: Sequence[str], languages: Any = None) -> Any:
         asked_for.append(len(texts))
         time.sleep(0.02)
-        return answers_raw(texts, languages)
+        return raw_outputs(texts, languages)
 
-    monkeypatch.setattr(model, "answers_raw", slowly)
+    monkeypatch.setattr(model, "raw_outputs", slowly)
     monkeypatch.setattr(explaining, "SECONDS", 0.1)
     began = time.monotonic()
     [found] = explain(model, asked("goal rain zz " * 200))
@@ -195,7 +195,7 @@ def test_a_threshold_holds_for_the_labels_of_an_explanation() -> None:
         ("vector", asked("goal"), "answers vectors"),
         ("joint", asked("goal"), "answers vectors"),
         ("classify", asked("goal", v2=True), "Open Inference Protocol v2"),
-        ("classify", asked(*["goal"] * (MOST_TEXTS + 1)), "`texts` has 17 elements"),
+        ("classify", asked(*["goal"] * (MAX_EXPLAINED_TEXTS + 1)), "`texts` has 17 elements"),
     ],
 )
 def test_what_has_no_explanation_is_refused(task: str, request_: Request, error: str) -> None:
