@@ -69,7 +69,7 @@ def main() -> int:
     columns = ["variant", *lost, "pooled", "labels changed", "largest Δ"]
     print(table(columns, [_row(name, every) for name in IDS_IN]))
     accuracies = ", ".join(f"{judged.name} {judged.trained.mean():.2%}" for judged in every)
-    print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn anew.\n")
+    print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn again.\n")
     verdicts = [_verdict(name, every) for name in IDS_IN if IDS_IN[name].precision in MOST_POINTS]
     print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
     print(surrounded(started))

@@ -112,7 +112,7 @@ def main() -> int:
     print(
         f"Medians of {options.rounds} alternating rounds, a seed each, with 95 % intervals. Words/s: the training "
         "texts' words times the epochs, by the time of all steps and of looking the texts up, which ours does once; "
-        "fastText's is its own figure of training proper, in which it reads and looks up anew in every epoch, and "
+        "fastText's is its own figure of training proper, in which it reads and looks up again in every epoch, and "
         "counts labels and ends of lines as words. Seconds in all: ours from texts in memory, with the validation "
         "after every epoch; fastText's process reads a file of tokens and writes its model.\n"
     )

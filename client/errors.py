@@ -25,7 +25,7 @@ class ClientError(LexportError):
     """The request got no answer. `cause` is the reason, `remedy` what to do, `status` the HTTP status if any."""
 
     def __init__(self, cause: str, remedy: str, status: int | None = None) -> None:
-        """`cause` and `remedy` are sentences; the message is both."""
+        """Join `cause` and `remedy`, a sentence each, to the message."""
         super().__init__(f"{cause} {remedy}")
         self.cause, self.remedy, self.status = cause, remedy, status
 

@@ -67,8 +67,8 @@ def ask_texts(
 ) -> list[Any]:
     """Return the answers to texts, one each: in one JSON request from lexport's models (`own`), else text by text.
 
-    Where `own` is None, not known, the answer to the JSON request tells: if it is refused or is not as lexport's
-    models answer, the model is asked again, text by text. Raises a ClientError.
+    If `own` is None (unknown), the answer to the JSON request decides: if it is a refusal or does not have the form
+    of lexport's answers, the texts are sent again one by one. Raises a ClientError.
     """
     from . import ModelFailed, RefusedInput
     from .answers import is_own
@@ -122,9 +122,9 @@ def _client(
     state_dir: Path | None,
     timeout: float,
 ) -> Iterator[Client]:
-    """A client of our own server or of another.
+    """Yield a client of our own server, or of the server at `host`.
 
-    Of our own it is known, and said, which models it has where `name` is not there, and why there is no room.
+    For our own server, the errors name its models if `name` is unknown, and the reason if the queue is full.
     """
     # The client asks servers that this package has started, and so imports it.
     from . import Client, QueueFull, UnknownModel
@@ -144,9 +144,7 @@ def _client(
 
 
 def _crowded(name: str, version: str | None, state_dir: Path | None) -> str:
-    """Return why a model of our own server has no room for a request, as far as can be seen now; "" if that is
-    unknown.
-    """
+    """Return why a model of our own server has no room for a request; "" if the reason is not known."""
     server = running(state_dir)
     for one in api.describe(server.management_url, server.token("management")):
         if one["modelName"] == name and (one["default"] if version is None else one["modelVersion"] == version):
@@ -161,7 +159,7 @@ def _crowded(name: str, version: str | None, state_dir: Path | None) -> str:
 
 
 def _known(state_dir: Path | None) -> str:
-    """Return the models of our own server, as they are now."""
+    """Return the models of our own server at this moment."""
     server = running(state_dir)
     descriptions = api.describe(server.management_url, server.token("management"))
     return ", ".join(f"{one['modelName']} {one['modelVersion']}" for one in descriptions) or "nothing"

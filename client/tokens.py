@@ -39,7 +39,7 @@ class Keys:
                 reason = error.strerror if isinstance(error, OSError) else "it has no inference key"
                 raise Unauthorised(
                     f"The key file {self._file} cannot be read: {reason}.",
-                    "Expected the key_file.json of a running server, or a file with the inference token alone: "
+                    "Expected the key_file.json of a running server, or a file with only the inference token: "
                     "token_file=… or --token-file FILE.",
                 ) from None
         return self._token

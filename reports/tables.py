@@ -28,7 +28,7 @@ class Escaped:
     """A renderable that is safe for a terminal: no control characters except line ends and colours, and no links."""
 
     def __init__(self, screen: RenderableType) -> None:
-        """`screen` is whatever rich can draw."""
+        """Keep a rich renderable."""
         self._screen = screen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -43,7 +43,7 @@ class Quoted:
     """Several lines from outside, each after a bar, so that none looks like a line of lexport's."""
 
     def __init__(self, screen: RenderableType) -> None:
-        """`screen` is whatever rich can draw."""
+        """Keep a rich renderable."""
         self._screen = screen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -58,7 +58,7 @@ class Line:
     """One line from outside; if it is too long for the screen, the rest is indented, unlike lexport's own lines."""
 
     def __init__(self, value: object, style: str = "") -> None:
-        """`value` is shown as text."""
+        """Keep the text of `value`."""
         self._text = shown(value, style)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -34,7 +34,7 @@ LONGEST = _LONGEST_SOCKET - len(f"/{RUN}/.ts.sock.NNNNN")
 
 
 def default_state_dir() -> Path:
-    """`$XDG_STATE_HOME/lexport`, or `~/.local/state/lexport`. Raises InputError where there is neither."""
+    """Return `$XDG_STATE_HOME/lexport`, or `~/.local/state/lexport`. Raises InputError if there is neither."""
     try:
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
     except RuntimeError:

@@ -41,7 +41,7 @@ class Plan:
 
 
 def parse_workers(text: str) -> tuple[str, int | None]:
-    """`cpu:2` → `("cpu", 2)`, `gpu` → `("gpu", None)`; the number is workers per model, None means automatic.
+    """Parse `cpu:2` to `("cpu", 2)`, `gpu` to `("gpu", None)`; the number is workers per model, None is automatic.
 
     Raises InputError for anything else.
     """

@@ -43,7 +43,7 @@ class Archive:
     """The settings in its own settings file; None if it has no such file."""
 
     def __str__(self) -> str:
-        """`NAME VERSION`."""
+        """Return `NAME VERSION`."""
         return f"{self.name} {self.version}"
 
 
@@ -178,7 +178,7 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
 
 @contextmanager
 def _named(path: Path, copy: Path) -> Iterator[None]:
-    """Errors about the copy of an archive name the archive."""
+    """Replace the path of the copy in error messages by the path of the archive."""
     try:
         yield
     except LexportError as error:

@@ -1,4 +1,4 @@
-"""Open data files, compressed ones too, and say in one line what is wrong with their bytes."""
+"""Open data files, also compressed ones, and report errors in their bytes in one line."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
 
 
 class _ZstdFile(io.RawIOBase):
-    """Decompressed bytes of a .zst file; unlike zstandard's own reader it notices a truncated file."""
+    """Decompressed bytes of a .zst file; unlike zstandard's own reader it detects a truncated file."""
 
     def __init__(self, source: IO[bytes], zstandard: Any) -> None:
         self._source = source

@@ -40,7 +40,7 @@ class Fitted:
 class Setting:
     """What came of a recipe. accuracy: on the test, a seed each. rows: of its table, n-grams too.
 
-    seconds, epochs: of a fit, on average. points: accuracy less the reference's, with seeds and texts drawn anew.
+    seconds, epochs: of a fit, on average. points: accuracy less the reference's, with seeds and texts drawn again.
     """
 
     name: str
@@ -187,6 +187,6 @@ def summed_up(
 
 
 def points_between(ours: Values, theirs: Values) -> Estimate:
-    """The mean difference of two [seeds, texts] in points, seeds and texts drawn anew."""
+    """The mean difference of two [seeds, texts] in points, seeds and texts drawn again."""
     difference = 100 * (ours - theirs)
     return Estimate(float(difference.mean()), *crossed_interval(difference))

@@ -39,7 +39,7 @@ class Vocabulary(Protocol):
 
     @property
     def rows(self) -> Sequence[Mapping[str, int]]:
-        """For every language, or for all: word → row, where a word without one has UNK's."""
+        """The row of each word, for each language or for all; a word without a row has UNK's."""
 
     def hashes(self, rows: Ids) -> Ids:
         """Return the MurmurHash3 of the words of `rows`, int64 of the same shape; 0 for PAD and UNK.

@@ -134,7 +134,7 @@ def _tls(proxy: Proxy) -> str:
 
 
 def _upstreams(proxy: Proxy) -> str:
-    """Of the addresses beside TorchServe's own."""
+    """Return the upstream blocks of the metrics and health addresses."""
     named = {"metrics": proxy.metrics, "health": proxy.health}
     return "".join(
         f"    upstream {name} {{ server {address.host}:{address.port}; }}\n"

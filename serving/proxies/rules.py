@@ -109,7 +109,7 @@ class Proxy:
 
 
 def parse_address(text: str) -> Address:
-    """`127.0.0.1:8443`, `localhost:8443` or `[::1]:8443`. Raises InputError for anything else."""
+    """Parse `127.0.0.1:8443`, `localhost:8443` or `[::1]:8443`. Raises InputError for anything else."""
     host, _, port = text.strip().rpartition(":")
     if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise InputError(

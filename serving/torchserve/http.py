@@ -91,7 +91,7 @@ def message(answer: Any) -> str:
 
 
 def base_url(host: str) -> str:
-    """`127.0.0.1:8080` or `http://127.0.0.1:8080` → the URL; raises InputError for anything else."""
+    """Return the URL of `127.0.0.1:8080` or `http://127.0.0.1:8080`. Raises InputError for anything else."""
     url = host if "://" in host else f"http://{host}"
     try:
         parts = urlsplit(url)

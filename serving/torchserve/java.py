@@ -1,4 +1,4 @@
-"""Finding the Java that runs TorchServe."""
+"""Find the Java that runs TorchServe."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
 
 
 def health_address(text: str) -> Address:
-    """`8083` or `0.0.0.0:8083`: where probes are answered; port 0 is any free one. Raises InputError."""
+    """Parse the address for probes, `8083` or `0.0.0.0:8083`; port 0 is any free port. Raises InputError."""
     match = re.fullmatch(r"(?:([A-Za-z0-9.-]+):)?([0-9]{1,5})", text.strip())
     if not match or int(match[2]) > HIGHEST_PORT:
         raise InputError(

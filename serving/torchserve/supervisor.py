@@ -69,10 +69,10 @@ class Supervisor:
     """One server's Java process and its state."""
 
     def __init__(self, orders: dict[str, Any]) -> None:
-        """`orders` are what `launch.start` writes.
+        """Read the `orders` that `launch.start` writes.
 
-        They are `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
-        None), and whether it is `bound`.
+        They have `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
+        None), and `bound`.
         """
         self.server = replace(state.parse(orders["server"]), supervisor=os.getpid())
         self.health = orders["health"]

@@ -24,9 +24,9 @@ _LONGEST_PARENT = folders.LONGEST - len(f"/{_PREFIX}12345678/{STATE}")
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A private temporary folder with a path short enough for a state folder; it is removed at the end.
+    """Yield a private temporary folder with a path short enough for a state folder, and remove it at the end.
 
-    Where this process is killed instead, `sweep` removes it: the marker is locked as long as the process lives.
+    If this process is killed, `sweep` removes it later: the marker is locked while the process lives.
     """
     parent = tempfile.gettempdir()
     if len(os.fsencode(Path(parent).resolve())) > _LONGEST_PARENT:

@@ -132,7 +132,7 @@ def test_a_temporary_run_is_removed_with_its_object_and_saved_by_save(tmp_path: 
 
 
 def test_what_cannot_be_loaded_or_trained_on_is_said(tmp_path: Path) -> None:
-    with pytest.raises(lexport.InputError, match="is not a run folder, an archive and no address of a server"):
+    with pytest.raises(lexport.InputError, match="is not a run folder, an archive or the address of a server"):
         lexport.load(tmp_path)
     with pytest.raises(lexport.InputError, match="Give a data file or texts"):
         lexport.train()

@@ -165,7 +165,7 @@ def test_bad_options(stubbed: Stub, mar: Path, options: dict[str, object], messa
 
 
 def test_taken_out_folder_is_refused_before_anything_runs(stubbed: Stub, mar: Path) -> None:
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         loadtest([mar], out=mar.parent)
     assert stubbed.bodies == []
 

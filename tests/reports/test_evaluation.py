@@ -37,7 +37,7 @@ def screens(values: dict[str, Any]) -> str:
 
 def test_every_part_of_an_evaluation_has_its_screen(found: dict[str, Any]) -> None:
     shown = screens(found)
-    for words in ("accuracy", "Confusion: truth by row", "Brier score", "50%", "macro-F1"):
+    for words in ("accuracy", "Confusion: true labels by row", "Brier score", "50%", "macro-F1"):
         assert words in shown
 
 

@@ -104,7 +104,7 @@ def test_clients_take_a_file_of_one_line_too(tmp_path: Path) -> None:
     with pytest.raises(SystemProblem, match="management token"):
         read_token(path, "management")
     for wrong in ("", "two words", f"{LONG}\nX-Header: 1"):
-        with pytest.raises(SystemProblem, match="or a file with the inference token alone"):
+        with pytest.raises(SystemProblem, match="or a file with only the inference token"):
             read_token(private(path, wrong), "inference")
 
 

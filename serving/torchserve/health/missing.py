@@ -1,4 +1,4 @@
-"""What to do where a worker could not import a module."""
+"""Find the remedy if a worker could not import a module."""
 
 from __future__ import annotations
 

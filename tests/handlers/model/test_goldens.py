@@ -349,5 +349,5 @@ def test_a_recorded_answer_of_another_shape_differs(scores: object) -> None:
 
 def test_a_worker_refuses_an_archive_without_goldens(archive_of: Archives, repack: Repack) -> None:
     empty = repack(archive_of("onnx-int8"), {"golden.jsonl": b""})
-    with pytest.raises(RefusedError, match="holds no golden request"), opened(empty):
+    with pytest.raises(RefusedError, match="has no golden request"), opened(empty):
         pass

@@ -65,7 +65,7 @@ def test_a_folder_is_read_as_the_very_file_that_was_unpacked(folder: Path, archi
         assert ours.predict(["the goal of the match"]) == theirs.predict(["the goal of the match"])
 
 
-def test_a_folder_is_served_from_an_archive_written_anew(folder: Path, archive_of: ArchiveOf, tmp_path: Path) -> None:
+def test_a_folder_is_served_from_an_archive_rewritten(folder: Path, archive_of: ArchiveOf, tmp_path: Path) -> None:
     assert place([read(folder)], tmp_path / "store", Trust(), lambda line: None) == ["topics-1.0.mar"]
     assert (tmp_path / "store" / "topics-1.0.mar").read_bytes() == archive_of(VARIANT).read_bytes()
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["topics-1.0.mar"]
