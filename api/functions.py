@@ -86,7 +86,7 @@ def train(
     from ..models import recipes
     from ..models.run import open_run
     from ..training import train as training
-    from ..training.device import machine
+    from ..training.device import choose_device
     from .run import Run
 
     if (data is None) == (texts is None):
@@ -110,7 +110,7 @@ def train(
         columns=Columns(text_column, label_column, language_column, pair_column, image_column),
         start=begun,
         seed=seed,
-        machine=machine(device, threads),
+        device=choose_device(device, threads),
         resume=resume,
         replace=replace,
         say=say,

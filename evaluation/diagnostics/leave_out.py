@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...handlers.text.encoder import TextEncoder
 from .label_noise import doubted_rows
 from .leakage import twins
-from .warnings import LookedUp
+from .warnings import TokenizedSplits
 
 KINDS = ("doubted", "shared")
 
@@ -24,7 +24,7 @@ def check_kinds(kinds: Collection[str]) -> None:
 
 
 def leave_out(
-    kinds: Collection[str], encoder: TextEncoder, labels: Sequence[str], parts: Splits, tokens: LookedUp
+    kinds: Collection[str], encoder: TextEncoder, labels: Sequence[str], parts: Splits, tokens: TokenizedSplits
 ) -> tuple[Splits, dict[str, int]]:
     """`parts` without the rows of `kinds`, and how many of each that were.
 

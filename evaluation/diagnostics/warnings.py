@@ -39,7 +39,7 @@ _COLUMNS = ("--text-column", "--language-column", "--pair-column")
 
 
 @dataclass(frozen=True)
-class LookedUp:
+class TokenizedSplits:
     """What `TextEncoder.look_up` makes of the parts' texts, and of the second texts of training where there are."""
 
     train: Tokens
@@ -48,7 +48,7 @@ class LookedUp:
     pairs: Tokens | None = None
 
     @classmethod
-    def of(cls, encoder: TextEncoder, parts: Splits) -> LookedUp:
+    def of(cls, encoder: TextEncoder, parts: Splits) -> TokenizedSplits:
         """Look all texts of `parts` up."""
         train, validation, test = (
             encoder.look_up(part.texts, part.languages) for part in (parts.train, parts.validation, parts.test)
@@ -68,7 +68,7 @@ def of_data(
     parts: Splits,
     encoder: TextEncoder,
     labels: Sequence[str],
-    tokens: LookedUp,
+    tokens: TokenizedSplits,
     command: Command,
     *,
     further: bool = False,
@@ -106,7 +106,7 @@ def of_answers(
 
 
 def _unknown(
-    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: LookedUp, command: Command, *, further: bool
+    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: TokenizedSplits, command: Command, *, further: bool
 ) -> Advice | None:
     train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
     language, share = max(held.items(), key=lambda item: item[1])
@@ -215,7 +215,7 @@ def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice 
     )
 
 
-def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedUp) -> Advice | None:
+def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: TokenizedSplits) -> Advice | None:
     if recipe.task == "joint":
         return None  # its rows are told apart by their images
     chosen = twins(encoder, parts.train, tokens.train, parts.validation, tokens.validation)
@@ -234,7 +234,7 @@ def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedU
     )
 
 
-def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> Advice | None:
+def _unused(recipe: Recipe, encoder: TextEncoder, tokens: TokenizedSplits) -> Advice | None:
     embedding, spec = recipe.embedding, encoder.spec
     buckets = spec.buckets or getattr(embedding, "buckets", 0)
     hashes = getattr(embedding, "hashes", 1)
@@ -255,7 +255,7 @@ def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> Advice | 
     )
 
 
-def _bucket_rows(encoder: TextEncoder, tokens: LookedUp, buckets: int) -> Iterator[Ids]:
+def _bucket_rows(encoder: TextEncoder, tokens: TokenizedSplits, buckets: int) -> Iterator[Ids]:
     """The buckets, from 0, that the training texts' n-grams go to (any words', where all are hashed), bit by bit."""
     spec = encoder.spec
     if not buckets:

@@ -65,7 +65,7 @@ def follow(lexport: Command, place: Place) -> Callable[[str], Trained]:
             assert (result.code, result.err) == (0, ""), result.err
         lines = result.out.splitlines()
         said = [one.removeprefix("warning: ").partition(" Try: ") for one in lines if one.startswith("warning: ")]
-        together = [one.partition(": ")[2] for one in lines if one.startswith("all of that advice together: ")]
+        together = [one.partition(": ")[2] for one in lines if one.startswith("all advice together: ")]
         out = arguments[arguments.index("--out") + 1]
         return Trained(
             place.cwd / out, {warning: command for warning, _, command in said}, together[0] if together else None

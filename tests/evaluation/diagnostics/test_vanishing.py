@@ -14,8 +14,8 @@ from lexport.models.compose import build
 from lexport.models.recipes import Recipe
 from lexport.models.recipes.settings import with_settings
 from lexport.models.vocabulary import build_encoder
-from lexport.training.objective import Lesson
-from lexport.training.optimizer import Optimization
+from lexport.training.objective import Objective
+from lexport.training.optimizer import ModelOptimizer
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,14 @@ def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> Advice | None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build(recipe, encoder.spec, labels=2)
-        lesson = Lesson(recipe, encoder, train, train.classes)
-        optimization = Optimization(model, recipe.training, torch.device("cpu"))
-        optimization.begin(1)
+        objective = Objective(recipe, encoder, train, train.classes)
+        optimizer = ModelOptimizer(model, recipe.training, torch.device("cpu"))
+        optimizer.start_epoch(1)
         for step in range(steps):
             rows = torch.arange(step * 32, step * 32 + 32).remainder(len(train)).numpy()
-            optimization.backward(lesson.loss(model, rows))
-            watch.observe(*optimization.norms())
-            optimization.step(0.0)
+            optimizer.backward(objective.loss(model, rows))
+            watch.observe(*optimizer.norms())
+            optimizer.step(0.0)
     return watch.warning(recipe)
 
 

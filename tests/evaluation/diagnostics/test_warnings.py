@@ -18,7 +18,7 @@ from lexport.data.splits import Splits, split
 from lexport.evaluation.diagnostics.advice import Advice, Command
 from lexport.evaluation.diagnostics.label_noise import doubted_rows, swapped_labels
 from lexport.evaluation.diagnostics.leakage import twins, word_keys
-from lexport.evaluation.diagnostics.warnings import LookedUp, of_answers, of_data
+from lexport.evaluation.diagnostics.warnings import TokenizedSplits, of_answers, of_data
 from lexport.evaluation.tasks import Outputs
 from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes
@@ -58,7 +58,7 @@ def advice(
     labels = parts.train.classes if recipe.task in ("classify", "multilabel") else []
     if recipe.task == "multilabel":
         labels = sorted({name for one in parts.train.labels for name in one.split("|") if name})
-    return of_data(recipe, parts, encoder, labels, LookedUp.of(encoder, parts), command, further=further)
+    return of_data(recipe, parts, encoder, labels, TokenizedSplits.of(encoder, parts), command, further=further)
 
 
 def relabelled(part: Dataset, labels: Sequence[str]) -> Dataset:
@@ -270,7 +270,7 @@ def test_a_hundred_and_fifty_clean_rows_look_not_swapped(seed: int) -> None:
     rows = np.random.default_rng(seed).permutation(len(parts.train))[:150]
     parts = dataclasses.replace(parts, train=parts.train.take(sorted(rows.tolist()), "few"))
     encoder = encoder_of(PLAIN, parts.train)
-    tokens = LookedUp.of(encoder, parts)
+    tokens = TokenizedSplits.of(encoder, parts)
     two = (parts.train, parts.validation), (tokens.train, tokens.validation)
     assert swapped_labels(encoder.spec, parts.train.classes, *two) is None
     assert doubted_rows(encoder.spec, parts.train.classes, *two) == [[], []]
