@@ -8,8 +8,8 @@ from pathlib import Path
 from ..data.load import Dataset
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
-from ..evaluation.diagnostics.warnings import of_answers
-from ..evaluation.tasks import judge
+from ..evaluation.diagnostics.warnings import prediction_warnings
+from ..evaluation.tasks import compute_metrics
 from ..handlers.text.encoder import TextEncoder, Tokens
 from ..models import run
 from ..models.compose import TextModel
@@ -35,10 +35,11 @@ def save(
     """
     threshold = getattr(recipe.head, "threshold", 0.5)
     answers = {part: outputs(model, encoder, dataset) for part, dataset in held_out.items()}
-    for advice in of_answers(recipe, held_out["validation"], answers["validation"], labels, threshold):
+    for advice in prediction_warnings(recipe, held_out["validation"], answers["validation"], labels, threshold):
         warn(advice)
     metrics = {
-        part: judge(recipe.task, dataset, answers[part], labels, threshold) for part, dataset in held_out.items()
+        part: compute_metrics(recipe.task, dataset, answers[part], labels, threshold)
+        for part, dataset in held_out.items()
     }
     text = card.write_card(name, info, recipe, labels, metrics, encoder.spec)
     run.write(folder, info, model, encoder, labels, metrics, held_out, text)

@@ -19,8 +19,8 @@ from ..data.splits import Splits, split
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
-from ..evaluation.diagnostics.warnings import TokenizedSplits, of_data
-from ..evaluation.tasks import UNLABELLED, columns_for, suited
+from ..evaluation.diagnostics.warnings import TokenizedSplits, data_warnings
+from ..evaluation.tasks import UNLABELLED, columns_for, prepare_dataset
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run
 from ..models.embeddings.buckets import AUTO, choose_buckets
@@ -94,7 +94,9 @@ def train(
             warnings = _Warnings(command or Command(source if isinstance(source, str) else dataset.name, out), say)
             if recipe.learns:
                 further = start is not None
-                for advice in of_data(recipe, parts, encoder, labels, tokens, warnings.command, further=further):
+                for advice in data_warnings(
+                    recipe, parts, encoder, labels, tokens, warnings.command, further=further
+                ):
                     warnings.add(advice)
             identity = _identity(recipe, seed, dataset, labels, start, device, group, left_out)
             fit_result = fit(
@@ -219,7 +221,7 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
     task = recipe.task
     if isinstance(source, str):
         source = data.load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
-    dataset = suited(task, source, columns)
+    dataset = prepare_dataset(task, source, columns)
     if recipe.inputs != "languages" and columns.language is None:
         dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
     if (recipe.inputs == "languages") != (dataset.languages is not None):

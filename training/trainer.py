@@ -18,7 +18,7 @@ from ..data.pretrained import open_vectors
 from ..data.splits import Splits
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
-from ..evaluation.diagnostics.vanishing import GradientWatch
+from ..evaluation.diagnostics.vanishing import GradientMonitor
 from ..evaluation.diagnostics.warnings import TokenizedSplits
 from ..handlers.text.encoder import Ids, TextEncoder
 from ..models.compose import PooledModel, TextModel, build
@@ -98,7 +98,7 @@ def fit(
             )
             trainer.run(objective, validation, checkpoints, say, progress)
             losses, best, before = trainer.losses, trainer.best_epoch, trainer.seconds_before
-            advice = trainer.gradient_watch.warning(recipe)
+            advice = trainer.gradient_monitor.warning(recipe)
             model.cpu()
     if start is not None and losses and not best:
         say(f"none of {len(losses)} epochs lowered the validation loss; the weights are those from before training")
@@ -126,7 +126,7 @@ class Trainer:
         self._best_state = copy.deepcopy(model.state_dict())
         self._averaged = AveragedWeights(model, recipe.training.averaging)
         self._epoch, self._step = 1, 0
-        self.gradient_watch = GradientWatch()
+        self.gradient_monitor = GradientMonitor()
         self.seconds_before = 0.0
         self._began = time.monotonic()
 
@@ -154,7 +154,7 @@ class Trainer:
                 loss = self._take_step(objective, batches[self._step - 1], len(batches))
                 if self._step % _CHECK_EVERY == 1:
                     if self._epoch > options.frozen_epochs:
-                        self.gradient_watch.observe(*self._optimizer.norms())
+                        self.gradient_monitor.observe(*self._optimizer.norms())
                     done = (self._epoch - 1) * len(batches) + self._step
                     progress(done, options.epochs * len(batches), f"epoch {self._epoch}, loss {loss.item():.3f}")
                     self._save_checkpoint(checkpoints, before)

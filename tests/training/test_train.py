@@ -19,7 +19,7 @@ from lexport.data.load import Columns, load
 from lexport.data.splits import Splits, part_of, split
 from lexport.errors import InputError
 from lexport.evaluation.tasks import UNLABELLED
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
 from lexport.export.formats.variants import choose
@@ -297,8 +297,8 @@ def test_pretrained_vectors_set_the_dimension_and_where_words_begin(tiny_csv: Pa
 
 def test_columns_that_the_model_has_no_use_for_are_refused(tasks_jsonl: Path, tmp_path: Path) -> None:
     for columns, reason in (
-        (Columns(pair="pair"), "comes with pairs, which only the head 'vector' has a use for"),
-        (Columns(image="image"), "comes with images, which only the head 'joint' has a use for"),
+        (Columns(pair="pair"), "has pairs, which only the head 'vector' uses"),
+        (Columns(image="image"), "has images, which only the head 'joint' uses"),
         (Columns(language="lang"), "names languages, which the embedding 'table' does not use"),
     ):
         with pytest.raises(InputError, match=reason):
@@ -329,7 +329,7 @@ def test_several_labels_a_text_are_learned_from_real_reviews(tmp_path: Path) -> 
     evidence = export(run, choose("onnx-int8"))
     assert evidence.run["metric"] == "micro_f1"
     assert evidence.variants[0].test["micro_f1"] == pytest.approx(found["micro_f1"], abs=0.005)
-    with opened(archive(run.folder, version="1.0", out=tmp_path)) as archived:
+    with load_archive(archive(run.folder, version="1.0", out=tmp_path)) as archived:
         [english, chinese] = archived.predict(["a wonderful, moving film", "太差了，不好"])
     assert [one["label"] for one in chinese["labels"]] == ["zh"]
     assert {one["label"] for one in english["labels"]} == {"en", "positive"}

@@ -8,7 +8,7 @@ import torch
 from lexport.data.load import load
 from lexport.data.splits import Splits, split
 from lexport.evaluation.diagnostics.advice import Advice
-from lexport.evaluation.diagnostics.vanishing import GradientWatch
+from lexport.evaluation.diagnostics.vanishing import GradientMonitor
 from lexport.models import recipes
 from lexport.models.compose import build
 from lexport.models.recipes import Recipe
@@ -27,7 +27,7 @@ def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> Advice | None:
     """What is said after some steps, all of them observed."""
     train = parts.train.take(range(0, len(parts.train), 20), "few")
     encoder = build_encoder(train.texts, recipe.text, inputs=recipe.inputs)
-    watch = GradientWatch()
+    watch = GradientMonitor()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build(recipe, encoder.spec, labels=2)
@@ -71,14 +71,14 @@ def test_encoders_that_pass_no_gradient_on_are_told(recipe: Recipe, lower: list[
 
 
 def test_where_nothing_is_high_nothing_is_advised() -> None:
-    watch = GradientWatch()
+    watch = GradientMonitor()
     for _ in range(8):
         watch.observe(1e-6, 1.0)
     assert watch.warning(of("lstm")) is None
 
 
 def observed(*norms: tuple[float, float]) -> Advice | None:
-    watch = GradientWatch()
+    watch = GradientMonitor()
     for one in norms:
         watch.observe(*one)
     return watch.warning(of("lstm").changed("encoder", layers=8))
