@@ -14,7 +14,7 @@ from .model import Model, encoded
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
-    from ..export.archive.inprocess import Archived
+    from ..export.archive.inprocess import LoadedArchive
     from ..export.archive.inspect import Inspection
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
@@ -35,7 +35,7 @@ class Archive(Model):
         self.path = Path(path)
         self._trusted = trusted
         self._stack = ExitStack()
-        self._opened: Archived | None = None
+        self._opened: LoadedArchive | None = None
 
     @property
     def name(self) -> str:
@@ -100,9 +100,9 @@ class Archive(Model):
         about = {"name": found.name, "version": found.version, "variant": found.variant, "bytes": f"{found.size:,}"}
         return notebook.facts(f"Archive {self.name}", about)
 
-    def _loaded(self) -> Archived:
-        from ..export.archive.inprocess import opened
+    def _loaded(self) -> LoadedArchive:
+        from ..export.archive.inprocess import load_archive
 
         if self._opened is None:
-            self._opened = self._stack.enter_context(opened(self.path, trusted=self._trusted))
+            self._opened = self._stack.enter_context(load_archive(self.path, trusted=self._trusted))
         return self._opened

@@ -46,7 +46,7 @@ def run_demo(
     for module in _NEEDED:
         if not is_installed(module):
             raise MissingExtra(PACKAGES[module][0], "all", "The demo")
-    from ..export.archive.inprocess import opened
+    from ..export.archive.inprocess import load_archive
     from ..export.archive.pack import archive
     from ..export.export import export
     from ..export.formats.variants import choose
@@ -77,7 +77,7 @@ def run_demo(
     say(f"{mar}: {mar.stat().st_size:,} bytes, evidence inside")
     # From here on `trusted` is empty: the archive was just packed, so no key of LEXPORT_KEYS has signed it.
     step(4, "ask the archive in this process, without a server")
-    with opened(mar, trusted=()) as archived:
+    with load_archive(mar, trusted=()) as archived:
         show(screens.answers(TEXTS, archived.predict(TEXTS)))
     step(5, "serve it with TorchServe, ask over HTTP, stop")
     _ask_served(mar, say, show)

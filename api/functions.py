@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
     from ..export.archive.inspect import Inspection
     from ..export.archive.recorded import AgainstRecording
-    from ..export.archive.strangers import Stranger
+    from ..export.archive.strangers import ForeignArchive
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
     from ..loadtest.record import RecordingSummary
@@ -86,7 +86,7 @@ def train(
     from ..models import recipes
     from ..models.run import open_run
     from ..training import train as training
-    from ..training.device import machine
+    from ..training.device import choose_device
     from .run import Run
 
     if (data is None) == (texts is None):
@@ -110,7 +110,7 @@ def train(
         columns=Columns(text_column, label_column, language_column, pair_column, image_column),
         start=begun,
         seed=seed,
-        machine=machine(device, threads),
+        device=choose_device(device, threads),
         resume=resume,
         replace=replace,
         say=say,
@@ -206,16 +206,16 @@ def verify(archive: StrPath, *, keys: Keys = None) -> Verified:
 
 
 @names_missing_packages
-def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | Stranger:
+def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | ForeignArchive:
     """Verify an archive and return its evidence, members and model card.
 
     For an archive that lexport did not make, return its members, handler, pickles and unsafe content.
     """
     from ..export.archive.inspect import inspect
-    from ..export.archive.strangers import stranger
+    from ..export.archive.strangers import describe_foreign
 
     trusted = _read_keys(keys)
-    return stranger(Path(archive), trusted) or inspect(Path(archive), trusted)
+    return describe_foreign(Path(archive), trusted) or inspect(Path(archive), trusted)
 
 
 @names_missing_packages
@@ -253,10 +253,12 @@ def diff(
 @names_missing_packages
 def archiver_inputs(run: Run | StrPath, *, version: str, out: StrPath, **options: Any) -> list[str]:
     """Write an archive's members as files and return the `torch-model-archiver` command that packs them."""
-    from ..export.archive.archiver_inputs import handler
+    from ..export.archive.archiver_inputs import write_archiver_inputs
     from .run import Run
 
-    return handler(run.folder if isinstance(run, Run) else Path(run), version=version, out=Path(out), **options)
+    return write_archiver_inputs(
+        run.folder if isinstance(run, Run) else Path(run), version=version, out=Path(out), **options
+    )
 
 
 @names_missing_packages

@@ -24,7 +24,7 @@ from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded
 from lexport.data.dataset import Dataset
 from lexport.evaluation.tasks import Outputs
 from lexport.export.evidence import measure
-from lexport.export.evidence.open import opened
+from lexport.export.evidence.open import open_variant
 from lexport.export.formats.variants import IDS_IN
 from lexport.models import recipes
 from lexport.models.predict import outputs
@@ -126,7 +126,7 @@ def _trained(source: str, recipe: Recipe, seed: int, kept: Path) -> Run:
 def _served(run: Run, name: str, part: Dataset) -> Outputs:
     with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
         IDS_IN[name].write(run.model, run.encoder.spec.inputs, Path(folder))
-        return measure.served(opened(run, IDS_IN[name], Path(folder)), part)
+        return measure.predict_batched(open_variant(run, IDS_IN[name], Path(folder)), part)
 
 
 def _right(run: Run, part: Dataset, scores: Outputs) -> Values:

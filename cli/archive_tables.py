@@ -18,7 +18,7 @@ from ..export.archive.format.reader import EVIDENCE
 from ..export.archive.inspect import Inspection
 from ..export.archive.recorded import AgainstRecording
 from ..export.archive.recordings import SHAPES
-from ..export.archive.strangers import Stranger, other_imports
+from ..export.archive.strangers import ForeignArchive, other_imports
 from ..messages.escaping import visible_lines
 from ..reports.tables import Line, Quoted, Table, evidence, megabytes, new_table, reading, share, titled
 
@@ -64,7 +64,7 @@ def _inspection(found: Inspection) -> Group:
     )
 
 
-def stranger(found: Stranger) -> Group:
+def foreign_archive(found: ForeignArchive) -> Group:
     """Return the manifest, members and possible code of an archive that lexport did not make."""
     facts = new_table("not made by lexport" if found.kind == "archive" else "not made by lexport (a folder)", "")
     facts.columns[1].justify = "left"

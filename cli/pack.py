@@ -136,7 +136,7 @@ def handler(
     as_json: Json = False,
 ) -> None:
     """Write the input files of torch-model-archiver, with the handler, and print its command line."""
-    from ..export.archive.archiver_inputs import handler as write
+    from ..export.archive.archiver_inputs import write_archiver_inputs as write
 
     command = write(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(True))
     return emit({"folder": str(out), "command": command}) if as_json else print_line(shlex.join(command))
@@ -148,14 +148,14 @@ def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from ..errors import RefusedError
-    from ..export.archive.strangers import stranger
+    from ..export.archive.strangers import describe_foreign
     from ..export.archive.verify import verify as check
     from . import archive_tables as archive_screens
 
     trusted = trusted_keys(key)
-    other = stranger(mar, trusted)
+    other = describe_foreign(mar, trusted)
     if other is not None:
-        emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        emit(asdict(other)) if as_json else show(archive_screens.foreign_archive(other))
         raise RefusedError(
             f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. The "
             "members that can run code are listed above."
@@ -179,13 +179,13 @@ def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from ..export.archive.inspect import inspect as look
-    from ..export.archive.strangers import stranger
+    from ..export.archive.strangers import describe_foreign
     from . import archive_tables as archive_screens
 
     trusted = trusted_keys(key)
-    other = stranger(mar, trusted)
+    other = describe_foreign(mar, trusted)
     if other is not None:
-        return emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        return emit(asdict(other)) if as_json else show(archive_screens.foreign_archive(other))
     found = look(mar, trusted)
     return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
 
@@ -245,18 +245,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Answer texts with an archive's model in this process, without Java and without its code."""
-    from ..export.archive.inprocess import opened
+    from ..export.archive.inprocess import load_archive
     from ..reports import tables as screens
 
     trusted = trusted_keys(key)
     if images is not None:
         pictures = given_images(images, texts, lang, explain=explain)
         given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
-        with opened(mar, trusted=trusted) as archived:
+        with load_archive(mar, trusted=trusted) as archived:
             found = archived.predict_images(pictures)
     else:
         given = given_texts(texts)
-        with opened(mar, trusted=trusted) as archived:
+        with load_archive(mar, trusted=trusted) as archived:
             if explain:
                 found = archived.explain(given, lang)
             else:

@@ -107,8 +107,8 @@ def train(
     from ..models.recipes.settings import with_settings
     from ..reports import tables as screens
     from ..training import train as training
-    from ..training.device import machine
-    from ..training.distributed import leads
+    from ..training.device import choose_device
+    from ..training.distributed import is_main_process
 
     recipe, begun = _recipe(
         model,
@@ -131,7 +131,7 @@ def train(
             columns=Columns(text_column, label_column, language_column, pair_column, image_column),
             start=begun,
             seed=seed,
-            machine=machine(device, threads),
+            device=choose_device(device, threads),
             resume=resume,
             checkpoint_every=checkpoint_every,
             replace=force,
@@ -140,7 +140,7 @@ def train(
             say=say_to(as_json),
             progress=progress,
         )
-    if not leads():
+    if not is_main_process():
         return None
     if as_json:
         return emit({"run": str(out), **run.metrics["test"]})

@@ -16,10 +16,10 @@ from ..evaluation.tasks import METRIC
 from ..models.run import Run, versions
 from ..storage import atomic as files
 from ..storage.progress import Say, silent
-from .evidence.collect import Reference, examine, judged
+from .evidence.collect import Baseline, apply_gates, collect_evidence
 from .evidence.evidence import Evidence, VariantEvidence
-from .evidence.files import GOLDENS, MADE
-from .evidence.goldens import choose_goldens, given_goldens, made_goldens
+from .evidence.files import GOLDENS, SYNTHETIC
+from .evidence.goldens import choose_goldens, read_golden_requests, synthetic_goldens
 from .formats.variants import Variant
 from .textgraph import make_text_in, reason_against
 
@@ -33,16 +33,16 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
 
     Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gates decide on the
     validation texts, the test texts are for the report. What cannot be made of the model is left out, with the
-    reason. `goldens` is a file of further golden requests (`goldens.given_goldens`). Raises RefusedError, after
-    writing, if no variant passes, InputError if none can be made, one that was asked for by name cannot, or the
+    reason. `goldens` is a file of further golden requests (`goldens.read_golden_requests`). Raises RefusedError,
+    after writing, if no variant passes, InputError if none can be made, one that was asked for by name cannot, or the
     goldens cannot be read.
     """
     left_out = _left_out(run, variants)
     validation, test = run.held_out("validation"), run.held_out("test")
-    reference = Reference(run, validation, test)
-    own = given_goldens(run, goldens) if goldens is not None else []
+    baseline = Baseline(run, validation, test)
+    own = read_golden_requests(run, goldens) if goldens is not None else []
     usual = dict.fromkeys([*choose_goldens(run, validation), *own])
-    asked = {GOLDENS: list(usual), MADE: made_goldens(run, validation)}
+    asked = {GOLDENS: list(usual), SYNTHETIC: synthetic_goldens(run, validation)}
     with files.new_folder(run.folder / "export", replace=True) as folder:
         found = []
         for variant in (one for one in variants if one.name not in left_out):
@@ -50,10 +50,10 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
             target = folder / variant.name
             target.mkdir()
             _write(run, variant, target)
-            found.append(examine(run, variant, target, validation, test, reference, asked))
+            found.append(collect_evidence(run, variant, target, validation, test, baseline, asked))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         written = {variant.name: variant for variant in variants if variant.name not in left_out}
-        found = [judged(run, one, written[one.name], _plain(written, one), folder, validation) for one in found]
+        found = [apply_gates(run, one, written[one.name], _plain(written, one), folder, validation) for one in found]
         for one in found:
             if one.warning is not None:
                 say(f"{one.name}: {one.warning}")
@@ -93,7 +93,7 @@ def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
     """The variants that cannot be made of the run, each with the reason. Raises InputError if that is an error."""
     left_out = {}
     for variant in variants:
-        reason = variant.unsuited(run.model)
+        reason = variant.unsupported_reason(run.model)
         if reason is None and variant.takes == "text":
             reason = reason_against(run.encoder.spec)
         if reason is not None:

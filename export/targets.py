@@ -1,4 +1,4 @@
-"""What can be judged: a trained run, or an archive's own variant. Both answer in the same layout."""
+"""What can be open_target: a trained run, or an archive's own variant. Both answer in the same layout."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from ..data.load import Dataset
 from ..errors import InputError
-from ..evaluation.model import Asked
+from ..evaluation.model import OpenedModel
 from ..evaluation.tasks import Outputs
 from ..handlers.text.encoder import load_encoder
 from .archive.format.reader import EVIDENCE
 from .archive.format.unpacked import is_unpacked
-from .archive.inprocess import Archived, opened
+from .archive.inprocess import LoadedArchive, load_archive
 from .archive.trust.keys import PublicKey
 
 
-class Trained:
+class RunTarget:
     """A run folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -44,17 +44,17 @@ class Trained:
 
         require_known(self._run, part)
 
-    def ask(self) -> Asked:
+    def open_model(self) -> OpenedModel:
         """The trained model."""
         from ..models.predict import outputs
 
-        return Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
+        return OpenedModel(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
 
 
-class Archive:
+class ArchiveTarget:
     """An archive's own variant, asked as clients ask it."""
 
-    def __init__(self, path: Path, archived: Archived) -> None:
+    def __init__(self, path: Path, archived: LoadedArchive) -> None:
         """Read what the archive at `path`, opened, says of its model. Raises InputError."""
         self._path, self._archived = path, archived
         try:
@@ -77,11 +77,11 @@ class Archive:
     def check(self, part: Dataset) -> None:
         """Nothing: the worker itself refuses what it cannot take."""
 
-    def ask(self) -> Asked:
+    def open_model(self) -> OpenedModel:
         """The archive's worker."""
-        return Asked(lambda part: self._outputs(self._archived, part), self._encoder)
+        return OpenedModel(lambda part: self._outputs(self._archived, part), self._encoder)
 
-    def _outputs(self, archived: Archived, part: Dataset) -> Outputs:
+    def _outputs(self, archived: LoadedArchive, part: Dataset) -> Outputs:
         found = [self._texts(archived, part.texts, part.languages)]
         if part.pairs is not None:
             found.append(self._texts(archived, part.pairs, part.languages))
@@ -90,7 +90,7 @@ class Archive:
             found.append(np.array([answer["vector"] for answer in answers], np.float32))
         return np.concatenate(found)
 
-    def _texts(self, archived: Archived, texts: list[str], languages: list[str] | None) -> Outputs:
+    def _texts(self, archived: LoadedArchive, texts: list[str], languages: list[str] | None) -> Outputs:
         answers = archived.predict(texts, languages)
         if self.task in ("vector", "joint"):
             return np.array([answer["vector"] for answer in answers], np.float32)
@@ -98,10 +98,10 @@ class Archive:
 
 
 @contextmanager
-def judged(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[Trained | Archive]:
-    """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.opened` do."""
+def open_target(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[RunTarget | ArchiveTarget]:
+    """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.load_archive` do."""
     if target.is_dir() and not is_unpacked(target):
-        yield Trained(target)
+        yield RunTarget(target)
         return
-    with opened(target, trusted=trusted) as archived:
-        yield Archive(target, archived)
+    with load_archive(target, trusted=trusted) as archived:
+        yield ArchiveTarget(target, archived)

@@ -157,9 +157,9 @@ def _archive(path: Path, first: str, trust: Trust, timeout: float, say: Say) -> 
     found = read(path)
     digest = sha256_file(path)
     if found.made_by_lexport:
-        from ..export.archive.inprocess import opened
+        from ..export.archive.inprocess import load_archive
 
-        with opened(path, trusted=trust.keys) as archived:
+        with load_archive(path, trusted=trust.keys) as archived:
             yield _Source(path.name, digest, True, "in this process", lambda text: archived.predict([text])[0])
         return
     [subject] = subjects([path])

@@ -68,7 +68,7 @@ class PooledModel(TextModel):
         averaged: Tensor = self.encoder.average(self.embedding.pooled(ids), count)  # type: ignore[operator]
         return averaged
 
-    def of_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
+    def forward_flat(self, cells: Tensor, counts: Tensor) -> Tensor:
         """As `forward`, of indices without padding, as `TextEncoder.flatten` has them: what training takes."""
         averaged: Tensor = self.encoder.average(self.embedding.pooled_cells(cells, counts), counts)  # type: ignore[operator]
         outputs: Tensor = self.head(averaged)

@@ -17,7 +17,7 @@ from lexport.models.compose import TextModel
 from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe, TextOptions
 from lexport.models.vocabulary import build_encoder
-from lexport.training.device import Machine
+from lexport.training.device import Device
 from lexport.training.trainer import fit
 
 from .claim import Estimate, Figures
@@ -139,7 +139,7 @@ def fitted(name: str, recipe: Recipe, seed: int, *, take: int | None = None) -> 
         train = parts.train.take([int(row) for row in drawn], "train")
         parts = Splits(train, parts.validation, parts.test)
         encoder = build_encoder(train.texts, recipe.text)
-    found = fit(recipe, parts, labels, encoder, seed=seed, machine=Machine(threads=1))
+    found = fit(recipe, parts, labels, encoder, seed=seed, device=Device(threads=1))
     right = judged(found.model, encoder, name)
     return Fitted(found.model, encoder, right, found.seconds, found.best_epoch)
 

@@ -15,7 +15,7 @@ from .pack import members_of, select
 EXTRA = "extra"
 
 
-def handler(
+def write_archiver_inputs(
     run: Path,
     *,
     version: str,

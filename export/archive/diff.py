@@ -14,7 +14,7 @@ from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ...handlers.model.goldens import Golden, read_goldens
 from ...handlers.text.encoder import load_encoder
 from .format.reader import EVIDENCE
-from .inprocess import Archived, opened
+from .inprocess import LoadedArchive, load_archive
 from .trust.keys import PublicKey
 from .trust.rule import configured
 
@@ -76,10 +76,10 @@ def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = 
 
     With `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed each. Raises InputError for
     what is no archive or a newer lexport's; RefusedError for one that was not made by lexport; both and SystemProblem
-    as `inprocess.opened` does.
+    as `inprocess.load_archive` does.
     """
     trusted = configured(trusted)
-    with opened(before, trusted=trusted) as one, opened(after, trusted=trusted) as other:
+    with load_archive(before, trusted=trusted) as one, load_archive(after, trusted=trusted) as other:
         members = _members(one, other)
         words = [set(load_encoder(archived.folder).vocabulary) for archived in (one, other)]
         sides = _side(before, one), _side(after, other)
@@ -103,7 +103,7 @@ def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = 
     )
 
 
-def _members(*archives: Archived) -> dict[str, str]:
+def _members(*archives: LoadedArchive) -> dict[str, str]:
     one, other = (_digests(archived.folder) for archived in archives)
     found = {}
     for name in sorted(one.keys() | other.keys()):
@@ -123,7 +123,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return own | ({SIGNATURE: signed.read_bytes().hex()} if signed.is_file() else {})
 
 
-def _side(path: Path, archived: Archived) -> Side:
+def _side(path: Path, archived: LoadedArchive) -> Side:
     evidence, manifest = archived.read(EVIDENCE), archived.read(MANIFEST)
     try:
         run, variant = evidence["run"], str(evidence["variant"])
@@ -149,7 +149,7 @@ def _incomparable(before: Side, after: Side) -> str | None:
     return None
 
 
-def _asked(one: Archived, other: Archived) -> list[Golden]:
+def _asked(one: LoadedArchive, other: LoadedArchive) -> list[Golden]:
     """The goldens of both, each request once; of languages that both know."""
     chosen: dict[Any, Golden] = {}
     known = [set(load_encoder(archived.folder).languages) for archived in (one, other)]
@@ -161,7 +161,7 @@ def _asked(one: Archived, other: Archived) -> list[Golden]:
     return list(chosen.values())
 
 
-def _answers(archived: Archived, asked: Sequence[Golden]) -> list[dict[str, Any]]:
+def _answers(archived: LoadedArchive, asked: Sequence[Golden]) -> list[dict[str, Any]]:
     if not asked:
         return []
     languages = [golden.lang or "" for golden in asked] if asked[0].lang is not None else None
@@ -182,10 +182,10 @@ def _flips(
             difference = max(
                 abs(scores[0].get(label, 0.0) - scores[1].get(label, 0.0)) for label in {**scores[0], **scores[1]}
             )
-            differs = _said(one) != _said(other)
+            differs = _describe(one) != _describe(other)
         largest = max(largest, difference)
         if differs:
-            found.append(Flip(golden.text, _said(one), _said(other), difference))
+            found.append(Flip(golden.text, _describe(one), _describe(other), difference))
     return sorted(found, key=lambda flip: -flip.difference), largest
 
 
@@ -199,7 +199,7 @@ def _turned(one: Sequence[float], other: Sequence[float]) -> float:
     return float(np.square(np.array(one) - np.array(other)).sum() / 2)
 
 
-def _said(answer: dict[str, Any]) -> str:
+def _describe(answer: dict[str, Any]) -> str:
     if "vector" in answer:
         return "a vector of " + str(len(answer["vector"]))
     if "labels" in answer:

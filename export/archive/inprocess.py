@@ -51,7 +51,7 @@ class Context:
         self.statuses[idx] = code
 
 
-class Archived:
+class LoadedArchive:
     """A loaded archive that answers texts and raw requests."""
 
     def __init__(self, worker: Worker, context: Context, path: Path = Path("the archive")) -> None:
@@ -133,7 +133,7 @@ class Archived:
 
 
 @contextmanager
-def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterator[Archived]:
+def load_archive(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterator[LoadedArchive]:
     """Extract, check and load an archive with this kit's own handlers; everything is gone afterwards.
 
     Nothing that the archive brings is imported. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
@@ -149,7 +149,7 @@ def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterato
         check_schemas(path)
         context = Context(folder)
         with _process_kept():
-            yield Archived(_worker(path, context), context, path)
+            yield LoadedArchive(_worker(path, context), context, path)
 
 
 def _bytes(file: Path) -> bytes | None:

@@ -35,7 +35,7 @@ class Inspection:
 def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
     """Read an archive of lexport's that passes `verify`, from the file opened once. Raises as `verify` does.
 
-    What others made is described by `strangers.stranger`.
+    What others made is described by `strangers.describe_foreign`.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:

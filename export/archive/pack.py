@@ -20,11 +20,11 @@ from ...messages.escaping import visible
 from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
-from ..evidence.files import GOLDENS, MADE
+from ..evidence.files import GOLDENS, SYNTHETIC
 from .choice import choose_variant
 from .format.manifest import VERSION
 from .format.reader import EVIDENCE
-from .format.writer import Content, Measured, digest_of, write_zip
+from .format.writer import Content, HashedFile, digest_of, write_zip
 from .profiles import model_config
 from .sbom import SBOM, sbom
 from .trust import signature
@@ -66,7 +66,7 @@ def archive(
         without_texts(evidence) if no_texts else evidence,
         name,
         version,
-        goldens=MADE if no_texts else GOLDENS,
+        goldens=SYNTHETIC if no_texts else GOLDENS,
         profile=profile,
         sign=sign,
     )
@@ -147,12 +147,12 @@ def members_of(
     members: dict[str, Content] = {**kit_code()}
     folder = run / "export" / variant.name
     members |= {
-        file: Measured(folder / file, digest)
+        file: HashedFile(folder / file, digest)
         for file, digest in variant.digests.items()
-        if file not in (GOLDENS, MADE)
+        if file not in (GOLDENS, SYNTHETIC)
     }
-    members[GOLDENS] = Measured(folder / goldens, variant.digests[goldens])
-    members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
+    members[GOLDENS] = HashedFile(folder / goldens, variant.digests[goldens])
+    members |= {file: HashedFile(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
     members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])

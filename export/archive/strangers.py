@@ -43,7 +43,7 @@ _ELSEWHERE = re.compile(r"\s*(-|git\+|https?:|file:|\.{0,2}/)|.*@\s*(git\+|https
 
 
 @dataclass(frozen=True)
-class Stranger:
+class ForeignArchive:
     """An archive that lexport did not make. kind: "archive" or "folder". name, version: as the manifest has them.
 
     digest: SHA-256 of the file, "" of a folder. archiver: its version, as the manifest says. handler: a member, or
@@ -70,12 +70,12 @@ class Stranger:
     made_by_lexport: bool = False
 
 
-def is_strangers(archive: zipfile.ZipFile) -> bool:
+def is_foreign(archive: zipfile.ZipFile) -> bool:
     """Whether an open archive has nothing that only lexport writes."""
     return {EVIDENCE, DIGESTS}.isdisjoint(archive.namelist())
 
 
-def stranger(path: Path, trusted: Sequence[PublicKey] | None = None) -> Stranger | None:
+def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> ForeignArchive | None:
     """What the archive or no-archive folder at `path` is, if lexport did not make it; None if lexport did.
 
     Raises RefusedError where there are `trusted` keys (None: those that LEXPORT_KEYS names), since no key signed it;
@@ -83,7 +83,7 @@ def stranger(path: Path, trusted: Sequence[PublicKey] | None = None) -> Stranger
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
-        if not is_strangers(archive):
+        if not is_foreign(archive):
             return None
         try:
             signer(None, b"", trusted)
@@ -92,7 +92,7 @@ def stranger(path: Path, trusted: Sequence[PublicKey] | None = None) -> Stranger
         return _described(path, archive)
 
 
-def _described(path: Path, archive: zipfile.ZipFile) -> Stranger:
+def _described(path: Path, archive: zipfile.ZipFile) -> ForeignArchive:
     manifest = read_manifest(path, archive)
     model = manifest.get("model")
     model = model if isinstance(model, dict) else {}
@@ -114,7 +114,7 @@ def _described(path: Path, archive: zipfile.ZipFile) -> Stranger:
         *_packages(requirements),
         *unsafe,
     ]
-    return Stranger(
+    return ForeignArchive(
         path=path,
         kind="folder" if path.is_dir() else "archive",
         name=str(model.get("modelName") or ""),

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
-from ..evidence.files import GOLDENS, MADE
+from ..evidence.files import GOLDENS, SYNTHETIC
 from .format.contents import problems as content_problems
 from .format.manifest import NAME, VERSION
 from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
@@ -61,8 +61,8 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verif
     A folder that an archive was unpacked into is checked as the archive that it makes.
     With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
     Raises RefusedError naming everything that is not as it should be, and for an archive that lexport did not make
-    (`strangers.stranger` describes it); InputError for what is no archive or of a newer lexport, MissingExtra for a
-    signature without the package that checks it.
+    (`strangers.describe_foreign` describes it); InputError for what is no archive or of a newer lexport, MissingExtra
+    for a signature without the package that checks it.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
@@ -171,7 +171,7 @@ def _identity(
 
 def _members(members: Sequence[str], own: dict[str, dict[str, str]]) -> list[str]:
     """Members that no archive of lexport's has, and those that this one lacks."""
-    expected = _ALWAYS | own["run"].keys() | own["variant"].keys() - {MADE}
+    expected = _ALWAYS | own["run"].keys() | own["variant"].keys() - {SYNTHETIC}
     unexpected = [one for one in members if one not in {*expected, SIGNATURE} and not _HANDLERS.fullmatch(one)]
     return [
         *(f"{name} is missing" for name in sorted(expected - set(members))),
@@ -181,9 +181,9 @@ def _members(members: Sequence[str], own: dict[str, dict[str, str]]) -> list[str
 
 def _proven(listed: Mapping[str, str], own: dict[str, dict[str, str]]) -> list[str]:
     """Files that are not those that the evidence was measured with; of goldens there are two files."""
-    files = own["run"] | {name: digest for name, digest in own["variant"].items() if name not in (GOLDENS, MADE)}
+    files = own["run"] | {name: digest for name, digest in own["variant"].items() if name not in (GOLDENS, SYNTHETIC)}
     differing = [name for name in sorted(files) if name in listed and listed[name] != files[name]]
-    if GOLDENS in listed and listed[GOLDENS] not in [own["variant"].get(name) for name in (GOLDENS, MADE)]:
+    if GOLDENS in listed and listed[GOLDENS] not in [own["variant"].get(name) for name in (GOLDENS, SYNTHETIC)]:
         differing.append(GOLDENS)
     return [f"{name} is not the file of the evidence" for name in differing]
 

@@ -24,7 +24,7 @@ class Gate:
     refuses: bool = True
 
 
-def judge(
+def evaluate_gates(
     options: GateOptions,
     metric: str,
     trained: float,

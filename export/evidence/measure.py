@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.load import Dataset
-from ...evaluation.bootstrap import ends, headline, headline_of, resampled
+from ...evaluation.bootstrap import bootstrap_means, metric_from_means, per_text_terms, percentile_interval
 from ...evaluation.calibration import calibration
-from ...evaluation.model import Asked
+from ...evaluation.model import OpenedModel
 from ...evaluation.robustness import robustness
-from ...evaluation.tasks import Outputs, flips, judge
+from ...evaluation.tasks import Outputs, compute_metrics, flips
 from ...handlers.model.predictor import Predictor
 from ...models.run import Run
 
@@ -34,10 +34,10 @@ _ASKED_ALONE = 512
 _RATES = (0.1, 0.3)
 _NOISY = 200  # texts, and ten noisy copies of each
 # What the evidence leaves to `lexport evaluate`.
-_LONG = ("per_class", "confusion", "count")
+_VERBOSE_FIELDS = ("per_class", "confusion", "count")
 
 
-def served(predictor: Predictor, part: Dataset) -> Outputs:
+def predict_batched(predictor: Predictor, part: Dataset) -> Outputs:
     """A task's outputs for one part of the data as they are served, in batches of 64 as a full server makes them."""
     found = _in_batches(predictor, part.texts, part.languages)
     if part.pairs is not None:
@@ -62,13 +62,13 @@ def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[s
     interval: 95 %, of the metric that the gates read, by drawing the texts anew.
     """
     task = run.recipe.task
-    judged = judge(task, part, found, run.labels, run.threshold)
+    judged = compute_metrics(task, part, found, run.labels, run.threshold)
     flipped = flips(task, found, trained, run.threshold)
-    drawn = headline_of(task, resampled(headline(task, part, found, run.labels, run.threshold)))
+    drawn = metric_from_means(task, bootstrap_means(per_text_terms(task, part, found, run.labels, run.threshold)))
     return {
         "texts": len(part),
-        **{name: value for name, value in judged.items() if name not in _LONG},
-        "interval": ends(drawn),
+        **{name: value for name, value in judged.items() if name not in _VERBOSE_FIELDS},
+        "interval": percentile_interval(drawn),
         "flips": flipped,
         "flip_share": flipped / len(part),
         "largest_difference": float(np.abs(found - trained).max()),
@@ -122,9 +122,11 @@ def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str,
         pairs=part.pairs and part.pairs[:_NOISY],
         images=None if part.images is None else part.images[:_NOISY],
     )
-    asked = Asked(lambda copy: served(predictor, copy), run.encoder)
+    asked = OpenedModel(lambda copy: predict_batched(predictor, copy), run.encoder)
     task, labels = run.recipe.task, run.labels
-    return robustness(task, few, served(predictor, few), labels, asked, _RATES, run.threshold) | {"texts": len(few)}
+    return robustness(task, few, predict_batched(predictor, few), labels, asked, _RATES, run.threshold) | {
+        "texts": len(few)
+    }
 
 
 def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most: int = 10) -> list[dict[str, Any]]:
@@ -142,15 +144,15 @@ def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most:
     return [
         {
             "text": part.texts[row],
-            "trained": _said(run, trained[row]),
-            "variant": _said(run, found[row]),
+            "trained": _describe(run, trained[row]),
+            "variant": _describe(run, found[row]),
             "difference": float(differences[row]),
         }
         for row in order.tolist()
     ]
 
 
-def _said(run: Run, row: Outputs) -> str:
+def _describe(run: Run, row: Outputs) -> str:
     """An answer in words: the label with its score, the labels, or how long a vector is."""
     if run.recipe.task == "classify":
         top = int(row.argmax())

@@ -17,7 +17,7 @@ from ...models.run import Run
 _UNIVERSE, _QUERIES, _NEAREST = 2000, 200, 10
 
 
-class Neighbourhood:
+class NearestWords:
     """The most frequent words of a part, 2,000 at most, and the ten nearest by cosine of 200 of them.
 
     Those are the trained table's, found once for all variants.

@@ -14,7 +14,7 @@ from ...models.run import Run
 from ..formats.variants import Variant
 
 
-def opened(run: Run, variant: Variant, folder: Path, threads: int = 1) -> Predictor:
+def open_variant(run: Run, variant: Variant, folder: Path, threads: int = 1) -> Predictor:
     """The variant as a worker opens it, on the CPU."""
     joint = isinstance(run.model.head, Joint)
     model = ModelFile(

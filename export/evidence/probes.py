@@ -42,7 +42,7 @@ def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
     """The encoder of a variant that was written into `folder`; what is written beside it is removed afterwards."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         if variant.takes == "text":
-            session = _shown(folder / variant.file)
+            session = _encoder_session(folder / variant.file)
             yield lambda part: _of_texts(session, part)
         else:
             encode = _encode(run, variant, folder / variant.file, Path(scratch))
@@ -52,7 +52,7 @@ def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
 def _encode(run: Run, variant: Variant, file: Path, scratch: Path) -> Callable[[Ids], Vectors]:
     """What makes the encoder's output of ids."""
     if variant.engine == "onnx":
-        session = _shown(file)
+        session = _encoder_session(file)
         return lambda ids: session.run([VECTORS], {"ids": ids})[0]
     if variant.engine == "torchscript":
         return _in_torch(open_torchscript(file, "cpu").vectors)
@@ -63,7 +63,7 @@ def _encode(run: Run, variant: Variant, file: Path, scratch: Path) -> Callable[[
     return _in_torch(open_program(path, "cpu"))
 
 
-def _shown(file: Path) -> Any:
+def _encoder_session(file: Path) -> Any:
     """A session of the graph that gives the encoder's output; it lies beside the weights while it is opened."""
     shown = file.with_name("encoder.onnx")
     show_vectors(file, shown)
@@ -73,7 +73,7 @@ def _shown(file: Path) -> Any:
         shown.unlink()
 
 
-def likeness(trained: Vectors, found: Vectors) -> dict[str, Any]:
+def compare_vectors(trained: Vectors, found: Vectors) -> dict[str, Any]:
     """How the rows of two matrices, float32 [texts, width], agree: percentiles of cosine and of largest difference.
 
     Two rows of zeros have the cosine 1, one of them alone 0.

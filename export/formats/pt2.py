@@ -19,7 +19,7 @@ from ...handlers.engine.programs import EXAMPLE, GRAPH, check_program
 from .torchscript_onnx import rewrite
 
 
-def unsuited_program(model: nn.Module) -> str | None:
+def unsupported_program_reason(model: nn.Module) -> str | None:
     """Why the installed torch cannot export the model, in a sentence, or None."""
     if any(isinstance(module, nn.LSTM) for module in model.modules()) and find_spec("torch.export._patches") is None:
         return f"torch {torch.__version__} exports an LSTM for one length of text only; it takes torch 2.13"

@@ -90,8 +90,8 @@ def test_data_that_cannot_be_trained_on(here: Place, lexport: Command, arguments
         ("--out notes.txt/run", "notes.txt is not a folder"),
         ("--out notes.txt/deep/run", "notes.txt is not a folder"),
         ("--out folder", "exists already. Choose another --out, or replace it with --force"),
-        ("--out folder --force", "folder holds other things than a run"),
-        ("--out . --force", "holds other things than a run"),
+        ("--out folder --force", "folder holds files that are not a run"),
+        ("--out . --force", "holds files that are not a run"),
         ("--out /proc/self/run", "Cannot write /proc/self/run: "),
         (f"--out {'x' * 300}", "File name too long"),
         ("--out run --model nope", "no recipe 'nope'; --model takes a file *.toml or one of: bag"),
@@ -133,7 +133,7 @@ def test_a_run_that_cannot_be_made(here: Place, lexport: Command, arguments: str
         ("--from run --model bag", "leave out --model"),
         ("--from run --dim 8 --vectors x --min-count 2", "leave out --min-count, --dim, --vectors"),
         ("--from run --multi-label", "leave out --multi-label"),
-        ("--from run", "good.csv has labels that run was not trained for: a, b; its labels are: kitchen, sport"),
+        ("--from run", "good.csv has labels that run does not know: a, b; its labels are: kitchen, sport"),
     ],
 )
 def test_a_model_that_the_data_do_not_suit(

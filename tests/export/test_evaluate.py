@@ -100,8 +100,8 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     [
         ("languages", Columns(), r"names no language; the model knows: en, ne\. Name --language-column"),
         ("vector", Columns(label=None, pair="pair", language="lang"), "names languages, and the model has none"),
-        ("multilabel", Columns(label="labels", pair="pair"), "comes with pairs, which only the head 'vector'"),
-        ("multilabel", Columns(label="labels", image="image"), "comes with images, which only the head 'joint'"),
+        ("multilabel", Columns(label="labels", pair="pair"), "has pairs, which only the head 'vector'"),
+        ("multilabel", Columns(label="labels", image="image"), "has images, which only the head 'joint'"),
         ("joint", Columns(label=None), "has no images"),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_paired_interval_is_narrower_than_one_of_two_samples(run_folder: Path,
 
 @pytest.mark.parametrize("value", ["", "a", "0", "0.1,", "1.01", "-0.1", "0.1;0.2", "nan", "1e-1", "10%"])
 def test_what_is_no_list_of_shares_is_refused(value: str) -> None:
-    with pytest.raises(InputError, match=r"--unknown-rate .* is not understood. Expected shares"):
+    with pytest.raises(InputError, match=r"--unknown-rate .* is not valid. Expected shares"):
         parse_rates(value)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError
-from lexport.export.archive.inprocess import Archived, opened
 from lexport.export.archive.inprocess import Context as InProcess
+from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.handlers.model.predictor import MAX_BATCH, Predictor
 from lexport.handlers.worker import Worker
 
@@ -188,7 +188,7 @@ def test_texts_and_images_of_a_joint_model_share_a_batch(worker: Worker) -> None
 
 
 def test_an_archive_in_this_process_is_asked_in_languages_and_with_images(worker: Worker) -> None:
-    archived = Archived(worker, InProcess(Path()))
+    archived = LoadedArchive(worker, InProcess(Path()))
     worker.predictor = several = predictor("vector", "languages")
     texts, languages = ["goal", "tor"] * 300, ["en", "de"] * 300
     assert archived.predict(texts, languages) == several.predict(texts, languages)
@@ -247,7 +247,7 @@ def test_a_ready_worker_says_so(
 ) -> None:
     monkeypatch.setenv("LEXPORT_REPORT_DIR", str(tmp_path))
     monkeypatch.setenv("LEXPORT_THREADS", "3")
-    with opened(archive_of(variant)):
+    with load_archive(archive_of(variant)):
         pass
     [report] = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
     assert report.pop("goldens") >= 16

@@ -21,19 +21,19 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Measured:
+class HashedFile:
     """A file as it was when it was measured: its hex SHA-256 then."""
 
     path: Path
     digest: str
 
 
-Content = bytes | Measured
+Content = bytes | HashedFile
 
 
 def digest_of(content: Content) -> str:
     """The hex SHA-256 of a member; of a file the one it must have."""
-    return content.digest if isinstance(content, Measured) else hashlib.sha256(content).hexdigest()
+    return content.digest if isinstance(content, HashedFile) else hashlib.sha256(content).hexdigest()
 
 
 def write_zip(handle: BinaryIO, members: Mapping[str, Content]) -> None:

@@ -105,10 +105,12 @@ def test_what_cannot_be_made_is_an_error_by_name_and_where_nothing_else_is_left(
 
 def test_a_torch_that_cannot_export_an_lstm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     lstm, bag = (made(Combination("table", encoder))[0] for encoder in ("lstm", "bag"))
-    assert VARIANTS["pt2-fp32"].unsuited(lstm) is None
+    assert VARIANTS["pt2-fp32"].unsupported_reason(lstm) is None
     monkeypatch.setattr(programs, "find_spec", lambda name: None)
-    assert f"torch {torch.__version__} exports an LSTM for one length" in str(VARIANTS["pt2-fp32"].unsuited(lstm))
-    assert VARIANTS["pt2-fp32"].unsuited(bag) is None
+    assert f"torch {torch.__version__} exports an LSTM for one length" in str(
+        VARIANTS["pt2-fp32"].unsupported_reason(lstm)
+    )
+    assert VARIANTS["pt2-fp32"].unsupported_reason(bag) is None
 
 
 def test_a_variant_whose_answers_depend_on_their_batch_beyond_the_goldens_tolerance_is_refused(

@@ -81,7 +81,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     files: list[Path] = []
     for model, inputs in models():
         for variant in TORCHSCRIPT:
-            if variant.unsuited(model) is None:
+            if variant.unsupported_reason(model) is None:
                 folder = tmp_path_factory.mktemp("export")
                 variant.write(model, inputs, folder)
                 files += folder.glob("*.pt")

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format import layout
 from lexport.export.archive.format.reader import open_archive, read_member
-from lexport.export.archive.format.writer import Content, Measured, digest_of, rewrite, write_zip
+from lexport.export.archive.format.writer import Content, HashedFile, digest_of, rewrite, write_zip
 from lexport.export.archive.verify import verify
 
 ArchiveOf = Callable[[str], Path]
 
 
-def measured(path: Path, content: bytes) -> Measured:
+def measured(path: Path, content: bytes) -> HashedFile:
     path.write_bytes(content)
-    return Measured(path, hashlib.sha256(content).hexdigest())
+    return HashedFile(path, hashlib.sha256(content).hexdigest())
 
 
 def at_once(members: dict[str, bytes]) -> bytes:
