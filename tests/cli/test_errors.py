@@ -310,7 +310,7 @@ def test_a_run_without_its_held_out_texts(here: Place, lexport: Command, run_fol
         ),
         ("evaluate run good.csv --part half", "--part 'half' is not known"),
         ("evaluate run absent.csv", "no file absent.csv"),
-        ("archive run --version 1.0 --variant onnx-fp64", "'onnx-fp64' was not exported; there are: "),
+        ("archive run --version 1.0 --variant onnx-fp64", "'onnx-fp64' was not exported; known variants: "),
         ("archive run --version ../1", "version '../1' cannot be used"),
         ("archive run --version 1/0", "version '1/0' cannot be used"),
         ("archive run --version=", "version '' cannot be used"),

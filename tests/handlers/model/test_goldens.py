@@ -336,7 +336,7 @@ def test_the_last_golden_needs_no_end_of_line(tmp_path: Path) -> None:
 def test_no_goldens_prove_nothing(tmp_path: Path) -> None:
     (tmp_path / "golden.jsonl").write_text("")
     assert read_goldens(tmp_path / "golden.jsonl") == []
-    with pytest.raises(ValueError, match=r"golden\.jsonl holds no golden request, so that nothing is proven"):
+    with pytest.raises(ValueError, match=r"golden\.jsonl has no golden request, so that nothing is proven"):
         check_goldens(predictor(), [])
 
 
@@ -349,5 +349,5 @@ def test_a_recorded_answer_of_another_shape_differs(scores: object) -> None:
 
 def test_a_worker_refuses_an_archive_without_goldens(archive_of: Archives, repack: Repack) -> None:
     empty = repack(archive_of("onnx-int8"), {"golden.jsonl": b""})
-    with pytest.raises(RefusedError, match="holds no golden request"), load_archive(empty):
+    with pytest.raises(RefusedError, match="has no golden request"), load_archive(empty):
         pass
