@@ -83,7 +83,7 @@ class LoadedArchive:
         return [(self._context.statuses.get(position, 200), result) for position, result in enumerate(results)]
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """One answer per text, through the same JSON that a client would send and get.
+        """Return one answer per text, through the same JSON that a client would send and get.
 
         `languages` names each text's language, for models that have languages. Raises InputError with the
         worker's own words if it refuses.
@@ -96,7 +96,7 @@ class LoadedArchive:
         return self._predict(len(texts), body, "texts")
 
     def explain(self, texts: Sequence[str], language: str | None = None) -> list[dict[str, Any]]:
-        """An explanation of each text, as `/explanations` gives it. Raises InputError as `predict` does."""
+        """Return an explanation of each text, as `/explanations` gives it. Raises InputError as `predict` does."""
         found = []
         for text in texts:
             own = {} if language is None else {"lang": language}
@@ -109,7 +109,7 @@ class LoadedArchive:
         return found
 
     def predict_images(self, images: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-        """One answer per image of a joint model, through the same JSON. Raises InputError as `predict` does."""
+        """Return one answer per image of a joint model, through the same JSON. Raises as `predict` does."""
 
         def body(chosen: slice) -> dict[str, Any]:
             return {"images": [[float(value) for value in image] for image in images[chosen]]}

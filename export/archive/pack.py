@@ -124,8 +124,8 @@ def _check_name(name: str, version: str) -> None:
         ModelExportUtils.check_model_name_regex_or_exit(name)
     except ModelArchiverError:
         raise InputError(
-            f"The model name {name!r} cannot be used: only ASCII letters, digits, '_', '-' and '.' are allowed. Choose "
-            "one with --name."
+            f"The model name {name!r} cannot be used: only ASCII letters, digits, '_', '-' and '.' are allowed. "
+            "Choose one with --name."
         ) from None
     if not VERSION.fullmatch(version):
         raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-', '+' and '.' alone.")
@@ -143,7 +143,7 @@ def members_of(
     manifest: bool = True,
     sign: Path | None = None,
 ) -> dict[str, Content]:
-    """Every member of an archive by name; without `manifest`, what another archiver adds its own manifest to."""
+    """Return every member of an archive by name; without `manifest` for another archiver, which adds its own."""
     members: dict[str, Content] = {**kit_code()}
     folder = run / "export" / variant.name
     members |= {

@@ -48,7 +48,7 @@ def _vector_bytes(run: Run, variant: Variant) -> int:
 
 
 def _encoder(run: Run, folder: Path) -> TextEncoder:
-    """The run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
+    """Return the run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
     words = run.encoder.vocabulary
     if len(words) < INDEXED_FROM:
         return run.encoder
