@@ -1,4 +1,4 @@
-"""A trained run or an archive's own variant, open_target on any data that suit its task."""
+"""Evaluate a trained run or the variant in an archive on any data that suit its task."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def evaluate(
     unknown_rates: Sequence[float] = (),
     trusted: Sequence[PublicKey] | None = None,
 ) -> dict[str, Any]:
-    """Metrics of the run folder or `.mar` at `target` on `source`, or of a run on the test texts kept with it.
+    """Return the metrics of the run folder or `.mar` at `target` on `source`, or of a run on its own test texts.
 
-    What `tasks.compute_metrics` gives for the model's task, with `NAME_interval` [low, high] after every metric, and:
+    Those of `tasks.compute_metrics` for the model's task, with `NAME_interval` [low, high] after every metric, and:
     `task`, `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of
     the texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of
     models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
@@ -43,7 +43,7 @@ def evaluate(
     fit, and as `inprocess.load_archive` does.
     """
     if part not in PARTS:
-        raise InputError(f"--part {part!r} is not known; expected one of: {', '.join(PARTS)}.")
+        raise InputError(f"--part {part!r} is not known; choose one of: {', '.join(PARTS)}.")
     with open_target(target, trusted) as opened_target:
         task, labels, threshold = opened_target.task, opened_target.labels, opened_target.threshold
         if source is None:
@@ -53,7 +53,7 @@ def evaluate(
         opened_target.check(chosen)
         model = opened_target.open_model()
         if task in ("classify", "multilabel"):
-            # Before all texts are asked about.
+            # Check this before predicting all texts.
             sets = label_sets(chosen.labels) if task == "multilabel" else [(label,) for label in chosen.labels]
             label_indices(labels, sets)
         outputs = model.predict(chosen)
@@ -77,17 +77,17 @@ def evaluate(
 
 
 def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str) -> tuple[Dataset, str, int]:
-    """The run's own texts, their part, and how many were trained on: none."""
+    """Return the run's own held-out texts, their part, and how many of them were trained on: 0."""
     if columns != UNLABELLED:
-        raise InputError("Columns are named and DATA is not. Name DATA, or leave the columns out.")
+        raise InputError("Columns are given without DATA. Name DATA, or leave out the columns.")
     if part == "train":
-        raise InputError("A run keeps no training texts; --part train needs DATA, the data it was trained on.")
+        raise InputError("A run does not keep training texts; --part train needs DATA, the data it was trained on.")
     part = "test" if part == "all" else part
     return replace(opened_target.held_out(part), name=opened_target.trained_name), part, 0
 
 
 def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
-    """The texts of `part` of the data, and how many were trained on."""
+    """Return the texts of `part` of the data, and how many of them were trained on."""
     task = opened_target.task
     dataset = load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
     dataset = prepare_dataset(task, dataset, columns)

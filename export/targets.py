@@ -1,4 +1,4 @@
-"""What can be open_target: a trained run, or an archive's own variant. Both answer in the same layout."""
+"""Evaluation targets: a trained run, or the variant in an archive. Both return outputs in the same layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .archive.trust.keys import PublicKey
 
 
 class RunTarget:
-    """A run folder."""
+    """A run folder as evaluation target."""
 
     def __init__(self, folder: Path) -> None:
         """Open the run. Raises InputError."""
@@ -35,7 +35,7 @@ class RunTarget:
         self.trained_name = str(self._run.info.data["name"])
 
     def held_out(self, part: str) -> Dataset:
-        """The "validation" or "test" texts kept with the run. Raises InputError."""
+        """Return the "validation" or "test" texts of the run. Raises InputError."""
         return self._run.held_out(part)
 
     def check(self, part: Dataset) -> None:
@@ -45,17 +45,17 @@ class RunTarget:
         require_known(self._run, part)
 
     def open_model(self) -> OpenedModel:
-        """The trained model."""
+        """Return the trained model."""
         from ..models.predict import outputs
 
         return OpenedModel(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
 
 
 class ArchiveTarget:
-    """An archive's own variant, asked as clients ask it."""
+    """The variant in an archive as evaluation target, called as clients call it."""
 
     def __init__(self, path: Path, archived: LoadedArchive) -> None:
-        """Read what the archive at `path`, opened, says of its model. Raises InputError."""
+        """Read the facts about the model of the loaded archive at `path`. Raises InputError."""
         self._path, self._archived = path, archived
         try:
             described = archived.read(EVIDENCE)["run"]
@@ -64,21 +64,21 @@ class ArchiveTarget:
             self.trained_on = str(described["data"]["digest"])
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{path}: {EVIDENCE} does not name its data. Make the archive again.") from None
-        # The worker has them checked by its goldens.
+        # The worker has checked them with its goldens.
         self.labels: list[str] = archived.read("labels.json")
         self._encoder = load_encoder(archived.folder)
         self.languages = self._encoder.languages
         self.trained_name = ""
 
     def held_out(self, part: str) -> Dataset:
-        """Refused: an archive has no labelled texts. Raises InputError."""
-        raise InputError(f"{self._path} is an archive and holds no labelled texts. Name DATA to judge it on.")
+        """Raise InputError: an archive has no labelled texts."""
+        raise InputError(f"{self._path} is an archive and has no labelled texts. Name DATA to evaluate it on.")
 
     def check(self, part: Dataset) -> None:
-        """Nothing: the worker itself refuses what it cannot take."""
+        """Do nothing: the worker itself refuses unsuitable input."""
 
     def open_model(self) -> OpenedModel:
-        """The archive's worker."""
+        """Return the archive's worker as a model."""
         return OpenedModel(lambda part: self._outputs(self._archived, part), self._encoder)
 
     def _outputs(self, archived: LoadedArchive, part: Dataset) -> Outputs:
@@ -99,7 +99,7 @@ class ArchiveTarget:
 
 @contextmanager
 def open_target(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[RunTarget | ArchiveTarget]:
-    """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.load_archive` do."""
+    """Open the run folder or the archive at `target`. Raises as `open_run` and `inprocess.load_archive` do."""
     if target.is_dir() and not is_unpacked(target):
         yield RunTarget(target)
         return

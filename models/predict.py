@@ -23,7 +23,7 @@ Outputs = npt.NDArray[np.float32]
 def text_outputs(
     model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
 ) -> Outputs:
-    """The trained model's answers to `texts`, float32 [texts, outputs]: what an export must reproduce."""
+    """Return the trained model's outputs for `texts`, float32 [texts, outputs]. An export must reproduce them."""
     tokens = encoder.look_up(texts, languages)
     order = np.argsort(tokens.lengths, kind="stable")
     found: list[Tensor] = []
@@ -38,7 +38,7 @@ def text_outputs(
 
 
 def image_outputs(model: TextModel, images: Outputs) -> Outputs:
-    """A joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
+    """Return a joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
     assert isinstance(model.head, Joint)
     with torch.inference_mode():
         vectors: Outputs = model.head.image(torch.from_numpy(images)).numpy()
@@ -46,7 +46,7 @@ def image_outputs(model: TextModel, images: Outputs) -> Outputs:
 
 
 def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
-    """A task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
+    """Return a task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
     found = [text_outputs(model, encoder, part.texts, part.languages)]
     if part.pairs is not None:
         found.append(text_outputs(model, encoder, part.pairs, part.languages))

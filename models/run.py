@@ -78,7 +78,7 @@ class Run:
         return float(getattr(self.recipe.head, "threshold", 0.5))
 
     def held_out(self, part: str) -> Dataset:
-        """The "validation" or "test" texts kept with the run."""
+        """Return the "validation" or "test" texts kept with the run."""
         path = self.folder / f"{part}.jsonl.gz"
         try:
             with gzip.open(path, "rt", encoding="utf-8", newline="\n") as handle:
@@ -186,7 +186,7 @@ def require_known(run: Run, dataset: Dataset) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions a run or an export depends on."""
+    """Return the versions a run or an export depends on."""
     import platform
     from importlib.metadata import version
 

@@ -57,7 +57,7 @@ def build_encoder(
 
 
 def _buckets(texts: Sequence[str], options: TextOptions, inputs: str) -> int:
-    """The rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
+    """Return the rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
     if not isinstance(options.buckets, str):
         return options.buckets
     return choose_buckets(texts, options) if options.grams and inputs in ("indices", "languages") else 0

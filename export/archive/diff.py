@@ -1,4 +1,4 @@
-"""What changed between two archives: what was measured, the words they know, what they answer, and their bytes."""
+"""Compare two archives: their measurements, vocabularies, answers and members."""
 
 from __future__ import annotations
 
@@ -24,59 +24,77 @@ _SAME_DIRECTION = 0.99
 
 @dataclass(frozen=True)
 class Side:
-    """One archive. metric, value: on its own test texts. data: the digest of its rows. size, latency: as measured."""
+    """One of the two archives."""
 
     name: str
+    """Name of the model."""
     version: str
+    """Version of the model."""
     variant: str
+    """Name of the variant."""
     task: str
+    """The model's task."""
     metric: str
+    """Name of the metric."""
     value: float
+    """The metric on its own test texts."""
     data: str
+    """Digest of the rows it was trained on."""
     size: int
+    """Bytes of the model files."""
     latency: dict[str, float]
+    """Milliseconds by batch size."""
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A golden request that the two answer differently; difference: of the scores, at most, or 1 - cosine."""
+    """A golden request with different answers."""
 
     text: str
+    """The text of the request."""
     before: str
+    """Answer of the first archive."""
     after: str
+    """Answer of the second archive."""
     difference: float
+    """The largest difference of the scores, or 1 - cosine of the vectors."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """before, after: the two sides. members: names that only one has, or that differ, with which.
-
-    words_added, words_gone: sorted. asked: the golden requests of both that both were asked; flips: those answered
-    differently, the most first; largest_difference: over all of them. answers: why none were compared, or None.
-    """
+    """The differences between two archives."""
 
     before: Side
+    """The first archive."""
     after: Side
+    """The second archive."""
     members: dict[str, str]
+    """Members that differ or that only one archive has: `differs`, `only before` or `only after` by name."""
     words_added: list[str]
+    """Words of the second vocabulary only, sorted."""
     words_gone: list[str]
+    """Words of the first vocabulary only, sorted."""
     asked: int
+    """Number of golden requests, of both archives, that both answered."""
     flips: list[Flip]
+    """Requests with different answers, the largest difference first."""
     largest_difference: float
+    """The largest difference over all requests."""
     answers: str | None
+    """Why no answers were compared; None if they were."""
 
     @property
     def same(self) -> bool:
-        """Whether the archives hold the same members."""
+        """Whether the archives have the same members."""
         return not self.members
 
 
 def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = None) -> Comparison:
-    """Compare two archives, each asked the goldens of both.
+    """Compare two archives. Each answers the goldens of both.
 
     With `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed each. Raises InputError for
-    what is no archive or a newer lexport's; RefusedError for one that was not made by lexport; both and SystemProblem
-    as `inprocess.load_archive` does.
+    a file that is not an archive or from a newer lexport; RefusedError for one that was not made by lexport; both and
+    SystemProblem as `inprocess.load_archive` does.
     """
     trusted = configured(trusted)
     with load_archive(before, trusted=trusted) as one, load_archive(after, trusted=trusted) as other:
@@ -84,11 +102,11 @@ def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = 
         words = [set(load_encoder(archived.folder).vocabulary) for archived in (one, other)]
         sides = _side(before, one), _side(after, other)
         asked: Sequence[Golden] = []
-        reason = _incomparable(*sides)
+        reason = _reason_not_comparable(*sides)
         flips: list[Flip] = []
         largest = 0.0
         if reason is None:
-            asked = _asked(one, other)
+            asked = _common_goldens(one, other)
             flips, largest = _flips(asked, _answers(one, asked), _answers(other, asked))
     return Comparison(
         before=sides[0],
@@ -117,7 +135,7 @@ def _members(*archives: LoadedArchive) -> dict[str, str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The digests that an extracted archive lists, and its signature, which they cannot list."""
+    """Return the digests of an extracted archive, and its signature, which they cannot include."""
     own = read_digests((folder / DIGESTS).read_text(encoding="utf-8"))
     signed = folder / SIGNATURE
     return own | ({SIGNATURE: signed.read_bytes().hex()} if signed.is_file() else {})
@@ -140,17 +158,17 @@ def _side(path: Path, archived: LoadedArchive) -> Side:
             latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: {EVIDENCE} does not say what was measured. Make the archive again.") from None
+        raise InputError(f"{path}: {EVIDENCE} does not have the measurements. Make the archive again.") from None
 
 
-def _incomparable(before: Side, after: Side) -> str | None:
+def _reason_not_comparable(before: Side, after: Side) -> str | None:
     if before.task != after.task:
         return f"their tasks differ, {before.task} and {after.task}"
     return None
 
 
-def _asked(one: LoadedArchive, other: LoadedArchive) -> list[Golden]:
-    """The goldens of both, each request once; of languages that both know."""
+def _common_goldens(one: LoadedArchive, other: LoadedArchive) -> list[Golden]:
+    """Return the goldens of both archives, each request once, only in languages that both know."""
     chosen: dict[Any, Golden] = {}
     known = [set(load_encoder(archived.folder).languages) for archived in (one, other)]
     for archived in (one, other):
@@ -175,7 +193,7 @@ def _flips(
     largest = 0.0
     for golden, one, other in zip(asked, before, after, strict=True):
         if "vector" in one:
-            difference = _turned(one["vector"], other["vector"])
+            difference = _cosine_distance(one["vector"], other["vector"])
             differs = difference > 1 - _SAME_DIRECTION
         else:
             scores = one["scores"], other["scores"]
@@ -189,10 +207,10 @@ def _flips(
     return sorted(found, key=lambda flip: -flip.difference), largest
 
 
-def _turned(one: Sequence[float], other: Sequence[float]) -> float:
-    """1 - cosine of two unit vectors; of different widths they have nothing in common.
+def _cosine_distance(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return 1 - cosine of two unit vectors; 1 if their dimensions differ.
 
-    By their distance, since an empty text may have a vector of zeros.
+    It is computed from their distance, because an empty text may have a vector of zeros.
     """
     if len(one) != len(other):
         return 1.0

@@ -135,7 +135,7 @@ def compare_recording(
 
 
 def _with_texts(recording: Path, lines: Sequence[Recorded], texts: Path | None) -> list[Recorded]:
-    """The lines with their texts, found by their digests where the recording has none. Raises InputError."""
+    """Return the lines with their texts, found by their digests where the recording has none. Raises InputError."""
     if all(line.text is not None for line in lines):
         return list(lines)
     if texts is None:

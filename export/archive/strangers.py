@@ -71,12 +71,12 @@ class ForeignArchive:
 
 
 def is_foreign(archive: zipfile.ZipFile) -> bool:
-    """Whether an open archive has nothing that only lexport writes."""
+    """Return whether an open archive has nothing that only lexport writes."""
     return {EVIDENCE, DIGESTS}.isdisjoint(archive.namelist())
 
 
 def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> ForeignArchive | None:
-    """What the archive or no-archive folder at `path` is, if lexport did not make it; None if lexport did.
+    """Return what the archive or no-archive folder at `path` is, if lexport did not make it; None if lexport did.
 
     Raises RefusedError where there are `trusted` keys (None: those that LEXPORT_KEYS names), since no key signed it;
     InputError for what cannot be read.
@@ -134,7 +134,7 @@ def _described(path: Path, archive: zipfile.ZipFile) -> ForeignArchive:
 
 
 def _file_of(handler: str) -> str:
-    """The member that a manifest's handler names: "handler.py" of "handler.py:entry"."""
+    """Return the member that a manifest's handler names: "handler.py" of "handler.py:entry"."""
     return handler.partition(":")[0]
 
 
@@ -175,7 +175,7 @@ def _pickle(one: Pickle) -> str | None:
 
 
 def other_imports(one: Pickle) -> list[str]:
-    """What loading a pickle would import beyond what tensors and plain containers need."""
+    """Return what loading a pickle would import beyond what tensors and plain containers need."""
     return [name for name in one.imports if not _TENSORS.fullmatch(name)]
 
 

@@ -1,4 +1,4 @@
-"""What is measured of one variant that was just written, and what the gates say of it."""
+"""Collect the evidence of one variant that was just written, and apply the gates to it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from .neighbours import NearestWords
 from .open import open_variant
 from .probes import Vectors, compare_vectors, trained_probe, variant_probe
 
-# A run's weights count as so many bytes at least: a graph and a vocabulary are larger than a tiny table.
+# Lower limit for the size of a run's weights: a graph and a vocabulary are larger than a tiny table.
 _SMALL = 1_000_000
 
 
 class Baseline:
-    """What every variant of a run is held against: what the trained model says, found once.
+    """The trained model's results, computed once. Every variant of the run is compared with them.
 
-    outputs, vectors: its answers and its encoder's outputs, by part. calibration_error: of its answers on test.
+    outputs, vectors: its outputs and its encoder's outputs, by part. calibration_error: on the test texts.
     """
 
     def __init__(self, run: Run, validation: Dataset, test: Dataset) -> None:
-        """Ask the trained model."""
+        """Run the trained model."""
         probe = trained_probe(run)
         self.outputs: dict[str, Outputs] = {
             part.name: trained_outputs(run.model, run.encoder, part) for part in (validation, test)
@@ -56,7 +56,7 @@ def collect_evidence(
     baseline: Baseline,
     goldens: dict[str, list[GoldenRequest]],
 ) -> VariantEvidence:
-    """Everything that is measured of a variant, not judged yet. goldens: the requests, by the file they go to."""
+    """Measure a variant; the gates are not applied yet. goldens: requests by file; the files are written too."""
     parts = (validation, test)
     predictor, memory = measure.peak_memory(lambda: _opened_and_warm(run, variant, folder, validation))
     for name, asked in goldens.items():
@@ -106,29 +106,29 @@ def _calibration(trained: float | None, found: float | None) -> dict[str, float]
 
 
 def _opened_and_warm(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:
-    """The variant opened, after its first batch."""
+    """Return the opened variant after its first batch."""
     predictor = open_variant(run, variant, folder)
     predictor.raw_outputs(part.texts[:64], part.languages and part.languages[:64])
     return predictor
 
 
 def _on_all_cores(run: Run, variant: Variant, folder: Path, part: Dataset) -> dict[str, dict[str, Any]]:
-    """Latency with a thread for every core, where there are several."""
+    """Return the latency with a thread for every core; empty with one core."""
     cores = os.cpu_count() or 1
     if cores == 1:
         return {}
     try:
         return {str(cores): measure.latency(open_variant(run, variant, folder, threads=cores), part)}
     finally:
-        torch.set_num_threads(1)  # as every variant is opened otherwise; torch has one setting for all
+        torch.set_num_threads(1)  # torch has one setting for all; every other variant is opened with one thread
 
 
 def apply_gates(
     run: Run, found: VariantEvidence, variant: Variant, plain: Variant | None, folder: Path, part: Dataset
 ) -> VariantEvidence:
-    """The variant's evidence with what the gates say of it; the worst texts are kept of a refused one alone.
+    """Return the variant's evidence with the results of the gates; only a refused one keeps its worst texts.
 
-    plain: the fp32 variant of the same engine and input, if it was written too, into a folder beside in `folder`.
+    plain: the fp32 variant of the same engine and input, if it was written too, also into a folder in `folder`.
     part: the validation texts.
     """
     metric = METRIC[run.recipe.task]
@@ -156,12 +156,12 @@ def apply_gates(
 
 
 def _failed_goldens(predictor: Predictor, files: Sequence[Path]) -> str | None:
-    """Why a worker would not become ready, where an answer in a batch is too far from the one recorded alone."""
+    """Return why a worker would not become ready (predictions in a batch differ from the goldens), or None."""
     goldens = [golden for file in files for golden in read_goldens(file)]
     problems = golden_problems(predictor, goldens)
     if not problems:
         return None
     return (
-        f"goldens: {len(problems)} of {2 * len(goldens)} answers are not as recorded ({problems[0]}), so that no "
-        "worker would become ready"
+        f"goldens: {len(problems)} of {2 * len(goldens)} answers differ from the recorded ones ({problems[0]}), so "
+        "no worker would become ready"
     )

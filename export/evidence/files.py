@@ -2,4 +2,4 @@
 
 GOLDENS = "golden.jsonl"
 SYNTHETIC = "golden.made.jsonl"
-"""Golden requests of made-up texts, which take the others' place in an archive that holds no text of the data."""
+"""Synthetic golden requests; they replace the others in an archive without texts of the data."""

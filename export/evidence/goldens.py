@@ -1,4 +1,4 @@
-"""Choosing the golden requests of a run and writing down both models' answers to them."""
+"""Choose the golden requests of a run, and record the answers of both models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...models.predict import image_outputs, text_outputs
 from ...models.run import Run, require_known
 
 LEAST = 16
-# Of a model with more labels than this leaves room for, the first labels are covered: every worker answers them all.
+# With more labels than this only the first ones are covered: every worker answers all goldens when it starts.
 MOST = 64
 _IMAGES = 8
 _RANDOM_TEXTS = 256
@@ -28,7 +28,7 @@ _UNKNOWN = "qxzvkj wqpfzx 12345678901234567890"
 
 @dataclass(frozen=True)
 class GoldenRequest:
-    """A golden request: a text, with its language where the model has several, or an image."""
+    """A golden request: a text, with its language if the model has several, or an image."""
 
     text: str = ""
     lang: str | None = None
@@ -36,11 +36,11 @@ class GoldenRequest:
 
 
 def choose_goldens(run: Run, validation: Dataset) -> list[GoldenRequest]:
-    """At least 16 requests: empty, all unknown, non-ASCII, the longest, and real ones covering every label.
+    """Return at least 16 requests: empty, all unknown, non-ASCII, the longest, and real texts for every label.
 
-    The real ones come from the validation texts, in their order, so that the test texts stay unpublished; a label
-    gets the texts that carry it and, where the model ever answers it, one it answers. A model of several languages
-    is asked the made-up texts in each; a joint model is shown images too.
+    The real texts come from the validation texts, in their order, so that the test texts stay unpublished. Each label
+    gets texts that have it and, if the model ever predicts it, one with that prediction. A model of several languages
+    gets the synthetic texts in each language; a joint model gets images too.
     """
     languages: Sequence[str | None] = validation.languages or [None] * len(validation)
     real = [GoldenRequest(text, lang) for text, lang in zip(validation.texts, languages, strict=True)]
@@ -58,20 +58,20 @@ def choose_goldens(run: Run, validation: Dataset) -> list[GoldenRequest]:
 
 
 def synthetic_goldens(run: Run, validation: Dataset) -> list[GoldenRequest]:
-    """At least 16 requests that hold no text of the data: the made-up ones, and words of the vocabulary at random.
+    """Return at least 16 requests without any text of the data: fixed texts, and random words of the vocabulary.
 
-    Of the random ones those are taken that the model answers with each label, as far as any does, and one that is too
-    long. A model without a vocabulary is given made-up words. Images are random numbers between those of the data's.
+    For each label one random text is chosen that scores highest for it, and one text is longer than the limit. A
+    model without a vocabulary gets random letters. Images are random numbers within the range of the data.
     """
     languages: Sequence[str | None] = run.encoder.languages or [None]
     chosen = [GoldenRequest(text, lang) for lang in languages for text in ("", _UNKNOWN, _NON_ASCII)]
-    random_texts = [salad for lang in languages for salad in _random_texts(run, lang)]
+    random_texts = [text for lang in languages for text in _random_texts(run, lang)]
     chosen.append(
         GoldenRequest(" ".join([random_texts[-1].text] * run.encoder.spec.max_tokens), random_texts[-1].lang)
     )
     if run.labels:
-        spoken = [one.lang for one in random_texts if one.lang is not None] or None
-        scores = text_outputs(run.model, run.encoder, [one.text for one in random_texts], spoken)
+        languages_of_texts = [one.lang for one in random_texts if one.lang is not None] or None
+        scores = text_outputs(run.model, run.encoder, [one.text for one in random_texts], languages_of_texts)
         chosen += [random_texts[row] for row in scores.argmax(axis=0).tolist()[: MOST - len(chosen)]]
     chosen += random_texts[: max(0, LEAST - len(dict.fromkeys(chosen)))]
     if validation.images is not None:
@@ -82,7 +82,7 @@ def synthetic_goldens(run: Run, validation: Dataset) -> list[GoldenRequest]:
 
 
 def _random_texts(run: Run, lang: str | None) -> list[GoldenRequest]:
-    """Random words after one another, 1 to 12 of them, always the same."""
+    """Return texts of 1 to 12 random words; always the same ones."""
     generator = np.random.default_rng(0)
     words = run.encoder.vocabulary
     if lang is not None:
@@ -99,7 +99,7 @@ def _random_texts(run: Run, lang: str | None) -> list[GoldenRequest]:
 
 
 def read_golden_requests(run: Run, file: Path) -> list[GoldenRequest]:
-    """A user's own requests: a data file with the column `text`, and `lang` where the model has languages.
+    """Read the user's own requests: a data file with the column `text`, and `lang` if the model has languages.
 
     Raises InputError for a file that cannot be read, and for languages that the model does not know.
     """
@@ -111,17 +111,17 @@ def read_golden_requests(run: Run, file: Path) -> list[GoldenRequest]:
 
 
 def _covering(run: Run, validation: Dataset, real: Sequence[GoldenRequest], taken: int) -> list[GoldenRequest]:
-    """Texts for every label: one the model answers it, and those that carry it."""
+    """Return texts for every label: one with that prediction, and those that have the label."""
     scores = text_outputs(run.model, run.encoder, validation.texts, validation.languages)
     if run.recipe.task == "multilabel":
-        own, answered = label_sets(validation.labels), [_named(run, row) for row in scores]
+        own, predicted = label_sets(validation.labels), [_named(run, row) for row in scores]
     else:
         own = [(label,) for label in validation.labels]
-        answered = [(run.labels[top],) for top in scores.argmax(axis=1)]
+        predicted = [(run.labels[top],) for top in scores.argmax(axis=1)]
     each = max(-(-(LEAST - taken) // len(run.labels)), 1)
     chosen: list[GoldenRequest] = []
     for label in run.labels[: MOST - taken]:
-        answers = [one for one, labels in zip(real, answered, strict=True) if label in labels]
+        answers = [one for one, labels in zip(real, predicted, strict=True) if label in labels]
         carrying = [one for one, labels in zip(real, own, strict=True) if label in labels]
         chosen += (answers[:1] + carrying)[:each]
     return chosen
@@ -131,10 +131,10 @@ def _named(run: Run, row: Outputs) -> tuple[str, ...]:
     return tuple(label for label, score in zip(run.labels, row.tolist(), strict=True) if score >= run.threshold)
 
 
-def golden_lines(run: Run, predictor: Predictor, asked: Sequence[GoldenRequest]) -> bytes:
-    """`golden.jsonl`: each request with the trained model's answer and this variant's own, UTF-8."""
+def golden_lines(run: Run, predictor: Predictor, requests: Sequence[GoldenRequest]) -> bytes:
+    """Return `golden.jsonl`: each request with the answers of the trained model and of this variant, UTF-8."""
     lines = []
-    for one in asked:
+    for one in requests:
         if one.image is not None:
             image = np.array([one.image], np.float32)
             trained: dict[str, Any] = {"vector": image_outputs(run.model, image)[0].tolist()}
@@ -142,8 +142,8 @@ def golden_lines(run: Run, predictor: Predictor, asked: Sequence[GoldenRequest])
         else:
             languages = None if one.lang is None else [one.lang]
             trained = _answer(run, text_outputs(run.model, run.encoder, [one.text], languages)[0])
-            said = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
-            line = {**said, "trained": trained, "variant": predictor.predict([one.text], languages)[0]}
+            request_fields = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
+            line = {**request_fields, "trained": trained, "variant": predictor.predict([one.text], languages)[0]}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return "".join(lines).encode()
 

@@ -69,7 +69,7 @@ class Variant:
         return f"image{self.suffix}"
 
     def unsupported_reason(self, model: TextModel) -> str | None:
-        """Why this variant cannot be made of the model, in a sentence, or None."""
+        """Return why this variant cannot be made of the model, in a sentence, or None."""
         if self.dense and not has_dense_layers(model.encoder):
             return "its encoder has no dense layers; leave --quantize-dense out"
         if self.engine == "pt2":
@@ -77,7 +77,7 @@ class Variant:
         return None
 
     def form(self, model: TextModel) -> TextModel:
-        """The model with its table in this variant's form; everything else is shared and fp32."""
+        """Return the model with its table in this variant's form; everything else is shared and fp32."""
         return model.with_embedding(exported(model.embedding, self.table))
 
     def write(self, model: TextModel, inputs: str, folder: Path) -> None:
@@ -131,7 +131,7 @@ DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8", "on
 
 
 def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:
-    """The variants of a comma-separated list of names and patterns (`onnx-*`, `*`), or the usual ones.
+    """Return the variants of a comma-separated list of names and patterns (`onnx-*`, `*`), or the usual ones.
 
     `quantize_dense`: the int8 variants among them quantize the encoder's layers too. Raises InputError for a name
     that there is not, naming those there are, and where nothing would be quantized.

@@ -73,7 +73,7 @@ def check_sparse(value: bool | str) -> None:
 
 
 def lazily(sparse: bool | str, rows: int) -> bool:
-    """Whether a table of so many rows has sparse gradients: if so chosen, or from where on they take less time."""
+    """Return whether a table of `rows` rows has sparse gradients: as chosen, or if they take less time."""
     return rows >= SPARSE_FROM if isinstance(sparse, str) else sparse
 
 
@@ -121,7 +121,7 @@ class Table(Embedding):
 
     @classmethod
     def holding(cls, weight: Tensor) -> Table:
-        """A table of these very rows, float32 [rows, dim], without a copy and without gradients."""
+        """Return a table of these very rows, float32 [rows, dim], without a copy and without gradients."""
         table = cls(1, 1, TableOptions(weight.size(1)))
         table.weight = nn.Parameter(weight, requires_grad=False)
         return table
@@ -144,7 +144,7 @@ class Table(Embedding):
             self.weight[rows] = vectors.to(self.weight)
 
     def settled(self) -> Tensor:
-        """What is exported: float32 [rows, dim], max_norm applied to every row; shares memory where it can."""
+        """Return what is exported: float32 [rows, dim], max_norm applied to every row; shares memory where it can."""
         weight = self.weight.detach()
         return weight if self.max_norm == math.inf else self._shortened(weight)
 
@@ -185,7 +185,8 @@ class Table(Embedding):
         return found
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """A text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch, dim].
+        """Return a text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch,
+        dim].
 
         Raises as `rows_of`.
         """

@@ -186,7 +186,7 @@ def test_archive_twice_gives_the_same_bytes(place: Place, lexport: Command, run_
     content = path.read_bytes()
     assert made == {"archive": "model_store/topics-1.0.mar", "variant": made["variant"], "bytes": len(content)}
     out = ok(lexport("archive", str(run_folder), "--version", "1.0"))
-    assert "model_store/topics-1.0.mar is there already, byte for byte the same\n" in out
+    assert "model_store/topics-1.0.mar exists already with the same bytes\n" in out
     assert out.endswith("Next: lexport serve model_store/topics-1.0.mar\n")
     ok(lexport("archive", str(run_folder), "--version", "1.0", "--out", "other"))
     assert (place.cwd / "other" / "topics-1.0.mar").read_bytes() == content

@@ -16,6 +16,7 @@ RETIRED = {
     "door": "endpoint",
     "doors": "endpoints",
     "lab": "runner",
+    "mend": "fix",
     "salads": "random texts",
     "surroundings": "environment",
     "suspicions": "label noise",

@@ -145,11 +145,11 @@ def test_without_data_a_run_is_judged_on_the_texts_it_kept(run_folder: Path, tin
 def test_what_was_not_kept_cannot_be_judged_on(
     run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="keeps no training texts; --part train needs DATA"):
+    with pytest.raises(InputError, match="does not keep training texts; --part train needs DATA"):
         evaluate(run_folder, part="train")
-    with pytest.raises(InputError, match="Columns are named and DATA is not"):
+    with pytest.raises(InputError, match="Columns are given without DATA"):
         evaluate(run_folder, columns=Columns(label="stars"))
-    with pytest.raises(InputError, match="is an archive and holds no labelled texts"):
+    with pytest.raises(InputError, match="is an archive and has no labelled texts"):
         evaluate(archive_of("onnx-fp32"))
 
 

@@ -303,7 +303,7 @@ def test_only_the_named_variants_are_exported(run_folder: Path, tmp_path: Path) 
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
     export(open_run(folder), choose("torchscript-int8"))
     assert sorted(entry.name for entry in (folder / "export").iterdir()) == ["evidence.json", "torchscript-int8"]
-    with pytest.raises(InputError, match="'onnx-fp32' was not exported; there are: torchscript-int8"):
+    with pytest.raises(InputError, match="'onnx-fp32' was not exported; known variants: torchscript-int8"):
         read_evidence(folder).variant("onnx-fp32")
 
 

@@ -259,7 +259,7 @@ def test_what_the_run_was_not_trained_for_is_named(
         (trained_run, UNLABELLED, "has labels that .*topics does not know: politics; its labels are: kitchen"),
         (open_run(task_run("languages")), Columns(language="lang"), "languages that the model does not know: fr"),
         (open_run(task_run("joint")), Columns(label=None, image="image"), "images of 2 values, the model takes 3"),
-        (open_run(task_run("vector")), Columns(label=None), "none of its .* texts can be halved"),
+        (open_run(task_run("vector")), Columns(label=None), "none of its .* texts is long enough to be halved"),
     ):
         with pytest.raises(InputError, match=reason):
             fine_tuned(start, tmp_path / "new.csv", tmp_path / "run", columns)

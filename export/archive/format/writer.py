@@ -32,7 +32,7 @@ Content = bytes | HashedFile
 
 
 def digest_of(content: Content) -> str:
-    """The hex SHA-256 of a member; of a file the one it must have."""
+    """Return the hex SHA-256 of a member; of a file the one it must have."""
     return content.digest if isinstance(content, HashedFile) else hashlib.sha256(content).hexdigest()
 
 
@@ -77,7 +77,7 @@ def _sized(content: Content) -> tuple[int, Iterator[bytes]]:
 
 
 def _unaltered(content: Iterable[bytes], digest: str | None, what: str, remedy: str = "") -> Iterator[bytes]:
-    """The blocks of a content; RefusedError at their end if the digest is another than the one it must have."""
+    """Yield the blocks of a content; RefusedError at their end if the digest is another than the one it must have."""
     found = hashlib.sha256()
     for block in content:
         found.update(block)

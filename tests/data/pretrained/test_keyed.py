@@ -48,7 +48,7 @@ def test_what_was_looked_up_is_a_copy() -> None:
 @pytest.mark.parametrize(
     ("keyed", "what"),
     [
-        (SimpleNamespace(), "Vectors cannot be taken of a SimpleNamespace; gensim's KeyedVectors were expected"),
+        (SimpleNamespace(), "A SimpleNamespace has no usable vectors; expected gensim's KeyedVectors"),
         (SimpleNamespace(wv=Keyed()), "Pass its .wv."),
         (Keyed(vectors=MATRIX[:2]), "has 3 words in key_to_index and 2 vectors; one vector for each word"),
         (Keyed(vectors=MATRIX[0]), "are float32 of the shape [3]; a matrix of floats"),

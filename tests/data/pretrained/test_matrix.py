@@ -133,7 +133,7 @@ def test_a_matrix_needs_one_index(tmp_path: Path) -> None:
         (np.zeros(3), "has the shape [3]; a matrix"),
         (np.zeros((3, 0)), "has the shape [3, 0]; a matrix"),
         (np.zeros((2, 3, 4)), "has the shape [2, 3, 4]; a matrix"),
-        (np.asfortranarray(MATRIX), "lies column by column; a matrix"),
+        (np.asfortranarray(MATRIX), "is stored column by column; expected a matrix"),
     ],
 )
 def test_what_is_no_matrix_of_floats_is_refused(matrix: npt.NDArray[Any], what: str, tmp_path: Path) -> None:

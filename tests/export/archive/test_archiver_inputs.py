@@ -162,7 +162,7 @@ def test_the_folder_that_the_stock_archiver_empties_first_is_refused(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for place in ("topics", "topics/inside"):
-        with pytest.raises(InputError, match="torch-model-archiver empties"):
+        with pytest.raises(InputError, match="torch-model-archiver deletes"):
             write_archiver_inputs(run_folder, version="1.0", out=tmp_path / place)
     assert not list(tmp_path.iterdir())
 

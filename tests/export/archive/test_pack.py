@@ -167,7 +167,7 @@ def test_auto_says_by_which_rule_it_takes_a_variant(
 
 
 def test_what_cannot_be_preferred_is_an_error(run_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--prefer 'beauty' is not known; expected one of speed, size, accuracy"):
+    with pytest.raises(InputError, match="--prefer 'beauty' is not known; choose one of: speed, size, accuracy"):
         archive(run_folder, version="1.0", prefer="beauty", out=tmp_path)
     with pytest.raises(InputError, match="--variant onnx-int8 names one"):
         archive(run_folder, version="1.0", prefer="size", variant="onnx-int8", out=tmp_path)
@@ -223,7 +223,7 @@ def test_an_existing_archive_is_replaced_only_by_force(run_folder: Path, tmp_pat
     mar = archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path)
     said: list[str] = []
     assert archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path, say=said.append) == mar
-    assert "byte for byte the same" in said[0]
+    assert "exists already with the same bytes" in said[0]
     with pytest.raises(InputError, match=r"exists and differs.*--force"):
         archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path)
     archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, force=True)

@@ -195,7 +195,7 @@ def test_evidence_of_a_refused_variant_is_no_proof(archive_of: ArchiveOf, tmp_pa
         after = hashlib.sha256(members["MAR-INF/EVIDENCE.json"]).hexdigest()
         members["MAR-INF/DIGESTS"] = members["MAR-INF/DIGESTS"].replace(before.encode(), after.encode())
 
-    with pytest.raises(RefusedError, match="its own evidence says that onnx-int8 was refused: max_metric_drop"):
+    with pytest.raises(RefusedError, match="its evidence says that onnx-int8 was refused: max_metric_drop"):
         verify(changed(archive_of("onnx-int8"), change, tmp_path / "bad.mar"))
 
 

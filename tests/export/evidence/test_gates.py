@@ -114,7 +114,7 @@ def test_swapped_labels_are_refused_for_metric_and_flips_while_the_vectors_are_r
     assert found.calibration is not None
     assert found.calibration["shift"] > 0.1  # as sure as before, and wrong
     assert found.refused is not None
-    assert f"validation texts are answered otherwise ({found.validation['flip_share']:.4f})" in found.refused
+    assert f"validation texts are predicted differently ({found.validation['flip_share']:.4f})" in found.refused
 
 
 class DamagedScale(Variant):

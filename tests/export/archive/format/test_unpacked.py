@@ -61,7 +61,7 @@ def test_a_folder_is_read_as_the_very_file_that_was_unpacked(folder: Path, archi
     assert compare(file, folder).members == {}
     with (
         open_target(folder, None) as model,
-        pytest.raises(InputError, match="is an archive and holds no labelled texts"),
+        pytest.raises(InputError, match="is an archive and has no labelled texts"),
     ):
         model.held_out("test")
     with load_archive(folder) as ours, load_archive(file) as theirs:
