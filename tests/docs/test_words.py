@@ -13,6 +13,7 @@ FOLDERS = (
 # Each retired word with the word to use. See docs/glossary.md for the terms of the field.
 RETIRED = {
     "crew": "process group",
+    "does not hold": "failed verification",
     "door": "endpoint",
     "doors": "endpoints",
     "lab": "runner",
