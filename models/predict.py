@@ -1,4 +1,4 @@
-"""What a trained model answers, in this process, by torch: what an export must reproduce."""
+"""Run a trained model in this process with torch. An export must reproduce its outputs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
 
 
 def predictor_of(run: Run) -> IdsIn:
-    """Return the trained model behind the predictor that archives have: the same text code, the same answers."""
+    """Return the trained model as a predictor like those of archives: the same text code, the same answers."""
     model, joint = run.model, isinstance(run.model.head, Joint)
 
     def answer(ids: Ids) -> Outputs:

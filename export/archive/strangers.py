@@ -44,30 +44,40 @@ _ELSEWHERE = re.compile(r"\s*(-|git\+|https?:|file:|\.{0,2}/)|.*@\s*(git\+|https
 
 @dataclass(frozen=True)
 class ForeignArchive:
-    """An archive that lexport did not make. kind: "archive" or "folder". name, version: as the manifest has them.
-
-    digest: SHA-256 of the file, "" of a folder. archiver: its version, as the manifest says. handler: a member, or
-    the name of one of TorchServe's own. manifest, settings: as they are; settings are those of the file that the
-    manifest names. size: bytes in all; members: bytes of each. pickles: Python pickles, and what can hide one.
-    unsafe: what can run code or reach beyond the archive, a sentence each.
-    """
+    """An archive that lexport did not make."""
 
     path: Path
+    """The archive or folder."""
     kind: str
+    """`archive` or `folder`."""
     name: str
+    """Name of the model in the manifest."""
     version: str
+    """Version of the model in the manifest."""
     archiver: str
+    """Version of the archiver in the manifest."""
     handler: str
+    """A member, or the name of a handler of TorchServe."""
     own_handler: bool
+    """Whether the handler is a member."""
     size: int
+    """Bytes in total."""
     digest: str
+    """SHA-256 of the file; "" for a folder."""
     members: dict[str, int]
+    """Bytes of each member."""
     manifest: dict[str, Any]
+    """The manifest."""
     settings: dict[str, Any]
+    """The settings in the file that the manifest names."""
     requirements: tuple[str, ...]
+    """Lines of its requirements file."""
     pickles: tuple[Pickle, ...]
+    """Python pickles, and members that can hide one."""
     unsafe: tuple[str, ...]
+    """Everything that can run code or reach outside the archive, one sentence each."""
     made_by_lexport: bool = False
+    """Always False; it tells the JSON output from that of `Inspection`."""
 
 
 def is_foreign(archive: zipfile.ZipFile) -> bool:
@@ -76,10 +86,10 @@ def is_foreign(archive: zipfile.ZipFile) -> bool:
 
 
 def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> ForeignArchive | None:
-    """Return what the archive or no-archive folder at `path` is, if lexport did not make it; None if lexport did.
+    """Describe the archive or no-archive folder at `path` if lexport did not make it; None if lexport did.
 
-    Raises RefusedError where there are `trusted` keys (None: those that LEXPORT_KEYS names), since no key signed it;
-    InputError for what cannot be read.
+    Raises RefusedError if there are `trusted` keys (None: those that LEXPORT_KEYS names), because no key signed it;
+    InputError if it cannot be read.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:

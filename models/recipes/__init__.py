@@ -41,7 +41,7 @@ _Options = TypeVar("_Options")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything `train` needs beside the data. when: one line on when to use it."""
+    """Everything that `train` needs besides the data; `when` says in one line when to use it."""
 
     name: str
     when: str
@@ -53,11 +53,11 @@ class Recipe:
     gates: GateOptions = field(default_factory=GateOptions)
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not fit together."""
+        """Raise ValueError for parts that do not match."""
         if self.text.grams and self.encoder.NAME != "bag":
             raise ValueError(
-                f"text: n-grams and subwords have no place in the order of words that the encoder "
-                f"{self.encoder.NAME!r} reads; set ngrams = 1 and no subwords, or use the encoder 'bag'."
+                f"text: the encoder {self.encoder.NAME!r} reads words in order and cannot use n-grams "
+                f"and subwords; set ngrams = 1 and no subwords, or use the encoder 'bag'."
             )
         if self.embedding.NAME == "char_cnn" and self.text.grams:
             raise ValueError(
@@ -66,13 +66,13 @@ class Recipe:
             )
         if (self.embedding.NAME == "char_cnn") != (self.text.word_length > 0):
             raise ValueError(
-                f"text: word_length={self.text.word_length} is for the embedding 'char_cnn' alone, which needs it: "
-                "the characters kept of a word (16 suits most languages); for others leave it out."
+                f"text: word_length={self.text.word_length}: only the embedding 'char_cnn' needs it, as number of "
+                "characters kept of a word (16 is enough for most languages); leave it out for others."
             )
         buckets = None if self.text.buckets == AUTO else self.text.buckets
         if self.embedding.NAME == "hashed" and buckets:
             raise ValueError(
-                f"text: the embedding 'hashed' has buckets of its own; take buckets={self.text.buckets} from "
+                f"text: the embedding 'hashed' has its own buckets; move buckets={self.text.buckets} from "
                 "[text] to [embedding]."
             )
         hashing = self.embedding.NAME not in ("hashed", "char_cnn") and buckets is not None

@@ -299,8 +299,8 @@ def test_a_run_without_its_held_out_texts(here: Place, lexport: Command, run_fol
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("export absent", "absent is not a run: it is no folder"),
-        ("export good.csv", "good.csv is not a run: it is no folder"),
+        ("export absent", "absent is not a run: it is not a folder"),
+        ("export good.csv", "good.csv is not a run: it is not a folder"),
         ("export folder", "folder is not a run: it has no run.json"),
         ("export run --variants onnx-fp64", "no variant 'onnx-fp64'; known are: "),
         ("evaluate folder good.csv", "folder is not a run"),

@@ -193,7 +193,7 @@ def test_a_large_file_takes_seconds_not_minutes(tmp_path: Path) -> None:
     [
         ('{"text": 5, "label": 1}', "the text is 5 (int); expected a string"),
         ('{"text": ["x"], "label": 1}', "the text is ['x'] (list)"),
-        ('{"text": "x", "label": ["a", "b"]}', "the label is ['a', 'b'] (list); one string or number"),
+        ('{"text": "x", "label": ["a", "b"]}', "the label is ['a', 'b'] (list); expected one string or number"),
         ('{"text": "x", "label": "\\ude00"}', "the label has half of a surrogate pair (U+DE00) at character 1"),
         (
             '{"text": "ab\\ud83d", "label": 1}',

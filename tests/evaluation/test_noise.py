@@ -118,7 +118,7 @@ def test_capitals_stay_possible_where_they_count() -> None:
 
 def test_a_pattern_that_makes_no_word_is_refused() -> None:
     own = encoder(pattern=r"\p{L}")
-    with pytest.raises(InputError, match=r"makes no single token of a new word such as '\w+'.* Leave out --unknown"):
+    with pytest.raises(InputError, match=r"does not accept a new word such as '\w+'.* Leave out --unknown"):
         UnseenWords(own, ["rain"]).replace(["rain"], 1.0)
 
 

@@ -98,8 +98,8 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "columns", "reason"),
     [
-        ("languages", Columns(), r"names no language; the model knows: en, ne\. Name --language-column"),
-        ("vector", Columns(label=None, pair="pair", language="lang"), "names languages, and the model has none"),
+        ("languages", Columns(), r"has no languages; the model knows: en, ne\. Name --language-column"),
+        ("vector", Columns(label=None, pair="pair", language="lang"), "has languages, but the model does not"),
         ("multilabel", Columns(label="labels", pair="pair"), "has pairs, which only the head 'vector'"),
         ("multilabel", Columns(label="labels", image="image"), "has images, which only the head 'joint'"),
         ("joint", Columns(label=None), "has no images"),

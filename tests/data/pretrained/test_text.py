@@ -76,9 +76,9 @@ def test_a_file_without_any_word_asked_for_gives_none(tmp_path: Path) -> None:
     ("line", "what"),
     [
         ("bad 1 2", "line 4 has 2 numbers; expected a word and 3 numbers"),
-        ("bad 1", "line 4 has 1 number; a word and 3 numbers"),
-        ("bad", "line 4 has 0 numbers; a word and 3 numbers"),
-        ("bad 1 2 3 4", "line 4 has 4 numbers; a word and 3 numbers"),
+        ("bad 1", "line 4 has 1 number; expected a word and 3 numbers"),
+        ("bad", "line 4 has 0 numbers; expected a word and 3 numbers"),
+        ("bad 1 2 3 4", "line 4 has 4 numbers; expected a word and 3 numbers"),
         ("bad 1 two 3", "line 4 has 'two' where a number belongs"),
         ("bad 1 nan 3", "line 4 has 'nan' where a number belongs"),
         ("bad 1 -inf 3", "line 4 has '-inf' where a number belongs"),

@@ -64,7 +64,7 @@ def test_shipped_recipes_let_their_words_learn(model: str, parts: Splits) -> Non
 def test_encoders_that_pass_no_gradient_on_are_told(recipe: Recipe, lower: list[str], parts: Splits) -> None:
     found = watched(recipe, parts)
     assert found is not None
-    assert found.warning.startswith("embedding gradients vanish: in 12 of 12 steps")
+    assert found.warning.startswith("embedding gradients vanish: in 12 of 12 observed steps")
     advised = [value for _, value in found.options]
     assert advised == lower
     assert watched(with_settings(recipe, lower), parts) is None
