@@ -136,7 +136,7 @@ def test_what_cannot_be_loaded_or_trained_on_is_said(tmp_path: Path) -> None:
         lexport.load(tmp_path)
     with pytest.raises(lexport.InputError, match="Give a data file or texts"):
         lexport.train()
-    with pytest.raises(lexport.InputError, match="2 texts, 1 labels were given"):
+    with pytest.raises(lexport.InputError, match="2 texts, 1 labels are given"):
         lexport.train(texts=["a", "b"], labels=["x"])
 
 
