@@ -83,5 +83,5 @@ def import_problem(error: BaseException, purpose: str) -> SystemProblem | None:
     package, _ = PACKAGES[module]
     return SystemProblem(
         f"{purpose} needs the package {package}, which is installed but cannot be imported: {error}. "
-        f"Install it anew with: pip install --force-reinstall {package}"
+        f"Install it again with: pip install --force-reinstall {package}"
     )

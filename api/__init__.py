@@ -1,1 +1,1 @@
-"""What `import lexport` shows: runs, archives, servers, and the functions behind the commands."""
+"""The Python API of `import lexport`: runs, archives, servers, and the functions behind the commands."""

@@ -1,4 +1,4 @@
-"""Answers as Python's functions return them: typed, in a list that notebooks show as a table."""
+"""Answers of the Python API: typed, in a list that notebooks show as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..reports import notebook
 
 
 class Predictions(list[Answer]):
-    """The answers to several texts, in their order; a list like any other, with the texts beside it."""
+    """The answers to several texts, in their order: a list with the texts as an attribute."""
 
     def __init__(self, texts: Sequence[str], answers: Sequence[Answer]) -> None:
         """Keep `answers`, one for each of `texts` (none are named for images)."""

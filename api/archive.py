@@ -1,4 +1,4 @@
-"""`lexport.Archive`: a `.mar`, answered in this process by this kit's own handlers."""
+"""`lexport.Archive`: a `.mar` that answers in this process, with lexport's own handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .model import Model, encoded
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
-    from ..export.archive.inprocess import Archived
+    from ..export.archive.inprocess import LoadedArchive
     from ..export.archive.inspect import Inspection
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Archive(Model):
-    """An archive on disk. It is extracted and loaded when it is first asked, and closed with `close` or `with`.
+    """An archive on disk. The first request extracts and loads it; `close` or leaving `with` closes it.
 
     with lexport.load("reviews-1.0.mar") as archive:
         archive.predict(["would buy again"])[0].label
 
-    Nothing that the archive brings is imported: the kit's own handlers answer.
+    No code of the archive is imported: lexport's own handlers answer.
     """
 
     def __init__(self, path: str | Path, *, trusted: Sequence[PublicKey] | None = None) -> None:
@@ -35,7 +35,7 @@ class Archive(Model):
         self.path = Path(path)
         self._trusted = trusted
         self._stack = ExitStack()
-        self._opened: Archived | None = None
+        self._opened: LoadedArchive | None = None
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Archive(Model):
         return evaluate(self.path, str(data), trusted=self._trusted, **options)
 
     def verify(self) -> Verified:
-        """Check members, digests, evidence and signature. Raises RefusedError naming all that is wrong."""
+        """Check members, digests, evidence and signature. Raises RefusedError with all problems."""
         from ..export.archive.verify import verify
 
         return verify(self.path, self._trusted)
@@ -100,9 +100,9 @@ class Archive(Model):
         about = {"name": found.name, "version": found.version, "variant": found.variant, "bytes": f"{found.size:,}"}
         return notebook.facts(f"Archive {self.name}", about)
 
-    def _loaded(self) -> Archived:
-        from ..export.archive.inprocess import opened
+    def _loaded(self) -> LoadedArchive:
+        from ..export.archive.inprocess import load_archive
 
         if self._opened is None:
-            self._opened = self._stack.enter_context(opened(self.path, trusted=self._trusted))
+            self._opened = self._stack.enter_context(load_archive(self.path, trusted=self._trusted))
         return self._opened

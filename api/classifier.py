@@ -22,15 +22,18 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     model.predict(["would buy again"])
     sklearn.model_selection.cross_val_score(lexport.TextClassifier(), texts, labels)
 
-    recipe: a shipped recipe's name, a TOML file or a Recipe; seed: of the model; device, threads: as in
-    `lexport.train`; epochs: at most so many, None for the recipe's. After `fit`: `classes_`, the labels as they were
-    given, sorted; `run_`, the `lexport.Run` to export and pack.
+    After `fit`, `classes_` has the sorted labels as they were given, and `run_` is the `lexport.Run` to export and
+    pack.
     """
 
     def __init__(
         self, recipe: Any = "bag", *, seed: int = 0, device: str = "auto", threads: int = 1, epochs: int | None = None
     ) -> None:
-        """Keep the options; `fit` checks them."""
+        """Keep the options; `fit` checks them.
+
+        `recipe` is a shipped recipe's name, a TOML file or a Recipe. `seed` is the model's. `device` and `threads`
+        are those of `lexport.train`. `epochs` is the largest number of epochs, None for the recipe's.
+        """
         self.recipe = recipe
         self.seed = seed
         self.device = device

@@ -1,4 +1,4 @@
-"""`lexport demo`: every joint of the chain once, on real data."""
+"""`lexport demo`: every step of the chain once, on real data."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def run_demo(
     show: Callable[[Any], None],
     progress: Progress,
 ) -> None:
-    """Train, export, archive, serve, ask and load-test a model on `out`; everything there is replaced.
+    """Train, export, archive, serve, ask and load-test a model in the folder `out`; existing files are replaced.
 
-    Raises what the steps raise, MissingExtra first of all; RefusedError if any request of the load test failed.
+    Raises the errors of the steps, first of all MissingExtra; RefusedError if any request of the load test failed.
     """
     for module in _NEEDED:
         if not is_installed(module):
             raise MissingExtra(PACKAGES[module][0], "all", "The demo")
-    from ..export.archive.inprocess import opened
+    from ..export.archive.inprocess import load_archive
     from ..export.archive.pack import archive
     from ..export.export import export
     from ..export.formats.variants import choose
@@ -57,7 +57,7 @@ def run_demo(
     from ..serving.torchserve.java import find_java
     from ..training import train
 
-    # Before minutes of work that could not end well.
+    # Fail before minutes of work.
     find_java()
     check_out(out / "report")
     started = time.monotonic()
@@ -69,15 +69,15 @@ def run_demo(
 
     step(1, f"train the recipe `bag` on {DATA}")
     run = train.train(DATA, out / NAME, recipe=recipes.load("bag"), replace=True, say=say, progress=progress)
-    step(2, "export every variant and judge each on the held-out texts")
+    step(2, "export every variant and evaluate each on the test texts")
     evidence = export(run, choose(None), say=say)
     show(screens.evidence(asdict(evidence)))
     step(3, "pack a variant that passed")
     mar = archive(run.folder, version="1.0", out=out / "model_store", force=True)
     say(f"{mar}: {mar.stat().st_size:,} bytes, evidence inside")
-    # From here on: keys that LEXPORT_KEYS names have not signed what was packed just now, and need not.
+    # From here on `trusted` is empty: the archive was just packed, so no key of LEXPORT_KEYS has signed it.
     step(4, "ask the archive in this process, without a server")
-    with opened(mar, trusted=()) as archived:
+    with load_archive(mar, trusted=()) as archived:
         show(screens.answers(TEXTS, archived.predict(TEXTS)))
     step(5, "serve it with TorchServe, ask over HTTP, stop")
     _ask_served(mar, say, show)
@@ -107,7 +107,7 @@ def run_demo(
         ["train", "your.csv", "--out", "runs/mine"],
     ):
         say("  " + shlex.join([_program(), *command]))
-    objectives.require(report)
+    objectives.check_slo(report)
 
 
 def _ask_served(mar: Path, say: Say, show: Callable[[Any], None]) -> None:
@@ -124,7 +124,7 @@ def _ask_served(mar: Path, say: Say, show: Callable[[Any], None]) -> None:
 
 
 def _program() -> str:
-    """How the reader calls lexport from this folder: by its name, or by its path where no PATH leads to it."""
+    """Return the command that starts lexport from this folder: its name, or its path if it is not on the PATH."""
     if shutil.which("lexport"):
         return "lexport"
     path = Path(sys.executable).with_name("lexport")
@@ -132,7 +132,7 @@ def _program() -> str:
 
 
 def _best_lines(report: LoadReport) -> list[str]:
-    """The busiest row of each worker set."""
+    """Return the busiest row of each worker set."""
     best: dict[str, Row] = {}
     for row in report.rows:
         if row.workers not in best or row.requests_per_second > best[row.workers].requests_per_second:

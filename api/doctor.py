@@ -1,4 +1,4 @@
-"""What of this machine lexport needs, found or missing, each with its remedy."""
+"""Check that this machine has what lexport needs; each finding has its remedy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ..errors import LexportError, SystemProblem
 from ..messages.extras import CPU_WHEELS, PACKAGES, install_line, is_installed
 from ..storage.progress import Say, silent
 
-# In GiB: what a server with a small model and four workers takes, and what its extracted archives may.
+# In GiB: the memory of a server with a small model and four workers, and the disk space for its extracted archives.
 _MEMORY, _DISK = 2.0, 2.0
 # Every connection takes a file; at 1,024 some thousand idle ones lock everyone else out (docs/proxy.md).
 _OPEN_FILES = 4096
 _GIB = 2**30
 _PYTHONS = ((3, 11), (3, 12), (3, 13))
 _DEVICE = Path("/dev/nvidia0")
-# By extra: what it brings, and what it is for. Whoever does without one needs none of the rest of its row.
+# By extra: the packages that it installs, and its purpose. Without an extra its packages are not needed.
 _EXTRAS = {
     "serve": (("onnxruntime",), "running archives in this process"),
     "torchserve": (("ts", "torch"), "serving with TorchServe"),
@@ -49,19 +49,20 @@ _REMEDY = 'Install the versions that lexport was tested with: pip install "torch
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. state: "ok", "note" (something is slower or missing, all else works) or "problem".
-
-    remedy: what to do, empty where all is well.
-    """
+    """The result of one check."""
 
     subject: str
+    """What was checked."""
     state: str
+    """`ok`, `note` (something is slower or missing, everything else works) or `problem`."""
     found: str
+    """What was found."""
     remedy: str = ""
+    """What to do; empty if the state is `ok`."""
 
 
 def examine(*, state_dir: Path | None = None, say: Say = silent) -> list[Finding]:
-    """Look at everything, in the order in which it is needed. Nothing is changed, nothing sent anywhere."""
+    """Check everything, in the order in which it is needed. Nothing is changed or sent anywhere."""
     findings = [
         *(_python(), *_java()),
         *_packages(),
@@ -75,7 +76,7 @@ def examine(*, state_dir: Path | None = None, say: Say = silent) -> list[Finding
 
 
 def _has(extra: str) -> bool:
-    """Whether all that an extra brings is installed."""
+    """Return whether all packages of an extra are installed."""
     return all(is_installed(module) for module in _EXTRAS[extra][0])
 
 
@@ -92,7 +93,7 @@ def _python() -> Finding:
 
 
 def _java() -> Iterator[Finding]:
-    """Java, where TorchServe is there to be run by it."""
+    """Yield the finding on Java, if TorchServe is installed."""
     from ..serving.torchserve.java import find_java
 
     if _has("torchserve"):
@@ -100,7 +101,7 @@ def _java() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """The versions of what is installed; what is not is named by its extra."""
+    """Yield the versions of the installed packages; `_extras` names the missing ones."""
     for package in _SHOWN:
         version = _version(package)
         if package == "torch" and version is not None:
@@ -110,7 +111,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _torch(version: str) -> Finding:
-    """A CUDA build is a note where nothing can use it: it takes about 5 GB."""
+    """Return the finding on torch: a note for a CUDA build without a GPU, which takes about 5 GB."""
     if _torch_cuda() is None or _DEVICE.exists():
         return Finding("torch", "ok", version)
     number = version.partition("+")[0]
@@ -141,11 +142,11 @@ def _ports(state_dir: Path | None) -> Finding:
             return Finding("server", "note", *_split(problem))
     else:
         return Finding("server", "ok", f"yours runs at {server.inference_url}, pid {server.pid}")
-    doors = addresses(read_settings(None), None)
+    endpoints = addresses(read_settings(None), None)
 
     def free() -> str:
-        check_free(doors)
-        return ", ".join(str(door.port) for door in doors.values() if door.port) + " are free"
+        check_free(endpoints)
+        return ", ".join(str(endpoint.port) for endpoint in endpoints.values() if endpoint.port) + " are free"
 
     return _tried("ports", free, state="note")
 
@@ -174,7 +175,7 @@ def _gpu() -> Finding:
 
 
 def _torch_cuda() -> str | None:
-    """The CUDA version that torch was built for, read from its own file, or None for a CPU build."""
+    """Return the CUDA version that torch was built for, read from its own file, or None for a CPU build."""
     version = Path(str(metadata.distribution("torch").locate_file("torch/version.py")))
     found = re.search(r"^cuda\b[^=]*= *'([^']+)'", version.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else None
@@ -245,7 +246,7 @@ def _variant(name: str) -> Finding:
 
 
 def _tried(subject: str, look: Callable[[], str], state: str = "problem") -> Finding:
-    """What `look` says, or the deliberate error it raises, whose message says what to do."""
+    """Return the result of `look`, or of the LexportError that it raises, whose message has the remedy."""
     try:
         return Finding(subject, "ok", look())
     except LexportError as error:
@@ -253,6 +254,6 @@ def _tried(subject: str, look: Callable[[], str], state: str = "problem") -> Fin
 
 
 def _split(error: LexportError) -> tuple[str, str]:
-    """What happened, and what to do."""
+    """Return the problem and the remedy of an error."""
     found, _, remedy = str(error).partition(". ")
     return found, remedy

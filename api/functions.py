@@ -1,4 +1,4 @@
-"""`lexport.train`, `load`, `serve` and what else the command line has that is no method of a run or an archive."""
+"""`lexport.train`, `load`, `serve` and the other commands that are not methods of a run or an archive."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
     from ..export.archive.inspect import Inspection
     from ..export.archive.recorded import AgainstRecording
-    from ..export.archive.strangers import Stranger
+    from ..export.archive.strangers import ForeignArchive
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
-    from ..loadtest.record import Kept
+    from ..loadtest.record import RecordingSummary
     from ..models.recipes import Recipe
     from ..serving.proxies.configuration import Proxy
     from .archive import Archive
@@ -86,7 +86,7 @@ def train(
     from ..models import recipes
     from ..models.run import open_run
     from ..training import train as training
-    from ..training.device import machine
+    from ..training.device import choose_device
     from .run import Run
 
     if (data is None) == (texts is None):
@@ -110,7 +110,7 @@ def train(
         columns=Columns(text_column, label_column, language_column, pair_column, image_column),
         start=begun,
         seed=seed,
-        machine=machine(device, threads),
+        device=choose_device(device, threads),
         resume=resume,
         replace=replace,
         say=say,
@@ -129,8 +129,8 @@ def load(
     """Return what answers at `source`: a run folder, a `.mar`, or a running server at http://HOST:PORT.
 
     `keys` are files with public keys, one of which must have signed an archive (None: those of LEXPORT_KEYS).
-    `model` is the model that is asked of a server, `token_file` its token. Raises InputError for what is none of
-    them.
+    `model` is the model that is asked of a server, `token_file` its token. Raises InputError for anything
+    else.
     """
     given = str(source)
     if given.startswith(("http://", "https://")):
@@ -147,7 +147,7 @@ def load(
 
         return Archive(path, trusted=_read_keys(keys))
     raise InputError(
-        f"{given} is no run folder, no archive and no address of a server. Expected for example runs/reviews, "
+        f"{given} is not a run folder, an archive or the address of a server. Expected for example runs/reviews, "
         "reviews-1.0.mar or http://127.0.0.1:8080."
     )
 
@@ -167,8 +167,9 @@ def serve(
     """Start TorchServe with archives, or with the newest of each name in `model_store`, and return once it is ready.
 
     With `with` the server is stopped at the end. The options are those of `lexport serve`: `workers="cpu:2"`,
-    `port=0` for any free ports, `trust_code=True` for a stranger's archive, and so on. Raises InputError,
-    RefusedError for archives that fail verification, SystemProblem for a port in use or a worker that cannot start.
+    `port=0` for any free ports, `trust_code=True` for an archive that lexport did not make, and so on. Raises
+    InputError, RefusedError for archives that fail verification, SystemProblem for a port in use or a worker that
+    cannot start.
     """
     from .. import serving
     from .archive import Archive
@@ -198,30 +199,30 @@ def server(state_dir: StrPath | None = None) -> Server:
 
 @names_missing_packages
 def verify(archive: StrPath, *, keys: Keys = None) -> Verified:
-    """Check an archive's members, digests, evidence and signature. Raises RefusedError naming all that is wrong."""
+    """Check an archive's members, digests, evidence and signature. Raises RefusedError with all problems."""
     from ..export.archive.verify import verify
 
     return verify(Path(archive), _read_keys(keys))
 
 
 @names_missing_packages
-def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | Stranger:
-    """Return what an archive says of itself; it is verified first.
+def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | ForeignArchive:
+    """Verify an archive and return its evidence, members and model card.
 
-    Of an archive that lexport did not make: its members, handler, pickles, and what in it is unsafe.
+    For an archive that lexport did not make, return its members, handler, pickles and unsafe content.
     """
     from ..export.archive.inspect import inspect
-    from ..export.archive.strangers import stranger
+    from ..export.archive.strangers import describe_foreign
 
     trusted = _read_keys(keys)
-    return stranger(Path(archive), trusted) or inspect(Path(archive), trusted)
+    return describe_foreign(Path(archive), trusted) or inspect(Path(archive), trusted)
 
 
 @names_missing_packages
 def record(
     source: StrPath, texts: StrPath | Sequence[str], out: StrPath, *, keys: Keys = None, **options: Any
-) -> Kept:
-    """Keep a model's answers to `texts` in the file `out`, to compare an archive with: `diff(out, archive)`.
+) -> RecordingSummary:
+    """Record a model's answers to `texts` in the file `out`, to compare an archive with it: `diff(out, archive)`.
 
     `source` is an archive, the URL of a served model, or its name on this machine's server; the options are those of
     `lexport record`.
@@ -236,7 +237,7 @@ def record(
 def diff(
     before: StrPath, after: StrPath, *, texts: StrPath | None = None, keys: Keys = None
 ) -> Comparison | AgainstRecording:
-    """Return what changes from an archive, or from a recording (`record`), to another archive.
+    """Return the changes from an archive, or from a recording (`record`), to another archive.
 
     `texts` are those of a recording that was made without them.
     """
@@ -252,10 +253,12 @@ def diff(
 @names_missing_packages
 def archiver_inputs(run: Run | StrPath, *, version: str, out: StrPath, **options: Any) -> list[str]:
     """Write an archive's members as files and return the `torch-model-archiver` command that packs them."""
-    from ..export.archive.archiver_inputs import handler
+    from ..export.archive.archiver_inputs import write_archiver_inputs
     from .run import Run
 
-    return handler(run.folder if isinstance(run, Run) else Path(run), version=version, out=Path(out), **options)
+    return write_archiver_inputs(
+        run.folder if isinstance(run, Run) else Path(run), version=version, out=Path(out), **options
+    )
 
 
 @names_missing_packages
@@ -268,7 +271,7 @@ def recipes() -> dict[str, Recipe]:
 
 @names_missing_packages
 def doctor(*, state_dir: StrPath | None = None, say: Say = silent) -> list[Finding]:
-    """Look at Java, ports, torch, engines, memory and GPU; each finding has its remedy."""
+    """Check Java, ports, torch, engines, memory and GPU; each finding has its remedy."""
     from .doctor import examine
 
     return examine(state_dir=_path(state_dir), say=say)

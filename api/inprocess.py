@@ -1,4 +1,4 @@
-"""Answering a JSON request in this process by the code that answers it in a worker."""
+"""Answer a JSON request in this process with the code that answers it in a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..handlers.model.predictor import Predictor
 from ..handlers.request.answers import render
-from ..handlers.request.compatibility import check_fit
+from ..handlers.request.compatibility import validate_for_model
 from ..handlers.request.explain import check_explainable, explain
 from ..handlers.request.protocol import parse
 from ..handlers.request.refusals import Refusal
@@ -22,7 +22,7 @@ def answer_request(predictor: Predictor, body: dict[str, Any] | str, *, explaine
     try:
         content, kind = encoded(body)
         request = parse({"body": content}, kind)
-        check_fit(request, predictor.model, predictor.languages)
+        validate_for_model(request, predictor.model, predictor.languages)
         if explained:
             check_explainable(request, predictor)
             found = explain(predictor, request)

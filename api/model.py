@@ -1,4 +1,4 @@
-"""What a run, an archive and a server have in common: one way to ask, one type of answer."""
+"""The common base of a run, an archive and a server: the same calls and the same answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Model(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
 
     @abstractmethod
     def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
@@ -103,7 +103,7 @@ class Model(ABC):
         return np.array([answer.vector for answer in answers], np.float32)  # type: ignore[union-attr]
 
     def close(self) -> None:  # noqa: B027  (most have nothing to close)
-        """Give back what was opened for answering; nothing, where nothing is kept open."""
+        """Close what was opened for answering, if anything."""
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +118,7 @@ class Model(ABC):
 
 
 def encoded(body: dict[str, Any] | str) -> tuple[bytes, str]:
-    """Return a request's body as a client sends it, and its type. Raises InputError for what JSON cannot hold."""
+    """Return a request's body as a client sends it, and its content type. Raises InputError if it is not JSON."""
     if isinstance(body, str):
         return body.encode("utf-8", "replace"), "text/plain; charset=utf-8"
     try:

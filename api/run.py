@@ -42,7 +42,7 @@ class Run(Model):
 
     @property
     def folder(self) -> Path:
-        """Where the run is: for good if it was given, else until the run is no longer used (see `save`)."""
+        """The run's folder; a temporary one is removed when the run is no longer used (see `save`)."""
         return self._run.folder
 
     @property
@@ -52,7 +52,7 @@ class Run(Model):
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What the model scored on the validation and test texts that were kept from training."""
+        """The model's metrics on the validation and test texts."""
         return self._run.metrics
 
     @property
@@ -100,13 +100,13 @@ class Run(Model):
         """Copy the run, with what was exported of it, to `folder` and return it from there. Raises InputError."""
         target = Path(folder)
         if target.exists() and target.samefile(self.folder):
-            raise InputError(f"{target} is where the run is already.")
+            raise InputError(f"The run is already in {target}.")
         with atomic.new_folder(target, replace=replace) as new:
             shutil.copytree(self.folder, new, dirs_exist_ok=True)
         return Run(open_run(target))
 
     def expand(self, out: str | Path, *, words: str | Path | None = None, **options: Any) -> Run:
-        """Write a run that knows more words, each a row of its own, and return it; options of `lexport expand`."""
+        """Write a run with more words in its vocabulary and return it; the options are those of `lexport expand`."""
         from ..training.expand import expand
 
         return Run(expand(self.folder, Path(out), words=None if words is None else Path(words), **options))

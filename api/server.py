@@ -1,4 +1,4 @@
-"""`lexport.Server`: a running TorchServe, started here or found at an address."""
+"""`lexport.Server`: a running TorchServe, started here or at an address."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Server(Model):
                 f"The server at {self.url} serves {len(names)} models" if names else f"{self.url} is another server"
             )
             known = f": {', '.join(names)}" if names else ""
-            raise InputError(f"{what}{known}. Say which is asked: server.model(NAME).predict(…)")
+            raise InputError(f"{what}{known}. Name the one to ask: server.model(NAME).predict(…)")
         return names[0]
 
     def _local(self, what: str) -> Started:

@@ -70,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [claim.name for claim in CLAIMS]
     add = parser.add_argument
-    add("--only", type=_listed, default=names, help=f"of {', '.join(names)}; none sets the page anew")
+    add("--only", type=_listed, default=names, help=f"of {', '.join(names)}; none sets the page again")
     add("--write", type=Path, help="the page, such as docs/claims.md; pictures and figures go to docs/claims/")
     add("--quick", action="store_true", help="few sizes, seeds and epochs: does it run at all?")
     options = parser.parse_args()

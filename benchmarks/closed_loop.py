@@ -62,7 +62,7 @@ WRONG = "not the answer from before the fault"
 class Load:
     """`connections` closed loops that ask the model at `url` about `texts`, one after the other.
 
-    A connection is used for `per_connection` requests and then opened anew; 0 keeps it as long as the server does.
+    A connection is used for `per_connection` requests and then opened again; 0 keeps it as long as the server does.
     """
 
     def __init__(

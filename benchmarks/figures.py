@@ -38,7 +38,7 @@ def interval(values: Values, statistic: Callable[..., Values] = np.median) -> tu
 
 
 def crossed_interval(values: Values) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the mean of values [seeds, texts], seeds and texts both drawn anew.
+    """The 95 % bootstrap interval of the mean of values [seeds, texts], seeds and texts both drawn again.
 
     So it covers another training run as well as another sample of texts.
     """

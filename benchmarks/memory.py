@@ -54,9 +54,9 @@ from pathlib import Path
 
 folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder))
-from lexport_handlers.model.digests import check_digests
-from lexport_handlers.model.loading import load
-from lexport_handlers.engine.prefault import touch
+from lexport_handlers.digests import check_digests
+from lexport_handlers.loading import load
+from lexport_handlers.engine.prefault import prefault
 engine = json.loads((folder / "model.json").read_text())["engine"]
 importlib.import_module({"onnx": "onnxruntime", "torchscript": "torch"}[engine])
 clocks = [(time.perf_counter(), time.process_time())]
@@ -66,7 +66,7 @@ predictor = load(folder)
 clocks.append((time.perf_counter(), time.process_time()))
 predictor.predict([sys.argv[2]])
 clocks.append((time.perf_counter(), time.process_time()))
-touch(folder)
+prefault(folder)
 clocks.append((time.perf_counter(), time.process_time()))
 print(json.dumps([[after[0] - before[0], after[1] - before[1]] for before, after in zip(clocks, clocks[1:])]))
 """

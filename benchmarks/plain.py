@@ -117,8 +117,8 @@ def served(archive: Path, folder: Path) -> Iterator[Target]:
 
     `folder` is scratch space. Raises TimeoutError if it does not come up in two minutes.
     """
-    doors = pick_free(addresses(read_settings(), 0))
-    lines = [f"{purpose}_address={doors[purpose].url}" for purpose in ("inference", "management", "metrics")]
+    endpoints = pick_free(addresses(read_settings(), 0))
+    lines = [f"{purpose}_address={endpoints[purpose].url}" for purpose in ("inference", "management", "metrics")]
     lines += ["grpc_inference_port=0", "grpc_management_port=0"]
     (folder / "ports.properties").write_text("\n".join(lines))
     (folder / "tmp").mkdir()
@@ -130,7 +130,7 @@ def served(archive: Path, folder: Path) -> Iterator[Target]:
     nowhere = subprocess.DEVNULL
     with subprocess.Popen([*command, *start], cwd=folder, env=environment, stdout=nowhere, stderr=nowhere) as child:
         try:
-            yield _ready(doors["inference"].url, folder / "key_file.json")
+            yield _ready(endpoints["inference"].url, folder / "key_file.json")
         finally:
             end = [*command, "--stop"]
             subprocess.run(end, cwd=folder, env=environment, stdout=nowhere, stderr=nowhere, check=False)

@@ -24,7 +24,7 @@ from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded
 from lexport.data.dataset import Dataset
 from lexport.evaluation.tasks import Outputs
 from lexport.export.evidence import measure
-from lexport.export.evidence.open import opened
+from lexport.export.evidence.open import open_variant
 from lexport.export.formats.variants import IDS_IN
 from lexport.models import recipes
 from lexport.models.predict import outputs
@@ -69,7 +69,7 @@ def main() -> int:
     columns = ["variant", *lost, "pooled", "labels changed", "largest Δ"]
     print(table(columns, [_row(name, every) for name in IDS_IN]))
     accuracies = ", ".join(f"{judged.name} {judged.trained.mean():.2%}" for judged in every)
-    print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn anew.\n")
+    print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn again.\n")
     verdicts = [_verdict(name, every) for name in IDS_IN if IDS_IN[name].precision in MOST_POINTS]
     print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
     print(surrounded(started))
@@ -126,7 +126,7 @@ def _trained(source: str, recipe: Recipe, seed: int, kept: Path) -> Run:
 def _served(run: Run, name: str, part: Dataset) -> Outputs:
     with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
         IDS_IN[name].write(run.model, run.encoder.spec.inputs, Path(folder))
-        return measure.served(opened(run, IDS_IN[name], Path(folder)), part)
+        return measure.predict_batched(open_variant(run, IDS_IN[name], Path(folder)), part)
 
 
 def _right(run: Run, part: Dataset, scores: Outputs) -> Values:

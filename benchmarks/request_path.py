@@ -30,7 +30,7 @@ from ts.service import Service
 
 from lexport.benchmarks.figures import say, surrounded, table
 from lexport.benchmarks.small import add_options, run_of
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.handlers.model.loading import load
 from lexport.handlers.request.answers import render
@@ -106,7 +106,7 @@ def _measure(path: Path, texts: Sequence[str], size: int, rounds: int, batches: 
     ]
     messages = [_message(batch) for batch in bodies]
     found: dict[str, list[float]] = defaultdict(list)
-    with opened(path) as archived:
+    with load_archive(path) as archived:
         service, spent = _service(archived.worker, archived.folder)
         predictor = load(archived.folder)
         parsed = [[parse({"body": body}, JSON) for body in batch] for batch in bodies]

@@ -115,7 +115,7 @@ def _after_export(runs: Sequence[Run]) -> Verdict:
 def _with_unseen_words(
     runs: Sequence[Run], recipe: Recipe, parts: Splits, baseline: Judge, draws: int
 ) -> list[Verdict]:
-    """Replace tokens of the test texts by words nobody has seen; compare with UNK rows that were never trained.
+    """Replace tokens of the test texts by unknown words; compare with UNK rows that were never trained.
 
     The limit compares one model with itself, its UNK row being what `torch.nn.Embedding` starts every row with and
     what a row keeps that no training text touches: standard normal numbers. Shown beside it: the row as this recipe

@@ -32,7 +32,7 @@ from lexport.benchmarks import plain
 from lexport.benchmarks.figures import interval, say, surrounded, table
 from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive.format.reader import EVIDENCE, read_json
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.archive.profiles import PROFILES
 from lexport.handlers.model.digests import DIGESTS, read_digests
@@ -188,7 +188,7 @@ def _with_delay(path: Path, settings: Settings, target: Path) -> Path:
 
 def _pack_noop(ours: Path, texts: Sequence[str], name: str, target: Path) -> Path:
     """An archive with our settings whose handler answers our answer of median length to everything."""
-    with opened(ours) as archived:
+    with load_archive(ours) as archived:
         answers = [archived.request([(text.encode(), "text/plain")])[0][1] for text in texts[:500]]
     body = sorted(answers, key=len)[len(answers) // 2]
     with zipfile.ZipFile(ours) as packed:

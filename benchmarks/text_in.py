@@ -37,7 +37,7 @@ from lexport.export.formats.variants import IDS_IN, choose
 from lexport.export.textgraph import make_text_in
 from lexport.handlers.engine.engines import open_text_engine
 from lexport.handlers.model.loading import load
-from lexport.handlers.model.predictor import PIECE
+from lexport.handlers.model.predictor import MAX_PIECE_TEXTS
 from lexport.handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 from lexport.models import recipes
 from lexport.models.compose import build
@@ -126,8 +126,8 @@ def compare(run: Path, rounds: int) -> tuple[list[list[str]], list[list[str]], f
 
 
 def _in_pieces(engine: Call, texts: Sequence[str], languages: Sequence[str] | None) -> None:
-    for first in range(0, len(texts), PIECE):
-        piece = slice(first, first + PIECE)
+    for first in range(0, len(texts), MAX_PIECE_TEXTS):
+        piece = slice(first, first + MAX_PIECE_TEXTS)
         engine(texts[piece], languages and languages[piece])
 
 
@@ -208,7 +208,13 @@ def main() -> int:
         print(f"### `{name}` on {options.data}, {rounds} rounds, one thread\n")
         columns = ["table", "texts", "Python + ids-in, µs a text", "text-in, µs a text", "ids-in / text-in", "95 %"]
         print(table(columns, workers))
-        columns = ["table", "64 in one call, µs a text", f"in pieces of {PIECE}, µs a text", "whole / pieces", "95 %"]
+        columns = [
+            "table",
+            "64 in one call, µs a text",
+            f"in pieces of {MAX_PIECE_TEXTS}, µs a text",
+            "whole / pieces",
+            "95 %",
+        ]
         print(table(columns, graphs))
     words, dim = (10_000, 8) if options.quick else (options.words, options.dim)
     costs, graphs = large(words, dim, rounds)

@@ -25,14 +25,14 @@ from lexport.benchmarks.figures import Values, interval, paired_interval, say, s
 from lexport.data import load as data
 from lexport.data.dataset import Dataset
 from lexport.data.splits import Splits, split
-from lexport.evaluation.diagnostics.warnings import LookedUp
+from lexport.evaluation.diagnostics.warnings import TokenizedSplits
 from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes
 from lexport.models.compose import TextModel
 from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.trainer import _Course, fit
+from lexport.training.trainer import Trainer, fit
 
 SETS = ("rotten-tomatoes", "imdb", "chinese-reviews", "bbc-news")
 RATES = (0.1, 0.5, 1.0)
@@ -112,7 +112,7 @@ def main() -> int:
     print(
         f"Medians of {options.rounds} alternating rounds, a seed each, with 95 % intervals. Words/s: the training "
         "texts' words times the epochs, by the time of all steps and of looking the texts up, which ours does once; "
-        "fastText's is its own figure of training proper, in which it reads and looks up anew in every epoch, and "
+        "fastText's is its own figure of training proper, in which it reads and looks up again in every epoch, and "
         "counts labels and ends of lines as words. Seconds in all: ours from texts in memory, with the validation "
         "after every epoch; fastText's process reads a file of tokens and writes its model.\n"
     )
@@ -209,7 +209,7 @@ class Trained:
 def _fitted(task: Task, seed: int, clock: Callable[[], float] = time.perf_counter) -> Trained:
     parts = task.parts
     steps = 0.0
-    plain = _Course._take_step
+    plain = Trainer._take_step
 
     def timed(*given: Any) -> torch.Tensor:
         nonlocal steps
@@ -218,11 +218,13 @@ def _fitted(task: Task, seed: int, clock: Callable[[], float] = time.perf_counte
         steps += clock() - began
         return loss
 
-    with mock.patch.object(_Course, "_take_step", timed):
+    with mock.patch.object(Trainer, "_take_step", timed):
         began = clock()
         train = task.encoder.look_up(parts.train.texts)
         look_up = clock() - began
-        tokens = LookedUp(train, *(task.encoder.look_up(part.texts) for part in (parts.validation, parts.test)))
+        tokens = TokenizedSplits(
+            train, *(task.encoder.look_up(part.texts) for part in (parts.validation, parts.test))
+        )
         labels = sorted(set(parts.train.labels))
         fitted = fit(task.recipe, parts, labels, task.encoder, seed=seed, tokens=tokens)
         return Trained(fitted.model, look_up, steps, clock() - began)

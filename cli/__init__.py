@@ -1,1 +1,1 @@
-"""The commands of the command line, by what they are about; `cli/app.py` puts them together."""
+"""The commands of the command line, grouped by topic; `cli/app.py` collects them."""

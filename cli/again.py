@@ -1,4 +1,4 @@
-"""The options that a command was given, to be given again."""
+"""The options of the current command line, to repeat a command with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer.core import TyperOption
 
 
 def given_options(context: typer.Context, without: Collection[str]) -> tuple[tuple[str, str | None], ...]:
-    """Return the options on the command line, names and values (None for a flag), but the parameters `without`."""
+    """Return the options on the command line, names and values (None for a flag), except the parameters `without`."""
     found: list[tuple[str, str | None]] = []
     for parameter in context.command.params:
         name = parameter.name or ""

@@ -14,7 +14,7 @@ from .options import app
 
 __all__ = ["app", "checking", "generating", "learning", "loading", "packing", "recording", "serving"]
 
-# As --help shows them: the way of the data.
+# The order in --help: along the pipeline.
 _ORDER = (
     *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "handler", "verify", "inspect", "diff"),
     "record",

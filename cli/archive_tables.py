@@ -1,4 +1,4 @@
-"""What `inspect`, `verify` and `diff` show of archives: tables for people. Machines use --json."""
+"""Tables of `inspect`, `verify` and `diff` for people. Programs use --json."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..export.archive.format.reader import EVIDENCE
 from ..export.archive.inspect import Inspection
 from ..export.archive.recorded import AgainstRecording
 from ..export.archive.recordings import SHAPES
-from ..export.archive.strangers import Stranger, other_imports
+from ..export.archive.strangers import ForeignArchive, other_imports
 from ..messages.escaping import visible_lines
 from ..reports.tables import Line, Quoted, Table, evidence, megabytes, new_table, reading, share, titled
 
@@ -27,9 +27,9 @@ _WIDTH = 60  # of a text
 
 
 def inspection(found: Inspection) -> Group:
-    """The archive's own evidence, what it holds, and the model card.
+    """Return the archive's evidence, members and model card.
 
-    Raises RefusedError for evidence that lacks what lexport writes into it.
+    Raises RefusedError for evidence without the fields that lexport writes.
     """
     with reading(f"{found.path}: {EVIDENCE}", RefusedError):
         return _inspection(found)
@@ -50,7 +50,7 @@ def _inspection(found: Inspection) -> Group:
         ("measured", f"{created} on {machine['processor']}, {machine['cores']} cores"),
         ("with", ", ".join(f"{package} {version}" for package, version in found.needs.items())),
         ("gates", ", ".join(f"{gate} {limit:g}" for gate, limit in values["gates"].items())),
-        ("gate says", "passed" if own["refused"] is None else f"refused: {own['refused']}"),
+        ("gate", "passed" if own["refused"] is None else f"refused: {own['refused']}"),
     ):
         facts.add_row(name, value)
     members = _members(found.members)
@@ -64,8 +64,8 @@ def _inspection(found: Inspection) -> Group:
     )
 
 
-def stranger(found: Stranger) -> Group:
-    """What an archive that lexport did not make says of itself, holds, and could run."""
+def foreign_archive(found: ForeignArchive) -> Group:
+    """Return the manifest, members and possible code of an archive that lexport did not make."""
     facts = new_table("not made by lexport" if found.kind == "archive" else "not made by lexport (a folder)", "")
     facts.columns[1].justify = "left"
     by = "a member" if found.own_handler else "not a member: TorchServe's own, or missing"
@@ -94,7 +94,7 @@ def stranger(found: Stranger) -> Group:
         Text("What can run code or reach beyond the archive:" if found.unsafe else "Nothing unsafe was found.")
     )
     parts += [Line(f"  - {line}") for line in found.unsafe]
-    parts.append(Text("All of this was read; nothing was loaded, run or unpacked."))
+    parts.append(Text("The archive was only read: nothing was loaded, run or unpacked."))
     return Group(*parts)
 
 
@@ -103,13 +103,13 @@ def _imported(one: Pickle) -> str:
     names = [
         *others[:_SHOWN],
         *(["…"] if len(others) > _SHOWN else []),
-        *([] if one.complete else ["what is not seen"]),
+        *([] if one.complete else ["more that cannot be read"]),
     ]
     return ", ".join(names) or "only tensors and containers"
 
 
 def _members(sizes: Mapping[str, int]) -> Table:
-    """The largest members with their bytes."""
+    """Return the largest members with their bytes."""
     members = new_table("member", "bytes")
     for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:_SHOWN]:
         members.add_row(name, f"{size:,}")
@@ -119,7 +119,10 @@ def _members(sizes: Mapping[str, int]) -> Table:
 
 
 def comparison(found: Comparison) -> Group:
-    """What changed from one archive to the other. Raises RefusedError for measurements that cannot be compared."""
+    """Return the changes from one archive to the other.
+
+    Raises RefusedError for measurements that cannot be compared.
+    """
     with reading(f"{EVIDENCE} of one of the archives", RefusedError):
         return _comparison(found)
 
@@ -155,7 +158,7 @@ def _comparison(found: Comparison) -> Group:
 
 
 def against_recording(found: AgainstRecording) -> Group:
-    """What changes for the texts of a recording if an archive answers them."""
+    """Return the changes for the texts of a recording if an archive answers them."""
     table = new_table("", "recorded", f"{found.name} {found.version}", "change")
     table.add_row("answered by", found.source, found.variant, "")
     table.add_row("way", found.way, "in this process", "")

@@ -1,4 +1,4 @@
-"""The command that looks at the machine: doctor."""
+"""The command that checks the machine: doctor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .options import Json, StateDir, app, emit, say_to, show
 
 @app.command()
 def doctor(state_dir: StateDir = None, as_json: Json = False) -> None:
-    """Look at Java, ports, torch, engines, memory and GPU; each line has its remedy. Exit 3 if one is a problem."""
+    """Check Java, ports, torch, engines, memory and GPU; each line has its remedy. Exit 3 if there is a problem."""
     from dataclasses import asdict
 
     from ..api.doctor import examine

@@ -1,4 +1,4 @@
-"""Configurations of other programs: generate."""
+"""The command that writes configurations of other programs: generate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import StateDir, app, tell, tell_lines
+from .options import StateDir, app, print_line, print_text
 
 
 class Kind(StrEnum):
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 @app.command()
 def generate(
-    kind: Annotated[Kind, typer.Argument(metavar="haproxy|nginx", help="The proxy to stand before TorchServe.")],
+    kind: Annotated[Kind, typer.Argument(metavar="haproxy|nginx", help="The proxy before TorchServe.")],
     listen: Annotated[str, typer.Option(help="Where clients connect, ADDRESS:PORT.")] = "127.0.0.1:8443",
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file.", show_default="no TLS")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key.", show_default="in the same file")] = None,
@@ -59,8 +59,10 @@ def generate(
     )
     text = proxy_configuration(kind, proxy)
     if proxy.certificate is None and not proxy.listen.is_local:
-        tell(f"Tokens and texts will cross the network unencrypted: {listen} without --tls-certificate.", err=True)
+        print_line(
+            f"Tokens and texts will cross the network unencrypted: {listen} without --tls-certificate.", err=True
+        )
     if out is None:
-        tell_lines(text)
+        print_text(text)
     else:
         write_file(out, text.encode())

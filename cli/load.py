@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Keys, TrustCode, app, bar, emit, say_to, show, tell, trusted_keys
+from .options import Json, Keys, TrustCode, app, bar, emit, print_line, say_to, show, trusted_keys
 
 
 @app.command()
@@ -15,11 +15,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("lexport-demo"),
     duration: Annotated[float, typer.Option(help="Seconds of load at each number of users.", min=1)] = 10.0,
 ) -> None:
-    """The whole chain on real data: train, export, archive, serve, load-test, report."""
+    """Run the whole chain on real data: train, export, archive, serve, load-test, report."""
     from ..api.demo import run_demo
 
     with bar() as progress:
-        run_demo(out, duration=duration, say=tell, show=show, progress=progress)
+        run_demo(out, duration=duration, say=print_line, show=show, progress=progress)
 
 
 @app.command()
@@ -29,7 +29,7 @@ def loadtest(
     users: Annotated[str, typer.Option(help="Numbers of users, comma-separated.")] = "1,16,64",
     duration: Annotated[str, typer.Option(help="Of each run, for example 10s or 1m.")] = "10s",
     slo: Annotated[list[str] | None, typer.Option(help="For example p99=50ms, rps=500, failures=0%.")] = None,
-    unknown_share: Annotated[float, typer.Option(help="Share of words replaced by unseen ones.")] = 0.1,
+    unknown_share: Annotated[float, typer.Option(help="Share of words replaced by unknown ones.")] = 0.1,
     texts: Annotated[Path | None, typer.Option(help="Texts to send.", show_default="the goldens")] = None,
     model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("loadtest-report"),
@@ -59,4 +59,4 @@ def loadtest(
         emit(report.as_dict())
     from ..loadtest import objectives
 
-    objectives.require(report)
+    objectives.check_slo(report)

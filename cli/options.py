@@ -1,4 +1,4 @@
-"""What the commands share: the application, options that several take, and how results are shown."""
+"""The parts that commands share: the application, common options, and how results are printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-StateDir = Annotated[Path | None, typer.Option(help="Where the server's state lies.", show_default="per user")]
+StateDir = Annotated[Path | None, typer.Option(help="Folder of the server's state.", show_default="per user")]
 TextColumn = Annotated[str, typer.Option(help="Column of the texts.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column of the labels.", show_default="label, if needed")]
 LanguageColumn = Annotated[str | None, typer.Option(help="Column of the languages.", show_default="none")]
@@ -50,10 +50,10 @@ Keys = Annotated[
     ),
 ]
 TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Let an archive's own code run, whoever wrote it, if no key is given.")
+    bool, typer.Option("--trust-code", help="Let an archive's own code run, by any author, if no key is given.")
 ]
 TEXT = "TEXT…"
-"""What the help calls an argument that takes free texts."""
+"""The name of a free-text argument in the help."""
 Texts = Annotated[
     list[str] | None,
     typer.Argument(metavar=TEXT, help="Texts; without any, lines of stdin. One that begins with - goes after --."),
@@ -62,14 +62,14 @@ Lang = Annotated[
     str | None, typer.Option(help="Language of the texts, in a multilingual model.", show_default="none")
 ]
 ImageFile = Annotated[
-    Path | None, typer.Option("--images", help="Ask about images instead: a JSON list of numbers a line.")
+    Path | None, typer.Option("--images", help="Ask about images instead: one JSON list of numbers per line.")
 ]
 
 Explain = Annotated[bool, typer.Option("--explain", help="What each token contributes.")]
 
 
 def show(value: Any) -> None:
-    """Print a table, or another screen of rich, for people; no control character of the data reaches the terminal."""
+    """Print a table, or another rich renderable, for people, without the control characters of the data."""
     from rich.console import Console
 
     from ..reports.tables import Escaped
@@ -79,36 +79,39 @@ def show(value: Any) -> None:
     Console(highlight=False, markup=False, emoji=False, width=width).print(Escaped(value))
 
 
-def tell(line: str, *, err: bool = False) -> None:
-    """Print a line; it stays one, whatever names or messages from outside are in it."""
+def print_line(line: str, *, err: bool = False) -> None:
+    """Print one line, even if it has names or messages from outside with line breaks in them."""
     typer.echo(visible(line), err=err)
 
 
-def tell_lines(text: str) -> None:
-    """Print a document of several lines as it is, but for control characters."""
+def print_text(text: str) -> None:
+    """Print a document of several lines as it is, except for control characters."""
     typer.echo(visible_lines(text), nl=False)
 
 
 def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
-    """The public keys of `--key`; None for what LEXPORT_KEYS says. Raises InputError for what is no public key."""
+    """Return the public keys of `--key`; None for those of LEXPORT_KEYS.
+
+    Raises InputError for a file that is not a public key.
+    """
     from ..export.archive.trust.keys import read_public
 
     return [read_public(file) for file in files] if files else None
 
 
 def say_to(as_json: bool) -> Callable[[str], None]:
-    """Progress lines go to stderr, so that --json leaves stdout to the result."""
-    return partial(tell, err=as_json)
+    """Return the function that prints progress lines: to stderr with --json, so that stdout has only the result."""
+    return partial(print_line, err=as_json)
 
 
 def emit(value: Any) -> None:
-    """Print a result as JSON, with what would disturb a terminal as JSON's own escapes."""
+    """Print a result as JSON; characters that could disturb a terminal become JSON escapes."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     typer.echo(json_visible(json.dumps(value, indent=2, ensure_ascii=not readable, default=str)))
 
 
 def given_texts(texts: list[str] | None) -> list[str]:
-    """The texts of the command line, or the lines of stdin. Raises InputError if there are none."""
+    """Return the texts of the command line, or the lines of stdin. Raises InputError if there are none."""
     from ..errors import InputError
 
     if texts:
@@ -120,15 +123,15 @@ def given_texts(texts: list[str] | None) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"stdin is not UTF-8 (byte {error.start:,}). Convert it first.") from None
     if not given:
-        raise InputError("stdin is empty; expected a text a line.")
+        raise InputError("stdin is empty; expected one text per line.")
     # Not splitlines(), which ends a line at U+2028 or a form feed too.
     return [line.removesuffix("\r") for line in given.removesuffix("\n").split("\n")]
 
 
 def given_images(path: Path, texts: list[str] | None, lang: str | None, *, explain: bool) -> list[list[float]]:
-    """The images of a file, a JSON list of numbers (or an object with one as "image") a line.
+    """Return the images of a file: per line one JSON list of numbers, or an object with such a list as "image".
 
-    Raises InputError for another content, and for texts, a language or `explain` beside it.
+    Raises InputError for other content, and if texts, a language or `explain` are given too.
     """
     from ..errors import InputError
 
@@ -152,20 +155,20 @@ def given_images(path: Path, texts: list[str] | None, lang: str | None, *, expla
             f'{path}, line {len(images) + 1:,} is not an image; expected [0.1, 0.2, …] or {{"image": [0.1, …]}}.'
         ) from None
     if not images:
-        raise InputError(f"{path} is empty; expected a JSON list of numbers a line.")
+        raise InputError(f"{path} is empty; expected one JSON list of numbers per line.")
     return images
 
 
 @contextmanager
 def bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on stderr, as a function of (done, total, what is going on)."""
+    """Yield a progress bar on stderr: a function of (done, total, current step)."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     what_now = TextColumn("{task.description}", markup=False)
     columns = (TextColumn("training"), BarColumn(), what_now, TimeRemainingColumn())
     console = Console(stderr=True)
-    # Where it cannot draw, rich would leave an empty line.
+    # Without a terminal rich would leave an empty line.
     with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total, what: progress.update(task, completed=done, total=total, description=visible(what))
@@ -176,4 +179,4 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     if version:
         from ..version import __version__
 
-        tell(__version__)
+        print_line(__version__)

@@ -22,9 +22,9 @@ from .options import (
     emit,
     given_images,
     given_texts,
+    print_line,
     say_to,
     show,
-    tell,
     trusted_keys,
 )
 
@@ -35,7 +35,7 @@ def export(
     variants: Annotated[
         str | None,
         typer.Option(
-            help="Only these, comma-separated; * and ? stand for others, as in 'onnx-*'. All others go.",
+            help="Only these, comma-separated; * and ? are wildcards, as in 'onnx-*'. Others are removed.",
             show_default="fp32 and int8 of torchscript and onnx",
         ),
     ] = None,
@@ -50,7 +50,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Golden requests of your own beside the usual ones: a data file with the column text.",
+            help="More golden requests: a data file with the column text.",
             show_default="none",
         ),
     ] = None,
@@ -69,7 +69,7 @@ def export(
     if as_json:
         return emit(evidence)
     show(screens.evidence(evidence))
-    tell(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
+    print_line(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
     return None
 
 
@@ -83,7 +83,7 @@ def archive(
     ] = "auto",
     prefer: Annotated[
         str | None,
-        typer.Option(help="What auto looks for alone: speed, size or accuracy.", show_default="speed, then size"),
+        typer.Option(help="The only criterion of auto: speed, size or accuracy.", show_default="speed, then size"),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path("model_store"),
     force: Annotated[bool, typer.Option("--force", help="Replace a different archive.")] = False,
@@ -119,7 +119,7 @@ def archive(
     packed = read_json(path, EVIDENCE)["variant"]
     if as_json:
         return emit({"archive": str(path), "variant": packed, "bytes": path.stat().st_size})
-    tell(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
+    print_line(f"{path}: {packed}, {path.stat().st_size:,} bytes. Next: lexport serve {shlex.quote(str(path))}")
     return None
 
 
@@ -135,55 +135,57 @@ def handler(
     force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write what torch-model-archiver packs, handler and all, and print its command line."""
-    from ..export.archive.archiver_inputs import handler as write
+    """Write the input files of torch-model-archiver, with the handler, and print its command line."""
+    from ..export.archive.archiver_inputs import write_archiver_inputs as write
 
     command = write(run, version=version, name=name, variant=variant, out=out, force=force, say=say_to(True))
-    return emit({"folder": str(out), "command": command}) if as_json else tell(shlex.join(command))
+    return emit({"folder": str(out), "command": command}) if as_json else print_line(shlex.join(command))
 
 
 @app.command()
 def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
-    """Check an archive's digests and signature; exit 1 if anything does not hold or lexport did not make it."""
+    """Check an archive's digests and signature; exit 1 if verification fails or lexport did not make it."""
     from dataclasses import asdict
 
     from ..errors import RefusedError
-    from ..export.archive.strangers import stranger
+    from ..export.archive.strangers import describe_foreign
     from ..export.archive.verify import verify as check
     from . import archive_tables as archive_screens
 
     trusted = trusted_keys(key)
-    other = stranger(mar, trusted)
+    other = describe_foreign(mar, trusted)
     if other is not None:
-        emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        emit(asdict(other)) if as_json else show(archive_screens.foreign_archive(other))
         raise RefusedError(
-            f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. What "
-            "can run code is listed above."
+            f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. The "
+            "members that can run code are listed above."
         )
     found = check(mar, trusted)
     if as_json:
         return emit(asdict(found))
     by = "unsigned"
     if found.fingerprint is not None:
-        by = f"signed by {found.signer or 'a key that you have not said to trust,'} {found.fingerprint}"
-    tell(f"{mar}: {found.name} {found.version}, {found.variant}; {found.members} members as they were packed; {by}")
-    tell(f"sha256 {found.digest}")
+        by = f"signed by {found.signer or 'an untrusted key,'} {found.fingerprint}"
+    print_line(
+        f"{mar}: {found.name} {found.version}, {found.variant}; {found.members} members as they were packed; {by}"
+    )
+    print_line(f"sha256 {found.digest}")
     return None
 
 
 @app.command()
 def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
-    """Show what an archive holds: its evidence and model card, or, of any other .mar, what in it could run code."""
+    """Show an archive's evidence, members and model card, or, for any other .mar, what in it could run code."""
     from dataclasses import asdict
 
     from ..export.archive.inspect import inspect as look
-    from ..export.archive.strangers import stranger
+    from ..export.archive.strangers import describe_foreign
     from . import archive_tables as archive_screens
 
     trusted = trusted_keys(key)
-    other = stranger(mar, trusted)
+    other = describe_foreign(mar, trusted)
     if other is not None:
-        return emit(asdict(other)) if as_json else show(archive_screens.stranger(other))
+        return emit(asdict(other)) if as_json else show(archive_screens.foreign_archive(other))
     found = look(mar, trusted)
     return emit(asdict(found)) if as_json else show(archive_screens.inspection(found))
 
@@ -202,7 +204,7 @@ def diff(
     key: Keys = None,
     as_json: Json = False,
 ) -> None:
-    """Show what changes from an archive, or from recorded answers, to another: answers, scores, latency, members."""
+    """Show the changes from an archive, or a recording, to an archive: answers, scores, latency, members."""
     from dataclasses import asdict
 
     from ..errors import InputError, RefusedError
@@ -219,12 +221,12 @@ def diff(
         emit(asdict(against)) if as_json else show(archive_screens.against_recording(against))
     else:
         if texts is not None:
-            raise InputError(f"--texts was given, and {before} is no recording. Leave it out.")
+            raise InputError(f"--texts was given, and {before} is not a recording. Leave it out.")
         found = compare(before, after, trusted=trusted)
         flips, asked = len(found.flips), found.asked
         emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
     if max_flips is not None and not asked:
-        raise RefusedError("No answers were compared, so that --max-flips cannot be judged.")
+        raise RefusedError("No answers were compared, so --max-flips cannot be checked.")
     if max_flips is not None and flips > max_flips * asked:
         raise RefusedError(
             f"{flips:,} of {asked:,} texts have another answer ({flips / asked:.1%}); --max-flips allows "
@@ -243,18 +245,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Answer texts with an archive's model in this process, without Java and without its code."""
-    from ..export.archive.inprocess import opened
+    from ..export.archive.inprocess import load_archive
     from ..reports import tables as screens
 
     trusted = trusted_keys(key)
     if images is not None:
         pictures = given_images(images, texts, lang, explain=explain)
         given = [f"{images.name}:{number}" for number in range(1, len(pictures) + 1)]
-        with opened(mar, trusted=trusted) as archived:
+        with load_archive(mar, trusted=trusted) as archived:
             found = archived.predict_images(pictures)
     else:
         given = given_texts(texts)
-        with opened(mar, trusted=trusted) as archived:
+        with load_archive(mar, trusted=trusted) as archived:
             if explain:
                 found = archived.explain(given, lang)
             else:

@@ -1,4 +1,4 @@
-"""The command that keeps a model's answers: record."""
+"""The command that records a model's answers: record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Keys, StateDir, TextColumn, TrustCode, app, emit, say_to, tell, trusted_keys
+from .options import Json, Keys, StateDir, TextColumn, TrustCode, app, emit, print_line, say_to, trusted_keys
 
 
 @app.command()
@@ -16,10 +16,12 @@ def record(
     source: Annotated[
         str, typer.Argument(metavar="MAR|URL|NAME", help="Any archive, http://HOST:PORT/predictions/NAME, or a NAME.")
     ],
-    texts: Annotated[Path, typer.Argument(metavar="TEXTS", help="A data file, or a .txt file with a text a line.")],
+    texts: Annotated[
+        Path, typer.Argument(metavar="TEXTS", help="A data file, or a .txt file with one text per line.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The recording to write, JSON lines.")],
     text_column: TextColumn = "text",
-    no_texts: Annotated[bool, typer.Option("--no-texts", help="Keep digests in place of the texts.")] = False,
+    no_texts: Annotated[bool, typer.Option("--no-texts", help="Record digests in place of the texts.")] = False,
     host: Annotated[str | None, typer.Option(help="HOST:PORT of the server of NAME.")] = None,
     state_dir: StateDir = None,
     token_file: Annotated[Path | None, typer.Option(help="Its key file, or its token's.")] = None,
@@ -28,7 +30,7 @@ def record(
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Keep the answers that a model gives to some texts, whoever made it; `lexport diff` compares them later."""
+    """Record the answers of any model to some texts; `lexport diff` compares an archive with them later."""
     from dataclasses import asdict
 
     from ..loadtest.record import record as keep
@@ -50,6 +52,6 @@ def record(
     if as_json:
         return emit(asdict(kept))
     refused = f", {kept.refused:,} without an answer" if kept.refused else ""
-    tell(f"{out}: {kept.answers:,} answers of {kept.source}{refused}; median {kept.median_ms:.1f} ms.")
-    tell(f"Next: lexport diff {shlex.quote(str(out))} model_store/NAME-VERSION.mar")
+    print_line(f"{out}: {kept.answers:,} answers of {kept.source}{refused}; median {kept.median_ms:.1f} ms.")
+    print_line(f"Next: lexport diff {shlex.quote(str(out))} model_store/NAME-VERSION.mar")
     return None

@@ -22,9 +22,9 @@ from .options import (
     emit,
     given_images,
     given_texts,
+    print_line,
     say_to,
     show,
-    tell,
     trusted_keys,
 )
 
@@ -58,14 +58,14 @@ def serve(
         ),
     ] = None,
     drain: Annotated[
-        float, typer.Option(metavar="SECONDS", help="When it stops, requests have so long to be answered.", min=0)
+        float, typer.Option(metavar="SECONDS", help="Time for open requests when the server stops.", min=0)
     ] = 10.0,
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start TorchServe; returns when every worker has answered its goldens."""
+    """Start TorchServe and return when every worker has answered its goldens."""
     from .. import serving
 
     chosen = archives or []
@@ -89,22 +89,22 @@ def serve(
         say=say_to(as_json),
     )
 
-    def tell() -> None:
+    def announce() -> None:
         if as_json:
             emit(serving.status(server.state_dir))
         else:
             _print_next(next(iter(server.models)), state_dir, foreground)
 
     if foreground:
-        serving.wait(server, tell)
+        serving.wait(server, announce)
     else:
-        tell()
+        announce()
 
 
 def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:
     where = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
     end = "Ctrl-C stops it" if foreground else f"in the end: lexport stop{where}"
-    tell(f'Next: lexport predict {name} "a text"{where}   ({end})')
+    print_line(f'Next: lexport predict {name} "a text"{where}   ({end})')
 
 
 @app.command()
@@ -152,17 +152,17 @@ def predict(
         with screens.reading(f"The answer of {name}", SystemProblem):
             return show(screens.answers(given, found))
     for answer in found:  # of a model that lexport did not make
-        tell(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+        print_line(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
     return None
 
 
 @app.command()
 def status(
     live: Annotated[
-        bool, typer.Option("--live", help="Only say if the server lives; exit 3 if it must be started anew.")
+        bool, typer.Option("--live", help="Only check if the server is alive; exit 3 if it must be restarted.")
     ] = False,
     ready: Annotated[
-        bool, typer.Option("--ready", help="Only say if each model can be asked; exit 3 if one cannot.")
+        bool, typer.Option("--ready", help="Only check if each model can answer; exit 3 if one cannot.")
     ] = False,
     state_dir: StateDir = None,
     as_json: Json = False,
@@ -177,14 +177,16 @@ def status(
             serving.check_live(state_dir)
         if ready:
             serving.check_ready(state_dir)
-        said = "ready" if ready else "live"
-        return emit({"status": said}) if as_json else tell(said)
+        state = "ready" if ready else "live"
+        return emit({"status": state}) if as_json else print_line(state)
     found = serving.status(state_dir)
     emit(found) if as_json else show(screens.status(found))
     if found["restarts"] and not as_json:
-        tell(f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}")
+        print_line(
+            f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}"
+        )
     if found["problems"] or not found["healthy"]:
-        raise SystemProblem("; ".join(found["problems"]) or "the server says that it is not healthy")
+        raise SystemProblem("; ".join(found["problems"]) or "the server reports that it is not healthy")
     return None
 
 
@@ -193,4 +195,4 @@ def stop(state_dir: StateDir = None) -> None:
     """Stop the server and remove what it left."""
     from .. import serving
 
-    serving.stop(state_dir, say=tell)
+    serving.stop(state_dir, say=print_line)

@@ -1,4 +1,4 @@
-"""Commands that make and judge models: recipes, train, expand, evaluate."""
+"""Commands that train and evaluate models: recipes, train, expand, evaluate."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .options import (
     app,
     bar,
     emit,
+    print_line,
+    print_text,
     say_to,
     show,
-    tell,
-    tell_lines,
     trusted_keys,
 )
 
@@ -41,18 +41,18 @@ def recipes(
     toml: Annotated[bool, typer.Option("--toml", help="Print NAME as TOML, to change and give to --model.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what --model takes, with a line on when to use it, or print one."""
+    """List the recipes for --model, with a line on when to use each, or print one."""
     from ..models import recipes as shipped
 
     if toml != (name is not None):
         raise typer.BadParameter("A recipe is printed with its name and --toml: lexport recipes bag --toml")
     if name is not None:
-        return tell_lines(shipped.toml(name))
+        return print_text(shipped.toml(name))
     found = {name: shipped.load(name).when for name in shipped.names()}
     if as_json:
         return emit(found)
     for name, when in found.items():
-        tell(f"{name:12} {when}")
+        print_line(f"{name:12} {when}")
     return None
 
 
@@ -89,12 +89,14 @@ def train(
         typer.Option(
             "--leave-out",
             metavar="KIND",
-            help="Texts whose label looks swapped (doubted), or held-out ones that training has too (shared).",
+            help="Texts with a suspicious label (doubted), or held-out texts that are in training too (shared).",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto is CUDA where it is there.")] = "auto",
     threads: Annotated[int, typer.Option(help="Of the processor.", min=1)] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of RUN that was killed.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a training of RUN that was interrupted.")
+    ] = False,
     checkpoint_every: Annotated[float, typer.Option(metavar="SECONDS", help="For --resume.", min=0)] = 30.0,
     force: Annotated[bool, typer.Option("--force", help="Replace RUN if it is there.")] = False,
     as_json: Json = False,
@@ -105,8 +107,8 @@ def train(
     from ..models.recipes.settings import with_settings
     from ..reports import tables as screens
     from ..training import train as training
-    from ..training.device import machine
-    from ..training.distributed import leads
+    from ..training.device import choose_device
+    from ..training.distributed import is_main_process
 
     recipe, begun = _recipe(
         model,
@@ -120,7 +122,7 @@ def train(
     )
     recipe = with_settings(recipe.changed("training", epochs=epochs), settings or [], further=start is not None)
     if resume and force:
-        raise typer.BadParameter("--resume goes on with a training, --force begins anew; leave one of them out.")
+        raise typer.BadParameter("--resume continues a training, --force starts again; leave one of them out.")
     with bar() as progress:
         run = training.train(
             source,
@@ -129,7 +131,7 @@ def train(
             columns=Columns(text_column, label_column, language_column, pair_column, image_column),
             start=begun,
             seed=seed,
-            machine=machine(device, threads),
+            device=choose_device(device, threads),
             resume=resume,
             checkpoint_every=checkpoint_every,
             replace=force,
@@ -138,17 +140,19 @@ def train(
             say=say_to(as_json),
             progress=progress,
         )
-    if not leads():
+    if not is_main_process():
         return None
     if as_json:
         return emit({"run": str(out), **run.metrics["test"]})
     show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
-    tell(f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}")
+    print_line(
+        f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
+    )
     return None
 
 
 def _recipe(model: str | None, start: Path | None, say: Say, **options: Any) -> tuple[Recipe, Run | None]:
-    """The recipe with the options given, and the run that training goes on from."""
+    """Return the recipe with the options given, and the run that training goes on from."""
     from ..errors import InputError
     from ..models import recipes as shipped
 
@@ -161,7 +165,7 @@ def _recipe(model: str | None, start: Path | None, say: Say, **options: Any) -> 
         f"--{name.replace('_', '-')}" for name, value in {"model": model, **options}.items() if value is not None
     ]
     if given:
-        raise InputError(f"--from goes on with the model and words of its run; leave out {', '.join(given)}.")
+        raise InputError(f"--from continues with the model and words of its run; leave out {', '.join(given)}.")
     from ..models.run import open_run
 
     begun = open_run(start)
@@ -215,7 +219,7 @@ def expand(
     )
     if as_json:
         return emit({"run": str(out), **grown.info.history[-1]})
-    tell(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
+    print_line(f"{out}: {len(grown.encoder.vocabulary):,} words. Next: lexport export {shlex.quote(str(out))}")
     return None
 
 
@@ -239,13 +243,13 @@ def evaluate(
     mistakes: Annotated[int, typer.Option(help="Show so many of the worst mistakes.", min=0)] = 10,
     unknown_rate: Annotated[
         str | None,
-        typer.Option(help="Also judge with these shares of the tokens replaced by unseen words, 0.1,0.3."),
+        typer.Option(help="Also evaluate with these shares of the tokens replaced by unknown words, 0.1,0.3."),
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")] = None,
     key: Keys = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a trained run, or an archive's own variant, on labelled texts."""
+    """Evaluate a trained run, or an archive's variant, on labelled texts."""
     from ..data.load import Columns
     from ..evaluation.robustness import parse_rates
     from ..export.evaluate import evaluate as judge
@@ -266,7 +270,7 @@ def evaluate(
         trusted=trusted_keys(key),
     )
     if found["seen"]:
-        tell(
+        print_line(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
             err=True,
         )
@@ -277,5 +281,5 @@ def evaluate(
     for screen in evaluation_screens.evaluation(found):
         show(screen)
     if report is not None:
-        tell(f"report: {report}")
+        print_line(f"report: {report}")
     return None

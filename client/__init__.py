@@ -1,4 +1,4 @@
-"""Asking a served model from Python: `Client`, `AsyncClient`, their answers and errors. Page: docs/client.md."""
+"""Ask a served model from Python: `Client`, `AsyncClient`, their answers and errors. Page: docs/client.md."""
 
 from .answers import Answer, Classification, Contribution, Explanation, Labelled, Scored, Vector
 from .clients import AsyncClient, Client

@@ -1,4 +1,4 @@
-"""What a model answers, typed: one dataclass for each kind of answer."""
+"""Typed answers of a model: one dataclass for each kind of answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """One label of a text, and the scores of all (of the best `top_k`, where that was asked for)."""
+    """The label of a text, and the scores of all labels (of the best `top_k` labels if the request has `top_k`)."""
 
     label: str
     score: float
@@ -50,7 +50,7 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """A token as the model reads it, where it stands in the text, and what it adds to the logit of each label."""
+    """A token as the model reads it, its position in the text, and what it adds to the logit of each label."""
 
     token: str
     start: int
@@ -60,35 +60,38 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a text's tokens add to the bias, of each label, to make its logit.
-
-    labels: what the model answers, best first; one, but of a multi-label model any number. method: "additive", exact,
-    or "shapley", sampled by so many `orders` of the tokens with a `standard_error`.
-    """
+    """The contributions of a text's tokens: for each label, they and the bias add up to the logit."""
 
     labels: tuple[Scored, ...]
+    """The predicted labels, best first: one, or any number for a multi-label model."""
     method: str
+    """`additive` (exact) or `shapley` (sampled)."""
     bias: dict[str, float]
+    """Logit of the empty text, by label."""
     logits: dict[str, float]
+    """Logit of the text, by label."""
     tokens: tuple[Contribution, ...]
     truncated: bool
+    """Whether the text was cut to the model's longest text."""
     orders: int | None = None
+    """Number of sampled orders of the tokens; None for `additive`."""
     standard_error: float | None = None
+    """Largest standard error of a sampled contribution; None for `additive`."""
 
 
 Answer = Classification | Labelled | Vector
-_SAID = ("label", "labels")
+_LABEL_KEYS = ("label", "labels")
 
 
 def is_own(value: Any) -> bool:
-    """Whether a JSON value has the keys of an answer that an archive made by lexport gives."""
+    """Return whether a JSON value has the keys of an answer that an archive made by lexport gives."""
     if not isinstance(value, dict):
         return False
-    return "vector" in value or (value.keys() >= {"scores", "tokens"} and not value.keys().isdisjoint(_SAID))
+    return "vector" in value or (value.keys() >= {"scores", "tokens"} and not value.keys().isdisjoint(_LABEL_KEYS))
 
 
 def read_answer(value: Any) -> Answer:
-    """An answer out of its JSON. Raises ValueError for what is none; keys not known here are left out."""
+    """Return the typed answer of a JSON value. Raises ValueError if it is not an answer; unknown keys are ignored."""
     try:
         if "vector" in value:
             vector = tuple(map(float, value["vector"]))
@@ -99,11 +102,11 @@ def read_answer(value: Any) -> Answer:
             return Labelled(labels, scores, *_counts(value))
         return Classification(str(value["label"]), float(value["score"]), scores, *_counts(value))
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no answer of a text model: {type(error).__name__} {error}") from None
+        raise ValueError(f"not an answer of a text model: {type(error).__name__} {error}") from None
 
 
 def read_explanation(value: Any) -> Explanation:
-    """An explanation out of its JSON. Raises ValueError for what is none."""
+    """Return the typed explanation of a JSON value. Raises ValueError if it is not an explanation."""
     try:
         tokens = tuple(
             Contribution(one["token"], one["start"], one["end"], dict(one["contributions"]))
@@ -121,7 +124,7 @@ def read_explanation(value: Any) -> Explanation:
             value.get("standard_error"),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no explanation: {type(error).__name__} {error}") from None
+        raise ValueError(f"not an explanation: {type(error).__name__} {error}") from None
 
 
 def _counts(value: Mapping[str, Any]) -> tuple[int, int, bool]:

@@ -1,4 +1,4 @@
-"""The two clients: `Client` waits, `AsyncClient` awaits; what they ask and understand is the same."""
+"""The two clients: `Client` blocks, `AsyncClient` awaits; their requests and answers are the same."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .tokens import find
 
 Image = Sequence[float]
 
-# Clients to give new connections to in a forked process, and what is kept from being closed there: a pool that a
-# thread of the parent had locked would wait for ever.
+# Clients that get new connections in a forked process, and the parent's pools, which must not be closed there: a pool
+# that a thread of the parent had locked would block forever.
 _clients: weakref.WeakSet[_Base] = weakref.WeakSet()
 _of_the_parent: list[Any] = []
 
 
 class _Base:
-    """Where the server is and how it is asked; nothing is sent before the first question."""
+    """The server's address, token and connections; nothing is sent before the first request."""
 
     def __init__(
         self,
@@ -39,12 +39,11 @@ class _Base:
         timeout: float = 30.0,
         retries: int = 3,
     ) -> None:
-        """`host` is HOST:PORT of the inference address; without it, that of the server of the state folder.
+        """Connect to HOST:PORT, the inference address; without `host` to the server of the state folder.
 
-        The token is the one given, or is read from the key file and read again when that changes; with neither,
-        the state folder's key file is taken if its server is the one at `host`. `timeout` in seconds is that of a
-        question with all its repetitions, of which there are at most `retries`. Raises InputError for a bad host,
-        SystemProblem where no server runs.
+        `token` is used as it is; a key file is read, and read again when it changes. With neither, the state folder's
+        key file is used if its server is the one at `host`. `timeout`, in seconds, includes all retries, of which
+        there are at most `retries`. Raises InputError for a bad host, SystemProblem where no server runs.
         """
         url, keys = find(host, token, _path(token_file), _path(state_dir))
         self._exchange = Exchange(url, keys, retries=retries, timeout=timeout)
@@ -52,11 +51,11 @@ class _Base:
         _clients.add(self)
 
     def _connect(self) -> None:
-        """Prepare new connections; those of a parent process are its own."""
+        """Make a new connection pool; that of a parent process is not used."""
         raise NotImplementedError
 
     def _abandon(self) -> Any:
-        """What holds the connections so far."""
+        """Return the current connection pool."""
         raise NotImplementedError
 
     @property
@@ -65,12 +64,12 @@ class _Base:
         return self._exchange.url
 
     def _steps(self, name: str, question: Question, *, explain: bool = False) -> Steps:
-        door = "explanations" if explain else "predictions"
-        return self._exchange.ask(name, question.path(name, door), question.body)
+        endpoint = "explanations" if explain else "predictions"
+        return self._exchange.ask(name, question.path(name, endpoint), question.body)
 
 
 def _renew() -> None:
-    """In a forked process: two processes that read one connection would get each other's answers."""
+    """Replace the pools in a forked process: two processes on one connection would read each other's answers."""
     for client in list(_clients):
         _of_the_parent.append(client._abandon())
         client._connect()
@@ -85,9 +84,9 @@ def _path(given: Path | str | None) -> Path | None:
 
 
 class Client(_Base):
-    """Asks a served model and waits. Connections are kept open; several threads may share one client.
+    """Ask a served model and wait for the answer. Connections stay open; several threads may share one client.
 
-    A process that is forked later, as by gunicorn or Celery, has connections of its own.
+    A process that is forked later, for example by gunicorn or Celery, opens its own connections.
 
     with lexport.Client("127.0.0.1:8080") as client:
         answer = client.predict("reviews", "a gripping film")
@@ -107,7 +106,7 @@ class Client(_Base):
     def predict(self, name: str, texts: Sequence[str], **options: Unpack[Options]) -> list[Answer]: ...
 
     def predict(self, name: str, texts: Texts, **options: Unpack[Options]) -> Answer | list[Answer]:
-        """The answer to one text, or the answers to several in their order. Raises a ClientError."""
+        """Return the answer to one text, or the answers to several in their order. Raises a ClientError."""
         question = about_texts(texts, **options)
         return read(name, question, self._drive(self._steps(name, question)))
 
@@ -120,17 +119,17 @@ class Client(_Base):
     def predict_images(
         self, name: str, images: Image | Sequence[Image], *, version: str | None = None
     ) -> Answer | list[Answer]:
-        """A joint model's answer to one image, a flat list of numbers, or to several. Raises a ClientError."""
+        """Return a joint model's answer to one image, a flat list of numbers, or to several. Raises a ClientError."""
         question = about_images(images, version)
         return read(name, question, self._drive(self._steps(name, question)))
 
     def explain(self, name: str, text: str, **options: Unpack[Options]) -> Explanation:
-        """What each token of a text contributes; docs/http.md explains the answer. Raises a ClientError."""
+        """Return what each token of a text contributes; docs/http.md explains the answer. Raises a ClientError."""
         steps = self._steps(name, about_texts(text, **options), explain=True)
         return read_explained(name, self._drive(steps))
 
     def ask(self, name: str, body: dict[str, Any] | str, *, version: str | None = None, explain: bool = False) -> Any:
-        """The answer of any model as the server gave it: its JSON, or its text if it is none.
+        """Return the answer of any model as the server sent it: the JSON value, or the text if it is not JSON.
 
         A dictionary is sent as JSON, a string as it is (text/plain), which handlers that lexport did not write
         expect. Raises a ClientError.
@@ -161,7 +160,7 @@ class Client(_Base):
         self._http.close()
 
     def __enter__(self) -> Self:
-        """The client itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(
@@ -172,9 +171,9 @@ class Client(_Base):
 
 
 class AsyncClient(_Base):
-    """Asks a served model and awaits the answers. One event loop may have many questions under way.
+    """Ask a served model and await the answers. One event loop may have many requests in flight.
 
-    Each event loop has connections of its own, so that one client may be used by several, one after the other too.
+    Each event loop has its own connections, so several event loops may use one client.
 
     async with lexport.AsyncClient("127.0.0.1:8080") as client:
         answers = await asyncio.gather(*(client.predict("reviews", text) for text in texts))
@@ -202,7 +201,7 @@ class AsyncClient(_Base):
     async def predict(self, name: str, texts: Sequence[str], **options: Unpack[Options]) -> list[Answer]: ...
 
     async def predict(self, name: str, texts: Texts, **options: Unpack[Options]) -> Answer | list[Answer]:
-        """As `Client.predict`."""
+        """Do the same as `Client.predict`."""
         question = about_texts(texts, **options)
         return read(name, question, await self._drive(self._steps(name, question)))
 
@@ -217,19 +216,19 @@ class AsyncClient(_Base):
     async def predict_images(
         self, name: str, images: Image | Sequence[Image], *, version: str | None = None
     ) -> Answer | list[Answer]:
-        """As `Client.predict_images`."""
+        """Do the same as `Client.predict_images`."""
         question = about_images(images, version)
         return read(name, question, await self._drive(self._steps(name, question)))
 
     async def explain(self, name: str, text: str, **options: Unpack[Options]) -> Explanation:
-        """As `Client.explain`."""
+        """Do the same as `Client.explain`."""
         steps = self._steps(name, about_texts(text, **options), explain=True)
         return read_explained(name, await self._drive(steps))
 
     async def ask(
         self, name: str, body: dict[str, Any] | str, *, version: str | None = None, explain: bool = False
     ) -> Any:
-        """As `Client.ask`."""
+        """Do the same as `Client.ask`."""
         return await self._drive(self._steps(name, Question(body, version=version), explain=explain))
 
     async def _drive(self, steps: Steps) -> Any:
@@ -258,7 +257,7 @@ class AsyncClient(_Base):
             await pool.aclose()
 
     async def __aenter__(self) -> Self:
-        """The client itself."""
+        """Return the client itself."""
         return self
 
     async def __aexit__(

@@ -1,15 +1,15 @@
-"""What may go wrong between a client and a served model.
+"""Errors between a client and a served model.
 
     ClientError             the request got no answer; `cause`, `remedy` and, where there was one, `status`
     ├── RefusedInput        the model does not take this request; `positions` of a list's bad elements
     ├── UnknownModel        no model of this name or version is served
     ├── Unauthorised        no token, a wrong one, or no key file to read one from
-    ├── NoServer            nobody listens, or the connection broke
+    ├── NoServer            no process listens, or the connection broke
     ├── QueueFull           no room now: a full queue, no worker yet, a proxy's limit; `retry_after` seconds
     ├── WorkerLost          the worker died while it had this request
     ├── TimedOut            no answer in time
     ├── ModelFailed         the model failed for this request
-    └── UnexpectedAnswer    an answer, but none that lexport's archives give
+    └── UnexpectedAnswer    the answer does not have the form that lexport's archives give
 
 The first two are InputErrors as well, the others SystemProblems, so that the command line has its exit codes.
 """
@@ -22,10 +22,10 @@ from ..errors import InputError, LexportError, SystemProblem
 
 
 class ClientError(LexportError):
-    """The request got no answer: why (`cause`), what to do (`remedy`), the HTTP `status` if there was one."""
+    """The request got no answer. `cause` is the reason, `remedy` what to do, `status` the HTTP status if any."""
 
     def __init__(self, cause: str, remedy: str, status: int | None = None) -> None:
-        """`cause` and `remedy` are sentences; the message is both."""
+        """Join `cause` and `remedy`, a sentence each, to the message."""
         super().__init__(f"{cause} {remedy}")
         self.cause, self.remedy, self.status = cause, remedy, status
 
@@ -45,14 +45,14 @@ class Unauthorised(ClientError, SystemProblem):
 
 
 class NoServer(ClientError, SystemProblem):
-    """Nobody listens at the address, or the connection broke before the answer was there."""
+    """No process listens at the address, or the connection broke before the answer arrived."""
 
 
 class QueueFull(ClientError, SystemProblem):
     """The server has no room for the request now: a full queue, no worker, or a limit of clients."""
 
     retry_after: float | None = None
-    """Seconds after which to ask again, where the server or a proxy before it has said so."""
+    """Seconds after which to send the request again, if the server or a proxy sent `Retry-After`."""
 
 
 class WorkerLost(ClientError, SystemProblem):
@@ -68,4 +68,4 @@ class ModelFailed(ClientError, SystemProblem):
 
 
 class UnexpectedAnswer(ClientError, SystemProblem):
-    """An answer that no archive made by lexport gives."""
+    """The answer does not have the form that lexport's archives give."""

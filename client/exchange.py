@@ -1,6 +1,6 @@
-"""One question to a served model, from the request to its answer, without any transport.
+"""One request to a served model and its answer, without any transport.
 
-`Exchange.ask` is a generator: it yields what is to be sent or how long to pause, is given the response or the
+`Exchange.ask` is a generator: it yields a request to send or a pause to make, receives the response or the
 transport's error, and returns the answer. `Client` and `AsyncClient` drive the same generator.
 """
 
@@ -30,16 +30,16 @@ from .errors import (
 )
 from .tokens import Keys
 
-# A pause before the first repetition, doubled for each one after it, in seconds; half of it is drawn at random.
+# The pause before the first retry, in seconds; it doubles for each further one, and half of it is random.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-# A request that ends one worker may end the next one: it is repeated once.
+# A request that ends one worker may end the next one too: it is sent again only once.
 AFTER_A_LOSS = 1
 
 
 @dataclass(frozen=True)
 class Sending:
-    """A POST to make, to be answered within `timeout` seconds."""
+    """A POST request to send; the answer must arrive within `timeout` seconds."""
 
     path: str
     headers: dict[str, str]
@@ -58,32 +58,30 @@ Steps = Generator[Sending | Pausing, httpx.Response | None, Any]
 
 
 def pause_before(repetition: int, draw: Callable[[], float] = random.random) -> float:
-    """Seconds before the repetition 1, 2, …: twice as long each time, up to LONGEST_PAUSE, half of it at random.
+    """Return the seconds before retry 1, 2, …: twice as long each time, up to LONGEST_PAUSE, half of it random.
 
-    The random half keeps clients that failed together from coming back together.
+    The random half spreads clients that failed at the same time.
     """
     whole = min(FIRST_PAUSE * 2.0 ** (repetition - 1), LONGEST_PAUSE)
     return float(whole * (0.5 + 0.5 * draw()))
 
 
 class Exchange:
-    """Asks one server: `url`, the keys to it, how often a question is repeated, how long an answer may take."""
+    """One server with its `url`, its keys, the number of retries and the timeout."""
 
     def __init__(self, url: str, keys: Keys, *, retries: int, timeout: float) -> None:
-        """`timeout`, in seconds, is that of a question with all its repetitions."""
+        """Keep the options; `timeout`, in seconds, includes all retries."""
         self.url = url
         self._keys = keys
         self._retries = retries
         self._timeout = timeout
 
     def ask(self, name: str, path: str, question: dict[str, Any] | str) -> Steps:
-        """Put a JSON question, or a text as it is; the answer's JSON, or its text if it is none.
+        """Send a JSON body, or a text as it is. Return the answer's JSON value, or its text if it is not JSON.
 
-        Raises a ClientError.
-
-        Repeated are a full queue (not before the answer's `Retry-After`), a connection that breaks or is refused,
-        and, once, a lost worker: a prediction changes nothing, so that asking twice is safe. A timeout is not, since
-        the server is still at work on it, and neither is anything that would be refused again.
+        The request is sent again if the queue is full (not before the answer's `Retry-After`), if the connection
+        breaks or is refused, and once if the worker was lost. A prediction changes nothing, so sending it twice is
+        safe. A request that timed out is not sent again, because the server still works on it. Raises a ClientError.
         """
         is_text = isinstance(question, str)
         body = question.encode("utf-8", "replace") if isinstance(question, str) else json.dumps(question).encode()
@@ -143,7 +141,7 @@ def _broken(error: httpx.HTTPError, url: str, timeout: float) -> ClientError:
 
 
 def _read(response: httpx.Response, name: str, url: str) -> Any:
-    """The answer's JSON, or its text if it is none. Raises a ClientError for every other status than 2xx."""
+    """Return the answer's JSON, or its text if it is not JSON. Raises a ClientError for a status other than 2xx."""
     try:
         answer = json.loads(response.content)
     except (ValueError, RecursionError):
@@ -157,14 +155,14 @@ def _read(response: httpx.Response, name: str, url: str) -> Any:
 
 
 def _seconds(value: str) -> float | None:
-    """The seconds of a `Retry-After` header; None for another form, and for none."""
+    """Return the seconds of a `Retry-After` header; None if it is missing or has another form."""
     return float(value) if re.fullmatch("[0-9]{1,6}", value) else None
 
 
 def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
     reason = api.message(answer)
-    told = answer if isinstance(answer, dict) else {}
-    if told.get("type") == "InvalidKeyException" or status in (401, 403):
+    details = answer if isinstance(answer, dict) else {}
+    if details.get("type") == "InvalidKeyException" or status in (401, 403):
         return Unauthorised(
             f"{url} refused the request as unauthorised: the token is missing, wrong or expired.",
             "Expected that of its key file: token_file=… or --token-file STATE_DIR/key_file.json",
@@ -179,24 +177,26 @@ def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
             status,
         )
     if status in (429, 503):
-        # TorchServe says the same of a full queue and of a model without workers; others say what they mean.
-        why = reason if "error" in told else "its queue is full, or it has no worker that runs."
+        # TorchServe has one message for a full queue and for a model without workers; other answers name the reason.
+        why = reason if "error" in details else "its queue is full, or it has no worker that runs."
         return QueueFull(
             f"{name} has no room for the request ({status}): {why}",
             "Ask again a little later and send less at once, or serve it with more workers. lexport status shows how "
             "many requests wait and which workers run.",
             status,
         )
-    if status == 413 and "error" not in told:
+    if status == 413 and "error" not in details:
         return RefusedInput(
             "The request is longer than the server takes (413).", "Send fewer texts or images at once.", status
         )
     if 400 <= status < 500:
-        remedy = f"Expected: {told['expected']}" if "expected" in told else "Change what it names and send it again."
-        refused = RefusedInput(
-            f"{name} refused the request ({status}): {told.get('error') or reason}", remedy, status
+        remedy = (
+            f"Expected: {details['expected']}" if "expected" in details else "Change what it names and send it again."
         )
-        positions = told.get("positions", ())
+        refused = RefusedInput(
+            f"{name} refused the request ({status}): {details.get('error') or reason}", remedy, status
+        )
+        positions = details.get("positions", ())
         refused.positions = tuple(positions) if isinstance(positions, list) else ()
         return refused
     if "worker died" in reason.lower():

@@ -1,4 +1,4 @@
-"""Asking a served model once, for the command line; programs use `lexport.Client`."""
+"""Ask a served model once, for the command line; programs use `lexport.Client`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def predict(
     token_file: Path | None = None,
     timeout: float = 60.0,
 ) -> list[Any]:
-    """The model's answers to `texts`, or to `images` of a joint model, one each, in their order, as they are.
+    """Return the model's answers to `texts`, or to `images` of a joint model, one each, in their order, as they are.
 
-    A model that lexport did not make is asked for one text after the other, each sent as text/plain; its answers are
-    JSON values, or strings where they are no JSON.
+    A model that lexport did not make gets one text after the other, each sent as text/plain; its answers are JSON
+    values, or strings where they are not JSON.
 
     `lang` is the language of all texts or of each, for models that have languages. The server is the one of
     `state_dir`, or the one at `host` (`HOST:PORT` of its inference address) with the token of `token_file`.
@@ -57,7 +57,7 @@ def predict(
 
 
 def made_by_lexport(name: str, state_dir: Path | None) -> bool:
-    """Whether lexport made a model of our own server: its workers have reported that their goldens passed."""
+    """Return whether lexport made a model of our own server: its workers reported that their goldens passed."""
     reports = read_reports(running(state_dir))
     return any(report.get("model") == name and report.get("ready") is True for report in reports)
 
@@ -65,10 +65,10 @@ def made_by_lexport(name: str, state_dir: Path | None) -> bool:
 def ask_texts(
     client: Client, name: str, texts: list[str], own: bool | None, *, version: str | None = None
 ) -> list[Any]:
-    """The answers to texts, one each: in one JSON request from lexport's models (`own`), else text by text.
+    """Return the answers to texts, one each: in one JSON request from lexport's models (`own`), else text by text.
 
-    Where `own` is None, not known, the answer to the JSON request tells: if it is refused or is not as lexport's
-    models answer, the model is asked again, text by text. Raises a ClientError.
+    If `own` is None (unknown), the answer to the JSON request decides: if it is a refusal or does not have the form
+    of lexport's answers, the texts are sent again one by one. Raises a ClientError.
     """
     from . import ModelFailed, RefusedInput
     from .answers import is_own
@@ -103,7 +103,7 @@ def explain(
     token_file: Path | None = None,
     timeout: float = 60.0,
 ) -> list[dict[str, Any]]:
-    """What each token of each text contributes, asked one text after the other; see `predict`."""
+    """Return what each token of each text contributes, asked one text after the other; see `predict`."""
     from .questions import about_texts
 
     if isinstance(texts, str):
@@ -122,9 +122,9 @@ def _client(
     state_dir: Path | None,
     timeout: float,
 ) -> Iterator[Client]:
-    """A client of our own server or of another.
+    """Yield a client of our own server, or of the server at `host`.
 
-    Of our own it is known, and said, which models it has where `name` is not there, and why there is no room.
+    For our own server, the errors name its models if `name` is unknown, and the reason if the queue is full.
     """
     # The client asks servers that this package has started, and so imports it.
     from . import Client, QueueFull, UnknownModel
@@ -144,7 +144,7 @@ def _client(
 
 
 def _crowded(name: str, version: str | None, state_dir: Path | None) -> str:
-    """Why a model of our own server has no room for a request, as far as can be seen now; "" if that is unknown."""
+    """Return why a model of our own server has no room for a request; "" if the reason is not known."""
     server = running(state_dir)
     for one in api.describe(server.management_url, server.token("management")):
         if one["modelName"] == name and (one["default"] if version is None else one["modelVersion"] == version):
@@ -159,7 +159,7 @@ def _crowded(name: str, version: str | None, state_dir: Path | None) -> str:
 
 
 def _known(state_dir: Path | None) -> str:
-    """The models of our own server, as they are now."""
+    """Return the models of our own server at this moment."""
     server = running(state_dir)
     descriptions = api.describe(server.management_url, server.token("management"))
     return ", ".join(f"{one['modelName']} {one['modelVersion']}" for one in descriptions) or "nothing"

@@ -1,4 +1,4 @@
-"""From texts and images to the JSON that a model is asked, and from its JSON to typed answers."""
+"""Turn texts and images into a model's JSON requests, and its JSON answers into typed ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Texts = str | Sequence[str]
 
 
 class Options(TypedDict, total=False):
-    """What may be said beside texts, as docs/http.md explains; `lang` is the language of all texts or of each."""
+    """Options of a request for texts, see docs/http.md; `lang` is the language of all texts, or one for each."""
 
     lang: Texts | None
     top_k: int | None
@@ -25,23 +25,24 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Question:
-    """A JSON body, or a text to be sent as it is, and the model's version asked.
-
-    many, count: whether it is answered with a list, and of how many answers.
-    """
+    """A request to a model."""
 
     body: dict[str, Any] | str
+    """A JSON body, or a text to be sent as it is."""
     many: bool = False
+    """Whether the answer is a list."""
     count: int = 1
+    """Number of answers in the list."""
     version: str | None = None
+    """The model's version; None for the default version."""
 
-    def path(self, name: str, door: str = "predictions") -> str:
-        """Where it is put to a model."""
-        return f"/{door}/" + "/".join(quote(part, safe="") for part in (name, self.version) if part)
+    def path(self, name: str, endpoint: str = "predictions") -> str:
+        """Return the path of the request."""
+        return f"/{endpoint}/" + "/".join(quote(part, safe="") for part in (name, self.version) if part)
 
 
 def about_texts(texts: Texts, **options: Unpack[Options]) -> Question:
-    """A question about one text or several. Raises InputError if there is none."""
+    """Return a question about one text or several. Raises InputError if there is none."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     version = given.pop("version", None)
     if not isinstance(given.get("lang", ""), str):
@@ -54,7 +55,7 @@ def about_texts(texts: Texts, **options: Unpack[Options]) -> Question:
 
 
 def about_images(images: Sequence[float] | Sequence[Sequence[float]], version: str | None = None) -> Question:
-    """A question about one image, a sequence of numbers, or several. Raises InputError if there is none."""
+    """Return a question about one image, a sequence of numbers, or several. Raises InputError if there is none."""
     if not len(images):
         raise InputError("No images to ask about. Give at least one.")
     if not isinstance(images[0], Sequence) and not hasattr(images[0], "__len__"):
@@ -70,7 +71,7 @@ _REMEDY = (
 
 
 def check_count(name: str, question: Question, answer: Any) -> Any:
-    """The answer itself. Raises UnexpectedAnswer for a list that is none, or has another length."""
+    """Return the answer itself. Raises UnexpectedAnswer if it is not a list of the expected length."""
     if question.many and (not isinstance(answer, list) or len(answer) != question.count):
         raise UnexpectedAnswer(
             f"{name} answered {question.count} {next(iter(question.body))} with {type(answer).__name__}, not with a "
@@ -82,7 +83,7 @@ def check_count(name: str, question: Question, answer: Any) -> Any:
 
 
 def read_explained(name: str, answer: Any) -> Explanation:
-    """A typed explanation. Raises UnexpectedAnswer."""
+    """Return a typed explanation. Raises UnexpectedAnswer."""
     try:
         return read_explanation(answer)
     except ValueError as error:
@@ -90,7 +91,7 @@ def read_explained(name: str, answer: Any) -> Explanation:
 
 
 def read(name: str, question: Question, answer: Any) -> Answer | list[Answer]:
-    """One typed answer, or a list of them. Raises UnexpectedAnswer."""
+    """Return one typed answer, or a list of them. Raises UnexpectedAnswer."""
     check_count(name, question, answer)
     try:
         found: list[Answer] = [read_answer(one) for one in (answer if question.many else [answer])]

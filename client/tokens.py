@@ -1,4 +1,4 @@
-"""Where a client's token comes from: said, or read from a file and read again when that changes."""
+"""The token of a client: given, or read from a file and read again when the file changes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Keys:
     """The token of a server's inference API, as it is now."""
 
     def __init__(self, *, token: str | None = None, file: Path | None = None) -> None:
-        """A fixed `token`, or the file of it, a key file or one line; with neither, requests carry none."""
+        """Keep a fixed `token`, or its file (a key file, or one line); with neither, requests carry no token."""
         self._token = token
         self._file = None if token is not None else file
         self._seen: tuple[int, int, int] | None = None
 
     def token(self) -> str | None:
-        """The token, read again if the key file is another than before.
+        """Return the token; the key file is read again if it has changed.
 
-        Raises Unauthorised if there is a key file to read and it cannot be read. Once it was read, a file that is
-        gone leaves the last token: its server has been stopped, which the connection will say.
+        Raises Unauthorised if a key file cannot be read and never was. If the file has disappeared since, the last
+        token is returned: its server was stopped, and the connection will fail.
         """
         if self._file is None:
             return self._token
@@ -36,17 +36,17 @@ class Keys:
                 self._token, self._seen = state.read_token(self._file, "inference"), seen
         except (OSError, SystemProblem) as error:
             if self._token is None:
-                reason = error.strerror if isinstance(error, OSError) else "it holds no inference key"
+                reason = error.strerror if isinstance(error, OSError) else "it has no inference key"
                 raise Unauthorised(
                     f"The key file {self._file} cannot be read: {reason}.",
-                    "Expected the key_file.json of a running server, or a file with the inference token alone: "
+                    "Expected the key_file.json of a running server, or a file with only the inference token: "
                     "token_file=… or --token-file FILE.",
                 ) from None
         return self._token
 
 
 def find(host: str | None, token: str | None, token_file: Path | None, state_dir: Path | None) -> tuple[str, Keys]:
-    """The inference address to ask, and the keys to ask with.
+    """Return the inference address to ask, and the keys to ask with.
 
     Without a `host` it is the server of the state folder. With one, and neither token nor key file, the state
     folder's keys are taken if they are those of the server at that address. Raises InputError for a bad host,

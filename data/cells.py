@@ -1,4 +1,4 @@
-"""What a cell of a data file may hold, and what becomes of it: a text, a label or several, a language, an image."""
+"""Check and convert the cells of a data file: text, label or labels, language, image."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LONGEST_LANGUAGE = 40  # characters; the longest registered language tags have 
 
 
 def text(value: Any, where: str, field: str = "text") -> str:
-    """The text without the white space around it; "" if there is none."""
+    """Return the text without the white space around it; "" if there is none."""
     if value is None:
         return ""
     if not isinstance(value, str):
         raise InputError(
-            f"{where}: the {field} is {shown(value)} ({type(value).__name__}); a string was expected. "
+            f"{where}: the {field} is {shown(value)} ({type(value).__name__}); expected a string. "
             f"Put it into quotes or name another {option(field)}."
         )
     return _encodable(value.strip(), where, field)
 
 
 def label(value: Any, where: str) -> str | None:
-    """The label as a string, None if it is missing: 1, 1.0 and "1" are the same, true is "true"."""
+    """Return the label as a string, None if it is missing: 1, 1.0 and "1" are the same, true is "true"."""
     match value:
         case str():
             return _encodable(value.strip(), where, "label") or None
@@ -44,22 +44,22 @@ def label(value: Any, where: str) -> str | None:
                 return None
             return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     raise InputError(
-        f"{where}: the label is {shown(value)} ({type(value).__name__}); one string or number was expected. "
+        f"{where}: the label is {shown(value)} ({type(value).__name__}); expected one string or number. "
         "Name another --label-column or convert it; several labels for a text need a multi-label model."
     )
 
 
 def labels(value: Any, where: str) -> str:
-    """Several labels as one string, each once, sorted, joined by the separator; "" if there is none.
+    """Return the distinct labels of a cell as one string, sorted and joined by the separator; "" without labels.
 
-    The cell holds a list of labels, or one string with the separator between them.
+    The cell has a list of labels, or one string with the separator between them.
     """
     if isinstance(value, list | tuple):
         names = [label(item, where) for item in value]
         for name in names:
             if name and SEPARATOR in name:
                 raise InputError(
-                    f"{where}: the label {shown(name)} holds '{SEPARATOR}', which stands between labels. Rename it."
+                    f"{where}: the label {shown(name)} contains '{SEPARATOR}', the separator of labels. Rename it."
                 )
     else:
         names = [name.strip() for name in (label(value, where) or "").split(SEPARATOR)]
@@ -67,19 +67,19 @@ def labels(value: Any, where: str) -> str:
 
 
 def language(value: Any, where: str) -> str | None:
-    """The language's name or code without the white space around it, None if it is missing."""
+    """Return the language's name or code without the white space around it, None if it is missing."""
     if value is None:
         return None
     if not isinstance(value, str) or len(value.strip()) > _LONGEST_LANGUAGE:
         raise InputError(
-            f"{where}: the language is {shown(value)} ({type(value).__name__}); a short string such as en was "
-            f"expected. Name another {option('language')} or convert it."
+            f"{where}: the language is {shown(value)} ({type(value).__name__}); expected a short string such "
+            f"as en. Name another {option('language')} or convert it."
         )
     return _encodable(value.strip(), where, "language") or None
 
 
 def image(value: Any, where: str) -> Images | None:
-    """The image's values, float32 [values], as they are; None if it is missing.
+    """Return the image's values, float32 [values], as they are; None if it is missing.
 
     The cell holds a list of numbers, or a string of numbers with commas or white space between them.
     """
@@ -95,8 +95,8 @@ def image(value: Any, where: str) -> Images | None:
         found = np.empty((0, 0), dtype=np.float32)
     if found.ndim != 1 or not len(found) or not (np.abs(found) <= LARGEST).all():
         raise InputError(
-            f"{where}: the image is {shown(value)} ({type(value).__name__}); a list of finite numbers was expected, "
-            f"none beyond 1e9, one for each value of the image, row after row. Convert it or name another "
+            f"{where}: the image is {shown(value)} ({type(value).__name__}); expected a list of finite numbers up "
+            f"to 1e9, one for each value of the image, row after row. Convert it or name another "
             f"{option('image')}."
         )
     return found
@@ -108,6 +108,6 @@ def _encodable(value: str, where: str, what: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(
             f"{where}: the {what} has half of a surrogate pair (U+{ord(value[error.start]):04X}) at character "
-            f"{error.start + 1:,}, which is no character. Repair or remove it."
+            f"{error.start + 1:,}, which is not a character. Fix or remove it."
         ) from None
     return value

@@ -1,4 +1,4 @@
-"""What is read of a data source: the columns wanted, and the rows as they come, not yet cleaned."""
+"""The columns to read from a data source, and its rows before cleaning."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns that are read, None where none is: text, label, language, pair (a second text), image."""
+    """Names of the columns to read; None: not read."""
 
     text: str = "text"
+    """The text."""
     label: str | None = "label"
+    """The label or labels."""
     language: str | None = None
+    """The language of the text."""
     pair: str | None = None
+    """A second text."""
     image: str | None = None
+    """The values of an image."""
 
     def named(self) -> dict[str, str]:
-        """The columns that are read, {field: name}, the text first."""
+        """Return the columns that are read, {field: name}, the text first."""
         return {field: name for field, name in vars(self).items() if name is not None}
 
 
 def option(field: str) -> str:
-    """The option of the command line that names the column for a field of `Columns`."""
+    """Return the option of the command line that names the column for a field of `Columns`."""
     return f"--{field}-column"
 
 
 class Row(NamedTuple):
-    """A row as its source holds it: a cell may be None, a number, a list; None too where the column is not read.
+    """A row of a source: a cell may be None, a number, a list; None also if the column is not read.
 
-    `number` is that of the line or row in the source, counted from 1. `part` is given by sample sets alone.
+    `number` is that of the line or row in the source, from 1. Only sample sets have a `part`.
     """
 
     number: int
@@ -44,7 +49,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to go through once; `unit` says what their numbers count: "line" or "row"."""
+    """Rows that can be read once."""
 
     unit: str
+    """What their numbers count: "line" or "row"."""
     rows: Generator[Row, None, None]
+    """The rows."""

@@ -1,4 +1,4 @@
-"""A dataset: texts, their labels and whatever else is known of each, column by column."""
+"""A dataset: texts, labels and further columns."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ from ..errors import InputError
 from ..storage.compression import shown
 
 SEPARATOR = "|"
-"""Stands between the labels of a text that has several."""
+"""Separator between the labels of a text."""
 
 Images = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Texts and their labels, equally many, in the order of their source.
-
-    `name` is the file's name without its folder, or the sample set's. `dropped` counts the rows that
-    cleaning took out: "duplicates", "conflicting" (more than one label for the same), "empty". Where the source
-    has them, one for every text: `languages`, `pairs` (a second text), `images` (float32 [texts, values]) and
-    `parts` ("train", "validation" or "test", which `split` then follows).
-    """
+    """Texts and their labels, in the order of their source."""
 
     texts: list[str]
+    """The texts."""
     labels: list[str]
+    """One string for each text; several labels are joined by SEPARATOR."""
     name: str
+    """The file's name without its folder, or the name of the sample set."""
     digest: str
+    """Hex SHA-256 of all columns, see `digest`."""
     dropped: dict[str, int] = field(default_factory=lambda: {"duplicates": 0, "conflicting": 0, "empty": 0})
+    """Number of rows removed by cleaning, by reason; "conflicting": more than one label for the same text."""
     languages: list[str] | None = None
+    """The language of each text, if the source has them."""
     pairs: list[str] | None = None
+    """The second text of each row, if the source has them."""
     images: Images | None = field(default=None, compare=False)  # the digest covers them
+    """The image of each text, float32 [texts, values], if the source has them."""
     parts: list[str] | None = None
+    """"train", "validation" or "test" for each text, if the source says it; `split` then follows it."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
     def classes(self) -> list[str]:
-        """The labels that occur, each once, sorted by code point: the order of a model's outputs."""
+        """The distinct labels, sorted by code point: the order of a model's outputs."""
         return sorted(set(self.labels))
 
     def take(self, rows: Sequence[int], name: str) -> Dataset:
-        """The texts at `rows`, in that order, with all that is known of them, as a dataset of its own."""
+        """Return the rows `rows`, in that order, as a dataset."""
 
         def chosen(column: list[str]) -> list[str]:
             return [column[row] for row in rows]
@@ -75,7 +78,7 @@ def dataset_of(
     images: Images | None = None,
     parts: list[str] | None = None,
 ) -> Dataset:
-    """A dataset of these columns, its digest computed; nothing dropped unless told."""
+    """Return a dataset of these columns and compute its digest; without `dropped` nothing was dropped."""
     further = {"languages": languages, "pairs": pairs, "parts": parts}
     value = digest(texts, labels, further, images)
     gone = {"duplicates": 0, "conflicting": 0, "empty": 0} if dropped is None else dropped
@@ -88,10 +91,10 @@ def digest(
     further: dict[str, list[str] | None] | None = None,
     images: Images | None = None,
 ) -> str:
-    """Hex SHA-256 over texts and labels in their order, then over each further column that is there.
+    """Return the hex SHA-256 of texts and labels in their order, then of each further column that exists.
 
-    Each string comes with its length, so that none runs into the next, and each further column after eight
-    bytes of ones, which are no length.
+    The length of each string comes before it, so that strings cannot run together. Eight bytes of ones, which are
+    never a length, come before each further column.
     """
     state = hashlib.sha256()
 
@@ -115,7 +118,7 @@ def digest(
 
 
 def label_sets(labels: Dataset | Iterable[str], separator: str = SEPARATOR) -> list[tuple[str, ...]]:
-    """The labels of each text: those that `separator` joins, each once, sorted; () for an empty string."""
+    """Return the distinct labels of each text, split at `separator` and sorted; () for an empty string."""
     joined = labels.labels if isinstance(labels, Dataset) else labels
     return [
         tuple(sorted({name.strip() for name in value.split(separator)} - {""})) if value else () for value in joined
@@ -123,24 +126,24 @@ def label_sets(labels: Dataset | Iterable[str], separator: str = SEPARATOR) -> l
 
 
 def label_names(sets: Iterable[tuple[str, ...]]) -> list[str]:
-    """The labels that occur in any of `sets`, each once, sorted by code point: the order of a model's outputs."""
+    """Return the distinct labels of `sets`, sorted by code point: the order of a model's outputs."""
     return sorted(set(chain.from_iterable(sets)))
 
 
 def require_classes(dataset: Dataset, *, multi_label: bool = False) -> None:
-    """Raise InputError unless `dataset` has at least two labels, without which there is nothing to learn.
+    """Raise InputError unless `dataset` has at least two different labels.
 
-    With `multi_label` two different sets of labels are enough, of which one may be empty.
+    With `multi_label` two different sets of labels are enough; one of them may be empty.
     """
     if multi_label:
         if len(sets := set(label_sets(dataset))) < 2:
             alike = f"the same labels ({shown(', '.join(*sets))})" if any(sets) else "no label at all"
             raise InputError(
-                f"{dataset.name}: all {len(dataset):,} texts have {alike}; texts that differ in their labels were "
-                "expected. Check --label-column or add rows of other labels."
+                f"{dataset.name}: all {len(dataset):,} texts have {alike}; expected texts with different "
+                "labels. Check --label-column or add rows of other labels."
             )
     elif len(dataset.classes) < 2:
         raise InputError(
-            f"{dataset.name}: all {len(dataset):,} texts have the label '{shown(dataset.labels[0])}'; at least "
-            "two different labels were expected. Check --label-column or add rows of another label."
+            f"{dataset.name}: all {len(dataset):,} texts have the label '{shown(dataset.labels[0])}'; expected "
+            "at least two different labels. Check --label-column or add rows of another label."
         )

@@ -1,9 +1,8 @@
-"""Captions for scikit-learn's handwritten digits, so that texts and images can be learned in one space.
+"""Captions for scikit-learn's handwritten digits, to train texts and images in one space.
 
 The images are real (8 x 8 values each, from the UCI set of optical recognition of handwritten digits), the
-captions are made: which template of which language an image gets follows from a hash of the image. The template
-also decides the part, so that no caption of the test is one that training has seen. No template holds a number
-word beside its own.
+captions are generated: a hash of the image selects language and template. The template also decides the part, so
+that no test caption occurs in training. A template contains no other number word.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from .columns import Row
 
 _BRIGHTEST = 16  # the values of an image are whole numbers from 0 to this
 
-# Of the languages' templates, all equally many, the last two are for the test, the two before for validation.
+# Every language has the same number of templates; the last two are for the test, the two before for validation.
 _HELD_OUT = {-4: "validation", -3: "validation", -2: "test", -1: "test"}
 
 _NUMBERS = {
@@ -121,7 +120,7 @@ _TEMPLATES = {
 
 
 def caption(digit: int, choice: int) -> tuple[str, str]:
-    """A caption for `digit` (0 to 9) and the part it is for; any `choice` from 0 on picks language and template."""
+    """Return a caption for `digit` (0 to 9) and its part; `choice`, at least 0, selects language and template."""
     languages = list(_NUMBERS)
     language = languages[choice % len(languages)]
     templates = [line.strip() for line in _TEMPLATES[language].strip().splitlines()]
@@ -132,7 +131,7 @@ def caption(digit: int, choice: int) -> tuple[str, str]:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """A row per image: its caption, the digit as the label, 64 values from 0 (paper) to 1 (ink), the part."""
+    """Yield a row per image: its caption, the digit as the label, 64 values from 0 (paper) to 1 (ink), the part."""
     with gzip.open(path, "rt", encoding="ascii") as lines:
         for line in lines:
             *values, digit = map(int, line.split(","))

@@ -1,9 +1,9 @@
-"""Labelled texts: read from a file or a sample set, checked, cleaned.
+"""Load labelled texts from a file or a sample set, check them and clean them.
 
-A text is known by its characters without the white space around it, and by its language, its second text and
-its image where there are such. A text that comes twice would weigh twice and leak from training into the test,
-one that comes under two labels proves at least one wrong: of the former the first copy is kept, of the latter
-none. With images the same text may stand for many; there the image is what two labels contradict each other on.
+A row is identified by its text without surrounding white space, and by its language, second text and image if there
+are such. A duplicate would count twice and leak from training into the test: only the first copy is kept. If a text
+has two different labels, at least one is wrong: no copy is kept. With images the same text may belong to many images;
+there an image must not have two labels.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ USUAL = Columns()
 def load(data: str, columns: Columns = USUAL, *, multi_label: bool = False) -> Dataset:
     """Read and clean `data`: a CSV, TSV, JSONL or Parquet file, or the name of a sample set.
 
-    A sample set's name loses to a file of exactly that name; a sample set is read with the columns it has.
+    A file with the name of a sample set is preferred to the sample set. A sample set is read with its own columns.
     Without a label column every label is "". With `multi_label` a label cell may hold several labels or none,
-    which become one string (see `label_sets`). Raises InputError with the place of the first thing that is
-    wrong, MissingExtra for an absent package.
+    which become one string (see `label_sets`). Raises InputError with the place of the first
+    error, MissingExtra for a missing package.
     """
     path = Path(data)
     sample = SAMPLES.get(data)
@@ -74,10 +74,10 @@ def of_texts(
     name: str = "texts",
     multi_label: bool = False,
 ) -> Dataset:
-    """Clean texts that are in memory, as `load` cleans a file's rows.
+    """Clean texts in memory as `load` cleans the rows of a file.
 
-    labels: one for each text, or with `multi_label` a list of them. Raises InputError with the row of the first that
-    is wrong, and for columns of unequal length.
+    labels: one for each text, or with `multi_label` a list of them. Raises InputError with the row of the first
+    error, and for columns of unequal length.
     """
     columns: dict[str, list[Any]] = {"text": list(texts)}
     columns |= {} if labels is None else {"label": list(labels)}
@@ -85,7 +85,7 @@ def of_texts(
     counts = {field: len(column) for field, column in columns.items()}
     if len(set(counts.values())) > 1:
         given = ", ".join(f"{count:,} {field}s" for field, count in counts.items())
-        raise InputError(f"{given} were given; expected one of each for every text.")
+        raise InputError(f"{given} are given; expected one of each for every text.")
     rows = (
         Row(number, **dict(zip(columns, cells, strict=True)))
         for number, cells in enumerate(zip(*columns.values(), strict=True), 1)
@@ -95,7 +95,7 @@ def of_texts(
 
 
 def _own_columns(sample: Sample, asked: Columns) -> Columns:
-    """The columns of `sample`, without the label if none is asked for. Raises InputError for any other."""
+    """Return the columns of `sample`, without the label if none is asked for. Raises InputError for any other."""
     own = sample.columns.named()
     for field, name in asked.named().items():
         if name not in (own.get(field), getattr(USUAL, field)):
@@ -127,11 +127,11 @@ def _check_exists(path: Path) -> None:
             f"or one of {listed(SAMPLES)}."
         ) from None
     except (OSError, ValueError):
-        pass  # the reader says what is wrong
+        pass  # the reader reports the error
 
 
 class _Item(NamedTuple):
-    """A row with its cells checked; None where a column is not read or a cell is blank, blank texts are ""."""
+    """A row with checked cells; None if the column is not read or the cell is blank; a blank text is ""."""
 
     text: str
     label: str | None
@@ -152,7 +152,7 @@ def _item(row: Row, where: str, columns: Columns, *, multi_label: bool) -> _Item
 
 
 class _Key(NamedTuple):
-    """What a row is known by; of an image the bytes of its float32 values."""
+    """What identifies a row; an image as the bytes of its float32 values."""
 
     text: str
     language: str | None
@@ -161,7 +161,7 @@ class _Key(NamedTuple):
 
     @property
     def subject(self) -> Hashable:
-        """What can have one label only."""
+        """The part of the key that must have only one label."""
         return self if self.image is None else self.image
 
 
@@ -212,7 +212,7 @@ def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> D
     if not kept:
         expected = "a text and a label" if columns.pair is None else "two texts"
         what = "a text" if columns.image is None else "an image"
-        raise InputError(f"{name}: {_nothing_left(rows, dropped, what)} Rows with {expected} were expected.")
+        raise InputError(f"{name}: {_nothing_left(rows, dropped, what)} Expected rows with {expected}.")
     return dataset_of(
         [key.text for key in kept],
         [label_of[key.subject] or "" for key in kept],

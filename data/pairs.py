@@ -1,6 +1,6 @@
-"""Pairs of texts out of single ones: the two halves of a text belong together, as a question and its answer do.
+"""Make pairs from single texts: the two halves of a text belong together, like a question and its answer.
 
-The cheapest honest training signal for text vectors where nobody has written pairs down.
+This is the cheapest training signal for text vectors if there are no pairs.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _BREAK = regex.compile(
 
 
 def halves(dataset: Dataset) -> Dataset:
-    """Each text as a pair: its first half in `texts`, its second in `pairs`; the part stays that of the whole text.
+    """Return each text as a pair of halves in `texts` and `pairs`; its part is that of the whole text.
 
-    A text is cut at the sentence end nearest its middle, if one lies in the middle half of its characters, else at
-    the nearest white space, in scripts without spaces between the nearest two characters. Texts of fewer than
+    A text is cut at the sentence end nearest to its middle, if there is one in the middle half of its characters,
+    else at the nearest white space, or between characters in scripts without spaces. Texts of fewer than
     `LEAST_TOKENS` tokens are left out and counted as dropped under "short". Raises InputError if none is left,
-    ValueError if there are pairs already.
+    ValueError if there are already pairs.
     """
     if dataset.pairs is not None:
         raise ValueError(f"{dataset.name} has pairs already")
@@ -44,8 +44,8 @@ def halves(dataset: Dataset) -> Dataset:
     long = [row for row, pair in enumerate(cut) if pair]
     if not long:
         raise InputError(
-            f"{dataset.name}: none of its {len(dataset):,} texts can be halved into a pair; {LEAST_TOKENS} words or "
-            "characters were expected. Use longer texts, or name a second text of each row with --pair-column."
+            f"{dataset.name}: none of its {len(dataset):,} texts is long enough to be halved; expected "
+            f"{LEAST_TOKENS} words or characters. Use longer texts, or name a second text with --pair-column."
         )
     whole = replace(dataset, parts=parts_of(dataset)).take(long, dataset.name)
     pairs = [pair for pair in cut if pair]
@@ -62,7 +62,7 @@ def halves(dataset: Dataset) -> Dataset:
 
 
 def _halved(text: str) -> tuple[str, str] | None:
-    """The two halves, None if the text is too short or has no place to cut it."""
+    """Return the two halves, None if the text is too short or has no place to cut it."""
     if not _has_tokens(text, LEAST_TOKENS):
         return None
     half = len(text) // 2
@@ -74,7 +74,7 @@ def _halved(text: str) -> tuple[str, str] | None:
 
 
 def _nearest(pattern: regex.Pattern[str], text: str, reach: int) -> int | None:
-    """The end of a match of `pattern` nearest the middle of `text` among those about `reach` characters around it."""
+    """Return the end of the match of `pattern` nearest to the middle of `text`, within about `reach` characters."""
     middle = len(text) / 2
     found = pattern.finditer(text, max(0, int(middle) - reach), int(middle) + reach + 1)
     return min((match.end() for match in found), key=lambda cut: abs(cut - middle), default=None)

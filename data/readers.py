@@ -1,7 +1,7 @@
 """Read the wanted columns of a CSV, TSV, JSONL or Parquet file, row by row.
 
-A reader yields what the file holds, not yet cleaned: a cell may be None, a number, a list. Whatever is
-wrong with the file itself (absent, truncated, not UTF-8, malformed) is one InputError that names the place.
+A reader yields the content of the file before cleaning: a cell may be None, a number, a list. Every problem with the
+file itself (missing, truncated, not UTF-8, malformed) is an InputError that names the place.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ _BATCH, _IMAGE_BATCH = 65_536, 1024  # rows of a Parquet file that are Python ob
 
 
 def read(path: Path, columns: Columns) -> Rows:
-    """Open `path` by its ending; the rows are read as they are gone through.
+    """Open `path` by its ending; rows are read lazily.
 
-    Raises InputError, here or while reading, and MissingExtra where Parquet or zstd needs a package that is
-    absent.
+    Raises InputError, here or while reading, and MissingExtra if the package for Parquet or zstd is missing.
     """
     check_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -55,8 +54,8 @@ def read(path: Path, columns: Columns) -> Rows:
     if ending in _TEXT_ENDINGS:
         return Rows("line", _jsonl_rows(wanted, opener_for(compression)))
     raise InputError(
-        f"{shown(path)}: the ending of a file's name says its format, and this ending is not known. "
-        f"Accepted are {ACCEPTED}; rename or convert the file."
+        f"{shown(path)}: the ending of the file name is not known. "
+        f"Accepted endings: {ACCEPTED}; rename or convert the file."
     )
 
 
@@ -73,12 +72,12 @@ class _Wanted:
         return list(vars(self.columns).values())
 
     def places(self, found: list[str]) -> list[int | None]:
-        """Where among the columns `found` each wanted one is, in the order of a row's cells."""
+        """Return the position in `found` of each wanted column, in the order of a row's cells."""
         fields = vars(self.columns).items()
         return [None if name is None else self.place(found, field) for field, name in fields]
 
     def place(self, found: list[str], field: str) -> int:
-        """Where among the columns `found` the one for `field` is. Raises InputError unless it is there, once."""
+        """Return the position of the column for `field` in `found`. Raises InputError unless it is there once."""
         name = self.columns.named()[field]
         if found.count(name) == 1:
             return found.index(name)
@@ -121,7 +120,7 @@ def _csv_rows(wanted: _Wanted, opener: Opener, delimiter: str) -> Generator[Row,
 
 
 def _csv_records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it begins on; blank lines are skipped."""
+    """Yield each record with the line it begins on; blank lines are skipped."""
     begins = 1
     try:
         for cells in reader:
@@ -174,10 +173,10 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{where} is not valid JSON: {error.msg} at column {error.colno:,}. "
-            "JSONL has one whole JSON object on every line."
+            "JSONL has one complete JSON object per line."
         ) from None
     except ValueError:
-        raise InputError(f"{where} holds a number with more digits than can be read. Shorten it.") from None
+        raise InputError(f"{where} has a number with too many digits. Shorten it.") from None
     except RecursionError:
         raise InputError(f"{where} is nested too deeply to be read. Flatten it.") from None
     if not isinstance(item, dict):

@@ -1,6 +1,6 @@
-"""Real labelled texts that small pip packages bring; nothing of them is copied into lexport.
+"""Sample sets: real labelled texts from small pip packages; lexport contains no copy of them.
 
-The packages are located but never imported: importing one loads all its data, prints, or needs pandas.
+The packages are located but never imported: an import loads all data, prints, or needs pandas.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ _SENTIMENT = {"0": "negative", "1": "positive"}
 
 @dataclass(frozen=True)
 class Source:
-    """Where data lie: the pip `package`, its `versions` as pip writes them, its `module`, the `path` in it."""
+    """The place of data in a pip package."""
 
     package: str
+    """Name of the package."""
     versions: str
+    """Its versions, in pip's notation."""
     module: str
+    """Its module."""
     path: str
+    """Path of the data in the module."""
 
     def locate(self, sample: str) -> Path:
-        """The file or folder. Raises MissingExtra if the package is absent, SystemProblem if it lacks its data."""
+        """Return the file or folder. Raises MissingExtra without the package, SystemProblem if data are missing."""
         spec = importlib.util.find_spec(self.module)
         folders = spec.submodule_search_locations if spec else None
         if not folders:
@@ -39,25 +43,30 @@ class Source:
             if (Path(folder) / self.path).exists():
                 return Path(folder) / self.path
         raise SystemProblem(
-            f"The package {self.package} is installed but {self.path} is not in it. Install it anew with: "
+            f"The package {self.package} is installed but {self.path} is not in it. Install it again with: "
             f"pip install --force-reinstall {shlex.quote(self.package + self.versions)}"
         )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample set: what it is `about`, its `sources`, the `columns` it has, how to `read` the sources' paths."""
+    """A sample set."""
 
     name: str
+    """Its name."""
     about: str
+    """A short description."""
     sources: tuple[Source, ...]
+    """Where its data are."""
     read: Callable[..., Iterator[Row]]
+    """Function that reads the rows from the paths of the sources."""
     columns: Columns = field(default_factory=Columns)
+    """Its columns."""
 
     def rows(self) -> Rows:
-        """The rows as the packages hold them, always in the same order.
+        """Return the rows of the packages, always in the same order.
 
-        Raises MissingExtra if a package is absent and SystemProblem if it lacks its data.
+        Raises MissingExtra if a package is missing and SystemProblem if its data are.
         """
         return Rows("row", self._numbered([source.locate(self.name) for source in self.sources]))
 
@@ -75,7 +84,7 @@ def _imdb(path: Path) -> Iterator[Row]:
 
 
 def _reviews(path: Path, source: str) -> Iterator[Row]:
-    """The reviews of one of the sources that share a file."""
+    """Yield the reviews of one of the sources that share a file."""
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines, strict=True):
             if row["source"] == source:
@@ -83,7 +92,7 @@ def _reviews(path: Path, source: str) -> Iterator[Row]:
 
 
 def _folder_per_class(path: Path) -> Iterator[Row]:
-    """One file a text, one folder a label; a file that is not UTF-8 is Windows-1252 (a pound sign in one)."""
+    """Yield one text per file; the folder is the label. Files that are not UTF-8 are Windows-1252."""
     for file in sorted(path.glob("*/*.txt")):
         content = file.read_bytes()
         try:
@@ -94,7 +103,7 @@ def _folder_per_class(path: Path) -> Iterator[Row]:
 
 
 def _file_per_class(path: Path) -> Iterator[Row]:
-    """One line a text, one file a label."""
+    """Yield one text per line; the file is the label."""
     for name, label in (("neg.txt", "negative"), ("pos.txt", "positive")):
         with (path / name).open(encoding="utf-8", newline="\n") as lines:
             for line in lines:

@@ -1,9 +1,9 @@
-"""Train, validation and test, told apart by a hash of the text.
+"""Split data into train, validation and test by a hash of the text.
 
-A text's place depends on its own characters alone: not on a seed, the order of rows, or what else the file
-holds. So a row added tomorrow moves no other row, a model trained today was never trained on tomorrow's test
-texts, and five seeds are compared on the same test. Of texts with images it is the image that decides, since one
-image often has several texts; a sample set may say itself which part a row belongs to.
+The part of a text depends only on its characters: not on a seed, the order of rows, or other rows. So a new row moves
+no other row, a model trained today was not trained on tomorrow's test texts, and runs with different seeds have the
+same test set. For texts with images the image decides, because one image often has several texts. A sample set may
+define the parts itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Splits:
 
 
 def part_of(text: str) -> str:
-    """The part a text belongs to: "train", "validation" or "test".
+    """Return the part a text belongs to: "train", "validation" or "test".
 
     The first 8 bytes of SHA-256 over its UTF-8, as a big-endian number, modulo 10: 8 is validation, 9 test.
     """
@@ -42,7 +42,7 @@ def _part_of(content: bytes) -> str:
 
 
 def parts_of(dataset: Dataset) -> list[str]:
-    """The part of each row: the dataset's own word for it, else by its image (float32 bytes), else by its text."""
+    """Return the part of each row: that of the dataset, else by its image (float32 bytes), else by its text."""
     if dataset.parts is not None:
         return dataset.parts
     if dataset.images is not None:
@@ -53,8 +53,8 @@ def parts_of(dataset: Dataset) -> list[str]:
 def split(dataset: Dataset, kind: str = "classify") -> Splits:
     """Divide `dataset` by `parts_of` its rows, for a model of `kind` "classify", "multilabel", "vector" or "joint".
 
-    Raises InputError if a part would be empty or if a language, or a label where `kind` learns labels, would not
-    occur in train.
+    Raises InputError if a part would be empty, or if a language (or a label, if `kind` learns labels) would not occur
+    in train.
     """
     rows: dict[str, list[int]] = {name: [] for name in _PARTS}
     for row, part in enumerate(parts_of(dataset)):
@@ -90,7 +90,7 @@ def _check_trained(dataset: Dataset, what: str, every: Iterable[str], trained: I
     untrained = sorted(known - set(trained))
     if untrained:
         raise InputError(
-            f"{dataset.name}: of {len(known):,} {what}s {len(untrained):,} would have no text to train "
-            f"on ({listed(untrained)}; the split is {sizes}). Add rows, ten a {what} are nearly always enough, "
+            f"{dataset.name}: of {len(known):,} {what}s {len(untrained):,} would have no training "
+            f"text ({listed(untrained)}; the split is {sizes}). Add rows, ten a {what} are nearly always enough, "
             f"or remove these {what}s."
         )

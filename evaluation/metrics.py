@@ -1,4 +1,4 @@
-"""How good answers are: accuracy, F1, the confusion matrix, ranks in a search, and how sure one can be of a share."""
+"""Metrics: accuracy, F1, the confusion matrix, retrieval ranks, and the Wilson interval of a share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..storage.compression import listed
 
 _Z95 = NormalDist().inv_cdf(0.975)  # 1.96: the normal quantile of a two-sided 95 % interval
 _BLOCK = 1 << 24  # dot products held at a time: 64 MiB of float32
-AT = (1, 5, 10)  # nearest targets that recall is told for
+AT = (1, 5, 10)  # recall is reported for this many nearest targets
 _ROUNDING = 1e-6  # of the product of two lengths: what float32 may be off by
 
 Counts = npt.NDArray[np.int64]
@@ -26,16 +26,16 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
     """Compare `predicted` with `truth`, both over the model's `labels`.
 
     Returns what JSON can hold, all shares from 0 to 1: `accuracy`; `macro_f1`, the mean F1 of all `labels`,
-    also of those that never occur; `per_class` {label: {precision, recall, f1, support}}, 0.0 where nothing
-    can be divided; `confusion`, a list of rows, rows the truth and columns the predictions in the order of
+    also of those that never occur; `per_class` {label: {precision, recall, f1, support}}, 0.0 where a denominator
+    is 0; `confusion`, a list of rows: rows are the truth, columns the predictions, in the order of
     `labels`; `count`. Raises InputError if `truth` has a label that the model does not know, ValueError if
     there are no texts, the lengths differ or a prediction is not one of `labels`.
     """
-    place = label_places(labels, [(label,) for label in truth])
-    if not place.keys() >= set(predicted):
+    index_of = label_indices(labels, [(label,) for label in truth])
+    if not index_of.keys() >= set(predicted):
         raise ValueError("a prediction is not one of the labels")
     confusion: Counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    pairs = np.array([(place[t], place[p]) for t, p in zip(truth, predicted, strict=True)])
+    pairs = np.array([(index_of[t], index_of[p]) for t, p in zip(truth, predicted, strict=True)])
     np.add.at(confusion, (pairs[:, 0], pairs[:, 1]), 1)
     hits = confusion.diagonal()
     support, answers = confusion.sum(axis=1), confusion.sum(axis=0)
@@ -53,21 +53,21 @@ def score_multilabel(
 ) -> dict[str, Any]:
     """Compare the `labels` whose `scores` (float32 [texts, labels]) reach `threshold` with the sets in `truth`.
 
-    Returns what JSON can hold, all shares from 0 to 1: `accuracy`, the share of texts whose set is exactly right;
-    `micro_f1` over all decisions and `macro_f1`, the mean F1 of all `labels`; `per_class` as `score` has it;
-    `threshold`; `count`. 0.0 where nothing can be divided. Raises InputError if `truth` has a label that the model
+    Returns what JSON can hold, all shares from 0 to 1: `accuracy`, the share of texts with exactly the correct set;
+    `micro_f1` over all decisions and `macro_f1`, the mean F1 of all `labels`; `per_class` as in `score`;
+    `threshold`; `count`. 0.0 where a denominator is 0. Raises InputError if `truth` has a label that the model
     does not know, ValueError if there are no texts, the shapes differ or a score is not a number.
     """
-    held = carried(truth, labels)
+    present = label_matrix(truth, labels)
     if scores.shape != (len(truth), len(labels)) or np.isnan(scores).any():
         raise ValueError(f"scores {scores.shape} without NaN for {len(truth)} texts, {len(labels)} labels expected")
-    answered = scores >= threshold
-    hits: Counts = (answered & held).sum(axis=0)
-    answers: Counts = answered.sum(axis=0)
-    support: Counts = held.sum(axis=0)
+    predicted = scores >= threshold
+    hits: Counts = (predicted & present).sum(axis=0)
+    answers: Counts = predicted.sum(axis=0)
+    support: Counts = present.sum(axis=0)
     decisions = int(support.sum() + answers.sum())
     return {
-        "accuracy": float((answered == held).all(axis=1).mean()),
+        "accuracy": float((predicted == present).all(axis=1).mean()),
         "micro_f1": float(2 * hits.sum() / decisions) if decisions else 0.0,
         "macro_f1": float(_shares(2 * hits, support + answers).mean()),
         "per_class": _per_class(labels, hits, answers, support),
@@ -76,26 +76,26 @@ def score_multilabel(
     }
 
 
-def label_places(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str, int]:
-    """The index of each of `labels`. Raises InputError if `truth` has others, ValueError without texts or labels."""
-    place = {label: index for index, label in enumerate(labels)}
-    if not truth or not labels or len(place) != len(labels):
+def label_indices(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Return the index of each label. Raises InputError if `truth` has others, ValueError without texts or labels."""
+    index_of = {label: index for index, label in enumerate(labels)}
+    if not truth or not labels or len(index_of) != len(labels):
         raise ValueError("at least one text and distinct labels are needed")
-    foreign = [{name for name in names if name not in place} for names in truth]
-    if any(foreign):
+    unknown = [{name for name in names if name not in index_of} for names in truth]
+    if any(unknown):
         raise InputError(
-            f"{sum(map(bool, foreign)):,} of {len(truth):,} texts have a label that the model does not know: "
-            f"{listed(sorted(set().union(*foreign)))}. Its labels are: {listed(labels)}. Rename or remove these rows."
+            f"{sum(map(bool, unknown)):,} of {len(truth):,} texts have a label that the model does not know: "
+            f"{listed(sorted(set().union(*unknown)))}. Its labels are: {listed(labels)}. Rename or remove these rows."
         )
-    return place
+    return index_of
 
 
-def carried(truth: Sequence[tuple[str, ...]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which of `labels` each text carries, bool [texts, labels]. Raises as `label_places` does."""
-    place = label_places(labels, truth)
+def label_matrix(truth: Sequence[tuple[str, ...]], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which of `labels` each text has, bool [texts, labels]. Raises as `label_indices` does."""
+    index_of = label_indices(labels, truth)
     found = np.zeros((len(truth), len(labels)), dtype=bool)
     for row, names in enumerate(truth):
-        found[row, [place[name] for name in names]] = True
+        found[row, [index_of[name] for name in names]] = True
     return found
 
 
@@ -113,14 +113,14 @@ def _per_class(labels: Sequence[str], hits: Counts, answers: Counts, support: Co
 
 
 def _shares(part: Counts, whole: Counts) -> npt.NDArray[np.float64]:
-    """The quotients `part / whole`, 0.0 where whole is 0."""
+    """Return `part / whole`, 0.0 where whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval (low, high) of a share, such as of an accuracy of `successes` out of `n` texts.
+    """Return the 95 % Wilson interval (low, high) of a share, for example an accuracy of `successes` of `n` texts.
 
-    Sound near 0 and 1 and for few texts, where the usual mean ± 1.96 standard errors is not. E. B. Wilson
+    It is valid near 0 and 1 and for few texts, unlike the usual mean ± 1.96 standard errors. E. B. Wilson
     (1927), Probable inference, the law of succession, and statistical inference, Journal of the American
     Statistical Association 22(158), 209–212. Raises ValueError unless 0 <= successes <= n and n > 0.
     """
@@ -142,13 +142,13 @@ def retrieval(
     target_groups: npt.ArrayLike,
     at: Sequence[int] = AT,
 ) -> dict[str, Any]:
-    """How well each of `queries` (float32 [n, d]) finds its relevant `targets` (float32 [m, d]) by dot product.
+    """Return how well `queries` (float32 [n, d]) find their relevant `targets` (float32 [m, d]) by dot product.
 
     A target is relevant to the queries of its own group: `query_groups` [n] and `target_groups` [m] are compared.
     Returns what JSON can hold: for each k of `at` `recall_at_k`, the share of queries with a relevant target among
-    the k nearest, and `chance_at_k`, what an order drawn by lot would be expected to reach (exact, by counting); the
-    `mean_reciprocal_rank` of the first relevant target; `targets` (m) and `count` (n). A query without any relevant
-    target counts as one that found none. Raises ValueError as `ranks` does, and for a k below 1.
+    the k nearest, and `chance_at_k`, the exact expectation for a random order; the
+    `mean_reciprocal_rank` of the first relevant target; `targets` (m) and `count` (n). A query without a relevant
+    target counts as one that did not find it. Raises ValueError as `ranks` does, and for a k below 1.
     """
     if not at or min(at) < 1:
         raise ValueError(f"at={tuple(at)}: counts of nearest targets from 1 on were expected")
@@ -169,11 +169,11 @@ def ranks(
     query_groups: npt.ArrayLike,
     target_groups: npt.ArrayLike,
 ) -> npt.NDArray[np.float64]:
-    """The rank, from 1, of the first relevant target of each query, float64 [queries]; infinite where none is.
+    """Return the rank, from 1, of each query's first relevant target, float64 [queries]; infinite without one.
 
-    Arguments are those of `retrieval`. Where products are equal to within float32 rounding the irrelevant target
-    comes first, so that a model with the same vector for everything gains nothing. Raises ValueError for shapes that
-    do not fit, nothing to search, or values that are not finite.
+    The arguments are those of `retrieval`. If products are equal within float32 rounding, the irrelevant target comes
+    first, so that a model with the same vector for everything scores nothing. Raises ValueError for shapes that do
+    not match, an empty search, or values that are not finite.
     """
     n, m = len(queries), len(targets)
     mine, theirs = np.asarray(query_groups), np.asarray(target_groups)
@@ -199,7 +199,7 @@ def ranks(
 
 
 def _chance(targets: int, relevant: int, k: int) -> float:
-    """How likely k targets drawn by lot hold a relevant one: one minus the hypergeometric probability of none."""
+    """Return the probability that k random targets include a relevant one: 1 - the hypergeometric one of none."""
     drawn = min(k, targets)
     every = math.comb(targets, drawn)
     return (every - math.comb(targets - relevant, drawn)) / every

@@ -1,4 +1,4 @@
-"""What a model got most wrong: the texts to read first."""
+"""The worst mistakes of a model: the texts to read first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..data.load import Dataset, label_sets
 from ..handlers.text.encoder import TextEncoder
 from .bootstrap import target_ranks
-from .metrics import carried
+from .metrics import label_matrix
 from .tasks import Outputs, group_ids
 
 
@@ -25,13 +25,13 @@ def mistakes(
     threshold: float = 0.5,
     most: int = 10,
 ) -> list[dict[str, Any]]:
-    """The `most` worst of the mistakes in `outputs` for `part`, as JSON can hold them, the worst first.
+    """Return the `most` worst mistakes in `outputs` for `part`, as JSON can hold them, the worst first.
 
-    "classify": wrong answers, by their score; each has `truth`, `answer`, `score`, `truth_score`. "multilabel":
-    wrong decisions on one `label`, by the distance of its `score` from 1 where the text carries it (`carried`) and
-    from 0 where not; `truth` and `answer` are sets. "vector" and "joint": texts by the `rank` of the first right pair
-    or image; `score` is its product with the text, `found` and `found_score` are what came first (a pair, or an
-    image by its label or row). All have `text`, `tokens`, `unknown` and `truncated`.
+    "classify": wrong predictions, by their score; each has `truth`, `answer`, `score`, `truth_score`. "multilabel":
+    wrong decisions on one `label`, by the distance of its `score` from 1 if the text has the label (`carried`), else
+    from 0; `truth` and `answer` are sets. "vector" and "joint": texts by the `rank` of the first correct pair or
+    image; `score` is its product with the text, `found` and `found_score` are the nearest one (a pair, or an image by
+    its label or row). All have `text`, `tokens`, `unknown` and `truncated`.
     """
     if task == "classify":
         found = _answers(part, outputs, labels)
@@ -44,14 +44,14 @@ def mistakes(
     languages = None if part.languages is None else [part.languages[row] for row in rows]
     tokens = encoder.look_up([part.texts[row] for row in rows], languages)
     return [
-        {"text": part.texts[row], **told, "tokens": count, "unknown": unknown, "truncated": cut}
-        for (_, row, told), count, unknown, cut in zip(
+        {"text": part.texts[row], **facts, "tokens": count, "unknown": unknown, "truncated": cut}
+        for (_, row, facts), count, unknown, cut in zip(
             worst, tokens.lengths.tolist(), tokens.unknown.tolist(), tokens.truncated, strict=True
         )
     ]
 
 
-# How bad, the text's row, and what is told of it.
+# How bad the mistake is, the row of the text, and the facts to report.
 _Found = Iterator[tuple[float, int, dict[str, Any]]]
 
 
@@ -64,15 +64,15 @@ def _answers(part: Dataset, scores: Outputs, labels: Sequence[str]) -> _Found:
 
 
 def _decisions(part: Dataset, scores: Outputs, labels: Sequence[str], threshold: float) -> _Found:
-    held, answered = carried(label_sets(part.labels), labels), scores >= threshold
+    truth, predicted = label_matrix(label_sets(part.labels), labels), scores >= threshold
 
     def names(chosen: npt.NDArray[np.bool_]) -> list[str]:
         return [label for label, one in zip(labels, chosen.tolist(), strict=True) if one]
 
-    for row, column in zip(*(places.tolist() for places in np.nonzero(held != answered)), strict=True):
-        score, own = float(scores[row, column]), bool(held[row, column])
-        told = {"label": labels[column], "carried": own, "score": score}
-        yield abs(own - score), row, told | {"truth": names(held[row]), "answer": names(answered[row])}
+    for row, column in zip(*(places.tolist() for places in np.nonzero(truth != predicted)), strict=True):
+        score, own = float(scores[row, column]), bool(truth[row, column])
+        facts = {"label": labels[column], "carried": own, "score": score}
+        yield abs(own - score), row, facts | {"truth": names(truth[row]), "answer": names(predicted[row])}
 
 
 def _searches(task: str, part: Dataset, outputs: Outputs) -> _Found:
@@ -82,8 +82,8 @@ def _searches(task: str, part: Dataset, outputs: Outputs) -> _Found:
         products = others @ texts[row]
         right = groups == groups[row]
         first = int(np.where(right, -np.inf, products).argmax())
-        told = {"rank": int(ranks[row]), "targets": len(others), "score": float(products[right].max())}
-        yield ranks[row], row, told | {"found": _named(task, part, first), "found_score": float(products[first])}
+        facts = {"rank": int(ranks[row]), "targets": len(others), "score": float(products[right].max())}
+        yield ranks[row], row, facts | {"found": _named(task, part, first), "found_score": float(products[first])}
 
 
 def _named(task: str, part: Dataset, row: int) -> str:

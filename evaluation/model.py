@@ -1,4 +1,4 @@
-"""A model that is evaluated, whatever it was opened from: a run, an exported variant, an archive."""
+"""A model to evaluate. It may come from a run, an exported variant or an archive."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from ..data.dataset import Dataset
 from ..handlers.text.encoder import TextEncoder
 from .tasks import Outputs
 
-Answer = Callable[[Dataset], Outputs]
+Predict = Callable[[Dataset], Outputs]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """An opened model: how it `answer`s a part of the data (as evaluation/tasks.py says), and its text `encoder`."""
+class OpenedModel:
+    """An opened model."""
 
-    answer: Answer
+    predict: Predict
+    """Return the outputs for a part of the data, in the layout of evaluation/tasks.py."""
     encoder: TextEncoder
+    """How the model reads text."""

@@ -1,10 +1,10 @@
-"""Texts with a share of their tokens replaced by words that nobody has seen: what tomorrow's texts are like.
+"""Replace a share of the tokens of texts by unseen words, as future texts will have them.
 
-A new word is made like the old ones. Where scripts have spaces it is seven to twelve letters of the token's own
-script, drawn as often as the texts have them; in scripts without, where each character is a token, it is a character
-of that script that is not known, or such a word where all of them are. So a model with a row for unknown words meets
-that row, one that hashes words a hash it never saw, and one that reads characters or subwords a new word of
-characters that it knows: that is what new names and misspellings are, unknown characters are another language's.
+A new word looks like the known ones. In scripts with spaces it has seven to twelve letters of the token's script,
+with the letter frequencies of the texts. In scripts without spaces, where each character is a token, it is an unknown
+character of that script, or such a word if all characters are known. So a model with a row for unknown words uses
+that row, a model that hashes words gets a new hash, and a model that reads characters or subwords gets a new word of
+known characters, as new names and misspellings are.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ..errors import InputError
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import UNSPACED
 
-_SHORTEST, _LONGEST = 7, 12  # letters: chance writes hardly any word of so many
+_SHORTEST, _LONGEST = 7, 12  # letters: a random word of this length is hardly ever a real one
 _WORDS = 2000  # new ones of each script
-_TRIES = 100  # in a row, before a pattern is taken to make no word
+_TRIES = 100  # failures in a row after which we give up
 _COMMON = "abcdefghijklmnopqrstuvwxyz"
-# Scripts without spaces: what Unicode calls them, and where their letters mostly lie.
+# Scripts without spaces: their Unicode names, and the range of most of their letters.
 _BLOCKS = {
     "Han": (0x4E00, 0xA000),
     "Hiragana": (0x3041, 0x3097),
@@ -39,11 +39,11 @@ _UNSPACED = {name: regex.compile(rf"\p{{{name}}}") for name in _BLOCKS}
 _ANY_UNSPACED = regex.compile(f"[{UNSPACED}]")
 
 
-class Unseen:
+class UnseenWords:
     """Words that are in no vocabulary of `encoder`, in none of `texts` and not among the `known`."""
 
     def __init__(self, encoder: TextEncoder, texts: Iterable[str], known: Collection[str] = ()) -> None:
-        """The letters of `texts` are what new words are made of."""
+        """Take the letters of new words from `texts`."""
         self._encoder = encoder
         tokens = [token for text in texts for token in encoder.tokens(text)[0]]
         self._known = {*encoder.vocabulary, *known, *tokens}
@@ -54,13 +54,13 @@ class Unseen:
         most = max(self._letters, key=lambda script: (self._letters[script].total(), script), default="")
         self._usual = most
         self._letters.setdefault(most, Counter(_COMMON))
-        self._words: dict[str, list[str]] = {}  # by script, made when first asked for
+        self._words: dict[str, list[str]] = {}  # by script, made on first use
 
-    def replaced(self, texts: Sequence[str], share: float, draw: int = 0) -> list[str]:
-        """`texts` with each token replaced at random, so that about `share` of them are.
+    def replace(self, texts: Sequence[str], share: float, draw: int = 0) -> list[str]:
+        """Return `texts` with about `share` of the tokens replaced, chosen at random.
 
-        Tokens stand between spaces. The same `draw` gives the same texts; another one gives others. Raises
-        InputError where the token pattern makes no token of any new word.
+        Tokens are joined by spaces. The same `draw` gives the same texts; another one gives others. Raises
+        InputError if the token pattern accepts no new word as a token.
         """
         generator = np.random.default_rng([draw, round(share * 1_000_000)])
         found = []
@@ -76,9 +76,10 @@ class Unseen:
         return found
 
     def word(self, token: str, pick: float) -> str:
-        """A new word in the script of `token`, the encoder's one token; `pick`, below 1, chooses among thousands.
+        """Return a new word in the script of `token` that is one token; `pick`, 0 to below 1, chooses among
+        thousands.
 
-        Raises InputError as `replaced` does.
+        Raises InputError as `replace` does.
         """
         name = next((name for name, pattern in _UNSPACED.items() if pattern.match(token)), "")
         words = self._of(name) if name else []
@@ -108,18 +109,18 @@ class Unseen:
                 break
         if not words:
             raise InputError(
-                f"The token pattern {self._encoder.spec.pattern!r} makes no single token of a new word such as "
-                f"{word!r}, so none can be tried. Leave out --unknown-rate."
+                f"The token pattern {self._encoder.spec.pattern!r} does not accept a new word such as "
+                f"{word!r} as one token, so robustness cannot be measured. Leave out --unknown-rate."
             )
         return list(words)
 
     def _unknown(self, name: str) -> list[str]:
-        """The characters of a script without spaces that are tokens and not known."""
+        """Return the unknown characters of a script without spaces that are tokens."""
         characters = map(chr, range(*_BLOCKS[name]))
         return [one for one in characters if one not in self._known and self._encoder.tokens(one)[0] == [one]]
 
 
 @lru_cache(1 << 12)
 def _script(letter: str) -> str:
-    """What Unicode calls a letter's script, by the first word of its name: "LATIN", "CYRILLIC" …"""
+    """Return the script of a letter, the first word of its Unicode name: "LATIN", "CYRILLIC" …"""
     return unicodedata.name(letter, "").partition(" ")[0]

@@ -1,4 +1,4 @@
-"""What new words cost: a model judged again on texts full of words that nobody has seen."""
+"""Robustness to new words: evaluate a model again on texts with a share of unseen words."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from ..data.load import Dataset
 from ..errors import InputError
-from .bootstrap import ends, headline, headline_of, resampled
-from .model import Asked
-from .noise import Unseen
+from .bootstrap import bootstrap_means, metric_from_means, per_text_terms, percentile_interval
+from .model import OpenedModel
+from .noise import UnseenWords
 from .tasks import METRIC, Outputs
 
 DRAWS = 5
 
 
 def parse_rates(value: str) -> list[float]:
-    """The shares of `--unknown-rate`, such as "0.1,0.3", in rising order. Raises InputError."""
+    """Return the shares of `--unknown-rate`, such as "0.1,0.3", in ascending order. Raises InputError."""
     wanted = [one.strip() for one in value.split(",")]
     if not all(re.fullmatch(r"[0-9]*\.?[0-9]+", one) and 0 < float(one) <= 1 for one in wanted):
         raise InputError(
-            f"--unknown-rate {value!r} is not understood. Expected shares of the tokens above 0 and up to 1, for "
+            f"--unknown-rate {value!r} is not valid. Expected shares of the tokens above 0 and up to 1, for "
             "example 0.1,0.3."
         )
     return sorted({float(one) for one in wanted})
@@ -35,47 +35,47 @@ def robustness(
     part: Dataset,
     outputs: Outputs,
     labels: Sequence[str],
-    asked: Asked,
+    model: OpenedModel,
     rates: Sequence[float],
     threshold: float = 0.5,
 ) -> dict[str, Any]:
-    """How much of the task's metric is lost where shares `rates` of the tokens are replaced by unseen words.
+    """Return how much the task's metric drops if shares `rates` of the tokens are replaced by unseen words.
 
-    `outputs` are those for the texts as they are. Each share is drawn DRAWS times (`noise.py`); of "vector" and
-    "joint" the texts alone change, not what they search. Returns what JSON can hold: `metric`, `draws`, for the
-    texts as they are `unknown_share` (of the tokens) and the metric by its name, and under `rates` the same with
-    `rate`, `drop` and `drop_interval`, which pairs each text with its own noisy copies and so covers other texts.
+    `outputs` are those for the original texts. Each share is drawn DRAWS times (`noise.py`). For "vector" and "joint"
+    only the texts change, not the search targets. Returns what JSON can hold: `metric`, `draws`, for the original
+    texts `unknown_share` (of the tokens) and the metric by its name, and under `rates` the same with `rate`, `drop`
+    and `drop_interval`, which pairs each text with its own noisy copies and so allows for other texts.
     """
-    unseen = Unseen(asked.encoder, part.texts)
-    before = headline(task, part, outputs, labels, threshold)
+    unseen = UnseenWords(model.encoder, part.texts)
+    before = per_text_terms(task, part, outputs, labels, threshold)
     width = before.shape[1]
     found = []
     for rate in rates:
-        copies = [replace(part, texts=unseen.replaced(part.texts, rate, draw)) for draw in range(DRAWS)]
-        after = [headline(task, copy, asked.answer(copy), labels, threshold) for copy in copies]
+        copies = [replace(part, texts=unseen.replace(part.texts, rate, draw)) for draw in range(DRAWS)]
+        after = [per_text_terms(task, copy, model.predict(copy), labels, threshold) for copy in copies]
         sums = np.hstack([before, *after])
-        # [draws of texts, the texts as they are and their copies, what makes the metric]
-        drawn = headline_of(task, resampled(sums).reshape(-1, 1 + DRAWS, width))
-        clean, *noisy = headline_of(task, sums.mean(axis=0).reshape(1 + DRAWS, width)).tolist()
+        # [draws of texts, the original texts and their copies, terms of the metric]
+        drawn = metric_from_means(task, bootstrap_means(sums).reshape(-1, 1 + DRAWS, width))
+        clean, *noisy = metric_from_means(task, sums.mean(axis=0).reshape(1 + DRAWS, width)).tolist()
         value = float(np.mean(noisy))
         found.append(
             {
                 "rate": rate,
-                "unknown_share": float(np.mean([_unknown(asked, copy) for copy in copies])),
+                "unknown_share": float(np.mean([_unknown(model, copy) for copy in copies])),
                 METRIC[task]: value,
                 "drop": clean - value,
-                "drop_interval": ends(drawn[:, 0] - drawn[:, 1:].mean(axis=1)),
+                "drop_interval": percentile_interval(drawn[:, 0] - drawn[:, 1:].mean(axis=1)),
             }
         )
     return {
         "metric": METRIC[task],
         "draws": DRAWS,
-        "unknown_share": _unknown(asked, part),
-        METRIC[task]: float(headline_of(task, before.mean(axis=0))),
+        "unknown_share": _unknown(model, part),
+        METRIC[task]: float(metric_from_means(task, before.mean(axis=0))),
         "rates": found,
     }
 
 
-def _unknown(asked: Asked, part: Dataset) -> float:
-    tokens = asked.encoder.look_up(part.texts, part.languages)
+def _unknown(model: OpenedModel, part: Dataset) -> float:
+    tokens = model.encoder.look_up(part.texts, part.languages)
     return float(tokens.unknown.sum() / max(1, tokens.lengths.sum()))

@@ -1,6 +1,6 @@
-"""What a model is asked to do, and how well it does it: the same judgement for a trained model and its exports.
+"""Tasks and their metrics: the same for a trained model and its exported variants.
 
-A task's outputs are what `outputs` of a part's texts are called below: scores float32 [texts, labels] for
+`outputs` below are the outputs of a model for one part of the data: scores float32 [texts, labels] for
 "classify" and "multilabel"; for "vector" the vectors of all texts, then of all their pairs, float32
 [2 * texts, size]; for "joint" those of all texts, then of all images.
 """
@@ -21,27 +21,26 @@ from .metrics import retrieval, score, score_multilabel, wilson
 
 Outputs = npt.NDArray[np.float32]
 
-# What a gate reads and a headline shows.
+# The metric that gates read and that reports show first.
 METRIC = {"classify": "accuracy", "multilabel": "micro_f1", "vector": "recall_at_1", "joint": "recall_at_1"}
 
-# Which columns to read when nobody names any; `columns_for` adds the labels where a task needs them.
+# The columns to read if none are named; `columns_for` adds the labels if a task needs them.
 UNLABELLED = Columns(label=None)
 
 
 def columns_for(task: str, source: str, columns: Columns) -> Columns:
-    """`columns`, with the label column's usual name where the task needs labels and none is named.
+    """Return `columns`, with the default name of the label column if the task needs labels and none is named.
 
-    Vectors need none; a joint model is judged by those that a sample set has.
+    "vector" needs none; "joint" uses those that a sample set has.
     """
     needed = task in ("classify", "multilabel") or (task == "joint" and source in SAMPLES)
     return replace(columns, label="label") if needed and columns.label is None else columns
 
 
-def suited(task: str, dataset: Dataset, columns: Columns) -> Dataset:
-    """`dataset` as `task` takes it: without pairs, "vector" is given the halves of each text.
+def prepare_dataset(task: str, dataset: Dataset, columns: Columns) -> Dataset:
+    """Return `dataset` as `task` needs it: for "vector" without pairs, the two halves of each text.
 
-    Raises InputError for images that "joint" lacks, and for pairs or images named in `columns` that the task has no
-    use for.
+    Raises InputError if "joint" has no images, and for pairs or images named in `columns` that the task does not use.
     """
     if columns.image is None and task != "joint":
         dataset = replace(dataset, images=None)  # of a sample set that has them
@@ -50,16 +49,16 @@ def suited(task: str, dataset: Dataset, columns: Columns) -> Dataset:
     for what, column, user in (("pairs", dataset.pairs, "vector"), ("images", dataset.images, "joint")):
         if column is not None and task != user:
             raise InputError(
-                f"{dataset.name} comes with {what}, which only the head {user!r} has a use for. Leave the column "
-                f"out, or take a model with that head (`lexport recipes`)."
+                f"{dataset.name} has {what}, which only the head {user!r} uses. Leave the column "
+                f"out, or use a model with that head (`lexport recipes`)."
             )
     return halves(dataset) if task == "vector" and dataset.pairs is None else dataset
 
 
-def judge(
+def compute_metrics(
     task: str, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
 ) -> dict[str, Any]:
-    """The metrics of `outputs` for the texts of `part`, as JSON can hold them.
+    """Return the metrics of `outputs` for the texts of `part`, as JSON can hold them.
 
     "classify": as `metrics.score`, with `accuracy_interval`; "multilabel": as `metrics.score_multilabel`;
     "vector": `metrics.retrieval` of each text's pair among all pairs; "joint": of the images with a text's label
@@ -81,7 +80,7 @@ def judge(
 
 
 def group_ids(task: str, part: Dataset) -> npt.NDArray[np.int64]:
-    """Which rows are right for one another, int64 [texts]: those of one label for "joint", else each its own."""
+    """Return the group of each row, int64 [texts]: for "joint" rows of the same label, else each row its own."""
     if task == "joint" and any(part.labels):
         place = {label: index for index, label in enumerate(part.classes)}
         return np.array([place[label] for label in part.labels], np.int64)
@@ -89,7 +88,7 @@ def group_ids(task: str, part: Dataset) -> npt.NDArray[np.int64]:
 
 
 def flips(task: str, outputs: Outputs, reference: Outputs, threshold: float = 0.5) -> int:
-    """How many texts are answered otherwise: another label, another set of labels, another nearest neighbour."""
+    """Return how many predictions differ: another label, another set of labels, another nearest neighbour."""
     if task == "classify":
         return int((outputs.argmax(axis=1) != reference.argmax(axis=1)).sum())
     if task == "multilabel":

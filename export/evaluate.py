@@ -1,4 +1,4 @@
-"""A trained run or an archive's own variant, judged on any data that suit its task."""
+"""Evaluate a trained run or the variant in an archive on any data that suit its task."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..data.splits import parts_of
 from ..errors import InputError
 from ..evaluation.bootstrap import add_intervals
 from ..evaluation.calibration import calibration
-from ..evaluation.metrics import label_places
+from ..evaluation.metrics import label_indices
 from ..evaluation.mistakes import mistakes as worst
 from ..evaluation.robustness import robustness
-from ..evaluation.tasks import METRIC, UNLABELLED, columns_for, judge, suited
+from ..evaluation.tasks import METRIC, UNLABELLED, columns_for, compute_metrics, prepare_dataset
 from .archive.trust.keys import PublicKey
-from .targets import Archive, Trained, judged
+from .targets import ArchiveTarget, RunTarget, open_target
 
 PARTS = ("all", "train", "validation", "test")
 
@@ -32,32 +32,32 @@ def evaluate(
     unknown_rates: Sequence[float] = (),
     trusted: Sequence[PublicKey] | None = None,
 ) -> dict[str, Any]:
-    """Metrics of the run folder or `.mar` at `target` on `source`, or of a run on the test texts kept with it.
+    """Return the metrics of the run folder or `.mar` at `target` on `source`, or of a run on its own test texts.
 
-    What `tasks.judge` gives for the model's task, with `NAME_interval` [low, high] after every metric, and: `task`,
-    `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of the
-    texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of models
-    that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
-    `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. With
-    `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError
-    for data that do not fit, and as `inprocess.opened` does.
+    Those of `tasks.compute_metrics` for the model's task, with `NAME_interval` [low, high] after every metric, and:
+    `task`, `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of
+    the texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of
+    models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
+    `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. With `trusted` keys (None:
+    those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError for data that do not
+    fit, and as `inprocess.load_archive` does.
     """
     if part not in PARTS:
-        raise InputError(f"--part {part!r} is not known; expected one of: {', '.join(PARTS)}.")
-    with judged(target, trusted) as model:
-        task, labels, threshold = model.task, model.labels, model.threshold
+        raise InputError(f"--part {part!r} is not known; choose one of: {', '.join(PARTS)}.")
+    with open_target(target, trusted) as opened_target:
+        task, labels, threshold = opened_target.task, opened_target.labels, opened_target.threshold
         if source is None:
-            chosen, part, seen = _kept(model, columns, part)
+            chosen, part, seen = _kept(opened_target, columns, part)
         else:
-            chosen, seen = _read(model, source, columns, part)
-        model.check(chosen)
-        asked = model.ask()
+            chosen, seen = _read(opened_target, source, columns, part)
+        opened_target.check(chosen)
+        model = opened_target.open_model()
         if task in ("classify", "multilabel"):
-            # Before all texts are asked about.
+            # Check this before predicting all texts.
             sets = label_sets(chosen.labels) if task == "multilabel" else [(label,) for label in chosen.labels]
-            label_places(labels, sets)
-        outputs = asked.answer(chosen)
-        found = judge(task, chosen, outputs, labels, threshold)
+            label_indices(labels, sets)
+        outputs = model.predict(chosen)
+        found = compute_metrics(task, chosen, outputs, labels, threshold)
         found = add_intervals(task, chosen, outputs, labels, found, threshold)
         found |= {
             "task": task,
@@ -70,33 +70,33 @@ def evaluate(
         }
         if task in ("classify", "multilabel"):
             found["calibration"] = calibration(task, chosen, outputs, labels)
-        found["mistakes"] = worst(task, chosen, outputs, labels, asked.encoder, threshold=threshold, most=mistakes)
+        found["mistakes"] = worst(task, chosen, outputs, labels, model.encoder, threshold=threshold, most=mistakes)
         if unknown_rates:
-            found["robustness"] = robustness(task, chosen, outputs, labels, asked, unknown_rates, threshold)
+            found["robustness"] = robustness(task, chosen, outputs, labels, model, unknown_rates, threshold)
     return found
 
 
-def _kept(model: Trained | Archive, columns: Columns, part: str) -> tuple[Dataset, str, int]:
-    """The run's own texts, their part, and how many were trained on: none."""
+def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str) -> tuple[Dataset, str, int]:
+    """Return the run's own held-out texts, their part, and how many of them were trained on: 0."""
     if columns != UNLABELLED:
-        raise InputError("Columns are named and DATA is not. Name DATA, or leave the columns out.")
+        raise InputError("Columns are given without DATA. Name DATA, or leave out the columns.")
     if part == "train":
-        raise InputError("A run keeps no training texts; --part train needs DATA, the data it was trained on.")
+        raise InputError("A run does not keep training texts; --part train needs DATA, the data it was trained on.")
     part = "test" if part == "all" else part
-    return replace(model.held_out(part), name=model.trained_name), part, 0
+    return replace(opened_target.held_out(part), name=opened_target.trained_name), part, 0
 
 
-def _read(model: Trained | Archive, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
-    """The texts of `part` of the data, and how many were trained on."""
-    task = model.task
+def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
+    """Return the texts of `part` of the data, and how many of them were trained on."""
+    task = opened_target.task
     dataset = load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
-    dataset = suited(task, dataset, columns)
-    if columns.language is None and not model.languages:
+    dataset = prepare_dataset(task, dataset, columns)
+    if columns.language is None and not opened_target.languages:
         dataset = replace(dataset, languages=None)  # of a sample set that has them
     places = parts_of(dataset)
     rows = [row for row, place in enumerate(places) if part in ("all", place)]
     if not rows:
         raise InputError(f"{dataset.name} has no texts in the part {part!r}.")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
-    own = dataset.digest == model.trained_on
+    own = dataset.digest == opened_target.trained_on
     return chosen, sum(places[row] == "train" for row in rows) if own else 0

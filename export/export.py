@@ -1,4 +1,4 @@
-"""Exporting a run: write every variant, answer the held-out texts with it, time it, judge it."""
+"""Export a run: write every variant, measure it on the held-out texts, apply the gates."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..evaluation.tasks import METRIC
 from ..models.run import Run, versions
 from ..storage import atomic as files
 from ..storage.progress import Say, silent
-from .evidence.collect import Reference, examine, judged
+from .evidence.collect import Baseline, apply_gates, collect_evidence
 from .evidence.evidence import Evidence, VariantEvidence
-from .evidence.files import GOLDENS, MADE
-from .evidence.goldens import choose_goldens, given_goldens, made_goldens
+from .evidence.files import GOLDENS, SYNTHETIC
+from .evidence.goldens import choose_goldens, read_golden_requests, synthetic_goldens
 from .formats.variants import Variant
 from .textgraph import make_text_in, reason_against
 
@@ -29,20 +29,20 @@ _ARM = ("asimd", "asimddp", "i8mm", "bf16", "sve")
 
 
 def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None, say: Say = silent) -> Evidence:
-    """Write `RUN/export/` anew with a folder a variant and `evidence.json`, whole or not at all.
+    """Write `RUN/export/` again, with a folder for each variant and `evidence.json`, completely or not at all.
 
-    Every variant is opened as a worker opens it and judged on the run's own held-out texts: the gates decide on the
-    validation texts, the test texts are for the report. What cannot be made of the model is left out, with the
-    reason. `goldens` is a file of further golden requests (`goldens.given_goldens`). Raises RefusedError, after
-    writing, if no variant passes, InputError if none can be made, one that was asked for by name cannot, or the
-    goldens cannot be read.
+    Every variant is opened as a worker opens it and measured on the held-out texts of the run: the gates use the
+    validation texts, the test texts are for the report. Variants that the model does not support are left out, with
+    the reason. `goldens` is a file of further golden requests (`goldens.read_golden_requests`). Raises RefusedError,
+    after writing, if no variant passes, InputError if the model supports none, or not one that
+    was named, or if the goldens cannot be read.
     """
     left_out = _left_out(run, variants)
     validation, test = run.held_out("validation"), run.held_out("test")
-    reference = Reference(run, validation, test)
-    own = given_goldens(run, goldens) if goldens is not None else []
+    baseline = Baseline(run, validation, test)
+    own = read_golden_requests(run, goldens) if goldens is not None else []
     usual = dict.fromkeys([*choose_goldens(run, validation), *own])
-    asked = {GOLDENS: list(usual), MADE: made_goldens(run, validation)}
+    asked = {GOLDENS: list(usual), SYNTHETIC: synthetic_goldens(run, validation)}
     with files.new_folder(run.folder / "export", replace=True) as folder:
         found = []
         for variant in (one for one in variants if one.name not in left_out):
@@ -50,10 +50,10 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
             target = folder / variant.name
             target.mkdir()
             _write(run, variant, target)
-            found.append(examine(run, variant, target, validation, test, reference, asked))
+            found.append(collect_evidence(run, variant, target, validation, test, baseline, asked))
             say(f"{variant.name}: exported and checked in {time.monotonic() - started:.1f} s")
         written = {variant.name: variant for variant in variants if variant.name not in left_out}
-        found = [judged(run, one, written[one.name], _plain(written, one), folder, validation) for one in found]
+        found = [apply_gates(run, one, written[one.name], _plain(written, one), folder, validation) for one in found]
         for one in found:
             if one.warning is not None:
                 say(f"{one.name}: {one.warning}")
@@ -84,23 +84,23 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
 
 
 def _plain(written: dict[str, Variant], found: VariantEvidence) -> Variant | None:
-    """The fp32 variant of the same engine and input among those written, if it is another."""
+    """Return the fp32 variant of the same engine and input, if it was written and is another one."""
     name = f"{found.engine}-fp32" + ("-text" if found.takes == "text" else "")
     return written.get(name) if name != found.name else None
 
 
 def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
-    """The variants that cannot be made of the run, each with the reason. Raises InputError if that is an error."""
+    """Return the variants that the run does not support, with the reason. Raises InputError if that is an error."""
     left_out = {}
     for variant in variants:
-        reason = variant.unsuited(run.model)
+        reason = variant.unsupported_reason(run.model)
         if reason is None and variant.takes == "text":
             reason = reason_against(run.encoder.spec)
         if reason is not None:
             left_out[variant.name] = reason
     if len(left_out) == len(variants) or any(variant.named for variant in variants if variant.name in left_out):
         raise InputError(
-            f"{run.folder} cannot be exported like that: "
+            f"{run.folder} cannot be exported in this way: "
             + "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             + "."
         )
@@ -108,7 +108,7 @@ def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
 
 
 def _write(run: Run, variant: Variant, folder: Path) -> None:
-    """Write the variant's model files; text-in from the ids-in form where that was written before."""
+    """Write the variant's model files; a text-in one from the ids-in form if that was written before."""
     ids_in = folder.with_name(variant.name.removesuffix("-text"))
     if variant.takes == "text" and ids_in.is_dir():
         for file in ids_in.glob("*.onnx*"):
@@ -120,12 +120,12 @@ def _write(run: Run, variant: Variant, folder: Path) -> None:
 
 
 def _packed(run: Run) -> list[str]:
-    """What an archive takes from the run itself."""
+    """Return the files that an archive takes from the run folder."""
     return [*run.encoder.files(), "labels.json", "README.md"]
 
 
 def machine() -> dict[str, Any]:
-    """The machine that measured: processor, cores, what its instructions do for small numbers, operating system."""
+    """Describe this machine: processor, cores, instructions that matter for low precision, operating system."""
     model, features = platform.processor() or platform.machine(), set()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

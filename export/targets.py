@@ -1,4 +1,4 @@
-"""What can be judged: a trained run, or an archive's own variant. Both answer in the same layout."""
+"""Evaluation targets: a trained run, or the variant in an archive. Both return outputs in the same layout."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from ..data.load import Dataset
 from ..errors import InputError
-from ..evaluation.model import Asked
+from ..evaluation.model import OpenedModel
 from ..evaluation.tasks import Outputs
 from ..handlers.text.encoder import load_encoder
 from .archive.format.reader import EVIDENCE
 from .archive.format.unpacked import is_unpacked
-from .archive.inprocess import Archived, opened
+from .archive.inprocess import LoadedArchive, load_archive
 from .archive.trust.keys import PublicKey
 
 
-class Trained:
-    """A run folder."""
+class RunTarget:
+    """A run folder as evaluation target."""
 
     def __init__(self, folder: Path) -> None:
         """Open the run. Raises InputError."""
@@ -35,7 +35,7 @@ class Trained:
         self.trained_name = str(self._run.info.data["name"])
 
     def held_out(self, part: str) -> Dataset:
-        """The "validation" or "test" texts kept with the run. Raises InputError."""
+        """Return the "validation" or "test" texts of the run. Raises InputError."""
         return self._run.held_out(part)
 
     def check(self, part: Dataset) -> None:
@@ -44,18 +44,18 @@ class Trained:
 
         require_known(self._run, part)
 
-    def ask(self) -> Asked:
-        """The trained model."""
+    def open_model(self) -> OpenedModel:
+        """Return the trained model."""
         from ..models.predict import outputs
 
-        return Asked(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
+        return OpenedModel(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
 
 
-class Archive:
-    """An archive's own variant, asked as clients ask it."""
+class ArchiveTarget:
+    """The variant in an archive as evaluation target, called as clients call it."""
 
-    def __init__(self, path: Path, archived: Archived) -> None:
-        """Read what the archive at `path`, opened, says of its model. Raises InputError."""
+    def __init__(self, path: Path, archived: LoadedArchive) -> None:
+        """Read the facts about the model of the loaded archive at `path`. Raises InputError."""
         self._path, self._archived = path, archived
         try:
             described = archived.read(EVIDENCE)["run"]
@@ -64,24 +64,24 @@ class Archive:
             self.trained_on = str(described["data"]["digest"])
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{path}: {EVIDENCE} does not name its data. Make the archive again.") from None
-        # The worker has them checked by its goldens.
+        # The worker has checked them with its goldens.
         self.labels: list[str] = archived.read("labels.json")
         self._encoder = load_encoder(archived.folder)
         self.languages = self._encoder.languages
         self.trained_name = ""
 
     def held_out(self, part: str) -> Dataset:
-        """Refused: an archive has no labelled texts. Raises InputError."""
-        raise InputError(f"{self._path} is an archive and holds no labelled texts. Name DATA to judge it on.")
+        """Raise InputError: an archive has no labelled texts."""
+        raise InputError(f"{self._path} is an archive and has no labelled texts. Name DATA to evaluate it on.")
 
     def check(self, part: Dataset) -> None:
-        """Nothing: the worker itself refuses what it cannot take."""
+        """Do nothing: the worker itself refuses unsuitable input."""
 
-    def ask(self) -> Asked:
-        """The archive's worker."""
-        return Asked(lambda part: self._outputs(self._archived, part), self._encoder)
+    def open_model(self) -> OpenedModel:
+        """Return the archive's worker as a model."""
+        return OpenedModel(lambda part: self._outputs(self._archived, part), self._encoder)
 
-    def _outputs(self, archived: Archived, part: Dataset) -> Outputs:
+    def _outputs(self, archived: LoadedArchive, part: Dataset) -> Outputs:
         found = [self._texts(archived, part.texts, part.languages)]
         if part.pairs is not None:
             found.append(self._texts(archived, part.pairs, part.languages))
@@ -90,7 +90,7 @@ class Archive:
             found.append(np.array([answer["vector"] for answer in answers], np.float32))
         return np.concatenate(found)
 
-    def _texts(self, archived: Archived, texts: list[str], languages: list[str] | None) -> Outputs:
+    def _texts(self, archived: LoadedArchive, texts: list[str], languages: list[str] | None) -> Outputs:
         answers = archived.predict(texts, languages)
         if self.task in ("vector", "joint"):
             return np.array([answer["vector"] for answer in answers], np.float32)
@@ -98,10 +98,10 @@ class Archive:
 
 
 @contextmanager
-def judged(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[Trained | Archive]:
-    """The run folder or the archive at `target`, opened. Raises as `open_run` and `inprocess.opened` do."""
+def open_target(target: Path, trusted: Sequence[PublicKey] | None) -> Iterator[RunTarget | ArchiveTarget]:
+    """Open the run folder or the archive at `target`. Raises as `open_run` and `inprocess.load_archive` do."""
     if target.is_dir() and not is_unpacked(target):
-        yield Trained(target)
+        yield RunTarget(target)
         return
-    with opened(target, trusted=trusted) as archived:
-        yield Archive(target, archived)
+    with load_archive(target, trusted=trusted) as archived:
+        yield ArchiveTarget(target, archived)

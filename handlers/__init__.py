@@ -1,1 +1,1 @@
-"""What runs inside a TorchServe worker: standard library, numpy, regex, mmh3 and one engine, nothing else."""
+"""The code inside a TorchServe worker. It uses only the standard library, numpy, regex, mmh3 and one engine."""

@@ -1,7 +1,7 @@
 """The archive's entry point: TorchServe imports this file, everything else is in `lexport_handlers`.
 
-It imports the standard library alone, because TorchServe hides why a handler could not be imported; what is
-missing is then named by `initialize`.
+It imports only the standard library, because TorchServe hides why a handler could not be imported; `initialize` names
+a missing package.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# What an archive's worker may need; pip calls them as Python does.
+# Packages that a worker may need; their names for pip and for import are the same.
 PACKAGES = ("mmh3", "numpy", "onnxruntime", "regex", "torch")
 
 
@@ -19,7 +19,7 @@ class Handler:
     """TorchServe's handler class: `initialize` once, then `handle` for every batch."""
 
     def initialize(self, context: Any) -> None:
-        """Load and prove the model; an error here keeps the worker from becoming ready and says why."""
+        """Load and check the model; after an error here the worker does not become ready, and its report has why."""
         folder = Path(context.system_properties["model_dir"])
         _check_origin(folder, __name__, __file__)
         # Before the folders of PYTHONPATH, whose lexport_handlers would be another archive's.
@@ -27,11 +27,12 @@ class Handler:
             sys.path.insert(0, str(folder))
         if not (folder / "lexport_handlers").is_dir():
             raise RuntimeError(
-                "The folder lexport_handlers is not beside handler.py. torch-model-archiver lays files named one by "
-                "one into one folder: name the folder they are in, as the command line of `lexport handler` does."
+                "The folder lexport_handlers is not beside handler.py. If files are named one by one, "
+                "torch-model-archiver puts all of them into one folder: name their folder instead, as the command "
+                "line of `lexport handler` does."
             )
         # The archive's own copy of this package, beside this file.
-        # The extracted archive stays as it was packed: what else is found there was put there.
+        # The extracted archive must stay as it was packed: any other file was added later.
         sys.dont_write_bytecode = True
         from lexport_handlers.runtime import report  # type: ignore[import-not-found]
 
@@ -67,9 +68,9 @@ def _check_package(folder: Path) -> None:
 
 
 def _check_origin(folder: Path, module: str, file: str | None) -> None:
-    """Raise RuntimeError if a module was not loaded from the archive's own folder, which alone was verified."""
+    """Raise RuntimeError if a module was not loaded from the archive's folder; only that folder was verified."""
     if file is None or not Path(file).resolve().is_relative_to(folder.resolve()):
         raise RuntimeError(
             f"The module {module} was loaded from {file or 'nowhere'} instead of from the archive's folder {folder}. "
-            "Take the folder that holds it out of PYTHONPATH and the installed packages."
+            "Remove its folder from PYTHONPATH and the installed packages."
         )

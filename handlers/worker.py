@@ -1,4 +1,4 @@
-"""One TorchServe worker: checks and loads its archive, then answers batches of requests."""
+"""A TorchServe worker: it checks and loads its archive, then answers batches of requests."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from .engine.prefault import touch
+from .engine.prefault import prefault
 from .model.digests import check_digests
 from .model.goldens import check_goldens, read_goldens
 from .model.loading import load, reopen
 from .model.predictor import ModelFile, Predictor
 from .request.answers import render, render_refusal
-from .request.compatibility import check_fit
+from .request.compatibility import validate_for_model
 from .request.compression import unpacked
 from .request.explain import check_explainable, explain
 from .request.protocol import Request, parse
 from .request.refusals import Refusal
 from .runtime import torchserve_patch as sockets
 from .runtime.draining import Switch, refusal
-from .runtime.metrics import Meters
+from .runtime.metrics import Metrics
 from .runtime.report import write_report
-from .runtime.threads import Share, count_workers, planned
+from .runtime.threads import ThreadAllocator, count_workers, from_environment
 
 log = logging.getLogger("lexport")
 
@@ -39,40 +39,40 @@ _RETRY_AFTER = "1"  # seconds, for requests that a stopping server refuses
 
 
 def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor, int]:
-    """Load an extracted archive whose digests and goldens hold; the predictor and the goldens' number.
+    """Check and load an extracted archive. Return the predictor and the number of goldens.
 
-    What it has mapped is in memory then. Raises ValueError or RuntimeError saying what does not hold.
+    All mapped files are in memory then. Raises ValueError or RuntimeError if the digests or goldens fail.
     """
     check_digests(folder)
     predictor = load(folder, threads=threads, device=device)
     goldens = check_goldens(predictor, read_goldens(folder / "golden.jsonl"))
-    touch(folder)
+    prefault(folder)
     return predictor, goldens
 
 
 class Worker:
-    """What the archive's `handler.py` delegates to."""
+    """The worker that the archive's `handler.py` calls."""
 
     def __init__(self, context: Any) -> None:
-        """Load what TorchServe's `context` names; every golden must be answered as recorded."""
-        # Another process, a user's own, stays as it is.
+        """Load the model that TorchServe's `context` names and check its goldens."""
+        # Outside TorchServe, in a user's process, these settings stay unchanged.
         in_torchserve = getattr(context, "metrics", None) is not None
         if in_torchserve:
-            # Several lines a batch travel over a pipe to the frontend otherwise.
+            # Otherwise several log lines per batch go through a pipe to the frontend.
             logging.getLogger().setLevel(logging.WARNING)
-            # TorchServe would parse JSON and decode text before the handler sees them, and log what it cannot.
+            # Otherwise TorchServe parses JSON and decodes text before the handler, and logs what it cannot decode.
             os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = "cpu" if gpu is None else f"cuda:{gpu}"
         folder = Path(properties["model_dir"])
-        cores, threads = planned()
+        cores, threads = from_environment()
         self.predictor, goldens = load_checked(folder, threads=threads, device=device)
         model = self.predictor.model
-        self._meters = Meters(model.name, model.version)
+        self._metrics = Metrics(model.name, model.version)
         self._switch = Switch()
         if in_torchserve:
-            self._meters.start()
+            self._metrics.start()
         facts = {"version": model.version, "device": device, "ready": True, "goldens": goldens}
         report = partial(write_report, model.name, **facts, chunked=in_torchserve and sockets.install())
         report(threads=threads if model.parallel else 1)
@@ -82,10 +82,10 @@ class Worker:
                 reopen(self.predictor, folder, threads=threads, device=device)
                 report(threads=threads)
 
-            Share(cores, threads, partial(count_workers, os.getppid())).watch(change)
+            ThreadAllocator(cores, threads, partial(count_workers, os.getppid())).watch(change)
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """Answer a batch of requests; a bad one is refused alone, with its own status."""
+        """Answer a batch of requests; only a bad one is refused, with its own status."""
         self._switch.busy[0] = 1
         try:
             return self._refuse(data, context) if self._switch.stopping[0] else self._handle(data, context)
@@ -97,7 +97,7 @@ class Worker:
         for position in range(len(data)):
             replies.refuse(position, refusal())
             context.set_response_header(position, "Retry-After", _RETRY_AFTER)
-        self._meters.count_requests(len(data), replies.refused)
+        self._metrics.record_requests(len(data), replies.refused)
         return replies.bodies
 
     def _handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
@@ -108,7 +108,7 @@ class Worker:
             try:
                 headers = context.get_all_request_header(position)
                 request = parse(unpacked(parameters, headers), _content_type(headers))
-                check_fit(request, model, languages)
+                validate_for_model(request, model, languages)
                 if headers.get("explain") == "True":
                     replies.bodies[position] = self._explain(request)
                 else:
@@ -125,7 +125,7 @@ class Worker:
                     self._answer({position: request}, replies)
                 except Exception as error:
                     replies.refuse(position, error)
-        self._meters.count_requests(len(data), replies.refused)
+        self._metrics.record_requests(len(data), replies.refused)
         return replies.bodies
 
     def _explain(self, request: Request) -> bytes:
@@ -143,7 +143,7 @@ class Worker:
         began = time.perf_counter()
         for_texts = predictor.predict(texts, languages or None) if texts else []
         for_images = predictor.predict_images(np.array(images, np.float32)) if images else []
-        self._meters.count_batch(for_texts, len(images), time.perf_counter() - began)
+        self._metrics.record_batch(for_texts, len(images), time.perf_counter() - began)
         of_texts, of_images = iter(for_texts), iter(for_images)
         model = predictor.model
         for position, request in requests.items():
@@ -170,7 +170,7 @@ class _Replies:
             context.set_response_header(position, VARIANT, model.variant)
 
     def refuse(self, position: int, error: Exception) -> None:
-        """Answer one request with a refusal's own status, or with 500 for what nobody foresaw."""
+        """Answer one request with a refusal's status, or with 500 for any other error."""
         if not isinstance(error, Refusal):
             log.error("A request failed.", exc_info=error)
             error = Refusal(
@@ -182,7 +182,7 @@ class _Replies:
 
 
 def _content_type(headers: Mapping[str, Any]) -> str:
-    # As nearly every client writes it; else in any mix of cases. A form's field of that name is no string here.
+    # The two usual spellings first, then any mix of cases. For form requests this value is a field, not a string.
     found = headers.get("Content-Type") or headers.get("content-type")
     if isinstance(found, str):
         return found

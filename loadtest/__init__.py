@@ -1,1 +1,1 @@
-"""Load tests with Locust: the locustfile, the lab that runs it and the report."""
+"""Load tests with Locust: the locustfile, the runner around it and the report."""

@@ -8,7 +8,7 @@ from .results import LoadReport, Row
 
 
 def figures(report: LoadReport) -> list[str]:
-    """HTML of the legend and all figures; nothing where nothing was run."""
+    """Return the HTML of the legend and all figures; an empty list if nothing was run."""
     if not report.rows:
         return []
     names = list(dict.fromkeys((row.archive, row.workers) for row in report.rows))
@@ -89,7 +89,7 @@ def _latency_axis(values: list[float]) -> Axis:
 
 
 def _latency_limit(report: LoadReport) -> tuple[float, str] | None:
-    """The p99 objective as a line to draw, in ms."""
+    """Return the p99 objective as a line to draw, in ms."""
     for objective in report.objectives:
         if objective.startswith("p99 <= "):
             return float(objective.removeprefix("p99 <= ").removesuffix(" ms")), f"SLO {objective}"

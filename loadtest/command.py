@@ -1,4 +1,4 @@
-"""`lexport loadtest`: from what a user types to the lab."""
+"""`lexport loadtest`: from the command line to the runner."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def run_loadtest(
     say: Callable[[str], None],
     show: Callable[[Any], None] | None,
 ) -> LoadReport:
-    """Load a model of the store, an archive, or every passing variant of a run; the report lies in `out`.
+    """Load a model of the store, an archive, or every passing variant of a run; write the report to `out`.
 
-    Raises InputError for what cannot be understood, and what the lab raises.
+    Raises InputError for options that are not understood, and the errors of `runner.loadtest`.
     """
     levels = _numbers(users)
     seconds = _seconds(duration)
@@ -50,7 +50,7 @@ def run_loadtest(
             unknown_share=unknown_share,
             texts=texts,
             out=out,
-            # What was packed here a moment ago nobody has signed.
+            # Archives that were just packed here have no signature.
             trusted=() if own else trusted,
             trust_code=trust_code,
             say=say,
@@ -63,7 +63,7 @@ def run_loadtest(
 
 @contextmanager
 def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]:
-    """The archives, and whether they were packed here, into a private folder."""
+    """Yield the archives, and whether they were packed here, into a private folder."""
     path = Path(name)
     if path.is_file() or is_unpacked(path):
         yield [path], False

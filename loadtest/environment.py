@@ -1,4 +1,4 @@
-"""Where a load test ran: the machine and the versions of what took part."""
+"""The environment of a load test: the machine and the versions of the packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["cores", "machine", "versions"]
 
 
 def machine() -> dict[str, Any]:
-    """Operating system, processor, usable cores and memory; no host name."""
+    """Return the operating system, processor, usable cores and memory; not the host name."""
     return {
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
@@ -27,7 +27,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that took part."""
+    """Return the versions of Python and of the installed packages in PACKAGES."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,6 +1,6 @@
 """Locust as a child process: one headless run against one server, measured by the locustfile itself.
 
-Locust patches sockets and threads of the process it lives in, so it is never imported here.
+Locust patches sockets and threads of its process, so it is never imported here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Target:
     model: str
     token: str
     any_answer: bool = False
-    """Whether lexport did not make the model, so that every 2xx counts as an answer."""
+    """Whether every status of 2xx counts as an answer, because lexport did not make the model."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent and for how long; times in seconds, `rate` in requests/s of all users (0: as fast as they can)."""
+    """The load of one run: times in seconds, `rate` in requests/s of all users (0: as fast as they can)."""
 
     users: int
     warmup: float
@@ -47,7 +47,7 @@ class Load:
 
 
 def command(target: Target, load: Load, result: Path) -> list[str]:
-    """The Locust command line of one run."""
+    """Return the Locust command line of one run."""
     limit = int(load.warmup + load.duration) + GRACE // 2
     options: dict[str, Any] = {
         "--host": target.url,
@@ -76,17 +76,17 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
 def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
     """Load `target` and return the locustfile's measurements (see `Recorder.result` there).
 
-    `folder` is scratch space. On Ctrl-C, or any other exception, Locust is ended before it goes on. Raises
-    SystemProblem, with Locust's last words, if the run gives no measurements.
+    `folder` is for temporary files. On Ctrl-C or any other exception Locust is ended first. Raises SystemProblem,
+    with Locust's last output line, if the run gives no measurements.
     """
     result = folder / "locust.json"
     result.unlink(missing_ok=True)
-    # A LOCUST_… variable or a ~/.locust.conf of the user's would change the run. Packages that lie in the user's own
-    # folder must still be found. Its own session keeps Ctrl-C for us to handle.
+    # A LOCUST_… variable or the user's ~/.locust.conf would change the run. Packages in the user's folder must still
+    # be found. With its own session Locust does not receive Ctrl-C; this process handles it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environment |= {"HOME": str(folder), "PYTHONUSERBASE": site.getuserbase()}
     environment["LEXPORT_TOKEN"] = target.token
-    # Where this process is killed, Locust sees that its parent is another, and ends.
+    # If this process is killed, Locust notices that its parent has changed, and ends.
     environment["LEXPORT_PARENT"] = str(os.getpid())
     with (folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(
@@ -108,7 +108,7 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
         finally:
             _end(process)
     if code != 0 or not result.exists():
-        raise SystemProblem(f"Locust ended with code {code} and no measurements: {_last_words(folder)}")
+        raise SystemProblem(f"Locust ended with code {code} and no measurements: {_last_line(folder)}")
     measured: dict[str, Any] = json.loads(result.read_bytes())
     return measured
 
@@ -123,6 +123,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _last_words(folder: Path) -> str:
+def _last_line(folder: Path) -> str:
     lines: Sequence[str] = (folder / "locust.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")

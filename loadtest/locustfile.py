@@ -1,9 +1,9 @@
-"""Load for a text model: every user posts the next text as soon as the last answer is there.
+"""Load for a text model: every user posts the next text as soon as the last answer has arrived.
 
     locust -f loadtest/locustfile.py --headless -H http://127.0.0.1:8080 --model NAME -u 16 -r 16 -t 10s
 
-Stands alone: the standard library and Locust are all it needs. Without --model and a token it takes those of
-the server that `lexport serve` started, if one answers at that host.
+It needs only the standard library and Locust. Without --model and a token it uses those of the server that
+`lexport serve` started, if one runs at that host.
 
 Locust keeps response times in coarse steps (1 ms, and two digits from 100 ms on). With --result FILE every
 time is kept as measured, and exact percentiles, failures and the client's own CPU time go to FILE as JSON: of all
@@ -99,7 +99,7 @@ def check_host(host: str) -> None:
 
 
 def running_server(host: str) -> tuple[str, Path | None]:
-    """The model and key file of the server `lexport serve` started at `host`; empty where there is none."""
+    """Return the model and key file of the server `lexport serve` started at `host`; empty where there is none."""
     try:
         folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
         server = json.loads((folder / "server.json").read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def running_server(host: str) -> tuple[str, Path | None]:
 
 
 def read_token(path: Path) -> str:
-    """The inference token in `path`: the text itself, or the field of TorchServe's key_file.json."""
+    """Return the inference token in `path`: the text itself, or the field of TorchServe's key_file.json."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -123,7 +123,7 @@ def read_token(path: Path) -> str:
 
 
 def read_requests(path: Path) -> list[dict[str, Any]]:
-    """What a file asks, blank texts left out: JSON lines with "text" ("lang") or "image", or one text a line."""
+    """Return a file's requests without blank texts: JSON lines with "text" ("lang") or "image", or lines of text."""
     try:
         lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -137,12 +137,12 @@ def read_requests(path: Path) -> list[dict[str, Any]]:
         found = [{"text": line.strip()} for line in lines]
     asked = [one for one in found if one.get("text") != ""]
     if not asked:
-        refuse(f"{path} holds no text. Expected one text a line, or JSON lines with a field text or image.")
+        refuse(f"{path} has no text. Expected one text a line, or JSON lines with a field text or image.")
     return asked
 
 
 def request(line: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a line that a model is asked with."""
+    """Return the fields of a line that make a request."""
     if line.get("image") is not None:
         return {"image": line["image"]}
     text = str(line["text"]).strip()
@@ -150,7 +150,7 @@ def request(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def invent(random_: random.Random) -> str:
-    """A word of 8 to 12 letters that no vocabulary holds."""
+    """Return a word of 8 to 12 letters that is in no vocabulary."""
     return "".join(random_.choice("zxqvkj") + random_.choice("aeiou") for _ in range(random_.randint(4, 6)))
 
 
@@ -227,7 +227,7 @@ class Recorder:
             self.reasons[problem] += 1
 
     def part(self) -> dict[str, Any]:
-        """What this process measured, to be merged: times in ms, CPU in seconds and shares."""
+        """Return what this process measured, to be merged: times in ms, CPU in seconds and shares."""
         return {
             "times": list(self.times),
             "reasons": dict(self.reasons),
@@ -241,7 +241,7 @@ class Recorder:
 
 
 def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The measurements of all processes: times in ms (nearest rank, of answered requests), CPU in seconds."""
+    """Return the measurements of all processes: times in ms (nearest rank, of answered requests), CPU in seconds."""
     times = sorted(time for part in parts for time in part["times"])
     count = len(times)
     reasons: Counter[str] = Counter()
@@ -251,7 +251,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     def percentile(percent: float) -> float | None:
         return times[max(0, math.ceil(percent / 100 * count - 1e-9) - 1)] if count else None
 
-    # A percentile is drawn only where at least one request lies above it.
+    # A percentile is drawn only if at least one request is above it.
     points = [*range(1, 100), *(99 + step / 10 for step in range(1, 10)), 99.95, 99.99]
     curve = [[point, percentile(point)] for point in points if count * (100 - point) >= 100]
     return {
@@ -314,7 +314,7 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process once its parent is another than `parent`, which has then been killed."""
+    """End this process when its parent is no longer `parent`, which was killed then."""
     while os.getppid() == parent:
         gevent.sleep(0.5)
     os._exit(1)
@@ -329,7 +329,7 @@ def measure(environment: Environment) -> None:
     recorder.begin()
     gevent.sleep(options.measure)
     recorder.end()
-    # The load goes on meanwhile: cutting the slowest answers off here would flatter the percentiles.
+    # The load continues during this time: without the slowest answers the percentiles would be too good.
     limit = recorder.ended + PATIENCE
     while TextUser.asked and min(TextUser.asked.values()) < recorder.ended and time.perf_counter() < limit:
         gevent.sleep(0.02)
@@ -343,7 +343,7 @@ def measure(environment: Environment) -> None:
 
 
 def collect(environment: Environment, runner: MasterRunner) -> None:
-    """In the master: wait for what each of its workers has measured, write the figures and end the run."""
+    """Wait in the master for the measurements of each worker process, write the figures and end the run."""
     options = environment.parsed_options
     assert options is not None
     parts: dict[str, dict[str, Any]] = {}
@@ -365,9 +365,9 @@ def write(path: Path, parts: list[dict[str, Any]]) -> None:
 
 
 def fault(status: int, content: bytes, *, any_answer: bool = False) -> str | None:
-    """Why an answer counts as failed, in a few words, or None: 200 with a label, labels or a vector is right.
+    """Return why an answer counts as failed, in a few words; None for 200 with a label, labels or a vector.
 
-    With `any_answer`, of models that have answers of their own, every 2xx is.
+    With `any_answer`, for models that lexport did not make, every status of 2xx counts as an answer.
     """
     if any_answer and 200 <= status < 300:
         return None

@@ -18,18 +18,18 @@ TERM = re.compile(r"\s*([a-z0-9]+)\s*(<=|>=|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|%
 
 @dataclass(frozen=True)
 class Objective:
-    """A limit: latencies in ms and failures as a share are at most, requests per second at least, `limit`."""
+    """A limit: the most for latencies (ms) and failures (a share), the least for requests per second."""
 
     metric: str  # p50, p95, p99, max, rps or failures
     limit: float
 
     def __str__(self) -> str:
-        """The objective as people write it, with its unit."""
+        """Return the objective as people write it, with its unit."""
         sign = ">=" if self.metric == "rps" else "<="
         return f"{self.metric} {sign} {self.words(self.limit)}"
 
     def words(self, value: float | None) -> str:
-        """A value of this metric with its unit."""
+        """Return a value of this metric with its unit."""
         if value is None:
             return "no answer"
         if self.metric == "failures":
@@ -37,7 +37,7 @@ class Objective:
         return f"{value:.6g} requests/s" if self.metric == "rps" else f"{value:.6g} ms"
 
     def value(self, row: Row) -> float | None:
-        """What `row` measured of this metric, in the limit's unit; None where nothing was answered."""
+        """Return what `row` measured of this metric, in the limit's unit; None where nothing was answered."""
         if self.metric == "rps":
             return row.requests_per_second
         if self.metric == "failures":
@@ -45,17 +45,17 @@ class Objective:
         return {"p50": row.p50_ms, "p95": row.p95_ms, "p99": row.p99_ms, "max": row.max_ms}[self.metric]
 
     def judge(self, row: Row) -> Verdict:
-        """Hold the objective against one row."""
+        """Compare one row with the objective."""
         value = self.value(row)
         met = value is not None and (value >= self.limit if self.metric == "rps" else value <= self.limit)
         return Verdict(str(self), row.archive, row.workers, row.users, self.words(value), met)
 
 
 def parse(terms: Sequence[str]) -> tuple[Objective, ...]:
-    """Objectives from `--slo` values, each one or several with commas between.
+    """Return objectives from `--slo` values, each one or several with commas between.
 
-    Wherever any objective is given, `failures=0%` is one as well unless another share is named: a latency
-    that leaves out failed requests would promise too much. Raises InputError for anything not understood.
+    If any objective is given, `failures=0%` is added unless another share of failures is given: a latency without the
+    failed requests would be too good. Raises InputError for a term that is not understood.
     """
     objectives: dict[str, Objective] = {}
     for term in (part for given in terms for part in given.split(",")):
@@ -99,12 +99,12 @@ def _parse_one(term: str) -> Objective:
 
 
 def judge(objectives: Sequence[Objective], rows: Sequence[Row]) -> tuple[Verdict, ...]:
-    """Every objective against every measured row; worker sets that were not run are not judged."""
+    """Return the verdict of every objective on every measured row; worker sets that were not run have none."""
     return tuple(objective.judge(row) for row in rows for objective in objectives)
 
 
-def require(report: LoadReport) -> None:
-    """Raise unless the report shows what was asked for.
+def check_slo(report: LoadReport) -> None:
+    """Raise an error unless the report has answers and meets its objectives.
 
     SystemProblem (exit code 3) where nothing was run, RefusedError (1) where no request of a run was answered or an
     objective was missed, naming each with its value.

@@ -1,4 +1,4 @@
-"""report.html: what a load test measured, for people."""
+"""report.html: the results of a load test as a page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..reports.svg import measured
 from .charts import figures
 from .results import LoadReport, Row
 
-_MOST = 1e15  # what evidence may say and a page has room for
+_MAX = 1e15  # the largest number from evidence that fits the page
 
 
 def html(report: LoadReport) -> str:
-    """The whole page. Every value is escaped."""
+    """Return the whole page. Every value is escaped."""
     return page(
         f"Load test of {', '.join(report.archives)}",
         _in_short(report),
@@ -27,7 +27,7 @@ def html(report: LoadReport) -> str:
             *figures(report),
             _evidence(report.evidence),
             _reading(),
-            _surroundings(report),
+            _environment(report),
         ],
     )
 
@@ -50,9 +50,7 @@ def _verdict(report: LoadReport) -> str:
             f'<div class="banner good"><p><strong>SLO met</strong> in all {len(report.rows)} runs: {asked}.</p></div>'
         )
     if not report.rows:
-        return (
-            f'<div class="banner bad"><p><strong>SLO not shown</strong>: nothing was run. Asked: {asked}.</p></div>'
-        )
+        return f'<div class="banner bad"><p><strong>SLO not shown</strong>: nothing was run. SLO: {asked}.</p></div>'
     misses = report.misses()
     items = "".join(f"<li>{escaped(miss)}</li>" for miss in misses)
     head = f"<p><strong>SLO missed</strong> in {len(misses)} of {len(report.verdicts)} checks:</p>"
@@ -90,9 +88,9 @@ def _result(report: LoadReport, row: Row) -> list[str]:
 
 
 def _evidence(evidence: Mapping[str, Mapping[str, Any]]) -> str:
-    """What the archives' EVIDENCE.json tell of their run's variants; what they do not tell is a dash.
+    """Return tables of the variants in the archives' EVIDENCE.json; a missing value is a dash.
 
-    Archives of one run carry the same evidence, which is shown once.
+    Archives of one run have the same evidence, which is shown once.
     """
     tables: dict[str, list[str]] = {}
     for archive, found in evidence.items():
@@ -101,7 +99,7 @@ def _evidence(evidence: Mapping[str, Mapping[str, Any]]) -> str:
             tables.setdefault(shown, []).append(archive)
     return "".join(
         f"<h2>What {escaped(', '.join(archives))} carries as evidence</h2>"
-        "<p>Measured when the variants were exported: on the test split, in-process, with one thread. Bold: served "
+        "<p>Measured when the variants were exported: on the test split, in process, with one thread. Bold: served "
         f"in this load test.</p>{shown}"
         for shown, archives in tables.items()
     )
@@ -126,7 +124,7 @@ def _variants(evidence: Mapping[str, Any], served: set[str]) -> str:
 
 def _figures(variant: Mapping[str, Any]) -> list[str]:
     def shown(value: object, factor: float = 1, decimals: int = 2) -> str:
-        known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
+        known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX
         return f"{value * factor:,.{decimals}f}" if known else "–"  # type: ignore[operator]
 
     return [
@@ -147,18 +145,18 @@ def _at(value: Any, *path: str) -> Any:
 def _reading() -> str:
     return """<h2>How to read this</h2>
 <ul>
-<li>The client (Locust, one process) and the server share this machine's cores. The server alone would have more,
-and a client at nearly 100 % of its one core is what limits the figures.</li>
+<li>The client (Locust, one process) and the server share this machine's cores. Without the client the server would
+have more cores. If the client uses nearly 100 % of its one core, the client limits the figures.</li>
 <li>Each user sends the next text as soon as the last answer is there (a closed loop): more users mean more load,
 never a fixed rate.</li>
 <li>Latency is the client's: from sending a request to having read its whole answer. Percentiles are exact, taken
 over every answered request of the measured window, including those whose answer came after its end.</li>
-<li>Failed means no answer, another status than 200, or an answer without a label or vector. Failed requests are
-counted, and have no part in the latencies.</li>
+<li>Failed means no answer, a status other than 200, or an answer without a label or vector. Failed requests are
+counted, and the latencies do not include them.</li>
 </ul>"""
 
 
-def _surroundings(report: LoadReport) -> str:
+def _environment(report: LoadReport) -> str:
     def pairs(values: Mapping[str, Any]) -> str:
         shown = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
         items = "".join(f"<dt>{escaped(k.replace('_', ' '))}</dt><dd>{escaped(v)}</dd>" for k, v in shown.items())

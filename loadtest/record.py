@@ -1,4 +1,4 @@
-"""`lexport record`: a model's answers to some texts, kept in a file, whoever made the model."""
+"""`lexport record`: write the answers of any model to some texts into a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..serving.store import read
 from ..serving.torchserve.process import sigterm_raises
 from ..storage.atomic import sha256_file
 from ..storage.progress import Say, silent
-from . import environment as surroundings
+from . import environment
 from .runner import open_server
 from .targets import subjects
 
@@ -31,26 +31,36 @@ Ask = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A recording that was written. answers, refused: how many texts the model answered, and refused."""
+class RecordingSummary:
+    """A recording that was written."""
 
     out: Path
+    """The file."""
     source: str
+    """The archive's name, or the URL of the served model."""
     made_by_lexport: bool
     answers: int
+    """Number of texts with an answer."""
     refused: int
+    """Number of texts that the model refused or failed for."""
     median_ms: float
+    """Median latency of an answer."""
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What is asked: its name in the recording, the SHA-256 of an archive, who made it, and how it is asked."""
+    """A model to ask."""
 
     name: str
+    """Its name in the recording."""
     digest: str | None
+    """SHA-256 of an archive; None for a served model."""
     own: bool
+    """Whether lexport made it."""
     way: str
+    """`http`, or `in this process`."""
     ask: Ask
+    """The function that returns the answer to a text."""
 
 
 def record(
@@ -67,18 +77,18 @@ def record(
     trusted: Sequence[PublicKey] | None = None,
     trust_code: bool = False,
     say: Say = silent,
-) -> Kept:
+) -> RecordingSummary:
     """Ask a model for every text, one after the other, and write its answers with their latencies to `out`.
 
-    `source` is an archive (.mar): one of lexport's answers in this process, any other by a TorchServe that is started
-    for it, which takes `trust_code` as `serve` does. Or it is a served model: its URL
+    `source` is an archive (.mar): lexport's own archives answer in this process; for any other a TorchServe is
+    started, which needs `trust_code` as `serve` does. Or `source` is a served model: its URL
     (http://127.0.0.1:8080/predictions/NAME), or its name on the server of `state_dir` or at `host`. `texts` is a data
-    file with the column `column`, a .txt file with a text a line, or a list. With `keep_texts` false the recording
-    holds their digests. A text that the model refuses or fails for is kept with the
-    error. `timeout` in seconds, of one answer.
+    file with the column `column`, a .txt file with one text per line, or a list. With `keep_texts` false the
+    recording has digests in place of the texts. A text that the model refuses or fails for is recorded with the
+    error. `timeout`, in seconds, is for one answer.
 
-    Raises InputError for what cannot be asked or read, RefusedError for an archive that is not trusted, SystemProblem
-    if the server cannot answer; nothing is written then.
+    Raises InputError for a source or texts that cannot be used, RefusedError for an archive that is not trusted,
+    SystemProblem if the server cannot answer. Nothing is written in these cases.
     """
     asked = read_texts(texts, column) if isinstance(texts, Path) else list(dict.fromkeys(texts))
     if not asked:
@@ -99,11 +109,11 @@ def record(
         "way": opened.way,
         "created": began.isoformat(timespec="seconds"),
         "count": len(lines),
-        "machine": surroundings.machine(),
+        "machine": environment.machine(),
     }
     write_recording(out, head, lines, texts=keep_texts)
     times = sorted(line.latency_ms for line in lines)
-    return Kept(out, opened.name, opened.own, len(lines) - refused, refused, times[len(times) // 2])
+    return RecordingSummary(out, opened.name, opened.own, len(lines) - refused, refused, times[len(times) // 2])
 
 
 def _recorded(ask: Ask, text: str) -> Recorded:
@@ -146,10 +156,10 @@ def _opened(
 def _archive(path: Path, first: str, trust: Trust, timeout: float, say: Say) -> Iterator[_Source]:
     found = read(path)
     digest = sha256_file(path)
-    if found.proven:
-        from ..export.archive.inprocess import opened
+    if found.made_by_lexport:
+        from ..export.archive.inprocess import load_archive
 
-        with opened(path, trusted=trust.keys) as archived:
+        with load_archive(path, trusted=trust.keys) as archived:
             yield _Source(path.name, digest, True, "in this process", lambda text: archived.predict([text])[0])
         return
     [subject] = subjects([path])
@@ -162,9 +172,10 @@ def _archive(path: Path, first: str, trust: Trust, timeout: float, say: Say) -> 
 
 
 def _way(client: Client, name: str, first: str, own: bool | None, version: str | None) -> tuple[bool, Ask]:
-    """Whether lexport made the model, told by its answer where it is not known, and how it is asked for a text.
+    """Return whether lexport made the model, and the function that asks it.
 
-    The first text is asked before any is measured: the first request opens the connection.
+    If `own` is None, the form of the first answer decides. The first text is sent once before any measurement,
+    because the first request opens the connection.
     """
     as_json: Ask = lambda text: client.ask(name, {"text": text}, version=version)  # noqa: E731
     as_text: Ask = partial(client.ask, name, version=version)
@@ -174,13 +185,13 @@ def _way(client: Client, name: str, first: str, own: bool | None, version: str |
         except (ModelFailed, RefusedInput):
             own = False
     ask = as_json if own else as_text
-    with suppress(ModelFailed, RefusedInput):  # it is recorded as that
+    with suppress(ModelFailed, RefusedInput):  # the recording has this error later
         ask(first)
     return own, ask
 
 
 def _named(source: str, host: str | None) -> tuple[str, str | None, str | None]:
-    """Name, version and host of a served model, from its URL or its name."""
+    """Return the name, version and host of a served model, from its URL or its name."""
     if "://" not in source:
         name, _, version = source.partition("/")
         return name, version or None, host

@@ -40,9 +40,9 @@ COLUMNS = (
 
 
 def check_out(out: Path) -> None:
-    """Make sure, before anything runs, that the report can go to `out`: a new folder, or an older report's.
+    """Check, before anything runs, that the report can be written to `out`: a new folder, or an older report's.
 
-    Raises InputError.
+    Raises InputError otherwise.
     """
     check_folder(out, replace=True)
     if not out.exists():
@@ -50,7 +50,7 @@ def check_out(out: Path) -> None:
     foreign = sorted({entry.name for entry in out.iterdir()} - set(FILES))
     if foreign:
         raise InputError(
-            f"{out} holds other files ({foreign[0]}), so no report goes there. Choose a new folder with --out."
+            f"{out} contains other files ({foreign[0]}), so no report is written. Choose a new folder with --out."
         )
 
 
@@ -63,7 +63,7 @@ def write(report: LoadReport, out: Path) -> None:
 
 
 def csv_text(report: LoadReport) -> str:
-    """One line for each run in the order of COLUMNS, then one for each worker set that was not run."""
+    """Return one line for each run in the order of COLUMNS, then one for each worker set that was not run."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(COLUMNS)
@@ -86,13 +86,13 @@ def csv_text(report: LoadReport) -> str:
         )
     for missing in report.not_run:
         blank = [""] * (len(COLUMNS) - 4)
-        told = (visible(missing.archive), visible(missing.workers), "", visible(f"not run: {missing.reason}"))
-        lines.writerow((*told, *blank))
+        cells = (visible(missing.archive), visible(missing.workers), "", visible(f"not run: {missing.reason}"))
+        lines.writerow((*cells, *blank))
     return text.getvalue()
 
 
 def table(report: LoadReport) -> Table:
-    """The runs as a table for a terminal: latencies in ms, and the client's share of one core."""
+    """Return the runs as a table for a terminal: latencies in ms, and the client's share of one core."""
     several = len(report.archives) > 1
     shown = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
     for name in (["archive"] if several else []) + ["workers"]:
@@ -124,7 +124,7 @@ def table(report: LoadReport) -> Table:
 
 
 def _judged(report: LoadReport, row: Row) -> list[str]:
-    """The row's verdict as a cell; no cell where nothing was asked."""
+    """Return the row's verdict as a cell; no cell without objectives."""
     missed = report.misses(row)
     return [f"missed {', '.join(missed)}" if missed else "met"] if report.objectives else []
 

@@ -1,4 +1,4 @@
-"""What a load test found: frozen records, the same in memory, in results.json and in the report."""
+"""The results of a load test: frozen dataclasses, the same in memory, in results.json and in the report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class NotRun:
-    """A worker set that was asked for and not run."""
+    """A worker set that was requested and could not be run."""
 
     archive: str
     workers: str
@@ -53,7 +53,7 @@ class NotRun:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One objective held against one row."""
+    """The result of comparing one row with one objective."""
 
     objective: str  # such as p99 <= 50 ms
     archive: str
@@ -81,7 +81,7 @@ class LoadReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every objective held in every row; true without objectives, false if nothing was run."""
+        """Whether every row meets every objective; true without objectives, false if nothing was run."""
         return not self.objectives or (bool(self.rows) and all(verdict.passed for verdict in self.verdicts))
 
     @property
@@ -92,7 +92,7 @@ class LoadReport:
         )
 
     def misses(self, row: Row | None = None) -> list[str]:
-        """Each objective that did not hold, in words, with place and value; of one row, the objectives' names."""
+        """Return each missed objective in words, with its row and value; for one row, only the metrics' names."""
         missed = [verdict for verdict in self.verdicts if not verdict.passed]
         if row:
             place = (row.archive, row.workers, row.users)
@@ -104,5 +104,5 @@ class LoadReport:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
+        """Return the report as JSON types."""
         return asdict(self) | {"passed": self.passed, "out": str(self.out) if self.out else None}

@@ -1,4 +1,4 @@
-"""The lab: every archive × worker set × number of users, each served by a real TorchServe and loaded by Locust."""
+"""Run a load test: every archive × worker set × number of users, served by a real TorchServe, loaded by Locust."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..serving.plan import find_gpus, parse_workers
 from ..serving.torchserve.process import sigterm_raises
 from ..serving.torchserve.temporary import STATE, temporary_folder
 from ..storage.progress import Say, silent
-from . import environment as surroundings
+from . import environment
 from . import locust_process as client
 from .locust_process import Load, Target
 from .objectives import judge, parse
@@ -28,10 +28,10 @@ from .report import check_out, write
 from .results import LoadReport, NotRun, Row
 from .targets import Subject, subjects, texts_file, texts_in_words
 
-MOST_RUNS = 60
-MOST_USERS = 1_000
-MOST_SECONDS = 3_600.0
-SETTLE = 1.0  # seconds of each run that are not measured; the server was warmed up before
+MAX_RUNS = 60
+MAX_USERS = 1_000
+MAX_SECONDS = 3_600.0
+SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.85  # of a core: beyond it Locust, which has only one, slows the test down
 
 
@@ -55,9 +55,9 @@ def loadtest(
 
     Each server is warmed up for `warmup` seconds with the most users; each run measures `duration` seconds.
     `texts` is a file (JSON lines with "text", or a text a line) or a list; without it the archive's golden
-    texts are sent. GPU sets are reported as not run where there is no CUDA device. With `out`, report.html,
-    results.csv and results.json appear there together at the end, and not at all if anything stops the test.
-    Whether the objectives held is in the report; `objectives.require` turns a miss into RefusedError.
+    texts are sent. GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv
+    and results.json are written there together at the end, or not at all if the test is interrupted. The report has a
+    verdict on each objective; `objectives.check_slo` raises RefusedError for a missed one.
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
     RefusedError for archives that are not trusted, MissingExtra without Locust, SystemProblem if a server or
@@ -69,13 +69,13 @@ def loadtest(
     _check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
     trust = Trust.of(trusted, trust_code)
     if trust.keys:
-        # The servers verify what they serve; here it is for what the report shows, and before any of them starts.
+        # The servers verify their archives too; this check protects the report and comes before any server starts.
         for path in archives:
             verify(path, trust.keys)
     tested = subjects(archives)
     if out:
         check_out(out)
-    for line in _strangers(tested):
+    for line in _foreign_warning(tested):
         say(line)
     started = datetime.now(UTC)
     rows: list[Row] = []
@@ -95,7 +95,7 @@ def loadtest(
         not_run=tuple(missing),
         objectives=tuple(map(str, objectives)),
         verdicts=judge(objectives, rows),
-        warnings=(*_strangers(tested), *_warnings(rows)),
+        warnings=(*_foreign_warning(tested), *_warnings(rows)),
         settings={
             "archives": [subject.path.name for subject in tested],
             "workers": list(worker_sets),
@@ -108,8 +108,8 @@ def loadtest(
             "slo": list(slo),
             "command": _command(tested, worker_sets, users, duration, unknown_share, texts, slo),
         },
-        machine=surroundings.machine(),
-        versions=surroundings.versions(),
+        machine=environment.machine(),
+        versions=environment.versions(),
         evidence={subject.label: subject.evidence for subject in tested},
         out=out,
     )
@@ -120,9 +120,9 @@ def loadtest(
 
 @contextmanager
 def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
-    """A real TorchServe with one archive, on free ports and with a private state folder; stopped at the end.
+    """Start a TorchServe with one archive, on free ports and with a private state folder; stop it at the end.
 
-    It ends with this process even if that is killed; the next start removes its folder then.
+    It ends with this process even if this process is killed; the next start then removes its folder.
     """
     with temporary_folder() as folder:
         state_dir = folder / STATE
@@ -205,7 +205,7 @@ def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any]) -
         max_ms=measured["max_ms"],
         curve=tuple((percent, milliseconds) for percent, milliseconds in measured["curve"]),
         client_cpu=client_cpu,
-        client_cpu_machine=client_cpu / surroundings.cores(),
+        client_cpu_machine=client_cpu / environment.cores(),
         machine_cpu=measured["machine_share"],
         unknown_share=measured["unknown_tokens"] / max(1, measured["tokens"]),
     )
@@ -227,19 +227,19 @@ def _check_bounds(
     for workers in worker_sets:
         parse_workers(workers)
     for level in users:
-        if not 1 <= level <= MOST_USERS:
-            raise InputError(f"--users {level} is out of range; expected 1 to {MOST_USERS}.")
-    if not 0.5 <= duration <= MOST_SECONDS:
-        raise InputError(f"--duration {duration:g} s is out of range; expected 0.5 to {MOST_SECONDS:g} s.")
-    if not 0 <= warmup <= MOST_SECONDS:
-        raise InputError(f"The warm-up of {warmup:g} s is out of range; expected 0 to {MOST_SECONDS:g} s.")
+        if not 1 <= level <= MAX_USERS:
+            raise InputError(f"--users {level} is out of range; expected 1 to {MAX_USERS}.")
+    if not 0.5 <= duration <= MAX_SECONDS:
+        raise InputError(f"--duration {duration:g} s is out of range; expected 0.5 to {MAX_SECONDS:g} s.")
+    if not 0 <= warmup <= MAX_SECONDS:
+        raise InputError(f"The warm-up of {warmup:g} s is out of range; expected 0 to {MAX_SECONDS:g} s.")
     if not 0 <= unknown_share <= 1:
         raise InputError(f"--unknown-share {unknown_share:g} is not a share; expected 0 to 1, such as 0.1.")
     runs = len(archives) * len(worker_sets) * len(users)
-    if runs > MOST_RUNS:
+    if runs > MAX_RUNS:
         raise InputError(
             f"{len(archives)} archives × {len(worker_sets)} worker sets × {len(users)} numbers of users are {runs} "
-            f"runs; at most {MOST_RUNS} are allowed. Give fewer."
+            f"runs; at most {MAX_RUNS} are allowed. Give fewer."
         )
 
 
@@ -252,7 +252,7 @@ def _command(
     texts: Path | Sequence[str] | None,
     slo: Sequence[str],
 ) -> str:
-    """The command line that runs this test again."""
+    """Return the command line that runs this test again."""
     words = ["lexport", "loadtest", *(subject.path.name for subject in tested)]
     words += [
         "--workers",
@@ -268,13 +268,13 @@ def _command(
     return shlex.join(words)
 
 
-def _strangers(tested: Sequence[Subject]) -> tuple[str, ...]:
-    """What counted as an answer of the archives that lexport did not make."""
+def _foreign_warning(tested: Sequence[Subject]) -> tuple[str, ...]:
+    """Return a warning about the archives that lexport did not make, if there are any."""
     others = [subject.label for subject in tested if subject.any_answer]
     if not others:
         return ()
     return (
-        f"Not made by lexport: {', '.join(others)}. Every answer with a status of 2xx was counted, whatever it says.",
+        f"Not made by lexport: {', '.join(others)}. Every answer with a status of 2xx was counted, with any content.",
     )
 
 

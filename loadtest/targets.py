@@ -1,4 +1,4 @@
-"""What is under test: archives, the evidence they carry, and the texts that are sent to them."""
+"""The targets of a load test: archives, their evidence, and the texts that are sent to them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
 from ..export.evidence.files import GOLDENS
 from ..serving.store import read
 
-# Their lines hold more than a text, or none.
+# A line of these files is not exactly one text.
 _NOT_TEXTS = {".csv", ".tsv", ".parquet", ".gz", ".bz2", ".xz", ".zst"}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An archive under test; `label` tells it apart in the report."""
+    """An archive under test; `label` identifies it in the report."""
 
     path: Path
     label: str
@@ -31,15 +31,15 @@ class Subject:
 
 
 def subjects(archives: Sequence[Path]) -> list[Subject]:
-    """Read the archives. Raises InputError for a bad one or for two that cannot be told apart."""
+    """Read the archives. Raises InputError for a bad one, or for two with the same label."""
     found = [read(path) for path in archives]
     labels = [f"{archive.name}-{archive.version}" for archive in found]
     if len(set(labels)) < len(labels):  # variants of one run
         labels = [path.stem for path in archives]
     if len(set(labels)) < len(labels):
         raise InputError(
-            f"Two archives are called {', '.join(sorted(set(labels)))}; rename one, so that the report can tell "
-            "them apart."
+            f"Two archives are called {', '.join(sorted(set(labels)))}; rename one, because the report needs "
+            "different names."
         )
     return [
         Subject(
@@ -48,14 +48,14 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
             archive.name,
             evidence(archive.path),
             archive.cpu_alone,
-            any_answer=not archive.proven,
+            any_answer=not archive.made_by_lexport,
         )
         for archive, label in zip(found, labels, strict=True)
     ]
 
 
 def evidence(archive: Path) -> dict[str, Any]:
-    """The evidence packed in an archive; empty where there is none or it is not a JSON object."""
+    """Return the evidence packed in an archive; empty where there is none or it is not a JSON object."""
     with open_archive(archive) as members:
         if EVIDENCE not in members.namelist():
             return {}
@@ -67,9 +67,9 @@ def evidence(archive: Path) -> dict[str, Any]:
 
 
 def golden_requests(archive: Path) -> list[dict[str, Any]]:
-    """What an archive's golden requests ask: `text`, with its `lang` if it has one, or `image`.
+    """Return an archive's golden requests: `text`, with its `lang` if it has one, or `image`.
 
-    None where it was packed without them; blank texts are left out.
+    The list is empty if the archive was packed without them; blank texts are left out.
     """
     with open_archive(archive) as members:
         content = read_member(members, GOLDENS) if GOLDENS in members.namelist() else b""
@@ -82,7 +82,7 @@ def golden_requests(archive: Path) -> list[dict[str, Any]]:
 
 
 def _request(line: Any) -> dict[str, Any] | None:
-    """The fields of a line of JSON that ask something; None where there are none."""
+    """Return the fields of a JSON line that make a request; None if it has none."""
     if not isinstance(line, dict):
         return None
     if isinstance(line.get("image"), list):
@@ -93,7 +93,7 @@ def _request(line: Any) -> dict[str, Any] | None:
 
 
 def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Path) -> Path | None:
-    """A file of texts or images for the locustfile, made in `folder` where needed; None if nobody has any.
+    """Return a file of texts or images for the locustfile, made in `folder` if needed; None if there are none.
 
     Raises InputError if a named file is missing.
     """
@@ -109,7 +109,7 @@ def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Pat
 
 
 def _check(texts: Path) -> None:
-    """Raise InputError if a file holds no texts that the locustfile can read."""
+    """Raise InputError if a file has no texts that the locustfile can read."""
     if not texts.is_file():
         raise InputError(f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.")
     if texts.suffix.lower() in _NOT_TEXTS:
@@ -127,11 +127,11 @@ def _check(texts: Path) -> None:
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise InputError(f'{texts}, line {number:,} is not a JSON object with a "text" or "image".') from None
     if not content.strip():
-        raise InputError(f"{texts} holds no text. Expected texts, one a line, or JSON lines with a text.")
+        raise InputError(f"{texts} has no text. Expected texts, one a line, or JSON lines with a text.")
 
 
 def texts_in_words(texts: Path | Sequence[str] | None) -> str:
-    """Where the texts come from, for the report."""
+    """Return where the texts come from, for the report."""
     if texts is None:
         return "the archive's golden requests"
     return texts.name if isinstance(texts, Path) else f"{len(texts):,} texts given by the caller"

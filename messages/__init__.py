@@ -1,1 +1,1 @@
-"""How messages are written: outside text and values shown safely, on one line."""
+"""Messages: text and values from outside, shown safely on one line."""

@@ -1,7 +1,7 @@
-"""How text from outside is shown: whatever could move a cursor, start a line or hide text is written as its code.
+"""Show text from outside: every character that could move the cursor, start a line or hide text becomes its code.
 
-Outside text is everything that somebody else may have written: members of archives, evidence, cards, names, labels,
-texts, file names, answers of servers, output of workers, cells of data files.
+Text from outside is everything that another person may have written: members of archives, evidence, model cards,
+names, labels, texts, file names, answers of servers, output of workers, cells of data files.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 _INDENT = "    "
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
-# Format characters of Arabic, Syriac and Kaithi that are seen: they stand above or around numbers.
+# Visible format characters of Arabic, Syriac and Kaithi: they are drawn above or around numbers.
 _SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
-# Not seen although Python calls them printable: fillers of Hangul and Khmer, and the combining grapheme joiner.
+# Invisible, although Python calls them printable: fillers of Hangul and Khmer, and the combining grapheme joiner.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-# Choose how the character before them is drawn.
+# These choose how the character before them is drawn.
 _SELECTORS = frozenset(map(chr, (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _JOINERS = frozenset("\u200c\u200d")
 _WORD_BREAK = "\u200b"
@@ -26,7 +26,8 @@ _LOOKED_AT = _BLANK | _SELECTORS
 
 
 def visible(value: object) -> str:
-    r"""The value's text on one line, with codes such as `\n`, `\x1b` and `\u202e` for characters that are not seen.
+    r"""Return the value's text on one line, with codes such as `\n`, `\x1b` and `\u202e` for characters that are not
+    seen.
 
     Codes take the place of control characters, line and paragraph separators, what turns the direction of writing,
     lone surrogates, private and unassigned characters, invisible fillers, and invisible format characters. Kept as
@@ -39,18 +40,21 @@ def visible(value: object) -> str:
 
 
 def visible_lines(text: str, *, part: bool = False) -> str:
-    """Several lines, each as `visible` shows it, tabs as spaces. In a `part` of a line joiners stay unjudged."""
+    """Return several lines, each as `visible` shows it, tabs as spaces.
+
+    In a `part` of a line joiners are not checked, because their neighbours may be in another part.
+    """
     lines = text.replace("\r\n", "\n").expandtabs(4).split("\n")
     return "\n".join(_escaped(line, _code, part=part) for line in lines)
 
 
 def indented(text: str) -> str:
-    """Several lines as `visible_lines` shows them, each indented, so that none can pass for a line of lexport's."""
+    """Return several lines as `visible_lines` shows them, each indented, so that none looks like one of lexport's."""
     return "\n".join(_INDENT + line for line in visible_lines(text).split("\n"))
 
 
 def json_visible(text: str) -> str:
-    r"""Written JSON with `\u…` for the characters that `visible` shows as codes; it says the same as before."""
+    r"""Return JSON text with `\u…` escapes for the characters that `visible` shows as codes; same meaning."""
     return "\n".join(_escaped(line, _json_code) for line in text.split("\n"))
 
 
@@ -73,12 +77,12 @@ def _is_seen(text: str, place: int, *, part: bool) -> bool:
 
 
 def _draws(one: str) -> bool:
-    """Whether it is a letter, mark, number, sign or symbol with a form of its own."""
+    """Return whether a character is a letter, mark, number, sign or symbol that is drawn."""
     return unicodedata.category(one)[0] in "LMNPS" and one not in _BLANK
 
 
 def _is_needed(one: str, before: str, after: str) -> bool:
-    """Whether scripts need a joiner or break of words between the two characters; "" stands for none that is seen."""
+    """Return whether a script needs a joiner or word break between two characters; "" is an invisible character."""
     if one == "\u200d" and before and unicodedata.combining(before) == 9:  # after a virama also at a word's end
         return True
     if not (before and after and _draws(before) and _draws(after)):

@@ -1,4 +1,4 @@
-"""The extras of lexport's installation: which one brings an optional package, and the pip line that installs it."""
+"""The extras of lexport's installation: which extra installs an optional package, and the pip command for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 """The index of torch's CPU builds. From another index pip takes, on Linux, the CUDA build of about 5 GB."""
 
-# By the name that is imported: the distribution, and the extra that brings it.
+# By import name: the distribution, and the extra that installs it.
 PACKAGES = {
     "onnxruntime": ("onnxruntime", "serve"),
     "torch": ("torch", "train"),
@@ -30,7 +30,7 @@ _WITH_TORCH = {"train", "torchserve", "all"}
 
 
 def is_installed(module: str) -> bool:
-    """Whether an optional module can be found; it is not imported."""
+    """Return whether an optional module can be found; it is not imported."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # it is being replaced, or blocked in this process
@@ -38,7 +38,7 @@ def is_installed(module: str) -> bool:
 
 
 def install_line(extra: str) -> str:
-    """The pip command that installs an extra; on Linux with the CPU build of torch, where torch is still to come."""
+    """Return the pip command that installs an extra; on Linux with torch's CPU build if torch is not installed."""
     line = f'pip install "lexport[{extra}]"'
     if extra in _WITH_TORCH and sys.platform == "linux" and not is_installed("torch"):
         line += f" --extra-index-url {CPU_WHEELS}"

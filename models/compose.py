@@ -1,4 +1,4 @@
-"""A model is embedding → encoder → head; this puts the three together by a recipe."""
+"""Compose a model from embedding, encoder and head, as the recipe says."""
 
 from __future__ import annotations
 
@@ -28,57 +28,57 @@ from .recipes import Recipe
 
 
 class TextModel(nn.Module):
-    """Indices → outputs, through three parts."""
+    """A text model: indices → outputs through embedding, encoder and head."""
 
-    # Whether the work of a batch is worth more than one thread.
+    # Whether more than one thread makes a batch faster.
     PARALLEL: ClassVar[bool] = True
 
     def __init__(self, embedding: Embedding, encoder: nn.Module, head: Head) -> None:
-        """Keep the three parts."""
+        """Store the three parts."""
         super().__init__()
         self.embedding = embedding
         self.encoder = encoder
         self.head = head
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length, …], PAD on the right → outputs float32 [batch, outputs]."""
+        """Map indices int64 [batch, length, …], PAD on the right → outputs float32 [batch, outputs]."""
         outputs: Tensor = self.head(self.encode(ids))
         return outputs
 
     def encode(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length, …], PAD on the right → the encoder's output float32 [batch, width]."""
+        """Map indices int64 [batch, length, …], PAD on the right → the encoder's output float32 [batch, width]."""
         encoded: Tensor = self.encoder(self.embedding.vectors(ids), self.embedding.mask(ids))
         return encoded
 
     def with_embedding(self, embedding: Embedding) -> TextModel:
-        """The same encoder and head behind another form of the embedding, in evaluation mode."""
+        """Return the same encoder and head behind another form of the embedding, in evaluation mode."""
         return type(self)(embedding, self.encoder, self.head).eval()
 
 
 class PooledModel(TextModel):
-    """A bag whose embedding sums a text's vectors without forming them."""
+    """A bag model whose embedding sums the vectors of a text without storing them."""
 
     # 20 to 40 µs a batch: handing half of it to a second thread took ten times as long on busy cores (319 µs on
     # average against 44).
     PARALLEL: ClassVar[bool] = False
 
     def encode(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length, …], PAD on the right → the mean of their vectors, float32 [batch, width]."""
+        """Map indices int64 [batch, length, …], PAD on the right → their mean vectors, float32 [batch, width]."""
         count = self.embedding.mask(ids).sum(dim=1)
         averaged: Tensor = self.encoder.average(self.embedding.pooled(ids), count)  # type: ignore[operator]
         return averaged
 
-    def of_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
-        """As `forward`, of indices without padding, as `TextEncoder.flatten` has them: what training takes."""
+    def forward_flat(self, cells: Tensor, counts: Tensor) -> Tensor:
+        """Do the same as `forward` with flat indices, as `TextEncoder.flatten` returns them; training uses this."""
         averaged: Tensor = self.encoder.average(self.embedding.pooled_cells(cells, counts), counts)  # type: ignore[operator]
         outputs: Tensor = self.head(averaged)
         return outputs
 
 
 def build(recipe: Recipe, spec: TextSpec, *, labels: int = 0, image_values: int = 0) -> TextModel:
-    """A fresh model for the indices of `spec`, `labels` labels or images of `image_values` numbers.
+    """Return a new model for the indices of `spec`, `labels` labels or images of `image_values` numbers.
 
-    Raises ValueError for a recipe whose parts do not fit, InputError for one that memory does not hold.
+    Raises ValueError for a recipe whose parts do not match, InputError if it needs more memory than there is.
     """
     try:
         return _assemble(recipe, spec, labels, image_values)
@@ -121,7 +121,7 @@ def _embedding(recipe: Recipe, spec: TextSpec) -> Embedding:
 
 
 def offsets(spec: TextSpec) -> list[int]:
-    """What is added to an index of each language to find its row, and last to one of the shared n-grams."""
+    """Return the offset of each language's rows, and at the end that of the shared n-grams."""
     found, total = [], 0
     for rows in spec.languages.values():
         found.append(total)

@@ -1,4 +1,4 @@
-"""What a trained model answers, in this process, by torch: what an export must reproduce."""
+"""Run a trained model in this process with torch. An export must reproduce its outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Outputs = npt.NDArray[np.float32]
 def text_outputs(
     model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
 ) -> Outputs:
-    """The trained model's answers to `texts`, float32 [texts, outputs]: what an export must reproduce."""
+    """Return the trained model's outputs for `texts`, float32 [texts, outputs]. An export must reproduce them."""
     tokens = encoder.look_up(texts, languages)
     order = np.argsort(tokens.lengths, kind="stable")
     found: list[Tensor] = []
@@ -38,7 +38,7 @@ def text_outputs(
 
 
 def image_outputs(model: TextModel, images: Outputs) -> Outputs:
-    """A joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
+    """Return a joint model's vectors of images, float32 [images, values] → float32 [images, size]."""
     assert isinstance(model.head, Joint)
     with torch.inference_mode():
         vectors: Outputs = model.head.image(torch.from_numpy(images)).numpy()
@@ -46,7 +46,7 @@ def image_outputs(model: TextModel, images: Outputs) -> Outputs:
 
 
 def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
-    """A task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
+    """Return a task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
     found = [text_outputs(model, encoder, part.texts, part.languages)]
     if part.pairs is not None:
         found.append(text_outputs(model, encoder, part.pairs, part.languages))
@@ -56,7 +56,7 @@ def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
 
 
 def predictor_of(run: Run) -> IdsIn:
-    """Return the trained model behind the predictor that archives have: the same text code, the same answers."""
+    """Return the trained model as a predictor like those of archives: the same text code, the same answers."""
     model, joint = run.model, isinstance(run.model.head, Joint)
 
     def answer(ids: Ids) -> Outputs:

@@ -1,10 +1,10 @@
-"""A run: one trained model on disk, in files that are all readable without running any code.
+"""A run: one trained model on disk. Reading its files runs no code.
 
 run.json               recipe, seed, data, sizes, versions, date
 weights.safetensors    the parameters
 text.json, vocabulary.txt, labels.json
 metrics.json           validation and test metrics of the trained model
-validation.jsonl.gz, test.jsonl.gz   the held-out texts that exports are judged on
+validation.jsonl.gz, test.jsonl.gz   the held-out texts; exports are measured on them
 README.md              model card
 export/VARIANT/        what `lexport export` adds, with evidence.json beside it
 """
@@ -39,33 +39,45 @@ _FURTHER = {"lang": "languages", "pair": "pairs", "image": "images"}
 
 @dataclass(frozen=True)
 class RunInfo:
-    """`run.json`. data: name, digest, what was dropped and the split's counts. created: seconds since 1970.
-
-    history: the runs this one was made from by `expand` or further training, by their weights' digest.
-    """
+    """The content of `run.json`."""
 
     recipe: dict[str, Any]
+    """The recipe, see `Recipe.to_json`."""
     seed: int
+    """Seed of the training."""
     data: dict[str, Any]
+    """Name and digest of the data, rows dropped, and the sizes of the splits."""
     parameters: int
+    """Number of parameters."""
     training: dict[str, Any]
+    """Epochs, validation losses and duration."""
     versions: dict[str, str]
+    """Versions of the packages that trained."""
     created: int
+    """Seconds since 1970."""
     history: list[dict[str, Any]] = field(default_factory=list)
+    """The runs that this one was made from by `expand` or further training, by the digest of their weights."""
     schema: int = 1
 
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run: its info, model (in evaluation mode), encoder, labels and metrics."""
+    """An opened run."""
 
     folder: Path
+    """The run folder."""
     info: RunInfo
+    """The content of `run.json`."""
     recipe: recipes.Recipe
+    """The recipe."""
     model: TextModel
+    """The model, in evaluation mode."""
     encoder: TextEncoder
+    """How text becomes ids."""
     labels: list[str]
+    """Labels in the order of the model's outputs."""
     metrics: dict[str, Any]
+    """Validation and test metrics."""
 
     @property
     def digest(self) -> str:
@@ -74,11 +86,11 @@ class Run:
 
     @property
     def threshold(self) -> float:
-        """The score from which a multi-label answer names a label."""
+        """A multi-label model predicts a label if its score reaches this."""
         return float(getattr(self.recipe.head, "threshold", 0.5))
 
     def held_out(self, part: str) -> Dataset:
-        """The "validation" or "test" texts kept with the run."""
+        """Return the "validation" or "test" texts of the run."""
         path = self.folder / f"{part}.jsonl.gz"
         try:
             with gzip.open(path, "rt", encoding="utf-8", newline="\n") as handle:
@@ -110,7 +122,7 @@ def write(
     held_out: dict[str, Dataset],
     card: str,
 ) -> None:
-    """Fill an empty folder with a run's files."""
+    """Write a run's files to an empty folder."""
     (folder / "run.json").write_bytes(json_bytes(asdict(info)))
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     (folder / "weights.safetensors").write_bytes(save_weights(state))
@@ -134,10 +146,10 @@ def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
 
 
 def open_run(folder: Path) -> Run:
-    """Open a run folder. Raises InputError naming what is missing or damaged."""
+    """Open a run folder. Raises InputError that names what is missing or damaged."""
     missing = [name for name in _MEMBERS if not (folder / name).is_file()]
     if missing:
-        what = "is no folder" if not folder.is_dir() else f"has no {', '.join(missing)}"
+        what = "is not a folder" if not folder.is_dir() else f"has no {', '.join(missing)}"
         raise InputError(f"{folder} is not a run: it {what}. `lexport train DATA --out RUN` makes one.")
     try:
         values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -163,14 +175,14 @@ def open_run(folder: Path) -> Run:
 
 
 def require_known(run: Run, dataset: Dataset) -> None:
-    """Raise InputError unless the data have what the run's model takes: its languages, images of its size."""
+    """Raise InputError unless the data have what the run's model needs: its languages, images of its size."""
     known = run.encoder.languages
     if dataset.languages is None and known:
         raise InputError(
-            f"{dataset.name} names no language; the model knows: {', '.join(known)}. Name --language-column."
+            f"{dataset.name} has no languages; the model knows: {', '.join(known)}. Name --language-column."
         )
     if dataset.languages is not None and not known:
-        raise InputError(f"{dataset.name} names languages, and the model has none. Leave out --language-column.")
+        raise InputError(f"{dataset.name} has languages, but the model does not. Leave out --language-column.")
     foreign = sorted(set(dataset.languages or []) - set(known))
     if foreign:
         raise InputError(
@@ -186,7 +198,7 @@ def require_known(run: Run, dataset: Dataset) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions a run or an export depends on."""
+    """Return the versions a run or an export depends on."""
     import platform
     from importlib.metadata import version
 

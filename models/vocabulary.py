@@ -1,4 +1,4 @@
-"""Which words, or which characters, get a row of their own."""
+"""Build the vocabulary: choose the words or characters that get a row."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def build_encoder(
 ) -> TextEncoder:
     """Count the tokens of the training texts and keep the frequent ones.
 
-    A word stays if it occurs `min_count` times or more; of those the `max_vocabulary` most frequent, equal
+    A word is kept if it occurs `min_count` times or more; of those the `max_vocabulary` most frequent, equal
     counts in code point order, so that the same texts always give the same rows. With inputs "characters" the same
-    goes for the characters of the words, with "languages" for the words of each language (`languages` has one for
-    each text), and with "hashes" there is nothing to keep. The texts decide how many buckets there are where the
-    options do not. Raises InputError if a text lacks its language.
+    applies to the characters of the words, with "languages" to the words of each language (`languages` has one for
+    each text); with "hashes" nothing is kept. If the options have no number of buckets, the texts decide it. Raises
+    InputError if a text has no language.
     """
     split = TextEncoder(TextSpec(words=FIRST_WORD, max_tokens=options.max_tokens), []).tokens
     counts: dict[str, Counter[str]] = {}
@@ -57,7 +57,7 @@ def build_encoder(
 
 
 def _buckets(texts: Sequence[str], options: TextOptions, inputs: str) -> int:
-    """The rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
+    """Return the rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
     if not isinstance(options.buckets, str):
         return options.buckets
     return choose_buckets(texts, options) if options.grams and inputs in ("indices", "languages") else 0

@@ -1,1 +1,1 @@
-"""What people read: tables of the terminal, HTML pages, charts."""
+"""Output for people: terminal tables, HTML pages, charts."""

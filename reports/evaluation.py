@@ -18,11 +18,11 @@ from .tables import share, with_interval
 _LABELS = 30  # of the heat map
 _PAIRS = 30
 _CELL = 26  # px
-_NUMBERED = 12  # labels of a heat map whose cells hold their numbers
+_NUMBERED = 12  # most labels of a heat map whose cells show their numbers
 
 
 def check(target: Path) -> None:
-    """What `write` will ask of `target`, before the work. Raises InputError."""
+    """Check, before the work, that `write` can write to `target`. Raises InputError."""
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--report {target} is not the name of a page; expected one that ends in .html.")
     if target.is_dir():
@@ -37,7 +37,7 @@ def write(found: Mapping[str, Any], model: str, target: Path) -> None:
 
 
 def html(found: Mapping[str, Any], model: str) -> str:
-    """The whole page; `model` names what was judged. Every value is escaped."""
+    """Return the whole page; `model` is the name of the evaluated model. Every value is escaped."""
     name = found["metric"]
     in_short = f"{subject(found)} · {name.replace('_', ' ')} {with_interval(found, name)}"
     return page(f"Evaluation of {model}", in_short, _parts(found))
@@ -97,21 +97,23 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Iterat
     pairs = confused(labels, matrix)
     wrong = [sum(row) - row[place] + sum(line[place] for line in matrix) for place, row in enumerate(matrix)]
     kept = sorted(sorted(range(len(labels)), key=lambda place: -wrong[place])[:_LABELS])
-    caption = "Truth by row, answers by column; the darker, the larger the share of the row."
+    caption = "True labels by row, predictions by column; a darker cell is a larger share of its row."
     if len(kept) < len(labels):
         caption += f" The {_LABELS} of {len(labels):,} labels with the most mistakes."
     drawing = _heat([labels[place] for place in kept], [[matrix[row][column] for column in kept] for row in kept])
-    yield f'<h2>Confusion</h2><div class="pair">{figure("Truth and answers", drawing, caption)}</div>'
+    yield f'<h2>Confusion</h2><div class="pair">{figure("True labels and predictions", drawing, caption)}</div>'
     if pairs and len(labels) > 2:
         rows = [
             ([escaped(one.truth), escaped(one.answer), f"{one.texts:,}", f"{one.share:.1%}"], False)
             for one in pairs[:_PAIRS]
         ]
-        yield "<h3>Confused most often</h3>" + table(["Truth", "Answer", "Texts", "Of the truth's"], rows, 2)
+        yield "<h3>Confused most often</h3>" + table(
+            ["True label", "Prediction", "Texts", "Share of the true label"], rows, 2
+        )
 
 
 def _heat(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    """An `<svg>` of the matrix; each cell names its texts."""
+    """Return an `<svg>` of the matrix; each cell names its texts."""
     size = _CELL * 2 if len(labels) <= _NUMBERED else _CELL
     seen = [visible(label) for label in labels]
     names = [label if len(label) <= 18 else label[:17] + "…" for label in seen]
@@ -149,11 +151,11 @@ def _calibration(values: Mapping[str, Any]) -> Iterator[str]:
     bins = values["bins"]
     low = int(10 * bins[0]["score"]) / 10
     ticks = tuple((step / 10, f"{step / 10:.1f}") for step in range(round(10 * low), 11))
-    told = "share right" if values["of"] == "answers" else "share carried"
+    axis = "share correct" if values["of"] == "answers" else "share with the label"
     drawing = chart(
         "Reliability diagram",
         Axis("score", low, 1.0, ticks),
-        Axis(told, 0.0, 1.0, tuple((step / 5, f"{step / 5:.1f}") for step in range(6))),
+        Axis(axis, 0.0, 1.0, tuple((step / 5, f"{step / 5:.1f}") for step in range(6))),
         [
             Line(1, ((low, low), (1.0, 1.0)), (), faint=True, markers=False),
             *(Line(0, tuple((one["score"], end) for end in one["right_interval"]), (), False, False) for one in bins),
@@ -161,14 +163,14 @@ def _calibration(values: Mapping[str, Any]) -> Iterator[str]:
                 0,
                 tuple((one["score"], one["right"]) for one in bins),
                 tuple(
-                    f"mean score {share(one['score'])}, {told} {share(one['right'])}, {one['count']:,} {values['of']}"
+                    f"mean score {share(one['score'])}, {axis} {share(one['right'])}, {one['count']:,} {values['of']}"
                     for one in bins
                 ),
             ),
         ],
     )
-    caption = "Dashed: scores that mean what they say. Below it scores are too high. Bars: 95 % intervals."
-    heads = ["Scores", "Mean score", told.capitalize(), "95 % interval", values["of"].capitalize()]
+    caption = "Dashed: perfectly calibrated scores. Below the line scores are too high. Bars: 95 % intervals."
+    heads = ["Scores", "Mean score", axis.capitalize(), "95 % interval", values["of"].capitalize()]
     rows = [
         (
             [
@@ -196,7 +198,7 @@ def _robustness(values: Mapping[str, Any]) -> Iterator[str]:
         cells = [f"{100 * one['rate']:g}%", f"{one['unknown_share']:.1%}", share(one[name]), f"{one['drop']:+.4f}"]
         rows.append(([*cells, f"[{low:+.4f}, {high:+.4f}]"], False))
     yield (
-        "<h2>Unseen words</h2><p>A share of the tokens was replaced at random by words nobody has seen, "
+        "<h2>Unknown words</h2><p>A share of the tokens was replaced at random by words unknown to the model, "
         f"{values['draws']} times each; the intervals pair each text with its own copies.</p>"
     )
     heads = ["Replaced", "Tokens unknown", escaped(name.replace("_", " ").capitalize()), "Drop", "95 % interval"]

@@ -1,4 +1,4 @@
-"""What `lexport evaluate` shows beside the metrics: confusion, calibration, worst mistakes, robustness."""
+"""Tables of `lexport evaluate` besides the metrics: confusion, calibration, worst mistakes, robustness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SET = 28  # characters of a set of labels
 
 
 class Pair(NamedTuple):
-    """`texts` of one label that were given another, and their `share` of those of `truth`."""
+    """The number of `texts` with the label `truth` that were predicted as `answer`, and their share of `truth`."""
 
     truth: str
     answer: str
@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 
 
 def evaluation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """One screen after the other, of what `export.evaluate.evaluate` returns."""
+    """Yield one screen after the other, of what `export.evaluate.evaluate` returns."""
     yield screens.metrics(found["task"], subject(found), found)
     if "confusion" in found:
         yield _confusion(found["labels"], found["confusion"])
@@ -40,13 +40,13 @@ def evaluation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def subject(found: Mapping[str, Any]) -> str:
-    """What was judged on, such as "833 texts of reviews.csv, part test"."""
+    """Return the name of the evaluated data, such as "833 texts of reviews.csv, part test"."""
     part = "" if found["part"] == "all" else f", part {found['part']}"
     return f"{found['count']:,} texts of {found['data']}{part}"
 
 
 def confused(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[Pair]:
-    """The pairs of labels that were confused, the most frequent first."""
+    """Return the pairs of labels that were confused, the most frequent first."""
     pairs = [
         Pair(truth, answer, count, count / sum(row))
         for truth, row in zip(labels, matrix, strict=True)
@@ -57,7 +57,7 @@ def confused(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[Pai
 
 
 def verdict(values: Mapping[str, Any]) -> str:
-    """Whether scores are too high or too low, in a sentence."""
+    """Return whether scores are too high or too low, in a sentence."""
     low, high = values["excess_interval"]
     points = f"{100 * abs(values['excess']):.1f} points"
     ends = sorted((abs(100 * low), abs(100 * high)))
@@ -77,7 +77,7 @@ def verdict(values: Mapping[str, Any]) -> str:
 
 
 def errors(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The names and values of the calibration's errors."""
+    """Return the names and values of the calibration's errors."""
     return [
         ("expected calibration error", with_interval(values, "expected_calibration_error")),
         ("the same of exact scores, by chance", share(values["error_by_chance"])),
@@ -87,7 +87,7 @@ def errors(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def line(text: str) -> str:
-    """A text on one line: white space is a space, and `escaping.visible` shows the rest."""
+    """Return a text on one line: white space is a space, and `escaping.visible` shows the rest."""
     return visible(" ".join(text.split()))
 
 
@@ -96,7 +96,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Group:
         table = new_table("", *labels)
         for label, row in zip(labels, matrix, strict=True):
             table.add_row(label, *[f"{count:,}" for count in row])
-        return titled("Confusion: truth by row, answers by column", table)
+        return titled("Confusion: true labels by row, predictions by column", table)
     pairs = confused(labels, matrix)
     table = new_table("truth", "answer", "texts", "of the truth's")
     table.columns[1].justify = "left"
@@ -126,11 +126,11 @@ def _robustness(values: Mapping[str, Any]) -> Group:
         low, high = one["drop_interval"]
         cells = (share(one[values["metric"]]), f"{one['drop']:+.4f}", f"[{low:+.4f}, {high:+.4f}]")
         table.add_row(f"{100 * one['rate']:g}%", f"{one['unknown_share']:.1%}", *cells)
-    return titled(f"With a share of the tokens replaced by unseen words, {values['draws']} draws each", table)
+    return titled(f"With a share of the tokens replaced by unknown words, {values['draws']} draws each", table)
 
 
 def columns_of(task: str) -> list[str]:
-    """The heads of the columns that `cells_of` fills."""
+    """Return the heads of the columns that `cells_of` fills."""
     own = {
         "classify": ["truth", "answer", "score", "truth's score"],
         "multilabel": ["label", "mistake", "score", "truth"],
@@ -141,23 +141,23 @@ def columns_of(task: str) -> list[str]:
 
 
 def cells_of(task: str, one: Mapping[str, Any]) -> list[str]:
-    """What is told of one mistake; the text is the last cell, on one line."""
+    """Return the cells of one mistake; the text is the last cell, on one line."""
     if task == "classify":
-        told = [one["truth"], one["answer"], share(one["score"]), share(one["truth_score"])]
+        cells = [one["truth"], one["answer"], share(one["score"]), share(one["truth_score"])]
     elif task == "multilabel":
         truth = ", ".join(one["truth"]) or "none"
         truth = truth if len(truth) <= _SET else truth[: _SET - 1] + "…"
-        told = [one["label"], "missed" if one["carried"] else "wrongly given", share(one["score"]), truth]
+        cells = [one["label"], "missed" if one["carried"] else "wrongly given", share(one["score"]), truth]
     else:
-        told = [f"{one['rank']:,}", f"{one['targets']:,}", share(one["score"]), share(one["found_score"])]
+        cells = [f"{one['rank']:,}", f"{one['targets']:,}", share(one["score"]), share(one["found_score"])]
     text = line(one["text"])
     if task in ("vector", "joint"):
         text += f" → {line(one['found'])}"
-    return [*map(line, told), f"{one['tokens']:,}{'+' * one['truncated']}", f"{one['unknown']:,}", text]
+    return [*map(line, cells), f"{one['tokens']:,}{'+' * one['truncated']}", f"{one['unknown']:,}", text]
 
 
 def mistakes_title(task: str) -> str:
-    """What the mistakes are, in a line."""
+    """Return a title for the mistakes of a task."""
     if task == "classify":
         return "Most confident mistakes"
     if task == "multilabel":

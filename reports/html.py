@@ -1,4 +1,4 @@
-"""Pages of one file that fetch nothing and run nothing, readable in light and dark: how every report is set."""
+"""The HTML of all reports: pages of one file that load nothing and run nothing, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ svg .limit-name{fill:var(--bad)}
 .c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}
 .d1 .line{stroke-dasharray:9 4}.d2 .line{stroke-dasharray:2 3}
 """
-"""How a drawing is set whose colours are COLOURS, on a page or alone."""
+"""Style of a drawing with the colours of COLOURS, on a page or in its own file."""
 
 _PAGE = """
 *{box-sizing:border-box}
@@ -74,12 +74,15 @@ CSS = COLOURS + _PAGE + DRAWING
 
 
 def escaped(text: object) -> str:
-    """A value from outside as HTML, in text or between quotes: on one line, with codes for what is not seen."""
+    """Return a value from outside as HTML, for text or attributes: one line, with codes for invisible characters."""
     return html.escape(visible(text))
 
 
 def page(title: str, in_short: str, parts: Iterable[str]) -> str:
-    """The whole page: a title, a line below it, and `parts` of HTML. Its own policy forbids it to load anything."""
+    """Return the whole page: a title, a line below it, and `parts` of HTML.
+
+    Its content security policy forbids it to load anything.
+    """
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -95,12 +98,12 @@ def page(title: str, in_short: str, parts: Iterable[str]) -> str:
 
 
 def figure(title: str, drawing: str, caption: str) -> str:
-    """A drawing (HTML already) with what it shows above and how to read it below."""
+    """Return a drawing (already HTML) with a title above and a caption below."""
     return f"<figure><h3>{escaped(title)}</h3>{drawing}<figcaption>{escaped(caption)}</figcaption></figure>"
 
 
 def table(heads: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]], left: int) -> str:
-    """A table whose first `left` columns are text; cells are HTML already; a row may begin a group."""
+    """Return a table whose first `left` columns are text; cells are already HTML; a row may begin a group."""
 
     def cells(tag: str, values: Sequence[str]) -> str:
         return "".join(

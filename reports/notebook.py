@@ -1,4 +1,4 @@
-"""What notebooks show of runs, archives, servers and answers: small tables of HTML, everything escaped."""
+"""Small HTML tables of runs, archives, servers and answers for notebooks; everything is escaped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from html import escape
 
 from ..messages.escaping import visible
 
-# So many rows of answers are shown, and so many labels of each.
-_MOST_ROWS = 50
+# Most rows of answers that are shown.
+_MAX_ROWS = 50
 _BAR = "background:linear-gradient(to right,#4a90d955 {share:.1f}%,transparent {share:.1f}%)"
 
 
@@ -24,9 +24,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, shares: f
     head = "".join(f"<th style='text-align:left'>{_shown(column)}</th>" for column in columns)
     body = "".join(
         "<tr>" + "".join(_cell(value, bar=name in shares) for name, value in zip(columns, row, strict=True)) + "</tr>"
-        for row in kept[:_MOST_ROWS]
+        for row in kept[:_MAX_ROWS]
     )
-    more = f"<p>and {len(kept) - _MOST_ROWS:,} more</p>" if len(kept) > _MOST_ROWS else ""
+    more = f"<p>and {len(kept) - _MAX_ROWS:,} more</p>" if len(kept) > _MAX_ROWS else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 

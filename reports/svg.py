@@ -1,7 +1,7 @@
-"""Line charts as inline SVG, drawn by hand: no library, no script, colours from the page's style sheet.
+"""Line charts as inline SVG: no library, no script, colours from the page's style sheet.
 
-A chart is plain XML without a namespace, as HTML takes it. Series differ by colour, marker and, from the sixth
-on, by dashes, so that nothing hangs on colour alone; hovering over a point shows its values.
+A chart is plain XML without a namespace, as HTML takes it. Series differ by colour, marker and, from the sixth on, by
+dashes, so a reader does not need the colours; hovering over a point shows its values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 22, 14, 46  # margins in px
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: what it shows with its unit, where it begins and ends, its ticks, and the place of a value."""
+    """One axis: its label with the unit, its lower and upper end, its ticks and its scale."""
 
     label: str
     low: float
@@ -34,7 +34,7 @@ class Axis:
     scale: Callable[[float], float] = float  # from a value to something linear
 
     def place(self, value: float) -> float:
-        """Where `value` lies, 0 at `low` and 1 at `high`."""
+        """Return the position of `value` on the axis, 0 at `low` and 1 at `high`."""
         low, high = self.scale(self.low), self.scale(self.high)
         return (self.scale(value) - low) / (high - low)
 
@@ -48,11 +48,11 @@ class Line:
     titles: tuple[str, ...]
     faint: bool = False  # dashed and hollow, for the lesser of two lines of one series
     markers: bool = True
-    spans: tuple[tuple[float, float], ...] = ()  # of each point, from where to where its value may lie
+    spans: tuple[tuple[float, float], ...] = ()  # of each point, the interval of its value
 
 
 def linear(label: str, highest: float) -> Axis:
-    """An axis from 0 past `highest` with about five round ticks."""
+    """Return an axis from 0 past `highest` with about five round ticks."""
     highest = max(highest, 1e-9)
     magnitude = 10.0 ** math.floor(math.log10(highest / 5))
     step = next(magnitude * factor for factor in (1, 2, 2.5, 5, 10) if magnitude * factor * 5.5 >= highest)
@@ -61,7 +61,7 @@ def linear(label: str, highest: float) -> Axis:
 
 
 def logarithmic(label: str, lowest: float, highest: float) -> Axis:
-    """A logarithmic axis around positive values, with ticks at 1, 2 and 5 times powers of ten."""
+    """Return a logarithmic axis around positive values, with ticks at 1, 2 and 5 times powers of ten."""
     steps = [factor * 10.0**power for power in range(-3, 8) for factor in (1, 2, 5)]
     low = max((step for step in steps if step <= lowest), default=steps[0])
     high = min((step for step in steps if step >= highest and step > low), default=steps[-1])
@@ -70,24 +70,24 @@ def logarithmic(label: str, lowest: float, highest: float) -> Axis:
 
 
 def categories(label: str, names: Sequence[str]) -> Axis:
-    """An axis of evenly spaced names, at 0, 1, 2 …"""
+    """Return an axis of evenly spaced names, at 0, 1, 2 …"""
     return Axis(label, -0.35, len(names) - 0.65, tuple((float(i), name) for i, name in enumerate(names)))
 
 
 def percentiles(label: str, highest: float) -> Axis:
-    """Percentiles up to `highest`, stretched towards 100 so that each nine takes the same room."""
+    """Return an axis of percentiles up to `highest`, stretched towards 100 so that each nine has the same width."""
     ticks = tuple((p, f"{p:g}") for p in (0.0, 50.0, 90.0, 99.0, 99.9, 99.99) if p <= highest)
     return Axis(label, 0.0, highest, ticks, lambda percent: -math.log10(1 - percent / 100))
 
 
 def number(value: float) -> str:
-    """A value for people: three digits, thousands separated, no exponent, no zeros at the end."""
+    """Return a value for people: three digits, thousands separated, no exponent, no zeros at the end."""
     text = measured(value)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def measured(value: float | None) -> str:
-    """A measured value with its three digits, also where they are zeros; a dash for None."""
+    """Return a measured value with its three digits, also where they are zeros; a dash for None."""
     if value is None:
         return "–"
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0
@@ -104,7 +104,7 @@ def chart(
     width: int = 520,
     height: int = 320,
 ) -> str:
-    """An `<svg>` of lines; `limit` is a horizontal line with its caption, left out where it is off the axis."""
+    """Return an `<svg>` of lines; `limit` is a horizontal line with a caption, left out if it is off the axis."""
 
     def across(value: float) -> float:
         return LEFT + x.place(value) * (width - LEFT - RIGHT)
@@ -160,17 +160,17 @@ def _drawn(line: Line, across: Callable[[float], float], up: Callable[[float], f
 
 
 def style(series: int) -> str:
-    """The style classes of a series, by its number in the legend."""
+    """Return the style classes of a series, by its number in the legend."""
     return f"c{series % COLOURS} d{series // COLOURS % 3}"
 
 
 def marker(series: int) -> str:
-    """The path of a series' marker, around 0 0."""
+    """Return the path of a series' marker, around 0 0."""
     return MARKERS[series % len(MARKERS)]
 
 
 def swatch(series: int) -> str:
-    """A small `<svg>` for the legend: the line with its marker."""
+    """Return a small `<svg>` for the legend: the line with its marker."""
     return (
         f'<svg class="swatch" viewBox="0 0 34 14" aria-hidden="true"><g class="{style(series)}">'
         f'<path class="line" d="M2 7H32"/><path class="mark" transform="translate(17 7)" d="{marker(series)}"/>'

@@ -1,7 +1,7 @@
-"""What commands show: tables for people. Machines use --json.
+"""Tables of the commands for people. Programs use --json.
 
-Names, labels, texts and all else from outside reach a screen through `Table` and `shown`, which write control
-characters as codes, and every screen reaches the terminal through `Escaped`.
+Names, labels, texts and everything else from outside is shown through `Table` and `shown`, which write control
+characters as codes. Everything is printed through `Escaped`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..messages.escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
 _LABELS = 40  # are shown at most
-_INDENT = 4  # columns before what a line has no room for
+_INDENT = 4  # columns before the rest of a line that is too long
 
 
 class Escaped:
-    """A screen as it may reach a terminal: of control characters nothing but line ends and colours, and no links."""
+    """A renderable that is safe for a terminal: no control characters except line ends and colours, and no links."""
 
     def __init__(self, screen: RenderableType) -> None:
-        """`screen` is whatever rich can draw."""
+        """Keep a rich renderable."""
         self._screen = screen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -40,10 +40,10 @@ class Escaped:
 
 
 class Quoted:
-    """Something of several lines that somebody else wrote, each line behind a bar: none can pass for one of ours."""
+    """Several lines from outside, each after a bar, so that none looks like a line of lexport's."""
 
     def __init__(self, screen: RenderableType) -> None:
-        """`screen` is whatever rich can draw."""
+        """Keep a rich renderable."""
         self._screen = screen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -55,10 +55,10 @@ class Quoted:
 
 
 class Line:
-    """Outside text on a line; where it is too long for the screen, further lines are indented as none of ours is."""
+    """One line from outside; if it is too long for the screen, the rest is indented, unlike lexport's own lines."""
 
     def __init__(self, value: object, style: str = "") -> None:
-        """`value` is shown as text."""
+        """Keep the text of `value`."""
         self._text = shown(value, style)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -71,7 +71,7 @@ class Line:
 
 
 class Table(table.Table):
-    """A table whose strings are outside text: each stays on its line, and none is markup. A `Text` stays as it is."""
+    """A table whose strings come from outside: each stays on one line and is not markup. A `Text` stays as it is."""
 
     def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
         """Add a column, as rich does."""
@@ -87,12 +87,12 @@ def _cell(content: object) -> Text:
 
 
 def shown(value: object, style: str = "") -> Text:
-    """A value from outside on a line, with codes for what would not be seen; it is never read as markup."""
+    """Return a value from outside on one line, with codes for invisible characters; it is never read as markup."""
     return Text(visible(value), style)
 
 
 def new_table(*columns: str) -> Table:
-    """A table whose first column is text and the others figures."""
+    """Return a table whose first column is text and the others numbers."""
     table = Table(box=box.SIMPLE_HEAD)
     for position, column in enumerate(columns):
         table.add_column(column, justify="left" if position == 0 else "right")
@@ -101,7 +101,7 @@ def new_table(*columns: str) -> Table:
 
 @contextmanager
 def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
-    """Raise an error of this kind, naming `what` is read, if a value is missing or not of its type or range."""
+    """Raise an error of this kind, with the name `what`, if a value is missing or has a wrong type or range."""
     try:
         yield
     except (
@@ -120,16 +120,16 @@ def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
 
 
 def megabytes(size: float) -> str:
-    """Bytes as MB with one decimal."""
+    """Return bytes as MB with one decimal."""
     return f"{size / 1e6:.1f} MB"
 
 
 def titled(title: str, table: Table, note: str = "") -> Group:
-    """A table under a title, and lines of our own below that, which may be wider than it."""
+    """Return a table under a title and a note; the note may be wider than the table."""
     return Group(Line(title, "bold"), *([Text(note, "bold")] if note else []), table)
 
 
-# By task, the metrics a person wants beside one another: their names and how they are headed.
+# By task, the main metrics: their names and column heads.
 _HEADLINES = {
     "classify": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
     "multilabel": {"micro_f1": "micro-F1", "macro_f1": "macro-F1"},
@@ -139,7 +139,7 @@ _HEADLINES = {
 
 
 def evidence(values: Mapping[str, Any]) -> Group:
-    """Every exported variant beside the trained model."""
+    """Return every exported variant beside the trained model."""
     heads = _HEADLINES[values["run"]["task"]]
     columns = [
         "variant",
@@ -170,14 +170,14 @@ def evidence(values: Mapping[str, Any]) -> Group:
             f"{variant['latency']['1']['8']['median_ms']:.2f}",
             _verdict(variant),
         )
-    title = "On the test texts; batch Δ: the largest change of a score between a text alone and in a batch of 64;"
+    title = "On the test texts; batch Δ: the largest change of a score between a batch of 1 and a batch of 64;"
     note = (
         "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
         "batch 1 and 8 in ms from texts to answers, on one thread"
     )
-    told = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
+    remarks = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
     # A name from outside does not begin a line.
-    lines = [Line(f"variant {name}: {what}.") for name, what in told if what is not None]
+    lines = [Line(f"variant {name}: {what}.") for name, what in remarks if what is not None]
     lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
     return Group(titled(title, table, note), *lines)
 
@@ -189,7 +189,7 @@ def _verdict(variant: Mapping[str, Any]) -> Text:
 
 
 def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
-    """A model's metrics on `what`: by label, or how often the right neighbour is found."""
+    """Return a model's metrics on `what`: by label, or the recall of the right neighbour."""
     headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in _HEADLINES[task].items())
     title = f"On {what}: {headline}"
     if task in ("vector", "joint"):
@@ -218,14 +218,14 @@ def _neighbours(task: str, values: Mapping[str, Any]) -> Table:
 
 
 def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
-    """Texts, or the names of images, with what the model says of them."""
+    """Return a table of texts, or of the names of images, with the model's answers."""
     counted = any("tokens" in answer for answer in found)
-    told = ("vector", "values") if any("vector" in answer for answer in found) else ("label", "score")
-    table = new_table("text" if counted else "image", *told, *(("tokens", "unknown") if counted else ()))
+    heads = ("vector", "values") if any("vector" in answer for answer in found) else ("label", "score")
+    table = new_table("text" if counted else "image", *heads, *(("tokens", "unknown") if counted else ()))
     table.columns[1].justify = "left"
     for name, answer in zip(given, found, strict=True):
         cut = name if len(name) <= 60 else name[:59] + "…"
-        cells: list[str | Text] = [*_told(answer)]
+        cells: list[str | Text] = [*_answer_cells(answer)]
         if counted:
             cells += [str(answer["tokens"]) + ("+" if answer["truncated"] else ""), str(answer["unknown"])]
         table.add_row(repr(cut), *cells)
@@ -233,7 +233,7 @@ def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def explanations(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Group:
-    """What each token of each text adds to the logit of the best label."""
+    """Return what each token of each text adds to the logit of the best label."""
     parts: list[Group] = []
     for text, one in zip(given, found, strict=True):
         label = one.get("label") or max(one["logits"], key=one["logits"].__getitem__)
@@ -249,8 +249,8 @@ def explanations(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Gr
     return Group(*parts)
 
 
-def _told(answer: Mapping[str, Any]) -> tuple[str | Text, str | Text]:
-    """What an answer says, in two cells: a label and its score, labels and scores, or a vector and its width."""
+def _answer_cells(answer: Mapping[str, Any]) -> tuple[str | Text, str | Text]:
+    """Return an answer in two cells: a label and its score, labels and scores, or a vector and its width."""
     if "vector" in answer:
         vector = answer["vector"]
         first = "  ".join(f"{value:.4f}" for value in vector[:_COMPONENTS])
@@ -263,7 +263,7 @@ def _told(answer: Mapping[str, Any]) -> tuple[str | Text, str | Text]:
 
 
 def status(values: Mapping[str, Any]) -> Group:
-    """Models and workers of a running server."""
+    """Return models and workers of a running server."""
     state = "healthy" if values["healthy"] else "not healthy"
     title = f"{values['inference_url']} (pid {values['pid']}, {state})"
     table = new_table("model", "version", "waiting", "worker", "pid", "device", "threads", "state", "memory")
@@ -283,7 +283,7 @@ _MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "problem": ("✗", "r
 
 
 def findings(values: Sequence[Mapping[str, Any]]) -> Table:
-    """What `doctor` found, with what to do below what is not as it should be."""
+    """Return the findings of `doctor`, each with its remedy below."""
     table = new_table("", "what", "found")
     for column in table.columns:
         column.justify = "left"
@@ -297,11 +297,11 @@ def findings(values: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def share(value: float) -> str:
-    """A share from 0 to 1, or a score, with four decimals."""
+    """Return a share from 0 to 1, or a score, with four decimals."""
     return f"{value:.4f}"
 
 
 def with_interval(values: Mapping[str, Any], name: str) -> str:
-    """A value of a JSON object and, where it has one, its interval."""
+    """Return a value of a JSON object and, where it has one, its interval."""
     ends = values.get(f"{name}_interval")
     return share(values[name]) + (f" [{share(ends[0])}, {share(ends[1])}]" if ends else "")

@@ -1,4 +1,4 @@
-"""TorchServe's life: start, ready, ask, look, stop."""
+"""Run TorchServe: start it, wait until it is ready, show its status, stop it."""
 
 from .state import Server
 from .torchserve.server import check_live, check_ready, running, serve, status, stop, wait

@@ -1,4 +1,4 @@
-"""A server's state folder: the user's own and marked; nothing is removed from it but what a server puts there."""
+"""A server's state folder: it belongs to the user and has a marker. Only files of a server are removed from it."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ REPORTS = "reports"
 LOGS = "logs"
 PREVIOUS_LOGS = "logs.previous"
 
-# What a server that has ended leaves but its logs, in the order of removal.
+# What a server leaves besides its logs, in the order of removal.
 _LEFT = (RUN, STORE, KEYS, SETTINGS, SERVER)
 _OURS = {MARKER, LOGS, PREVIOUS_LOGS, *_LEFT}
 _NOTE = "A state folder of lexport: its commands keep a server here and remove what that server leaves.\n"
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
 LONGEST = _LONGEST_SOCKET - len(f"/{RUN}/.ts.sock.NNNNN")
-"""Bytes that a state folder's path may have, because sockets lie in it."""
+"""Most bytes of a state folder's path: the paths of its sockets have a limit."""
 
 
 def default_state_dir() -> Path:
-    """`$XDG_STATE_HOME/lexport`, or `~/.local/state/lexport`. Raises InputError where there is neither."""
+    """Return `$XDG_STATE_HOME/lexport`, or `~/.local/state/lexport`. Raises InputError if there is neither."""
     try:
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lexport"
     except RuntimeError:
         raise InputError(
-            f"There is no home folder for the state of servers: HOME is not set, and user {os.getuid()} has none. "
+            f"There is no home folder for the state of servers: HOME is not set and user {os.getuid()} has none. "
             "Give a folder with --state-dir, or set XDG_STATE_HOME."
         ) from None
 
 
 def locate(state_dir: Path | None) -> Path:
-    """The state folder that is meant, the default one for None, as an absolute path without links.
+    """Return the state folder as an absolute path without links; the default folder for None.
 
-    Raises InputError if links lead nowhere.
+    Raises InputError if links are broken.
     """
     folder = state_dir or default_state_dir()
     try:
@@ -57,7 +57,7 @@ def locate(state_dir: Path | None) -> Path:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether this is the user's own state folder; False where nothing says that a server was ever kept there.
+    """Return whether this is the user's own state folder; False if no server was ever kept there.
 
     Raises SystemProblem if another user owns it, others can write into it, or a server is described in it and
     the marker is missing: nothing in such a folder is to be trusted or removed.
@@ -90,8 +90,8 @@ def make_private(folder: Path) -> None:
     length = len(os.fsencode(folder))
     if length > LONGEST:
         raise InputError(
-            f"The state folder {folder} has a path of {length} bytes; at most {LONGEST} are possible, because the "
-            "sockets of TorchServe's workers lie in it. Give a shorter one with --state-dir."
+            f"The state folder {folder} has a path of {length} bytes; at most {LONGEST} are possible, because it "
+            "contains the sockets of TorchServe's workers. Give a shorter one with --state-dir."
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def make_private(folder: Path) -> None:
         foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in _OURS)
         if foreign:
             raise InputError(
-                f"The state folder {folder} holds other files ({foreign[0]}). Give an empty or a new folder with "
+                f"The state folder {folder} contains other files ({foreign[0]}). Give an empty or a new folder with "
                 "--state-dir."
             )
         if _is_marked(folder):
@@ -127,9 +127,9 @@ class Busy(SystemProblem):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other starts and stops away from a state folder; no file is left behind.
+    """Lock a state folder against other starts and stops; no file is left behind.
 
-    Raises Busy if one is under way.
+    Raises Busy if another one is running.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -146,7 +146,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a server leaves but its logs, `server.json` last. In a folder that is not ours nothing is.
+    """Remove everything that a server leaves except its logs, `server.json` last. A folder of others is left alone.
 
     Raises SystemProblem as `is_ours` does.
     """
@@ -156,14 +156,14 @@ def clean(folder: Path) -> None:
 
 
 def fresh_run(folder: Path) -> None:
-    """An empty `run` folder, for a start of TorchServe."""
+    """Make an empty `run` folder, for a start of TorchServe."""
     discard(folder / RUN)
     (folder / RUN).mkdir(mode=0o700)
     (folder / RUN / REPORTS).mkdir(mode=0o700)
 
 
 def fresh_logs(folder: Path) -> None:
-    """An empty log folder; the last server's logs move to `logs.previous`."""
+    """Make an empty log folder; the last server's logs move to `logs.previous`."""
     logs, previous = folder / LOGS, folder / PREVIOUS_LOGS
     if os.path.lexists(logs):
         discard(previous)
@@ -172,7 +172,7 @@ def fresh_logs(folder: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a file, a link (not what it leads to), or a folder with all that lies in it; what cannot be, stays."""
+    """Remove a file, a link (not its target) or a folder with its content, as far as this is possible."""
     with suppress(OSError):
         if stat.S_ISDIR(path.lstat().st_mode):
             shutil.rmtree(path, ignore_errors=True)
@@ -181,7 +181,7 @@ def discard(path: Path) -> None:
 
 
 def _is_marked(folder: Path) -> bool:
-    """Whether the marker is there: a file of this user's, not a link."""
+    """Return whether the marker is there: a file of this user's, not a link."""
     try:
         info = (folder / MARKER).lstat()
     except FileNotFoundError:
@@ -190,11 +190,11 @@ def _is_marked(folder: Path) -> bool:
 
 
 _OTHERS = (
-    "The folder {folder} belongs to another user (uid {uid}): nothing in it is read or removed. Give a folder of "
-    "your own with --state-dir."
+    "The folder {folder} belongs to another user (uid {uid}): nothing in it is read or removed. Give one of your own "
+    "folders with --state-dir."
 )
 _OPEN = (
-    "Others can write into the state folder {folder} (mode {mode:04o}), so that nothing in it can be trusted. Look "
+    "Other users can write into the state folder {folder} (mode {mode:04o}), so nothing in it can be trusted. Look "
     "into it, remove it, or give another with --state-dir."
 )
 _OLDER = (

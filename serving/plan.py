@@ -1,4 +1,4 @@
-"""How many workers each model gets, and how many threads each worker: together the machine's cores."""
+"""Plan the workers of each model and the threads of each worker, so that together they use the machine's cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import InputError, SystemProblem
 from .store import Archive
 
 # One worker of a small text model nearly saturates TorchServe's frontend: more of them only cost memory.
-MOST_BY_DEFAULT = 4
+MAX_BY_DEFAULT = 4
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Plan:
     """Threads of one worker: workers × threads is at most the number of cores, unless workers alone exceed it."""
 
     cores: int
-    """Cores that are divided, again by the workers themselves when their number changes."""
+    """Cores to divide; the workers divide them again when their number changes."""
 
     @property
     def total(self) -> int:
@@ -41,7 +41,7 @@ class Plan:
 
 
 def parse_workers(text: str) -> tuple[str, int | None]:
-    """`cpu:2` → `("cpu", 2)`, `gpu` → `("gpu", None)`; the number is workers per model, None means automatic.
+    """Parse `cpu:2` to `("cpu", 2)`, `gpu` to `("gpu", None)`; the number is workers per model, None is automatic.
 
     Raises InputError for anything else.
     """
@@ -60,20 +60,19 @@ def plan(
     *,
     cores: int,
     gpus: int,
-    settled: Mapping[str, int] = MappingProxyType({}),
+    configured: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
     """Divide `cores` over the workers of all archives.
 
-    Without a number a model gets as many workers as `settled` (the user's settings) says; any other gets an equal
-    share of the cores, at least one worker and at most four (one per GPU on `gpu`). An archive that fixes fewer
-    workers in its settings keeps those: TorchServe obeys them. Raises InputError for one that names more workers than
-    that.
+    Without a number a model gets as many workers as `configured` (the user's settings) says; any other gets an equal
+    share of the cores, at least one worker and at most four (one per GPU on `gpu`). An archive whose settings name
+    fewer workers keeps that number, because TorchServe obeys them. Raises InputError if they name more.
     """
     device, number = parse_workers(workers)
     if number is None:
         share = gpus if device == "gpu" else cores // max(1, len(archives))
-        number = max(1, min(MOST_BY_DEFAULT, share))
-    planned = {archive.name: settled.get(archive.name, number) for archive in archives}
+        number = max(1, min(MAX_BY_DEFAULT, share))
+    planned = {archive.name: configured.get(archive.name, number) for archive in archives}
     for archive in archives:
         if archive.most_workers > planned[archive.name]:
             raise InputError(
@@ -87,7 +86,10 @@ def plan(
 
 
 def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool) -> list[Archive]:
-    """The archives that GPU `workers` cannot run. Raises InputError for them unless they may run on the CPU."""
+    """Return the archives that GPU `workers` cannot run.
+
+    Raises InputError for them unless they may run on the CPU.
+    """
     on_gpu = parse_workers(workers)[0] == "gpu"
     bound = [archive for archive in archives if on_gpu and archive.cpu_alone is not None]
     if bound and not allow_cpu:
@@ -100,7 +102,7 @@ def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool)
 
 
 def cores() -> int:
-    """Cores this process may use: its affinity, and the CPU quota of its container if there is one."""
+    """Return cores this process may use: its affinity, and the CPU quota of its container if there is one."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
@@ -110,7 +112,7 @@ def cores() -> int:
 
 
 def find_gpus() -> int:
-    """The number of CUDA devices that TorchServe can see, found the way it does: by asking nvidia-smi.
+    """Return the number of CUDA devices that TorchServe can see, counted as TorchServe does: with nvidia-smi.
 
     Raises SystemProblem with the remedy if there is none.
     """
@@ -128,16 +130,16 @@ def find_gpus() -> int:
     try:
         listing = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=30, check=False)
         found = sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
-        said = (listing.stderr or listing.stdout).strip()
+        output = (listing.stderr or listing.stdout).strip()
     except (OSError, subprocess.TimeoutExpired) as error:
-        found, said = 0, str(error)
+        found, output = 0, str(error)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         found = min(found, sum(bool(entry.strip()) and entry.strip() != "-1" for entry in visible.split(",")))
-        said = f"CUDA_VISIBLE_DEVICES={visible}"
+        output = f"CUDA_VISIBLE_DEVICES={visible}"
     if found == 0:
-        reason = said.splitlines()[0] if said else "nvidia-smi lists none"
+        reason = output.splitlines()[0] if output else "nvidia-smi lists none"
         raise SystemProblem(
-            f"--workers gpu needs a CUDA device and none can be used ({reason}). Mend that, or use --workers cpu."
+            f"--workers gpu needs a CUDA device and none can be used ({reason}). Fix that, or use --workers cpu."
         )
     return found

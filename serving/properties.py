@@ -12,7 +12,7 @@ _ENTRY = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTA
 
 
 def parse(text: str) -> dict[str, str]:
-    """The settings of a properties file; a repeated key keeps its last value."""
+    """Return the settings of a properties file; a repeated key keeps its last value."""
     settings = {}
     for line in _logical_lines(text):
         match = _ENTRY.fullmatch(line)
@@ -22,7 +22,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def render(settings: Mapping[str, str], comment: str) -> str:
-    """A properties file in ASCII, one `#` line of `comment` first, that `parse` and Java read back alike."""
+    """Return a properties file in ASCII, one `#` line of `comment` first, that `parse` and Java read back alike."""
     lines = [f"# {comment}"]
     lines += [f"{_escape(key, '=: ')}={_escape(value, '')}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
@@ -49,7 +49,7 @@ def _unescape(text: str) -> str:
         code = match[1]
         return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPES.get(code, code)
 
-    # Java writes what lies beyond the 16-bit plane as two surrogates.
+    # Java writes characters above U+FFFF as two surrogates.
     return _ESCAPE.sub(one, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

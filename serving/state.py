@@ -1,4 +1,4 @@
-"""A running server as `server.json` in its state folder describes it to other commands."""
+"""The description of a running server for other commands: `server.json` in its state folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .folders import KEYS, LOGS, REPORTS, RUN, SERVER, is_ours
 from .tokens import is_token
 
 # A file of ours is a hundredth of this.
-_MOST_BYTES = 100_000
+_MAX_BYTES = 100_000
 _URL = re.compile(r"http://[A-Za-z0-9_.:\[\]-]{1,300}")
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -27,7 +27,7 @@ class Server:
     """A server started by `serve`."""
 
     id: str
-    """What the environment of every process of this server names, and of no other."""
+    """The id that the environment of every process of this server has, and no other process."""
     supervisor: int
     """Process number of the supervisor, which starts TorchServe again if it dies."""
     pid: int
@@ -53,12 +53,13 @@ class Server:
     restarts: int = 0
     """How often the supervisor has started TorchServe again."""
     health_url: str = ""
-    """Where probes are answered without a token; "" if nowhere."""
+    """The URL that answers probes without a token; "" if there is none."""
     last_reason: str = ""
     """Why TorchServe ended the last time; "" if it never has."""
 
     def token(self, kind: str = "inference") -> str:
-        """The token for `inference` or `management` requests, read from the key file each time; "" if none is needed.
+        """Return the token for `inference` or `management` requests, read from the key file each time; "" if none is
+        needed.
 
         Raises SystemProblem if the key file is gone or unreadable.
         """
@@ -76,12 +77,13 @@ class Server:
 
     @property
     def reports(self) -> Path:
-        """Folder where each worker says that it is ready, or why not."""
+        """Folder of the workers' reports: ready, or why not."""
         return self.run_dir / REPORTS
 
 
 def read_token(key_file: Path, kind: str) -> str:
-    """The token of one kind (`inference`, `management`) in a key file; a file of one token has the inference token.
+    """Return the token of one kind (`inference`, `management`) in a key file; a file of one token has the inference
+    token.
 
     Raises SystemProblem if there is none.
     """
@@ -91,20 +93,20 @@ def read_token(key_file: Path, kind: str) -> str:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SystemProblem(
             f"Cannot read the {kind} token from {key_file}: {type(error).__name__}. Expected the key_file.json of "
-            "a running server, or a file with the inference token alone; name it with --token-file or the server's "
+            "a running server, or a file with only the inference token; name it with --token-file or the server's "
             "folder with --state-dir."
         ) from None
 
 
 def save(server: Server) -> None:
-    """Write `server.json`, readable by its owner alone."""
+    """Write `server.json`, which only its owner can read."""
     path = server.state_dir / SERVER
     write_file(path, json_bytes(asdict(server) | {"state_dir": str(server.state_dir)}))
     path.chmod(0o600)
 
 
 def load(state_dir: Path) -> Server | None:
-    """The server that `server.json` describes, running or not; None if there is no such file.
+    """Return the server that `server.json` describes, running or not; None if there is no such file.
 
     Raises SystemProblem if the folder is not the user's own state folder, or if the file is damaged.
     """
@@ -125,7 +127,10 @@ def load(state_dir: Path) -> Server | None:
 
 
 def parse(facts: dict[str, Any]) -> Server:
-    """A server from the values of its JSON. Raises ValueError or TypeError for what `save` cannot have written."""
+    """Return a server from the values of its JSON.
+
+    Raises ValueError or TypeError for what `save` cannot have written.
+    """
     if not isinstance(facts, dict) or set(facts) != {field.name for field in fields(Server)}:
         raise ValueError("other names than a server's")
     for name, value in facts.items():
@@ -135,13 +140,13 @@ def parse(facts: dict[str, Any]) -> Server:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a regular file that is not too long; a link is not followed and a pipe not waited for."""
+    """Return the bytes of a regular file that is not too long; a link is not followed and a pipe not waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as handle:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("not a file")
-        content = handle.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
+        content = handle.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
         raise ValueError("too long")
     return content
 

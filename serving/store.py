@@ -1,4 +1,4 @@
-"""Archives on disk: the newest of each name, and the copies that TorchServe gets, verified in its private store."""
+"""Archives on disk: find the newest of each name, and make the verified copies that TorchServe loads."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from .versions import newest as versions_newest
 
 @dataclass(frozen=True)
 class Archive:
-    """What serving needs to know of a `.mar`."""
+    """The properties of a `.mar` that serving needs."""
 
     path: Path
     name: str
     version: str
-    proven: bool
-    """Made by lexport: its workers check their goldens and report; others only load."""
+    made_by_lexport: bool
+    """Workers of such an archive check their goldens and report; other archives are only loaded."""
     workers: int | None = None
-    """The number of workers its settings fix, which TorchServe obeys whatever it is told; None if they fix none."""
+    """The number of workers in its settings, which TorchServe obeys before all others; None if they name none."""
     most_workers: int = 0
     """The largest number of workers that its settings name."""
     cpu_alone: str | None = None
-    """Why it does not run on a GPU, if it does not."""
-    named: tuple[str, ...] | None = None
-    """What its own settings file names; None if it has no such file."""
+    """Why it cannot run on a GPU; None if it can."""
+    setting_names: tuple[str, ...] | None = None
+    """The settings in its own settings file; None if it has no such file."""
 
     def __str__(self) -> str:
-        """`NAME VERSION`."""
+        """Return `NAME VERSION`."""
         return f"{self.name} {self.version}"
 
 
@@ -64,16 +64,16 @@ def read(path: Path) -> Archive:
         path=path,
         name=_identifier(path, "modelName", model.get("modelName"), NAME),
         version=_identifier(path, "modelVersion", model.get("modelVersion", "1.0"), VERSION),
-        proven=EVIDENCE in members,
+        made_by_lexport=EVIDENCE in members,
         workers=workers,
         most_workers=most_workers,
         cpu_alone=cpu_alone,
-        named=tuple(sorted(map(str, settings))) if model.get("configFile") is not None else None,
+        setting_names=tuple(sorted(map(str, settings))) if model.get("configFile") is not None else None,
     )
 
 
 def newest(model_store: Path) -> dict[str, Path]:
-    """The archive with the highest version of each model name in a folder, by name.
+    """Return the archive with the highest version of each model name in a folder, by name.
 
     Raises InputError if the folder is missing, holds no archive, or holds a damaged one.
     """
@@ -84,7 +84,7 @@ def _newest(model_store: Path) -> dict[str, Archive]:
     if not model_store.is_dir():
         raise _no_archive(f"There is no model store {model_store}; expected a folder of .mar files", model_store)
     found = [path for path in model_store.iterdir() if path.suffix == ".mar" or is_unpacked(path)]
-    # Hidden ones are other programs' own, such as macOS's ._reviews-1.0.mar.
+    # Hidden files belong to other programs, such as macOS's ._reviews-1.0.mar.
     archives = [read(path) for path in sorted(found) if not path.name.startswith(".")]
     if not archives:
         raise _no_archive(f"The model store {model_store} holds no .mar file", model_store)
@@ -93,7 +93,7 @@ def _newest(model_store: Path) -> dict[str, Archive]:
         other = named.setdefault(archive.name, {}).setdefault(archive.version, archive)
         if other is not archive:
             raise InputError(
-                f"{other.path} and {archive.path} both hold {archive}. Remove one, or name the one to serve."
+                f"{other.path} and {archive.path} both contain {archive}. Remove one, or name the one to serve."
             )
     best: dict[str, Archive] = {}
     for name, versions in sorted(named.items()):
@@ -108,7 +108,7 @@ def _newest(model_store: Path) -> dict[str, Archive]:
 
 
 def _no_archive(what: str, model_store: Path) -> InputError:
-    """The error where a store has nothing to serve, with the ways to an archive below it."""
+    """Return the error where a store has nothing to serve, with the ways to an archive below it."""
     store = shlex.quote(str(model_store))
     return InputError(
         f"{what}. How to get one:",
@@ -124,7 +124,7 @@ def _no_archive(what: str, model_store: Path) -> InputError:
 def choose(
     archives: Sequence[Path], model_store: Path | None, say: Callable[[str], None] = lambda line: None
 ) -> list[Archive]:
-    """The archives to serve: those named, or the newest of each name in `model_store`.
+    """Return the archives to serve: those named, or the newest of each name in `model_store`.
 
     Raises InputError if both or neither are given, or if two named archives hold the same model.
     """
@@ -135,20 +135,20 @@ def choose(
     for archive in chosen:
         if archive.name in seen:
             raise InputError(
-                f"{seen[archive.name].path} and {archive.path} both hold the model {archive.name}. Give one of "
+                f"{seen[archive.name].path} and {archive.path} both contain the model {archive.name}. Give one of "
                 "them, or put both into a folder and use --model-store to serve the newest."
             )
         seen[archive.name] = archive
-        if not archive.proven:
-            say(f"{archive.path.name} was not made by lexport: served as it is, without goldens to prove it.")
+        if not archive.made_by_lexport:
+            say(f"{archive.path.name} was not made by lexport: served as it is, without goldens to check it.")
     return chosen
 
 
 def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[[str], None]) -> list[str]:
-    """Put archives into the new, private folder `store`, with a line on why the code of each may run.
+    """Put archives into the new, private folder `store`, and print for each why its code may run.
 
-    Each is copied first; the copy is verified, and what TorchServe gets is written anew from the copy. Whatever
-    happens to the file meanwhile, what was verified is what runs. Returns the file names in `store`. Raises
+    Each archive is copied first. The copy is verified, and TorchServe's file is written again from the copy. So
+    exactly the verified content runs, even if the original file changes. Returns the file names in `store`. Raises
     RefusedError as `code.accept` does, InputError for a file that is no longer the archive that was chosen.
     """
     store.mkdir(mode=0o700)
@@ -178,7 +178,7 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
 
 @contextmanager
 def _named(path: Path, copy: Path) -> Iterator[None]:
-    """Errors about the copy of an archive name the archive."""
+    """Replace the path of the copy in error messages by the path of the archive."""
     try:
         yield
     except LexportError as error:
@@ -189,12 +189,12 @@ def _named(path: Path, copy: Path) -> Iterator[None]:
 def _identifier(path: Path, what: str, value: Any, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
-        raise InputError(f"{path}: {MANIFEST} has {what} {value!r}. Expected letters, digits, {signs} alone.")
+        raise InputError(f"{path}: {MANIFEST} has {what} {value!r}. Expected only letters, digits, {signs}.")
     return value
 
 
 def _cpu_alone(model: bytes) -> str | None:
-    """Why an archive made by lexport does not run on a GPU; None where its `model.json` does not say."""
+    """Return why an archive made by lexport does not run on a GPU; None where its `model.json` does not say."""
     try:
         values = json.loads(model)
         return why_cpu_alone(str(values["variant"]), values["precision"])
@@ -203,7 +203,7 @@ def _cpu_alone(model: bytes) -> str | None:
 
 
 def _own_workers(path: Path, settings: Mapping[str, Any]) -> tuple[int | None, int]:
-    """The number of workers that TorchServe takes from an archive's settings, and the largest that they name.
+    """Return the number of workers that TorchServe takes from an archive's settings, and the largest that they name.
 
     TorchServe's rule: minWorkers (1, if it is less) counts unless maxWorkers is smaller or not there. Raises
     InputError for numbers that need more than 32 bits.

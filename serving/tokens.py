@@ -1,4 +1,4 @@
-"""Tokens that a user gives a server, or that are made for it: 256 bits, where TorchServe's own have 48.
+"""Tokens of a server, given by the user or generated: 256 bits, where TorchServe's own tokens have 48.
 
 TorchServe makes its tokens at every start and takes none. A plugin of ours (`plugin/`) replaces them at its start;
 it gets them through a file that only this user can read, never on a command line.
@@ -24,7 +24,7 @@ SHORTEST, LONGEST = 16, 512
 
 _TORCHSERVES = 8  # characters of the tokens that TorchServe makes
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what HTTP allows behind `Authorization: Bearer`
-_MOST_BYTES = 65_536  # of a token file
+_MAX_BYTES = 65_536  # of a token file
 _WAY_OUT = (
     "Expected one line with the inference token, or a key_file.json of lexport serve. Make one with: "
     "(umask 077; openssl rand -hex 32 > FILE)"
@@ -33,24 +33,25 @@ _WAY_OUT = (
 
 @dataclass(frozen=True)
 class Tokens:
-    """What requests to the two protected ports must carry; it is not shown when printed."""
+    """The tokens that requests to the two protected ports must carry; printing the object does not show them."""
 
     inference: str = field(repr=False)
     management: str = field(repr=False)
 
 
 def generate() -> Tokens:
-    """Two tokens of 256 random bits each."""
+    """Return two tokens of 256 random bits each."""
     return Tokens(inference=secrets.token_urlsafe(32), management=secrets.token_urlsafe(32))
 
 
 def is_token(text: str) -> bool:
-    """Whether a text can be a token: characters that HTTP allows, at least as many as in TorchServe's own."""
+    """Return whether a text can be a token: characters that HTTP allows, at least as many as in TorchServe's own."""
     return len(text) >= _TORCHSERVES and _TOKEN.fullmatch(text) is not None
 
 
 def read_token_file(path: Path) -> Tokens:
-    """The tokens of a user's file: one line is the inference token, a key file has `inference` and `management`.
+    """Return the tokens of a user's file: one line is the inference token, a key file has `inference` and
+    `management`.
 
     A token that is not in the file is generated. Raises InputError for a file that cannot be read or that others can
     read, and for tokens that are too short, too long, equal or not fit for an HTTP header.
@@ -76,8 +77,8 @@ def read_token_file(path: Path) -> Tokens:
             )
     if given.get("management") == given["inference"]:
         raise InputError(
-            f"The inference and the management token in {path} are the same, so that whoever may ask could manage "
-            "too. Give two different ones."
+            f"The inference and the management token in {path} are the same, so every inference client could manage "
+            "models too. Give two different ones."
         )
     made = generate()
     return Tokens(given["inference"], given.get("management", made.management))
@@ -85,7 +86,7 @@ def read_token_file(path: Path) -> Tokens:
 
 @dataclass(frozen=True)
 class JavaArguments:
-    """What TorchServe's Java is started with to have given tokens."""
+    """The arguments that start TorchServe's Java with given tokens."""
 
     class_path: str
     """To be put before TorchServe's own classes."""
@@ -94,7 +95,7 @@ class JavaArguments:
 
 
 def java_arguments(tokens: Tokens, folder: Path) -> JavaArguments:
-    """Write the tokens into a file in the private `folder`, and say how Java gets to it.
+    """Write the tokens into a file in the private `folder`, and return the arguments with which Java reads it.
 
     The file is for one start: TorchServe removes it when it has read it.
     """
@@ -108,18 +109,18 @@ def java_arguments(tokens: Tokens, folder: Path) -> JavaArguments:
 
 
 def _read_private(path: Path) -> str:
-    """The text of a regular file that only its owner can use, without blanks around it."""
+    """Return the text of a regular file that only its owner can use, without blanks around it."""
     try:
         with path.open("rb") as file:
             facts = os.fstat(file.fileno())
-            content = file.read(_MOST_BYTES + 1) if stat.S_ISREG(facts.st_mode) else b""
+            content = file.read(_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else b""
     except OSError as error:
         raise InputError(f"Cannot read the token file {path}: {error.strerror}. {_WAY_OUT}") from None
-    if not stat.S_ISREG(facts.st_mode) or len(content) > _MOST_BYTES:
-        raise InputError(f"The token file {path} is no file of a few lines. {_WAY_OUT}")
+    if not stat.S_ISREG(facts.st_mode) or len(content) > _MAX_BYTES:
+        raise InputError(f"The token file {path} is not a file of a few lines. {_WAY_OUT}")
     if stat.S_IMODE(facts.st_mode) & 0o077:
         raise InputError(
-            f"Others than its owner can use the token file {path} (mode {stat.S_IMODE(facts.st_mode):04o}). Expected "
+            f"Other users can use the token file {path} (mode {stat.S_IMODE(facts.st_mode):04o}). Expected "
             f"0600: chmod 600 {path}"
         )
     return content.decode("utf-8", "replace").strip()

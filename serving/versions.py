@@ -1,4 +1,4 @@
-"""Which of several versions is the newest: PEP 440 (https://peps.python.org/pep-0440/), and dates or other numbers.
+"""Find the newest of several versions: PEP 440 (https://peps.python.org/pep-0440/), and dates or other numbers.
 
 A leading `v` changes nothing, `1.10` is newer than `1.9`, `1.0` newer than `1.0rc1` and older than `1.0.post1`.
 Numbers that PEP 440 does not read, such as the date `2026-01-31`, count part by part. What is neither has no order.
@@ -15,7 +15,7 @@ _NUMBERS = re.compile(r"[vV]?([0-9]+(?:[._-][0-9]+)*)")
 
 
 def order(version: str) -> Version | None:
-    """What a version is compared by; None if it has no place in an order."""
+    """Return what a version is compared by; None if it has no place in an order."""
     match = _NUMBERS.fullmatch(version)
     for written in (version, re.sub("[_-]", ".", match[1]) if match else ""):
         try:
@@ -26,7 +26,7 @@ def order(version: str) -> Version | None:
 
 
 def newest(versions: Iterable[str]) -> str:
-    """The newest of one or more versions. Raises ValueError, naming them, where that cannot be told."""
+    """Return the newest of one or more versions. Raises ValueError with the versions that cannot be compared."""
     given = list(versions)
     if len(given) == 1:
         return given[0]

@@ -1,1 +1,1 @@
-"""Writing files whole or not at all, reading compressed ones, telling progress, showing text from outside safely."""
+"""Write files atomically, read compressed files, report progress."""

@@ -1,8 +1,8 @@
-"""Files written whole or not at all: beside their target first, then renamed.
+"""Write files atomically: first beside their target, then rename them.
 
-What is written gets the mode that the user's umask asks for, as from any other tool: a run holds texts, and who
-keeps files private by umask 077 must find these private too. It is never writable by others, whatever the umask: what
-is trained, exported and packed here is served later.
+New files get the mode of the user's umask, as from any other tool: a run contains texts, and a user with umask 077
+expects private files. They are never writable by others, because what is trained, exported and packed here is served
+later.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _FILE, _FOLDER = 0o664, 0o775  # modes under a umask of 0
 
 
 def json_bytes(value: Any) -> bytes:
-    """UTF-8 JSON with two-space indent and a final newline; key order is the caller's, NaN is refused."""
+    """Return UTF-8 JSON with two-space indent and a final newline; the key order is kept, NaN is refused."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's content, read in blocks."""
+    """Return the hex SHA-256 of a file's content, read in blocks."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def check_folder(target: Path, *, replace: bool = False) -> None:
-    """What `new_folder` will ask of `target`, for callers with long work before it; nothing is created.
+    """Check that `new_folder` can create `target`, for callers with long work before it; nothing is created.
 
     Raises InputError if something is there that may not or cannot be replaced, or if its own folder is not
     writable and cannot be made.
@@ -62,9 +62,9 @@ def write_file(target: Path, content: bytes) -> Path:
 def new_file(target: Path) -> Iterator[BinaryIO]:
     """Yield an empty file, to write and read; on success it takes `target`'s place.
 
-    On any error or interruption an old file is as it was and nothing new is left. Linux keeps the file without a name
-    until it is whole, so that a process that is killed leaves nothing either. Raises InputError if `target`
-    is a folder, or if its own folder cannot be created or written.
+    On any error or interruption an old file stays as it was and nothing new is left. On Linux the file has no name
+    until it is complete, so a killed process leaves nothing either. Raises InputError if `target` is a folder, or if
+    its folder cannot be created or written.
     """
     if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
         raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
@@ -89,13 +89,13 @@ def _unwritable(path: str, flags: int) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Create a folder and those it lies in, unless they are there."""
+    """Create a folder and its parents, unless they exist."""
     for missing in [one for one in (*reversed(folder.parents), folder) if not one.is_dir()]:
         missing.mkdir(_FOLDER, exist_ok=True)
 
 
 def _close_to_others(folder: Path) -> None:
-    """Take from others the right to write what a folder holds; whoever filled it went by the umask alone."""
+    """Remove the write permission of others from everything in a folder, which was written with only the umask."""
     for path in folder.rglob("*"):
         mode = path.lstat().st_mode
         if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
@@ -103,7 +103,7 @@ def _close_to_others(folder: Path) -> None:
 
 
 def _unnamed(folder: Path) -> BinaryIO | None:
-    """An open file in `folder` that has no name yet, or None where there are no such files."""
+    """Return an open file in `folder` that has no name yet, or None where there are no such files."""
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None or not Path("/proc/self/fd").is_dir():
         return None
@@ -114,7 +114,7 @@ def _unnamed(folder: Path) -> BinaryIO | None:
 
 
 def same_content(handle: BinaryIO, path: Path) -> bool:
-    """Whether a file holds the very bytes of an open one, which is read from its beginning."""
+    """Return whether a file holds the very bytes of an open one, which is read from its beginning."""
     size = handle.seek(0, os.SEEK_END)
     handle.seek(0)
     with path.open("rb") as other:
@@ -130,7 +130,7 @@ def same_content(handle: BinaryIO, path: Path) -> bool:
 def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `target`; on success it becomes `target`, on any error it vanishes.
 
-    With `replace` a folder that is there is replaced, on success alone. Raises InputError as `check_folder` does.
+    With `replace` an existing folder is replaced, only on success. Raises InputError as `check_folder` does.
     """
     check_folder(target, replace=replace)
     with _beside(target) as partial:
@@ -151,9 +151,9 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A free hidden name in the folder of `target`, which is created; on any error everything created is removed.
+    """Yield a free hidden name in the folder of `target`, which is created; on any error remove everything created.
 
-    Names are chosen before anything is made under them, so that no interruption comes in between.
+    The name is chosen before anything is created with it, so an interruption cannot leave an unknown file.
     """
     partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     with parents_of(target):
@@ -179,14 +179,14 @@ def parents_of(target: Path) -> Iterator[None]:
             _make(target.parent)
         yield
     except BaseException:
-        for folder in missing:  # the innermost first; one that somebody else has filled meanwhile stays
+        for folder in missing:  # the innermost first; a folder that another process has filled since stays
             with suppress(OSError):
                 folder.rmdir()
         raise
 
 
 def clear_leftovers(target: Path) -> None:
-    """Remove what processes that were killed while they made `target` left beside it; none may be at work."""
+    """Remove the files beside `target` of processes that were killed while they wrote it; none may be running."""
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
         if leftover.suffix == ".partial":
             _discard(leftover)
@@ -201,7 +201,7 @@ def _check_place(target: Path) -> None:
 
 
 def _old(partial: Path) -> Path:
-    """Where what is being replaced waits until its successor stands."""
+    """Return the temporary name of the folder that is being replaced."""
     return partial.with_suffix(".old")
 
 
@@ -213,7 +213,7 @@ def _discard(path: Path) -> None:
 
 @contextmanager
 def _refused(target: Path) -> Iterator[None]:
-    """Turn the system's refusal to create something for `target` into an InputError that names it."""
+    """Turn an OSError while `target` is created into an InputError that names it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Open data files, compressed ones too, and say in one line what is wrong with their bytes."""
+"""Open data files, also compressed ones, and report errors in their bytes in one line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SIGNATURES = {
 
 
 def shown(value: object) -> str:
-    """The value for an error message: on one line, printable, at most 80 characters (a path 1,000)."""
+    """Return the value for an error message: on one line, printable, at most 80 characters (a path 1,000)."""
     text = str(value)
     limit = 1000 if isinstance(value, Path) else 80
     text = text if len(text) <= limit else text[: limit - 3] + "..."
@@ -43,14 +43,14 @@ def shown(value: object) -> str:
 
 
 def listed(values: Iterable[object], limit: int = 10) -> str:
-    """The first `limit` values, comma-separated, and how many more there are."""
+    """Return the first `limit` values, comma-separated, and how many more there are."""
     every = list(values)
     more = f" and {len(every) - limit:,} more" if len(every) > limit else ""
     return ", ".join(shown(value) for value in every[:limit]) + more
 
 
 def check_file(path: Path) -> None:
-    """Raise InputError unless `path` is a regular file that holds something."""
+    """Raise InputError unless `path` is a regular file that is not empty."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -66,14 +66,14 @@ def check_file(path: Path) -> None:
 
 
 def empty(path: Path) -> InputError:
-    """The error for a file without any content."""
+    """Return the error for a file without any content."""
     return InputError(f"{shown(path)} is empty: rows of data, or words, were expected.")
 
 
 def damaged(path: Path, error: Exception) -> InputError:
-    """The error for a file whose bytes contradict its name or their own checksum."""
+    """Return the error for a file whose bytes contradict its name or their own checksum."""
     reason = "it ends too early" if isinstance(error, EOFError) else _reason(error)
-    return InputError(f"{shown(path)} is damaged or not what its name says: {reason}. Fetch or make it anew.")
+    return InputError(f"{shown(path)} is damaged or not what its name says: {reason}. Download it or make it again.")
 
 
 def _reason(error: Exception) -> str:
@@ -81,7 +81,7 @@ def _reason(error: Exception) -> str:
 
 
 def opener_for(compression: str) -> Opener:
-    """The opener for a file name's last ending; one without compression opens the file as it is."""
+    """Return the opener for a file name's last ending; one without compression opens the file as it is."""
     if compression == ".zst":
         zstandard = import_extra("zstandard", "zstd", "Reading .zst files")
         return lambda path: io.BufferedReader(_ZstdFile(path.open("rb"), zstandard))
@@ -90,7 +90,7 @@ def opener_for(compression: str) -> Opener:
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:
-    """Import an optional `module`; MissingExtra with the pip line if it is absent."""
+    """Import an optional `module` and return it. Raises MissingExtra with the pip command if it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -98,7 +98,7 @@ def import_extra(module: str, extra: str, purpose: str) -> Any:
 
 
 class _ZstdFile(io.RawIOBase):
-    """Decompressed bytes of a .zst file; unlike zstandard's own reader it notices a truncated file."""
+    """Decompressed bytes of a .zst file; unlike zstandard's own reader it detects a truncated file."""
 
     def __init__(self, source: IO[bytes], zstandard: Any) -> None:
         self._source = source
@@ -143,7 +143,7 @@ class _ZstdFile(io.RawIOBase):
 
 @contextmanager
 def readable(path: Path, opener: Opener | None = None) -> Iterator[None]:
-    """Turn whatever goes wrong with the bytes of `path` inside the block into one InputError.
+    """Turn any error with the bytes of `path` inside the block into an InputError.
 
     With the `opener` of a text file, bytes that are not UTF-8 are reported with their line and offset.
     """
@@ -161,7 +161,7 @@ def readable(path: Path, opener: Opener | None = None) -> Iterator[None]:
 
 
 def _not_utf8(path: Path, opener: Opener) -> InputError:
-    """Go through the file once more, line by line, for the place; a correct file never pays for it."""
+    """Return the error with the line and offset, from a second pass over the file."""
     offset = 0
     start = b""
     with opener(path) as lines:

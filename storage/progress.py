@@ -1,15 +1,15 @@
-"""How long work tells what it does: to functions it is given, which print, draw a bar, or do nothing."""
+"""Progress of long work: it calls functions of its caller, which print lines, draw a bar, or do nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Told a line at a time."""
+"""Called with one line at a time."""
 
 Progress = Callable[[int, int, str], None]
-"""Told the steps done, the steps at most, and what is going on."""
+"""Called with the number of finished steps, the largest number of steps, and the current step."""
 
 
 def silent(*_: object) -> None:
-    """Tell nobody."""
+    """Do nothing."""

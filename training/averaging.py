@@ -1,4 +1,4 @@
-"""An average of a model's weights over its epochs, which wanders less than the weights themselves."""
+"""An average of a model's weights over the epochs. It varies less than the weights themselves."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch import Tensor
 from ..models.compose import TextModel
 
 
-class Averaged:
-    """The exponential average of a model's parameters as they stand at the end of each epoch.
+class AveragedWeights:
+    """The exponential moving average of a model's parameters, updated at the end of each epoch.
 
     After Polyak, Juditsky: Acceleration of Stochastic Approximation by Averaging, SIAM Journal on Control and
     Optimization 30, 1992, and Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging Weights Leads to Wider Optima
-    and Better Generalization, 2018, arXiv:1803.05407. Once an epoch and not once a step, so that a step costs what it
-    did however large a table is; the average takes the memory of the weights once more.
+    and Better Generalization, 2018, arXiv:1803.05407. It is updated once an epoch and not once a step, so that steps
+    cost no more, however large a table is. The average takes as much memory as the weights.
     """
 
     def __init__(self, model: TextModel, share: float) -> None:
-        """`share`: what an epoch's weights count of the next epoch's; 0: no average, and no memory for one."""
+        """Average the weights of `model`. `share`: the decay per epoch, 0 to below 1; with 0 there is no average."""
         self._model = model
         self._share = share
         self._weights: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def take(self, epoch: int) -> None:
-        """Let the weights at the end of `epoch` count; every epoch, from 1, once and in order."""
+    def update(self, epoch: int) -> None:
+        """Add the weights at the end of `epoch`. Call this once for each epoch, from 1, in order."""
         if not self._share:
             return
         # Weights of 1 - share, share (1 - share), share² (1 - share) …, divided by their sum.
@@ -40,8 +40,8 @@ class Averaged:
                 self._weights[name].lerp_(value, new)
 
     @contextmanager
-    def worn(self) -> Iterator[None]:
-        """The model has the averaged weights meanwhile, if there are any."""
+    def applied(self) -> Iterator[None]:
+        """Context manager: run with the averaged weights swapped in, if there are any."""
         self._swap()
         try:
             yield
@@ -54,9 +54,9 @@ class Averaged:
             self._weights[name], parameter.data = parameter.data, weights
 
     def state(self) -> dict[str, Tensor]:
-        """The average by parameter; empty where there is none."""
+        """Return the average by parameter name; empty if there is none."""
         return self._weights
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from a `state` of the same model."""
+        """Continue from a `state` of the same model."""
         self._weights = {name: value.to(self._model.get_parameter(name).device) for name, value in weights.items()}

@@ -1,4 +1,4 @@
-"""The model card: what a run is, in Markdown, for whoever finds the folder or the archive."""
+"""The model card: a description of a run in Markdown, for the run folder and the archive."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _KINDS = {
 def write_card(
     name: str, info: RunInfo, recipe: Recipe, labels: list[str], metrics: dict[str, Any], spec: TextSpec
 ) -> str:
-    """A model card; names and labels of the data appear in it as they are, never as Markdown or HTML.
+    """Return the model card. Names and labels of the data are escaped: they are never read as Markdown or HTML.
 
-    In the spirit of Mitchell et al., Model Cards for Model Reporting, 2019, arXiv:1810.03993.
+    After Mitchell et al., Model Cards for Model Reporting, 2019, arXiv:1810.03993.
     """
     data, training = info.data, info.training
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items() if count) or "none"
@@ -32,7 +32,7 @@ def write_card(
     epochs = (
         f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
         if training["epochs"]
-        else "none: the vectors are as they were given"
+        else "none: the pretrained vectors are unchanged"
     )
     return "\n".join(
         [
@@ -40,15 +40,16 @@ def write_card(
             "",
             f"{kind}, trained by lexport {info.versions['lexport']} with the recipe {_code(recipe.name)}.",
             "",
-            f"- **Data**: {_plain(data['name'])}, {data['train']:,} texts to train on, {data['validation']:,} to "
-            f"choose by, {data['test']:,} to report on; rows dropped: {dropped}. "
+            f"- **Data**: {_plain(data['name'])}, {data['train']:,} training texts, {data['validation']:,} "
+            f"validation texts, {data['test']:,} test texts; rows dropped: {dropped}. "
             f"SHA-256 of the cleaned rows: {_code(data['digest'])}.",
             f"- **Model**: embedding `{recipe.embedding.NAME}`, encoder `{recipe.encoder.NAME}`, head "
             f"`{recipe.head.NAME}`; {_words(recipe, spec)}, {recipe.embedding.dim} dimensions, "
             f"{info.parameters:,} parameters, seed {info.seed}.",
             f"- **Training**: {epochs}, {training['seconds']:.0f} s.",
             *[f"- **Then**: {_event(event)}" for event in info.history],
-            f"- **Limits**: {recipe.text.max_tokens:,} tokens a text, more are cut off. {_unknown(recipe, data)}",
+            f"- **Limits**: {recipe.text.max_tokens:,} tokens per text; the rest is cut off. "
+            f"{_unknown(recipe, data)}",
             "",
             *_results(recipe, metrics["test"]),
             "",
@@ -57,12 +58,12 @@ def write_card(
 
 
 def _plain(text: str) -> str:
-    """Outside text in a line of Markdown that shows as it is: backslashes before what Markdown or HTML would read."""
+    """Escape a text from outside for a line of Markdown: backslashes before what Markdown or HTML would read."""
     return re.sub(r"[\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", visible(text))
 
 
 def _code(text: str) -> str:
-    """Outside text as code, between backticks."""
+    """Format a text from outside as code, between backticks."""
     return f"`{visible(text).replace('`', chr(39))}`"
 
 
@@ -95,32 +96,33 @@ def _words(recipe: Recipe, spec: TextSpec) -> str:
 def _unknown(recipe: Recipe, data: dict[str, Any]) -> str:
     calibration = " The scores are not calibrated." if recipe.task in ("classify", "multilabel") else ""
     if recipe.inputs == "hashes":
-        return f"Words that training never met have vectors that mean nothing.{calibration}"
+        return f"Words that are not in the training texts have untrained vectors.{calibration}"
     what = "Characters" if recipe.inputs == "characters" else "Words"
-    one = "character" if recipe.inputs == "characters" else "word"
+    unit = "character" if recipe.inputs == "characters" else "word"
     share = f" ({data['unknown_share']:.1%} of the validation texts' tokens)"
-    return f"{what} that the training texts did not have are read as one unknown {one}{share}.{calibration}"
+    return f"{what} that are not in the training texts are read as one unknown {unit}{share}.{calibration}"
 
 
 def _results(recipe: Recipe, test: dict[str, Any]) -> list[str]:
     metric = METRIC[recipe.task]
     if recipe.task in ("vector", "joint"):
-        found = [
+        rows = [
             f"| {name.removeprefix('recall_at_')} | {value:.3f} | {test[f'chance_at_{name[10:]}']:.3f} |"
             for name, value in test.items()
             if name.startswith("recall_at_")
         ]
         what = "the other half of a pair" if recipe.task == "vector" else "an image that fits the text"
         return [
-            f"On the {test['count']:,} test texts, how often {what} is among the nearest:",
+            f"How often {what} is among the nearest, on the {test['count']:,} test texts:",
             "",
             "| nearest | share | by chance |",
             "|--:|--:|--:|",
-            *found,
+            *rows,
         ]
     rows = [
-        f"| {_plain(label)} | {one['precision']:.3f} | {one['recall']:.3f} | {one['f1']:.3f} | {one['support']:,} |"
-        for label, one in test["per_class"].items()
+        f"| {_plain(label)} | {scores['precision']:.3f} | {scores['recall']:.3f} | {scores['f1']:.3f} | "
+        f"{scores['support']:,} |"
+        for label, scores in test["per_class"].items()
     ]
     return [
         f"On the {test['count']:,} test texts: {metric.replace('_', ' ')} {test[metric]:.4f}, "

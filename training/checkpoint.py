@@ -1,7 +1,8 @@
-"""Where an unfinished training stands, on disk: so that it can go on after it was killed, to the same weights.
+"""Checkpoints: a training that was killed can continue, and ends with the same weights.
 
-Beside the run folder OUT that training will make lies OUT.training/ while it works, with one file that is replaced
-whole: checkpoint.safetensors, the tensors, and as its metadata everything else in JSON. Nothing in it runs code.
+While training makes the run folder OUT there is a folder OUT.training/ beside it with one file,
+checkpoint.safetensors. It has the tensors, and as metadata everything else in JSON. Each checkpoint replaces the
+whole file. Nothing in it runs code.
 """
 
 from __future__ import annotations
@@ -30,59 +31,64 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training between two steps. tensors: by name. values: what JSON can hold."""
+    """The state of a training between two steps."""
 
     tensors: dict[str, Tensor]
+    """Tensors by name."""
     values: dict[str, Any]
+    """Everything else, as JSON can hold it."""
 
 
 class Checkpoints:
-    """The checkpoints of one training, each replacing the one before."""
+    """The checkpoints of one training. Each replaces the one before."""
 
     def __init__(self, folder: Path, every: float, identity: dict[str, Any]) -> None:
-        """`every`: seconds between two. `identity`: what must be equal for a training to go on, as JSON holds it."""
+        """`every`: seconds between two checkpoints. `identity`: what must be equal to resume, as JSON can hold it."""
         self._path = folder / _FILE
         self._every = every
         self._identity = identity
         self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether so many seconds have passed since the last."""
+        """Return whether the next checkpoint is due."""
         return time.monotonic() - self._last >= self._every
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Replace the one before; whatever happens meanwhile, one of the two is there, whole."""
+        """Replace the last checkpoint. If this is interrupted, one of the two is there, complete."""
         content = json.dumps({"schema": _SCHEMA, "identity": self._identity, "values": checkpoint.values})
         tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
         write_file(self._path, save(tensors, {"lexport": content}))
         self._last = time.monotonic()
 
     def read(self) -> Checkpoint | None:
-        """The last one, or None. Raises InputError if it is damaged or of a training that differs, saying where."""
+        """Return the last checkpoint, or None.
+
+        Raises InputError if it is damaged or belongs to a training with other settings, and names these.
+        """
         if not self._path.is_file():
             return None
-        anew = "Add --force instead of --resume to begin anew."
+        restart = "Use --force instead of --resume to start again."
         try:
             with safe_open(self._path, framework="pt") as file:
                 content = json.loads(file.metadata()["lexport"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
             schema, identity, values = content["schema"], content["identity"], content["values"]
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise InputError(f"{self._path} cannot be read: {error}. {anew}") from None
+            raise InputError(f"{self._path} cannot be read: {error}. {restart}") from None
         if schema != _SCHEMA:
-            raise InputError(f"{self._path} has schema {schema}, this version reads {_SCHEMA}. {anew}")
+            raise InputError(f"{self._path} has schema {schema}, this version reads {_SCHEMA}. {restart}")
         differing = [name for name, value in self._identity.items() if identity.get(name) != value]
         if differing:
             parts = "; ".join(f"{name}: {_differ(identity.get(name), self._identity[name])}" for name in differing)
             raise InputError(
-                f"{self._path} is of another training than this ({parts}). Repeat the options it was begun with, or "
-                "add --force instead of --resume to begin anew."
+                f"{self._path} belongs to a training with other settings ({parts}). Use its options, "
+                "or use --force instead of --resume to start again."
             )
         return Checkpoint(tensors, values)
 
 
 def _differ(before: Any, now: Any) -> str:
-    """Where two values differ, down to the option."""
+    """Describe where two values differ, down to the single option."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = [name for name in now.keys() | before.keys() if before.get(name) != now.get(name)]
         return ", ".join(f"{name} {_differ(before.get(name), now.get(name))}" for name in sorted(names))
@@ -90,27 +96,27 @@ def _differ(before: Any, now: Any) -> str:
 
 
 def folder_of(out: Path) -> Path:
-    """Where the training that makes the run `out` keeps its checkpoint."""
+    """Return the folder for the checkpoint of the training that makes the run `out`."""
     return out.with_name(f"{out.name}.training")
 
 
 def check_resumable(out: Path, *, resume: bool, replace: bool) -> None:
-    """Raise InputError if a training of `out` is unfinished, and neither to be resumed nor to be replaced."""
+    """Raise InputError if there is an unfinished training of `out`, and neither `resume` nor `replace` is set."""
     there = os.path.isfile(folder_of(out) / _FILE)  # noqa: PTH113  (Path's raises where a name is too long)
     if there and not resume and not replace:
         raise InputError(
-            f"{folder_of(out)} holds a training of {out} that was not finished. Go on with --resume, or begin anew "
+            f"{folder_of(out)} holds an unfinished training of {out}. Continue it with --resume, or start again "
             "with --force."
         )
 
 
 @contextmanager
-def kept(out: Path, *, resume: bool) -> Iterator[Path]:
-    """The folder of `out`'s checkpoint, while nobody else trains `out`; gone afterwards.
+def checkpoint_folder(out: Path, *, resume: bool) -> Iterator[Path]:
+    """Context manager: create and lock the checkpoint folder of `out`, and remove it at the end.
 
-    If an error or a signal ends the training and a checkpoint is there, it stays: options can be mended. Without
-    `resume` one that is there is removed first; with it, what a killed process left half-written is. Raises
-    InputError if another process trains `out`.
+    If an error or a signal ends the training, a checkpoint that was written stays, so that the user can fix options
+    and resume. Without `resume` an old checkpoint is removed first; with it, only the partly written files of a
+    killed process. Raises InputError if another process trains `out`.
     """
     folder = folder_of(out)
     with parents_of(folder):
@@ -123,7 +129,7 @@ def kept(out: Path, *, resume: bool) -> Iterator[Path]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise InputError(f"Another process is training {out} just now. Choose another --out.") from None
+                raise InputError(f"Another process is training {out} now. Choose another --out.") from None
             clear_leftovers(folder / _FILE)
             if resume:
                 clear_leftovers(out)

@@ -1,18 +1,18 @@
-"""How wide a vector should be when nobody says: by how much text there is to learn it from."""
+"""The default dimension of vectors, chosen by the amount of training text."""
 
 from __future__ import annotations
 
-# Tokens below which a width holds: for a bag that classifies, for an encoder that reads words in order, for vectors
-# to search with. docs/benchmarks.md has the measurements. A bag that classifies 0.16 to 5.8 million tokens is no more
-# accurate when wider than 16, and on short texts its loss is worse; with two labels 4 or 8 would do, with five 4
-# fails. Vectors to search with gain up to 256, the widest measured. For ordered encoders 64 is a cautious guess (in
+# Number of tokens below which a dimension applies: for a bag that classifies, for an encoder that reads words in
+# order, for search vectors. docs/benchmarks.md has the measurements. A bag that classifies 0.16 to 5.8 million tokens
+# is no more accurate when wider than 16, and on short texts its loss is worse; with two labels 4 or 8 would do, with
+# five 4 fails. Search vectors improve up to 256, the widest measured. For ordered encoders 64 is a cautious guess (in
 # few runs on 0.16 million tokens no better and no worse than 16). From 10 million tokens on all is extrapolated.
 _STEPS = ((1_000_000, 16, 64, 256), (10_000_000, 16, 96, 256), (100_000_000, 32, 128, 256))
 _WIDEST = (64, 256, 256)
 
 
 def choose_dim(encoder: str, task: str, tokens: int) -> tuple[int, str]:
-    """A width for `encoder`, the `task` and a training set of `tokens` tokens, and the reason in a sentence."""
+    """Return a dimension for `encoder`, `task` and `tokens` tokens of training text, and the reason in a sentence."""
     column = 2 if task == "vector" else 0 if encoder == "bag" else 1
     purpose = "vectors to search with, by" if task == "vector" else "for"
     for limit, *widths in _STEPS:
@@ -21,4 +21,4 @@ def choose_dim(encoder: str, task: str, tokens: int) -> tuple[int, str]:
             break
     else:
         dim, step = _WIDEST[column], ""
-    return dim, f"{dim} dimensions, {purpose} a {encoder} on {tokens:,} tokens{step}; --dim sets others"
+    return dim, f"{dim} dimensions, {purpose} a {encoder} on {tokens:,} tokens{step}; --dim sets another"

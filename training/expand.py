@@ -1,7 +1,7 @@
-"""New words for a trained run: each gets a row of its own, and whatever the run answered without them stays.
+"""Add words to a trained run: each new word gets a row. Predictions for texts without these words do not change.
 
-A row comes from vectors from outside if they have the word, else from the known words that are spelled alike, else
-it is drawn. Nothing is trained: further training on texts with these words does that.
+A row comes from pretrained vectors if they have the word, else from known words with a similar spelling, else it is
+random. Nothing is trained here; further training on texts with these words does that.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ from ..models.run import Run
 from ..storage import atomic as files
 from ..storage.compression import COMPRESSIONS, check_file, listed, opener_for, readable, shown
 from ..storage.progress import Say, silent
-from .pretrained import check_width, draw
+from .pretrained import check_width, draw_uniform
 from .save import check_replaceable, save, unknown_share
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where words of one language (None: the only one) join. known: its words. row: the first one behind theirs.
-
-    position: of the first new word in the vocabulary.
-    """
+class _InsertionPoint:
+    """The place in vocabulary and table where new words of one language are inserted."""
 
     language: str | None
+    """The language; None if the model has only one."""
     known: list[str]
+    """The words that the language has already."""
     row: int
+    """First new row of the table."""
     position: int
+    """First new position in the vocabulary."""
 
 
 def expand(
@@ -63,43 +64,43 @@ def expand(
     replace: bool = False,
     say: Say = silent,
 ) -> Run:
-    """Write the run `folder` with new words to `out`, whole or not at all; `folder` itself is not touched.
+    """Write a copy of the run `folder` with new words to `out`, completely or not at all; `folder` does not change.
 
-    The new words are those of the file `words`, one a line, or the unknown tokens that the data `from_oov`, read by
-    `columns`, have `min_count` times or more (None: 2), most frequent first; of either the first `limit`. A model of
-    several languages needs the `language` they belong to, and data that name the language of every text. The texts
-    kept with the run are judged anew; exported forms do not come along.
-    Raises InputError for words, data, vectors or a target that cannot be used.
+    The new words are those of the file `words`, one per line, or the unknown tokens that occur `min_count` times or
+    more (None: 2) in the data `from_oov`, read by `columns`, most frequent first; in both cases the first `limit`. A
+    model of several languages needs the `language` of the words, and data with the language of every text. The
+    held-out texts of the run are evaluated again; exported variants are not copied.
+    Raises InputError for words, data, vectors or an output folder that cannot be used.
     """
     if (words is None) == (from_oov is None):
-        raise InputError("The new words come from one place: give either a file of words or data to find them in.")
+        raise InputError("Give the new words either as a file or as data to find them in, not both.")
     if words is not None and (columns is not None or min_count is not None):
         raise InputError(
-            "A file of words is taken as it stands; columns and min_count say how data are read. Leave out "
+            "A file of words is used completely; columns and min_count are only for reading data. Leave out "
             "--min-count, --text-column, --language-column and --pair-column, or give --from-oov instead of --words."
         )
     if any(number is not None and number < 1 for number in (min_count, limit)):
         raise InputError(f"min_count={min_count} and limit={limit} must be at least 1, or left out.")
     _check_target(folder, out, replace=replace)
     run = runs.open_run(folder)
-    place = _place(run, language)
+    point = _insertion_point(run, language)
     opened = None if vectors is None else open_vectors(vectors)
     if opened is not None:
         check_width(opened, run.model.embedding.dim)
     with files.new_folder(out, replace=replace) as target:
         if words is not None:
-            new = _read_words(words, run.encoder, place, say)[:limit]
+            new = _read_words(words, run.encoder, point, say)[:limit]
         else:
             assert from_oov is not None
             least = 2 if min_count is None else min_count
-            new = _find_words(from_oov, columns or Columns(), run.encoder, place, least)[:limit]
-        encoder = _grown_encoder(run.encoder, place, new)
-        model, origins = _grown_model(run, encoder.spec, place, new, opened, seed)
+            new = _find_words(from_oov, columns or Columns(), run.encoder, point, least)[:limit]
+        encoder = _expanded_encoder(run.encoder, point, new)
+        model, origins = _expanded_model(run, encoder.spec, point, new, opened, seed)
         if opened is not None:
             say(str(Coverage(opened.name, origins["from_vectors"], len(new))))
         say(
             f"{len(new):,} new words: {origins['from_vectors']:,} from vectors, {origins['from_neighbours']:,} from "
-            f"words spelled alike, {origins['drawn']:,} drawn at random"
+            f"words with a similar spelling, {origins['drawn']:,} random"
         )
         of = {} if language is None else {"language": language}
         _write(target, out.name, run, model, encoder, {"words_added": len(new), **of, **origins})
@@ -110,36 +111,36 @@ def _check_target(folder: Path, out: Path, *, replace: bool) -> None:
     old, new = folder.resolve(), out.resolve()
     if new.is_relative_to(old) or old.is_relative_to(new):
         raise InputError(
-            f"{out} and the run {folder} lie in one another; the run stays as it is. Choose another --out."
+            f"{out} and the run {folder} contain one another; the run itself is not changed. Choose another --out."
         )
     files.check_folder(out, replace=replace)
     check_replaceable(out, replace=replace)
 
 
-def _place(run: Run, language: str | None) -> _Place:
+def _insertion_point(run: Run, language: str | None) -> _InsertionPoint:
     encoder, spec = run.encoder, run.encoder.spec
     if spec.inputs in ("hashes", "characters"):
         how = "their hashes" if spec.inputs == "hashes" else "their characters"
         raise InputError(
-            f"{run.folder} reads words by {how}: every word has a vector already and none needs to be added. "
-            "Only models with a vocabulary of words take new ones."
+            f"{run.folder} reads words by {how}: every word has a vector already. "
+            "Only models with a vocabulary of words accept new words."
         )
     try:
         number = encoder.language_number(language)
     except TextError as error:
         raise InputError(str(error)) from None
     sizes = list(spec.languages.values()) or [spec.words - 1]
-    # Up to there: PAD, and of each language UNK and its words, of which the vocabulary has the words alone.
+    # The rows before it: PAD, and UNK and the words of each language. The vocabulary has only the words.
     row = 1 + sum(sizes[: number + 1])
     position = row - 1 - (number + 1)
     known = encoder.vocabulary[position - (sizes[number] - 1) : position]
-    return _Place(language, known, row, position)
+    return _InsertionPoint(language, known, row, position)
 
 
-def _read_words(path: Path, encoder: TextEncoder, place: _Place, say: Say) -> list[str]:
-    """The words of a file that are not known yet, in its order, each once."""
+def _read_words(path: Path, encoder: TextEncoder, point: _InsertionPoint, say: Say) -> list[str]:
+    """Return the words of a file that are not known yet, in its order, each once."""
     check_file(path)
-    known = set(place.known)
+    known = set(point.known)
     new: dict[str, None] = {}
     skipped = 0
     compression = path.suffix.lower()
@@ -157,8 +158,8 @@ def _read_words(path: Path, encoder: TextEncoder, place: _Place, say: Say) -> li
                     else "the model reads nothing in it"
                 )
                 raise InputError(
-                    f"{shown(path)}, line {number:,}: '{shown(text)}' is not one word; {split}. One word a line was "
-                    "expected, without spaces or punctuation."
+                    f"{shown(path)}, line {number:,}: '{shown(text)}' is not one word; {split}. Write one word per "
+                    "line, without spaces or punctuation."
                 )
             if tokens[0] in known or tokens[0] in new:
                 skipped += 1
@@ -166,20 +167,22 @@ def _read_words(path: Path, encoder: TextEncoder, place: _Place, say: Say) -> li
                 new[tokens[0]] = None
     if not new:
         raise InputError(
-            f"{shown(path)} has no new word: all {skipped:,} are known to the run already. It needs no expansion."
+            f"{shown(path)} has no new word: the run knows all {skipped:,} already."
             if skipped
-            else f"{shown(path)} has no words; one word a line was expected."
+            else f"{shown(path)} has no words; expected one word per line."
         )
     if skipped:
-        say(f"{shown(path.name)}: {len(new):,} new words; {skipped:,} skipped, known or given twice")
+        say(f"{shown(path.name)}: {len(new):,} new words; {skipped:,} skipped: known already, or listed twice")
     return list(new)
 
 
-def _find_words(source: str, columns: Columns, encoder: TextEncoder, place: _Place, min_count: int) -> list[str]:
-    """The unknown tokens of data that occur `min_count` times or more, most frequent first, then by code point."""
+def _find_words(
+    source: str, columns: Columns, encoder: TextEncoder, point: _InsertionPoint, min_count: int
+) -> list[str]:
+    """Return the unknown tokens that occur `min_count` times or more, most frequent first, then by code point."""
     dataset = data.load(source, dataclasses.replace(columns, label=None))
-    chosen = _in_language(dataset, columns, place.language)
-    known = set(place.known)
+    chosen = _in_language(dataset, columns, point.language)
+    known = set(point.known)
     counts: Counter[str] = Counter()
     for texts in (dataset.texts, dataset.pairs or []):
         for text in compress(texts, chosen):
@@ -189,59 +192,59 @@ def _find_words(source: str, columns: Columns, encoder: TextEncoder, place: _Pla
     if not frequent:
         most = f" (the most frequent: {max(counts.values()):,}). Lower min_count" if counts else ""
         raise InputError(
-            f"{dataset.name} has no new word: of its words {len(counts):,} are unknown to the run, none of them "
+            f"{dataset.name} has no new word: {len(counts):,} of its words are unknown to the run, and none occurs "
             f"{min_count} times or more{most}."
         )
     return [word for word, _ in frequent]
 
 
 def _in_language(dataset: Dataset, columns: Columns, language: str | None) -> list[bool]:
-    """Which texts are in `language`, all of them if the model has none. Raises InputError where none can be."""
+    """Return for each text whether it is in `language`; all are if that is None. Raises InputError if none can be."""
     if language is None:
         if columns.language is not None:
             raise InputError("The run has one vocabulary for every language. Leave out --language-column.")
         return [True] * len(dataset)
     if dataset.languages is None:
         raise InputError(
-            f"{dataset.name} names no language, and only its texts in {language!r} may give words. Name "
+            f"{dataset.name} names no language; new words can only come from texts in {language!r}. Name "
             "--language-column, or list the words in a file (--words)."
         )
     if language not in dataset.languages:
         raise InputError(
             f"{dataset.name} has no text in {language!r}, only in {listed(sorted(set(dataset.languages)))}. Correct "
-            "--language, or take other data."
+            "--language, or use other data."
         )
     return [own == language for own in dataset.languages]
 
 
-def _grown_encoder(encoder: TextEncoder, place: _Place, new: Sequence[str]) -> TextEncoder:
+def _expanded_encoder(encoder: TextEncoder, point: _InsertionPoint, new: Sequence[str]) -> TextEncoder:
     spec, vocabulary = encoder.spec, encoder.vocabulary
     languages = dict(spec.languages)
-    if place.language is not None:
-        languages[place.language] += len(new)
-    grown = dataclasses.replace(spec, words=spec.words + len(new), languages=languages, version=spec.version + 1)
-    return TextEncoder(grown, [*vocabulary[: place.position], *new, *vocabulary[place.position :]])
+    if point.language is not None:
+        languages[point.language] += len(new)
+    expanded = dataclasses.replace(spec, words=spec.words + len(new), languages=languages, version=spec.version + 1)
+    return TextEncoder(expanded, [*vocabulary[: point.position], *new, *vocabulary[point.position :]])
 
 
-def _grown_model(
-    run: Run, spec: TextSpec, place: _Place, new: Sequence[str], vectors: Vectors | None, seed: int
+def _expanded_model(
+    run: Run, spec: TextSpec, point: _InsertionPoint, new: Sequence[str], vectors: Vectors | None, seed: int
 ) -> tuple[TextModel, dict[str, int]]:
-    """The run's model with rows for `new` put in at place.row, and how many of these come from where."""
+    """Return the run's model with rows for `new` inserted at point.row, and the number of rows by origin."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         values = int(run.info.data.get("image_values", 0))
         model = build(run.recipe, spec, labels=len(run.labels), image_values=values)
-    old, grown = dict(run.model.named_parameters()), dict(model.named_parameters())
-    tables = [name for name in grown if grown[name].shape != old[name].shape]
-    first, last = place.row, place.row + len(new)
+    old, expanded = dict(run.model.named_parameters()), dict(model.named_parameters())
+    tables = [name for name in expanded if expanded[name].shape != old[name].shape]
+    first, last = point.row, point.row + len(new)
     with torch.no_grad():
-        for name, parameter in grown.items():
+        for name, parameter in expanded.items():
             if name in tables:
                 parameter[:first] = old[name][:first]
                 parameter[last:] = old[name][first:]
             else:
                 parameter.copy_(old[name])
-        origins = _fill(model, tables, old, place, new, vectors, np.random.default_rng(seed))
+        origins = _fill(model, tables, old, point, new, vectors, np.random.default_rng(seed))
     return model.eval(), origins
 
 
@@ -249,29 +252,29 @@ def _fill(
     model: nn.Module,
     tables: Sequence[str],
     old: Mapping[str, Tensor],
-    place: _Place,
+    point: _InsertionPoint,
     new: Sequence[str],
     vectors: Vectors | None,
     generator: np.random.Generator,
 ) -> dict[str, int]:
-    """Set the rows of `new`, and tell how many come from where.
+    """Set the rows of `new`. Return the number of rows by origin.
 
-    Beside its vector a row may have a size; it keeps that of a fresh model unless its neighbours have another.
+    Besides its vector a row may have a size; it keeps that of a new model unless its neighbours have another.
     """
     (weight,) = (name for name in tables if name.endswith("weight"))
     ordered = [weight, *(name for name in tables if name != weight)]
-    rows = {name: model.get_parameter(name)[place.row : place.row + len(new)] for name in ordered}
+    rows = {name: model.get_parameter(name)[point.row : point.row + len(new)] for name in ordered}
     dim = rows[weight].size(1)
-    rows[weight].copy_(torch.from_numpy(draw(generator, len(new), dim)))
+    rows[weight].copy_(torch.from_numpy(draw_uniform(generator, len(new), dim)))
     left = np.arange(len(new))
     given = 0
     if vectors is not None:
         found, values = vectors.look_up(new)
         rows[weight][found] = torch.from_numpy(values)
         left, given = np.delete(left, found), len(found)
-    own = slice(place.row - len(place.known), place.row)
+    own = slice(point.row - len(point.known), point.row)
     known = torch.cat([old[name][own] for name in ordered], dim=1).numpy()
-    near, values = blend([new[position] for position in left.tolist()], place.known, known)
+    near, values = blend([new[position] for position in left.tolist()], point.known, known)
     widths = np.cumsum([rows[name].size(1) for name in ordered])
     for name, part in zip(ordered, np.split(values, widths[:-1], axis=1), strict=True):
         rows[name][left[near]] = torch.from_numpy(part)

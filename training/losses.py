@@ -1,4 +1,4 @@
-"""What training lowers, per task."""
+"""The training loss of each task."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def contrastive(queries: Tensor, targets: Tensor, groups: Tensor, temperature: float) -> Tensor:
-    """How hard it is to tell each query's own targets from the others of the batch, both ways; a scalar.
+def contrastive_loss(queries: Tensor, targets: Tensor, groups: Tensor, temperature: float) -> Tensor:
+    """Return the contrastive loss, a scalar: the mean of both directions, queries to targets and targets to queries.
 
-    queries, targets: unit vectors float32 [batch, dim], the i-th belonging together; groups: int64 [batch], pairs
-    of one group are right for one another too, such as images of one digit. temperature divides the cosines.
-    With every group its own this is InfoNCE (van den Oord, Li, Vinyals: Representation Learning with Contrastive
-    Predictive Coding, 2018, arXiv:1807.03748), otherwise its form for several positives (Khosla et al.:
+    queries, targets: unit vectors float32 [batch, dim]; row i of both is a pair. groups: int64 [batch]; pairs of the
+    same group are positives for each other too, such as images of the same digit. temperature divides the cosines.
+    If every pair has a group of its own this is InfoNCE (van den Oord, Li, Vinyals: Representation Learning with
+    Contrastive Predictive Coding, 2018, arXiv:1807.03748), otherwise its form for several positives (Khosla et al.:
     Supervised Contrastive Learning, 2020, arXiv:2004.11362).
     """
     cosines = queries @ targets.T / temperature
-    right = (groups.unsqueeze(0) == groups.unsqueeze(1)).to(cosines.dtype)
-    right = right / right.sum(dim=1, keepdim=True)
-    return (F.cross_entropy(cosines, right) + F.cross_entropy(cosines.T, right)) / 2
+    positives = (groups.unsqueeze(0) == groups.unsqueeze(1)).to(cosines.dtype)
+    positives = positives / positives.sum(dim=1, keepdim=True)
+    return (F.cross_entropy(cosines, positives) + F.cross_entropy(cosines.T, positives)) / 2
 
 
-def classified(
+def classification_loss(
     outputs: Tensor, truth: Tensor, multi_label: bool, smoothing: float = 0.0, weights: Tensor | None = None
 ) -> Tensor:
-    """The mean cross-entropy of logits float32 [batch, labels], a scalar.
+    """Return the mean cross-entropy of logits float32 [batch, labels], a scalar.
 
-    truth: int64 [batch], or with `multi_label` float32 [batch, labels] of 0 and 1. smoothing: share of the truth that
-    is spread over all labels. weights: float32 [labels]; what a text counts by its label, or with `multi_label` a
-    label that is present. They apply after smoothing: torch's own `weight` and `pos_weight` weigh the spread share by
-    the label it goes to, so that the rarest label receives most of it from every text.
+    truth: int64 [batch], or with `multi_label` float32 [batch, labels] of 0 and 1. smoothing: label smoothing, the
+    share of the truth that is spread over all labels. weights: class weights float32 [labels]; each text is weighted
+    by its label, or with `multi_label` each label that is present. The weights apply after smoothing: torch's own
+    `weight` and `pos_weight` also weight the spread share, so that the rarest label gets most of it from every text.
     """
     if multi_label:
         smoothed = truth * (1 - smoothing) + smoothing / 2
@@ -40,8 +40,8 @@ def classified(
     return (losses if weights is None else losses * weights[truth]).mean()
 
 
-def balanced(counts: Tensor) -> Tensor:
-    """A weight per label, float32 [labels], by the inverse of its count; texts weigh one on average.
+def balanced_weights(counts: Tensor) -> Tensor:
+    """Return a class weight for each label, float32 [labels]: the inverse of its count. The mean over texts is 1.
 
     King, Zeng: Logistic Regression in Rare Events Data, 2001.
     """

@@ -1,4 +1,4 @@
-"""What a model learns from: a part of the data looked up once, and the loss on any of its rows."""
+"""The training objective: one part of the data, looked up once, and the loss on any of its rows."""
 
 from __future__ import annotations
 
@@ -16,48 +16,51 @@ from ..models.compose import PooledModel, TextModel
 from ..models.embeddings import DynamicDim
 from ..models.heads import ClassifierOptions, Joint
 from ..models.recipes import Recipe
-from .losses import balanced, classified, contrastive
-from .word_dropout import drop_gram_cells, drop_ngrams, drop_words
+from .losses import balanced_weights, classification_loss, contrastive_loss
+from .word_dropout import drop_flat_ngrams, drop_ngrams, drop_words
 
-# Texts laid out at a time, so that what it takes stays in the processor's cache.
-_TOGETHER = 256
+# Texts flattened at a time, so that the memory stays in the CPU cache.
+_BLOCK = 256
 
 
 class IdCache:
-    """The cells of every text, as `TextEncoder.flatten` has them; in half the memory where they fit 32 bits."""
+    """The flat ids of every text, as `TextEncoder.flatten` returns them; stored as int32 if they fit."""
 
     def __init__(self, encoder: TextEncoder, tokens: Tokens) -> None:
-        """Lay all texts of `tokens` out."""
+        """Flatten all texts of `tokens`."""
         texts = len(tokens.lengths)
         parts = [
-            encoder.flatten(tokens.take(np.arange(first, min(first + _TOGETHER, texts))))
-            for first in range(0, max(texts, 1), _TOGETHER)
+            encoder.flatten(tokens.take(np.arange(first, min(first + _BLOCK, texts))))
+            for first in range(0, max(texts, 1), _BLOCK)
         ]
         self._counts = np.concatenate([counts for _, counts in parts])
         self._starts = np.cumsum(self._counts) - self._counts
-        narrow = np.int32 if max(cells.max(initial=0) for cells, _ in parts) < 2**31 else np.int64
-        self._cells = np.concatenate([cells.astype(narrow) for cells, _ in parts])
+        narrow = np.int32 if max(flat_ids.max(initial=0) for flat_ids, _ in parts) < 2**31 else np.int64
+        self._flat_ids = np.concatenate([flat_ids.astype(narrow) for flat_ids, _ in parts])
 
     def take(self, rows: Ids) -> tuple[Ids, Ids]:
-        """The cells of the texts at `rows`, int64 [cells] or [cells, 2], and how many each has, int64 [chosen]."""
+        """Return the flat ids of the texts at `rows`, int64 [ids] or [ids, 2], and counts int64 [rows]."""
         counts = self._counts[rows]
         ends = np.cumsum(counts)
-        places = np.arange(ends[-1] if len(ends) else 0)
-        places += np.repeat(self._starts[rows] - (ends - counts), counts)
-        return self._cells.take(places, axis=0).astype(np.int64), counts
+        positions = np.arange(ends[-1] if len(ends) else 0)
+        positions += np.repeat(self._starts[rows] - (ends - counts), counts)
+        return self._flat_ids.take(positions, axis=0).astype(np.int64), counts
 
 
 @dataclass(frozen=True)
-class Drop:
-    """What a training step leaves out of a batch. words, ngrams: shares, see training/word_dropout.py."""
+class Dropout:
+    """The dropout of a training step; see training/word_dropout.py."""
 
     words: float
+    """Share of words that become unknown ones."""
     ngrams: float
+    """Share of n-grams and subwords that are left out."""
     generator: np.random.Generator
+    """Where random numbers come from."""
 
 
-class Lesson:
-    """One part of the data for one recipe: how many rows, how long each is, and the loss on some of them."""
+class Objective:
+    """One part of the data for one recipe: its length, the length of each text, and the loss on a batch of rows."""
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class Lesson:
         pairs: Tokens | None = None,
         device: torch.device = torch.device("cpu"),  # noqa: B008  (it is immutable)
     ) -> None:
-        """Turn the labels of `part` into targets, for a model on `device`; look its texts up unless that is done."""
+        """Turn the labels of `part` into targets on `device`. Look up its texts unless `tokens` are given."""
         self._recipe = recipe
         self._device = device
         self._encoder = encoder
@@ -77,14 +80,14 @@ class Lesson:
         self._pairs = pairs
         if part.pairs is not None and pairs is None:
             self._pairs = encoder.look_up(part.pairs, part.languages)
-        self._laid_out: dict[int, IdCache] = {}
+        self._id_caches: dict[int, IdCache] = {}
         self._images = torch.from_numpy(part.images) if part.images is not None else None
         self._labels = len(labels)
         self._weights: Tensor | None = None
         task = recipe.task
         if task == "classify":
-            place = {label: index for index, label in enumerate(labels)}
-            self._truth = torch.tensor([place[label] for label in part.labels])
+            position = {label: index for index, label in enumerate(labels)}
+            self._truth = torch.tensor([position[label] for label in part.labels])
         elif task == "multilabel":
             self._truth = torch.tensor([[float(label in own) for label in labels] for own in label_sets(part.labels)])
         else:
@@ -98,14 +101,14 @@ class Lesson:
 
     @property
     def lengths(self) -> Ids:
-        """Tokens of each text, int64 [rows]."""
+        """Number of tokens of each text, int64 [rows]."""
         return self._tokens.lengths
 
-    def weigh(self) -> None:
-        """Weigh labels as the recipe says, by the counts of this part.
+    def set_class_weights(self) -> None:
+        """Set the class weights that the recipe asks for, from the label counts of this part.
 
-        Only what is trained on is weighed: a weighed validation loss hangs on the few texts of the rarest label, and
-        ends training too early.
+        Call this for the training set only: a weighted validation loss depends on the few texts of the rarest label
+        and stops training too early.
         """
         head = self._recipe.head
         if isinstance(head, ClassifierOptions) and head.class_weights == "balanced":
@@ -113,51 +116,51 @@ class Lesson:
                 present = self._truth.sum(dim=0)
                 self._weights = (len(self) - present) / present.clamp(min=1)
             else:
-                self._weights = balanced(self._truth.bincount(minlength=self._labels))
+                self._weights = balanced_weights(self._truth.bincount(minlength=self._labels))
 
-    def loss(self, model: TextModel, rows: Ids, drop: Drop | None = None) -> Tensor:
-        """The loss on the texts at `rows`, a scalar; `drop` may alter what the model sees of them."""
-        ids, outputs = self._read(model, self._tokens, rows, drop)
-        loss = self._of(model, outputs, self._truth[rows], rows, drop)
+    def loss(self, model: TextModel, rows: Ids, drop: Dropout | None = None) -> Tensor:
+        """Return the loss on the texts at `rows`, a scalar; `drop` is the dropout of words and n-grams."""
+        ids, outputs = self._forward(model, self._tokens, rows, drop)
+        loss = self._task_loss(model, outputs, self._truth[rows], rows, drop)
         if isinstance(model.embedding, DynamicDim) and model.training:
             loss = loss + model.embedding.penalty(ids)
         return loss
 
-    def _of(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Drop | None) -> Tensor:
+    def _task_loss(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Dropout | None) -> Tensor:
         head = self._recipe.head
         if isinstance(head, ClassifierOptions):
             smoothing = head.label_smoothing if model.training else 0.0
-            return classified(outputs, truth, head.multi_label, smoothing, self._weights)
+            return classification_loss(outputs, truth, head.multi_label, smoothing, self._weights)
         if isinstance(model.head, Joint):
             assert self._images is not None
             others: Tensor = model.head.image(self._images[rows])
         else:
             assert self._pairs is not None
-            _, others = self._read(model, self._pairs, rows, drop)
-        return contrastive(outputs, others, truth, head.temperature)
+            _, others = self._forward(model, self._pairs, rows, drop)
+        return contrastive_loss(outputs, others, truth, head.temperature)
 
-    def _read(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Drop | None) -> tuple[Tensor, Tensor]:
-        """What a model is given of some texts, a matrix or all cells as one row, and its outputs."""
+    def _forward(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:
+        """Return the ids of some texts, a matrix or all flat ids as one row, and the model's outputs for them."""
         if not isinstance(model, PooledModel):
-            ids = self._ids(tokens, rows, drop)
+            ids = self._padded_ids(tokens, rows, drop)
             return ids, model(ids)
-        cells, counts = self._cells(tokens, rows, drop)
-        return cells[None], model.of_cells(cells, counts)
+        flat_ids, counts = self._flat_ids(tokens, rows, drop)
+        return flat_ids[None], model.forward_flat(flat_ids, counts)
 
-    def _cells(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> tuple[Tensor, Tensor]:
+    def _flat_ids(self, tokens: Tokens, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:
         if drop is not None and drop.words:
             taken = drop_words(tokens.take(rows), drop.words, drop.generator)
-            cells, counts = self._encoder.flatten(taken)
+            flat_ids, counts = self._encoder.flatten(taken)
         else:
-            # Nothing changes from epoch to epoch: laid out once.
-            if id(tokens) not in self._laid_out:
-                self._laid_out[id(tokens)] = IdCache(self._encoder, tokens)
-            cells, counts = self._laid_out[id(tokens)].take(rows)
+            # Without word dropout the ids are the same in every epoch: flatten them once.
+            if id(tokens) not in self._id_caches:
+                self._id_caches[id(tokens)] = IdCache(self._encoder, tokens)
+            flat_ids, counts = self._id_caches[id(tokens)].take(rows)
         if drop is not None and drop.ngrams and self._recipe.text.grams:
-            cells, counts = drop_gram_cells(cells, counts, tokens.lengths[rows], drop.ngrams, drop.generator)
-        return torch.from_numpy(cells).to(self._device), torch.from_numpy(counts).to(self._device)
+            flat_ids, counts = drop_flat_ngrams(flat_ids, counts, tokens.lengths[rows], drop.ngrams, drop.generator)
+        return torch.from_numpy(flat_ids).to(self._device), torch.from_numpy(counts).to(self._device)
 
-    def _ids(self, tokens: Tokens, rows: Ids, drop: Drop | None) -> Tensor:
+    def _padded_ids(self, tokens: Tokens, rows: Ids, drop: Dropout | None) -> Tensor:
         taken = tokens.take(rows)
         if drop is not None and drop.words:
             taken = drop_words(taken, drop.words, drop.generator)

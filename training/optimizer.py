@@ -1,4 +1,4 @@
-"""How weights move: the optimizers of a recipe, their rates from epoch to epoch, clipping, lower precision."""
+"""The optimizers of a recipe: learning rate schedule, frozen epochs, gradient clipping, mixed precision."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from ..models.recipes import TrainingOptions
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Optimization:
-    """The optimizers of one model, stepped together, large tables apart from all else.
+class ModelOptimizer:
+    """The optimizers of one model, stepped together; large tables have one of their own.
 
-    Adam: Kingma, Ba: Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980. AdamW:
-    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101. The sources of
-    what changes the rows of large tables are in models/embeddings/sparse_optimizer.py.
+    Adam: Kingma, Ba: Adam: A Method for Stochastic ModelOptimizer, 2014, arXiv:1412.6980. AdamW:
+    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101. The sources for
+    large tables are in models/embeddings/sparse_optimizer.py.
     """
 
     def __init__(self, model: TextModel, options: TrainingOptions, device: torch.device) -> None:
-        """Optimizers for every parameter of `model`, which lies on `device`."""
+        """Make the optimizers for every parameter of `model`, which is on `device`."""
         self._options = options
         self._device = device
         self._embedding = list(model.embedding.parameters())
         tables = [one for one in model.embedding.modules() if isinstance(one, Table) and one.sparse]
         sparse = [parameter for table in tables for parameter in table.parameters(recurse=False)]
-        apart = {id(one) for one in sparse}
-        within = {id(one) for one in self._embedding}
-        rest = [one for one in model.parameters() if id(one) not in within]
-        dense = [one for one in self._embedding if id(one) not in apart]
+        sparse_ids = {id(one) for one in sparse}
+        embedding_ids = {id(one) for one in self._embedding}
+        rest = [one for one in model.parameters() if id(one) not in embedding_ids]
+        dense = [one for one in self._embedding if id(one) not in sparse_ids]
         groups = [{"params": group, "embedding": which} for group, which in ((rest, False), (dense, True)) if group]
         self.optimizers: list[torch.optim.Optimizer] = []
         if groups:
@@ -45,22 +45,22 @@ class Optimization:
             rule = "adam" if options.optimizer == "adamw" else options.optimizer
             self._rows = RowOptimizer([{"params": sparse, "embedding": True}], options.learning_rate, rule)
             self.optimizers.append(self._rows)
-        # fp16 holds no small gradients: the loss is scaled up, the gradients down again.
+        # fp16 cannot hold small gradients: the loss is scaled up, the gradients are scaled down again.
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """All that may move, of all optimizers."""
+        """All parameters that are trained now, of all optimizers."""
         return [one for optimizer in self.optimizers for one in _parameters(optimizer) if one.requires_grad]
 
-    def begin(self, epoch: int) -> None:
-        """Let the embedding stand still in the first epochs (numbered from 1), if the recipe says so."""
+    def start_epoch(self, epoch: int) -> None:
+        """Freeze or release the embedding for `epoch` (from 1), as the recipe's `frozen_epochs` says."""
         for parameter in self._embedding:
             parameter.requires_grad_(epoch > self._options.frozen_epochs)
             parameter.grad = None
 
-    def precision(self) -> AbstractContextManager[object]:
-        """Where the loss is computed: in lower precision if the recipe says so.
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context to compute the loss in: lower precision if the recipe asks for it.
 
         Micikevicius et al.: Mixed Precision Training, 2017, arXiv:1710.03740.
         """
@@ -68,27 +68,27 @@ class Optimization:
         return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
 
     def backward(self, loss: Tensor) -> None:
-        """New gradients, those of before forgotten."""
+        """Clear the old gradients and compute those of `loss`."""
         for parameter in self.parameters:
             parameter.grad = None
         if self._rows is not None:
-            self._rows.forget()
+            self._rows.clear()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._scaler.is_enabled() or self._options.clip:
-            self.spell_out()
+            self.materialize_grads()
 
-    def spell_out(self) -> None:
-        """Put the gradients of rows into `grad`, for all that looks for them there."""
+    def materialize_grads(self) -> None:
+        """Write the row gradients of large tables into `grad`, where other code expects them."""
         if self._rows is not None:
-            self._rows.spell_out()
+            self._rows.materialize_grads()
 
     def step(self, done: float) -> None:
-        """Clip the gradients if the recipe says so and step every optimizer; `done`: the share of training so far."""
+        """Clip the gradients if the recipe asks for it, and step; `done`: share of training done, 0 to 1."""
         options = self._options
         rate = options.learning_rate * (1 - done if options.schedule == "linear" else 1)
         embedding = rate * options.embedding_rate * (options.released_rate if options.frozen_epochs else 1)
-        moving = [one for one in self.optimizers if self._has_gradients(one)]
-        for optimizer in moving:
+        stepped = [one for one in self.optimizers if self._has_gradients(one)]
+        for optimizer in stepped:
             self._scaler.unscale_(optimizer)
             for group in optimizer.param_groups:
                 group["lr"] = embedding if group["embedding"] else rate
@@ -97,7 +97,7 @@ class Optimization:
             for parameter in self.parameters:
                 if parameter.grad is not None:
                     parameter.grad *= scale
-        for optimizer in moving:
+        for optimizer in stepped:
             if optimizer is self._rows and not self._scaler.is_enabled():
                 self._rows.update()
             else:
@@ -110,8 +110,8 @@ class Optimization:
         return any(one.grad is not None for one in _parameters(optimizer))
 
     def norms(self) -> tuple[float, float]:
-        """The L2 norms of the embedding's gradients together and of all others together."""
-        within = {id(one) for one in self._embedding}
+        """Return the L2 norm of the embedding's gradients and that of all other gradients."""
+        embedding_ids = {id(one) for one in self._embedding}
         squares = [0.0, 0.0]
         for optimizer in self.optimizers:
             for parameter in _parameters(optimizer):
@@ -121,29 +121,29 @@ class Optimization:
                     norm = 0.0 if rows is None else math.sqrt(rows.squares().sum().item())
                 elif parameter.grad is not None:
                     norm = parameter.grad.norm().item()
-                squares[id(parameter) not in within] += norm**2
+                squares[id(parameter) not in embedding_ids] += norm**2
         return math.sqrt(squares[0]), math.sqrt(squares[1])
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What a step depends on beside the weights and gradients: tensors, and what JSON can hold."""
+        """Return the optimizer state: tensors by name, and values that JSON can hold."""
         tensors: dict[str, Tensor] = {}
         numbers: dict[str, Any] = {"scaler": self._scaler.state_dict()}
-        for place, optimizer in enumerate(self.optimizers):
+        for position, optimizer in enumerate(self.optimizers):
             for parameter, values in optimizer.state_dict()["state"].items():
                 for name, value in values.items():
-                    kept = tensors if isinstance(value, Tensor) else numbers
-                    kept[f"{place}.{parameter}.{name}"] = value
+                    target = tensors if isinstance(value, Tensor) else numbers
+                    target[f"{position}.{parameter}.{name}"] = value
         return tensors, numbers
 
     def load(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Go on from a `state` of the same model and options."""
+        """Continue from a `state` of the same model and options."""
         numbers = dict(numbers)
         self._scaler.load_state_dict(numbers.pop("scaler"))
-        for place, optimizer in enumerate(self.optimizers):
+        for position, optimizer in enumerate(self.optimizers):
             values = optimizer.state_dict()
             for key, value in {**tensors, **numbers}.items():
                 at, parameter, name = key.split(".")
-                if int(at) == place:
+                if int(at) == position:
                     values["state"].setdefault(int(parameter), {})[name] = value
             optimizer.load_state_dict(values)
 
@@ -158,7 +158,7 @@ def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.opti
         case "adam" | "rowwise":
             return torch.optim.Adam(groups, lr=rate, fused=True)
         case "adamw":
-            # A word that is rarely met would shrink at every step of the others.
+            # With weight decay the vector of a rare word would shrink at every step without that word.
             decayed = [
                 group | {"weight_decay": 0.0 if group["embedding"] else options.weight_decay} for group in groups
             ]

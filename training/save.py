@@ -1,4 +1,4 @@
-"""Writing a run: judged on its held-out texts, with a model card."""
+"""Write a run: evaluate it on its held-out texts and add a model card."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from ..data.load import Dataset
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
-from ..evaluation.diagnostics.warnings import of_answers
-from ..evaluation.tasks import judge
+from ..evaluation.diagnostics.warnings import prediction_warnings
+from ..evaluation.tasks import compute_metrics
 from ..handlers.text.encoder import TextEncoder, Tokens
 from ..models import run
 from ..models.compose import TextModel
@@ -29,27 +29,28 @@ def save(
     held_out: dict[str, Dataset],
     warn: Callable[[Advice], None] = lambda advice: None,
 ) -> None:
-    """Judge `model` on the held-out parts and fill the empty `folder` with the run called `name`.
+    """Evaluate `model` on the held-out parts and write the run called `name` to the empty `folder`.
 
-    `warn` is told what its answers to the validation texts advise.
+    `warn` is called with each warning about the predictions for the validation texts.
     """
     threshold = getattr(recipe.head, "threshold", 0.5)
     answers = {part: outputs(model, encoder, dataset) for part, dataset in held_out.items()}
-    for advice in of_answers(recipe, held_out["validation"], answers["validation"], labels, threshold):
+    for advice in prediction_warnings(recipe, held_out["validation"], answers["validation"], labels, threshold):
         warn(advice)
     metrics = {
-        part: judge(recipe.task, dataset, answers[part], labels, threshold) for part, dataset in held_out.items()
+        part: compute_metrics(recipe.task, dataset, answers[part], labels, threshold)
+        for part, dataset in held_out.items()
     }
     text = card.write_card(name, info, recipe, labels, metrics, encoder.spec)
     run.write(folder, info, model, encoder, labels, metrics, held_out, text)
 
 
 def check_replaceable(out: Path, *, replace: bool) -> None:
-    """Raise InputError if `replace` would do away with a folder that holds other things than a run."""
+    """Raise InputError if `replace` would delete a folder that is not a run."""
     if replace and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
-        raise InputError(f"{out} holds other things than a run, so no run takes its place. Choose another folder.")
+        raise InputError(f"{out} holds files that are not a run, so it is not replaced. Choose another folder.")
 
 
 def unknown_share(tokens: Tokens) -> float:
-    """The share of tokens that the model reads as unknown."""
+    """Return the share of tokens that the model reads as unknown, 0 to 1."""
     return float(tokens.unknown.sum() / max(int(tokens.lengths.sum()), 1))

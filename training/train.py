@@ -1,4 +1,4 @@
-"""Training: texts in, a run folder out."""
+"""Train a recipe on labelled texts and write the run folder."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from ..data.splits import Splits, split
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
-from ..evaluation.diagnostics.warnings import LookedUp, of_data
-from ..evaluation.tasks import UNLABELLED, columns_for, suited
+from ..evaluation.diagnostics.warnings import TokenizedSplits, data_warnings
+from ..evaluation.tasks import UNLABELLED, columns_for, prepare_dataset
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run
 from ..models.embeddings.buckets import AUTO, choose_buckets
 from ..models.vocabulary import build_encoder
 from ..storage import atomic as files
 from ..storage.progress import Progress, Say, silent
-from .checkpoint import Checkpoints, check_resumable, folder_of, kept
-from .device import Machine
+from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
+from .device import Device
 from .dimension import choose_dim
-from .distributed import Team, team
+from .distributed import ProcessGroup, process_group
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
 
 CHECKPOINT_EVERY = 30.0
-"""Seconds between two checkpoints: what a killed training loses at most, beside the epoch's order."""
+"""Seconds between two checkpoints: a killed training loses at most this much work."""
 
 
 def train(
@@ -46,7 +46,7 @@ def train(
     columns: Columns = UNLABELLED,
     start: run.Run | None = None,
     seed: int = 0,
-    machine: Machine = Machine(),  # noqa: B008  (it is immutable)
+    device: Device = Device(),  # noqa: B008  (it is immutable)
     resume: bool = False,
     checkpoint_every: float = CHECKPOINT_EVERY,
     replace: bool = False,
@@ -55,76 +55,79 @@ def train(
     say: Say = silent,
     progress: Progress = silent,
 ) -> run.Run:
-    """Train `recipe` on a sample set, a file or a dataset and write the run folder `out`, whole or not at all.
+    """Train `recipe` on a sample set, a file or a dataset. Write the run folder `out` completely or not at all.
 
-    With `start` that run's words, labels and weights are where training begins (`recipe` is then its own, perhaps
-    with other training options). While it works a checkpoint is written every `checkpoint_every` seconds, beside
-    `out` in a folder of its name and `.training`; with `resume` a training that was killed goes on from there, to
-    the weights it would have had. In processes that torch's launcher started they train together, and the first
-    writes. `without`: kinds of rows to leave out, see evaluation/diagnostics/leave_out.py. `command`: the command
-    line that asked for this, for warnings to say which one follows their advice. `progress` is told (steps done,
-    steps at most, what is going on). Raises InputError for data or a target that cannot be used, and for a checkpoint
-    of another training.
+    With `start` training begins with that run's vocabulary, labels and weights; `recipe` is then its recipe, with
+    other training options if you like. A checkpoint is written every `checkpoint_every` seconds to the folder
+    `out`.training; with `resume` a killed training continues from there and ends with the same weights as without the
+    interruption. Processes that torch's launcher started train together, and rank 0 writes. `without`: kinds of rows
+    to leave out, see evaluation/diagnostics/leave_out.py. `command`: the user's command line, so that warnings can
+    suggest a changed one. `progress` is called with (steps done, most steps, description). Raises InputError for data
+    or an output folder that cannot be used, and for a checkpoint of another training.
     """
     check_kinds(without)
     if resume and (out / "run.json").is_file():
-        say(f"{out} is finished; there is nothing to resume")
+        say(f"{out} is finished; nothing to resume")
         return run.open_run(out)
     check_replaceable(out, replace=replace)
     files.check_folder(out, replace=replace)
     check_resumable(out, resume=resume, replace=replace)
-    with team(machine.device) as crew:
-        if not crew.leads:
+    with process_group(device.torch_device) as group:
+        if not group.is_main:
             say, progress = silent, silent
-        with _target(out, crew, resume=resume, replace=replace) as (folder, training):
+        with _target(out, group, resume=resume, replace=replace) as (folder, training):
             dataset, parts = prepare(source, recipe, columns)
             if start is None:
-                recipe, encoder = _fresh(recipe, parts.train, say)
+                recipe, encoder = _new_encoder(recipe, parts.train, say)
                 labels = list(_classes(recipe, dataset))
             else:
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
-                _require_known(dataset, _classes(recipe, dataset), start)
-            tokens = LookedUp.of(encoder, parts)
+                _require_known_labels(dataset, _classes(recipe, dataset), start)
+            tokens = TokenizedSplits.of(encoder, parts)
             left_out: dict[str, int] = {}
             if without:
                 parts, left_out = leave_out(without, encoder, labels, parts, tokens)
-                tokens = LookedUp.of(encoder, parts)
+                tokens = TokenizedSplits.of(encoder, parts)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
             say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
             warnings = _Warnings(command or Command(source if isinstance(source, str) else dataset.name, out), say)
             if recipe.learns:
                 further = start is not None
-                for advice in of_data(recipe, parts, encoder, labels, tokens, warnings.command, further=further):
+                for advice in data_warnings(
+                    recipe, parts, encoder, labels, tokens, warnings.command, further=further
+                ):
                     warnings.add(advice)
-            identity = _identity(recipe, seed, dataset, labels, start, machine, crew, left_out)
-            fitted = fit(
+            identity = _identity(recipe, seed, dataset, labels, start, device, group, left_out)
+            fit_result = fit(
                 recipe,
                 parts,
                 labels,
                 encoder,
                 seed=seed,
                 start=start,
-                machine=machine,
-                team=crew,
+                device=device,
+                group=group,
                 checkpoints=Checkpoints(training, checkpoint_every, identity),
                 tokens=tokens,
                 say=say,
                 progress=progress,
             )
-            if fitted.advice is not None:
-                warnings.add(fitted.advice)
+            if fit_result.advice is not None:
+                warnings.add(fit_result.advice)
             if folder is not None:
-                info = _info(recipe, seed, dataset, parts, unknown_share(tokens.validation), fitted, start, left_out)
+                info = _info(
+                    recipe, seed, dataset, parts, unknown_share(tokens.validation), fit_result, start, left_out
+                )
                 held_out = {"validation": parts.validation, "test": parts.test}
-                save(folder, out.name, info, recipe, fitted.model, encoder, labels, held_out, warnings.add)
-            warnings.sum_up()
-        crew.wait()
+                save(folder, out.name, info, recipe, fit_result.model, encoder, labels, held_out, warnings.add)
+            warnings.print_summary()
+        group.wait()
     return run.open_run(out)
 
 
 class _Warnings:
-    """Says each warning with the command that follows it, and at the end the one that follows them all."""
+    """Print each warning with a command that follows its advice, and at the end one command for all of them."""
 
     def __init__(self, command: Command, say: Say) -> None:
         self.command = command
@@ -135,18 +138,18 @@ class _Warnings:
         self._given.append(advice)
         self._say(f"warning: {advice.warning} Try: {self.command.with_all([advice])}")
 
-    def sum_up(self) -> None:
+    def print_summary(self) -> None:
         if len(self._given) > 1:
-            self._say(f"all of that advice together: {self.command.with_all(self._given)}")
+            self._say(f"all advice together: {self.command.with_all(self._given)}")
 
 
 @contextmanager
-def _target(out: Path, crew: Team, *, resume: bool, replace: bool) -> Iterator[tuple[Path | None, Path]]:
-    """The folder that becomes the run, for the process that writes it, and the one of its checkpoints."""
-    if not crew.leads:
+def _target(out: Path, group: ProcessGroup, *, resume: bool, replace: bool) -> Iterator[tuple[Path | None, Path]]:
+    """Context manager: the new run folder (None unless this is rank 0) and the folder of the checkpoints."""
+    if not group.is_main:
         yield None, folder_of(out)
         return
-    with kept(out, resume=resume) as training, files.new_folder(out, replace=replace) as folder:
+    with checkpoint_folder(out, resume=resume) as training, files.new_folder(out, replace=replace) as folder:
         yield folder, training
 
 
@@ -156,25 +159,25 @@ def _identity(
     dataset: Dataset,
     labels: list[str],
     start: run.Run | None,
-    machine: Machine,
-    crew: Team,
+    device: Device,
+    group: ProcessGroup,
     left_out: dict[str, int],
 ) -> dict[str, Any]:
-    """All that the weights depend on, as JSON holds it: what must be equal for a training to go on."""
+    """Return everything that the weights depend on, as JSON can hold it. All of it must be equal to resume."""
     values = {
         "recipe": recipe.to_json(),
         "seed": seed,
         "data": dataset.digest,
         "labels": labels,
         "from": None if start is None else start.digest,
-        "device": machine.device.type,
-        "threads": machine.threads,
-        "processes": crew.size,
+        "device": device.torch_device.type,
+        "threads": device.threads,
+        "processes": group.size,
         "torch": torch.__version__,
         **({"left_out": left_out} if left_out else {}),
     }
-    given: dict[str, Any] = json.loads(json.dumps(values))
-    return given
+    identity: dict[str, Any] = json.loads(json.dumps(values))
+    return identity
 
 
 def _info(
@@ -183,7 +186,7 @@ def _info(
     dataset: Dataset,
     parts: Splits,
     unknown: float,
-    fitted: Fit,
+    fit_result: Fit,
     start: run.Run | None,
     left_out: dict[str, int],
 ) -> run.RunInfo:
@@ -200,12 +203,12 @@ def _info(
             "unknown_share": unknown,
             "image_values": 0 if dataset.images is None else dataset.images.shape[1],
         },
-        parameters=sum(parameter.numel() for parameter in fitted.model.parameters()),
+        parameters=sum(parameter.numel() for parameter in fit_result.model.parameters()),
         training={
-            "epochs": len(fitted.losses),
-            "best_epoch": fitted.best_epoch,
-            "validation_losses": fitted.losses,
-            "seconds": round(fitted.seconds, 1),
+            "epochs": len(fit_result.losses),
+            "best_epoch": fit_result.best_epoch,
+            "validation_losses": fit_result.losses,
+            "seconds": round(fit_result.seconds, 1),
         },
         versions=run.versions(),
         created=int(time.time()),
@@ -214,11 +217,11 @@ def _info(
 
 
 def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
-    """Load and split the data as the recipe's task needs them. Raises InputError for what is missing."""
+    """Load and split the data as the recipe's task needs them. Raises InputError if a column is missing."""
     task = recipe.task
     if isinstance(source, str):
         source = data.load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
-    dataset = suited(task, source, columns)
+    dataset = prepare_dataset(task, source, columns)
     if recipe.inputs != "languages" and columns.language is None:
         dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
     if (recipe.inputs == "languages") != (dataset.languages is not None):
@@ -226,7 +229,7 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
             f"The embedding {recipe.embedding.NAME!r} needs the language of every text, and {dataset.name} has none. "
             "Name --language-column."
             if dataset.languages is None
-            else f"{dataset.name} names languages, which the embedding {recipe.embedding.NAME!r} has no use for. "
+            else f"{dataset.name} names languages, which the embedding {recipe.embedding.NAME!r} does not use. "
             "Leave out --language-column, or use --model multilingual."
         )
     if task in ("classify", "multilabel"):
@@ -234,8 +237,8 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
     return dataset, split(dataset, kind=task)
 
 
-def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
-    """The encoder of new training texts, and the recipe with its dimension and buckets settled."""
+def _new_encoder(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
+    """Return the recipe with its dimension and buckets chosen, and the encoder of the training texts."""
     texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
     languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
     encoder = build_encoder(texts, recipe.text, inputs=recipe.inputs, languages=languages)
@@ -243,12 +246,12 @@ def _fresh(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Rec
     vectors = getattr(recipe.embedding, "vectors", None)
     if vectors is None and not recipe.learns:
         raise InputError(
-            'The head pools word vectors as they are given (objective = "pooled"), and none are given. Name them '
-            'with --vectors, or set objective = "contrastive".'
+            'The head averages pretrained word vectors without training (objective = "pooled"), but no vectors are '
+            'given. Name them with --vectors, or set objective = "contrastive".'
         )
     if vectors is not None and dim is None:
         dim = open_vectors(vectors).dim
-        say(f"{dim} dimensions, those of the vectors {vectors}")
+        say(f"{dim} dimensions, as the vectors {vectors} have")
     elif dim is None:
         tokens = int(encoder.look_up(part.texts, part.languages).lengths.sum())
         dim, reason = choose_dim(recipe.encoder.NAME, recipe.task, tokens)
@@ -266,12 +269,12 @@ def _classes(recipe: recipes.Recipe, dataset: Dataset) -> list[str]:
     return []
 
 
-def _require_known(dataset: Dataset, classes: list[str], start: run.Run) -> None:
-    foreign = sorted(set(classes) - set(start.labels))
-    if foreign:
+def _require_known_labels(dataset: Dataset, classes: list[str], start: run.Run) -> None:
+    unknown = sorted(set(classes) - set(start.labels))
+    if unknown:
         raise InputError(
-            f"{dataset.name} has labels that {start.folder} was not trained for: {', '.join(foreign[:5])}; its "
-            f"labels are: {', '.join(start.labels[:20])}. Train anew, or leave these rows out."
+            f"{dataset.name} has labels that {start.folder} does not know: {', '.join(unknown[:5])}; its "
+            f"labels are: {', '.join(start.labels[:20])}. Train without --from, or remove these rows."
         )
 
 
@@ -289,7 +292,7 @@ def _summary(
     }.get(recipe.inputs, f"{len(encoder.vocabulary):,} words")
     sizes: dict[str, Any] = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
     return (
-        f"{dataset.name}: {sizes['train']:,} texts to train on, {sizes['validation']:,} to choose by, "
-        f"{sizes['test']:,} to report on; {f'{len(labels)} labels; ' if labels else ''}{known}; "
-        f"{unknown:.1%} of the tokens to choose by are unknown"
+        f"{dataset.name}: {sizes['train']:,} training texts, {sizes['validation']:,} validation texts, "
+        f"{sizes['test']:,} test texts; {f'{len(labels)} labels; ' if labels else ''}{known}; "
+        f"{unknown:.1%} of the validation tokens are unknown"
     )

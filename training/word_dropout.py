@@ -1,4 +1,4 @@
-"""Dropout of words and n-grams: training meets what service will meet, and leans on no one n-gram."""
+"""Dropout of words and n-grams: training sees unknown words as serving does, and depends on no single n-gram."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from ..handlers.text.tokens import Ragged, Tokens, sums
 
 
 def drop_ngrams(ids: Ids, lengths: Ids, share: float, generator: np.random.Generator) -> Ids:
-    """Leave a share of the n-grams and subwords of a batch out, so that a text is not known by them alone.
+    """Leave out a share of the n-grams and subwords of a batch, so that no text is recognised by them alone.
 
-    ids: int64 [batch, columns, …], laid out as `TextEncoder.assemble` has it, changed in place; lengths: int64
-    [batch], the words of each text, which are kept.
+    ids: int64 [batch, columns, …] as `TextEncoder.assemble` returns them, changed in place. lengths: int64 [batch],
+    the number of words of each text. Words are never left out.
     """
     behind = np.arange(ids.shape[1]) >= lengths[:, None]
     ids[behind & (generator.random(ids.shape[:2], np.float32) < share)] = PAD
     return ids
 
 
-def drop_gram_cells(
-    cells: Ids, counts: Ids, lengths: Ids, share: float, generator: np.random.Generator
+def drop_flat_ngrams(
+    flat_ids: Ids, counts: Ids, lengths: Ids, share: float, generator: np.random.Generator
 ) -> tuple[Ids, Ids]:
-    """The same of cells without padding, as `TextEncoder.flatten` has them: those left, and how many a text has."""
-    words = np.arange(len(cells)) < np.repeat(np.cumsum(counts) - counts + lengths, counts)
-    kept = words | (generator.random(len(cells), np.float32) >= share)
-    return cells[kept], sums(kept, counts)
+    """Do the same to flat ids, as `TextEncoder.flatten` returns them. Return the ids left and the count per text."""
+    words = np.arange(len(flat_ids)) < np.repeat(np.cumsum(counts) - counts + lengths, counts)
+    keep = words | (generator.random(len(flat_ids), np.float32) >= share)
+    return flat_ids[keep], sums(keep, counts)
 
 
 def drop_words(tokens: Tokens, share: float, generator: np.random.Generator) -> Tokens:
-    """Replace a share of the tokens by words that nobody has seen: UNK, with hashes drawn at random.
+    """Replace a share of the tokens by unseen words: UNK, with random hashes.
 
-    So UNK's row is trained as what it will be used for (of each language, in its texts), and the hash of an unseen
-    word, the n-grams around it and its subwords are as arbitrary in training as they will be in service. Of words
-    read by character half the share loses all its characters, and each character of the others is lost by that half
-    too: a known word holds a new character more often than it is new throughout.
+    This trains the row of UNK (of each language, in its texts) for unseen words. The hash of an unseen word, the
+    n-grams around it and its subwords are as random in training as they are in serving. For words that are read by
+    character, half of the share loses all characters, and each character of the other words is lost with that half
+    share too: a word with one new character is more frequent than a word of new characters only.
 
-    After the word dropout of Iyyer, Manjunatha, Boyd-Graber, Daumé: Deep Unordered Composition Rivals Syntactic
+    Based on the word dropout of Iyyer, Manjunatha, Boyd-Graber, Daumé: Deep Unordered Composition Rivals Syntactic
     Methods for Text Classification, 2015, which leaves the words out instead.
     """
     if tokens.characters is not None:

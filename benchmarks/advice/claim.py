@@ -1,6 +1,6 @@
 """What every claim is: something tutorials say, a way to measure it, and a way to show what was measured.
 
-Figures are what JSON can hold. All that is shown, verdicts too, is derived from them, so that a page can be set anew
+Figures are what JSON can hold. All that is shown, verdicts too, is derived from them, so that a page can be set again
 without measuring and no sentence survives the figures that it was true of.
 """
 

@@ -67,7 +67,7 @@ def show(figures: Figures) -> Shown:
     how = (
         "A bag of words (recipe `bag` without n-grams), trained until the validation loss no longer falls; points "
         f"are from {_REFERENCE}, the width that lexport takes by itself. Intervals: 95 %, seeds and texts drawn "
-        "anew. Rules are judged at the nearest width that was measured."
+        "again. Rules are judged at the nearest width that was measured."
     )
     rules = [
         [own.data, rule, _rounded([dim for dim, _ in pairs]), _cells([one for _, one in pairs])]

@@ -17,7 +17,7 @@ from lexport.models.compose import TextModel
 from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe, TextOptions
 from lexport.models.vocabulary import build_encoder
-from lexport.training.device import Machine
+from lexport.training.device import Device
 from lexport.training.trainer import fit
 
 from .claim import Estimate, Figures
@@ -40,7 +40,7 @@ class Fitted:
 class Setting:
     """What came of a recipe. accuracy: on the test, a seed each. rows: of its table, n-grams too.
 
-    seconds, epochs: of a fit, on average. points: accuracy less the reference's, with seeds and texts drawn anew.
+    seconds, epochs: of a fit, on average. points: accuracy less the reference's, with seeds and texts drawn again.
     """
 
     name: str
@@ -139,7 +139,7 @@ def fitted(name: str, recipe: Recipe, seed: int, *, take: int | None = None) -> 
         train = parts.train.take([int(row) for row in drawn], "train")
         parts = Splits(train, parts.validation, parts.test)
         encoder = build_encoder(train.texts, recipe.text)
-    found = fit(recipe, parts, labels, encoder, seed=seed, machine=Machine(threads=1))
+    found = fit(recipe, parts, labels, encoder, seed=seed, device=Device(threads=1))
     right = judged(found.model, encoder, name)
     return Fitted(found.model, encoder, right, found.seconds, found.best_epoch)
 
@@ -187,6 +187,6 @@ def summed_up(
 
 
 def points_between(ours: Values, theirs: Values) -> Estimate:
-    """The mean difference of two [seeds, texts] in points, seeds and texts drawn anew."""
+    """The mean difference of two [seeds, texts] in points, seeds and texts drawn again."""
     difference = 100 * (ours - theirs)
     return Estimate(float(difference.mean()), *crossed_interval(difference))

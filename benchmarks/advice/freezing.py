@@ -64,7 +64,7 @@ def show(figures: Figures) -> Shown:
     how = (
         "Recipe `bag-glove` (GloVe 6B, 50 wide, words and pairs of words), its embedding held for no epochs, five, "
         "five with a tenth of the rate from then on, or all. With few texts every seed draws its own from the "
-        "training part. Intervals: 95 %, seeds and texts drawn anew."
+        "training part. Intervals: 95 %, seeds and texts drawn again."
     )
     tables = "\n".join(own.shown("embedding frozen") for own in found)
     names = [f"{own.texts[0]:,} texts" for own in found]

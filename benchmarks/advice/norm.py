@@ -70,7 +70,7 @@ def show(figures: Figures) -> Shown:
     how = (
         "A bag of words 16 wide; limits are a half, a fifth and a tenth of the longest row that training reaches "
         f"without one ({listed([f'{share:.0%}' for share in figures['held']])} of those rows are longer). Intervals: "
-        f"95 %, seeds and texts drawn anew. Time: {_WORDS:,} words, {_DIM} wide, 64 texts of 50 words, in turns."
+        f"95 %, seeds and texts drawn again. Time: {_WORDS:,} words, {_DIM} wide, 64 texts of 50 words, in turns."
     )
     x = categories("max_norm", [one.name for one in own.settings])
     levels = [estimates(0, [(float(place), one.percent)], one.name) for place, one in enumerate(own.settings)]

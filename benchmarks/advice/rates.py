@@ -45,9 +45,9 @@ def show(figures: Figures) -> Shown:
     )
     optimizers = [f"{one['recipe']}: {one['optimizer']}, {one['rate']:g}" for one in figures["recipes"]]
     how = (
-        f"The embedding's rate as a multiple of everybody else's (`embedding_rate`; {'; '.join(optimizers)}), all "
+        f"The embedding's rate as a multiple of the others' (`embedding_rate`; {'; '.join(optimizers)}), all "
         "else as the recipe has it, trained until the validation loss no longer falls. Intervals: 95 %, seeds and "
-        "texts drawn anew."
+        "texts drawn again."
     )
     tables = "\n".join(f"Recipe {name}. {own.shown('× the rate')}" for name, own in recipes.items())
     names = list(recipes)

@@ -82,7 +82,7 @@ def _refused() -> dict[str, str]:
         return "works"
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Adagrad makes a sparse tensor that nobody checks
+        warnings.simplefilter("ignore")  # Adagrad makes a sparse tensor that is not checked
         return {
             "`Adam`, sparse gradient": tried(lambda: one_step(True, torch.optim.Adam)),
             "`AdamW`, sparse gradient": tried(lambda: one_step(True, torch.optim.AdamW)),

@@ -77,7 +77,7 @@ def show(figures: Figures) -> Shown:
     short = f"**{word}.** Enough: {listed(enough)}"
     how = (
         "A bag of words 16 wide over the most frequent words of the training texts (`max_vocabulary`); `min_count` "
-        "is the same knob by another name, as the last table says. Intervals: 95 %, seeds and texts drawn anew; "
+        "is the same knob by another name, as the last table says. Intervals: 95 %, seeds and texts drawn again; "
         "with one seed, texts alone."
     )
     rows = [

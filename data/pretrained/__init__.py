@@ -21,7 +21,7 @@ __all__ = [
 
 
 def open_vectors(source: str | Path | KeyedVectors) -> Vectors:
-    """The vectors of a file, of gensim's KeyedVectors in memory, or of the package that `glove-6b-50d` names.
+    """Return the vectors of a file, of gensim's KeyedVectors in memory, or of the package that `glove-6b-50d` names.
 
     A file of the package's name comes first. Raises InputError for a file or object that cannot be used,
     MissingExtra for an absent package.

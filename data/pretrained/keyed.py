@@ -1,4 +1,4 @@
-"""Vectors that gensim holds in memory. gensim itself is not needed: whatever has the two attributes will do."""
+"""Vectors in memory, as gensim has them. gensim itself is not needed: any object with the two attributes works."""
 
 from __future__ import annotations
 
@@ -28,24 +28,23 @@ class KeyedVectors(Protocol):
 
 
 def open_keyed(keyed: KeyedVectors) -> Vectors:
-    """The vectors of an object in memory. Raises InputError if it has none."""
+    """Return the vectors of an object in memory. Raises InputError if it has none."""
     kind = type(keyed).__name__
     if not hasattr(keyed, "key_to_index") or not hasattr(keyed, "vectors"):
         remedy = "Pass its .wv." if hasattr(keyed, "wv") else "Pass those, or the path of a file."
         raise InputError(
-            f"Vectors cannot be taken of a {kind}; gensim's KeyedVectors were expected, which have key_to_index and "
-            f"vectors. {remedy}"
+            f"A {kind} has no usable vectors; expected gensim's KeyedVectors, with key_to_index and vectors. {remedy}"
         )
     shape, dtype = np.shape(keyed.vectors), np.asarray(keyed.vectors).dtype
     if len(shape) != 2 or shape[1] < 1 or dtype.kind != "f":
         raise InputError(
-            f"The vectors of the {kind} are {dtype} of the shape {list(shape)}; a matrix of floats [words, dim] was "
-            "expected."
+            f"The vectors of the {kind} are {dtype} of the shape {list(shape)}; expected a matrix of floats "
+            "[words, dim]."
         )
     if len(keyed.key_to_index) != shape[0]:
         raise InputError(
-            f"The {kind} has {len(keyed.key_to_index):,} words in key_to_index and {shape[0]:,} vectors; one vector "
-            "for each word was expected. Make it anew."
+            f"The {kind} has {len(keyed.key_to_index):,} words in key_to_index and {shape[0]:,} vectors; expected "
+            "one vector for each word. Make it again."
         )
     return _Keyed(keyed)
 

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def grams(word: str) -> set[str]:
-    """The n-grams of 3 to 5 characters of `word` between < and >."""
+    """Return the n-grams of 3 to 5 characters of `word` between < and >."""
     marked = f"<{word}>"
     return {marked[at : at + order] for order in _ORDERS for at in range(len(marked) - order + 1)}
 
@@ -55,7 +55,7 @@ def neighbours(words: Sequence[str], known: Sequence[str], limit: int = 5) -> li
 
 
 def _nearest(sharing: Ints, sizes: Ints, size: int, limit: int) -> list[tuple[int, float]]:
-    """The best of `sharing`: who has an n-gram of a word of `size` n-grams, once for each n-gram."""
+    """Return the best of `sharing`: who has an n-gram of a word of `size` n-grams, once for each n-gram."""
     counts = np.bincount(sharing, minlength=len(sizes))
     positions = np.flatnonzero(counts)
     similarities = counts[positions] / np.sqrt(sizes[positions] * size)
@@ -69,7 +69,7 @@ def _nearest(sharing: Ints, sizes: Ints, size: int, limit: int) -> list[tuple[in
 def blend(
     words: Sequence[str], known: Sequence[str], vectors: npt.NDArray[np.float32]
 ) -> tuple[Ints, npt.NDArray[np.float32]]:
-    """Vectors for `words` of their neighbours', `vectors` float32 [known, dim].
+    """Return vectors for `words` of their neighbours', `vectors` float32 [known, dim].
 
     Returns the positions of the words that have neighbours, int64 [n] ascending, and float32 [n, dim].
     """

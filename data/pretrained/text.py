@@ -19,11 +19,11 @@ from ...storage.compression import Opener, readable, shown
 from .base import LARGEST, Found, Vectors, arranged, odd_number
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# What numbers are written with. All lines are checked for these, only those of words asked for are read as numbers:
-# reading all of two million lines takes a minute.
+# The characters of numbers. All lines are checked for these, but only the lines of needed words are parsed: parsing
+# two million lines takes a minute.
 _DIGITS = b"0123456789+-.eE"
 
-# No vectors are wider and no line is longer: what is, is no file of vectors, and is not read whole to find out.
+# Limits: a file with wider vectors or longer lines is refused without reading all of it.
 WIDEST = 100_000
 LONGEST_LINE = 1 << 22
 _MOST_DIGITS = 18  # of a count
@@ -31,14 +31,14 @@ _MOST_DIGITS = 18  # of a count
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line of word2vec's files says: how many words, of how many numbers each."""
+    """The first line of a word2vec file: the number of words, and of numbers for each."""
 
     count: int
     dim: int
 
 
 def read_header(first: bytes) -> Header | None:
-    """The header that a file's first line is, None if it is none."""
+    """Return the header on a file's first line, None if that line is not a header."""
     fields = first.removeprefix(_BYTE_ORDER_MARK).split()
     if len(fields) == 2 and all(field.isdigit() and len(field) <= _MOST_DIGITS for field in fields):
         return Header(*map(int, fields))
@@ -46,21 +46,21 @@ def read_header(first: bytes) -> Header | None:
 
 
 def is_row(line: bytes, dim: int) -> bool:
-    """Whether a line is a word and `dim` numbers, as far as a glance can tell."""
+    """Return whether a line looks like a word and `dim` numbers, without parsing the numbers."""
     fields = line.split()
     return len(fields) > dim and not b"".join(fields[-dim:]).translate(None, _DIGITS)
 
 
 def open_text(path: Path, opener: Opener, first: bytes) -> Vectors:
-    """The vectors of a text file, whose `first` line tells how wide they are. Raises InputError if it does not."""
+    """Return the vectors of a text file; its `first` line has the dimensions. Raises InputError if it has not."""
     header = read_header(first)
     fields = first.removeprefix(_BYTE_ORDER_MARK).split()
     dim = len(fields) - 1 if header is None else header.dim
     if not 1 <= dim <= WIDEST:
         shortly = shown(b" ".join(fields[:20]).decode(errors="replace"))
         raise InputError(
-            f"{shown(path)} is no file of vectors: its first line is '{shortly}'; a word and its numbers, {WIDEST:,} "
-            "at most, were expected, or how many words of how many numbers follow."
+            f"{shown(path)} is not a file of vectors: its first line is '{shortly}'; expected a word and at most "
+            f"{WIDEST:,} numbers, or the number of words and of their numbers."
         )
     return _Text(path, opener, dim, None if header is None else header.count)
 
@@ -79,7 +79,7 @@ class _Text:
         return shown(self.path.name)
 
     def look_up(self, words: Sequence[str]) -> Found:
-        """Go through the whole file and keep what is asked for; of a word that comes twice the first counts."""
+        """Read the whole file and keep the vectors of `words`; if a word occurs twice the first counts."""
         wanted = set(words)
         found: dict[str, npt.NDArray[np.float32]] = {}
         for number, word, values in self._lines():
@@ -102,8 +102,8 @@ class _Text:
                     yield number, *self._parts(number, fields)
         if self.count is not None and self.count != rows:
             raise InputError(
-                f"{shown(self.path)} announces {self.count:,} words on its first line and has {rows:,}. Fetch it "
-                "anew if it is incomplete; correct that line if it was shortened on purpose."
+                f"{shown(self.path)} announces {self.count:,} words on its first line and has {rows:,}. Download it "
+                "again if it is incomplete; correct that line if it was shortened on purpose."
             )
 
     def _parts(self, number: int, fields: list[bytes]) -> tuple[str, list[bytes]]:
@@ -125,20 +125,20 @@ class _Text:
         return vector.astype(np.float32)
 
     def _bad(self, number: int, fields: list[bytes]) -> InputError:
-        """What is wrong with a line: of its last fields one is no number, or there are not as many as expected."""
+        """Return the error for a line: one of its last fields is not a number, or their count is wrong."""
         odd = [field for field in fields[1:] if not _is_number(field)]
         if odd:
             what = f"'{shown(odd[-1].decode(errors='replace'))}' where a number belongs"
         else:
             what = f"{len(fields) - 1:,} number{'s' * (len(fields) != 2)}"
         return InputError(
-            f"{shown(self.path)}, line {number:,} has {what}; a word and {self.dim:,} numbers were expected on every "
-            "line, as in the text files of GloVe, word2vec and fastText. Mend the line or fetch the file anew."
+            f"{shown(self.path)}, line {number:,} has {what}; expected a word and {self.dim:,} numbers on every "
+            "line, as in the text files of GloVe, word2vec and fastText. Fix the line or download the file again."
         )
 
 
 def _is_number(field: bytes) -> bool:
-    """Whether it is a number that a float32 can hold."""
+    """Return whether it is a number that a float32 can hold."""
     try:
         return abs(float(field)) <= LARGEST
     except ValueError:

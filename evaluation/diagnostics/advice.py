@@ -1,4 +1,4 @@
-"""What a warning advises: options of `lexport train`, and the command with them."""
+"""The advice of warnings: options of `lexport train`, and the command with them."""
 
 from __future__ import annotations
 
@@ -11,37 +11,40 @@ Options = tuple[tuple[str, str | None], ...]
 """Options of a command: name and value, None for a flag."""
 
 SET, LEAVE_OUT = "--set", "--leave-out"
-# What a model has for itself: with another model only the head's options, and those of no model, still mean the same.
+# Options that depend on the model. With another model only the head's options, and general ones, stay valid.
 _OF_A_MODEL = ("--dim", "--vectors")
 _KEPT = "head."
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A warning, and the options of `lexport train` that apply what it advises.
-
-    before: a command to run first.
-    """
+    """A warning and its advice."""
 
     warning: str
+    """The text of the warning."""
     options: Options
+    """Options of `lexport train` that follow the advice."""
     before: tuple[str, ...] = ()
+    """A command to run first; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A `lexport train` command: the data it reads, its options and the run it makes."""
+    """A `lexport train` command."""
 
     source: str
+    """The data it reads."""
     out: Path
+    """The run folder it makes."""
     options: Options = ()
+    """Its options."""
 
     def value(self, name: str) -> str | None:
-        """The value of an option that is given once; None without it."""
+        """Return the value of an option that is given once; None if it is missing."""
         return dict(self.options).get(name)
 
     def free(self, folder: Path | None = None) -> Path:
-        """The first of FOLDER-2, FOLDER-3 … that is not there; the folder is the run's own unless it is given."""
+        """Return the first of FOLDER-2, FOLDER-3 … that does not exist; `folder` None means the run folder."""
         folder = folder or self.out
         number = 2
         while (found := folder.with_name(f"{folder.name}-{number}")).exists():
@@ -49,10 +52,10 @@ class Command:
         return found
 
     def with_all(self, advice: Sequence[Advice]) -> str:
-        """The command line that follows all of `advice` at once and makes a run of another name.
+        """Return the command line that follows all of `advice` and makes a run with another name.
 
-        Of two values for one option the later counts. Another model takes no options of the one before, but its
-        head's.
+        If an option has two values the later one counts. If the advice changes the model, options of the old model
+        are left out, except those of the head.
         """
         given = [option for one in advice for option in one.options]
         chosen = [*self.options, *given]
@@ -60,7 +63,7 @@ class Command:
             chosen = [(name, value) for name, value in chosen if _fits_any_model(name, value)]
         options: dict[str, tuple[str, str | None]] = {}
         for name, value in chosen:
-            # The two that may be given several times.
+            # These two may be given several times.
             key = f"{name} {value.partition('=')[0]}" if name in (SET, LEAVE_OUT) and value else name
             options[key] = (name, value)
         words = ["lexport", "train", self.source]
@@ -75,5 +78,5 @@ def _fits_any_model(name: str, value: str | None) -> bool:
 
 
 def setting(option: str, value: object) -> tuple[str, str | None]:
-    """The option that sets one of a recipe, such as "head.dropout"."""
+    """Return the `--set` option for a recipe option, such as "head.dropout"."""
     return (SET, f"{option}={value}")

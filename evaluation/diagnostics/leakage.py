@@ -1,4 +1,4 @@
-"""Texts that are the same to a model, told by their words."""
+"""Leakage: texts of different splits that are the same for a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...models.compose import offsets
 
 
 def word_keys(spec: TextSpec, tokens: Tokens) -> Ids:
-    """What tells the words of texts apart, in any layout: int64 [tokens], at least 0, equal for equal words."""
+    """Return a key for each word, in any layout: int64 [tokens], at least 0, equal for equal words."""
     if spec.inputs == "hashes":
         return tokens.hashes
     if tokens.characters is not None:
@@ -23,37 +23,38 @@ def word_keys(spec: TextSpec, tokens: Tokens) -> Ids:
 
 
 def _spellings(characters: Ragged) -> Ids:
-    """A number for each sequence of characters, another one for another sequence but by rare chance."""
-    places = spread(characters.counts, np.zeros(len(characters.counts), np.int64))
+    """Return a hash of each sequence of characters."""
+    positions = spread(characters.counts, np.zeros(len(characters.counts), np.int64))
     factors = np.random.default_rng(0).integers(1, 1 << 31, int(characters.counts.max(initial=0)) or 1)
-    upto = np.concatenate(([0], np.cumsum(characters.values * factors[places] % (1 << 31))))
+    upto = np.concatenate(([0], np.cumsum(characters.values * factors[positions] % (1 << 31))))
     ends = np.cumsum(characters.counts)
     keys: Ids = upto[ends] - upto[ends - characters.counts]
     return keys
 
 
-def twins(
-    encoder: TextEncoder, trained: Dataset, trained_tokens: Tokens, held: Dataset, held_tokens: Tokens
+def cross_split_duplicates(
+    encoder: TextEncoder, trained: Dataset, trained_tokens: Tokens, held_out: Dataset, held_out_tokens: Tokens
 ) -> list[tuple[int, int]]:
-    """The rows of `held` whose words are those of a text of `trained`, each with the row of the first such text.
+    """Return the rows of `held_out` whose words equal those of a text of `trained`, with the row of the first such
+    text.
 
-    Words are compared as the model takes them, in order and up to max_tokens; languages and second texts are
-    compared as well. Texts without any word are the same to nobody.
+    Words are compared as the model reads them, in order and up to max_tokens; languages and second texts are compared
+    too. Texts without words are left out.
     """
     rows: dict[int, list[int]] = {}
     for row, key in enumerate(_text_keys(encoder.spec, trained_tokens)):
         rows.setdefault(key, []).append(row)
     found: list[tuple[int, int]] = []
-    for row, key in enumerate(_text_keys(encoder.spec, held_tokens)):
+    for row, key in enumerate(_text_keys(encoder.spec, held_out_tokens)):
         candidates = rows.get(key, [])
-        # Two texts of unknown words may look alike only: the words themselves decide.
-        if candidates and (own := _content(encoder, held, row))[0]:
+        # Texts with different unknown words may have equal ids: compare the words themselves.
+        if candidates and (own := _content(encoder, held_out, row))[0]:
             found += [(row, other) for other in candidates if _content(encoder, trained, other) == own][:1]
     return found
 
 
 def _text_keys(spec: TextSpec, tokens: Tokens) -> list[int]:
-    """A number for each text, equal for equal words in their order."""
+    """Return a hash of each text, equal for equal words in the same order."""
     keys = word_keys(spec, tokens)
     ends = np.cumsum(tokens.lengths).tolist()
     return [hash(keys[first:end].tobytes()) for first, end in zip([0, *ends], ends, strict=False)]

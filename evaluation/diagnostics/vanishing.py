@@ -1,4 +1,4 @@
-"""Whether the words of a model learn: the gradients of its embedding beside those of all else."""
+"""Vanishing gradients: compare the gradients of the embedding with all other gradients."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _VANISHED = 0.005
 # Without other parameters: below this Adam's own epsilon, 1e-8 a number, outweighs the gradients.
 _NOTHING = 1e-6
 _FEWEST = 3
-# What may stand between words and their gradients when it is higher than this.
+# Options that make gradients vanish if they are above these values.
 _USUAL = (("encoder", "layers", 2), ("embedding", "spread", 0.05))
 
 
-class GradientWatch:
-    """Told the norms of gradients now and then in a training; afterwards it knows whether the embedding learned.
+class GradientMonitor:
+    """Collect gradient norms during training, and warn if those of the embedding vanish.
 
-    Why they vanish: Bengio, Simard, Frasconi: Learning Long-Term Dependencies with Gradient Descent is Difficult,
-    IEEE Transactions on Neural Networks 5, 1994.
+    Why gradients vanish: Bengio, Simard, Frasconi: Learning Long-Term Dependencies with Gradient Descent is
+    Difficult, IEEE Transactions on Neural Networks 5, 1994.
     """
 
     def __init__(self) -> None:
-        """Nothing observed yet."""
+        """Start without observations."""
         self._ratios: list[float] = []
 
     def observe(self, embedding: float, others: float) -> None:
-        """The L2 norms of a step's gradients: the embedding's together (none while it is frozen), all others'."""
+        """Record the L2 norms of a step's gradients: the embedding's (not while it is frozen) and all others'."""
         if others > 0:
             self._ratios.append(embedding / others)
         else:
             self._ratios.append(0.0 if embedding < _NOTHING else 1.0)
 
     def warning(self, recipe: Recipe) -> Advice | None:
-        """What to say of most steps without a gradient for the words, and which options of `recipe` to lower.
+        """Return a warning if most steps had no gradient for the words, with options of `recipe` to lower.
 
         None if there were few such steps, or if none of these options is high.
         """
@@ -52,8 +52,8 @@ class GradientWatch:
         if not lower:
             return None
         return Advice(
-            f"embedding gradients vanish: in {vanished:,} of {len(self._ratios):,} steps looked at their norm was "
+            f"embedding gradients vanish: in {vanished:,} of {len(self._ratios):,} observed steps their norm was "
             f"below {_VANISHED:g} of the others' (median {median(self._ratios):.1g}), so that words hardly learn. "
-            "What lies between has too many layers, or is driven to its limits by too large vectors.",
+            "The encoder has too many layers, or too large vectors saturate it.",
             tuple(lower),
         )

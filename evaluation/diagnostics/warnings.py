@@ -1,6 +1,6 @@
-"""Warnings that teach: what in the data, the table or the answers will make a model worse, and what to do.
+"""Warnings about data, table and predictions that make a model worse, with advice.
 
-Each comes at most once a training, with the options that apply its advice; docs/warnings.md shows them all.
+Each comes at most once per training, with the options that follow its advice; docs/warnings.md shows them all.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ...storage.compression import shown
 from ..tasks import Outputs
 from .advice import LEAVE_OUT, Advice, Command, Options, setting
 from .label_noise import swapped_labels
-from .leakage import twins
+from .leakage import cross_split_duplicates
 
 _MOST = 0.5
-# The accuracy of always giving the same answer from which on accuracy says little, and how rare a label is neglected.
+# From this accuracy of always predicting the same label accuracy says little; and how rare a neglected label is.
 _MAJORITY, _RARE = 0.75, 20
-# Share of held-out texts that are in training too: fewer hardly move a metric.
-_SHARED = 0.01
-# Buckets in use of those that take memory, and the memory that is worth a word: 1 MiB.
+# Share of held-out texts that are in training too: fewer hardly change a metric.
+_MIN_LEAKED = 0.01
+# Warn if fewer buckets than this share are used, and at least 1 MiB is wasted.
 _USED, _WASTED = 0.05, 1 << 20
 _CHUNK = 512
-# Fewer answers say nothing of a model.
+# Fewer predictions say nothing about a model.
 _FEW = 20
 _COLUMNS = ("--text-column", "--language-column", "--pair-column")
 
 
 @dataclass(frozen=True)
-class LookedUp:
-    """What `TextEncoder.look_up` makes of the parts' texts, and of the second texts of training where there are."""
+class TokenizedSplits:
+    """The texts of the parts as `TextEncoder.look_up` returns them; `pairs`: the second texts of training, if any."""
 
     train: Tokens
     validation: Tokens
@@ -48,8 +48,8 @@ class LookedUp:
     pairs: Tokens | None = None
 
     @classmethod
-    def of(cls, encoder: TextEncoder, parts: Splits) -> LookedUp:
-        """Look all texts of `parts` up."""
+    def of(cls, encoder: TextEncoder, parts: Splits) -> TokenizedSplits:
+        """Look up all texts of `parts`."""
         train, validation, test = (
             encoder.look_up(part.texts, part.languages) for part in (parts.train, parts.validation, parts.test)
         )
@@ -59,30 +59,30 @@ class LookedUp:
 
     @property
     def trained(self) -> list[Tokens]:
-        """All that training reads."""
+        """The texts that training reads."""
         return [self.train] if self.pairs is None else [self.train, self.pairs]
 
 
-def of_data(
+def data_warnings(
     recipe: Recipe,
     parts: Splits,
     encoder: TextEncoder,
     labels: Sequence[str],
-    tokens: LookedUp,
+    tokens: TokenizedSplits,
     command: Command,
     *,
     further: bool = False,
 ) -> list[Advice]:
-    """Warnings about the data that `recipe` is about to be trained on, its dim chosen; none for ordinary data.
+    """Return warnings about the data that `recipe`, with its dim chosen, will be trained on; none for ordinary data.
 
-    `tokens` are the texts of `parts` looked up by `encoder`. `command` is what the user asked for. `further`: words,
+    `tokens` are the texts of `parts` looked up by `encoder`. `command` is the user's command. `further`: vocabulary,
     labels and sizes are those of a run that is trained further.
     """
     found = [
-        _unknown(recipe, parts, encoder, tokens, command, further=further),
+        _unknown_words(recipe, parts, encoder, tokens, command, further=further),
         _imbalance(recipe, parts.train, labels),
-        _shared(recipe, encoder, parts, tokens),
-        None if further else _unused(recipe, encoder, tokens),
+        _leaked_duplicates(recipe, encoder, parts, tokens),
+        None if further else _unused_buckets(recipe, encoder, tokens),
     ]
     if recipe.task == "classify":
         two = (parts.train, parts.validation), (tokens.train, tokens.validation)
@@ -90,23 +90,23 @@ def of_data(
     return [one for one in found if one]
 
 
-def of_answers(
+def prediction_warnings(
     recipe: Recipe, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
 ) -> list[Advice]:
-    """Warnings about a trained model's `outputs` for the texts of `part`, laid out as evaluation/tasks.py says."""
+    """Return warnings about a trained model's `outputs` for `part`, in the layout of evaluation/tasks.py."""
     if len(part) < _FEW:
         return []
     if recipe.task == "multilabel":
-        found = _silence(part, outputs, threshold)
+        found = _no_label_predicted(part, outputs, threshold)
     elif recipe.task == "classify":
-        found = _one_answer(recipe, part, [labels[top] for top in outputs.argmax(axis=1)])
+        found = _one_label_predicted(recipe, part, [labels[top] for top in outputs.argmax(axis=1)])
     else:
         found = None
     return [found] if found else []
 
 
-def _unknown(
-    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: LookedUp, command: Command, *, further: bool
+def _unknown_words(
+    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: TokenizedSplits, command: Command, *, further: bool
 ) -> Advice | None:
     train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
     language, share = max(held.items(), key=lambda item: item[1])
@@ -117,21 +117,21 @@ def _unknown(
     what = "characters" if inputs == "characters" else "words"
     known_to = f"{share:.0%} of those in the validation texts{where}"
     unknown = (
-        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row of their own and "
+        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row and "
         "look the same to the model."
     )
     if inputs == "hashes":
         if recipe.encoder.NAME != "bag":
             return None
         return Advice(
-            f"most words are new: {known_to} are in no training text, and nothing has been learned of their vectors. "
-            "With subwords they share parts with words that training knows.",
+            f"most words are new: {known_to} are in no training text, so their vectors are untrained. "
+            "With subwords they share parts with known words.",
             (setting("text.subwords", "[3, 5]"),),
         )
     if further:
         return _expanded(unknown, command) if inputs != "characters" else None
     known = set(_read(encoder, parts.train, language))
-    # What would stay unknown with a row for every word of training.
+    # The share that stays unknown if every training word has a row.
     new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
     if new < share / 2:
         more: list[tuple[str, str | None]] = [("--min-count", "1")]
@@ -148,7 +148,7 @@ def _unknown(
 
 
 def _expanded(unknown: str, command: Command) -> Advice | None:
-    """First give the run that is trained further rows for the words of the new data."""
+    """Return the advice to expand the run of --from with the words of the new data first."""
     run = command.value("--from")
     if run is None:
         return None
@@ -159,7 +159,7 @@ def _expanded(unknown: str, command: Command) -> Advice | None:
 
 
 def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
-    """Every word of the texts in `language` ("": of all), or where the model reads them so, every character."""
+    """Yield every word of the texts in `language` ("": of all texts), or every character if the model reads these."""
     languages = part.languages if language and part.languages else [language] * len(part)
     texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
     words = (word for text in texts for word in encoder.tokens(text)[0])
@@ -167,9 +167,9 @@ def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
 
 
 def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
-    """The share of unknown words (or characters) by language; under "" of all texts where there are none.
+    """Return the share of unknown words (or characters) by language; under "" of all texts without languages.
 
-    With "hashes" a word is unknown that training never met, unless it has subwords to know it by.
+    With "hashes" a word is unknown if it is not in training, unless the model reads subwords.
     """
     spec = encoder.spec
     if spec.inputs == "hashes":
@@ -203,38 +203,38 @@ def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice 
     if not neglected and (head.multi_label or share < _MAJORITY):
         return None
     meaning = (
-        "so that rare labels are seldom answered and micro-F1 hardly shows it"
+        "so that rare labels are seldom predicted and micro-F1 hardly shows it"
         if head.multi_label
         else f"so that an accuracy of {share:.2f} is what always answering '{shown(most)}' would reach"
     )
     return Advice(
         f"labels are unbalanced: of {len(train):,} training texts {counts[most]:,} ({share:.0%}) have "
-        f"'{shown(most)}' and {counts[least]:,} '{shown(least)}', {meaning}. Judge by macro-F1; weights by label can "
+        f"'{shown(most)}' and {counts[least]:,} '{shown(least)}', {meaning}. Look at macro-F1; class weights can "
         "raise it.",
         (setting("head.class_weights", "balanced"),),
     )
 
 
-def _shared(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: LookedUp) -> Advice | None:
+def _leaked_duplicates(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: TokenizedSplits) -> Advice | None:
     if recipe.task == "joint":
         return None  # its rows are told apart by their images
-    chosen = twins(encoder, parts.train, tokens.train, parts.validation, tokens.validation)
-    tested = twins(encoder, parts.train, tokens.train, parts.test, tokens.test)
+    chosen = cross_split_duplicates(encoder, parts.train, tokens.train, parts.validation, tokens.validation)
+    tested = cross_split_duplicates(encoder, parts.train, tokens.train, parts.test, tokens.test)
     held = len(parts.validation) + len(parts.test)
-    if len(chosen) + len(tested) < max(_SHARED * held, 2):
+    if len(chosen) + len(tested) < max(_MIN_LEAKED * held, 2):
         return None
     part, pairs = (parts.validation, chosen) if chosen else (parts.test, tested)
     row, other = pairs[0]
     return Advice(
-        f"texts are in training and held out alike: {len(chosen):,} of {len(parts.validation):,} validation and "
-        f"{len(tested):,} of {len(parts.test):,} test texts are to the model the same as a training text, differing "
-        "only in case, spaces or beyond max_tokens. It knows them by heart, and the metrics flatter it; for example "
-        f'"{shown(parts.train.texts[other])}" and "{shown(part.texts[row])}".',
+        f"the same texts are in training and held out: {len(chosen):,} of {len(parts.validation):,} validation and "
+        f"{len(tested):,} of {len(parts.test):,} test texts are the same as a training text for the model: they "
+        "differ only in case, spaces or beyond max_tokens. The model knows them, so the metrics are too good; for "
+        f'example "{shown(parts.train.texts[other])}" and "{shown(part.texts[row])}".',
         ((LEAVE_OUT, "shared"),),
     )
 
 
-def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> Advice | None:
+def _unused_buckets(recipe: Recipe, encoder: TextEncoder, tokens: TokenizedSplits) -> Advice | None:
     embedding, spec = recipe.embedding, encoder.spec
     buckets = spec.buckets or getattr(embedding, "buckets", 0)
     hashes = getattr(embedding, "hashes", 1)
@@ -250,13 +250,13 @@ def _unused(recipe: Recipe, encoder: TextEncoder, tokens: LookedUp) -> Advice | 
         return None
     return Advice(
         f"nearly all buckets stay unused: the training texts fill {count:,} of {buckets:,} ({count / buckets:.1%}), "
-        f"the others are {wasted / (1 << 20):.0f} MiB in memory and in every export for nothing.",
+        f"the others waste {wasted / (1 << 20):.0f} MiB in memory and in every export.",
         (setting("text.buckets" if spec.buckets else "embedding.buckets", AUTO),),
     )
 
 
-def _bucket_rows(encoder: TextEncoder, tokens: LookedUp, buckets: int) -> Iterator[Ids]:
-    """The buckets, from 0, that the training texts' n-grams go to (any words', where all are hashed), bit by bit."""
+def _bucket_rows(encoder: TextEncoder, tokens: TokenizedSplits, buckets: int) -> Iterator[Ids]:
+    """Yield the buckets, from 0, of the training texts' n-grams (of all words if words are hashed), in chunks."""
     spec = encoder.spec
     if not buckets:
         return
@@ -271,7 +271,7 @@ def _bucket_rows(encoder: TextEncoder, tokens: LookedUp, buckets: int) -> Iterat
                 yield ids[ids >= spec.words] - spec.words
 
 
-def _silence(part: Dataset, outputs: Outputs, threshold: float) -> Advice | None:
+def _no_label_predicted(part: Dataset, outputs: Outputs, threshold: float) -> Advice | None:
     sets = label_sets(part)
     silent, blank = int((outputs < threshold).all(axis=1).sum()), sum(not names for names in sets)
     if silent <= _MOST * len(part) or blank > _MOST * silent:
@@ -279,26 +279,26 @@ def _silence(part: Dataset, outputs: Outputs, threshold: float) -> Advice | None
     carried = sum(map(len, sets))
     enough = _floor(float(np.sort(outputs, axis=None)[-carried]))
     return Advice(
-        f"the model answers no label for {silent:,} of {len(part):,} validation texts, of which only {blank:,} have "
-        f"none: no score reaches the threshold of {threshold:g}. With one of {enough:g} it would answer as many "
+        f"the model predicts no label for {silent:,} of {len(part):,} validation texts, of which only {blank:,} have "
+        f"none: no score reaches the threshold of {threshold:g}. With {enough:g} it would predict as many "
         "labels as the texts have, and micro-F1 would rise.",
         (setting("head.threshold", f"{enough:g}"),),
     )
 
 
 def _floor(score: float) -> float:
-    """A score as a threshold to write down, two digits and within what one can be."""
+    """Return a score rounded down to two digits, from 0.01 to 0.99, as a threshold."""
     return min(max(int(score * 100) / 100, 0.01), 0.99)
 
 
-def _one_answer(recipe: Recipe, part: Dataset, answers: Sequence[str]) -> Advice | None:
+def _one_label_predicted(recipe: Recipe, part: Dataset, answers: Sequence[str]) -> Advice | None:
     simple = "multilingual" if recipe.inputs == "languages" else "bag"
     if recipe.name == simple or len(set(answers)) > 1 or len(set(part.labels)) == 1:
         return None
     (answer,) = set(answers)
     wrong = sum(label != answer for label in part.labels)
     return Advice(
-        f"the model answers '{shown(answer)}' for all {len(part):,} validation texts, of which {wrong:,} have "
-        f"another label: it tells nothing apart. A simpler model learns more from so few texts, or at such a rate.",
+        f"the model predicts '{shown(answer)}' for all {len(part):,} validation texts, of which {wrong:,} have "
+        f"another label. A simpler model learns more from so few texts, or with such a learning rate.",
         (("--model", simple),),
     )

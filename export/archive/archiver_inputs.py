@@ -1,4 +1,4 @@
-"""What `torch-model-archiver` needs to pack a variant itself: an archive's members as files, and its command line."""
+"""Write the inputs of `torch-model-archiver`: an archive's members as files, and the command line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ...storage.progress import Say, silent
 from .format.writer import write_folder
 from .pack import members_of, select
 
-# Files named as --extra-files are all laid into one folder; of a folder named there, the folders inside are kept.
+# Files named as --extra-files all go into one folder; a folder named there keeps its sub-folders.
 EXTRA = "extra"
 
 
-def handler(
+def write_archiver_inputs(
     run: Path,
     *,
     version: str,
@@ -29,7 +29,7 @@ def handler(
 
     The archive that it makes differs from that of `archive` in its manifest, which has the time in it, and so in
     DIGESTS, where the manifest is not listed, and in the bill of materials. Raises RefusedError and InputError as
-    `archive` does, InputError also where `out` is there already without `force` or cannot be packed from.
+    `archive` does, InputError also if `out` exists without `force`, or if the archiver cannot read it.
     """
     name, chosen, evidence, why = select(run, version=version, name=name, variant=variant)
     _check_place(out, name)
@@ -48,14 +48,14 @@ def handler(
 
 
 def _check_place(out: Path, name: str) -> None:
-    """Raise InputError for a place that the stock archiver would misread or empty."""
+    """Raise InputError for a folder that the stock archiver would misread or delete."""
     if any(sign in str(out) for sign in ",*?[") or str(out) != str(out).strip():
         raise InputError(
-            f"torch-model-archiver cannot read {str(out)!r}: to it a comma separates files, and *, ? and [ stand for "
-            "others. Choose another --out."
+            f"torch-model-archiver cannot read {str(out)!r}: a comma separates files there, and *, ? and [ are "
+            "wildcards. Choose another --out."
         )
     stage = Path(tempfile.gettempdir(), name).resolve()
     if out.resolve().is_relative_to(stage):
         raise InputError(
-            f"torch-model-archiver empties {stage} before it packs {name}, and {out} with it. Choose another --out."
+            f"torch-model-archiver deletes {stage} before it packs {name}, and {out} is in it. Choose another --out."
         )

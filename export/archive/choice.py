@@ -1,4 +1,4 @@
-"""Which variant of a run an archive takes where none is named: a rule over the evidence, and the reason in words."""
+"""Choose the variant to archive if none is named: a rule over the evidence, and the reason in words."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ..evidence.evidence import Evidence, VariantEvidence
 
 PREFERENCES = ("speed", "size", "accuracy")
 
-# Times of small batches differ by so much from one measurement to the next.
+# Times of small batches differ by this share from one measurement to the next.
 _NOISE = 0.25
 _BATCH = 8
 
 
 def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[VariantEvidence, str]:
-    """The variant to pack, of those that passed the gates, and why it is that one.
+    """Return the variant to pack, of those that passed the gates, and the reason.
 
     Without a preference: of the variants that take ids (a worker has Python, where these need no locale and less
     memory), the smallest of those as fast as the fastest, for 8 texts, within noise. `prefer` is "speed": the fastest
-    of all, text-in too; "size": the smallest; "accuracy": the one that answers most like the trained model. Raises
-    RefusedError where none passed, InputError for another preference.
+    of all, text-in too; "size": the smallest; "accuracy": the one that is closest to the trained model. Raises
+    RefusedError if none passed, InputError for another preference.
     """
     if prefer not in (None, *PREFERENCES):
-        raise InputError(f"--prefer {prefer!r} is not known; expected one of {', '.join(PREFERENCES)}.")
+        raise InputError(f"--prefer {prefer!r} is not known; choose one of: {', '.join(PREFERENCES)}.")
     passing = [one for one in evidence.variants if one.refused is None]
     if not passing:
         raise RefusedError(
@@ -40,11 +40,11 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
         chosen = min(among, key=lambda one: one.size)
         return chosen, f"{chosen.name} is the smallest {kind}: {chosen.size:,} bytes"
     if prefer == "accuracy":
-        chosen = min(among, key=_unlike)
+        chosen = min(among, key=_distance_from_trained)
         flips, texts = chosen.validation["flips"], chosen.validation["texts"]
         return chosen, (
-            f"{chosen.name} answers most like the trained model, {kind}: {flips:,} of {texts:,} validation texts "
-            "differently"
+            f"{chosen.name} is closest to the trained model {kind}: {flips:,} of {texts:,} validation texts "
+            "are predicted differently"
         )
     least = min(one.time(_BATCH) for one in among)
     alike = [one for one in among if one.time(_BATCH) <= least * (1 + _NOISE)]
@@ -57,7 +57,7 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
     )
 
 
-def _unlike(variant: VariantEvidence) -> tuple[int, float, int]:
+def _distance_from_trained(variant: VariantEvidence) -> tuple[int, float, int]:
     return variant.validation["flips"], variant.validation["largest_difference"], variant.size
 
 

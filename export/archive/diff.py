@@ -1,4 +1,4 @@
-"""What changed between two archives: what was measured, the words they know, what they answer, and their bytes."""
+"""Compare two archives: their measurements, vocabularies, answers and members."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ...handlers.model.goldens import Golden, read_goldens
 from ...handlers.text.encoder import load_encoder
 from .format.reader import EVIDENCE
-from .inprocess import Archived, opened
+from .inprocess import LoadedArchive, load_archive
 from .trust.keys import PublicKey
 from .trust.rule import configured
 
@@ -24,71 +24,89 @@ _SAME_DIRECTION = 0.99
 
 @dataclass(frozen=True)
 class Side:
-    """One archive. metric, value: on its own test texts. data: the digest of its rows. size, latency: as measured."""
+    """One of the two archives."""
 
     name: str
+    """Name of the model."""
     version: str
+    """Version of the model."""
     variant: str
+    """Name of the variant."""
     task: str
+    """The model's task."""
     metric: str
+    """Name of the metric."""
     value: float
+    """The metric on its own test texts."""
     data: str
+    """Digest of the rows it was trained on."""
     size: int
+    """Bytes of the model files."""
     latency: dict[str, float]
+    """Milliseconds by batch size."""
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A golden request that the two answer differently; difference: of the scores, at most, or 1 - cosine."""
+    """A golden request with different answers."""
 
     text: str
+    """The text of the request."""
     before: str
+    """Answer of the first archive."""
     after: str
+    """Answer of the second archive."""
     difference: float
+    """The largest difference of the scores, or 1 - cosine of the vectors."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """before, after: the two sides. members: names that only one has, or that differ, with which.
-
-    words_added, words_gone: sorted. asked: the golden requests of both that both were asked; flips: those answered
-    differently, the most first; largest_difference: over all of them. answers: why none were compared, or None.
-    """
+    """The differences between two archives."""
 
     before: Side
+    """The first archive."""
     after: Side
+    """The second archive."""
     members: dict[str, str]
+    """Members that differ or that only one archive has: `differs`, `only before` or `only after` by name."""
     words_added: list[str]
+    """Words of the second vocabulary only, sorted."""
     words_gone: list[str]
+    """Words of the first vocabulary only, sorted."""
     asked: int
+    """Number of golden requests, of both archives, that both answered."""
     flips: list[Flip]
+    """Requests with different answers, the largest difference first."""
     largest_difference: float
+    """The largest difference over all requests."""
     answers: str | None
+    """Why no answers were compared; None if they were."""
 
     @property
     def same(self) -> bool:
-        """Whether the archives hold the same members."""
+        """Whether the archives have the same members."""
         return not self.members
 
 
 def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = None) -> Comparison:
-    """Compare two archives, each asked the goldens of both.
+    """Compare two archives. Each answers the goldens of both.
 
     With `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed each. Raises InputError for
-    what is no archive or a newer lexport's; RefusedError for one that was not made by lexport; both and SystemProblem
-    as `inprocess.opened` does.
+    a file that is not an archive or from a newer lexport; RefusedError for one that was not made by lexport; both and
+    SystemProblem as `inprocess.load_archive` does.
     """
     trusted = configured(trusted)
-    with opened(before, trusted=trusted) as one, opened(after, trusted=trusted) as other:
+    with load_archive(before, trusted=trusted) as one, load_archive(after, trusted=trusted) as other:
         members = _members(one, other)
         words = [set(load_encoder(archived.folder).vocabulary) for archived in (one, other)]
         sides = _side(before, one), _side(after, other)
         asked: Sequence[Golden] = []
-        reason = _incomparable(*sides)
+        reason = _reason_not_comparable(*sides)
         flips: list[Flip] = []
         largest = 0.0
         if reason is None:
-            asked = _asked(one, other)
+            asked = _common_goldens(one, other)
             flips, largest = _flips(asked, _answers(one, asked), _answers(other, asked))
     return Comparison(
         before=sides[0],
@@ -103,7 +121,7 @@ def compare(before: Path, after: Path, *, trusted: Sequence[PublicKey] | None = 
     )
 
 
-def _members(*archives: Archived) -> dict[str, str]:
+def _members(*archives: LoadedArchive) -> dict[str, str]:
     one, other = (_digests(archived.folder) for archived in archives)
     found = {}
     for name in sorted(one.keys() | other.keys()):
@@ -117,13 +135,13 @@ def _members(*archives: Archived) -> dict[str, str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """The digests that an extracted archive lists, and its signature, which they cannot list."""
+    """Return the digests of an extracted archive, and its signature, which they cannot include."""
     own = read_digests((folder / DIGESTS).read_text(encoding="utf-8"))
     signed = folder / SIGNATURE
     return own | ({SIGNATURE: signed.read_bytes().hex()} if signed.is_file() else {})
 
 
-def _side(path: Path, archived: Archived) -> Side:
+def _side(path: Path, archived: LoadedArchive) -> Side:
     evidence, manifest = archived.read(EVIDENCE), archived.read(MANIFEST)
     try:
         run, variant = evidence["run"], str(evidence["variant"])
@@ -140,17 +158,17 @@ def _side(path: Path, archived: Archived) -> Side:
             latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: {EVIDENCE} does not say what was measured. Make the archive again.") from None
+        raise InputError(f"{path}: {EVIDENCE} does not have the measurements. Make the archive again.") from None
 
 
-def _incomparable(before: Side, after: Side) -> str | None:
+def _reason_not_comparable(before: Side, after: Side) -> str | None:
     if before.task != after.task:
         return f"their tasks differ, {before.task} and {after.task}"
     return None
 
 
-def _asked(one: Archived, other: Archived) -> list[Golden]:
-    """The goldens of both, each request once; of languages that both know."""
+def _common_goldens(one: LoadedArchive, other: LoadedArchive) -> list[Golden]:
+    """Return the goldens of both archives, each request once, only in languages that both know."""
     chosen: dict[Any, Golden] = {}
     known = [set(load_encoder(archived.folder).languages) for archived in (one, other)]
     for archived in (one, other):
@@ -161,7 +179,7 @@ def _asked(one: Archived, other: Archived) -> list[Golden]:
     return list(chosen.values())
 
 
-def _answers(archived: Archived, asked: Sequence[Golden]) -> list[dict[str, Any]]:
+def _answers(archived: LoadedArchive, asked: Sequence[Golden]) -> list[dict[str, Any]]:
     if not asked:
         return []
     languages = [golden.lang or "" for golden in asked] if asked[0].lang is not None else None
@@ -175,31 +193,31 @@ def _flips(
     largest = 0.0
     for golden, one, other in zip(asked, before, after, strict=True):
         if "vector" in one:
-            difference = _turned(one["vector"], other["vector"])
+            difference = _cosine_distance(one["vector"], other["vector"])
             differs = difference > 1 - _SAME_DIRECTION
         else:
             scores = one["scores"], other["scores"]
             difference = max(
                 abs(scores[0].get(label, 0.0) - scores[1].get(label, 0.0)) for label in {**scores[0], **scores[1]}
             )
-            differs = _said(one) != _said(other)
+            differs = _describe(one) != _describe(other)
         largest = max(largest, difference)
         if differs:
-            found.append(Flip(golden.text, _said(one), _said(other), difference))
+            found.append(Flip(golden.text, _describe(one), _describe(other), difference))
     return sorted(found, key=lambda flip: -flip.difference), largest
 
 
-def _turned(one: Sequence[float], other: Sequence[float]) -> float:
-    """1 - cosine of two unit vectors; of different widths they have nothing in common.
+def _cosine_distance(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return 1 - cosine of two unit vectors; 1 if their dimensions differ.
 
-    By their distance, since an empty text may have a vector of zeros.
+    It is computed from their distance, because an empty text may have a vector of zeros.
     """
     if len(one) != len(other):
         return 1.0
     return float(np.square(np.array(one) - np.array(other)).sum() / 2)
 
 
-def _said(answer: dict[str, Any]) -> str:
+def _describe(answer: dict[str, Any]) -> str:
     if "vector" in answer:
         return "a vector of " + str(len(answer["vector"]))
     if "labels" in answer:

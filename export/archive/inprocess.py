@@ -1,6 +1,6 @@
-"""An archive in this process, without Java: loaded and checked as in a TorchServe worker, by this kit's own handlers.
+"""Load an archive in this process, without Java, and check it as a TorchServe worker does, with lexport's handlers.
 
-The handlers that lie in the archive are for TorchServe's workers; whoever made it could have put anything there.
+The handlers inside the archive are only for TorchServe's workers; they are not trusted here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 class Context:
-    """What the handler needs of TorchServe's context: where it is, and statuses and types per request."""
+    """The parts of TorchServe's context that the handler needs: its folder, and statuses and types per request."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` holds the extracted archive."""
@@ -37,36 +37,36 @@ class Context:
         self.statuses: dict[int, int] = {}
 
     def get_all_request_header(self, idx: int) -> dict[str, str]:
-        """The request's headers."""
+        """Return the request's headers."""
         return self.headers[idx]
 
     def set_response_content_type(self, idx: int, value: str) -> None:
-        """Ignored: there is no transport here."""
+        """Do nothing: there is no transport here."""
 
     def set_response_header(self, idx: int, key: str, value: str) -> None:
-        """Ignored likewise."""
+        """Do nothing."""
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
-        """Remember a status that is not 200."""
+        """Record a status that is not 200."""
         self.statuses[idx] = code
 
 
-class Archived:
+class LoadedArchive:
     """A loaded archive that answers texts and raw requests."""
 
     def __init__(self, worker: Worker, context: Context, path: Path = Path("the archive")) -> None:
-        """`worker` has been made with `context`; `path` is what errors name."""
+        """Wrap a `worker` made with `context`; errors name `path`."""
         self.worker = worker
         self._context = context
         self._path = path
 
     @property
     def folder(self) -> Path:
-        """Where the archive is extracted, as long as it is open."""
+        """Folder where the archive is extracted while it is open."""
         return Path(self._context.system_properties["model_dir"])
 
     def read(self, member: str) -> Any:
-        """A member's JSON value. Raises InputError if there is none."""
+        """Return a member's JSON value. Raises InputError if the member is missing or not JSON."""
         try:
             return json.loads((self.folder / member).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -83,7 +83,7 @@ class Archived:
         return [(self._context.statuses.get(position, 200), result) for position, result in enumerate(results)]
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """One answer per text, through the same JSON that a client would send and get.
+        """Return one answer per text, through the same JSON that a client would send and get.
 
         `languages` names each text's language, for models that have languages. Raises InputError with the
         worker's own words if it refuses.
@@ -96,7 +96,7 @@ class Archived:
         return self._predict(len(texts), body, "texts")
 
     def explain(self, texts: Sequence[str], language: str | None = None) -> list[dict[str, Any]]:
-        """An explanation of each text, as `/explanations` gives it. Raises InputError as `predict` does."""
+        """Return an explanation of each text, as `/explanations` gives it. Raises InputError as `predict` does."""
         found = []
         for text in texts:
             own = {} if language is None else {"lang": language}
@@ -109,7 +109,7 @@ class Archived:
         return found
 
     def predict_images(self, images: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-        """One answer per image of a joint model, through the same JSON. Raises InputError as `predict` does."""
+        """Return one answer per image of a joint model, through the same JSON. Raises as `predict` does."""
 
         def body(chosen: slice) -> dict[str, Any]:
             return {"images": [[float(value) for value in image] for image in images[chosen]]}
@@ -133,12 +133,12 @@ class Archived:
 
 
 @contextmanager
-def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterator[Archived]:
-    """Extract, check and load an archive with this kit's own handlers; everything is gone afterwards.
+def load_archive(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterator[LoadedArchive]:
+    """Extract, check and load an archive with lexport's own handlers; temporary files are removed afterwards.
 
-    Nothing that the archive brings is imported. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
+    No code of the archive is imported. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
     must have signed what was extracted. Raises InputError for a bad archive or a newer one, RefusedError where
-    signature, digests or goldens do not hold, SystemProblem where a package is missing.
+    signature, digests or goldens fail verification, SystemProblem if a package is missing.
     """
     trusted = configured(trusted)
     with extracted(path) as folder:
@@ -149,7 +149,7 @@ def opened(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> Iterato
         check_schemas(path)
         context = Context(folder)
         with _process_kept():
-            yield Archived(_worker(path, context), context, path)
+            yield LoadedArchive(_worker(path, context), context, path)
 
 
 def _bytes(file: Path) -> bytes | None:
@@ -172,17 +172,17 @@ def _worker(path: Path, context: Context) -> Worker:
             f"{path} cannot be loaded, {package} cannot be imported: {error}. Install it with: pip install {package}"
         ) from error
     except RecursionError as error:
-        raise RefusedError(f"{path} does not hold: it is nested too deep.") from error
+        raise RefusedError(f"{path} failed verification: it is nested too deep.") from error
     except (RuntimeError, OSError) as error:
         raise SystemProblem(f"{path} cannot be loaded: {error}") from error
     except Exception as error:  # ONNX Runtime's have no common parent
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise RefusedError(f"{path} does not hold: {kind}{error}") from error
+        raise RefusedError(f"{path} failed verification: {kind}{error}") from error
 
 
 @contextmanager
 def _process_kept() -> Iterator[None]:
-    """Give the process back what engines set for a worker: a variable, and torch's threads and precision."""
+    """Restore what engines set for a worker: an environment variable, and torch's threads and precision."""
     before = os.environ.get(_TELEMETRY)
     torch = sys.modules.get("torch")
     threads, tf32 = (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) if torch else (None, None)

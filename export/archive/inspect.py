@@ -1,4 +1,4 @@
-"""What an archive says of itself, gathered for a person to read. It is verified first."""
+"""Read the facts of an archive for people. The archive is verified first."""
 
 from __future__ import annotations
 
@@ -17,25 +17,36 @@ from .verify import count_goldens, verify_open
 
 @dataclass(frozen=True)
 class Inspection:
-    """members: bytes of each. needs: the packages of a worker, with versions. goldens: how many. card: Markdown."""
+    """The facts of an archive."""
 
     path: Path
+    """The archive."""
     name: str
+    """Name of the model."""
     version: str
+    """Version of the model."""
     variant: str
+    """Name of the variant."""
     size: int
+    """Bytes of the file."""
     fingerprint: str | None
+    """Fingerprint of the key that signed it; None if it is not signed."""
     members: dict[str, int]
+    """Bytes of each member."""
     needs: dict[str, str]
+    """Packages that a worker needs, with their versions."""
     goldens: int
+    """Number of golden requests."""
     evidence: dict[str, Any]
+    """The evidence of the run's variants."""
     card: str
+    """The model card, in Markdown."""
 
 
 def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
-    """Read an archive of lexport's that passes `verify`, from the file opened once. Raises as `verify` does.
+    """Return the facts of an archive that passes `verify`; the file is opened once. Raises as `verify` does.
 
-    What others made is described by `strangers.stranger`.
+    Archives that lexport did not make are described by `strangers.describe_foreign`.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:

@@ -1,4 +1,4 @@
-"""Packing one variant of a run into a `.mar`: the same bytes from the same run, exports and evidence."""
+"""Pack one variant of a run into a `.mar`: the same run, exports and evidence give the same bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ...messages.escaping import visible
 from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
-from ..evidence.files import GOLDENS, MADE
+from ..evidence.files import GOLDENS, SYNTHETIC
 from .choice import choose_variant
 from .format.manifest import VERSION
 from .format.reader import EVIDENCE
-from .format.writer import Content, Measured, digest_of, write_zip
+from .format.writer import Content, HashedFile, digest_of, write_zip
 from .profiles import model_config
 from .sbom import SBOM, sbom
 from .trust import signature
@@ -52,9 +52,9 @@ def archive(
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
-    "auto" takes one that passed the gates, as `choose_variant` says, which knows `prefer` too. `sign` is a file with
+    "auto" takes one that passed the gates; see `choose_variant`, also for `prefer`. `sign` is a file with
     an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is packed: golden requests
-    are made of words of the vocabulary, and texts in the evidence are replaced by their SHA-256. Raises RefusedError
+    are synthetic, and texts in the evidence are replaced by their SHA-256. Raises RefusedError
     for a variant that did not pass or was altered since its export, InputError for a bad name, version, profile,
     preference or key, or an existing different file without `force`, MissingExtra without the package that signs.
     """
@@ -66,7 +66,7 @@ def archive(
         without_texts(evidence) if no_texts else evidence,
         name,
         version,
-        goldens=MADE if no_texts else GOLDENS,
+        goldens=SYNTHETIC if no_texts else GOLDENS,
         profile=profile,
         sign=sign,
     )
@@ -77,13 +77,13 @@ def archive(
                 raise InputError(
                     f"{target} exists and differs. Choose another --version, or replace it with --force."
                 )
-            say(f"{target} is there already, byte for byte the same")
+            say(f"{target} exists already with the same bytes")
     if why:
         say(why)
     if not no_texts:
         say(
-            "Texts of the data are in it, as golden requests and where variants differ most from the trained model. "
-            "--no-texts packs none."
+            "The archive has texts of the data, as golden requests and where variants differ most from the trained "
+            "model. Use --no-texts to pack none."
         )
     return target
 
@@ -91,7 +91,7 @@ def archive(
 def select(
     run: Path, *, version: str, name: str | None, variant: str, prefer: str | None = None
 ) -> tuple[str, VariantEvidence, Evidence, str]:
-    """The name, the variant that is packed, the run's evidence, and why this variant if it was not named.
+    """Return the name, the variant to pack, the run's evidence, and why this variant if it was not named.
 
     Raises as `archive` does.
     """
@@ -110,7 +110,7 @@ def select(
 
 
 def _worst(variant: VariantEvidence) -> str:
-    """The texts that differ most, a line each, with the trained model's answer and the variant's."""
+    """Return the texts that differ most, one per line, with the answers of the trained model and of the variant."""
     lines = [
         f"  {one['text'][:80]!r}: {visible(one['trained'])} → {visible(one['variant'])}" for one in variant.worst
     ]
@@ -119,13 +119,13 @@ def _worst(variant: VariantEvidence) -> str:
 
 def _check_name(name: str, version: str) -> None:
     try:
-        if "\n" in name:  # which the library's pattern lets pass at the end
+        if "\n" in name:  # the library's pattern allows it at the end
             raise ModelArchiverError
         ModelExportUtils.check_model_name_regex_or_exit(name)
     except ModelArchiverError:
         raise InputError(
-            f"The model name {name!r} cannot be used: ASCII letters, digits, '_', '-' and '.' alone. Choose one "
-            "with --name."
+            f"The model name {name!r} cannot be used: only ASCII letters, digits, '_', '-' and '.' are allowed. "
+            "Choose one with --name."
         ) from None
     if not VERSION.fullmatch(version):
         raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-', '+' and '.' alone.")
@@ -143,16 +143,16 @@ def members_of(
     manifest: bool = True,
     sign: Path | None = None,
 ) -> dict[str, Content]:
-    """Every member of an archive by name; without `manifest`, what another archiver adds its own manifest to."""
+    """Return every member of an archive by name; without `manifest` for another archiver, which adds its own."""
     members: dict[str, Content] = {**kit_code()}
     folder = run / "export" / variant.name
     members |= {
-        file: Measured(folder / file, digest)
+        file: HashedFile(folder / file, digest)
         for file, digest in variant.digests.items()
-        if file not in (GOLDENS, MADE)
+        if file not in (GOLDENS, SYNTHETIC)
     }
-    members[GOLDENS] = Measured(folder / goldens, variant.digests[goldens])
-    members |= {file: Measured(run / file, digest) for file, digest in evidence.run["digests"].items()}
+    members[GOLDENS] = HashedFile(folder / goldens, variant.digests[goldens])
+    members |= {file: HashedFile(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
     members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
@@ -194,7 +194,7 @@ def _date(evidence: Evidence) -> int:
     if given is None:
         return evidence.created
     if not given.isdecimal():
-        raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970. Unset it or mend it.")
+        raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970. Unset it or fix it.")
     return int(given)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import InputError
 from .format.reader import EVIDENCE
-from .inprocess import opened
+from .inprocess import load_archive
 from .recordings import SHAPES, Recorded, digest_of, label_of, read_recording, read_texts, scores_of, several
 from .trust.keys import PublicKey
 
@@ -78,7 +78,7 @@ def compare_recording(
 
     `texts` are those of a recording without texts, in a data file or a .txt file. A label of the recording is the one
     of the same letters in the archive. Raises InputError for a recording that cannot be read, without texts, or of
-    whose answers no label can be read; the rest as `inprocess.opened` does.
+    whose answers no label can be read; the rest as `inprocess.load_archive` does.
     """
     found = read_recording(recording)
     lines = _with_texts(recording, found.lines, texts)
@@ -92,7 +92,7 @@ def compare_recording(
         )
     flips, differences, times = [], [], []
     given: set[str] = set()
-    with opened(mar, trusted=trusted) as archived:
+    with load_archive(mar, trusted=trusted) as archived:
         evidence = archived.read(EVIDENCE)
         model = archived.read("model.json")
         if evidence["run"]["task"] in ("vector", "joint"):
@@ -135,7 +135,7 @@ def compare_recording(
 
 
 def _with_texts(recording: Path, lines: Sequence[Recorded], texts: Path | None) -> list[Recorded]:
-    """The lines with their texts, found by their digests where the recording has none. Raises InputError."""
+    """Return the lines with their texts, found by their digests where the recording has none. Raises InputError."""
     if all(line.text is not None for line in lines):
         return list(lines)
     if texts is None:

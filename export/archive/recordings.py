@@ -50,12 +50,12 @@ class Recording:
 
 
 def digest_of(text: str) -> str:
-    """The hex SHA-256 of a text's UTF-8."""
+    """Return the hex SHA-256 of a text's UTF-8."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read_texts(source: Path, column: str = "text") -> list[str]:
-    """The texts of a data file's `column` (or of a sample set), or the lines of a .txt file; each once.
+    """Return the texts of a data file's `column` (or of a sample set), or the lines of a .txt file; each once.
 
     Raises InputError as `models.data.load` does, and for a file without texts.
     """
@@ -82,7 +82,7 @@ def write_recording(target: Path, head: Mapping[str, Any], lines: Sequence[Recor
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file begins as a recording does, not as an archive."""
+    """Return whether a file begins as a recording does, not as an archive."""
     try:
         with path.open("rb") as handle:
             return handle.read(1) == b"{"
@@ -91,7 +91,7 @@ def is_recording(path: Path) -> bool:
 
 
 def read_recording(path: Path) -> Recording:
-    """A recording. Raises InputError for a file that is none or of a newer lexport, with the line."""
+    """Return a recording. Raises InputError for a file that is none or of a newer lexport, with the line."""
     number = 0
     lines = []
     try:
@@ -127,7 +127,7 @@ def _recorded(row: dict[str, Any]) -> Recorded:
 
 
 def label_of(answer: Any) -> tuple[str, float | None] | None:
-    """The label of an answer of one of SHAPES, and its score where it has one; None for any other answer."""
+    """Return the label of an answer of one of SHAPES, and its score where it has one; None for any other answer."""
     if isinstance(answer, str):
         return (answer.strip(), None) if answer.strip() else None
     if isinstance(answer, list):
@@ -154,12 +154,12 @@ def label_of(answer: Any) -> tuple[str, float | None] | None:
 
 
 def several(labels: Iterable[str]) -> str:
-    """Several labels of a text, or none, as one string."""
+    """Return several labels of a text, or none, as one string."""
     return ", ".join(sorted(labels)) or "no label"
 
 
 def scores_of(answer: Any) -> dict[str, float]:
-    """The score of every label that an answer scores."""
+    """Return the score of every label that an answer scores."""
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
     if isinstance(answer, list):

@@ -1,4 +1,4 @@
-"""The bill of materials of an archive: its model, the data and weights behind it, and what a worker needs.
+"""The bill of materials of an archive: model, data, weights, and the packages that a worker needs.
 
 CycloneDX 1.6 (ECMA-424) in JSON, as scanners of software and of models read it.
 """
@@ -27,7 +27,7 @@ _TASKS = {
 def sbom(
     evidence: Evidence, name: str, version: str, variant: str, digests: Mapping[str, str], needs: list[str], date: int
 ) -> bytes:
-    """The member MAR-INF/SBOM.cdx.json.
+    """Return the content of the member MAR-INF/SBOM.cdx.json.
 
     digests: of every other member but DIGESTS, hex SHA-256 by name. needs: the packages of a worker. date: seconds
     since 1970. The serial number is a function of the digests: the same archive has the same bytes.

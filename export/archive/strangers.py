@@ -43,47 +43,57 @@ _ELSEWHERE = re.compile(r"\s*(-|git\+|https?:|file:|\.{0,2}/)|.*@\s*(git\+|https
 
 
 @dataclass(frozen=True)
-class Stranger:
-    """An archive that lexport did not make. kind: "archive" or "folder". name, version: as the manifest has them.
-
-    digest: SHA-256 of the file, "" of a folder. archiver: its version, as the manifest says. handler: a member, or
-    the name of one of TorchServe's own. manifest, settings: as they are; settings are those of the file that the
-    manifest names. size: bytes in all; members: bytes of each. pickles: Python pickles, and what can hide one.
-    unsafe: what can run code or reach beyond the archive, a sentence each.
-    """
+class ForeignArchive:
+    """An archive that lexport did not make."""
 
     path: Path
+    """The archive or folder."""
     kind: str
+    """`archive` or `folder`."""
     name: str
+    """Name of the model in the manifest."""
     version: str
+    """Version of the model in the manifest."""
     archiver: str
+    """Version of the archiver in the manifest."""
     handler: str
+    """A member, or the name of a handler of TorchServe."""
     own_handler: bool
+    """Whether the handler is a member."""
     size: int
+    """Bytes in total."""
     digest: str
+    """SHA-256 of the file; "" for a folder."""
     members: dict[str, int]
+    """Bytes of each member."""
     manifest: dict[str, Any]
+    """The manifest."""
     settings: dict[str, Any]
+    """The settings in the file that the manifest names."""
     requirements: tuple[str, ...]
+    """Lines of its requirements file."""
     pickles: tuple[Pickle, ...]
+    """Python pickles, and members that can hide one."""
     unsafe: tuple[str, ...]
+    """Everything that can run code or reach outside the archive, one sentence each."""
     made_by_lexport: bool = False
+    """Always False; it tells the JSON output from that of `Inspection`."""
 
 
-def is_strangers(archive: zipfile.ZipFile) -> bool:
-    """Whether an open archive has nothing that only lexport writes."""
+def is_foreign(archive: zipfile.ZipFile) -> bool:
+    """Return whether an open archive has nothing that only lexport writes."""
     return {EVIDENCE, DIGESTS}.isdisjoint(archive.namelist())
 
 
-def stranger(path: Path, trusted: Sequence[PublicKey] | None = None) -> Stranger | None:
-    """What the archive or no-archive folder at `path` is, if lexport did not make it; None if lexport did.
+def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> ForeignArchive | None:
+    """Describe the archive or no-archive folder at `path` if lexport did not make it; None if lexport did.
 
-    Raises RefusedError where there are `trusted` keys (None: those that LEXPORT_KEYS names), since no key signed it;
-    InputError for what cannot be read.
+    Raises RefusedError if there are `trusted` keys (None: those that LEXPORT_KEYS names), because no key signed it;
+    InputError if it cannot be read.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
-        if not is_strangers(archive):
+        if not is_foreign(archive):
             return None
         try:
             signer(None, b"", trusted)
@@ -92,7 +102,7 @@ def stranger(path: Path, trusted: Sequence[PublicKey] | None = None) -> Stranger
         return _described(path, archive)
 
 
-def _described(path: Path, archive: zipfile.ZipFile) -> Stranger:
+def _described(path: Path, archive: zipfile.ZipFile) -> ForeignArchive:
     manifest = read_manifest(path, archive)
     model = manifest.get("model")
     model = model if isinstance(model, dict) else {}
@@ -114,7 +124,7 @@ def _described(path: Path, archive: zipfile.ZipFile) -> Stranger:
         *_packages(requirements),
         *unsafe,
     ]
-    return Stranger(
+    return ForeignArchive(
         path=path,
         kind="folder" if path.is_dir() else "archive",
         name=str(model.get("modelName") or ""),
@@ -134,7 +144,7 @@ def _described(path: Path, archive: zipfile.ZipFile) -> Stranger:
 
 
 def _file_of(handler: str) -> str:
-    """The member that a manifest's handler names: "handler.py" of "handler.py:entry"."""
+    """Return the member that a manifest's handler names: "handler.py" of "handler.py:entry"."""
     return handler.partition(":")[0]
 
 
@@ -175,7 +185,7 @@ def _pickle(one: Pickle) -> str | None:
 
 
 def other_imports(one: Pickle) -> list[str]:
-    """What loading a pickle would import beyond what tensors and plain containers need."""
+    """Return what loading a pickle would import beyond what tensors and plain containers need."""
     return [name for name in one.imports if not _TENSORS.fullmatch(name)]
 
 

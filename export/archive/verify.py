@@ -1,4 +1,4 @@
-"""Whether an archive is what it says it is, and from whom, without running or extracting any of it."""
+"""Verify the content and the signature of an archive, without running or extracting any of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
-from ..evidence.files import GOLDENS, MADE
+from ..evidence.files import GOLDENS, SYNTHETIC
 from .format.contents import problems as content_problems
 from .format.manifest import NAME, VERSION
 from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
@@ -39,20 +39,24 @@ _TOLD = 20  # problems at most
 
 @dataclass(frozen=True)
 class Verified:
-    """An archive that passed every check. digest: SHA-256 of the file. members: how many are listed and unaltered.
-
-    fingerprint: of the key that signed it, None if none has. signer: what the trusted key is called, None where none
-    was given to trust.
-    """
+    """An archive that passed every check."""
 
     path: Path
+    """The archive."""
     name: str
+    """Name of the model."""
     version: str
+    """Version of the model."""
     variant: str
+    """Name of the variant."""
     digest: str
+    """SHA-256 of the file."""
     members: int
+    """Number of members, all listed and unchanged."""
     fingerprint: str | None
+    """Fingerprint of the key that signed it; None if it is not signed."""
     signer: str | None
+    """Name of the trusted key; None if no keys are trusted."""
 
 
 def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verified:
@@ -60,9 +64,9 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verif
 
     A folder that an archive was unpacked into is checked as the archive that it makes.
     With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
-    Raises RefusedError naming everything that is not as it should be, and for an archive that lexport did not make
-    (`strangers.stranger` describes it); InputError for what is no archive or of a newer lexport, MissingExtra for a
-    signature without the package that checks it.
+    Raises RefusedError with everything that failed, and for an archive that lexport did not make
+    (`strangers.describe_foreign` describes it); InputError for a file that is not an archive or from a newer lexport,
+    MissingExtra for a signature without the package that checks it.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
@@ -113,14 +117,14 @@ def _refuse(path: Path, problems: Sequence[str]) -> None:
 
 
 def sha256_of(archive: zipfile.ZipFile) -> str:
-    """The hex SHA-256 of an open archive's whole file, from the descriptor that the members were read from."""
+    """Return the hex SHA-256 of an open archive's whole file, from the descriptor that the members were read from."""
     handle = cast(io.BufferedReader, archive.fp)
     handle.seek(0)
     return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _altered(archive: zipfile.ZipFile, listed: Mapping[str, str]) -> list[str]:
-    """What differs between the members and their digests."""
+    """Return the differences between the members and their digests."""
     present = set(archive.namelist()) - {DIGESTS, SIGNATURE}
     problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]
     problems += [f"{name} is not listed" for name in sorted(present - listed.keys() - {MANIFEST})]
@@ -139,9 +143,9 @@ def _altered(archive: zipfile.ZipFile, listed: Mapping[str, str]) -> list[str]:
 def _identity(
     path: Path, manifest: dict[str, Any], evidence: dict[str, Any]
 ) -> tuple[str, str, str, dict[str, dict[str, str]]]:
-    """Name, version and variant, and the digests of the run's and the variant's files by "run" and "variant".
+    """Return name, version and variant, and the digests of the run's and the variant's files by "run" and "variant".
 
-    Raises RefusedError for evidence that names none or a variant that was refused.
+    Raises RefusedError if the evidence names no variant, or one that was refused.
     """
     try:
         variant, model = evidence["variant"], manifest["model"]
@@ -161,35 +165,35 @@ def _identity(
         if not isinstance(value, str) or not pattern.fullmatch(value):
             signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
             raise RefusedError(
-                f"{path}: its {what} is {repr(value)[:80]}. Expected letters, digits, {signs} alone. Make it again."
+                f"{path}: its {what} is {repr(value)[:80]}. Only letters, digits, {signs} are allowed. Make it again."
             )
     if refused is not None:
         told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)
-        raise RefusedError(f"{path}: its own evidence says that {variant} was refused: {told[:1000]}.")
+        raise RefusedError(f"{path}: its evidence says that {variant} was refused: {told[:1000]}.")
     return name, version, variant, digests
 
 
 def _members(members: Sequence[str], own: dict[str, dict[str, str]]) -> list[str]:
-    """Members that no archive of lexport's has, and those that this one lacks."""
-    expected = _ALWAYS | own["run"].keys() | own["variant"].keys() - {MADE}
+    """Return the members that are missing, and those that no archive of lexport has."""
+    expected = _ALWAYS | own["run"].keys() | own["variant"].keys() - {SYNTHETIC}
     unexpected = [one for one in members if one not in {*expected, SIGNATURE} and not _HANDLERS.fullmatch(one)]
     return [
         *(f"{name} is missing" for name in sorted(expected - set(members))),
-        *(f"{name} is no member of such an archive" for name in sorted(unexpected)),
+        *(f"{name} is not a member of a lexport archive" for name in sorted(unexpected)),
     ]
 
 
 def _proven(listed: Mapping[str, str], own: dict[str, dict[str, str]]) -> list[str]:
-    """Files that are not those that the evidence was measured with; of goldens there are two files."""
-    files = own["run"] | {name: digest for name, digest in own["variant"].items() if name not in (GOLDENS, MADE)}
+    """Return the files that differ from those that were measured; there are two files of goldens."""
+    files = own["run"] | {name: digest for name, digest in own["variant"].items() if name not in (GOLDENS, SYNTHETIC)}
     differing = [name for name in sorted(files) if name in listed and listed[name] != files[name]]
-    if GOLDENS in listed and listed[GOLDENS] not in [own["variant"].get(name) for name in (GOLDENS, MADE)]:
+    if GOLDENS in listed and listed[GOLDENS] not in [own["variant"].get(name) for name in (GOLDENS, SYNTHETIC)]:
         differing.append(GOLDENS)
     return [f"{name} is not the file of the evidence" for name in differing]
 
 
 def _model(archive: zipfile.ZipFile, variant: str) -> list[str]:
-    """What contradicts model.json, and goldens that prove nothing."""
+    """Return contradictions to model.json, and whether there are no goldens."""
     names = archive.namelist()
     problems = []
     if "model.json" in names:
@@ -197,14 +201,14 @@ def _model(archive: zipfile.ZipFile, variant: str) -> list[str]:
         problems = manifest_problems(read_member(archive, MANIFEST), content)
         packed = json_of(archive, "model.json").get("variant")
         if packed != variant:
-            problems.append(f"model.json is of the variant {repr(packed)[:80]}, the evidence of {variant}")
+            problems.append(f"model.json names the variant {repr(packed)[:80]}, the evidence {variant}")
     if GOLDENS in names and count_goldens(archive) == 0:
-        problems.append(f"{GOLDENS} holds no golden request, so that a worker would prove nothing")
+        problems.append(f"{GOLDENS} has no golden request, so a worker could not check itself")
     return problems
 
 
 def count_goldens(archive: zipfile.ZipFile) -> int:
-    """The lines of the archive's golden.jsonl."""
+    """Return the number of lines of the archive's golden.jsonl."""
     lines, last = 0, b"\n"
     for block in blocks(archive, archive.getinfo(GOLDENS)):
         lines, last = lines + block.count(b"\n"), block[-1:]

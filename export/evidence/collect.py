@@ -1,4 +1,4 @@
-"""What is measured of one variant that was just written, and what the gates say of it."""
+"""Collect the evidence of one variant that was just written, and apply the gates to it."""
 
 from __future__ import annotations
 
@@ -20,52 +20,52 @@ from ...storage import atomic as files
 from ..formats.variants import Variant
 from . import measure
 from .evidence import VariantEvidence
-from .gates import judge, refusal, warning
-from .goldens import Asked, golden_lines
-from .neighbours import Neighbourhood
-from .open import opened
-from .probes import Vectors, likeness, trained_probe, variant_probe
+from .gates import evaluate_gates, refusal, warning
+from .goldens import GoldenRequest, golden_lines
+from .neighbours import NearestWords
+from .open import open_variant
+from .probes import Vectors, compare_vectors, trained_probe, variant_probe
 
-# A run's weights count as so many bytes at least: a graph and a vocabulary are larger than a tiny table.
+# Lower limit for the size of a run's weights: a graph and a vocabulary are larger than a tiny table.
 _SMALL = 1_000_000
 
 
-class Reference:
-    """What every variant of a run is held against: what the trained model says, found once.
+class Baseline:
+    """The trained model's results, computed once. Every variant of the run is compared with them.
 
-    outputs, vectors: its answers and its encoder's outputs, by part. calibration_error: of its answers on test.
+    outputs, vectors: its outputs and its encoder's outputs, by part. calibration_error: on the test texts.
     """
 
     def __init__(self, run: Run, validation: Dataset, test: Dataset) -> None:
-        """Ask the trained model."""
+        """Run the trained model."""
         probe = trained_probe(run)
         self.outputs: dict[str, Outputs] = {
             part.name: trained_outputs(run.model, run.encoder, part) for part in (validation, test)
         }
         self.vectors: dict[str, Vectors] = {part.name: probe(part) for part in (validation, test)}
         self.calibration_error = measure.calibration_error(run, test, self.outputs["test"])
-        self.neighbourhood = Neighbourhood(run, validation)
+        self.neighbourhood = NearestWords(run, validation)
 
 
-def examine(
+def collect_evidence(
     run: Run,
     variant: Variant,
     folder: Path,
     validation: Dataset,
     test: Dataset,
-    reference: Reference,
-    goldens: dict[str, list[Asked]],
+    baseline: Baseline,
+    goldens: dict[str, list[GoldenRequest]],
 ) -> VariantEvidence:
-    """Everything that is measured of a variant, not judged yet. goldens: the requests, by the file they go to."""
+    """Measure a variant; the gates are not applied yet. goldens: requests by file; the files are written too."""
     parts = (validation, test)
-    predictor, memory = measure.peak_memory(lambda: _answering(run, variant, folder, validation))
+    predictor, memory = measure.peak_memory(lambda: _opened_and_warm(run, variant, folder, validation))
     for name, asked in goldens.items():
         (folder / name).write_bytes(golden_lines(run, predictor, asked))
-    outputs = {part.name: measure.served(predictor, part) for part in parts}
+    outputs = {part.name: measure.predict_batched(predictor, part) for part in parts}
     with variant_probe(run, variant, folder) as probe:
         quality = {
-            part.name: measure.quality(run, part, reference.outputs[part.name], outputs[part.name])
-            | {"encoder": likeness(reference.vectors[part.name], probe(part))}
+            part.name: measure.quality(run, part, baseline.outputs[part.name], outputs[part.name])
+            | {"encoder": compare_vectors(baseline.vectors[part.name], probe(part))}
             for part in parts
         }
     size = measure.size(folder)
@@ -85,14 +85,14 @@ def examine(
         batch_sensitivity={
             part.name: measure.batch_sensitivity(run, predictor, part, outputs[part.name]) for part in parts
         },
-        neighbours=reference.neighbourhood.overlap(variant.form(run.model)),
-        calibration=_calibration(reference.calibration_error, measure.calibration_error(run, test, outputs["test"])),
+        neighbours=baseline.neighbourhood.overlap(variant.form(run.model)),
+        calibration=_calibration(baseline.calibration_error, measure.calibration_error(run, test, outputs["test"])),
         robustness=measure.on_unknown_words(run, predictor, test),
         digests={file.name: files.sha256_file(file) for file in sorted(folder.iterdir())},
         gates=[],
-        refused=_unlike_goldens(predictor, [folder / name for name in goldens]),
+        refused=_failed_goldens(predictor, [folder / name for name in goldens]),
         warning=None,
-        worst=measure.worst_texts(run, validation, reference.outputs["validation"], outputs["validation"]),
+        worst=measure.worst_texts(run, validation, baseline.outputs["validation"], outputs["validation"]),
         image_file=predictor.model.image_file,
         vector_bytes=predictor.model.vector_bytes,
         takes=variant.takes,
@@ -105,38 +105,38 @@ def _calibration(trained: float | None, found: float | None) -> dict[str, float]
     return {"trained": trained, "variant": found, "shift": found - trained}
 
 
-def _answering(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:
-    """The variant opened, after its first batch."""
-    predictor = opened(run, variant, folder)
-    predictor.answers_raw(part.texts[:64], part.languages and part.languages[:64])
+def _opened_and_warm(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:
+    """Return the opened variant after its first batch."""
+    predictor = open_variant(run, variant, folder)
+    predictor.raw_outputs(part.texts[:64], part.languages and part.languages[:64])
     return predictor
 
 
 def _on_all_cores(run: Run, variant: Variant, folder: Path, part: Dataset) -> dict[str, dict[str, Any]]:
-    """Latency with a thread for every core, where there are several."""
+    """Return the latency with a thread for every core; empty with one core."""
     cores = os.cpu_count() or 1
     if cores == 1:
         return {}
     try:
-        return {str(cores): measure.latency(opened(run, variant, folder, threads=cores), part)}
+        return {str(cores): measure.latency(open_variant(run, variant, folder, threads=cores), part)}
     finally:
-        torch.set_num_threads(1)  # as every variant is opened otherwise; torch has one setting for all
+        torch.set_num_threads(1)  # torch has one setting for all; every other variant is opened with one thread
 
 
-def judged(
+def apply_gates(
     run: Run, found: VariantEvidence, variant: Variant, plain: Variant | None, folder: Path, part: Dataset
 ) -> VariantEvidence:
-    """The variant's evidence with what the gates say of it; the worst texts are kept of a refused one alone.
+    """Return the variant's evidence with the results of the gates; only a refused one keeps its worst texts.
 
-    plain: the fp32 variant of the same engine and input, if it was written too, into a folder beside in `folder`.
+    plain: the fp32 variant of the same engine and input, if it was written too, also into a folder in `folder`.
     part: the validation texts.
     """
     metric = METRIC[run.recipe.task]
     speedup = None
     if plain is not None:
-        both = [opened(run, one, folder / one.name) for one in (variant, plain)]
+        both = [open_variant(run, one, folder / one.name) for one in (variant, plain)]
         speedup = measure.speedup(both[0], both[1], part)
-    gates = judge(
+    gates = evaluate_gates(
         run.recipe.gates,
         metric,
         run.metrics["validation"][metric],
@@ -155,13 +155,13 @@ def judged(
     )
 
 
-def _unlike_goldens(predictor: Predictor, files: Sequence[Path]) -> str | None:
-    """Why a worker would not become ready, where an answer in a batch is too far from the one recorded alone."""
+def _failed_goldens(predictor: Predictor, files: Sequence[Path]) -> str | None:
+    """Return why a worker would not become ready (predictions in a batch differ from the goldens), or None."""
     goldens = [golden for file in files for golden in read_goldens(file)]
     problems = golden_problems(predictor, goldens)
     if not problems:
         return None
     return (
-        f"goldens: {len(problems)} of {2 * len(goldens)} answers are not as recorded ({problems[0]}), so that no "
-        "worker would become ready"
+        f"goldens: {len(problems)} of {2 * len(goldens)} answers differ from the recorded ones ({problems[0]}), so "
+        "no worker would become ready"
     )

@@ -1,4 +1,4 @@
-"""`evidence.json`: what was measured of every exported variant of a run, and what the gate said."""
+"""`evidence.json`: the measurements of every exported variant of a run, and the results of the gates."""
 
 from __future__ import annotations
 
@@ -14,75 +14,94 @@ from ...storage.atomic import json_bytes
 
 @dataclass(frozen=True)
 class VariantEvidence:
-    """One variant; docs/evidence.md explains every field.
-
-    validation decides, test reports. size, peak_memory in bytes; latency in milliseconds by threads and batch size.
-    parallel: whether a worker should give it more than one thread. dense: "fp32", or "int8" where the encoder's
-    layers are quantized too. gates: each `gates.Gate` with limit, value and whether it was held. refused: why the
-    gates do not let it into an archive, or None; warning: what is to be known if they do. worst: of a refused one the
-    ten texts that differ most. image_file: the image tower of a joint model. vector_bytes, takes: as `model.json` has
-    them.
-    """
+    """The evidence of one variant; docs/evidence.md explains every field."""
 
     name: str
+    """Name of the variant, such as `onnx-int8`."""
     engine: str
+    """`onnx`, `torchscript` or `pt2`."""
     precision: str
+    """Precision of the table: `fp32`, `fp16`, `int8` or `int4`."""
     dense: str
+    """`int8` if the encoder's layers are quantized too, else `fp32`."""
     file: str
+    """The model file."""
     parallel: bool
+    """Whether a worker should give it more than one thread."""
     validation: dict[str, Any]
+    """Quality on the validation texts, which the gates read."""
     test: dict[str, Any]
+    """Quality on the test texts, for the report."""
     size: int
+    """Bytes of the model files."""
     size_ratio: float
+    """Size divided by that of the trained weights (at least 1 MB)."""
     peak_memory: int | None
+    """Bytes of memory to open it and answer the first batch; None if the system does not tell."""
     latency: dict[str, dict[str, Any]]
+    """Milliseconds by threads and batch size."""
     batch_sensitivity: dict[str, dict[str, Any]]
+    """How much outputs depend on the batch, by part."""
     neighbours: dict[str, Any]
+    """How many nearest words of the table stay the same."""
     calibration: dict[str, Any] | None
+    """Calibration error of the trained model and of the variant; None for vectors."""
     robustness: dict[str, Any]
+    """The metric on texts with unseen words."""
     digests: dict[str, str]
+    """SHA-256 of each file of the variant."""
     gates: list[dict[str, Any]]
+    """Each `gates.Gate` with its limit, value and whether the variant passed it (`held`)."""
     refused: str | None
+    """Why the variant may not be archived; None if it may."""
     warning: str | None
+    """A gate that failed without refusing the variant; None if there is none."""
     worst: list[dict[str, Any]]
+    """The ten texts that differ most, if the variant is refused."""
     image_file: str | None = None
+    """The image tower of a joint model."""
     vector_bytes: int = 0
+    """As in `model.json`."""
     takes: str = "ids"
+    """As in `model.json`: `ids` or `text`."""
 
     def time(self, batch: int, threads: int = 1) -> float:
-        """The median time from texts to answers, in milliseconds."""
+        """Return the median time from texts to answers, in milliseconds."""
         return float(self.latency[str(threads)][str(batch)]["median_ms"])
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All variants of a run with what they were measured against, on what machine and when (seconds since 1970).
-
-    gates: the limits, as the recipe has them. run: its recipe, task, metric (what the gates read), seed, data, the
-    digest of its weights and the digests of what an archive takes of it. left_out: variants that cannot be made of
-    this model, each with the reason.
-    """
+    """The evidence of all variants of a run."""
 
     run: dict[str, Any]
+    """Recipe, task, metric (which the gates read), seed, data, digests of the weights and of the files to archive."""
     trained: dict[str, Any]
+    """Metrics of the trained model, by part."""
     gates: dict[str, Any]
+    """The limits in the recipe."""
     variants: list[VariantEvidence]
+    """One for each exported variant."""
     left_out: dict[str, str]
+    """Variants that the model does not support, with the reason."""
     versions: dict[str, str]
+    """Versions of the packages that exported and measured."""
     machine: dict[str, Any]
+    """The machine that measured."""
     created: int
+    """Seconds since 1970."""
     schema: int = 1
 
     def variant(self, name: str) -> VariantEvidence:
-        """The evidence of one variant. Raises InputError naming those there are."""
+        """Return the evidence of one variant. Raises InputError with the known names."""
         for variant in self.variants:
             if variant.name == name:
                 return variant
         if name in self.left_out:
-            raise InputError(f"{name} cannot be made of this model: {self.left_out[name]}.")
+            raise InputError(f"{name} is not supported for this model: {self.left_out[name]}.")
         known = ", ".join(variant.name for variant in self.variants)
         raise InputError(
-            f"The variant {name!r} was not exported; there are: {known}. `lexport export RUN` makes more."
+            f"The variant {name!r} was not exported; known variants: {known}. `lexport export RUN` makes more."
         )
 
     def write(self, path: Path) -> None:
@@ -91,7 +110,7 @@ class Evidence:
 
 
 def without_texts(evidence: Evidence) -> Evidence:
-    """The evidence with the SHA-256 of every text of the data in its place."""
+    """Return the evidence with every text of the data replaced by its SHA-256."""
     variants = [
         replace(
             variant,
@@ -105,7 +124,7 @@ def without_texts(evidence: Evidence) -> Evidence:
 
 
 def read_evidence(run: Path) -> Evidence:
-    """The evidence of a run's last export. Raises InputError if there is none or it cannot be read."""
+    """Return the evidence of a run's last export. Raises InputError if there is none or it cannot be read."""
     path = run / "export" / "evidence.json"
     if not path.is_file():
         raise InputError(f"{run} has not been exported yet: no {path}. Run: lexport export {run}")
@@ -117,7 +136,7 @@ def read_evidence(run: Path) -> Evidence:
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
         if not {"data", "digests", "task", "metric", "weights"} <= values["run"].keys():
-            raise ValueError("it does not say what it was measured on")
+            raise ValueError("it does not name the data it was measured on")
         return Evidence(variants=variants, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}). Export the run again.") from None

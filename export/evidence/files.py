@@ -1,5 +1,5 @@
 """Names of files that an exported variant has beside its model."""
 
 GOLDENS = "golden.jsonl"
-MADE = "golden.made.jsonl"
-"""Golden requests of made-up texts, which take the others' place in an archive that holds no text of the data."""
+SYNTHETIC = "golden.made.jsonl"
+"""Synthetic golden requests; they replace the others in an archive without texts of the data."""

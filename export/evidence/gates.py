@@ -1,4 +1,4 @@
-"""The gates: what a variant must keep of the trained model, to be let into an archive."""
+"""The gates: limits that a variant must keep, compared with the trained model, to be archived."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from ...models.recipes import GateOptions
 
 @dataclass(frozen=True)
 class Gate:
-    """One limit and what was found on the validation texts; refuses: whether a variant beyond it is refused.
-
-    told: the value in words, for a message.
-    """
+    """One limit and the value that was measured on the validation texts."""
 
     name: str
+    """Name of the limit in the recipe's section [gates]."""
     limit: float
+    """The limit."""
     value: float
+    """The measured value."""
     told: str
+    """The value in words, for a message."""
     held: bool
+    """Whether the variant passes."""
     refuses: bool = True
+    """Whether a variant that does not pass is refused; else there is only a warning."""
 
 
-def judge(
+def evaluate_gates(
     options: GateOptions,
     metric: str,
     trained: float,
@@ -33,10 +36,11 @@ def judge(
     size_ratio: float,
     speedup: float | None,
 ) -> list[Gate]:
-    """Every gate that there is a figure for.
+    """Return every gate that has a value.
 
-    trained: the trained model's `metric` on the validation texts; validation, batch: what `measure.quality` and
-    `measure.batch_sensitivity` found there; speedup: None where no fp32 variant of the engine was exported.
+    trained: the trained model's `metric` on the validation texts; validation, batch: what the results of
+    `measure.quality` and `measure.batch_sensitivity` there; speedup: None where no fp32 variant of the engine was
+    exported.
     """
     found, texts = validation[metric], validation["texts"]
     drop = trained - found
@@ -55,14 +59,14 @@ def judge(
             "max_flips",
             options.max_flips,
             share,
-            f"{validation['flips']} of {texts} validation texts are answered otherwise ({share:.4f})",
+            f"{validation['flips']} of {texts} validation texts are predicted differently ({share:.4f})",
             share <= options.max_flips,
         ),
         Gate(
             "max_batch_flips",
             options.max_batch_flips,
             batch_share,
-            f"{batch['flips']} of {batch['texts']} validation texts are answered otherwise alone than in a batch "
+            f"{batch['flips']} of {batch['texts']} validation texts are predicted differently alone than in a batch "
             f"of 64 ({batch_share:.4f})",
             batch_share <= options.max_batch_flips,
         ),
@@ -70,8 +74,8 @@ def judge(
             "min_cosine_p1",
             options.min_cosine_p1,
             cosine,
-            f"of one validation text in 100 the encoder's output has a cosine of {cosine:.4f} or less with the "
-            "trained model's",
+            f"for one validation text in 100 the cosine between the encoder's output and the trained model's is "
+            f"{cosine:.4f} or less",
             cosine >= options.min_cosine_p1,
         ),
         Gate(
@@ -90,15 +94,15 @@ def judge(
 
 
 def refusal(gates: Sequence[Gate]) -> str | None:
-    """Why a variant is refused, or None: the gates it does not hold, with limit and value."""
-    return _told([gate for gate in gates if gate.refuses and not gate.held])
+    """Return why a variant is refused, or None: the gates that it fails, with limit and value."""
+    return _describe([gate for gate in gates if gate.refuses and not gate.held])
 
 
 def warning(gates: Sequence[Gate]) -> str | None:
-    """What to warn of, or None."""
-    return _told([gate for gate in gates if not gate.refuses and not gate.held])
+    """Return a warning about failed gates that do not refuse, or None."""
+    return _describe([gate for gate in gates if not gate.refuses and not gate.held])
 
 
-def _told(gates: Sequence[Gate]) -> str | None:
+def _describe(gates: Sequence[Gate]) -> str | None:
     told = [f"{one.name}: {one.told}; {one.name.partition('_')[0]}imum allowed: {one.limit:g}" for one in gates]
     return "; ".join(told) or None

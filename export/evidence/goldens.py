@@ -1,4 +1,4 @@
-"""Choosing the golden requests of a run and writing down both models' answers to them."""
+"""Choose the golden requests of a run, and record the answers of both models."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from ...models.predict import image_outputs, text_outputs
 from ...models.run import Run, require_known
 
 LEAST = 16
-# Of a model with more labels than this leaves room for, the first labels are covered: every worker answers them all.
+# With more labels than this only the first ones are covered: every worker answers all goldens when it starts.
 MOST = 64
 _IMAGES = 8
-_SALADS = 256
+_RANDOM_TEXTS = 256
 # Latin, Han, Greek with a capital sigma, Turkish dotted I, a combining accent, emoji joined by U+200D.
 _NON_ASCII = "Très bien, 很好! ΟΔΥΣΣΕΥΣ İyi cafe\u0301 👩\u200d👧 \u00a0"
 _UNKNOWN = "qxzvkj wqpfzx 12345678901234567890"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A golden request: a text, with its language where the model has several, or an image."""
+class GoldenRequest:
+    """A golden request: a text, with its language if the model has several, or an image."""
 
     text: str = ""
     lang: str | None = None
     image: tuple[float, ...] | None = None
 
 
-def choose_goldens(run: Run, validation: Dataset) -> list[Asked]:
-    """At least 16 requests: empty, all unknown, non-ASCII, the longest, and real ones covering every label.
+def choose_goldens(run: Run, validation: Dataset) -> list[GoldenRequest]:
+    """Return at least 16 requests: empty, all unknown, non-ASCII, the longest, and real texts for every label.
 
-    The real ones come from the validation texts, in their order, so that the test texts stay unpublished; a label
-    gets the texts that carry it and, where the model ever answers it, one it answers. A model of several languages
-    is asked the made-up texts in each; a joint model is shown images too.
+    The real texts come from the validation texts, in their order, so that the test texts stay unpublished. Each label
+    gets texts that have it and, if the model ever predicts it, one with that prediction. A model of several languages
+    gets the synthetic texts in each language; a joint model gets images too.
     """
     languages: Sequence[str | None] = validation.languages or [None] * len(validation)
-    real = [Asked(text, lang) for text, lang in zip(validation.texts, languages, strict=True)]
-    chosen = [Asked(text, lang) for lang in dict.fromkeys(languages) for text in ("", _UNKNOWN, _NON_ASCII)]
+    real = [GoldenRequest(text, lang) for text, lang in zip(validation.texts, languages, strict=True)]
+    chosen = [GoldenRequest(text, lang) for lang in dict.fromkeys(languages) for text in ("", _UNKNOWN, _NON_ASCII)]
     chosen.append(max(real, key=lambda one: len(one.text)))
     if run.labels:
         chosen += _covering(run, validation, real, len(chosen))
@@ -53,34 +53,36 @@ def choose_goldens(run: Run, validation: Dataset) -> list[Asked]:
             break
         chosen.append(one)
     if validation.images is not None:
-        chosen += [Asked(image=tuple(image.tolist())) for image in validation.images[:_IMAGES]]
+        chosen += [GoldenRequest(image=tuple(image.tolist())) for image in validation.images[:_IMAGES]]
     return list(dict.fromkeys(chosen))
 
 
-def made_goldens(run: Run, validation: Dataset) -> list[Asked]:
-    """At least 16 requests that hold no text of the data: the made-up ones, and words of the vocabulary at random.
+def synthetic_goldens(run: Run, validation: Dataset) -> list[GoldenRequest]:
+    """Return at least 16 requests without any text of the data: fixed texts, and random words of the vocabulary.
 
-    Of the random ones those are taken that the model answers with each label, as far as any does, and one that is too
-    long. A model without a vocabulary is given made-up words. Images are random numbers between those of the data's.
+    For each label one random text is chosen that scores highest for it, and one text is longer than the limit. A
+    model without a vocabulary gets random letters. Images are random numbers within the range of the data.
     """
     languages: Sequence[str | None] = run.encoder.languages or [None]
-    chosen = [Asked(text, lang) for lang in languages for text in ("", _UNKNOWN, _NON_ASCII)]
-    salads = [salad for lang in languages for salad in _salads(run, lang)]
-    chosen.append(Asked(" ".join([salads[-1].text] * run.encoder.spec.max_tokens), salads[-1].lang))
+    chosen = [GoldenRequest(text, lang) for lang in languages for text in ("", _UNKNOWN, _NON_ASCII)]
+    random_texts = [text for lang in languages for text in _random_texts(run, lang)]
+    chosen.append(
+        GoldenRequest(" ".join([random_texts[-1].text] * run.encoder.spec.max_tokens), random_texts[-1].lang)
+    )
     if run.labels:
-        spoken = [one.lang for one in salads if one.lang is not None] or None
-        scores = text_outputs(run.model, run.encoder, [one.text for one in salads], spoken)
-        chosen += [salads[row] for row in scores.argmax(axis=0).tolist()[: MOST - len(chosen)]]
-    chosen += salads[: max(0, LEAST - len(dict.fromkeys(chosen)))]
+        languages_of_texts = [one.lang for one in random_texts if one.lang is not None] or None
+        scores = text_outputs(run.model, run.encoder, [one.text for one in random_texts], languages_of_texts)
+        chosen += [random_texts[row] for row in scores.argmax(axis=0).tolist()[: MOST - len(chosen)]]
+    chosen += random_texts[: max(0, LEAST - len(dict.fromkeys(chosen)))]
     if validation.images is not None:
         images = validation.images
         drawn = np.random.default_rng(0).uniform(images.min(), images.max(), (_IMAGES, images.shape[1]))
-        chosen += [Asked(image=tuple(image)) for image in drawn.astype(np.float32).tolist()]
+        chosen += [GoldenRequest(image=tuple(image)) for image in drawn.astype(np.float32).tolist()]
     return list(dict.fromkeys(chosen))
 
 
-def _salads(run: Run, lang: str | None) -> list[Asked]:
-    """Random words after one another, 1 to 12 of them, always the same."""
+def _random_texts(run: Run, lang: str | None) -> list[GoldenRequest]:
+    """Return texts of 1 to 12 random words; always the same ones."""
     generator = np.random.default_rng(0)
     words = run.encoder.vocabulary
     if lang is not None:
@@ -89,12 +91,15 @@ def _salads(run: Run, lang: str | None) -> list[Asked]:
         words = words[first : first + rows[lang] - 1]
     if not words:
         letters = run.encoder.characters or list("abcdefghijklmnopqrstuvwxyz")
-        words = ["".join(generator.choice(letters, generator.integers(3, 9))) for _ in range(_SALADS)]
-    return [Asked(" ".join(generator.choice(words, generator.integers(1, 13))), lang) for _ in range(_SALADS)]
+        words = ["".join(generator.choice(letters, generator.integers(3, 9))) for _ in range(_RANDOM_TEXTS)]
+    return [
+        GoldenRequest(" ".join(generator.choice(words, generator.integers(1, 13))), lang)
+        for _ in range(_RANDOM_TEXTS)
+    ]
 
 
-def given_goldens(run: Run, file: Path) -> list[Asked]:
-    """A user's own requests: a data file with the column `text`, and `lang` where the model has languages.
+def read_golden_requests(run: Run, file: Path) -> list[GoldenRequest]:
+    """Read the user's own requests: a data file with the column `text`, and `lang` if the model has languages.
 
     Raises InputError for a file that cannot be read, and for languages that the model does not know.
     """
@@ -102,21 +107,21 @@ def given_goldens(run: Run, file: Path) -> list[Asked]:
     found = load(str(file), columns)
     require_known(run, found)
     languages: Sequence[str | None] = found.languages or [None] * len(found)
-    return [Asked(text, lang) for text, lang in zip(found.texts, languages, strict=True)]
+    return [GoldenRequest(text, lang) for text, lang in zip(found.texts, languages, strict=True)]
 
 
-def _covering(run: Run, validation: Dataset, real: Sequence[Asked], taken: int) -> list[Asked]:
-    """Texts for every label: one the model answers it, and those that carry it."""
+def _covering(run: Run, validation: Dataset, real: Sequence[GoldenRequest], taken: int) -> list[GoldenRequest]:
+    """Return texts for every label: one with that prediction, and those that have the label."""
     scores = text_outputs(run.model, run.encoder, validation.texts, validation.languages)
     if run.recipe.task == "multilabel":
-        own, answered = label_sets(validation.labels), [_named(run, row) for row in scores]
+        own, predicted = label_sets(validation.labels), [_named(run, row) for row in scores]
     else:
         own = [(label,) for label in validation.labels]
-        answered = [(run.labels[top],) for top in scores.argmax(axis=1)]
+        predicted = [(run.labels[top],) for top in scores.argmax(axis=1)]
     each = max(-(-(LEAST - taken) // len(run.labels)), 1)
-    chosen: list[Asked] = []
+    chosen: list[GoldenRequest] = []
     for label in run.labels[: MOST - taken]:
-        answers = [one for one, labels in zip(real, answered, strict=True) if label in labels]
+        answers = [one for one, labels in zip(real, predicted, strict=True) if label in labels]
         carrying = [one for one, labels in zip(real, own, strict=True) if label in labels]
         chosen += (answers[:1] + carrying)[:each]
     return chosen
@@ -126,10 +131,10 @@ def _named(run: Run, row: Outputs) -> tuple[str, ...]:
     return tuple(label for label, score in zip(run.labels, row.tolist(), strict=True) if score >= run.threshold)
 
 
-def golden_lines(run: Run, predictor: Predictor, asked: Sequence[Asked]) -> bytes:
-    """`golden.jsonl`: each request with the trained model's answer and this variant's own, UTF-8."""
+def golden_lines(run: Run, predictor: Predictor, requests: Sequence[GoldenRequest]) -> bytes:
+    """Return `golden.jsonl`: each request with the answers of the trained model and of this variant, UTF-8."""
     lines = []
-    for one in asked:
+    for one in requests:
         if one.image is not None:
             image = np.array([one.image], np.float32)
             trained: dict[str, Any] = {"vector": image_outputs(run.model, image)[0].tolist()}
@@ -137,8 +142,8 @@ def golden_lines(run: Run, predictor: Predictor, asked: Sequence[Asked]) -> byte
         else:
             languages = None if one.lang is None else [one.lang]
             trained = _answer(run, text_outputs(run.model, run.encoder, [one.text], languages)[0])
-            said = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
-            line = {**said, "trained": trained, "variant": predictor.predict([one.text], languages)[0]}
+            request_fields = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
+            line = {**request_fields, "trained": trained, "variant": predictor.predict([one.text], languages)[0]}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return "".join(lines).encode()
 

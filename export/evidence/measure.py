@@ -1,4 +1,4 @@
-"""What a variant's answers, size and speed are, measured through the code that will serve it."""
+"""Measure the quality, size and speed of a variant through the code that will serve it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.load import Dataset
-from ...evaluation.bootstrap import ends, headline, headline_of, resampled
+from ...evaluation.bootstrap import bootstrap_means, metric_from_means, per_text_terms, percentile_interval
 from ...evaluation.calibration import calibration
-from ...evaluation.model import Asked
+from ...evaluation.model import OpenedModel
 from ...evaluation.robustness import robustness
-from ...evaluation.tasks import Outputs, flips, judge
+from ...evaluation.tasks import Outputs, compute_metrics, flips
 from ...handlers.model.predictor import Predictor
 from ...models.run import Run
 
@@ -30,15 +30,15 @@ _SECONDS_A_BATCH_SIZE = 0.1
 _LEAST_RUNS = 15
 _TURNS = 41
 _DIFFERENT = 64  # batches are prepared at most
-_ASKED_ALONE = 512
+_SINGLE_TEXTS = 512
 _RATES = (0.1, 0.3)
 _NOISY = 200  # texts, and ten noisy copies of each
-# What the evidence leaves to `lexport evaluate`.
-_LONG = ("per_class", "confusion", "count")
+# Fields that only `lexport evaluate` reports.
+_VERBOSE_FIELDS = ("per_class", "confusion", "count")
 
 
-def served(predictor: Predictor, part: Dataset) -> Outputs:
-    """A task's outputs for one part of the data as they are served, in batches of 64 as a full server makes them."""
+def predict_batched(predictor: Predictor, part: Dataset) -> Outputs:
+    """Return a task's outputs for one part of the data, in batches of 64 as on a busy server."""
     found = _in_batches(predictor, part.texts, part.languages)
     if part.pairs is not None:
         found += _in_batches(predictor, part.pairs, part.languages)
@@ -49,7 +49,7 @@ def served(predictor: Predictor, part: Dataset) -> Outputs:
 
 def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[str] | None) -> list[Outputs]:
     return [
-        predictor.answers_raw(
+        predictor.raw_outputs(
             texts[first : first + 64], None if languages is None else languages[first : first + 64]
         )[1]
         for first in range(0, len(texts), 64)
@@ -57,18 +57,18 @@ def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[
 
 
 def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any]:
-    """The task's metrics of `found` and how far it is from the trained model's outputs for the same part.
+    """Return the metrics of the outputs `found`, and their differences from the `trained` outputs.
 
-    interval: 95 %, of the metric that the gates read, by drawing the texts anew.
+    interval: the 95 % bootstrap interval of the metric that the gates read.
     """
     task = run.recipe.task
-    judged = judge(task, part, found, run.labels, run.threshold)
+    metrics = compute_metrics(task, part, found, run.labels, run.threshold)
     flipped = flips(task, found, trained, run.threshold)
-    drawn = headline_of(task, resampled(headline(task, part, found, run.labels, run.threshold)))
+    drawn = metric_from_means(task, bootstrap_means(per_text_terms(task, part, found, run.labels, run.threshold)))
     return {
         "texts": len(part),
-        **{name: value for name, value in judged.items() if name not in _LONG},
-        "interval": ends(drawn),
+        **{name: value for name, value in metrics.items() if name not in _VERBOSE_FIELDS},
+        "interval": percentile_interval(drawn),
         "flips": flipped,
         "flip_share": flipped / len(part),
         "largest_difference": float(np.abs(found - trained).max()),
@@ -76,16 +76,16 @@ def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[s
 
 
 def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: Outputs) -> dict[str, Any]:
-    """How far the first texts' outputs, each asked alone, lie from `together`, theirs in batches of 64 (`served`).
+    """Compare the outputs of the first texts, each alone, with `together`, the outputs in batches of 64.
 
-    texts: how many were asked. largest_change: of a score or a vector's component. flips: `tasks.flips`, of vectors
-    and joint models texts whose vector is nearest to another text's of those asked.
+    texts: number of texts. largest_change: of a score or a vector's component. flips: `tasks.flips`; for vectors and
+    joint models the texts with another nearest neighbour among these texts.
     """
-    count = min(len(part), _ASKED_ALONE)
+    count = min(len(part), _SINGLE_TEXTS)
     languages = part.languages and part.languages[:count]
     alone = np.concatenate(
         [
-            predictor.answers_raw([text], None if languages is None else [languages[place]])[1]
+            predictor.raw_outputs([text], None if languages is None else [languages[place]])[1]
             for place, text in enumerate(part.texts[:count])
         ]
     )
@@ -98,7 +98,7 @@ def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: O
 
 
 def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
-    """Which of the others each vector is nearest to, int64 [texts]."""
+    """Return the nearest other vector of each vector, int64 [texts]."""
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -np.inf)
     nearest: npt.NDArray[np.int64] = likeness.argmax(axis=1)
@@ -106,14 +106,14 @@ def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
 
 
 def calibration_error(run: Run, part: Dataset, outputs: Outputs) -> float | None:
-    """The expected calibration error; None for vectors."""
+    """Return the expected calibration error; None for vectors."""
     if run.recipe.task in ("vector", "joint"):
         return None
     return float(calibration(run.recipe.task, part, outputs, run.labels)["expected_calibration_error"])
 
 
 def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any]:
-    """`robustness` on the first texts."""
+    """Return `robustness` of the first texts."""
     few = replace(
         part,
         texts=part.texts[:_NOISY],
@@ -122,13 +122,15 @@ def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str,
         pairs=part.pairs and part.pairs[:_NOISY],
         images=None if part.images is None else part.images[:_NOISY],
     )
-    asked = Asked(lambda copy: served(predictor, copy), run.encoder)
+    model = OpenedModel(lambda copy: predict_batched(predictor, copy), run.encoder)
     task, labels = run.recipe.task, run.labels
-    return robustness(task, few, served(predictor, few), labels, asked, _RATES, run.threshold) | {"texts": len(few)}
+    return robustness(task, few, predict_batched(predictor, few), labels, model, _RATES, run.threshold) | {
+        "texts": len(few)
+    }
 
 
 def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most: int = 10) -> list[dict[str, Any]]:
-    """The texts whose answers differ most, those answered otherwise first, with both answers."""
+    """Return the texts whose outputs differ most, flipped ones first, with both answers."""
     count, task = len(part), run.recipe.task
     differences = np.abs(found - trained)[:count].max(axis=1)
     if task == "classify":
@@ -142,16 +144,16 @@ def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most:
     return [
         {
             "text": part.texts[row],
-            "trained": _said(run, trained[row]),
-            "variant": _said(run, found[row]),
+            "trained": _describe(run, trained[row]),
+            "variant": _describe(run, found[row]),
             "difference": float(differences[row]),
         }
         for row in order.tolist()
     ]
 
 
-def _said(run: Run, row: Outputs) -> str:
-    """An answer in words: the label with its score, the labels, or how long a vector is."""
+def _describe(run: Run, row: Outputs) -> str:
+    """Describe an answer in words: the label with its score, the labels, or the first components of a vector."""
     if run.recipe.task == "classify":
         top = int(row.argmax())
         return f"{run.labels[top]} {row[top]:.4f}"
@@ -163,13 +165,13 @@ def _said(run: Run, row: Outputs) -> str:
 
 
 def peak_memory(opening: Callable[[], _Result]) -> tuple[_Result, int | None]:
-    """What `opening` gives, and by how many bytes this process's resident memory rose at most meanwhile.
+    """Return the result of `opening`, and the peak increase of this process's resident memory meanwhile, in bytes.
 
-    Mapped files count as far as they were read. None where the system does not say (Linux does).
+    Mapped files count as far as they were read. The memory is None if the system does not tell (Linux does).
     """
     status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     try:
-        refs.write_text("5", encoding="ascii")  # the peak starts anew: proc(5)
+        refs.write_text("5", encoding="ascii")  # reset the peak: proc(5)
         before = _kilobytes(status, "VmRSS")
     except (OSError, ValueError):
         return opening(), None
@@ -183,7 +185,7 @@ def _kilobytes(status: Path, name: str) -> int:
 
 
 def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
-    """Milliseconds by batch size, on as many threads as the predictor has: from texts to answers, and the model."""
+    """Return milliseconds by batch size, from texts to answers and of the model alone."""
     results: dict[str, Any] = {}
     for size in BATCHES:
         firsts = islice(range(0, len(part) - size + 1, size), _DIFFERENT)
@@ -207,9 +209,9 @@ def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
 
 
 def speedup(predictor: Predictor, plain: Predictor, part: Dataset) -> float:
-    """How many times as fast as `plain` a variant answers 8 texts: the median ratio of calls in turns.
+    """Return how many times faster than `plain` a variant answers 8 texts: the median ratio of alternating calls.
 
-    In turns, so that whatever else the machine does meets both.
+    The calls alternate, so that other load on the machine affects both.
     """
     size = min(8, len(part))
     ratios: list[float] = []
@@ -218,7 +220,7 @@ def speedup(predictor: Predictor, plain: Predictor, part: Dataset) -> float:
         texts = part.texts[first : first + size], part.languages and part.languages[first : first + size]
         took = []
         for one in (plain, predictor):
-            one.predict(*texts)  # what the texts bring into the caches is the same for both
+            one.predict(*texts)  # warm the caches for both
             started = time.perf_counter()
             one.predict(*texts)
             took.append(time.perf_counter() - started)
@@ -240,5 +242,5 @@ def _times(calls: Sequence[Callable[[], object]]) -> list[float]:
 
 
 def size(folder: Path) -> int:
-    """Bytes of a variant's model files, an image tower's too; the vocabulary is none of them, but of text-in."""
+    """Return the bytes of a variant's model files, with the image tower; a vocabulary counts only for text-in."""
     return sum(file.stat().st_size for file in folder.iterdir() if file.name.startswith(("model.", "image.")))

@@ -1,4 +1,4 @@
-"""An exported variant opened as a worker opens it, from a run's folder."""
+"""Open an exported variant from a run's folder as a worker opens it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ...models.run import Run
 from ..formats.variants import Variant
 
 
-def opened(run: Run, variant: Variant, folder: Path, threads: int = 1) -> Predictor:
-    """The variant as a worker opens it, on the CPU."""
+def open_variant(run: Run, variant: Variant, folder: Path, threads: int = 1) -> Predictor:
+    """Open the variant on the CPU as a worker does."""
     joint = isinstance(run.model.head, Joint)
     model = ModelFile(
         run.folder.name,
@@ -43,12 +43,12 @@ def opened(run: Run, variant: Variant, folder: Path, threads: int = 1) -> Predic
 
 
 def _vector_bytes(run: Run, variant: Variant) -> int:
-    """Of the float32 vector of an id; 0 for torch's bags, which add rows to a sum as they read them."""
+    """Return the bytes of an id's float32 vector; 0 for torch's bags, which sum rows without forming vectors."""
     return 0 if variant.engine != "onnx" and not run.model.PARALLEL else 4 * run.model.embedding.dim
 
 
 def _encoder(run: Run, folder: Path) -> TextEncoder:
-    """The run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
+    """Return the run's encoder as a worker has it: of many words by an index, which is written into `folder`."""
     words = run.encoder.vocabulary
     if len(words) < INDEXED_FROM:
         return run.encoder

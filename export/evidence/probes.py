@@ -1,4 +1,4 @@
-"""What a variant's file makes of a text before the head: the encoder's output, by the engine that serves it."""
+"""Probe the encoder's output of a variant's file, before the head, with the engine that serves it."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _PERCENTILES = (1, 5, 50, 95, 99)
 
 
 def trained_probe(run: Run) -> Probe:
-    """The trained encoder."""
+    """Return a probe of the trained encoder."""
     return lambda part: _of_ids(_in_torch(run.model.encode), run.encoder, part)
 
 
 @contextmanager
 def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
-    """The encoder of a variant that was written into `folder`; what is written beside it is removed afterwards."""
+    """Context manager: a probe of the encoder of the variant in `folder`; temporary files are removed afterwards."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         if variant.takes == "text":
-            session = _shown(folder / variant.file)
+            session = _encoder_session(folder / variant.file)
             yield lambda part: _of_texts(session, part)
         else:
             encode = _encode(run, variant, folder / variant.file, Path(scratch))
@@ -50,33 +50,33 @@ def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
 
 
 def _encode(run: Run, variant: Variant, file: Path, scratch: Path) -> Callable[[Ids], Vectors]:
-    """What makes the encoder's output of ids."""
+    """Return a function from ids to the encoder's output."""
     if variant.engine == "onnx":
-        session = _shown(file)
+        session = _encoder_session(file)
         return lambda ids: session.run([VECTORS], {"ids": ids})[0]
     if variant.engine == "torchscript":
         return _in_torch(open_torchscript(file, "cpu").vectors)
-    # A program has one entrance: the same form, cut off before the head, is written anew.
+    # A program has one entry point, so we write the same form again without the head.
     axes, rest = AXES[run.encoder.spec.inputs]
     path = scratch / file.name
     write_program(_Encoding(variant.form(run.model)), path, example=torch.ones(2, 3, *rest).long(), symbolic=axes)
     return _in_torch(open_program(path, "cpu"))
 
 
-def _shown(file: Path) -> Any:
-    """A session of the graph that gives the encoder's output; it lies beside the weights while it is opened."""
-    shown = file.with_name("encoder.onnx")
-    show_vectors(file, shown)
+def _encoder_session(file: Path) -> Any:
+    """Open a session of the graph with the encoder's output; its file must be beside the weights for this."""
+    graph = file.with_name("encoder.onnx")
+    show_vectors(file, graph)
     try:
-        return open_session(shown, 1, "cpu")
+        return open_session(graph, 1, "cpu")
     finally:
-        shown.unlink()
+        graph.unlink()
 
 
-def likeness(trained: Vectors, found: Vectors) -> dict[str, Any]:
-    """How the rows of two matrices, float32 [texts, width], agree: percentiles of cosine and of largest difference.
+def compare_vectors(trained: Vectors, found: Vectors) -> dict[str, Any]:
+    """Compare the rows of two matrices float32 [texts, width]: percentiles of cosine and of largest difference.
 
-    Two rows of zeros have the cosine 1, one of them alone 0.
+    The cosine of two rows of zeros is 1, that of one row of zeros and another row 0.
     """
     norms = np.linalg.norm(trained, axis=1), np.linalg.norm(found, axis=1)
     product = norms[0] * norms[1]

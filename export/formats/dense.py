@@ -29,12 +29,12 @@ Weights = npt.NDArray[np.float32]
 
 
 def has_dense_layers(encoder: nn.Module) -> bool:
-    """Whether an encoder has layers that can be quantized."""
+    """Return whether an encoder has layers that can be quantized."""
     return any(isinstance(module, _LAYERS) for module in encoder.modules())
 
 
 def quantized_for_torch(model: TextModel) -> TextModel:
-    """The model with its encoder's layers in 8 bits; embedding and head are shared with the original."""
+    """Return the model with its encoder's layers in 8 bits; embedding and head are shared with the original."""
     # Deprecated in torch 2.13, still there, and the only one that TorchScript saves.
     from torch.ao.quantization import default_dynamic_qconfig, per_channel_dynamic_qconfig, quantize_dynamic
 
@@ -98,7 +98,7 @@ def _mark_prepared(path: Path) -> None:
 
 
 def _multiplying(path: Path, matrices: Sequence[Weights]) -> list[str]:
-    """Names of the nodes that multiply by one of the matrices or its transpose, as the quantizer will call them."""
+    """Return the names, in the quantizer, of the nodes that multiply by one of the matrices or its transpose."""
     graph = onnx.load(str(path)).graph
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     found = [

@@ -19,8 +19,8 @@ from ...handlers.engine.programs import EXAMPLE, GRAPH, check_program
 from .torchscript_onnx import rewrite
 
 
-def unsuited_program(model: nn.Module) -> str | None:
-    """Why the installed torch cannot export the model, in a sentence, or None."""
+def unsupported_program_reason(model: nn.Module) -> str | None:
+    """Return why the installed torch cannot export the model, in a sentence, or None."""
     if any(isinstance(module, nn.LSTM) for module in model.modules()) and find_spec("torch.export._patches") is None:
         return f"torch {torch.__version__} exports an LSTM for one length of text only; it takes torch 2.13"
     return None
@@ -66,7 +66,7 @@ def _whole_lstm() -> Iterator[None]:
 
 
 def _edit(name: str) -> Callable[[bytes], bytes] | None:
-    """How a member is changed into what a worker opens; None where it stays."""
+    """Return how a member is changed into what a worker opens; None where it stays."""
     return {EXAMPLE: lambda content: b"", GRAPH: _stripped}.get(name.partition("/")[2])
 
 

@@ -22,7 +22,8 @@ _NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 
 
 def take_tables(module: nn.Module) -> dict[str, Tensor]:
-    """The tensors of the tables in a module by name; of each one row stays behind, so that it can still be scripted.
+    """Return the tensors of the tables in a module by name; of each one row stays behind, so that it can still be
+    scripted.
 
     A table is an Embedding with no other inside. It must be the module's own: it changes in place.
     """

@@ -134,7 +134,7 @@ class InRange(Embedding):
 
 
 def exported(embedding: Embedding, make: Callable[[Tensor], Embedding]) -> Embedding:
-    """The embedding in evaluation mode, its rows held by `make` of the settled table, float32 [rows, dim].
+    """Return the embedding in evaluation mode, its rows held by `make` of the settled table, float32 [rows, dim].
 
     All else it shares with the original, which stays as it is; so does the table where it needs no settling.
     """
@@ -148,7 +148,7 @@ def exported(embedding: Embedding, make: Callable[[Tensor], Embedding]) -> Embed
 
 
 def _shallow(module: _Module) -> _Module:
-    """A copy with modules of its own, down to the leaves, that share every parameter and buffer."""
+    """Return a copy with modules of its own, down to the leaves, that share every parameter and buffer."""
     clone = copy.copy(module)
     clone._parameters = dict(module._parameters)
     clone._buffers = dict(module._buffers)

@@ -34,13 +34,13 @@ class Scoring(nn.Module):
         self.model = model
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length, …] → scores or unit vectors, float32 [batch, outputs]."""
+        """Map indices int64 [batch, length, …] → scores or unit vectors, float32 [batch, outputs]."""
         answer: Tensor = self.model.head.answer(self.model(ids))
         return answer
 
     @torch.jit.export
     def vectors(self, ids: Tensor) -> Tensor:
-        """Indices int64 [batch, length, …] → what the head is given, float32 [batch, width]."""
+        """Map indices int64 [batch, length, …] → what the head is given, float32 [batch, width]."""
         return self.model.encode(ids)
 
 
@@ -53,7 +53,7 @@ class Both(nn.Module):
         self.model = model
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices int64 [batch, length, …] → float32 [batch, outputs], float32 [batch, width]."""
+        """Map indices int64 [batch, length, …] → float32 [batch, outputs], float32 [batch, width]."""
         vectors = self.model.encode(ids)
         return self.model.head.answer(self.model.head(vectors)), vectors
 
@@ -76,7 +76,7 @@ def write_torchscript(module: nn.Module, path: Path) -> None:
 
 
 def without_debug(content: bytes) -> bytes:
-    """A TorchScript file less its debug members, which name source files by this machine's paths."""
+    """Return a TorchScript file less its debug members, which name source files by this machine's paths."""
     target = io.BytesIO()
     rewrite(io.BytesIO(content), target, drop=lambda name: name.endswith(".debug_pkl"))
     return target.getvalue()

@@ -16,7 +16,7 @@ from ...models.embeddings import Embedding
 from ...models.heads import Joint
 from .dense import has_dense_layers, quantize_onnx, quantized_for_torch
 from .low_bit_tables import HalfGatherTable, HalfTable, NibbleGatherTable, NibbleTable
-from .pt2 import unsuited_program, write_program
+from .pt2 import unsupported_program_reason, write_program
 from .tables import BagTable, ByteTable, GatherTable, Int8GatherTable, exported
 from .torchscript_onnx import Scoring, hide_vectors, write_onnx, write_torchscript
 
@@ -68,16 +68,16 @@ class Variant:
         """The image tower's file, where there is one; it is fp32 in every variant."""
         return f"image{self.suffix}"
 
-    def unsuited(self, model: TextModel) -> str | None:
-        """Why this variant cannot be made of the model, in a sentence, or None."""
+    def unsupported_reason(self, model: TextModel) -> str | None:
+        """Return why this variant cannot be made of the model, in a sentence, or None."""
         if self.dense and not has_dense_layers(model.encoder):
             return "its encoder has no dense layers; leave --quantize-dense out"
         if self.engine == "pt2":
-            return unsuited_program(model)
+            return unsupported_program_reason(model)
         return None
 
     def form(self, model: TextModel) -> TextModel:
-        """The model with its table in this variant's form; everything else is shared and fp32."""
+        """Return the model with its table in this variant's form; everything else is shared and fp32."""
         return model.with_embedding(exported(model.embedding, self.table))
 
     def write(self, model: TextModel, inputs: str, folder: Path) -> None:
@@ -131,7 +131,7 @@ DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8", "on
 
 
 def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:
-    """The variants of a comma-separated list of names and patterns (`onnx-*`, `*`), or the usual ones.
+    """Return the variants of a comma-separated list of names and patterns (`onnx-*`, `*`), or the usual ones.
 
     `quantize_dense`: the int8 variants among them quantize the encoder's layers too. Raises InputError for a name
     that there is not, naming those there are, and where nothing would be quantized.

@@ -20,7 +20,7 @@ _LONGEST_REPEAT = 1000
 
 
 def reason_against(spec: TextSpec) -> str | None:
-    """Why a text spec has no text-in form, in one line, or None."""
+    """Return why a text spec has no text-in form, in one line, or None."""
     if spec.pattern != TOKEN_PATTERN:
         return f"text-in splits by lexport's own token pattern; text.json has another, {spec.pattern!r}"
     if spec.word_length > _LONGEST_REPEAT:
@@ -73,7 +73,7 @@ def make_text_in(path: Path, encoder: TextEncoder, task: str, labels: Sequence[s
 def _answers(
     after: Nodes, answer: ValueInfoProto, task: str, labels: Sequence[str], threshold: float
 ) -> list[ValueInfoProto]:
-    """What is told of the model's own output, which comes first."""
+    """Return what is told of the model's own output, which comes first."""
     if task in ("vector", "joint"):
         after.add("Identity", answer.name, output="vector")
         vector = ValueInfoProto()

@@ -26,7 +26,7 @@ def hashes(nodes: Nodes, strings: str, seed: int) -> str:
 
 
 def word_grams(nodes: Nodes, words: Block, longest: int) -> list[Block]:
-    """The n-grams of two words, of three, and so on up to `longest`, from the words' hashes."""
+    """Return the n-grams of two words, of three, and so on up to `longest`, from the words' hashes."""
     keys, found = words.keys, []
     for order in range(2, longest + 1):
         keys = _combine(nodes, nodes.columns(keys, 0, -1), nodes.columns(words.keys, order - 1))
@@ -36,7 +36,7 @@ def word_grams(nodes: Nodes, words: Block, longest: int) -> list[Block]:
 
 
 def subwords(nodes: Nodes, text: Split, orders: tuple[int, int], seed: int) -> Block:
-    """The character n-grams of each text's words, of one word after the other, shortest first."""
+    """Return the character n-grams of each text's words, of one word after the other, shortest first."""
     words = nodes.add("Compress", nodes.flat(text.words), nodes.flat(text.present), axis=0)
     places = nodes.add("Transpose", nodes.add("NonZero", text.present), perm=[1, 0])
     text_of_word = nodes.flat(nodes.columns(places, 0, 1))
@@ -53,7 +53,7 @@ class _Spelt:
 
 
 def _of_words(nodes: Nodes, words: str, orders: tuple[int, int], seed: int) -> _Spelt:
-    """The character n-grams of each of `words`, string [words]."""
+    """Return the character n-grams of each of `words`, string [words]."""
     spelled = characters(nodes, words, nodes.size(words, 0), LONGEST_TOKEN)
     present = nodes.add("Not", nodes.add("Equal", spelled, nodes.constant("", object)))
     last = nodes.add("Add", nodes.sum_rows(present), nodes.constant(1))
@@ -76,7 +76,7 @@ def _of_words(nodes: Nodes, words: str, orders: tuple[int, int], seed: int) -> _
 
 
 def characters(nodes: Nodes, words: str, shape: str, kept: int) -> str:
-    """The first `kept` characters of each word: string, `shape` and one axis more, "" behind a word's last.
+    """Return the first `kept` characters of each word: string, `shape` and one axis more, "" behind a word's last.
 
     `shape`, int64, is that of `words`. A word is cut before it is split, so that a long one does not widen all.
     """
@@ -88,7 +88,7 @@ def characters(nodes: Nodes, words: str, shape: str, kept: int) -> str:
 
 
 def _aligned(nodes: Nodes, words: _Spelt, text_of_word: str, batch: str) -> Block:
-    """What a text's words are made of in one row, PAD on the right.
+    """Return what a text's words are made of in one row, PAD on the right.
 
     `text_of_word` is the number of each word's text, int64 [words], rising, and `batch` how many texts there are.
     """

@@ -22,7 +22,7 @@ _NOWHERE = 1 << 40
 
 
 def indices(nodes: Nodes, encoder: TextEncoder, text: Split) -> tuple[str, str]:
-    """Rows of words, and buckets of what is hashed: [batch, length]."""
+    """Return rows of words, and buckets of what is hashed: [batch, length]."""
     spec = encoder.spec
     rows = dict(zip(encoder.vocabulary, range(FIRST_WORD, spec.words), strict=True))
     words = label(nodes, text.words, {"": PAD} | rows, UNK)
@@ -40,7 +40,7 @@ def hashed(nodes: Nodes, encoder: TextEncoder, text: Split) -> tuple[str, str]:
 
 
 def spelled(nodes: Nodes, encoder: TextEncoder, text: Split) -> tuple[str, str]:
-    """Rows of characters: [batch, length, characters]; unknown is a word whose characters all are."""
+    """Return rows of characters: [batch, length, characters]; unknown is a word whose characters all are."""
     found = characters(nodes, text.words, nodes.add("Shape", text.words), encoder.spec.word_length)
     rows = {one: row for row, one in enumerate(encoder.characters, FIRST_WORD)}
     ids = _at_least_one(nodes, label(nodes, found, {"": PAD} | rows, UNK), 3)
@@ -48,7 +48,7 @@ def spelled(nodes: Nodes, encoder: TextEncoder, text: Split) -> tuple[str, str]:
 
 
 def by_language(nodes: Nodes, encoder: TextEncoder, text: Split, languages: str) -> tuple[str, str]:
-    """Rows of words within their language, buckets, and the languages' numbers: [batch, length, 2]."""
+    """Return rows of words within their language, buckets, and the languages' numbers: [batch, length, 2]."""
     spec = encoder.spec
     names = list(spec.languages)
     numbers = label(nodes, languages, dict(zip(names, range(len(names)), strict=True)), _NOWHERE)
@@ -81,7 +81,7 @@ def by_language(nodes: Nodes, encoder: TextEncoder, text: Split, languages: str)
 
 
 def label(nodes: Nodes, strings: str, numbers: Mapping[str, int], default: int) -> str:
-    """The number of each string, int64 of the strings' shape."""
+    """Return the number of each string, int64 of the strings' shape."""
     return nodes.add(
         "LabelEncoder",
         strings,
@@ -117,7 +117,7 @@ def _grams(nodes: Nodes, spec: TextSpec, text: Split, words: Block | None = None
 
 
 def _buckets(nodes: Nodes, spec: TextSpec, gram: Block, first: int) -> str:
-    """The row of each n-gram: its bucket behind the row `first`."""
+    """Return the row of each n-gram: its bucket behind the row `first`."""
     bucket = nodes.add("Mod", gram.keys, nodes.constant(spec.buckets))
     return _masked(nodes, nodes.add("Add", bucket, nodes.constant(first)), gram.present)
 

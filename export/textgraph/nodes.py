@@ -34,7 +34,7 @@ class Nodes:
         return output
 
     def constant(self, value: Any, dtype: type = np.int64) -> str:
-        """The name of a constant, one value or a list of them, strings as `object`; equal ones are kept once."""
+        """Return the name of a constant, a value or a list; strings as `object`; equal ones are stored once."""
         array: npt.NDArray[Any] = np.array(value, dtype)
         name = f"{self._prefix}{array.dtype}_{'_'.join(map(str, array.reshape(-1)))}_{array.ndim}"
         self.constants.setdefault(name, numpy_helper.from_array(array, name))
@@ -45,13 +45,13 @@ class Nodes:
         return self.add("Slice", value, *(self.constant([number]) for number in (start, end, 1)))
 
     def sum_rows(self, flags: str) -> str:
-        """How many of a row's `flags`, bool [rows, columns], are set: int64 [rows, 1]."""
+        """Return how many of a row's `flags`, bool [rows, columns], are set: int64 [rows, 1]."""
         return self.add("ReduceSum", self.add("Cast", flags, to=TensorProto.INT64), self.constant([1]))
 
     def size(self, value: str, axis: int) -> str:
-        """The length of an axis, int64 [1]."""
+        """Return the length of an axis, int64 [1]."""
         return self.add("Shape", value, start=axis, end=axis + 1)
 
     def flat(self, value: str) -> str:
-        """The same values with one axis."""
+        """Return the same values with one axis."""
         return self.add("Reshape", value, self.constant([-1]))

@@ -51,7 +51,7 @@ def split(nodes: Nodes, spec: TextSpec, texts: str) -> Split:
 
 
 def tokenized(nodes: Nodes, texts: str, **by: Any) -> str:
-    """The parts of strings, on one axis more, "" behind the last: string [batch, parts].
+    """Return the parts of strings, on one axis more, "" behind the last: string [batch, parts].
 
     If all strings are empty, the axis has length 0 after one axis, and is missing after two.
     """

@@ -1,1 +1,1 @@
-"""Running an exported model: ONNX Runtime, TorchScript, torch.export programs, and their files."""
+"""Run an exported model: ONNX Runtime, TorchScript, torch.export programs, and their files."""

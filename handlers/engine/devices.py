@@ -1,16 +1,16 @@
-"""Which devices a variant runs on."""
+"""The devices on which a variant runs."""
 
 from __future__ import annotations
 
 CPU_ALONE = ("int8", "int4")
-"""Precisions whose look-ups have kernels for the CPU only."""
+"""Precisions whose look-ups have kernels only for the CPU."""
 
 
 def why_cpu_alone(variant: str, precision: str) -> str | None:
-    """Why a variant of this precision does not run on a GPU, in a sentence, or None if it does."""
+    """Return why a variant of this precision does not run on a GPU, in a sentence, or None if it does."""
     if precision not in CPU_ALONE:
         return None
-    return f"{variant} runs on the CPU alone: its {precision} table is read by kernels that no GPU has"
+    return f"{variant} runs only on the CPU: its {precision} table needs kernels that GPUs do not have"
 
 
 def check_device(variant: str, precision: str, device: str) -> None:

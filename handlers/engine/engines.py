@@ -1,8 +1,8 @@
 """The engines that run an exported model: ONNX Runtime, TorchScript, and torch on a program of torch.export.
 
-All are called with one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and
-answer float32 [batch, outputs]; a text-in model, which only ONNX Runtime runs, is called with the texts themselves.
-Each engine imports its library only when it is opened, so that a worker loads one.
+All take one tensor, the ids of texts (int64, batch first) or images (float32 [batch, values]), and return float32
+[batch, outputs]. A text-in model, which only ONNX Runtime runs, takes the texts themselves. Each engine imports its
+library only when it is opened, so a worker loads one.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ ImageEngine = Callable[[Images], Scores]
 
 @dataclass(frozen=True)
 class Counts:
-    """Of each text: its tokens and how many of them are unknown, int64 [texts], and whether it had more, bool."""
+    """Token counts of texts."""
 
     lengths: Ids
+    """Number of tokens of each text, int64 [texts]."""
     unknown: Ids
+    """Number of unknown tokens of each text, int64 [texts]."""
     truncated: npt.NDArray[np.bool_]
+    """Whether each text was cut, bool [texts]."""
 
     @classmethod
     def joined(cls, parts: Sequence[Counts]) -> Counts:
-        """Those of several lots of texts, one after the other."""
+        """Return the counts of several batches of texts, one after the other."""
         return cls(
             np.concatenate([part.lengths for part in parts]),
             np.concatenate([part.unknown for part in parts]),
@@ -46,11 +49,11 @@ class Counts:
         )
 
     def take(self, places: Ids) -> Counts:
-        """Those of the texts at `places`, int64 [chosen], in that order."""
+        """Return the counts of the texts at `places`, int64 [chosen], in that order."""
         return Counts(self.lengths[places], self.unknown[places], self.truncated[places])
 
 
-# Texts, and a language for each where the model has some.
+# Called with texts, and a language for each if the model has languages.
 TextEngine = Callable[[Sequence[str], Sequence[str] | None], tuple[Counts, Scores]]
 
 
@@ -95,8 +98,8 @@ def _open_onnx(file: Path, threads: int, device: str, feed: str) -> Callable[[np
 
 
 def open_session(file: Path, threads: int, device: str) -> Any:
-    """An ONNX Runtime session of a graph file. Raises RuntimeError where the device is not there."""
-    # Since 1.29 ONNX Runtime sends names and hashes of models home unless told not to before it is imported.
+    """Return an ONNX Runtime session of a graph file. Raises RuntimeError where the device is not there."""
+    # Since 1.29 ONNX Runtime reports names and hashes of models to its makers unless this is set before its import.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
@@ -107,7 +110,7 @@ def open_session(file: Path, threads: int, device: str) -> Any:
                 f"This worker was given {device}, but the installed onnxruntime has no CUDA provider. "
                 "Install onnxruntime-gpu, serve a torchscript variant, or use cpu workers."
             )
-        # CUDA's libraries may have come with pip, where the loader does not look by itself.
+        # CUDA's libraries may be installed by pip, in a folder that the loader does not search.
         onnxruntime.preload_dlls()
         # TF32 keeps 10 of a product's 23 bits: too few for the goldens of an fp32 variant.
         on_device = {"device_id": int(device.partition(":")[2]), "use_tf32": 0}
@@ -137,7 +140,7 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
     model = open_program(file, device) if engine == "pt2" else open_torchscript(file, device)
 
     def run(values: npt.NDArray[Any]) -> Scores:
-        # Torch has one number for all, and with OpenMP one for each thread that calls.
+        # Torch has one setting for the process, and with OpenMP one for each calling thread.
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         with torch.inference_mode():
@@ -148,7 +151,10 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
 
 
 def open_torchscript(file: Path, device: str) -> Any:
-    """A TorchScript program with its tables in place, in evaluation mode. Raises ValueError as its check does."""
+    """Return a TorchScript program with its tables in place, in evaluation mode.
+
+    Raises ValueError as its check does.
+    """
     import torch
 
     check_torchscript(file)

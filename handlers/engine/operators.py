@@ -1,11 +1,11 @@
-"""What a TorchScript file may hold and call, checked before `torch.jit.load` compiles it.
+"""Check the members and operators of a TorchScript file before `torch.jit.load` compiles it.
 
 TorchScript has operators that write files (`torch.save`) and that read or overwrite them (`torch.from_file`), and
-code in a file may run as soon as the file is opened. So a file is opened only if its code keeps to the part of the
-language and to the operators that exports of lexport use, and its two pickles to the types that they need.
+code in a file may run as soon as the file is opened. So a file is opened only if its code uses the part of the
+language and the operators that lexport's exports use, and its two pickles use only the types that they need.
 
-The code is checked token by token, not as Python's syntax tree: torch has a parser of its own, and few kinds of
-tokens leave nothing that the two could read differently.
+The code is checked token by token, not as Python's syntax tree: torch has its own parser, and with few kinds of
+tokens both parsers read the same.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ def check_torchscript(path: Path) -> None:
 def check_torchscript_members(
     file: str, names: Sequence[str], size: Callable[[str], int], read: Callable[[str], bytes]
 ) -> None:
-    """The same for members by name, without the folder that all lie in."""
+    """Do the same for members by name, without their common folder."""
     others = sorted({name for name in names if not _MEMBER.fullmatch(name)})
     # torch finds members whatever their case.
     if others or len({name.lower() for name in names}) < len(names):
         raise ValueError(
-            f"{file} holds {', '.join(map(ascii, others[:3])) or 'a member twice'}, which no TorchScript file of "
-            "lexport does. It is not opened."
+            f"{file} has {', '.join(map(ascii, others[:3])) or 'a member twice'}, which no TorchScript file of "
+            "lexport has. It is not opened."
         )
     if (total := sum(size(name) for name in names if name.endswith((".py", ".pkl")))) > _LONGEST:
         raise ValueError(f"{file} has {total:,} bytes of code and pickles, expected at most {_LONGEST:,}.")
@@ -117,7 +117,7 @@ def check_torchscript_members(
 
 
 def code_problem(content: bytes) -> str | None:
-    """What a member of code has that no export has, in words that follow its name; None if there is nothing."""
+    """Return what a code member has that no export has, in words that follow its name; None if nothing."""
     try:
         tokens = [*_tokens(content.decode("ascii"))]
     except ValueError as error:
@@ -135,7 +135,10 @@ def code_problem(content: bytes) -> str | None:
 
 
 def _tokens(code: str) -> Iterator[tuple[str, str]]:
-    """Kind ("name", "value" or "mark") and text of each token. Raises ValueError for one that exports do not have."""
+    """Yield kind ("name", "value" or "mark") and text of each token.
+
+    Raises ValueError for one that exports do not have.
+    """
     place = 0
     while True:
         match = _TOKEN.match(code, place)
@@ -150,7 +153,7 @@ def _tokens(code: str) -> Iterator[tuple[str, str]]:
 
 
 def _name_problem(name: str, *, called: bool, defined: bool) -> str | None:
-    """What is wrong with a name, of parts joined by dots: `torch.size`, `self.model`, `return`, `ids`."""
+    """Return what is wrong with a name, of parts joined by dots: `torch.size`, `self.model`, `return`, `ids`."""
     root, *rest = name.split(".")
     if any(keyword.iskeyword(part) and (rest or part not in KEYWORDS) for part in (root, *rest)):
         return f"has the word {name!r}"
@@ -166,7 +169,7 @@ def _name_problem(name: str, *, called: bool, defined: bool) -> str | None:
 
 
 def pickle_problem(content: bytes) -> str | None:
-    """What a pickle of a TorchScript file has that no export's has, in words that follow its name, or None."""
+    """Return what a pickle has that no export's pickle has, in words that follow its name; None if nothing."""
     try:
         for opcode, argument, _ in pickletools.genops(content):
             if opcode.name not in OPCODES:

@@ -1,4 +1,4 @@
-"""Pages of mapped files, brought into this process before the first request needs them."""
+"""Prefault mapped files: map their pages into this process before the first request needs them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MAPS = Path("/proc/self/maps")
 _POPULATE = 22
 
 
-def touch(folder: Path) -> int:
-    """Bring in every page that this process has mapped from the files in `folder`; the bytes mapped.
+def prefault(folder: Path) -> int:
+    """Prefault every page that this process has mapped from the files in `folder`. Return the mapped bytes.
 
-    That finds what engines map by themselves too. A page that nobody has touched costs a request a fault, or a wait
-    for the disk. Where the system does not tell what is mapped (it is Linux that does) nothing is done.
+    This includes the files that engines map by themselves. The first access to a page costs a page fault, or a wait
+    for the disk. Only Linux lists what is mapped; on other systems nothing is done.
     """
     if not _MAPS.exists():
         return 0
     below, mapped = f"{folder.resolve()}/", 0
     for line in _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        # Addresses, permissions, offset, device and inode, then the path, which may hold spaces.
+        # Addresses, permissions, offset, device and inode, then the path, which may contain spaces.
         span, permissions, _, _, _, *path = line.split(maxsplit=5)
         if path and path[0].startswith(below) and permissions.startswith("r"):
             first, last = (int(end, 16) for end in span.split("-"))
@@ -35,5 +35,5 @@ def touch(folder: Path) -> int:
 
 
 def _populated(address: int, size: int) -> bool:
-    """Whether the kernel was asked and has done it."""
+    """Return whether the kernel has mapped the pages."""
     return bool(ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), _POPULATE) == 0)

@@ -1,9 +1,9 @@
-"""Opening a program that torch.export saved (`.pt2`) without ever unpickling or running what it says.
+"""Open a program that torch.export saved (`.pt2`) without unpickling or running anything from it.
 
-`torch.export.load` unpickles weights, constants and example inputs where the archive asks for it, evaluates the
-expressions of its shapes as Python and compiles its guards. So an archive is read beforehand, by the same reader, and
-refused unless it holds nothing of the kind: raw tensors, and a graph of torch's own operators whose every string is a
-plain name or a shape's arithmetic.
+`torch.export.load` unpickles weights, constants and example inputs if the archive says so, evaluates the expressions
+of its shapes as Python and compiles its guards. So the archive is read first, with the same reader, and refused if it
+has any of these. Allowed are raw tensors, and a graph of torch's operators in which every string is a plain name or
+the arithmetic of a shape.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ _SPECS = {f"[1, {_ONE}]", f"[1, {_TUPLE}[{_TUPLE}[{_ONE}]}}, {_NO_KEYWORDS}]}}]"
 
 
 def open_program(path: Path, device: str) -> Callable[[Any], Any]:
-    """The checked program as a function of one tensor, on `device`. Raises ValueError as `check_program` does."""
+    """Return the checked program as a function of one tensor, on `device`.
+
+    Raises ValueError as `check_program` does.
+    """
     check_program(path)
     import torch
     from torch.export.passes import move_to_device_pass
@@ -76,7 +79,7 @@ def check_program(path: Path) -> None:
     # folder around the members. That one could have another directory, with another program.
     with zipfile.ZipFile(path) as archive:
         if not all("/" in name for name in archive.namelist()):
-            raise ValueError(f"{path.name} holds members beside its one folder; it is not opened.")
+            raise ValueError(f"{path.name} has members outside its one folder; it is not opened.")
     # The reader that torch.export.load uses: both see the same members.
     reader = torch._C.PyTorchFileReader(str(path))
     check_program_members(path.name, reader.get_all_records(), reader.get_record_size, reader.get_record)
@@ -85,22 +88,24 @@ def check_program(path: Path) -> None:
 def check_program_members(
     file: str, names: Sequence[str], size: Callable[[str], int], read: Callable[[str], bytes]
 ) -> None:
-    """The same for members by name, without the folder that all lie in."""
+    """Do the same for members by name, without their common folder."""
     others = [name for name in names if name not in _FIXED and not _RAW.fullmatch(name)]
     # torch finds members whatever their case.
     if others or len({name.lower() for name in names}) < len(names):
-        raise ValueError(f"{file} holds what no exported model needs: {', '.join(sorted(others or names)[:3])}.")
+        raise ValueError(
+            f"{file} has members that no exported model needs: {', '.join(sorted(others or names)[:3])}."
+        )
     if EXAMPLE in names and size(EXAMPLE):
-        raise ValueError(f"{file} holds pickled example inputs; they are not opened.")
+        raise ValueError(f"{file} has pickled example inputs; they are not opened.")
     try:
         described = {name: _described(file, name, size, read) for name in (*_CONFIGS, GRAPH)}
         for config in _CONFIGS:
             for name, entry in described[config]["config"].items():
                 place = f"{config.rpartition('/')[0]}/{entry['path_name']}"
                 if entry["use_pickle"] or not _RAW.fullmatch(place):
-                    raise ValueError(f"{file} holds {name} pickled; pickles are not opened.")
+                    raise ValueError(f"{file} has {name} as a pickle; pickles are not opened.")
         if described[GRAPH].get("guards_code"):
-            raise ValueError(f"{file} holds guards, which are code; they are not run.")
+            raise ValueError(f"{file} has guards, which are code; they are not run.")
         _check(described[GRAPH], "", file)
     except (KeyError, TypeError, AttributeError, RecursionError, RuntimeError) as error:
         raise ValueError(f"{file} is damaged ({type(error).__name__}: {error}). Export the model again.") from None
@@ -113,7 +118,7 @@ def _described(file: str, name: str, size: Callable[[str], int], read: Callable[
 
 
 def _check(value: Any, key: str, file: str) -> None:
-    """Every string of the graph, by the key it stands under."""
+    """Raise ValueError for a string of the graph that its key does not allow."""
     if isinstance(value, dict):
         for name, inner in value.items():
             _check(name, "", file)

@@ -1,6 +1,6 @@
-"""Tensors in a safetensors file, mapped: processes that open one file share its pages in memory.
+"""Map the tensors of a safetensors file: processes that open one file share its pages in memory.
 
-The format: a length in eight bytes, a JSON header of so many bytes that says where each tensor lies, the tensors.
+The format: a length in eight bytes, a JSON header of that length with the position of each tensor, the tensors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# What the file of a program's tables is called, in place of the program's own suffix.
+# The suffix of the file with a program's tables, in place of the program's own suffix.
 TENSORS = ".safetensors"
 
 DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U8": np.uint8, "I32": np.int32, "I64": np.int64}
@@ -23,7 +23,7 @@ _LONGEST_HEADER = 1 << 20
 
 
 def map_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The tensors of a file by name, read-only. Raises ValueError for a file that is damaged."""
+    """Return the tensors of a file by name, read-only. Raises ValueError for a file that is damaged."""
     with path.open("rb") as handle:
         length = int.from_bytes(handle.read(8), "little")
         try:
@@ -33,13 +33,13 @@ def map_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
             content = np.memmap(handle, np.uint8, "r")[8 + length :]
             return {name: _tensor(content, **entry) for name, entry in header.items() if name != "__metadata__"}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path.name} is no safetensors file that this version reads: {error}.") from None
+            raise ValueError(f"{path.name} is not a safetensors file that this version reads: {error}.") from None
 
 
 def put_tables(model: Any, file: Path, device: str) -> None:
-    """Give a TorchScript model the tables that lie in `file`, if there is one: mapped on the CPU, copied to a GPU.
+    """Set the tables of a TorchScript model from `file`, if it exists: mapped on the CPU, copied to a GPU.
 
-    Each is named by its place in the model. Raises ValueError for one that does not fit it.
+    The name of each table is its path in the model. Raises ValueError for a table that does not fit.
     """
     import torch
 

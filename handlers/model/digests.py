@@ -1,4 +1,4 @@
-"""The archive's members against `MAR-INF/DIGESTS`, before anything of them is loaded."""
+"""Compare the archive's members with `MAR-INF/DIGESTS` before any of them is loaded."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 DIGESTS = "MAR-INF/DIGESTS"
 MANIFEST = "MAR-INF/MANIFEST.json"
-# Signs DIGESTS, so that it cannot be listed there. Whether it holds is for `lexport verify`: a worker has no keys.
+# Signs DIGESTS, so it cannot be listed there. Only `lexport verify` checks it: a worker has no keys.
 SIGNATURE = "MAR-INF/SIGNATURE.json"
 
 
 def read_digests(content: str) -> dict[str, str]:
-    """Member name → hex SHA-256, from lines as `sha256sum` writes them. Raises ValueError."""
+    """Return member name → hex SHA-256, from lines as `sha256sum` writes them. Raises ValueError."""
     digests: dict[str, str] = {}
     for number, line in enumerate(content.splitlines(), 1):
         digest, separator, name = line.partition("  ")
@@ -48,10 +48,9 @@ def check_digests(folder: Path) -> None:
 
 
 def manifest_problems(manifest: bytes, model: bytes) -> list[str]:
-    """Where a manifest that DIGESTS does not list differs from the one that `model.json`, which is listed, asks for.
+    """Return the differences between a manifest that DIGESTS does not list and the one that `model.json` requires.
 
-    `torch-model-archiver` writes the manifest itself: its date and its own version cannot be known beforehand,
-    all else can.
+    `torch-model-archiver` writes the manifest itself: its date and its version are not known before, all else is.
     """
     try:
         found, asks = json.loads(manifest), json.loads(model)

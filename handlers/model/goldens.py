@@ -1,7 +1,7 @@
-"""Golden requests: real texts with the answers this very variant gave when it was exported.
+"""Golden requests: real texts with the answers of this variant when it was exported.
 
-A worker answers them before it reports ready. That warms it up, and a damaged table, a shuffled vocabulary or a
-machine whose arithmetic differs is noticed before the first user is answered wrongly.
+A worker answers them before it reports ready. This warms it up, and it detects a damaged table, a shuffled vocabulary
+or a machine with different arithmetic before any user gets a wrong answer.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ LOWER_PRECISION_TOLERANCE = 2e-2
 
 @dataclass(frozen=True)
 class Golden:
-    """One request with the trained model's answer and the variant's own.
-
-    lang: the text's language, for models that have languages. image: the numbers of an image; text is then "".
-    """
+    """One request with two recorded answers."""
 
     text: str
+    """The text; "" for an image."""
     trained: dict[str, Any]
+    """The trained model's answer."""
     variant: dict[str, Any]
+    """The variant's answer."""
     lang: str | None = None
+    """The text's language, for models with languages."""
     image: list[float] | None = None
+    """The numbers of an image; None for a text."""
 
 
 def read_goldens(path: Path) -> list[Golden]:
@@ -52,11 +54,11 @@ def read_goldens(path: Path) -> list[Golden]:
 
 
 def differences(golden: Golden, answer: dict[str, Any], precision: str, threshold: float = 0.5) -> list[str]:
-    """What differs between a golden's recorded answer and the one given now; empty if nothing does.
+    """Return the differences between a golden's recorded answer and `answer`; empty if there are none.
 
-    Token counts must be equal; scores and the components of vectors within the precision's tolerance; the label
-    equal wherever the margin between the two best scores exceeds twice the tolerance, and of several labels every
-    one whose score is further than that from `threshold` (a nearer call may fall either way).
+    Token counts must be equal. Scores and components of vectors must be within the precision's tolerance. The label
+    must be equal if the two best scores differ by more than twice the tolerance. Of several labels, each must be
+    equal whose score differs from `threshold` by more than that.
     """
     tolerance = TOLERANCE.get(precision, LOWER_PRECISION_TOLERANCE)
     expected = golden.variant
@@ -110,12 +112,12 @@ def _of_labels(answer: dict[str, Any], expected: dict[str, Any], threshold: floa
 
 
 def check_goldens(predictor: Predictor, goldens: Sequence[Golden]) -> int:
-    """Answer every golden as one batch and one by one; the number checked.
+    """Answer every golden as one batch and one by one. Return the number of goldens.
 
-    Raises ValueError listing the first answers that differ, and for no goldens, which would prove nothing.
+    Raises ValueError with the first answers that differ, and if there are no goldens.
     """
     if not goldens:
-        raise ValueError("golden.jsonl holds no golden request, so that nothing is proven. Export the run again.")
+        raise ValueError("golden.jsonl has no golden request, so the model cannot be checked. Export the run again.")
     model, problems = predictor.model, golden_problems(predictor, goldens)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -128,11 +130,11 @@ def check_goldens(predictor: Predictor, goldens: Sequence[Golden]) -> int:
 
 
 def golden_problems(predictor: Predictor, goldens: Sequence[Golden]) -> list[str]:
-    """What differs where every golden is answered as one batch and one by one; empty if nothing does."""
+    """Return the differences if every golden is answered as one batch and one by one; empty if there are none."""
     problems: list[str] = []
     for way, answers in (
         ("in a batch", _answers(predictor, goldens)),
-        ("alone", [_answers(predictor, [golden])[0] for golden in goldens]),
+        ("by itself", [_answers(predictor, [golden])[0] for golden in goldens]),
     ):
         for number, (golden, answer) in enumerate(zip(goldens, answers, strict=True), 1):
             try:
@@ -145,10 +147,10 @@ def golden_problems(predictor: Predictor, goldens: Sequence[Golden]) -> list[str
 
 
 def _answers(predictor: Predictor, goldens: Sequence[Golden]) -> list[dict[str, Any]]:
-    """One batch of texts and one of images, the answers in the goldens' order."""
-    said = [golden for golden in goldens if golden.image is None]
-    shown = [golden.image for golden in goldens if golden.image is not None]
-    languages = [golden.lang or "" for golden in said] if any(golden.lang is not None for golden in said) else None
-    of_texts = iter(predictor.predict([golden.text for golden in said], languages) if said else [])
-    of_images = iter(predictor.predict_images(np.array(shown, np.float32)) if shown else [])
+    """Return the answers in the goldens' order, from one batch of texts and one of images."""
+    texts = [golden for golden in goldens if golden.image is None]
+    images = [golden.image for golden in goldens if golden.image is not None]
+    languages = [golden.lang or "" for golden in texts] if any(golden.lang is not None for golden in texts) else None
+    of_texts = iter(predictor.predict([golden.text for golden in texts], languages) if texts else [])
+    of_images = iter(predictor.predict_images(np.array(images, np.float32)) if images else [])
     return [next(of_texts if golden.image is None else of_images) for golden in goldens]

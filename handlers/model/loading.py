@@ -1,4 +1,4 @@
-"""Opening an extracted archive: the predictor that its `model.json` asks for."""
+"""Open an extracted archive: make the predictor that its `model.json` describes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def load(folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
     labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     engine, tower = _open_engines(folder, model, threads if model.parallel else 1, device)
     if model.takes == "text":
-        # Its vocabulary is in the graph; a second one in Python would be memory for nothing.
+        # The graph contains the vocabulary; a second one in Python would waste memory.
         return TextIn(model, load_spec(folder), labels, engine, tower)
     return IdsIn(model, load_encoder(folder), labels, engine, tower)
 
 
 def reopen(predictor: Predictor, folder: Path, *, threads: int, device: str) -> None:
-    """Give a predictor whose work is `parallel` engines of another number of threads, of the same files.
+    """Replace the engines of a `parallel` predictor by engines with another number of threads, from the same files.
 
-    It answers meanwhile, from those it has. Raises as `load` does; then it keeps them.
+    The old engines answer until the new ones are open. After an error, which is raised as in `load`, they stay.
     """
-    predictor.exchange(*_open_engines(folder, predictor.model, threads, device))
+    predictor.swap_engines(*_open_engines(folder, predictor.model, threads, device))
 
 
 def _open_engines(folder: Path, model: ModelFile, threads: int, device: str) -> tuple[Any, ImageEngine | None]:
-    """The engine for texts or their ids, whichever the model takes, and the one for images."""
+    """Return the engine for texts or their ids, whichever the model takes, and the one for images."""
     file, tower = folder / model.file, None
     if model.image_file is not None:
         images = folder / model.image_file

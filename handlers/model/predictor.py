@@ -13,30 +13,24 @@ import numpy as np
 from ..engine.engines import Counts, Engine, ImageEngine, Images, Scores
 from ..text.encoder import Ids, TextEncoder, TextSpec, Tokens
 
-# A batch is cut into pieces, texts of similar width together. Vectors of more bytes than this no longer fit a core's
-# cache: measured at 300 dimensions and 200 words, 40 µs a text in pieces of 1 MiB against 72 µs in a batch of 64.
-VECTORS = 1 << 20
-# And where every cell costs an encoder's work, PAD's too, as many texts: 0.6 of the time of 64 in one piece.
-PIECE = 16
-# Nor more padding than this, in cells: 15 texts of 10 tokens and one of 200 take 4 to 13 times as long together as
-# cut in two; at 160 cells of padding a cut pays in every encoder and engine, at 50 in none.
-PADDING = 128
-# More texts than this are answered in turns, so that no request decides how much memory a worker takes.
-TURN = 256
+# A batch is cut into pieces of texts of similar width. More bytes of vectors than this do not fit a core's cache:
+# measured at 300 dimensions and 200 words, 40 µs a text in pieces of 1 MiB against 72 µs in a batch of 64.
+MAX_PIECE_BYTES = 1 << 20
+# The most texts of a piece where an encoder computes every cell, PAD too: 0.6 of the time of 64 texts in one piece.
+MAX_PIECE_TEXTS = 16
+# The most padding of a piece, in cells: 15 texts of 10 tokens and one of 200 take 4 to 13 times as long in one piece
+# as in two; with 160 cells of padding a cut is faster in every encoder and engine, with 50 in none.
+MAX_PADDING = 128
+# The most texts that are answered at once, so that a request cannot decide how much memory a worker uses.
+MAX_BATCH = 256
 
 TASKS = ("classify", "multilabel", "vector", "joint")
-TAKES = ("ids", "text")
+INPUT_KINDS = ("ids", "text")
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What `model.json` says of the exported model beside it.
-
-    parallel: whether the work of a batch is worth more than one thread, as an encoder's is. task: one of TASKS.
-    threshold: the least score of a label that is answered (multilabel). image_file, image_values: the image tower,
-    run by the same engine, and the numbers that make one image (joint). vector_bytes: of the vector formed for each
-    id, 0 where sums are formed without. takes: what the text model's input is, one of TAKES.
-    """
+    """The content of `model.json`, which describes the exported model beside it."""
 
     name: str
     version: str
@@ -44,17 +38,25 @@ class ModelFile:
     engine: str
     precision: str
     file: str
+    """File name of the exported model."""
     parallel: bool = False
+    """Whether a batch is faster with more than one thread, as with an encoder."""
     task: str = "classify"
+    """One of TASKS."""
     threshold: float = 0.5
+    """The least score of a predicted label (multilabel)."""
     image_file: str | None = None
+    """File name of the image tower, which the same engine runs (joint)."""
     image_values: int = 0
+    """Number of values of an image (joint)."""
     vector_bytes: int = 0
+    """Bytes of the vector of each id; 0 if the model sums vectors without storing them."""
     takes: str = "ids"
+    """The input of the text model, one of INPUT_KINDS."""
     schema: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse names that would break lines or headers, what is unknown here, and a joint model without images."""
+        """Refuse names that would break lines or headers, unknown values, and a joint model without images."""
         for field in ("name", "version", "variant", "engine", "precision", "file"):
             value = getattr(self, field)
             if not isinstance(value, str) or not value.isprintable():
@@ -66,8 +68,10 @@ class ModelFile:
             raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
         if self.task not in TASKS:
             raise ValueError(f"model.json names the task {self.task!r}; known are {', '.join(TASKS)}.")
-        if self.takes not in TAKES:
-            raise ValueError(f"model.json says that the model takes {self.takes!r}; known are {', '.join(TAKES)}.")
+        if self.takes not in INPUT_KINDS:
+            raise ValueError(
+                f"model.json says that the model takes {self.takes!r}; known are {', '.join(INPUT_KINDS)}."
+            )
         if (self.task == "joint") != (self.image_file is not None and self.image_values > 0):
             raise ValueError(
                 f"model.json has the task {self.task}, image_file {self.image_file!r} and image_values "
@@ -94,30 +98,30 @@ class Predictor(ABC):
         self.languages = tuple(spec.languages)
         self._image_engine = image_engine
 
-    def exchange(self, engine: Any, image_engine: ImageEngine | None) -> None:
-        """Answer with other engines of the same files from the next call on."""
+    def swap_engines(self, engine: Any, image_engine: ImageEngine | None) -> None:
+        """Use other engines of the same files from the next call on."""
         self._engine, self._image_engine = engine, image_engine
 
     @abstractmethod
-    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
-        """`answers_raw` of at most TURN texts."""
+    def run_batch(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """Return `raw_outputs` of at most MAX_BATCH texts."""
 
     @abstractmethod
     def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
-        """What the engine alone has to do for at most TURN texts, everything before it done."""
+        """Return a function that runs only the engine, on at most MAX_BATCH texts that are already encoded."""
 
-    def answers_raw(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Counts, Scores]:
-        """What the model itself says of texts: their counts and float32 [texts, outputs].
+    def raw_outputs(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Counts, Scores]:
+        """Return the model's outputs for texts: their counts and float32 [texts, outputs].
 
         Raises TextError for a language that is missing, unknown or of no use to the model.
         """
-        if len(texts) <= TURN:
-            return self.answer_turn(texts, languages)
-        counts, outputs = zip(*(self.answer_turn(*turn) for turn in _turns(texts, languages)), strict=True)
+        if len(texts) <= MAX_BATCH:
+            return self.run_batch(texts, languages)
+        counts, outputs = zip(*(self.run_batch(*batch) for batch in _batches(texts, languages)), strict=True)
         return Counts.joined(counts), np.concatenate(outputs)
 
     def image_outputs(self, images: Images) -> Scores:
-        """The unit vectors of images: float32 [images, values] → float32 [images, dim].
+        """Return the unit vectors of images: float32 [images, values] → float32 [images, dim].
 
         Raises ValueError for a model without images or another number of values.
         """
@@ -127,18 +131,18 @@ class Predictor(ABC):
             raise ValueError(
                 f"The images have the shape {list(images.shape)}, expected [images, {self.model.image_values}]."
             )
-        firsts = range(0, len(images), PIECE)
-        return np.concatenate([self._image_engine(images[first : first + PIECE]) for first in firsts])
+        firsts = range(0, len(images), MAX_PIECE_TEXTS)
+        return np.concatenate([self._image_engine(images[first : first + MAX_PIECE_TEXTS]) for first in firsts])
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """One answer per text, by the model's task, each with tokens, unknown and truncated.
+        """Return one answer per text, by the model's task, each with tokens, unknown and truncated.
 
         classify: label, score, scores by label. multilabel: labels (each with its score, best first), scores by
-        label. vector, joint: vector. Raises TextError as `answers_raw` does.
+        label. vector, joint: vector. Raises TextError as `raw_outputs` does.
         """
-        if len(texts) > TURN:
-            return [answer for turn in _turns(texts, languages) for answer in self.predict(*turn)]
-        counted, outputs = self.answers_raw(texts, languages)
+        if len(texts) > MAX_BATCH:
+            return [answer for batch in _batches(texts, languages) for answer in self.predict(*batch)]
+        counted, outputs = self.raw_outputs(texts, languages)
         rows, labels = outputs.tolist(), self.labels
         counts, unknown, cut = counted.lengths.tolist(), counted.unknown.tolist(), counted.truncated.tolist()
         if self.model.task == "classify":
@@ -160,7 +164,10 @@ class Predictor(ABC):
         return answers
 
     def predict_images(self, images: Images) -> list[dict[str, Any]]:
-        """One answer per image, float32 [images, values]: its vector. Raises ValueError as `image_outputs` does."""
+        """Return one answer per image, float32 [images, values]: its vector.
+
+        Raises ValueError as `image_outputs` does.
+        """
         return _decode_vectors(self.image_outputs(images).tolist())
 
     def _decode_multilabel(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
@@ -169,7 +176,7 @@ class Predictor(ABC):
 
 
 class IdsIn(Predictor):
-    """A model that takes ids, behind the text code that makes them."""
+    """A model that takes ids, together with the text code that makes them."""
 
     def __init__(
         self,
@@ -184,18 +191,20 @@ class IdsIn(Predictor):
         self.encoder = encoder
         self._engine: Engine = engine
 
-    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
-        """Look the texts up, cut them into pieces, ask the engine."""
+    def run_batch(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """Encode the texts in pieces and run the engine."""
         tokens, pieces = self.encode(texts, languages)
         return Counts(tokens.lengths, tokens.unknown, np.array(tokens.truncated, bool)), self._infer(pieces)
 
     def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
-        """The model on the ids of the texts."""
+        """Return a function that runs the model on the ids of the texts."""
         return partial(self._infer, self.encode(texts, languages)[1])
 
     def outputs_of_ids(self, ids: Ids) -> Scores:
-        """What the model says of ids already laid out, int64 [texts, length] or of three dimensions."""
-        return np.concatenate([self._engine(ids[first : first + TURN]) for first in range(0, len(ids), TURN)])
+        """Return what the model says of ids already laid out, int64 [texts, length] or of three dimensions."""
+        return np.concatenate(
+            [self._engine(ids[first : first + MAX_BATCH]) for first in range(0, len(ids), MAX_BATCH)]
+        )
 
     def encode(
         self, texts: Sequence[str], languages: Sequence[str] | None = None
@@ -225,11 +234,11 @@ class IdsIn(Predictor):
         return pieces
 
     def _is_piece(self, texts: int, width: int, filled: int) -> bool:
-        """Whether so many texts, the widest of so many columns, of so many ids in all, are answered together."""
+        """Return whether this number of texts, with this widest width and total of ids, makes one piece."""
         model, cells = self.model, texts * width
-        if model.parallel and (texts > PIECE or cells - filled > PADDING):
+        if model.parallel and (texts > MAX_PIECE_TEXTS or cells - filled > MAX_PADDING):
             return False
-        return texts <= TURN and cells * model.vector_bytes <= VECTORS
+        return texts <= MAX_BATCH and cells * model.vector_bytes <= MAX_PIECE_BYTES
 
     def _infer(self, pieces: Sequence[tuple[Ids, Ids]]) -> Scores:
         if len(pieces) == 1:  # which is in the texts' own order
@@ -245,15 +254,15 @@ def _decode_vectors(rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     return [{"vector": row} for row in rows]
 
 
-def _turns(
+def _batches(
     texts: Sequence[str], languages: Sequence[str] | None
 ) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
-    for first in range(0, len(texts), TURN):
-        turn = slice(first, first + TURN)
+    for first in range(0, len(texts), MAX_BATCH):
+        turn = slice(first, first + MAX_BATCH)
         yield texts[turn], None if languages is None else languages[turn]
 
 
 def labels_above(threshold: float, scores: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The labels whose score is `threshold` or more, best first, each with its score."""
+    """Return the labels whose score is `threshold` or more, best first, each with its score."""
     chosen = [{"label": label, "score": score} for label, score in scores.items() if score >= threshold]
     return sorted(chosen, key=lambda one: -one["score"])

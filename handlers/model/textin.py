@@ -1,4 +1,4 @@
-"""A model that takes the texts themselves: an ONNX graph with the text code inside."""
+"""A model that takes raw texts: an ONNX graph with the text code inside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..engine.engines import Counts, ImageEngine, Scores, TextEngine
 from ..text.encoder import language_numbers
 from ..text.spec import TextSpec
-from .predictor import PADDING, PIECE, VECTORS, ModelFile, Predictor
+from .predictor import MAX_PADDING, MAX_PIECE_BYTES, MAX_PIECE_TEXTS, ModelFile, Predictor
 
 # Texts of more than this many characters for every token kept are tried by their beginning first.
 _BEGINNING = 16
@@ -24,7 +24,7 @@ Piece = tuple[Sequence[int], list[str], list[str] | None]
 
 
 class TextIn(Predictor):
-    """Texts are put in order and cut into pieces, and otherwise handed over as they are."""
+    """Sort texts by length, cut them into pieces, and give them to the engine as they are."""
 
     def __init__(
         self,
@@ -39,26 +39,26 @@ class TextIn(Predictor):
         self._engine: TextEngine = engine
         self._numbers = {language: number for number, language in enumerate(spec.languages)}
         self._most = _BEGINNING * spec.max_tokens
-        self._room = PADDING if model.parallel or spec.subwords else _ROOM
+        self._room = MAX_PADDING if model.parallel or spec.subwords else _ROOM
 
-    def answer_turn(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
-        """Ask the engine, about very long texts by their beginning where that is enough."""
+    def run_batch(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+        """Run the engine; for very long texts on their beginning if that is enough."""
         counts, outputs = self._infer(self._pieces(texts, languages))
         for place, text in enumerate(texts):
             # A text with too many tokens in its beginning keeps none of the rest.
             if len(text) > self._most and not counts.truncated[place]:
-                alone, outputs[place] = self._engine([text], None if languages is None else [languages[place]])
-                counts.lengths[place], counts.unknown[place] = alone.lengths[0], alone.unknown[0]
-                counts.truncated[place] = alone.truncated[0]
+                whole, outputs[place] = self._engine([text], None if languages is None else [languages[place]])
+                counts.lengths[place], counts.unknown[place] = whole.lengths[0], whole.unknown[0]
+                counts.truncated[place] = whole.truncated[0]
         return counts, outputs
 
     def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
-        """The graph on the texts in pieces."""
+        """Return a function that runs the graph on the texts in pieces."""
         pieces = self._pieces(texts, languages)
         return lambda: self._infer(pieces)[1]
 
     def _pieces(self, texts: Sequence[str], languages: Sequence[str] | None) -> list[Piece]:
-        """Pieces of texts of similar length. Raises TextError as `answers_raw` does."""
+        """Return pieces of texts of similar length. Raises TextError as `raw_outputs` does."""
         if languages is not None or self._numbers:
             language_numbers(self._numbers, languages, len(texts))
         short = [text[: self._most] for text in texts]
@@ -68,7 +68,7 @@ class TextIn(Predictor):
             cuts, filled = [], 0
             for place in sorted(range(len(short)), key=lengths.__getitem__):
                 filled += lengths[place]
-                if not cuts or not self._is_piece(len(cuts[-1]) + 1, lengths[place], filled, PADDING):
+                if not cuts or not self._is_piece(len(cuts[-1]) + 1, lengths[place], filled, MAX_PADDING):
                     cuts.append([])
                     filled = lengths[place]
                 cuts[-1].append(place)
@@ -78,15 +78,17 @@ class TextIn(Predictor):
         ]
 
     def _is_piece(self, texts: int, longest: int, filled: int, room: int) -> bool:
-        """Whether so many texts, the longest of so many characters, of `filled` in all, are answered together.
+        """Return whether so many `texts`, with this `longest` text and `filled` characters in all, make one piece.
 
-        room: cells of padding that are not worth a cut.
+        `room` is the padding, in cells, that is cheaper than a cut.
         """
         characters = texts * longest
         alike = characters - filled <= room * _TOKEN
         if self.model.parallel:
-            return texts <= PIECE and alike
-        return texts <= PIECE or (alike and characters * self.model.vector_bytes <= VECTORS * _TOKEN)
+            return texts <= MAX_PIECE_TEXTS and alike
+        return texts <= MAX_PIECE_TEXTS or (
+            alike and characters * self.model.vector_bytes <= MAX_PIECE_BYTES * _TOKEN
+        )
 
     def _infer(self, pieces: Sequence[Piece]) -> tuple[Counts, Scores]:
         answers = [self._engine(texts, languages) for _, texts, languages in pieces]

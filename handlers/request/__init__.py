@@ -1,1 +1,1 @@
-"""What a request says and how its answer is written."""
+"""Read requests and write answers."""

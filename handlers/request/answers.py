@@ -1,4 +1,4 @@
-"""How an answer is written: answers in, JSON out."""
+"""Write answers as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 def render(request: Request, answers: Sequence[dict[str, Any]], model: str, version: str) -> bytes:
-    """The response body, JSON in UTF-8: one object for a text or image, a list for several, v2's shape for v2.
+    """Return the response body, JSON in UTF-8: one object for a text or image, a list for several, v2's shape for v2.
 
     Raises Refusal for an answer that TorchServe would not deliver.
     """
@@ -37,7 +37,7 @@ def render(request: Request, answers: Sequence[dict[str, Any]], model: str, vers
 
 
 def _cut(answer: dict[str, Any], request: Request) -> dict[str, Any]:
-    """An answer with the labels above the request's threshold, and with its best labels and scores alone."""
+    """Return an answer with only the labels above the request's threshold, and only its best labels and scores."""
     scores, count = answer["scores"], request.top_k
     cut = {**answer, "scores": scores if count is None else _best(scores, count)}
     if "labels" in answer:
@@ -78,5 +78,5 @@ def _dump(value: Any) -> bytes:
 
 
 def render_refusal(refusal: Refusal) -> bytes:
-    """The body of a 4xx: `error`, `expected` and further details."""
+    """Return the body of a 4xx: `error`, `expected` and further details."""
     return json.dumps(refusal.body, ensure_ascii=True).encode()

@@ -1,4 +1,4 @@
-"""Whether a request fits the model: one that does not is refused before it joins a batch."""
+"""Validate a request for the model; a request that does not fit is refused before it joins a batch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ..model.predictor import ModelFile
 from .protocol import Request
 from .refusals import Refusal, listed, show
 
-# So many languages are named in a refusal.
+# Most languages that a refusal names.
 _NAMED = 100
 
 
-def check_fit(request: Request, model: ModelFile, known: Sequence[str]) -> None:
-    """Raise Refusal for images, languages or options that mean nothing to the model, or that it lacks.
+def validate_for_model(request: Request, model: ModelFile, known: Sequence[str]) -> None:
+    """Raise Refusal for images, languages or options that the model does not have, or if a required one is missing.
 
-    `known` are the model's languages; none for most.
+    `known` are the model's languages; most models have none.
     """
     if request.images is not None:
         _check_images(request.images, model)

@@ -1,4 +1,4 @@
-"""Bodies that arrive compressed with gzip (RFC 1952), unpacked as far as a body may be long and no further."""
+"""Unpack bodies that are compressed with gzip (RFC 1952), up to the longest allowed body."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 
 from .refusals import Refusal, shorten
 
-# What the same body may have uncompressed, TorchServe's `max_request_size`.
+# The most bytes of an uncompressed body: TorchServe's `max_request_size`.
 LONGEST = 6_553_500
-# A gzip body may be several, one after the other; each takes time, whatever is in it.
-MOST_MEMBERS = 64
+# A gzip body may have several members; each takes time, even an empty one.
+MAX_MEMBERS = 64
 
 _MAGIC = b"\x1f\x8b"
 _NAMES = ("Content-Encoding", "content-encoding")
 
 
 def unpacked(parameters: Mapping[str, Any], headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters with their body uncompressed; the very same where nothing is compressed.
+    """Return the parameters with their body uncompressed; the same object if the body is not compressed.
 
-    Raises Refusal for an encoding that is not gzip (415), what is no gzip (400), and too much of it (413).
+    Raises Refusal for an encoding that is not gzip (415), a body that is not gzip (400) or that is too long (413).
     """
     body = parameters.get("body")
     named = headers.get(_NAMES[0]) or headers.get(_NAMES[1])
     if named is None:
-        # No UTF-8 begins like this, so that the other ways to write the header's name need not be looked for else.
+        # No UTF-8 text begins like this, so other spellings of the header's name matter only for such a body.
         if not isinstance(body, (bytes, bytearray)) or body[:2] != _MAGIC:
             return parameters
         named = next((value for name, value in headers.items() if name.lower() == _NAMES[1]), None)
-    # A form's field of that name is no string here.
+    # For form requests this header value is a field, not a string.
     if not isinstance(named, str) or not isinstance(body, (bytes, bytearray)):
         return parameters
     encoding = named.strip().lower()
@@ -46,10 +46,10 @@ def _unpack(packed: bytes) -> bytes:
         raise Refusal(400, "The request body is empty.")
     parts: list[bytes] = []
     left = LONGEST
-    for _ in range(MOST_MEMBERS):
+    for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         try:
-            # One byte more than may be, so that too many are told from just enough.
+            # One byte more than allowed, to detect a body that is too long.
             parts.append(member.decompress(packed, left + 1))
         except zlib.error:
             raise Refusal(400, "The body is not valid gzip, though its content encoding says so.", expected) from None
@@ -61,4 +61,4 @@ def _unpack(packed: bytes) -> bytes:
         packed = member.unused_data
         if not packed:
             return b"".join(parts)
-    raise Refusal(400, f"The gzip body has more than {MOST_MEMBERS} members.", expected)
+    raise Refusal(400, f"The gzip body has more than {MAX_MEMBERS} members.", expected)

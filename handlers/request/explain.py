@@ -1,15 +1,16 @@
-"""What each token of a text contributes to the scores.
+"""Explain an answer: the contribution of each token of a text to the scores.
 
-Scores are turned into logits, which is where a linear model adds: of one label among several, log p less the mean of
-that over all labels (softmax does not tell them from the layer's own); of several labels, log(p / (1 - p)) for each.
+Scores are turned into logits, because a linear model adds logits. For one label of several: log p minus its mean over
+all labels (softmax gives the same scores for both). For several labels: log(p / (1 - p)) of each.
 
-additive   a bag under a linear layer. Every cell of a text (a word, an n-gram, a subword) is put to the model alone,
-           the empty text gives the bias, and what a cell contributes follows; that of an n-gram or subword belongs in
-           equal parts to its tokens. Taken only where contributions + bias = logit, within ADDS_UP, for this text.
-shapley    any other model. Contributions are Shapley values, sampled by drawing orders of the tokens and adding
-           these one by one (Štrumbelj, Kononenko: Explaining prediction models and individual predictions with
-           feature contributions, Knowledge and Information Systems 41, 2014); each order with its reverse. The steps
-           lead from the empty text to the whole one, so that contributions + bias = logit by construction.
+additive   a bag with a linear layer. The model gets every cell of a text (a word, an n-gram, a subword) by itself,
+and
+           the empty text, which gives the bias; the contribution of the cell follows. An n-gram or subword divides
+           its contribution equally among its tokens. Used only if contributions + bias = logit, within ADDS_UP.
+shapley    any other model. Contributions are Shapley values, sampled from random orders of the tokens, added one by
+           one (Štrumbelj, Kononenko: Explaining prediction models and individual predictions with feature
+           contributions, Knowledge and Information Systems 41, 2014); each order is used in reverse too. The steps go
+           from the empty text to the whole one, so contributions + bias = logit by construction.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from ..text.offsets import Found, find_tokens
 from .protocol import Request
 from .refusals import Refusal
 
-# Contributions and bias may miss the logit by so much where the model is called additive, or by so much of the
-# largest logit if that is above 1: an engine sums cells in float32 (measured: 5e-7 at 25 cells, 1e-4 at 2,000).
+# For an additive model, the most by which contributions and bias may differ from the logit, times the largest logit
+# if that is above 1: an engine sums cells in float32 (measured: 5e-7 at 25 cells, 1e-4 at 2,000).
 ADDS_UP = 1e-4
-# Texts of one request: each takes a worker up to its share of SECONDS, in which nobody else is answered.
-MOST_TEXTS = 16
+# Most texts of one request: each takes up to its share of SECONDS, and the worker answers no other request meanwhile.
+MAX_EXPLAINED_TEXTS = 16
 SECONDS = 1.0
-# Pairs of orders that are drawn at most, always the same ones.
+# Most pairs of orders that are drawn, always the same ones.
 PAIRS = 32
 SEED = 0
 # Players of a sampled explanation: of longer texts, neighbouring tokens are left out together.
@@ -47,15 +48,17 @@ def check_explainable(request: Request, predictor: Predictor) -> None:
         raise Refusal(400, "This model answers vectors, which have no explanation.", "POST /predictions/NAME")
     if request.v2:
         raise Refusal(400, "Explanations are not given for Open Inference Protocol v2.", 'JSON {"text": "…"}')
-    if len(request.texts) > MOST_TEXTS:
-        error = f"`texts` has {len(request.texts):,} elements; one request for explanations may have {MOST_TEXTS}."
-        raise Refusal(400, error, f"at most {MOST_TEXTS} texts")
+    if len(request.texts) > MAX_EXPLAINED_TEXTS:
+        count = f"{len(request.texts):,} elements"
+        error = f"`texts` has {count}; one request for explanations may have {MAX_EXPLAINED_TEXTS}."
+        raise Refusal(400, error, f"at most {MAX_EXPLAINED_TEXTS} texts")
 
 
 def explain(predictor: Predictor, request: Request) -> list[dict[str, Any]]:
-    """An explanation of each text: method, label, logits, bias, and the tokens with offsets and contributions.
+    """Return an explanation of each text: method, label, logits, bias, and the tokens with offsets and contributions.
 
-    `request` has passed `check_explainable`. A text gets an equal share of SECONDS, and one pair of orders anyway.
+    `request` has passed `check_explainable`. Each text gets an equal share of SECONDS, and at least one pair of
+    orders.
     """
     languages: Sequence[str | None] = request.languages or [None] * len(request.texts)
     seconds = SECONDS / len(request.texts)
@@ -66,7 +69,7 @@ def explain(predictor: Predictor, request: Request) -> list[dict[str, Any]]:
 
 
 class _Explaining:
-    """One text and the model that is asked about it."""
+    """The explanation of one text by one model."""
 
     def __init__(self, predictor: Predictor, text: str, language: str | None) -> None:
         self._predictor = predictor
@@ -89,16 +92,16 @@ class _Explaining:
         return _written(self._predictor.labels, method, answer, self._found, bias, whole, contributions, top_k, more)
 
     def _additive(self, bias: Logits, whole: Logits) -> Logits | None:
-        """What each token adds, [tokens, labels]; None where the model does not add up what its tokens say."""
+        """Return what each token adds, [tokens, labels]; None if the model is not additive for this text."""
         parts = self._parts()
         if parts is None:
             return None
-        alone, owners = parts
-        if not len(alone):
+        single, owners = parts
+        if not len(single):
             return np.zeros((0, len(bias)))
-        said = alone - bias
+        added = single - bias
         best = min(
-            (said / weight for weight in (len(said), 1.0, len(said) ** 0.5)),
+            (added / weight for weight in (len(added), 1.0, len(added) ** 0.5)),
             key=lambda cells: float(np.abs(cells.sum(axis=0) + bias - whole).max()),
         )
         # Written so that a NaN fails.
@@ -110,15 +113,15 @@ class _Explaining:
         return contributions
 
     def _parts(self) -> tuple[Logits, list[list[int]]] | None:
-        """The logits of each cell put to the model alone, and the tokens that it belongs to; None if it cannot be."""
+        """Return the logits of each cell by itself, and the tokens of the cell; None if this is impossible."""
         predictor, spec = self._predictor, self._predictor.spec
         count = len(self._found)
         if not isinstance(predictor, IdsIn):
             # A graph takes texts: one of a single token is one cell, unless there are subwords and n-grams beside it.
             if spec.ngrams > 1 or spec.subwords:
                 return None
-            alone = self._of_texts([one.token for one in self._found])
-            return alone, [[token] for token in range(count)]
+            single = self._of_texts([one.token for one in self._found])
+            return single, [[token] for token in range(count)]
         tokens = predictor.encoder.look_up([self._text], None if self._language is None else [self._language])
         cells = predictor.encoder.assemble(tokens)[0]
         owners = [
@@ -133,7 +136,7 @@ class _Explaining:
         return self._logits(predictor.outputs_of_ids(cells[: len(owners), None])), owners
 
     def _shapley(self, bias: Logits, whole: Logits, seconds: float) -> tuple[Logits, dict[str, Any]]:
-        """Sampled contributions [tokens, labels], and how they were sampled."""
+        """Return sampled contributions [tokens, labels], and how they were sampled."""
         count = len(self._found)
         if not count:
             return np.zeros((0, len(bias))), {"orders": 0, "standard_error": 0.0}
@@ -153,7 +156,7 @@ class _Explaining:
     def _steps(
         self, order: npt.NDArray[np.int64], runs: Sequence[Sequence[int]], bias: Logits, whole: Logits
     ) -> Logits:
-        """What each run adds when the runs are added in this order, [runs, labels]."""
+        """Return what each run adds when the runs are added in this order, [runs, labels]."""
         texts, kept = [], set[int]()
         for run in order[:-1].tolist():
             kept.update(runs[run])
@@ -167,10 +170,10 @@ class _Explaining:
         languages = None if self._language is None else [self._language] * len(texts)
         if not texts:
             return np.zeros((0, len(self._predictor.labels)))
-        return self._logits(self._predictor.answers_raw(texts, languages)[1])
+        return self._logits(self._predictor.raw_outputs(texts, languages)[1])
 
     def _logits(self, outputs: npt.NDArray[np.float32]) -> Logits:
-        """Scores as logits, float64. A score of 0 or 1 is taken for the nearest that is neither."""
+        """Return scores as logits, float64. A score of 0 or 1 becomes the nearest number between them."""
         scores = outputs.astype(np.float64)
         if self._multi:
             scores = scores.clip(np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
@@ -197,9 +200,9 @@ def _written(
     def by_label(values: Logits) -> dict[str, float]:
         return {labels[place]: float(values[place]) for place in chosen}
 
-    told = {"label": answer["label"], "score": answer["score"]} if "label" in answer else {"labels": answer["labels"]}
+    best = {"label": answer["label"], "score": answer["score"]} if "label" in answer else {"labels": answer["labels"]}
     return {
-        **told,
+        **best,
         "method": method,
         **more,
         "bias": by_label(bias),

@@ -1,4 +1,4 @@
-"""The parts of a request, each read strictly; what is wrong with one is said in a Refusal."""
+"""Read the fields of a request strictly; a Refusal names what is wrong with a field."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ LARGEST = 1e9
 
 
 def read_text(value: Any, field: str) -> str:
-    """One text. Raises Refusal for anything else, a lone surrogate included."""
+    """Return one text. Raises Refusal for anything else, a lone surrogate included."""
     if not isinstance(value, str):
         raise Refusal(400, f"`{field}` is {kind(value)}, not a string.")
     return checked(value)
 
 
 def checked(text: str) -> str:
-    """The text itself. Raises Refusal for a lone surrogate."""
+    """Return the text itself. Raises Refusal for a lone surrogate."""
     if has_surrogate(text):
-        raise Refusal(400, "The text holds a lone surrogate, which no UTF-8 text can.")
+        raise Refusal(400, "The text has a lone surrogate, which is not possible in UTF-8.")
     return text
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair, and so is no Unicode."""
+    """Return whether a text has half of a surrogate pair, which is not valid Unicode."""
     if text.isascii():
         return False
     try:
@@ -41,7 +41,7 @@ def has_surrogate(text: str) -> bool:
 
 
 def read_texts(values: Any, field: str, expected: str = EXPECTED) -> list[str]:
-    """1 to MAX_TEXTS texts. Raises Refusal naming every bad position."""
+    """Return 1 to MAX_TEXTS texts. Raises Refusal with every bad position."""
     _check_list(values, field, "strings", expected)
     bad = {
         position: kind(value) if not isinstance(value, str) else "a string with a lone surrogate"
@@ -55,7 +55,7 @@ def read_texts(values: Any, field: str, expected: str = EXPECTED) -> list[str]:
 
 
 def read_languages(value: Any, count: int) -> list[str] | None:
-    """A language for each of `count` texts: one name for all, or a list of as many. None for null."""
+    """Return a language for each of `count` texts: one name for all, or a list of as many. None for null."""
     if value is None:
         return None
     names = value if isinstance(value, list) else [value] * count
@@ -66,7 +66,7 @@ def read_languages(value: Any, count: int) -> list[str] | None:
 
 
 def read_image(values: Any, field: str, expected: str = EXPECTED) -> list[float]:
-    """The numbers of an image, from -LARGEST to LARGEST. Raises Refusal naming every bad position."""
+    """Return the numbers of an image, from -LARGEST to LARGEST. Raises Refusal naming every bad position."""
     if not isinstance(values, list):
         raise Refusal(400, f"`{field}` is {kind(values)}, not a list of numbers.", expected)
     if not values:
@@ -79,7 +79,7 @@ def read_image(values: Any, field: str, expected: str = EXPECTED) -> list[float]
 
 
 def read_images(values: Any, field: str) -> list[list[float]]:
-    """1 to MAX_TEXTS images. Raises Refusal naming every bad position."""
+    """Return 1 to MAX_TEXTS images. Raises Refusal with every bad position."""
     _check_list(values, field, "images, each a list of numbers", EXPECTED)
     bad: dict[int, str] = {}
     for position, image in enumerate(values):
@@ -99,7 +99,7 @@ def read_images(values: Any, field: str) -> list[list[float]]:
 
 
 def _no_numbers(values: list[Any]) -> dict[int, str]:
-    """Positions of what is no number from -LARGEST to LARGEST."""
+    """Return the positions of values that are not numbers from -LARGEST to LARGEST."""
     if set(map(type, values)) <= {int, float} and all(-LARGEST <= value <= LARGEST for value in values):
         return {}
     return {
@@ -119,7 +119,7 @@ def _check_list(values: Any, field: str, what: str, expected: str) -> None:
 
 
 def read_top_k(value: Any) -> int | None:
-    """How many scores to answer; None for null."""
+    """Return how many scores to answer; None for null."""
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -128,7 +128,7 @@ def read_top_k(value: Any) -> int | None:
 
 
 def read_threshold(value: Any) -> float | None:
-    """The least score of a label to answer; None for null."""
+    """Return the least score of a label to answer; None for null."""
     if value is None:
         return None
     # Written so that a NaN fails.
@@ -138,12 +138,12 @@ def read_threshold(value: Any) -> float | None:
 
 
 def written(value: Any) -> Any:
-    """What a form or a query holds, as text: bytes, or what TorchServe has decoded already."""
+    """Return the value of a form or query as text: decode bytes; TorchServe may have decoded it already."""
     return value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else value
 
 
 def written_number(value: Any) -> Any:
-    """A short decimal number that a form or a query holds; anything else as it is, to be refused."""
+    """Return the short decimal number in a form or query; anything else as it is, to be refused."""
     text = written(value)
     if not isinstance(text, str) or not _NUMBER.fullmatch(text):
         return text

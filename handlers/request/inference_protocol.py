@@ -1,4 +1,4 @@
-"""Requests of the Open Inference Protocol v2, in JSON or with binary tensors behind it.
+"""Requests of the Open Inference Protocol v2, in JSON or with binary tensors after the JSON.
 
 The protocol: https://github.com/kserve/open-inference-protocol (REST), and Triton's extension for binary tensors
 (`binary_data_size` says how many bytes behind the JSON are a tensor's; each string has its length before it, four
@@ -29,7 +29,7 @@ _WITHOUT_EFFECT = {"binary_data_output", "binary_data", "priority", "timeout"}
 
 
 class V2Request(NamedTuple):
-    """What a v2 request asks: texts or images, the texts' languages, the request's id, the shape of its tensor."""
+    """A v2 request: texts or images, the texts' languages, the request's id, the shape of its tensor."""
 
     texts: list[str]
     images: list[list[float]] | None
@@ -39,7 +39,7 @@ class V2Request(NamedTuple):
 
 
 def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
-    """Read a v2 request; `binary` are the bytes behind its JSON, None where there is JSON alone. Raises Refusal."""
+    """Read a v2 request; `binary` are the bytes after its JSON, None if there is only JSON. Raises Refusal."""
     inputs = value["inputs"]
     options = _parameters(value, "parameters")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
@@ -49,7 +49,7 @@ def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
         raise Refusal(400, f"`id` is {kind(name)}, not a string.", EXPECTED)
     if name is not None and (len(name) > _LONGEST_ID or has_surrogate(name)):
         raise Refusal(
-            400, "`id` is too long or no valid Unicode.", f"at most {_LONGEST_ID} characters, no lone surrogate"
+            400, "`id` is too long or not valid Unicode.", f"at most {_LONGEST_ID} characters, no lone surrogate"
         )
     tensor = inputs[0]
     encoding = {**options, **_parameters(tensor, "parameters of the tensor")}.get("content_type", "")
@@ -76,7 +76,7 @@ def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
 
 
 def split_binary(body: bytes, decoder: json.JSONDecoder) -> tuple[Any, bytes] | None:
-    """A body's JSON value and the bytes behind it; None where it does not begin with JSON."""
+    """Return a body's JSON value and the bytes behind it; None where it does not begin with JSON."""
     text = body.decode("utf-8", "surrogateescape")
     try:
         value, end = decoder.raw_decode(text)
@@ -86,7 +86,7 @@ def split_binary(body: bytes, decoder: json.JSONDecoder) -> tuple[Any, bytes] | 
 
 
 def _parameters(value: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """The parameters of a request or a tensor. Raises Refusal for one that would change what is answered."""
+    """Return the parameters of a request or a tensor. Raises Refusal for one that would change what is answered."""
     found = value.get("parameters", {})
     if not isinstance(found, dict):
         raise Refusal(400, f"`{what}` is {kind(found)}, not an object.", EXPECTED)
@@ -100,7 +100,10 @@ def _parameters(value: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 
 def _content(tensor: Mapping[str, Any], binary: bytes | None) -> Any:
-    """A tensor's `data`, or its bytes behind the JSON. Raises Refusal where these are not as many as it says."""
+    """Return a tensor's `data`, or its bytes behind the JSON.
+
+    Raises Refusal where these are not as many as it says.
+    """
     size = tensor.get("parameters", {}).get("binary_data_size")
     if size is None:
         if binary and binary.strip():
@@ -116,7 +119,7 @@ def _content(tensor: Mapping[str, Any], binary: bytes | None) -> Any:
 
 
 def _strings(content: bytes) -> list[str]:
-    """The elements of a binary tensor of BYTES. Raises Refusal."""
+    """Return the elements of a binary tensor of BYTES. Raises Refusal."""
     found: list[str] = []
     place = 0
     while place < len(content):
@@ -143,7 +146,7 @@ def _broken(element: int) -> Refusal:
 
 
 def _flat(tensor: Mapping[str, Any], data: Any) -> Any:
-    """The elements of `data`, which may be nested as `shape` says: [[…], […]]."""
+    """Return the elements of `data`, which may be nested as `shape` says: [[…], […]]."""
     shape = tensor.get("shape")
     if not isinstance(data, list) or not data or not all(isinstance(row, list) for row in data):
         return data
@@ -169,7 +172,7 @@ def _from_base64(texts: list[str]) -> list[str]:
 
 
 def _images(tensor: Mapping[str, Any], content: Any) -> list[list[float]]:
-    """The rows of a tensor [images, values]; one image of a tensor [values]."""
+    """Return the rows of a tensor [images, values]; one image of a tensor [values]."""
     if isinstance(content, bytes):
         if len(content) % 4:
             raise Refusal(400, f"The binary tensor has {len(content):,} bytes, not four for each FP32.", EXPECTED)

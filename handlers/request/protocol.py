@@ -1,9 +1,8 @@
-"""What a request says: bytes in, texts or images out.
+"""Read a request: bytes in, texts or images out.
 
 Accepted are text/plain, JSON ({"text": …}, {"texts": […]}, {"image": …}, {"images": […]}, Open Inference Protocol
-v2 tensors) and the form field `data`. JSON of these shapes is read as such wherever it comes: as text/plain, without
-a content type, in a form; nobody means it as the text. Whatever else arrives is a `Refusal`, which concerns that
-request alone.
+v2 tensors) and the form field `data`. JSON of these shapes is read as JSON everywhere: as text/plain, without a
+content type, in a form; it is never meant as the text. Anything else is a `Refusal`, which affects only that request.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from .inference_protocol import read_v2, split_binary
 from .refusals import Refusal, kind, shorten
 
 _SOURCES = ("text", "texts", "image", "images")
-# Keys of JSON that asks something, of ours and of other servers'; what is not served is refused by its name.
+# Keys of JSON requests, to this server and to others; a key that is not served is refused with its name.
 _SHAPES = {*_SOURCES, "inputs", "instances", "data", "body"}
 _TEXT_TYPES = ("", "text/plain", "application/octet-stream")
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -40,21 +39,24 @@ _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
 class Request(NamedTuple):
-    """The texts or images of one request and how it wants them answered.
-
-    many: answer with a list. top_k: only that many scores, best first. threshold: the least score of a label that
-    is answered. languages: one for each text. v2: answer in the Open Inference Protocol's shape, under this id.
-    """
+    """The texts or images of one request and the form of its answer."""
 
     texts: list[str]
     many: bool = False
+    """Answer with a list."""
     top_k: int | None = None
+    """Answer only this number of scores, best first."""
     threshold: float | None = None
+    """The least score of a predicted label."""
     languages: list[str] | None = None
+    """One language for each text."""
     images: list[list[float]] | None = None
     v2: bool = False
+    """Answer in the form of the Open Inference Protocol v2."""
     id: str | None = None
+    """The id of a v2 request."""
     shape: list[int] | None = None
+    """The shape of a v2 request's tensor."""
 
 
 def parse(parameters: Mapping[str, Any], content_type: str) -> Request:
@@ -71,7 +73,7 @@ def parse(parameters: Mapping[str, Any], content_type: str) -> Request:
 
 
 def _with_options(request: Request, parameters: Mapping[str, Any]) -> Request:
-    """The options of a form or a query, where the request itself does not say otherwise."""
+    """Return the request with the options of a form or query, unless the request has them itself."""
     options: dict[str, Any] = {}
     if request.top_k is None:
         options["top_k"] = read_top_k(written_number(parameters.get("top_k")))
@@ -109,7 +111,7 @@ def _from_body(value: Any, media_type: str, charset: str) -> Request:
 
 
 def _from_text(text: str) -> Request:
-    """A text, or what it asks where it is JSON of a shape that is served."""
+    """Return the request of a text; JSON of a shape that is served is read as JSON."""
     if text.lstrip().startswith("{"):
         try:
             value = _DECODER.decode(text)
@@ -121,7 +123,7 @@ def _from_text(text: str) -> Request:
 
 
 def _binary_v2(body: bytes | bytearray) -> Request | None:
-    """What a v2 request with binary tensors asks; None where the body is none."""
+    """Return the v2 request with binary tensors; None if the body is not one."""
     if _BINARY not in body or body[:1] != b"{":
         return None
     found = split_binary(bytes(body), _DECODER)
@@ -135,13 +137,13 @@ def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
         names = ", ".join(sorted(map(shorten, parameters))[:8]) or "none"
         raise Refusal(
             400,
-            f"The form has no field `data`; its fields: {names}. A text or JSON that is no form needs a content "
-            "type that says so (`curl -d` calls everything a form).",
+            f"The form has no field `data`; its fields: {names}. A text or JSON that is not a form needs its "
+            "own content type (`curl -d` calls everything a form).",
         )
     value = parameters["data"]
     text = _decode(value, charset) if isinstance(value, (bytes, bytearray)) else value
     if not isinstance(text, str):
-        raise Refusal(400, f"The form field `data` holds {kind(text)}, not text.")
+        raise Refusal(400, f"The form field `data` is {kind(text)}, not text.")
     return _from_text(checked(text))
 
 
@@ -161,7 +163,7 @@ def _media_type(content_type: str) -> tuple[str, str]:
 
 def _decode(value: bytes | bytearray, charset: str) -> str:
     try:
-        # A byte order mark is no part of the text.
+        # A byte order mark is not part of the text.
         return value.decode("utf-8" if charset.startswith("utf") else "ascii").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise Refusal(
@@ -180,11 +182,11 @@ def _parse_json(text: str) -> Any:
         raise Refusal(400, f"The body is not valid JSON: {error.msg} at {where}.") from None
     except ValueError:
         # Python refuses to convert integers of more than 4,300 digits.
-        raise Refusal(400, "The JSON holds an integer of thousands of digits.") from None
+        raise Refusal(400, "The JSON has an integer of thousands of digits.") from None
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Refusal(400, f"The body is not valid JSON: it holds {name}.")
+    raise Refusal(400, f"The body is not valid JSON: it has {name}.")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)

@@ -1,1 +1,1 @@
-"""A worker inside TorchServe: metrics, threads, draining, and its report to the server's owner."""
+"""A worker inside TorchServe: metrics, threads, draining, and its report to `lexport serve`."""

@@ -1,7 +1,6 @@
-"""Two bytes that a worker shares with whoever stops the server: whether to refuse, and whether it is at work.
+"""Two bytes that a worker shares with the process that stops the server: whether to refuse, and whether it is busy.
 
-They lie in files of the folder that LEXPORT_REPORT_DIR names and are mapped into memory, so that a look at them costs
-no system call.
+They are in files of the folder LEXPORT_REPORT_DIR and are mapped into memory, so reading them needs no system call.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ CONTROL = "control"
 
 
 def busy_name(pid: int) -> str:
-    """The file of the byte that is 1 while the worker of that process number answers a batch."""
+    """Return the file of the byte that is 1 while the worker of that process number answers a batch."""
     return f"{pid}.busy"
 
 
 class Switch:
-    """The two bytes as one worker sees them; without that folder (a plain `torchserve`) nobody else does."""
+    """The two bytes of one worker; without that folder (a plain `torchserve`) they are not shared."""
 
     stopping: mmap.mmap | bytes
     """One byte: 1 once requests are to be refused."""
@@ -31,7 +30,7 @@ class Switch:
     """One byte: this worker sets it to 1 while it answers a batch."""
 
     def __init__(self) -> None:
-        """Map both bytes; a control file that nobody has made yet is made."""
+        """Map both bytes; create the control file if it does not exist yet."""
         folder = os.environ.get(VARIABLE)
         if folder and Path(folder).is_dir():
             self.stopping = share(Path(folder, CONTROL), mmap.ACCESS_READ)
@@ -43,7 +42,7 @@ class Switch:
 
 
 def share(path: Path, access: int) -> mmap.mmap:
-    """Map a file of one byte, made as 0 if it is not there; `access` as `mmap.ACCESS_…`."""
+    """Map a file of one byte, created as 0 if it does not exist; `access` is one of `mmap.ACCESS_…`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, 1)
@@ -53,5 +52,5 @@ def share(path: Path, access: int) -> mmap.mmap:
 
 
 def refusal() -> Refusal:
-    """What a request is answered while the server stops."""
+    """Return the answer to a request while the server stops."""
     return Refusal(503, "The server is stopping.", "the same request again in a second, or at another server")

@@ -1,8 +1,8 @@
-"""What a worker counts, for Prometheus: told to TorchServe once a second at most, whatever the load.
+"""The counters of a worker, for Prometheus: sent to TorchServe at most once a second, for any load.
 
-TorchServe reads its workers' output line by line and makes metrics of lines in a form of its own. A line a request
-would cost more than many a model; counters are therefore added up here and told by a thread of their own, which
-sleeps while nothing is asked.
+TorchServe reads its workers' output line by line and makes metrics of lines in its own format. One line per request
+would cost more than the answer of a small model. So the counters are added up here, and a thread emits them, which
+sleeps while there are no requests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-# At least so many seconds between two tellings.
+# Least seconds between two reports.
 INTERVAL = 1.0
 
 COUNTERS = {
@@ -29,37 +29,37 @@ COUNTERS = {
     "lexport_truncated_texts": "count",
     "lexport_inference_seconds": "seconds",
 }
-# Of the texts since the last telling.
+# Of the texts since the last report.
 RATIO = "lexport_unknown_ratio"
 
 
-class Meters:
+class Metrics:
     """The counters of one worker's model."""
 
-    def __init__(self, model: str, version: str, tell: Callable[[str], object] | None = None) -> None:
-        """`tell` takes whole lines; without it they are written to the worker's output, which TorchServe reads."""
+    def __init__(self, model: str, version: str, emit: Callable[[str], object] | None = None) -> None:
+        """Start all counters at 0. `emit` takes whole lines; by default it writes to the output for TorchServe."""
         # TorchServe splits a line at these.
         name, version = (re.sub(r"[|,#:\s]", "_", value) for value in (model, version))
         self._dimensions = f"ModelName:{name},ModelVersion:{version}"
-        self._tell = _to_output if tell is None else tell
-        # Only the thread that answers adds to the totals, only the other one remembers what it has told: no lock.
+        self._emit = _to_output if emit is None else emit
+        # Only the answering thread changes the totals, only the other one what it has reported: no lock is needed.
         self._totals = dict.fromkeys(COUNTERS, 0.0)
-        self._told = dict(self._totals)
-        self._something = threading.Event()
+        self._reported = dict(self._totals)
+        self._dirty = threading.Event()
 
     def start(self) -> None:
-        """Tell what is counted from now on, in a thread that ends with the process."""
-        threading.Thread(target=self._run, name="lexport-meters", daemon=True).start()
+        """Report the counters from now on, in a thread that ends with the process."""
+        threading.Thread(target=self._run, name="lexport-metrics", daemon=True).start()
 
-    def count_requests(self, requests: int, refused: int) -> None:
-        """Add requests, and how many of them were refused. The last thing to count of a batch."""
+    def record_requests(self, requests: int, refused: int) -> None:
+        """Add requests, and the number of refused ones. Called last for a batch."""
         totals = self._totals
         totals["lexport_requests"] += requests
         totals["lexport_refused"] += refused
-        if not self._something.is_set():
-            self._something.set()
+        if not self._dirty.is_set():
+            self._dirty.set()
 
-    def count_batch(self, texts: Sequence[Mapping[str, Any]], images: int, seconds: float) -> None:
+    def record_batch(self, texts: Sequence[Mapping[str, Any]], images: int, seconds: float) -> None:
         """Add a batch that took `seconds`: the answers to its texts, with the counts they carry, and its images."""
         totals = self._totals
         totals["lexport_batches"] += 1
@@ -76,21 +76,21 @@ class Meters:
         totals["lexport_truncated_texts"] += truncated
 
     def report(self) -> None:
-        """Tell what was counted since the last time."""
-        self._something.clear()
+        """Emit what was counted since the last report."""
+        self._dirty.clear()
         totals = dict(self._totals)
-        added = {name: total - self._told[name] for name, total in totals.items()}
-        self._told = totals
+        added = {name: total - self._reported[name] for name, total in totals.items()}
+        self._reported = totals
         lines = [self._line(name, COUNTERS[name], value, "COUNTER") for name, value in added.items() if value]
         if added["lexport_tokens"]:
             ratio = added["lexport_unknown_tokens"] / added["lexport_tokens"]
             lines.append(self._line(RATIO, "ratio", ratio, "GAUGE"))
         if lines:
-            self._tell("".join(lines))
+            self._emit("".join(lines))
 
     def _run(self) -> None:
         while True:
-            self._something.wait()
+            self._dirty.wait()
             time.sleep(INTERVAL)
             self.report()
 

@@ -1,4 +1,4 @@
-"""What a worker tells the process that started the server: ready, or why not. Standard library only."""
+"""A worker's report to the process that started the server: ready, or why not. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A worker's share of the machine's cores, found anew when TorchServe starts or ends workers.
+"""Allocate a worker's threads again when TorchServe starts or ends workers.
 
-A plan made when the server starts holds until somebody scales a model or registers another, through whichever of
-TorchServe's doors. The workers therefore look themselves how many they are.
+The plan at the start of a server is right until a model is scaled or registered through one of TorchServe's
+endpoints. So the workers count themselves.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from pathlib import Path
 
 log = logging.getLogger("lexport")
 
-# Seconds between two looks. Two in a row must find the same number: TorchServe replaces a dead worker within seconds.
+# Seconds between two counts. Two in a row must be equal: TorchServe replaces a dead worker within seconds.
 PAUSE = 2.0
 
 
 def count_workers(frontend: int) -> int:
-    """How many workers TorchServe's process `frontend` runs, of all models, those still loading too.
+    """Return the number of workers of TorchServe's process `frontend`, of all models, also those still loading.
 
-    0 where there is no /proc to look into.
+    Returns 0 if there is no /proc.
     """
     count = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            # pid (name) state ppid …; a name may hold anything, brackets too.
+            # pid (name) state ppid …; a name may contain anything, brackets too.
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             count += int(parent) == frontend and b"model_service_worker" in (folder / "cmdline").read_bytes()
-        except OSError:  # ended meanwhile, or somebody else's
+        except OSError:  # the process has ended, or belongs to another user
             continue
     return count
 
 
-class Share:
-    """How many threads this worker may use: the cores divided by the workers."""
+class ThreadAllocator:
+    """The number of threads that this worker may use: the cores divided by the workers."""
 
     def __init__(self, cores: int, threads: int, count: Callable[[], int]) -> None:
-        """`threads` are those it uses now; `count` says how many workers there are, 0 if that cannot be known."""
+        """Start with `threads`; `count` returns the number of workers, 0 if it is unknown."""
         self.cores = cores
         self.threads = threads
         self._count = count
         self._seen = 0
 
-    def look(self) -> int | None:
-        """Look once: the threads to use from now on, None if nothing changes."""
+    def poll(self) -> int | None:
+        """Count the workers once. Return the threads to use from now on; None if nothing changes."""
         workers, before = self._count(), self._seen
         self._seen = workers
         if workers == 0 or workers != before:
@@ -63,7 +63,7 @@ class Share:
         def run() -> None:
             while True:
                 time.sleep(PAUSE)
-                share = self.look()
+                share = self.poll()
                 if share is not None:
                     try:
                         change(share)
@@ -73,9 +73,9 @@ class Share:
         threading.Thread(target=run, name="lexport-share", daemon=True).start()
 
 
-def planned() -> tuple[int, int]:
-    """What `lexport serve` gives each worker: cores to divide, and threads of each as long as none come or go.
+def from_environment() -> tuple[int, int]:
+    """Return the cores that the workers divide and the first number of threads of each, as `lexport serve` sets them.
 
-    Without it one core, of which no other share can be made: threads that somebody else sets stay as they are.
+    Outside `lexport serve` the cores are 1, so the number of threads never changes.
     """
     return int(os.environ.get("LEXPORT_CORES", "1")), int(os.environ.get("LEXPORT_THREADS", "1"))

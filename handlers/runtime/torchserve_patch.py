@@ -1,9 +1,9 @@
-"""Batches read from TorchServe's frontend with a few system calls, not some forty for each request.
+"""Read batches from TorchServe's frontend with a few system calls instead of about forty per request.
 
 TorchServe's worker (0.12, `ts/protocol/otf_message_handler.py`) reads every name, value and length of a batch with a
-`recv` of exactly its size, twice for each header: more processor time than a small model takes for its answer. No
-release will change that. The one function that reads is therefore replaced by one that takes what has arrived and
-hands out pieces of it, equal to the byte.
+`recv` of exactly its size, twice for each header. This takes more processor time than the answer of a small model,
+and no release will change it. So this module replaces the one function that reads: the new one reads all bytes that
+have arrived and returns pieces of them, with the same bytes.
 """
 
 from __future__ import annotations
@@ -15,44 +15,47 @@ from typing import NoReturn, Protocol
 # The release whose protocol was read and is tested; any other keeps its own function.
 _RELEASE = "0.12."
 _MODULE, _FUNCTION = "ts.protocol.otf_message_handler", "_retrieve_buffer"
-# Longer values are read straight into place, so that this is all that is ever held.
+# Longer values are read directly into their buffer, so no more than this is ever buffered.
 CHUNK = 1 << 16
 
 
 def install() -> bool:
-    """Let this TorchServe worker read with a Reader from now on; whether it does, which is in TorchServe 0.12 alone.
+    """Patch TorchServe 0.12 to read in chunks. Return whether the patch was applied.
 
-    Called while a message is answered, when nothing of the next one has been read.
+    Call it while a message is answered, when nothing of the next one has been read.
     """
     frontend, torchserve = sys.modules.get(_MODULE), sys.modules.get("ts")
     if frontend is None or not str(getattr(torchserve, "__version__", "")).startswith(_RELEASE):
         return False
-    # One that reads already may hold bytes.
+    # A Reader that is already installed may have buffered bytes.
     if getattr(getattr(frontend, _FUNCTION, None), "__module__", None) == _MODULE:
         setattr(frontend, _FUNCTION, Reader().read)
     return True
 
 
 class Connection(Protocol):
-    """What is needed of the frontend's socket."""
+    """The methods of the frontend's socket that are used."""
 
     def recv(self, size: int, /) -> bytes:
-        """At most `size` bytes that have arrived, none at the end."""
+        """Return at most `size` bytes that have arrived, none at the end."""
 
     def recv_into(self, buffer: memoryview, /) -> int:
-        """Fill the beginning of `buffer`; how many bytes, 0 at the end."""
+        """Fill the beginning of `buffer`. Return the number of bytes, 0 at the end."""
 
 
 class Reader:
-    """Reads one connection in chunks and hands out pieces of the lengths asked for."""
+    """Read one connection in chunks and return pieces of the requested lengths."""
 
     def __init__(self) -> None:
-        """Nothing is held yet."""
+        """Start with an empty buffer."""
         self._held = bytearray()
         self._at = 0
 
     def read(self, conn: Connection, length: int) -> bytearray:
-        """The next `length` bytes. Where they end before, the worker ends as with TorchServe's own (SystemExit 0)."""
+        """Return the next `length` bytes.
+
+        If the connection ends before, the worker ends as with TorchServe's function (SystemExit 0).
+        """
         end = self._at + length
         if end <= len(self._held):
             piece = self._held[self._at : end]

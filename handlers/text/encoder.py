@@ -1,18 +1,18 @@
 """Text to indices: the one implementation that training, export, evaluation and the worker share.
 
 A text is normalised (lower case) and split into tokens by one pattern. What a token becomes is the layout that the
-spec's `inputs` names; PAD is 0 and stands on the right alone:
+spec's `inputs` names; PAD is 0 and only on the right:
 
 "indices"     [batch, length]: the row of each word, or UNK
-"hashes"      [batch, length]: 1 + the MurmurHash3 of each word, known to nobody and so never unknown
+"hashes"      [batch, length]: 1 + the MurmurHash3 of each word; without a vocabulary no word is unknown
 "characters"  [batch, length, characters]: the row of each character of each word, or UNK
 "languages"   [batch, length, 2]: the row of each word within its language, or UNK, and the language's number
 
 Word n-grams follow the words of a text, subwords (character n-grams of a word) follow those. The bucket of either is
-computed from the MurmurHash3 of UTF-8 bytes, never from vocabulary indices, so that two words nobody saw in training
-still make two different n-grams. The index space of "indices" is one line: 0 PAD, 1 UNK, 2 … words-1 the vocabulary,
-words … rows-1 the buckets. In "languages" the buckets are 1 + bucket of one language more, which all share, and in
-"hashes" they are 1 + the hash of the n-gram.
+computed from the MurmurHash3 of UTF-8 bytes, never from vocabulary indices, so that two words that are not in the
+training data still make two different n-grams. The index space of "indices" is one line: 0 PAD, 1 UNK, 2 … words-1
+the vocabulary, words … rows-1 the buckets. In "languages" the buckets are 1 + bucket of one language more, which all
+share, and in "hashes" they are 1 + the hash of the n-gram.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
     "read_vocabulary",
 ]
 
-# The same as TOKEN_PATTERN, of ASCII text alone: `re` splits five times as fast as `regex` with its Unicode classes.
+# The same as TOKEN_PATTERN, only for ASCII text: `re` splits five times as fast as `regex` with its Unicode classes.
 _ASCII_PATTERN = r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]"
 # The same with whatever is not ASCII as part of a word: such pieces of a text are then split by TOKEN_PATTERN.
 _MIXED_PATTERN = r"[0-9A-Za-z\u0080-\U0010ffff]+|[!-/:-@\[-`{-~]"
@@ -66,7 +66,7 @@ _REMEMBERED = 1 << 16
 
 
 def normalise(text: str) -> str:
-    """Lower case by code point: no context, so that a compiled graph can do the same.
+    """Return the text in lower case, code point by code point, without context, so that a graph can do the same.
 
     U+0130 becomes a plain i (Python makes two code points of it), and a capital sigma always the same small
     one (Python looks whether the word ends there).
@@ -84,7 +84,7 @@ class TextEncoder:
     def __init__(
         self, spec: TextSpec, vocabulary: Sequence[str] | Vocabulary, characters: Sequence[str] = ()
     ) -> None:
-        """`vocabulary[i]` owns row i + 2, and `characters[i]` row i + 2 of the characters.
+        """Give row i + 2 to `vocabulary[i]`, and row i + 2 of the characters to `characters[i]`.
 
         In "languages" the vocabulary holds the words of one language after the other, in the order of the spec.
         Raises TextError if the sizes differ or a word repeats.
@@ -98,7 +98,7 @@ class TextEncoder:
         try:
             self._pattern = regex.compile(spec.pattern)
         except regex.error as error:
-            raise TextError(f"text.json has a token pattern that is none: {error}") from None
+            raise TextError(f"text.json has a token pattern that is not a regular expression: {error}") from None
         usual = spec.pattern == TOKEN_PATTERN
         self._ascii = re.compile(_ASCII_PATTERN) if usual else self._pattern
         self._mixed = re.compile(_MIXED_PATTERN) if usual else None
@@ -106,12 +106,12 @@ class TextEncoder:
 
     @property
     def vocabulary(self) -> list[str]:
-        """The words that own a row, in the order of their rows; of several languages one after the other."""
+        """The words that have a row, in the order of their rows; of several languages one after the other."""
         return self._vocabulary.words()
 
     @property
     def characters(self) -> list[str]:
-        """The characters that own a row, in the order of their rows."""
+        """The characters that have a row, in the order of their rows."""
         return list(self._characters)
 
     @property
@@ -120,7 +120,7 @@ class TextEncoder:
         return tuple(self._numbers)
 
     def files(self) -> dict[str, bytes]:
-        """The files that `load_encoder` reads, by name."""
+        """Return the files that `load_encoder` reads, by name."""
         found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
         found["vocabulary.txt"] = "".join(f"{word}\n" for word in self.vocabulary).encode()
         if self.spec.inputs == "characters":
@@ -128,11 +128,11 @@ class TextEncoder:
         return found
 
     def language_number(self, language: str | None) -> int:
-        """The number of a language, 0 where the model has none and none is given. Raises TextError."""
+        """Return the number of a language, 0 where the model has none and none is given. Raises TextError."""
         return language_numbers(self._numbers, [language], 1)[0]
 
     def tokens(self, text: str) -> tuple[list[str], bool]:
-        """The tokens of a text, at most max_tokens of them, and whether there were more."""
+        """Return the tokens of a text, at most max_tokens of them, and whether there were more."""
         limit = self.spec.max_tokens
         pattern = self._ascii if text.isascii() else self._pattern
         if self.spec.lowercase:
@@ -146,7 +146,7 @@ class TextEncoder:
         return (found[:limit], True) if len(found) > limit else (found, False)
 
     def _find(self, text: str) -> list[str]:
-        """All tokens of a text that is not ASCII."""
+        """Return all tokens of a text that is not ASCII."""
         if self._mixed is None:
             return self._pattern.findall(text)
         found: list[str] = []
@@ -203,14 +203,14 @@ class TextEncoder:
         return Tokens(indices, hashes, np.array(counts, np.int64), tuple(truncated), numbers, characters, grams)
 
     def widths(self, lengths: Ids, subwords: Ids | None = None) -> Ids:
-        """Columns that texts of `lengths` tokens and `subwords` subwords take, n-grams included; int64, as many.
+        """Return the columns that texts of `lengths` tokens and `subwords` subwords need, n-grams too; int64 [texts].
 
         Raises ValueError if the spec has subwords and their number is not given.
         """
         return matrix.widths(self.spec, lengths, subwords)
 
     def assemble(self, tokens: Tokens) -> Ids:
-        """The matrix of a batch in the spec's layout, int64 [batch, longest] or of three dimensions.
+        """Return the matrix of a batch in the spec's layout, int64 [batch, longest] or of three dimensions.
 
         A row holds the words of its text, then its n-grams of two words, of three, and so on, then the subwords
         of each word, shortest first, then PAD. The matrix is at least one column wide.
@@ -218,9 +218,9 @@ class TextEncoder:
         return matrix.assemble(self.spec, tokens)
 
     def flatten(self, tokens: Tokens) -> tuple[Ids, Ids]:
-        """The cells of a batch without any PAD: int64 [cells] or [cells, 2], and how many each text has, [batch].
+        """Return the cells of a batch without PAD, int64 [cells] or [cells, 2], and the cells of each text, [batch].
 
-        In the order of `assemble`, one text after the other; not for "characters".
+        The order is that of `assemble`, one text after the other; not for "characters".
         """
         return matrix.flatten(self.spec, tokens)
 
@@ -228,12 +228,12 @@ class TextEncoder:
         return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
 
     def _number(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
-        """The language of each text, int64 [texts]; None where the model has none."""
+        """Return the language of each text, int64 [texts]; None where the model has none."""
         numbers = language_numbers(self._numbers, languages, texts)
         return np.array(numbers, np.int64) if self._numbers else None
 
     def _spell(self, words: Sequence[str]) -> Ragged:
-        """Rows of the characters of each word, the first word_length of them."""
+        """Return rows of the characters of each word, the first word_length of them."""
         kept = [word[: self.spec.word_length] for word in words]
         codes = np.frombuffer("".join(kept).encode("utf-32-le"), "<u4")
         places = np.searchsorted(self._codes, codes)
@@ -243,7 +243,7 @@ class TextEncoder:
         return Ragged(rows, np.array(list(map(len, kept)), np.int64))
 
     def _split_all(self, words: Sequence[str]) -> Ragged:
-        """Hashes of the character n-grams of each word."""
+        """Return hashes of the character n-grams of each word."""
         parts = [self._subwords(word[:LONGEST_TOKEN]) for word in words]
         values = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         return Ragged(values, np.array(list(map(len, parts)), np.int64))
@@ -254,7 +254,7 @@ class TextEncoder:
 
 
 def language_numbers(known: Mapping[str, int], languages: Sequence[str | None] | None, texts: int) -> list[int]:
-    """The number of each text's language, 0 where the model has none and none is given. Raises TextError."""
+    """Return the number of each text's language, 0 where the model has none and none is given. Raises TextError."""
     if languages is None:
         languages = [None] * texts
     if len(languages) != texts:
@@ -275,7 +275,7 @@ def _language_number(known: Mapping[str, int], language: str | None) -> int:
 
 
 def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
-    """The row of each character. Raises TextError."""
+    """Return the row of each character. Raises TextError."""
     expected = max(spec.characters - FIRST_WORD, 0)
     index = {one: row for row, one in enumerate(characters, FIRST_WORD)}
     if len(characters) != expected:
@@ -286,12 +286,12 @@ def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, in
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The words of `vocabulary.txt`, one a line; tokens hold no white space, so lines are safe."""
+    """Return the words of `vocabulary.txt`, one per line; tokens have no white space, so lines are safe."""
     return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def load_spec(folder: Path) -> TextSpec:
-    """The spec of a run or archive folder, `text.json`. Raises TextError."""
+    """Return the spec of a run or archive folder, `text.json`. Raises TextError."""
     try:
         return TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -299,9 +299,10 @@ def load_spec(folder: Path) -> TextSpec:
 
 
 def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
-    """The encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
+    """Return the encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
 
-    `index` is where its `vocabulary.index` lies, None in the folder itself; without one all words are read.
+    `index` is the path of its `vocabulary.index`, None for the one in the folder; without an index all words are
+    read.
     """
     spec = load_spec(folder)
     text, index = folder / "vocabulary.txt", index or folder / INDEX

@@ -1,4 +1,4 @@
-"""Hashing text: of a token, of word and character n-grams, and of a key to rows of a table.
+"""Hash text: tokens, word and character n-grams, and keys to rows of a table.
 
 Everything is plain int64 arithmetic on MurmurHash3 values, so that numpy, torch and an ONNX graph compute the same
 numbers.
@@ -29,18 +29,18 @@ LONGEST_TOKEN = 64
 
 
 def murmur(text: str | bytes, seed: int = 0) -> int:
-    """MurmurHash3 (32 bits, unsigned) of the UTF-8 bytes. Raises UnicodeEncodeError for a lone surrogate."""
-    # mmh3 ends the process where it cannot encode a string, so that it is given bytes.
+    """Return MurmurHash3 (32 bits, unsigned) of the UTF-8 bytes. Raises UnicodeEncodeError for a lone surrogate."""
+    # mmh3 ends the process if it cannot encode a string, so it gets bytes.
     return mmh3.hash(text.encode() if isinstance(text, str) else text, seed, signed=False)
 
 
 def combine(left: _Value, right: _Value) -> _Value:
-    """The hash of an n-gram and one more part: the n-gram's hash, the part's hash, below 2**31 - 1."""
+    """Return the hash of an n-gram and one more part: the n-gram's hash, the part's hash, below 2**31 - 1."""
     return (left * MULTIPLIER + right) % PRIME
 
 
 def subwords(token: str, shortest: int, longest: int, seed: int = 0) -> Ids:
-    """Hashes of the character n-grams of a token, begin and end marked; int64 [n-grams], shortest first.
+    """Return the hashes of the character n-grams of a token, begin and end marked; int64 [n-grams], shortest first.
 
     Of "cat", three characters long: <ca, cat, at> (Bojanowski, Grave, Joulin, Mikolov, Enriching Word Vectors with
     Subword Information, 2017, arXiv 1607.04606). Of a token past 64 characters the first 64 take part.
@@ -64,7 +64,7 @@ def _character(one: str | bytes, seed: int) -> int:
 
 
 def multipliers(count: int) -> list[tuple[int, int]]:
-    """(a, b) of the hash functions 0 … count-1, 0 < a < 2**31 - 1 and 0 <= b < 2**31 - 1: the same everywhere.
+    """Return (a, b) of the hash functions 0 … count-1, 0 < a < 2**31 - 1 and 0 <= b < 2**31 - 1: the same everywhere.
 
     Function k maps a key to the row ((key % (2**31 - 1)) * a + b) % (2**31 - 1) % rows; no step leaves int64
     (Carter, Wegman, Universal Classes of Hash Functions, 1979). More functions leave the earlier ones as they are.

@@ -1,4 +1,4 @@
-"""From a looked-up batch to what a model takes, in each of the layouts of `text.py`: a matrix, or cells in a row."""
+"""Turn a looked-up batch into a model's input, in the layouts of `encoder.py`: a matrix, or a row of cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .tokens import Tokens, spread
 
 
 def widths(spec: TextSpec, lengths: Ids, subwords: Ids | None = None) -> Ids:
-    """Columns that texts of `lengths` tokens and `subwords` subwords take; see `TextEncoder.widths`."""
+    """Return the columns that texts of `lengths` tokens and `subwords` subwords need; see `TextEncoder.widths`."""
     if not spec.subwords:
         return _filled(spec, lengths)[-1]
     if subwords is None:
@@ -19,7 +19,7 @@ def widths(spec: TextSpec, lengths: Ids, subwords: Ids | None = None) -> Ids:
 
 
 def _filled(spec: TextSpec, lengths: Ids) -> list[Ids]:
-    """Columns taken by the words, by n-grams of two words as well, of three as well, and so on."""
+    """Return the columns of the words, of the words and n-grams of two, of these and n-grams of three, and so on."""
     filled = [lengths]
     for order in range(1, spec.ngrams):
         filled.append(filled[-1] + np.maximum(lengths - order, 0))
@@ -27,7 +27,7 @@ def _filled(spec: TextSpec, lengths: Ids) -> list[Ids]:
 
 
 def assemble(spec: TextSpec, tokens: Tokens) -> Ids:
-    """The matrix of a batch, int64; see `TextEncoder.assemble`."""
+    """Return the matrix of a batch, int64; see `TextEncoder.assemble`."""
     texts = len(tokens.lengths)
     longest = max(int(widths(spec, tokens.lengths, tokens.subword_counts).max(initial=0)), 1)
     starts = np.arange(texts) * longest
@@ -38,14 +38,14 @@ def assemble(spec: TextSpec, tokens: Tokens) -> Ids:
 
 
 def flatten(spec: TextSpec, tokens: Tokens) -> tuple[Ids, Ids]:
-    """The cells of a batch without padding, and how many each text has; see `TextEncoder.flatten`."""
+    """Return the cells of a batch without padding, and how many each text has; see `TextEncoder.flatten`."""
     taken = widths(spec, tokens.lengths, tokens.subword_counts)
     ends = np.cumsum(taken)
     return _lay_out(spec, tokens, ends - taken, int(ends[-1]) if len(ends) else 0), taken
 
 
 def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
-    """`size` cells, those of each text from its start on, int64 [size] or, with languages, [size, 2]."""
+    """Return `size` cells, those of each text from its start on, int64 [size] or, with languages, [size, 2]."""
     lengths = tokens.lengths
     filled = _filled(spec, lengths)
     # Of every token: its text, how many tokens of that text come from it on, and its cell.
@@ -72,14 +72,14 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
 
 
 def _rows(spec: TextSpec, keys: Ids) -> Ids:
-    """What the hashes of n-grams and subwords become."""
+    """Return the ids of the hashes of n-grams and subwords."""
     if spec.inputs == "hashes":
         return keys + 1
     return keys % spec.buckets + (1 if spec.inputs == "languages" else spec.words)
 
 
 def _spelled(tokens: Tokens, cell: Ids, longest: int) -> Ids:
-    """The rows of each token's characters, int64 [batch, longest, longest token]; `cell` is each token's place."""
+    """Return the rows of each token's characters, int64 [batch, longest, longest token], at its `cell`."""
     assert tokens.characters is not None
     counts = tokens.characters.counts
     deepest = max(int(counts.max(initial=0)), 1)

@@ -1,4 +1,4 @@
-"""Where each token of a text stands in it, for explanations; predictions need no offsets and pay for none."""
+"""The offsets of the tokens of a text, for explanations; predictions do not compute them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _compiled(pattern: str) -> Any:
 
 
 def find_tokens(spec: TextSpec, text: str) -> list[Found]:
-    """The tokens of a text as `TextEncoder.tokens` gives them, at most max_tokens, each with its offsets.
+    """Return the tokens of a text as `TextEncoder.tokens` gives them, at most max_tokens, each with its offsets.
 
     Normalising changes no length, character by character, so that the offsets are those of the original text.
     """

@@ -1,4 +1,4 @@
-"""How a model's text becomes numbers: what `text.json` says."""
+"""The text spec: how a model's text becomes numbers, `text.json`."""
 
 from __future__ import annotations
 
@@ -24,41 +24,46 @@ class TextError(ValueError):
 
 @dataclass(frozen=True)
 class TextSpec:
-    """How text becomes indices; `text.json` on disk.
-
-    words: rows for PAD, UNK and the vocabulary. buckets: rows for n-grams and subwords (0: none). ngrams: the
-    longest n-gram in words (1: words alone). max_tokens: a longer text is cut there and answered as truncated.
-    inputs: the layout of what the encoder makes, one of INPUTS. subwords: the shortest and the longest n-gram of
-    a word's characters, begin and end counted. word_length, characters ("characters" only): characters kept of a
-    word; rows for PAD, UNK and the known characters. languages ("languages" only): rows of each one's UNK and words.
-    """
+    """How text becomes indices; `text.json` on disk."""
 
     words: int
+    """Rows for PAD, UNK and the vocabulary."""
     buckets: int = 0
+    """Rows for n-grams and subwords; 0 without them."""
     ngrams: int = 1
+    """The longest n-gram in words; 1 for words only."""
     max_tokens: int = 1024
+    """A longer text is cut to this number of tokens and answered as truncated."""
     lowercase: bool = True
     pattern: str = TOKEN_PATTERN
+    """The regular expression of a token."""
     min_count: int = 2
+    """Rarer words of the training texts are UNK."""
     max_vocabulary: int | None = None
+    """The most words of the vocabulary; None for all."""
     hash_seed: int = 0
     version: int = 1
     schema: int = 1
     inputs: str = "indices"
+    """The layout of the encoder's output, one of INPUTS."""
     subwords: tuple[int, int] | None = None
+    """The shortest and the longest n-gram of a word's characters, with its begin and end; None without them."""
     word_length: int = 0
+    """Characters that are kept of a word ("characters" only)."""
     characters: int = 0
+    """Rows for PAD, UNK and the known characters ("characters" only)."""
     languages: dict[str, int] = field(default_factory=dict)
+    """Rows of each language's UNK and words ("languages" only)."""
 
     def __post_init__(self) -> None:
-        """Refuse a spec no encoder could follow."""
+        """Raise TextError for a spec that no encoder can follow."""
         if self.schema != 1:
             raise TextError(f"text.json has schema {self.schema}, this version reads schema 1; update lexport.")
         if self.inputs not in INPUTS:
             raise TextError(f"text spec: inputs={self.inputs!r} is not known; there are {', '.join(INPUTS)}.")
         if self.words < FIRST_WORD or self.max_tokens < 1 or self.ngrams < 1:
             raise TextError(
-                f"text spec is off: words={self.words} (at least 2), max_tokens={self.max_tokens} and "
+                f"text spec is wrong: words={self.words} (at least 2), max_tokens={self.max_tokens} and "
                 f"ngrams={self.ngrams} (at least 1)."
             )
         if self.subwords is not None:
@@ -125,5 +130,5 @@ class TextSpec:
         return self.ngrams > 1 or self.inputs == "hashes"
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `text.json`."""
+        """Return the content of `text.json`."""
         return asdict(self)

@@ -14,14 +14,14 @@ from .spec import UNK
 
 
 def spread(lengths: Ids, starts: Ids) -> Ids:
-    """Positions of runs that begin at `starts` and are `lengths` long, one after the other; int64."""
+    """Return the positions of runs that begin at `starts` and are `lengths` long, one after the other; int64."""
     ends = np.cumsum(lengths)
     positions: Ids = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     return positions
 
 
 def sums(values: npt.NDArray[np.bool_] | Ids, lengths: Ids) -> Ids:
-    """The sum of each run of `values`, the runs one after the other; int64, one for every length."""
+    """Return the sum of each run of `values`, the runs one after the other; int64, one for every length."""
     upto = np.concatenate(([0], np.cumsum(values)))
     ends = np.cumsum(lengths)
     totals: Ids = upto[ends] - upto[ends - lengths]
@@ -30,34 +30,38 @@ def sums(values: npt.NDArray[np.bool_] | Ids, lengths: Ids) -> Ids:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Several numbers for each token. values: int64 [sum(counts)], token after token. counts: int64 [tokens]."""
+    """Several numbers for each token."""
 
     values: Ids
+    """int64 [sum(counts)], token after token."""
     counts: Ids
+    """How many numbers each token has, int64 [tokens]."""
 
     def take(self, tokens: Ids) -> Ragged:
-        """The numbers of the tokens at `tokens`, int64 [chosen], in that order."""
+        """Return the numbers of the tokens at `tokens`, int64 [chosen], in that order."""
         counts = self.counts[tokens]
         return Ragged(self.values[spread(counts, (np.cumsum(self.counts) - self.counts)[tokens])], counts)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A batch after look-up: int64 arrays [sum(lengths)], one text after the other, lengths [batch].
-
-    indices: the row of each word, within its language where there are several, UNK if there is none; where no
-    word has a row, 2 for a known token. hashes: MurmurHash3 of each token, 0 unless the spec needs it. languages:
-    the language's number of each text [batch]. characters: rows of each token's characters. subwords: hashes of
-    each token's character n-grams.
-    """
+    """A batch after look-up; the tokens of one text follow those of another."""
 
     indices: Ids
+    """The row of each word in the vocabulary (of its language), or UNK; 2 for a known token if words have no rows.
+    int64 [sum(lengths)]."""
     hashes: Ids
+    """MurmurHash3 of each token, 0 if the spec does not need it; int64 [sum(lengths)]."""
     lengths: Ids
+    """Number of tokens of each text, int64 [batch]."""
     truncated: tuple[bool, ...]
+    """Whether each text was cut."""
     languages: Ids | None = None
+    """The number of each text's language, int64 [batch]."""
     characters: Ragged | None = None
+    """Rows of each token's characters."""
     subwords: Ragged | None = None
+    """Hashes of each token's character n-grams."""
 
     @property
     def unknown(self) -> Ids:
@@ -73,7 +77,7 @@ class Tokens:
         return None if self.subwords is None else sums(self.subwords.counts, self.lengths)
 
     def take(self, rows: Ids) -> Tokens:
-        """The texts at `rows`, int64 [chosen], in that order."""
+        """Return the texts at `rows`, int64 [chosen], in that order."""
         lengths = self.lengths[rows]
         where = spread(lengths, (np.cumsum(self.lengths) - self.lengths)[rows])
         return Tokens(
@@ -88,7 +92,7 @@ class Tokens:
 
 
 def join(parts: Sequence[Tokens]) -> Tokens:
-    """Batches of one layout, at least one, as one: the texts of the first, of the second and so on."""
+    """Return one batch of several (at least one) of the same layout, with their texts in order."""
     if len(parts) == 1:
         return parts[0]
     languages = [part.languages for part in parts if part.languages is not None]

@@ -1,8 +1,8 @@
-"""The words that own a row: in a dictionary, or, where they are many, in files that processes share.
+"""The words that have a row: in a dictionary, or, if there are many, in files that processes share.
 
-A dictionary of a million words takes 120 MB of every worker and a second at its start. `vocabulary.index`, made at
-export, is read where it lies: a table of hashes over the lines of `vocabulary.txt`. Both files are mapped, so that
-one copy in memory serves every worker, and a word found by its hash is compared byte by byte.
+A dictionary of a million words takes 120 MB of every worker and a second at its start. `vocabulary.index`, written at
+export, is a table of hashes over the lines of `vocabulary.txt`. Both files are mapped, so all workers share one copy
+in memory. A word that is found by its hash is compared byte by byte.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .hashing import Ids, murmur
 from .spec import FIRST_WORD, UNK, TextError, TextSpec
 
 INDEX = "vocabulary.index"
-# Of fewer words a dictionary is as quick to make and no burden to keep: 6 MB.
+# For fewer words a dictionary is as fast to make and small: 6 MB.
 INDEXED_FROM = 50_000
 
 _MAGIC = b"LXWORDS1"
 # The magic, then the seed of the hashes, the number of words and the size of `vocabulary.txt`.
 _HEADER = np.dtype([("magic", "S8"), ("seed", "<u4"), ("words", "<u4"), ("size", "<u8")])
 _NUMBER = np.dtype("<u4")
-# Words found in the files that are remembered, so that frequent ones cost what a dictionary does; 3 MB. Longer ones
-# are not, so that requests full of letters without a space do not stay in memory.
+# Most words that are cached after they were found in the files, so that frequent words are as fast as in a
+# dictionary; 3 MB. Longer words are not cached, so that long requests without a space do not stay in memory.
 _REMEMBERED = 1 << 14
 _LONGEST_REMEMBERED = 64
 
@@ -35,24 +35,27 @@ _Numbers = npt.NDArray[np.uint32]
 
 
 class Vocabulary(Protocol):
-    """What a TextEncoder asks of its words."""
+    """The interface of a TextEncoder's vocabulary."""
 
     @property
     def rows(self) -> Sequence[Mapping[str, int]]:
-        """For every language, or for all: word → row, where a word without one has UNK's."""
+        """The row of each word, for each language or for all; a word without a row has UNK's."""
 
     def hashes(self, rows: Ids) -> Ids:
-        """The MurmurHash3 of the words of `rows`, int64 of the same shape; 0 for PAD and UNK. One language only."""
+        """Return the MurmurHash3 of the words of `rows`, int64 of the same shape; 0 for PAD and UNK.
+
+        One language only.
+        """
 
     def words(self) -> list[str]:
-        """The words in the order of their rows, one language after the other."""
+        """Return the words in the order of their rows, one language after the other."""
 
 
 class Listed:
     """Words in memory."""
 
     def __init__(self, spec: TextSpec, words: Sequence[str]) -> None:
-        """`words` of one language after the other. Raises TextError if their number is off or one repeats."""
+        """Keep `words`, one language after the other. Raises TextError if their number is wrong or one repeats."""
         self._words = list(words)
         self.rows = [_Rows(self._words[first:last]) for first, last in groups(spec, len(self._words))]
         self._hashes: Ids = np.zeros(spec.words, np.int64)
@@ -60,11 +63,11 @@ class Listed:
             self._hashes[FIRST_WORD:] = [murmur(word, spec.hash_seed) for word in words]
 
     def hashes(self, rows: Ids) -> Ids:
-        """As Vocabulary has it."""
+        """Return the hashes as `Vocabulary.hashes` does."""
         return self._hashes[rows]
 
     def words(self) -> list[str]:
-        """As Vocabulary has it."""
+        """Return the words as `Vocabulary.words` does."""
         return list(self._words)
 
 
@@ -108,19 +111,19 @@ class Mapped:
         ]
 
     def hashes(self, rows: Ids) -> Ids:
-        """As Vocabulary has it."""
+        """Return the hashes as `Vocabulary.hashes` does."""
         found = np.zeros(rows.shape, np.int64)
         known = rows >= FIRST_WORD
         found[known] = self._hashes[rows[known] - FIRST_WORD]
         return found
 
     def words(self) -> list[str]:
-        """As Vocabulary has it."""
+        """Return the words as `Vocabulary.words` does."""
         return self._text.tobytes().decode().split("\n")[:-1]
 
 
 class _Found(dict[str, int]):
-    """The row of a word, looked for in the files; what was asked for last is remembered."""
+    """The row of a word, looked up in the files; the last words are cached."""
 
     def __init__(
         self,
@@ -132,7 +135,7 @@ class _Found(dict[str, int]):
         seed: int,
     ) -> None:
         super().__init__()
-        # Of these a single element is taken at once, which takes numpy several times as long.
+        # Memory views: they return a single element several times as fast as numpy arrays.
         self._text, self._starts, self._hashes = text.data, starts.data, hashes.data
         self._buckets, self._places = buckets.data, places.data
         self._shift = 32 - _bits(len(places))
@@ -163,7 +166,10 @@ def _map(file: Path) -> npt.NDArray[np.uint8]:
 
 
 def groups(spec: TextSpec, words: int) -> list[tuple[int, int]]:
-    """Where the words of each language, or all of them, begin and end. Raises TextError if there are others."""
+    """Return the begin and end of each language's words, or of all words.
+
+    Raises TextError if the number of words is wrong.
+    """
     sizes = [rows - 1 for rows in spec.languages.values()] or [spec.words - FIRST_WORD]
     if words != sum(sizes):
         raise TextError(f"The vocabulary has {words:,} words, text.json says {sum(sizes):,}.")
@@ -171,7 +177,7 @@ def groups(spec: TextSpec, words: int) -> list[tuple[int, int]]:
 
 
 def index_of(spec: TextSpec, words: Sequence[str]) -> bytes:
-    """`vocabulary.index` for the words of a `vocabulary.txt`: the same bytes on any machine.
+    """Return `vocabulary.index` for the words of a `vocabulary.txt`: the same bytes on any machine.
 
     After the header, all in little-endian uint32: where each line begins and where the last one ends, the hash of
     each word; then for each language, of n words, its 2**k + 1 buckets, 2**k being n or the next power above, and

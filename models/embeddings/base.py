@@ -15,19 +15,19 @@ class Embedding(nn.Module):
         self.dim = dim
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """One vector a token: float32 [batch, length, dim], zeros at PAD.
+        """Return one vector a token: float32 [batch, length, dim], zeros at PAD.
 
         Raises TypeError for ids that are no integers, IndexError for those that stand for nothing.
         """
         raise NotImplementedError
 
     def mask(self, ids: Tensor) -> Tensor:
-        """Which cells hold a token: bool [batch, length], False at PAD."""
+        """Return which cells hold a token: bool [batch, length], False at PAD."""
         # The literal, here and wherever TorchScript compiles: it takes no global such as PAD.
         return ids != 0
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors: float32 [batch, dim]. Raises as `vectors`."""
+        """Return the sum of a text's vectors: float32 [batch, dim]. Raises as `vectors`."""
         return self.vectors(ids).sum(dim=1)
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def check_dim(dim: int | None, spread: float) -> None:
 
 
 def chosen(dim: int | None) -> int:
-    """The width, once it is known. Raises ValueError for None: the trainer chooses before anything is built."""
+    """Return the width. Raises ValueError for None: training chooses it before a model is built."""
     if dim is None:
         raise ValueError("embedding: dim is not chosen yet; give the options a number before building from them.")
     return dim

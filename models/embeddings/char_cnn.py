@@ -59,7 +59,7 @@ class CharCNN(Embedding):
         self.projection = nn.Linear(options.filters * len(options.widths), self.dim)
 
     def mask(self, ids: Tensor) -> Tensor:
-        """Which cells hold a word of at least one character: bool [batch, length]."""
+        """Return which cells hold a word of at least one character: bool [batch, length]."""
         return (ids != 0).any(dim=2)
 
     def vectors(self, ids: Tensor) -> Tensor:

@@ -68,7 +68,8 @@ class DynamicDim(Table):
         self.position = nn.Buffer(torch.arange(dim, dtype=torch.float32), persistent=False)
 
     def gates(self, ids: Tensor) -> Tensor:
-        """How far each dimension is switched on: int64 [batch, length] → float32 [batch, length, dim] of 0 to 1.
+        """Return how far each dimension is switched on: int64 [batch, length] → float32 [batch, length, dim] of 0 to
+        1.
 
         Raises as `rows_of`.
         """
@@ -84,7 +85,7 @@ class DynamicDim(Table):
         return F.embedding(self.rows_of(ids), self.weight, padding_idx=0, sparse=self.sparse) * self.gates(ids)
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors: int64 [batch, length] → float32 [batch, dim]. Raises as `rows_of`."""
+        """Return the sum of a text's vectors: int64 [batch, length] → float32 [batch, dim]. Raises as `rows_of`."""
         return self.vectors(ids).sum(dim=1)
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
@@ -92,21 +93,21 @@ class DynamicDim(Table):
         return Embedding.pooled_cells(self, cells, counts)
 
     def penalty(self, ids: Tensor) -> Tensor:
-        """What the trainer adds to its loss: the share, weighted as the options say; float32 scalar."""
+        """Return what the trainer adds to its loss: the share, weighted as the options say; float32 scalar."""
         return self.share(ids) * self.penalty_weight
 
     def share(self, ids: Tensor) -> Tensor:
-        """The mean share of dimensions that the tokens of `ids` use: float32 scalar, 0 if there are none."""
+        """Return the mean share of dimensions that the tokens of `ids` use: float32 scalar, 0 if there are none."""
         present = self.mask(ids)
         share = self.gates(ids).mean(dim=-1) * present
         return share.sum() / present.sum().clamp(min=1)
 
     def effective_dims(self) -> Tensor:
-        """How many dimensions each row uses, partly used ones in part: float32 [rows], PAD 0."""
+        """Return how many dimensions each row uses, partly used ones in part: float32 [rows], PAD 0."""
         used = self._switched(self.size.detach()).sum(dim=1)
         used[0] = 0
         return used
 
     def settled(self) -> Tensor:
-        """What is exported: each row with its dimensions switched off, float32 [rows, dim]."""
+        """Return what is exported: each row with its dimensions switched off, float32 [rows, dim]."""
         return self.weight.detach() * self._switched(self.size.detach())

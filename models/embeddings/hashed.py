@@ -94,7 +94,7 @@ class Hashed(Embedding):
         return found.reshape(ids.size(0), ids.size(1), self.hashes, self.dim).sum(dim=2)
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors without forming them: keys int64 [batch, length] → float32 [batch, dim].
+        """Return the sum of a text's vectors without forming them: keys int64 [batch, length] → float32 [batch, dim].
 
         Raises as `rows_of`.
         """

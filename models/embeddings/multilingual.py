@@ -58,11 +58,11 @@ class Multilingual(Embedding):
         self.sizes = nn.Buffer(torch.tensor(ends) - torch.tensor(offsets), persistent=False)
 
     def mask(self, ids: Tensor) -> Tensor:
-        """Which cells hold a token: bool [batch, length]."""
+        """Return which cells hold a token: bool [batch, length]."""
         return ids[:, :, 0] != 0
 
     def rows_of(self, indices: Tensor, languages: Tensor) -> Tensor:
-        """Rows of the table, int64 [batch, length], of indices [batch, length] within their languages.
+        """Return rows of the table, int64 [batch, length], of indices [batch, length] within their languages.
 
         `languages`: int64, a number a text [batch] or a token [batch, length]. Raises IndexError for a language
         or an index that there is not, TypeError for what is no integer.
@@ -95,7 +95,7 @@ class Multilingual(Embedding):
         return self.table.vectors(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """The sum of a text's vectors without forming them: int64 [batch, length, 2] → float32 [batch, dim].
+        """Return the sum of a text's vectors without forming them: int64 [batch, length, 2] → float32 [batch, dim].
 
         Raises as `rows_of`.
         """

@@ -1,8 +1,8 @@
-"""Look-ups that remember what they read, and an optimizer that changes these rows of a table and no other.
+"""Lookups that record which rows they read, and an optimizer that updates only these rows of a table.
 
-torch forms the gradient of a pooled look-up as one vector for every token, a dense one moreover for every row that
-there is. Here a look-up leaves its tokens and the gradient of its texts behind, and a step sorts the tokens by row
-once (models/embeddings/sparse_gradients.py), so that its cost is that of the batch and does not grow with the table.
+torch makes the gradient of a pooled lookup as one vector per token, and a dense one as one vector per row of the
+table. Here a lookup records its tokens and the gradient of its texts, and a step sorts the tokens by row once
+ (models/embeddings/sparse_gradients.py), so that its cost is that of the batch and does not grow with the table.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .sparse_gradients import Read, RowGradient, add_rows, coalesced, gradient, set_rows
+from .sparse_gradients import Lookup, RowGradient, add_rows, coalesced, gradient, set_rows
 
 RULES = ("sgd", "adagrad", "rowwise", "adam")
 
 
-def pooled(cells: Tensor, counts: Tensor, weight: Tensor) -> Tensor:
-    """Sums of rows: int64 [cells], one text after the other, none PAD, and int64 [batch] → float32 [batch, dim]."""
-    found: Tensor = _Pooled.apply(weight, cells, counts)  # type: ignore[no-untyped-call]
+def pooled(ids: Tensor, counts: Tensor, weight: Tensor) -> Tensor:
+    """Return sums of rows: flat ids int64 [ids], none PAD, and counts int64 [batch] → float32 [batch, dim]."""
+    found: Tensor = _Pooled.apply(weight, ids, counts)  # type: ignore[no-untyped-call]
     return found
 
 
 def vectors(ids: Tensor, weight: Tensor) -> Tensor:
-    """Rows: int64 [batch, length], float32 [rows, dim] → float32 [batch, length, dim]; 0 is PAD, and zero."""
+    """Return rows: int64 [batch, length], float32 [rows, dim] → float32 [batch, length, dim]; PAD (0) gives zeros."""
     found: Tensor = _Vectors.apply(weight, ids)  # type: ignore[no-untyped-call]
     return found
 
 
-def bags(cells: Tensor, counts: Tensor, weight: Tensor) -> Tensor:
-    """As `pooled`, without what makes its gradient a sparse one."""
+def bags(ids: Tensor, counts: Tensor, weight: Tensor) -> Tensor:
+    """Return the same as `pooled`, with torch's own gradient."""
     ends = counts.new_zeros(len(counts) + 1)
     torch.cumsum(counts, 0, out=ends[1:])
-    # Told of a padding_idx, torch takes a path that is four times as slow or worse.
-    found: Tensor = torch.embedding_bag(weight, cells, ends, include_last_offset=True)[0]
+    # With a padding_idx torch takes a code path that is at least four times slower.
+    found: Tensor = torch.embedding_bag(weight, ids, ends, include_last_offset=True)[0]
     return found
 
 
 class _Context(Protocol):
-    """What torch hands from the forward to the backward pass."""
+    """The object that torch passes from the forward to the backward pass."""
 
     saved_tensors: tuple[Tensor, ...]
 
@@ -51,15 +51,15 @@ class _Context(Protocol):
 
 class _Pooled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: _Context, weight: Tensor, cells: Tensor, counts: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, cells, counts)
-        return bags(cells, counts, weight)
+    def forward(ctx: _Context, weight: Tensor, ids: Tensor, counts: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, ids, counts)
+        return bags(ids, counts, weight)
 
     @staticmethod
     def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, None, None]:
-        weight, cells, counts = ctx.saved_tensors
+        weight, ids, counts = ctx.saved_tensors
         texts = np.repeat(np.arange(len(counts)), counts.cpu().numpy())
-        return _leave(weight, Read(cells, torch.from_numpy(texts).to(cells.device), grads[0])), None, None
+        return _record(weight, Lookup(ids, torch.from_numpy(texts).to(ids.device), grads[0])), None, None
 
 
 class _Vectors(torch.autograd.Function):
@@ -71,26 +71,26 @@ class _Vectors(torch.autograd.Function):
     @staticmethod
     def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, None]:
         weight, ids = ctx.saved_tensors
-        cells = ids.flatten()
-        places = cells.nonzero().flatten()
-        return _leave(weight, Read(cells[places], places, grads[0].reshape(len(cells), -1))), None
+        ids = ids.flatten()
+        places = ids.nonzero().flatten()
+        return _record(weight, Lookup(ids[places], places, grads[0].reshape(len(ids), -1))), None
 
 
-# The optimizer of each table that has one of ours, by the table's id.
+# The RowOptimizer of each table that has one, by the id of the table.
 _owners: WeakValueDictionary[int, RowOptimizer] = WeakValueDictionary()
 
 
-def _leave(weight: Tensor, read: Read) -> Tensor | None:
-    """Leave to the table's optimizer what was read; without one of ours, the gradient is as torch has it."""
+def _record(weight: Tensor, lookup: Lookup) -> Tensor | None:
+    """Record a lookup with the table's RowOptimizer and return None; without one, return torch's sparse gradient."""
     owner = _owners.get(id(weight))
     if owner is None:
-        return gradient([read]).sparse(weight)
-    owner.take(weight, read)
+        return gradient([lookup]).sparse(weight)
+    owner.add_lookup(weight, lookup)
     return None
 
 
 class RowOptimizer(torch.optim.Optimizer):
-    """Changes the rows that have a gradient, in one pass, and leaves the others with all they remember.
+    """Update the rows that have a gradient, in one pass. Other rows and their optimizer state do not change.
 
     "sgd": the rate times the gradient. "adagrad": Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online
     Learning and Stochastic Optimization, Journal of Machine Learning Research 12, 2011. "rowwise": with one sum of
@@ -107,10 +107,10 @@ class RowOptimizer(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float | None = None,
     ) -> None:
-        """`params`: float32 [rows, dim] each. `eps` None is torch's own: 1e-8 for "adam", else 1e-10.
+        """`params`: float32 [rows, dim] each. `eps` None is torch's default: 1e-8 for "adam", else 1e-10.
 
-        From now on this module's look-ups in `params` leave their gradients here and not in `grad`. Raises
-        ValueError for a rule that is not there or numbers that train nothing.
+        From now on the lookups of this module in `params` record their gradients here and not in `grad`. Raises
+        ValueError for an unknown rule or numbers out of range.
         """
         if rule not in RULES:
             raise ValueError(f"The rule {rule!r} is not known; choose one of {', '.join(RULES)}.")
@@ -120,62 +120,62 @@ class RowOptimizer(torch.optim.Optimizer):
             raise ValueError(f"lr={lr} and eps={eps} must be above 0, betas={betas} from 0 to below 1.")
         super().__init__(params, {"lr": lr, "rule": rule, "betas": betas, "eps": eps})
         self._weights: list[Tensor] = [weight for group in self.param_groups for weight in group["params"]]
-        self._reads: dict[int, list[Read]] = {id(weight): [] for weight in self._weights}
+        self._lookups: dict[int, list[Lookup]] = {id(weight): [] for weight in self._weights}
         self._gradients: dict[int, RowGradient] = {}
         for weight in self._weights:
             _owners[id(weight)] = self
 
-    def take(self, weight: Tensor, read: Read) -> None:
-        """Add what a look-up has left to the gradient of a table."""
-        self._reads[id(weight)].append(read)
+    def add_lookup(self, weight: Tensor, lookup: Lookup) -> None:
+        """Add a recorded lookup to the gradient of a table."""
+        self._lookups[id(weight)].append(lookup)
         self._gradients.pop(id(weight), None)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         super().zero_grad(set_to_none)
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
-        """Forget all that look-ups have left."""
+    def clear(self) -> None:
+        """Clear all recorded lookups."""
         self._gradients.clear()
-        for reads in self._reads.values():
-            reads.clear()
+        for lookups in self._lookups.values():
+            lookups.clear()
 
     def gradient(self, weight: Tensor) -> RowGradient | None:
-        """The gradient of a table, None if it has none. Raises TypeError for a dense one."""
+        """Return the gradient of a table, None if it has none. Raises TypeError for a dense gradient."""
         if weight.grad is not None:
-            self._spell_out(weight)
+            self._materialize(weight)
             return RowGradient.of(weight.grad)
-        if self._reads[id(weight)] and id(weight) not in self._gradients:
-            self._gradients[id(weight)] = gradient(self._reads[id(weight)])
+        if self._lookups[id(weight)] and id(weight) not in self._gradients:
+            self._gradients[id(weight)] = gradient(self._lookups[id(weight)])
         return self._gradients.get(id(weight))
 
-    def spell_out(self) -> None:
-        """Put every gradient where torch has it, as a coalesced sparse tensor in `grad`. Raises as `gradient`."""
+    def materialize_grads(self) -> None:
+        """Write every gradient to `grad` as a coalesced sparse tensor, as torch does. Raises as `gradient`."""
         for weight in self._weights:
-            self._spell_out(weight)
+            self._materialize(weight)
 
-    def _spell_out(self, weight: Tensor) -> None:
+    def _materialize(self, weight: Tensor) -> None:
         if weight.grad is not None and not weight.grad.is_sparse:
             raise TypeError(
-                f"A table of {list(weight.shape)} has a dense gradient; rows are changed by a sparse one, as "
-                "of updates.pooled or updates.vectors. Take another optimizer for this parameter."
+                f"A table of {list(weight.shape)} has a dense gradient; this optimizer needs a sparse one, as "
+                "sparse_optimizer.pooled and vectors make. Use another optimizer for this parameter."
             )
-        reads = self._reads[id(weight)]
-        if reads:
-            found = gradient(reads).sparse(weight)
+        lookups = self._lookups[id(weight)]
+        if lookups:
+            found = gradient(lookups).sparse(weight)
             weight.grad = found if weight.grad is None else weight.grad + found
-            reads.clear()
+            lookups.clear()
         if weight.grad is not None:
             weight.grad = coalesced(weight.grad)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Apply the gradients that there are. Raises as `gradient`."""
+        """Apply the gradients. Raises as `gradient`."""
         self.update()
 
     @torch.no_grad()
     def update(self) -> None:
-        """The same without what torch puts around every `step`, which takes as long as a small one."""
+        """Do the same as `step` without torch's wrapper, which takes as long as a small step."""
         for group in self.param_groups:
             for weight in group["params"]:
                 found = self.gradient(weight)

@@ -1,4 +1,4 @@
-"""The plain embedding: one learned vector a row."""
+"""The plain embedding: one trained vector per row."""
 
 from __future__ import annotations
 
@@ -15,37 +15,39 @@ from . import sparse_optimizer as updates
 from .base import Embedding, check_dim, check_integers, check_range, chosen
 
 SPARSE_FROM = 10_000
-"""Rows from where on a step with sparse gradients takes less time, at 16, 64 and 300 dimensions alike."""
+"""From this number of rows a step with sparse gradients takes less time, with 16, 64 and 300 dimensions."""
 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """dim: width of a vector (None: chosen by the size of the data). spread: words start uniform within ±spread.
-
-    padding_idx: a row that stays zero and gets no gradient, None, 0 or 1: PAD, row 0, is always one, so None only
-    names no other, and 1 makes unknown words count for nothing. max_norm: longer rows are shortened to it as they are
-    looked up in training, by the norm_type-norm. scale_grad_by_freq: gradients are divided by how often a row
-    occurs in the batch. sparse: a step touches the rows of its texts alone; true, false, or "auto" for tables large
-    enough to gain by it. out_of_range: "error", or "unk" to read an index
-    beyond the table as UNK. vectors: name of the pretrained vectors to start from. missing: how words without one
-    of those start, "uniform" within ±0.1 or "moments", spread as those of the other words.
-    """
+    """Options of the embedding `table`."""
 
     NAME: ClassVar[str] = "table"
 
     dim: int | None = None
+    """Dimensions of a vector; None: chosen by the size of the data."""
     spread: float = 0.05
+    """Words start with uniform numbers within ±spread."""
     padding_idx: int | None = PAD
+    """A row that stays zero and gets no gradient: 0 or 1. Row 0, PAD, always does (None adds no other); 1 makes
+    unknown words count for nothing."""
     max_norm: float | None = None
+    """Longer rows are scaled down to this norm when they are looked up in training; None: no limit."""
     norm_type: float = 2.0
+    """The p of the p-norm of `max_norm`."""
     scale_grad_by_freq: bool = False
+    """Whether gradients are divided by the frequency of the row in the batch."""
     sparse: bool | str = "auto"
+    """Whether a step updates only the rows of its texts; "auto": for tables that are large enough to gain from it."""
     out_of_range: str = "error"
+    """For an index beyond the table: "error", or "unk" to read it as UNK."""
     vectors: str | None = None
+    """Name of the pretrained vectors to start from."""
     missing: str = "uniform"
+    """How words without a pretrained vector start: "uniform" within ±0.1, or "moments", like the others."""
 
     def __post_init__(self) -> None:
-        """Refuse what no table can be."""
+        """Raise ValueError for values out of range."""
         check_dim(self.dim, self.spread)
         # The row of a word would hold another one once the vocabulary grows.
         if self.padding_idx not in (None, 0, 1):
@@ -73,7 +75,7 @@ def check_sparse(value: bool | str) -> None:
 
 
 def lazily(sparse: bool | str, rows: int) -> bool:
-    """Whether a table of so many rows has sparse gradients: if so chosen, or from where on they take less time."""
+    """Return whether a table of `rows` rows has sparse gradients: as chosen, or if they take less time."""
     return rows >= SPARSE_FROM if isinstance(sparse, str) else sparse
 
 
@@ -121,7 +123,7 @@ class Table(Embedding):
 
     @classmethod
     def holding(cls, weight: Tensor) -> Table:
-        """A table of these very rows, float32 [rows, dim], without a copy and without gradients."""
+        """Return a table of these very rows, float32 [rows, dim], without a copy and without gradients."""
         table = cls(1, 1, TableOptions(weight.size(1)))
         table.weight = nn.Parameter(weight, requires_grad=False)
         return table
@@ -144,7 +146,7 @@ class Table(Embedding):
             self.weight[rows] = vectors.to(self.weight)
 
     def settled(self) -> Tensor:
-        """What is exported: float32 [rows, dim], max_norm applied to every row; shares memory where it can."""
+        """Return what is exported: float32 [rows, dim], max_norm applied to every row; shares memory where it can."""
         weight = self.weight.detach()
         return weight if self.max_norm == math.inf else self._shortened(weight)
 
@@ -185,7 +187,8 @@ class Table(Embedding):
         return found
 
     def pooled(self, ids: Tensor) -> Tensor:
-        """A text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch, dim].
+        """Return a text's sum, without forming its vectors where it can: int64 [batch, length] → float32 [batch,
+        dim].
 
         Raises as `rows_of`.
         """

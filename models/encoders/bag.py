@@ -40,7 +40,7 @@ class Bag(nn.Module):
         self.mode = (options or BagOptions()).mode
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, dim]."""
+        """Map vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, dim]."""
         if self.mode == "max":
             highest = vectors.masked_fill(~mask.unsqueeze(2), float("-inf")).amax(dim=1)
             return highest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)

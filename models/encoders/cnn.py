@@ -48,7 +48,8 @@ class Filters(nn.Module):
         self.product = nn.Linear(width * dim, filters)
 
     def forward(self, vectors: Tensor, count: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim], zero at PAD, and counts int64 [batch, 1] → float32 [batch, filters].
+        """Map vectors float32 [batch, length, dim], zero at PAD, and counts int64 [batch, 1] → float32 [batch,
+        filters].
 
         The largest answer over the windows that lie within the text; a text shorter than a window is completed
         by zeros to just one.
@@ -76,7 +77,7 @@ class CNN(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, out]."""
+        """Map vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, out]."""
         vectors = self.dropout(vectors.masked_fill(~mask.unsqueeze(2), 0.0))
         count = mask.sum(dim=1, keepdim=True)
         # ReLU and the maximum commute, and there are far fewer maxima.

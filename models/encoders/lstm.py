@@ -50,7 +50,7 @@ class Reader(nn.Module):
         self.packs = packs
 
     def forward(self, vectors: Tensor, count: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim], counts int64 [batch, 1] → states float32 [batch, length, hidden]."""
+        """Map vectors float32 [batch, length, dim], counts int64 [batch, 1] → float32 [batch, length, hidden]."""
         if not torch.jit.is_scripting() and self.training and self.packs:  # type: ignore[attr-defined]
             return self.packed(vectors, count)
         states: Tensor = self.lstm(vectors)[0]
@@ -75,7 +75,7 @@ class Layer(nn.Module):
         )
 
     def forward(self, vectors: Tensor, count: Tensor, turned: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim] → states float32 [batch, length, directions * hidden].
+        """Map vectors float32 [batch, length, dim] → states float32 [batch, length, directions * hidden].
 
         `turned` int64 [batch, length, 1]: where each token goes in the reversed text.
         """
@@ -106,7 +106,7 @@ class LSTM(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, out]."""
+        """Map vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, out]."""
         count = mask.sum(dim=1, keepdim=True)
         place = torch.arange(mask.size(1), device=mask.device).unsqueeze(0)
         turned = torch.where(mask, count - 1 - place, place).unsqueeze(2)

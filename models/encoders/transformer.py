@@ -49,7 +49,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(dim, dim)
 
     def forward(self, vectors: Tensor, seen: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim] → the same shape; `seen` bool [batch, 1, 1, length]."""
+        """Map vectors float32 [batch, length, dim] → the same shape; `seen` bool [batch, 1, 1, length]."""
         batch, length, dim = vectors.size(0), vectors.size(1), vectors.size(2)
         parts = self.inputs(vectors).view(batch, length, 3 * self.heads, dim // self.heads)
         query, key, value = parts.transpose(1, 2).chunk(3, dim=1)
@@ -75,7 +75,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, vectors: Tensor, seen: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim] → the same shape; `seen` bool [batch, 1, 1, length]."""
+        """Map vectors float32 [batch, length, dim] → the same shape; `seen` bool [batch, 1, 1, length]."""
         vectors = vectors + self.dropout(self.attention(self.before_attention(vectors), seen))
         answer: Tensor = vectors + self.dropout(self.feed(self.before_feed(vectors)))
         return answer
@@ -107,7 +107,7 @@ class Transformer(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, out].
+        """Map vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, out].
 
         Raises ValueError for a batch longer than `max_tokens`.
         """

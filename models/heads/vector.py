@@ -61,5 +61,5 @@ class Vector(Head):
         return F.normalize(self.project(self.dropout(vectors)), dim=1)
 
     def answer(self, outputs: Tensor) -> Tensor:
-        """The vectors as they are."""
+        """Return the vectors as they are."""
         return outputs

@@ -41,7 +41,7 @@ _Options = TypeVar("_Options")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything `train` needs beside the data. when: one line on when to use it."""
+    """Everything that `train` needs besides the data; `when` says in one line when to use it."""
 
     name: str
     when: str
@@ -53,11 +53,11 @@ class Recipe:
     gates: GateOptions = field(default_factory=GateOptions)
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not fit together."""
+        """Raise ValueError for parts that do not match."""
         if self.text.grams and self.encoder.NAME != "bag":
             raise ValueError(
-                f"text: n-grams and subwords have no place in the order of words that the encoder "
-                f"{self.encoder.NAME!r} reads; set ngrams = 1 and no subwords, or use the encoder 'bag'."
+                f"text: the encoder {self.encoder.NAME!r} reads words in order and cannot use n-grams "
+                f"and subwords; set ngrams = 1 and no subwords, or use the encoder 'bag'."
             )
         if self.embedding.NAME == "char_cnn" and self.text.grams:
             raise ValueError(
@@ -66,13 +66,13 @@ class Recipe:
             )
         if (self.embedding.NAME == "char_cnn") != (self.text.word_length > 0):
             raise ValueError(
-                f"text: word_length={self.text.word_length} is for the embedding 'char_cnn' alone, which needs it: "
-                "the characters kept of a word (16 suits most languages); for others leave it out."
+                f"text: word_length={self.text.word_length}: only the embedding 'char_cnn' needs it, as number of "
+                "characters kept of a word (16 is enough for most languages); leave it out for others."
             )
         buckets = None if self.text.buckets == AUTO else self.text.buckets
         if self.embedding.NAME == "hashed" and buckets:
             raise ValueError(
-                f"text: the embedding 'hashed' has buckets of its own; take buckets={self.text.buckets} from "
+                f"text: the embedding 'hashed' has its own buckets; move buckets={self.text.buckets} from "
                 "[text] to [embedding]."
             )
         hashing = self.embedding.NAME not in ("hashed", "char_cnn") and buckets is not None
@@ -111,7 +111,7 @@ class Recipe:
         return not (isinstance(self.head, VectorOptions) and self.head.objective == "pooled")
 
     def changed(self, section: str, **options: Any) -> Recipe:
-        """A copy with those options of one section that are not None. Raises InputError."""
+        """Return a copy with those options of one section that are not None. Raises InputError."""
         given = {name: value for name, value in options.items() if value is not None}
         part = getattr(self, section)
         foreign = sorted(given.keys() - {one.name for one in fields(part)})
@@ -127,7 +127,7 @@ class Recipe:
             raise InputError(str(error)) from None
 
     def to_json(self) -> dict[str, Any]:
-        """What `restore` takes: every section's options, the parts with their names."""
+        """Return what `restore` takes: every section's options, the parts with their names."""
         values = asdict(self)
         for section in PARTS:
             values[section] = {"name": getattr(self, section).NAME, **values[section]}
@@ -135,12 +135,12 @@ class Recipe:
 
 
 def names() -> list[str]:
-    """The shipped recipes, sorted."""
+    """Return the shipped recipes, sorted."""
     return sorted(entry.name[:-5] for entry in resources.files(__name__).iterdir() if entry.name.endswith(".toml"))
 
 
 def load(name: str, say: Say = silent) -> Recipe:
-    """A shipped recipe, or one of your own in a file `*.toml`, which may extend another one.
+    """Return a shipped recipe, or one of your own in a file `*.toml`, which may extend another one.
 
     `say` is told which sections of a file have their defaults, because it neither has nor inherits them. Raises
     InputError naming the recipes there are.
@@ -158,14 +158,14 @@ def load(name: str, say: Say = silent) -> Recipe:
 
 
 def toml(name: str) -> str:
-    """A shipped recipe as TOML, to change and give to --model. Raises InputError naming those there are."""
+    """Return a shipped recipe as TOML, to change and give to --model. Raises InputError naming those there are."""
     if name not in names():
         raise InputError(f"There is no shipped recipe {name!r}; there are: {', '.join(names())}.")
     return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _sections(name: str, below: tuple[str, ...]) -> dict[str, Any]:
-    """The sections of a recipe over those of the one it extends; `below` are the files that led here."""
+    """Return the sections of a recipe over those of the one it extends; `below` are the files that led here."""
     if name in names():
         return _parsed(name, toml(name))
     path = Path(name)
@@ -189,7 +189,7 @@ def _sections(name: str, below: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """The sections of both; of an option that both have its own. Another part takes no options of the one before."""
+    """Return the merged sections; own options win. If a part is another one, options of the old part are dropped."""
     found = {**base, **own}
     for section in base.keys() & own.keys():
         if isinstance(base[section], dict) and isinstance(own[section], dict):
@@ -201,7 +201,7 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore(values: Mapping[str, Any]) -> Recipe:
-    """The recipe that `to_json` made these values of. Raises TypeError or ValueError."""
+    """Return the recipe that `to_json` made these values of. Raises TypeError or ValueError."""
     parts = {section: dict(values[section]) for section in PARTS}
     return Recipe(
         name=values["name"],
@@ -214,7 +214,7 @@ def restore(values: Mapping[str, Any]) -> Recipe:
 
 
 def parse(name: str, content: str) -> Recipe:
-    """A recipe from TOML. Raises InputError naming the section and what is off in it."""
+    """Return a recipe from TOML. Raises InputError naming the section and what is off in it."""
     return _build(name, _parsed(name, content))
 
 
@@ -243,7 +243,7 @@ def _build(name: str, sections: dict[str, Any]) -> Recipe:
 
 
 def _kind(section: str, options: Any) -> type[Any]:
-    """The options class that a section names; the name is taken out of `options`."""
+    """Return the options class that a section names; the name is taken out of `options`."""
     if not isinstance(options, dict):
         raise ValueError(f"{section} is {options!r}; a section [{section}] was expected.")
     known = PARTS[section]
@@ -296,7 +296,7 @@ def _as(hint: Any, value: Any) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of TOML may stand where the type `hint` is expected: a whole number for a float too."""
+    """Return whether a value of TOML may stand where the type `hint` is expected: a whole number for a float too."""
     if isinstance(hint, UnionType):
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is tuple:

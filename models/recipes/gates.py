@@ -1,4 +1,4 @@
-"""What a variant must keep to be let into an archive."""
+"""The gates of a recipe: limits that a variant must keep to be archived."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GateOptions:
-    """Limits for an exported variant, all judged on the validation texts and against the trained model.
-
-    max_metric_drop: how far the task's metric may fall. max_flips: share of the texts that may be answered otherwise.
-    max_batch_flips: share of the texts whose answer may depend on their batch. min_cosine_p1: what the cosine of the
-    encoder's outputs must reach on 99 of 100 texts. max_size_ratio: of the variant's files to the trained weights, or
-    to 1 MB where these are smaller. min_speedup: of the time of 8 texts against the same engine's fp32 variant; a
-    variant that is slower is warned of, or with slow_refused refused.
-    """
+    """Section [gates]: limits for an exported variant, measured on the validation texts."""
 
     max_metric_drop: float = 0.005
+    """How far the task's metric may be below that of the trained model."""
     max_flips: float = 0.03
+    """Share of texts with another prediction than the trained model's."""
     max_batch_flips: float = 0.02
+    """Share of texts whose prediction depends on their batch."""
     min_cosine_p1: float = 0.98
+    """The cosine of the encoder's outputs with the trained model's must reach this on 99 of 100 texts."""
     max_size_ratio: float = 1.5
+    """Size of the variant's files divided by that of the trained weights (at least 1 MB)."""
     min_speedup: float = 0.8
+    """Speed on 8 texts compared with the fp32 variant of the same engine. A slower variant gets a warning."""
     slow_refused: bool = False
+    """Whether a slower variant is refused instead."""
 
     def __post_init__(self) -> None:
-        """Refuse limits that no variant can be judged by."""
+        """Raise ValueError for limits out of range."""
         for option in ("max_metric_drop", "max_flips", "max_batch_flips"):
             if not 0 <= getattr(self, option) <= 1:
                 raise ValueError(f"gates: {option}={getattr(self, option)} must be a share from 0 to 1.")

@@ -1,4 +1,4 @@
-"""The options of a recipe that belong to no part of the model: how text is read, how training goes."""
+"""The text and training options of a recipe."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class TextOptions:
-    """ngrams: longest n-gram in words. subwords: shortest and longest n-gram of a word's characters, or none.
-
-    buckets: rows that both are hashed into, "auto" for a number by the training texts. max_tokens: a longer text is
-    cut. word_length: characters kept of a word where words are read by character. min_count, max_vocabulary: which
-    words (or characters) get a row.
-    """
+    """Section [text]: how text becomes ids."""
 
     ngrams: int = 1
+    """Longest n-gram, in words."""
     subwords: tuple[int, int] | None = None
+    """Shortest and longest n-gram of a word's characters; None for no subwords."""
     buckets: int | str = "auto"
+    """Rows that n-grams and subwords are hashed into; "auto" chooses a number from the training texts."""
     max_tokens: int = 1024
+    """Longer texts are cut to this many tokens."""
     word_length: int = 0
+    """Characters kept of each word if words are read by character."""
     min_count: int = 2
+    """A word (or character) gets a row if it occurs this often."""
     max_vocabulary: int | None = None
+    """At most this many words (or characters) get a row."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no vocabulary."""
+        """Raise ValueError for numbers out of range."""
         if self.subwords is not None:
-            # TOML and JSON know lists only.
+            # TOML and JSON have only lists.
             object.__setattr__(self, "subwords", tuple(self.subwords))
             if len(self.subwords) != 2 or not 2 <= self.subwords[0] <= self.subwords[1]:
                 raise ValueError(
@@ -53,44 +55,49 @@ class TextOptions:
 
     @property
     def grams(self) -> bool:
-        """Whether a text is more than its words."""
+        """Whether texts have n-grams or subwords besides words."""
         return self.ngrams > 1 or self.subwords is not None
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """epochs: at most. patience: epochs without a better validation loss before training stops.
-
-    optimizer: "adam", "adamw", "adagrad", "sgd", or "rowwise": Adagrad with one sum of squares a row for large
-    tables, Adam for all else. learning_rate: its rate. schedule: "constant", or "linear" from
-    there down to 0 at the last epoch. embedding_rate: the embedding's rate as a multiple of it. frozen_epochs: the
-    embedding stays as it is in the first epochs; released_rate: its rate from then on as a multiple of what it would
-    be. weight_decay: AdamW's, of everything but the embedding. precision: "fp32", or "bf16" or "fp16" where torch's
-    autocast has it safe. word_dropout: share of words that a training step replaces by an unseen one. ngram_dropout:
-    share of the n-grams and subwords that it leaves out. averaging: what is judged and kept after an epoch is the
-    average of the weights at the end of every epoch so far, each counting this share of the one after it; 0 for the
-    weights as they are. clip: largest norm of all gradients together, or 0 for no limit (Pascanu, Mikolov, Bengio:
-    On the Difficulty of Training Recurrent Neural Networks, 2012, arXiv:1211.5063).
-    """
+    """Section [training]: how the model is trained."""
 
     epochs: int = 30
+    """Largest number of epochs."""
     batch_size: int = 64
+    """Texts per step."""
     optimizer: str = "adam"
+    """"adam", "adamw", "adagrad", "sgd", or "rowwise": Adagrad with one sum of squares per row for large tables, Adam
+    for everything else."""
     learning_rate: float = 0.002
+    """Learning rate."""
     schedule: str = "constant"
+    """"constant", or "linear": the learning rate falls to 0 at the last epoch."""
     embedding_rate: float = 1.0
+    """Learning rate of the embedding as a multiple of `learning_rate`."""
     frozen_epochs: int = 0
+    """The embedding is frozen in this many first epochs."""
     released_rate: float = 1.0
+    """Factor for the embedding's learning rate after these epochs."""
     weight_decay: float = 0.0
+    """AdamW's weight decay, for everything but the embedding."""
     precision: str = "fp32"
+    """"fp32", or mixed precision with torch's autocast: "bf16" or "fp16"."""
     word_dropout: float = 0.1
+    """Share of words that a step replaces by an unseen word."""
     ngram_dropout: float = 0.0
+    """Share of n-grams and subwords that a step leaves out."""
     averaging: float = 0.0
+    """Decay per epoch of an average of the weights, which is then what is validated and kept; 0: no average."""
     patience: int = 4
+    """Epochs without a lower validation loss before training stops."""
     clip: float = 0.0
+    """Largest norm of all gradients together; 0: no limit (Pascanu, Mikolov, Bengio: On the Difficulty of Training
+    Recurrent Neural Networks, 2012, arXiv:1211.5063)."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that train nothing."""
+        """Raise ValueError for numbers out of range."""
         if min(self.epochs, self.batch_size, self.patience) < 1 or not 0 < self.learning_rate < math.inf:
             raise ValueError(
                 f"training: epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience} must be "

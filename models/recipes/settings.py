@@ -1,4 +1,4 @@
-"""Options of a recipe given one by one, as `--set head.class_weights=balanced` does."""
+"""Set single options of a recipe, as `--set head.class_weights=balanced` does."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FURTHER_HEAD = ("class_weights", "label_smoothing", "temperature", "threshold")
 def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = False) -> Recipe:
     """Return a copy of `recipe` with all of `settings`, each SECTION.OPTION=VALUE, VALUE as in TOML or a bare word.
 
-    `further`: the recipe is that of a run, whose model stays as it is. Raises InputError for what is no option, does
-    not fit, or would change the model of such a run.
+    `further`: the recipe is that of a run, whose model stays as it is. Raises InputError for an unknown option or
+    value, or one that would change the model of such a run.
     """
     given: dict[str, dict[str, Any]] = {}
     for setting in settings:
@@ -28,12 +28,12 @@ def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = Fa
         sections = [one.name for one in fields(recipe) if one.name not in ("name", "when")]
         if not equals or not point or section not in sections:
             raise InputError(
-                f"--set {setting} is no option of a recipe; expected SECTION.OPTION=VALUE, such as "
+                f"--set {setting} is not an option of a recipe; expected SECTION.OPTION=VALUE, such as "
                 f"head.class_weights=balanced, of the sections {', '.join(sections)}."
             )
         if further and section not in _FURTHER and not (section == "head" and option in _FURTHER_HEAD):
             raise InputError(
-                f"--set {setting} would change the model that --from goes on with; it may set options of "
+                f"--set {setting} would change the model of --from; only these can be set: options of "
                 f"{' and '.join(_FURTHER)}, and of head {', '.join(_FURTHER_HEAD)}."
             )
         given.setdefault(section, {})[option] = _value(value.strip())

@@ -18,7 +18,7 @@ _WRITERS: dict[str, Callable[[Proxy], str]] = {"haproxy": haproxy.configuration,
 
 
 def proxy_configuration(kind: str, proxy: Proxy) -> str:
-    """The whole configuration file of a proxy, `kind` haproxy or nginx, each part explained by a comment.
+    """Return the whole configuration file of a proxy, `kind` haproxy or nginx, each part explained by a comment.
 
     Raises InputError for another kind, and for limits, paths or a key that cannot be used.
     """

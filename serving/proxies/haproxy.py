@@ -1,27 +1,30 @@
-"""haproxy's configuration: see `proxy_rules`."""
+"""haproxy's configuration: see `rules`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ...errors import InputError
-from .rules import FORM_TYPES, HEALTH_PATHS, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, full_queue, refusals
+from .rules import FORM_TYPES, HEALTH_PATHS, MAX_HEADERS, METHODS, UPSTREAM_CONNECTIONS, Proxy, full_queue, refusals
 
-# haproxy's own refusals that can be worded; its parser answers what is no HTTP with a fixed page.
+# haproxy's own refusals whose text can be set; its parser answers a request that is not HTTP with a fixed page.
 _BUILT_IN = (408, 502, 503, 504)
 _CONTROL = r"[^\x09\x0a\x0d\x20-\x7e\x80-\xff]"
 
 
 def configuration(proxy: Proxy) -> str:
-    """The text of haproxy.cfg, for haproxy 2.6 and newer. Raises InputError for a key where haproxy finds none."""
-    limits, said = proxy.limits, refusals(proxy)
+    """Return the text of haproxy.cfg, for haproxy 2.6 and newer.
+
+    Raises InputError for a key where haproxy finds none.
+    """
+    limits, bodies = proxy.limits, refusals(proxy)
 
     def refuse(status: int, condition: str) -> str:
-        answer = f"status {status} content-type application/json string '{said[status]}'"
+        answer = f"status {status} content-type application/json string '{bodies[status]}'"
         return f"http-request return {answer} if {condition}"
 
     own = "\n".join(
-        f"    http-error status {status} content-type application/json string '{said[status]}'"
+        f"    http-error status {status} content-type application/json string '{bodies[status]}'"
         for status in _BUILT_IN
     )
     forms = " ".join(FORM_TYPES)
@@ -38,7 +41,7 @@ global
     nbthread 2
     # A buffer takes a whole request, so that TorchServe gets it at once, however slowly it came.
     tune.bufsize {_buffer(limits.body)}
-    # Logged are TorchServe's failures and returns alone: no request, no text.
+    # Only TorchServe's failures and returns are logged: no request, no text.
     log stderr format raw local0 notice
 
 defaults
@@ -57,7 +60,7 @@ defaults
 {own}
 
 frontend clients
-    # HTTP/1 alone, as TorchServe reads it.
+    # Only HTTP/1, as TorchServe reads it.
     bind {proxy.listen.host}:{proxy.listen.port}{_tls(proxy)} proto h1
     # Connections by client address. Above the limit requests are refused; above twice the limit connections.
     stick-table type ipv6 size 100k expire 1m store conn_cur
@@ -75,7 +78,7 @@ frontend clients
     acl encoded req.hdr_cnt(transfer-encoding) gt 0
     {refuse(400, "encoded { req.ver 1.0 }")}
     {refuse(501, "encoded !{ req.fhdr(transfer-encoding) -i chunked }")}
-    {refuse(431, f"{{ req.hdrs,length gt {MOST_HEADERS} }}")}
+    {refuse(431, f"{{ req.hdrs,length gt {MAX_HEADERS} }}")}
 
     # Sizes, first as the client declares them. TorchServe reads each field of a form slowly, so forms are short.
     acl form req.fhdr(content-type) -i -m sub {forms}
@@ -86,7 +89,7 @@ frontend clients
     {refuse(413, f"{{ req.body_len gt {limits.body} }}")}
     {refuse(413, f"form {{ req.body_len gt {limits.form} }}")}
 
-    # What TorchServe gets is written anew: the path without a host, no upgrade, no expectation (answered by now).
+    # TorchServe gets a rewritten request: the path without a host, no upgrade, no expectation (answered by now).
     http-request set-uri %[pathq]
     http-request del-header Connection
     http-request del-header Upgrade
@@ -109,8 +112,10 @@ backend torchserve
 
 
 def _buffer(body: int) -> int:
-    """Bytes of a buffer that takes a body and more than the longest header, so that a longer body is seen as such."""
-    return body + 4 * MOST_HEADERS
+    """Return bytes of a buffer that takes a body and more than the longest header, so that a longer body is seen as
+    such.
+    """
+    return body + 4 * MAX_HEADERS
 
 
 def _tls(proxy: Proxy) -> str:

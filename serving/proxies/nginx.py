@@ -1,26 +1,26 @@
-"""nginx's configuration: see `proxy_rules`."""
+"""nginx's configuration: see `rules`."""
 
 from __future__ import annotations
 
-from .rules import FORM_TYPES, HEALTH_PATHS, METHODS, MOST_HEADERS, UPSTREAM_CONNECTIONS, Proxy, refusals
+from .rules import FORM_TYPES, HEALTH_PATHS, MAX_HEADERS, METHODS, UPSTREAM_CONNECTIONS, Proxy, refusals
 
 # nginx's own numbers: of a header that is too long; of a server that is down, has no free place or answers nonsense.
 _OWN_CODES = {431: "494 =431", 503: "502 503 =503"}
 
 
 def configuration(proxy: Proxy) -> str:
-    """The text of nginx.conf, for nginx 1.22 and newer."""
-    limits, said = proxy.limits, refusals(proxy)
-    del said[502]
+    """Return the text of nginx.conf, for nginx 1.22 and newer."""
+    limits, bodies = proxy.limits, refusals(proxy)
+    del bodies[502]
     own = "\n".join(
         f"        error_page {_OWN_CODES.get(status, status)} /refused/{status};\n"
         f"        location = /refused/{status} {{ internal; return {status} '{text}'; }}"
-        for status, text in said.items()
+        for status, text in bodies.items()
     )
     return f"""\
 # nginx before TorchServe, made by: lexport generate nginx
 # Check it with: nginx -t -p FOLDER -c FILE     Run it with: nginx -p FOLDER -c FILE
-# FOLDER is an empty one that nginx may write: relative paths below lie in it.
+# FOLDER is an empty one that nginx may write: the relative paths below are inside it.
 
 daemon off;
 pid nginx.pid;
@@ -32,7 +32,7 @@ worker_rlimit_nofile {4 * limits.connections + 64};
 error_log stderr error;
 
 events {{
-    # Clients that have not sent a request yet count here alone; idle ones are closed early when places are short.
+    # Clients that have not sent a request yet count only here; idle ones are closed early when places are short.
     worker_connections {4 * limits.connections};
 }}
 
@@ -59,7 +59,7 @@ http {{
     # Idle connections are closed, and clients that do not read their answer.
     keepalive_timeout {limits.idle_time}s;
     send_timeout {limits.idle_time}s;
-    large_client_header_buffers 1 {MOST_HEADERS};
+    large_client_header_buffers 1 {MAX_HEADERS};
     client_max_body_size {limits.body};
 
     # Requests in progress by client address, and of all.
@@ -92,7 +92,7 @@ http {{
         listen {proxy.listen.host}:{proxy.listen.port}{_tls(proxy)}
         add_header Retry-After $retry_after always;
 
-        # What TorchServe gets is written anew, once the whole body is here, with the path as the client sent it.
+        # TorchServe gets a rewritten request, once the whole body is here, with the path as the client sent it.
         # nginx itself refuses two lengths, a length that is not a number, a length beside chunks, other encodings.
         proxy_http_version 1.1;
         proxy_request_buffering on;
@@ -134,7 +134,7 @@ def _tls(proxy: Proxy) -> str:
 
 
 def _upstreams(proxy: Proxy) -> str:
-    """Of the addresses beside TorchServe's own."""
+    """Return the upstream blocks of the metrics and health addresses."""
     named = {"metrics": proxy.metrics, "health": proxy.health}
     return "".join(
         f"    upstream {name} {{ server {address.host}:{address.port}; }}\n"

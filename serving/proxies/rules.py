@@ -1,4 +1,4 @@
-"""What a proxy before TorchServe must do, whichever program it is."""
+"""The rules that every proxy before TorchServe must follow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATHS = (
     "/api-description",
 )
 HEALTH_PATHS = ("/livez", "/readyz")
-MOST_HEADERS = 8192  # bytes; TorchServe refuses more
+MAX_HEADERS = 8192  # bytes; TorchServe refuses more
 LARGEST_BODY = 1 << 26  # bytes; haproxy has several buffers of this size from the start
 UPSTREAM_CONNECTIONS = 256  # TorchServe's own limit of open files may be 1,024
 
@@ -33,7 +33,7 @@ _UNSAFE = re.compile(r"""[\x00-\x1f\x7f'"\\$#{};]""")
 
 @dataclass(frozen=True)
 class Limits:
-    """What clients may ask of the proxy. Sizes in bytes, times in seconds."""
+    """Limits for the proxy's clients. Sizes in bytes, times in seconds."""
 
     body: int = 1 << 20
     """Of a request; also the memory that one waiting request may take."""
@@ -109,7 +109,7 @@ class Proxy:
 
 
 def parse_address(text: str) -> Address:
-    """`127.0.0.1:8443`, `localhost:8443` or `[::1]:8443`. Raises InputError for anything else."""
+    """Parse `127.0.0.1:8443`, `localhost:8443` or `[::1]:8443`. Raises InputError for anything else."""
     host, _, port = text.strip().rpartition(":")
     if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise InputError(
@@ -119,16 +119,16 @@ def parse_address(text: str) -> Address:
 
 
 def full_queue() -> str:
-    """The JSON body that a proxy gives in place of TorchServe's, which speaks of scaling workers."""
+    """Return the JSON body that a proxy gives in place of TorchServe's, which speaks of scaling workers."""
     return json.dumps(
         {"error": "The queue of this model is full.", "expected": "fewer requests; try again in a second"}
     )
 
 
 def refusals(proxy: Proxy) -> dict[int, str]:
-    """The JSON body of each status that the proxy itself answers with, in the form of lexport's own refusals."""
+    """Return the JSON body of each status that the proxy answers by itself, in the form of lexport's refusals."""
     limits = proxy.limits
-    said = {
+    texts = {
         400: ("This is not a valid HTTP request.", "HTTP/1.1 with one Host and one length"),
         404: (
             "There is nothing at this path.",
@@ -144,10 +144,10 @@ def refusals(proxy: Proxy) -> dict[int, str]:
             f"at most {limits.body} bytes, of a form {limits.form}; longer texts as JSON",
         ),
         429: ("Too many connections from this address.", f"at most {limits.per_address}; try again in a second"),
-        431: ("The header is too long.", f"at most {MOST_HEADERS} bytes"),
+        431: ("The header is too long.", f"at most {MAX_HEADERS} bytes"),
         501: ("This transfer encoding is not supported.", "chunked, or a Content-Length"),
         502: ("The answer of the model server could not be read.", "try again"),
         503: ("The model server is overloaded or not running.", "try again in a second"),
         504: ("The model server did not answer in time.", f"an answer within {limits.answer_time} s"),
     }
-    return {status: json.dumps({"error": error, "expected": expected}) for status, (error, expected) in said.items()}
+    return {status: json.dumps({"error": error, "expected": expected}) for status, (error, expected) in texts.items()}

@@ -1,1 +1,1 @@
-"""TorchServe's life: its settings and environment, start, supervision, readiness, draining, stop."""
+"""TorchServe's settings and environment, start, supervision, readiness, draining and stop."""

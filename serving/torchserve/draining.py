@@ -1,4 +1,4 @@
-"""Stopping a server without losing a request: no new ones, and an answer to each that it has."""
+"""Stop a server without losing a request: refuse new requests and answer each one that it has."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from . import http as api
 from .listeners import NotPermitted, connections, refuse_new, unanswered
 from .process import is_alive
 
-_PAUSE = 0.05  # seconds between two looks
-# Seconds for which every look must find nothing: a request may be on its way from one place to the next.
+_PAUSE = 0.05  # seconds between two checks
+# Seconds for which every check must find nothing: a request may be on its way from one place to the next.
 _QUIET = 0.25
 
 
 @dataclass(frozen=True)
 class Drained:
-    """How a server was drained."""
+    """The result of draining a server."""
 
     idle: bool
-    """Whether nothing was in flight any more, within the limit."""
+    """Whether no request was in flight at the end."""
     seconds: float
+    """How long it took."""
     in_flight: str
-    """What still was, in words; "" if idle."""
+    """The requests that were still in flight, in words; "" if idle."""
     open_because: str
-    """Why new connections could not be refused, in words; "" if they are."""
+    """Why new connections could not be refused, in words; "" if they were refused."""
 
 
 def drain(
     java: int, ports: Sequence[int], reports: Path, *, limit: float, management_url: str, token: str
 ) -> Drained:
-    """Let a server finish what it has, so that it can be ended without losing a request; there is no way back.
+    """Let a server finish its requests, so that ending it loses none. This cannot be undone.
 
-    `java` is the process number of TorchServe's frontend, `ports` are those of requests (not of management, which is
-    asked with `token` and stays open), `reports` is the folder of its workers' reports. New connections are refused;
-    workers answer requests that reach them from now on with 503, whereupon TorchServe closes the connection. Returns
-    once nothing is in flight, after `limit` seconds at the latest.
+    `java` is the process number of TorchServe's frontend. `ports` are the ports for requests; the management port is
+    not among them, stays open and is asked with `token`. `reports` is the folder of the workers' reports. New
+    connections are refused. Workers answer new requests with 503, and TorchServe then closes the connection. Returns
+    when nothing is in flight, or after `limit` seconds.
     """
     began = time.monotonic()
     try:
@@ -64,7 +65,7 @@ def drain(
         elif now - quiet_since >= _QUIET + look.batch_delay:
             break
         if time.monotonic() + _PAUSE > began + limit or not is_alive(java):
-            in_flight = in_flight or "a moment of quiet was not reached"
+            in_flight = in_flight or "the server was never idle long enough"
             break
         time.sleep(_PAUSE)
     return Drained(not in_flight, time.monotonic() - began, in_flight, open_because)
@@ -72,7 +73,7 @@ def drain(
 
 @dataclass
 class _Look:
-    """Looks for requests that have no answer yet: unread, queued, at work, or with their answer on its way."""
+    """Check for requests without an answer: unread, queued, in a worker, or with the answer being sent."""
 
     java: int
     ports: Sequence[int]
@@ -80,10 +81,10 @@ class _Look:
     management_url: str
     token: str
     batch_delay: float = 0.0
-    """Seconds for which the frontend holds requests of an incomplete batch, when they are in no queue."""
+    """Seconds for which the frontend keeps requests of an incomplete batch; they are in no queue then."""
 
     def in_flight(self, timeout: float) -> str:
-        """What is in flight, in words; "" if nothing is. `timeout` in seconds."""
+        """Return what is in flight, in words; "" if nothing is. `timeout` in seconds."""
         found = []
         try:
             models = api.describe(self.management_url, self.token, timeout=timeout)

@@ -1,4 +1,4 @@
-"""The environment of a server's processes: what they need, and nothing else of the user's."""
+"""The environment variables of a server's processes: those that they need, and no others of the user's."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ REPORTS_VARIABLE = "LEXPORT_REPORT_DIR"
 THREADS_VARIABLE = "LEXPORT_THREADS"
 CORES_VARIABLE = "LEXPORT_CORES"
 
-# What other variables bring, such as PYTHONPATH, LD_PRELOAD, JAVA_TOOL_OPTIONS or TS_…, would run other code in Java
-# and in the workers than what was verified, or override the settings.
+# Other variables, such as PYTHONPATH, LD_PRELOAD, JAVA_TOOL_OPTIONS or TS_…, could run unverified code in Java and in
+# the workers, or override the settings.
 _NEEDED = {
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
-    "LD_LIBRARY_PATH",  # where the libraries of a GPU may lie
+    "LD_LIBRARY_PATH",  # may have the libraries of a GPU
     "ORT_DISABLE_TELEMETRY",
 }
 _NEEDED_PREFIXES = (
@@ -34,7 +34,7 @@ _LIBRARIES = {"CUDA_INJECTION32_PATH", "CUDA_INJECTION64_PATH", "OMP_TOOL_LIBRAR
 
 
 def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, str]:
-    """The variables of `outer` that a server's processes need, and those that `extra` names.
+    """Return the variables of `outer` that a server's processes need, and those that `extra` names.
 
     Raises InputError for an extra one that is not set.
     """
@@ -51,7 +51,7 @@ def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, st
 def server_environment(
     outer: Mapping[str, str], extra: Sequence[str], folder: Path, identity: str, plan: Plan
 ) -> dict[str, str]:
-    """The whole environment of one server's supervisor, Java and workers.
+    """Return the whole environment of one server's supervisor, Java and workers.
 
     Raises InputError for an `extra` variable that is not set, or that every server gets a value of its own for.
     """

@@ -1,4 +1,4 @@
-"""TorchServe's HTTP interface, with the standard library alone."""
+"""TorchServe's HTTP interface, with nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...errors import InputError, SystemProblem
 def request(
     method: str, url: str, path: str, *, token: str, body: bytes | None = None, timeout: float = 10.0
 ) -> tuple[int, Any]:
-    """One request to the server at `url`: the status and the answer, parsed if it is JSON, else as text.
+    """Send one request to the server at `url`. Return the status and the answer, parsed if it is JSON, else as text.
 
-    Raises OSError if the server cannot be reached, breaks off, or takes longer than `timeout` seconds.
+    Raises OSError if the server cannot be reached, closes the connection, or takes longer than `timeout` seconds.
     """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
@@ -37,7 +37,7 @@ def request(
 
 
 def is_healthy(url: str, token: str) -> bool:
-    """Whether `/ping` at the inference address answers that all workers run."""
+    """Return whether `/ping` at the inference address answers that all workers run."""
     try:
         status, answer = request("GET", url, "/ping", token=token)
     except OSError:
@@ -46,7 +46,7 @@ def is_healthy(url: str, token: str) -> bool:
 
 
 def describe(url: str, token: str, *, timeout: float = 10.0) -> list[dict[str, Any]]:
-    """Every version of every model at the management address, as TorchServe describes it.
+    """Return every version of every model at the management address, as TorchServe describes it.
 
     Each also has `default`: whether a request that names no version goes to it.
 
@@ -65,7 +65,7 @@ def describe(url: str, token: str, *, timeout: float = 10.0) -> list[dict[str, A
 
 
 def _describe_model(url: str, path: str, token: str, timeout: float) -> list[dict[str, Any]]:
-    """All versions of one model; without a version in its path TorchServe describes the default."""
+    """Return all versions of one model; without a version in its path TorchServe describes the default."""
     versions: list[dict[str, Any]] = _get(url, f"{path}/all", token, timeout)
     default = versions[0] if len(versions) == 1 else _get(url, path, token, timeout)[0]
     return [{**one, "default": one["modelVersion"] == default["modelVersion"]} for one in versions]
@@ -82,7 +82,7 @@ def _get(url: str, path: str, token: str, timeout: float) -> Any:
 
 
 def message(answer: Any) -> str:
-    """The one-line reason in an error answer of TorchServe or of a handler."""
+    """Return the one-line reason in an error answer of TorchServe or of a handler."""
     if isinstance(answer, dict):
         reason = str(answer.get("error") or answer.get("message") or answer)
         expected = answer.get("expected")
@@ -91,7 +91,7 @@ def message(answer: Any) -> str:
 
 
 def base_url(host: str) -> str:
-    """`127.0.0.1:8080` or `http://127.0.0.1:8080` → the URL; raises InputError for anything else."""
+    """Return the URL of `127.0.0.1:8080` or `http://127.0.0.1:8080`. Raises InputError for anything else."""
     url = host if "://" in host else f"http://{host}"
     try:
         parts = urlsplit(url)

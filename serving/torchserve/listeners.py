@@ -1,8 +1,8 @@
-"""Refusing new connections to another process's ports, while those it has are served on. Linux alone.
+"""Refuse new connections to another process's ports and keep its open connections. Linux only.
 
-TorchServe cannot do that itself: it closes its ports and every open connection at once. Its listening sockets are
-therefore duplicated into this process, which takes the right to trace it: a parent has it, and the same user where
-the kernel's Yama module does not forbid it.
+TorchServe cannot do that itself: it closes its ports and every open connection at once. This module duplicates its
+listening sockets into this process. That needs the right to trace the process: a parent has it, and the same user has
+it where the kernel's Yama module allows it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 _ESTABLISHED, _SYN_RECEIVED, _LISTEN = 1, 3, 10  # the kernel's numbers of TCP states
 _PIDFD_GETFD = 438
 _ATTACH_FILTER = 26
-# A socket filter, (operation, if true, if false, value) each: load the byte of TCP flags; keep SYN and ACK of it;
-# SYN alone asks for a new connection and is dropped (0 bytes kept), everything else passes.
+# A socket filter, (operation, if true, if false, value) each: load the byte of TCP flags; keep its SYN and ACK bits;
+# SYN without ACK requests a new connection and is dropped (0 bytes kept), everything else passes.
 _DROP_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 _SETTLE = 1.0  # seconds that connections made before have to be accepted; it takes some milliseconds
 
@@ -41,26 +41,28 @@ class Connection:
 
 
 class NotPermitted(Exception):
-    """The system does not let this process refuse another's connections; the text says why."""
+    """The system does not let this process refuse another process's connections; the text has the reason."""
 
 
 def connections(pid: int, ports: Sequence[int]) -> list[Connection]:
-    """The IPv4 and IPv6 sockets at `ports`, of every process in the network of process `pid`; none if it is gone."""
+    """Return the IPv4 and IPv6 sockets at `ports`, of every process in the network of process `pid`; none if it is
+    gone.
+    """
     return [
         one for family in ("tcp", "tcp6") for one in _listed(Path(f"/proc/{pid}/net/{family}")) if one.port in ports
     ]
 
 
 def unanswered(one: Connection) -> bool:
-    """Whether a connection has a request that was not read, or an answer that did not arrive."""
+    """Return whether a connection has a request that was not read, or an answer that did not arrive."""
     return one.state == _ESTABLISHED and (one.sending > 0 or one.received > 0)
 
 
 def refuse_new(pid: int, ports: Sequence[int]) -> None:
-    """Refuse new connections to `ports`, at which process `pid` listens; those under way are accepted before.
+    """Refuse new connections to `ports`, where process `pid` listens; connections being set up are accepted first.
 
-    A client that asks during the few milliseconds of the change is refused when it asks again, after a second. There
-    is no way back. Raises NotPermitted where the system or its rules do not allow it.
+    A client that connects during the few milliseconds of the change is refused at its second attempt, a second later.
+    This cannot be undone. Raises NotPermitted where the system does not allow it.
     """
     if sys.platform != "linux":
         raise NotPermitted("only Linux can do that")
@@ -82,14 +84,14 @@ def refuse_new(pid: int, ports: Sequence[int]) -> None:
 
 
 def _under_way(pid: int, ports: Sequence[int]) -> bool:
-    """Whether there are connections that were asked for and not accepted yet."""
+    """Return whether there are connections that were asked for and not accepted yet."""
     return any(
         one.state == _SYN_RECEIVED or (one.state == _LISTEN and one.received) for one in connections(pid, ports)
     )
 
 
 def _duplicates(pid: int, inodes: Collection[int]) -> Iterator[socket.socket]:
-    """Sockets of a process, opened in this one."""
+    """Yield sockets of a process, opened in this one."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     try:
         process = os.pidfd_open(pid)
@@ -109,7 +111,7 @@ def _duplicates(pid: int, inodes: Collection[int]) -> Iterator[socket.socket]:
 def _target(link: Path) -> str:
     try:
         return str(link.readlink())
-    except FileNotFoundError:  # closed meanwhile
+    except FileNotFoundError:  # closed since the folder was listed
         return ""
 
 

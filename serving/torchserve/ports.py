@@ -1,4 +1,4 @@
-"""Ports: free or not, and held by whom."""
+"""Ports: which are free, and which process uses the others."""
 
 from __future__ import annotations
 
@@ -13,80 +13,85 @@ from ...errors import InputError, SystemProblem
 from .settings import HIGHEST_PORT, Address
 
 _OPTIONS = {**dict.fromkeys(("inference", "management", "metrics"), "--port"), "health": "--health"}
-"""By purpose of HTTP doors, the option that has their port."""
+"""The option that sets the port, by purpose of the HTTP endpoint."""
 
 
-def check_free(doors: Mapping[str, Address]) -> None:
-    """Make sure that nothing listens on any door's port yet; port 0 is always free.
+def check_free(endpoints: Mapping[str, Address]) -> None:
+    """Check that nothing listens on any endpoint's port yet; port 0 is always free.
 
-    Raises SystemProblem naming the port, its holder where that can be known, and the way out; InputError if two
-    doors share a port.
+    Raises SystemProblem with the port, the process that uses it (where known) and the remedy; InputError if two
+    endpoints share a port.
     """
     purposes: dict[int, str] = {}
-    for purpose, door in doors.items():
-        if door.port == 0:
+    for purpose, endpoint in endpoints.items():
+        if endpoint.port == 0:
             continue
-        if door.port in purposes:
-            raise InputError(f"Port {door.port} is set for {purposes[door.port]} and {purpose}: give each its own.")
-        purposes[door.port] = purpose
+        if endpoint.port in purposes:
+            raise InputError(
+                f"Port {endpoint.port} is set for {purposes[endpoint.port]} and {purpose}: give each its own."
+            )
+        purposes[endpoint.port] = purpose
         try:
-            with _bound(door):
+            with _bound(endpoint):
                 pass
         except OSError as error:
-            raise SystemProblem(_explain(purpose, door, error)) from None
+            raise SystemProblem(_explain(purpose, endpoint, error)) from None
 
 
-def explain_lost(doors: Mapping[str, Address]) -> str:
-    """Which of the doors' ports another process took after `check_free`, in words."""
+def explain_lost(endpoints: Mapping[str, Address]) -> str:
+    """Return which of the endpoints' ports another process took after `check_free`, in words."""
     try:
-        check_free(doors)
+        check_free(endpoints)
     except SystemProblem as problem:
         return str(problem)
-    ports = ", ".join(str(door.port) for door in doors.values() if door.port)
+    ports = ", ".join(str(endpoint.port) for endpoint in endpoints.values() if endpoint.port)
     return (
         f"A port was in use when TorchServe wanted it (one of {ports}), and is free again. Try once more, or choose "
         "other ports with --port (--port 0 takes any free ones)."
     )
 
 
-def pick_free(doors: Mapping[str, Address]) -> dict[str, Address]:
-    """Replace port 0 of the HTTP doors by ports that are free now; another process may still take one."""
-    picked = dict(doors)
+def pick_free(endpoints: Mapping[str, Address]) -> dict[str, Address]:
+    """Replace port 0 of the HTTP endpoints by ports that are free now; another process may still take one."""
+    picked = dict(endpoints)
     with ExitStack() as held:  # held together, so that they differ
-        for purpose in (one for one in _OPTIONS if one in doors):
+        for purpose in (one for one in _OPTIONS if one in endpoints):
             while picked[purpose].port == 0 or picked[purpose].port > HIGHEST_PORT:
                 try:
-                    taken = held.enter_context(_bound(Address(doors[purpose].host, 0)))
+                    taken = held.enter_context(_bound(Address(endpoints[purpose].host, 0)))
                 except OSError as error:
-                    raise SystemProblem(_explain(purpose, doors[purpose], error)) from None
-                picked[purpose] = Address(doors[purpose].host, taken.getsockname()[1])
+                    raise SystemProblem(_explain(purpose, endpoints[purpose], error)) from None
+                picked[purpose] = Address(endpoints[purpose].host, taken.getsockname()[1])
     return picked
 
 
-def _bound(door: Address) -> socket.socket:
+def _bound(endpoint: Address) -> socket.socket:
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         # As TorchServe does; without it a port stays taken for a minute after its server has stopped.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((door.host, door.port))
+        server.bind((endpoint.host, endpoint.port))
     except BaseException:
         server.close()
         raise
     return server
 
 
-def _explain(purpose: str, door: Address, error: OSError) -> str:
+def _explain(purpose: str, endpoint: Address, error: OSError) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"{door.host} is no address of this machine ({purpose}). Expected 127.0.0.1 or one of its own."
+        expected = "Expected one of its own, such as 127.0.0.1."
+        return f"{endpoint.host} is not an address of this machine ({purpose}). {expected}"
     option = _OPTIONS.get(purpose, "--port")
     if error.errno == errno.EACCES:
-        return f"Port {door.port} ({purpose}) is reserved for the administrator. Choose 1024 or more with {option}."
+        return (
+            f"Port {endpoint.port} ({purpose}) is reserved for the administrator. Choose 1024 or more with {option}."
+        )
     remedy = (
         f"Stop that, or choose another port with {option} ({option} 0 takes any free one)."
         if purpose in _OPTIONS
         else f"Stop that, or change {purpose.lower().replace(' ', '_')}_port in the settings (0 takes any free one)."
     )
-    return f"Port {door.port} ({purpose}) is in use{_holder(door.port)}. {remedy}"
+    return f"Port {endpoint.port} ({purpose}) is in use{_holder(endpoint.port)}. {remedy}"
 
 
 def _holder(port: int) -> str:
@@ -96,6 +101,6 @@ def _holder(port: int) -> str:
                 if connection.pid is None:
                     break
                 return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    except psutil.Error:  # somebody else's process
+    except psutil.Error:  # another user's process
         pass
     return ""

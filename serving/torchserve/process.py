@@ -1,4 +1,4 @@
-"""Processes of a server: telling them from others, ending them all."""
+"""Processes of a server: identify them and end them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .environment import ID_VARIABLE
 
 
 def is_running(server: Server) -> bool:
-    """Whether the server's supervisor runs; another process that was given the same number does not count."""
+    """Return whether the server's supervisor runs; another process that was given the same number does not count."""
     return _process(server.supervisor, server.id) is not None
 
 
 def frontend(server: Server) -> psutil.Process | None:
-    """The server's Java process; None if it has ended, or was started again after `server` was read."""
+    """Return the server's Java process; None if it has ended, or was started again after `server` was read."""
     return _process(server.pid, server.id)
 
 
 def workers_of(server: Server) -> dict[int, str]:
-    """The server's worker processes: their TorchServe worker id (`9000`, …) by process number."""
+    """Return the server's worker processes: their TorchServe worker id (`9000`, …) by process number."""
     workers = {}
     java = frontend(server)
     for child in java.children() if java else []:
@@ -40,7 +40,7 @@ def workers_of(server: Server) -> dict[int, str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process exists and has not ended (a zombie has)."""
+    """Return whether a process exists and has not ended (a zombie has)."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -102,7 +102,7 @@ def _members(identity: str) -> list[psutil.Process]:
 
 
 def _belongs(process: psutil.Process, identity: str) -> bool:
-    """A process of this server: its environment holds the server's id, which no other one has.
+    """Return a process of this server: its environment holds the server's id, which no other one has.
 
     Unlike a process number with a start time, that survives a change of the clock, and it finds workers too.
     """

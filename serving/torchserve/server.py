@@ -25,7 +25,7 @@ from .health import logs, overview
 from .health import probes as health
 from .health.ready import wait_until_ready
 from .java import Java, find_java
-from .kept import keep
+from .kept import read_user_settings
 from .ports import check_free, explain_lost, pick_free
 from .process import end, is_running, sigterm_raises
 from .settings import (
@@ -62,19 +62,19 @@ def serve(
     timeout: float = 300.0,
     say: Say = silent,
 ) -> Server:
-    """Start TorchServe in the background and return once every worker has proven itself.
+    """Start TorchServe in the background and return when every worker is ready.
 
     Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers per
     model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference port,
     management and metrics follow on the next two; 0 takes any free ones, None those of the settings (8080). `config`
     is a properties file over the packaged one; its batch sizes, delays, timeouts and workers of models are kept
-    (`kept.keep`), and what is not, or opens something, is said. With `trusted` keys (None: those that LEXPORT_KEYS
-    names) one of them must have signed every archive; without keys, `trust_code` lets code run that is not this
-    kit's. The server's processes get the environment variables they need, and those that `env` names. `token_file`
-    holds the tokens that requests must carry, else new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez`
-    and `/readyz` are answered without a token. When the server is stopped, requests in flight have `drain` seconds to
-    be answered. With `bound` the server ends when this process does, even if it is killed. `timeout` in seconds. On
-    any error or interruption nothing is left behind but logs.
+    (`kept.read_user_settings`), and a line is printed for each setting that is dropped or opens something. With
+    `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed every archive; without keys,
+    `trust_code` lets code run that is not this kit's. The server's processes get the environment variables they need,
+    and those that `env` names. `token_file` holds the tokens that requests must carry, else new ones are made. At
+    `health_at`, PORT or ADDRESS:PORT, `/livez` and `/readyz` are answered without a token. When the server is
+    stopped, requests in flight have `drain` seconds to be answered. With `bound` the server ends when this process
+    does, even if it is killed. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
 
     Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
     signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
@@ -89,22 +89,22 @@ def serve(
     settings = read_settings(config)
     check_model_api(settings, trust)
     given = tokens.generate() if token_file is None else tokens.read_token_file(token_file)
-    doors = addresses(settings, port)
+    endpoints = addresses(settings, port)
     if health_at is not None:
-        doors["health"] = health_address(health_at)
-    kept = keep(own_settings(config), chosen, count=count)
+        endpoints["health"] = health_address(health_at)
+    kept = read_user_settings(own_settings(config), chosen, count=count)
     gpus = find_gpus() if device == "gpu" else 0
-    scheme = plan(chosen, workers, cores=cores(), gpus=gpus, settled=kept.workers)
+    worker_plan = plan(chosen, workers, cores=cores(), gpus=gpus, configured=kept.workers)
     identity, java = secrets.token_hex(16), find_java()
     start = _Start(
         folder=folder,
         identity=identity,
         java=java,
         command=launch.java_command(java, folder, settings.get("vmargs", "")),
-        environment=server_environment(os.environ, env, folder, identity, scheme),
+        environment=server_environment(os.environ, env, folder, identity, worker_plan),
         settings=settings,
         limits=kept.limits,
-        scheme=scheme,
+        worker_plan=worker_plan,
         archives=chosen,
         trust=trust,
         tokens=given,
@@ -116,16 +116,16 @@ def serve(
     temporary.sweep()
     folders.make_private(folder)
     with sigterm_raises(), folders.locked(folder):
-        _make_room(folder, say)
-        check_free(doors)
-        warn_if_open(settings, doors, say)
+        _clear_stale_server(folder, say)
+        check_free(endpoints)
+        warn_if_open(settings, endpoints, say)
         for line in kept.lines:
             say(line)
         for attempt in range(1, _TRIES + 1):
             try:
-                return start.on(pick_free(doors))
+                return start.on(pick_free(endpoints))
             except _PortLost:
-                if attempt == _TRIES or not any(door.port == 0 for door in doors.values()):
+                if attempt == _TRIES or not any(endpoint.port == 0 for endpoint in endpoints.values()):
                     raise
     raise AssertionError("unreachable")
 
@@ -134,8 +134,8 @@ class _PortLost(SystemProblem):
     """Another process took a port between its check and TorchServe's start."""
 
 
-def _make_room(folder: Path, say: Callable[[str], None]) -> None:
-    """Refuse to start beside a running server; clear what a crashed one left."""
+def _clear_stale_server(folder: Path, say: Callable[[str], None]) -> None:
+    """Refuse to start beside a running server; remove what a crashed server left."""
     before = state.load(folder)
     if before is None:
         folders.clean(folder)
@@ -151,7 +151,7 @@ def _make_room(folder: Path, say: Callable[[str], None]) -> None:
 
 @dataclass(frozen=True)
 class _Start:
-    """All that a start needs but its ports."""
+    """Everything that a start needs, except its ports."""
 
     folder: Path
     identity: str
@@ -160,7 +160,7 @@ class _Start:
     environment: dict[str, str]
     settings: dict[str, str]
     limits: dict[str, dict[str, int]]
-    scheme: Plan
+    worker_plan: Plan
     archives: Sequence[Archive]
     trust: Trust
     tokens: tokens.Tokens
@@ -169,25 +169,25 @@ class _Start:
     timeout: float
     say: Callable[[str], None]
 
-    def on(self, doors: dict[str, Address]) -> Server:
+    def on(self, endpoints: dict[str, Address]) -> Server:
         """Start TorchServe on these ports and wait until it is ready."""
         began = time.monotonic()
         try:
             folders.fresh_logs(self.folder)
-            self._write_settings(doors)
+            self._write_settings(endpoints)
             self.say(
                 f"Starting TorchServe on Java {self.java.version}: {', '.join(map(str, self.archives))}; workers on "
-                f"{self.scheme.device}: {self.scheme.total}, threads of each: {self.scheme.threads}."
+                f"{self.worker_plan.device}: {self.worker_plan.total}, threads of each: {self.worker_plan.threads}."
             )
             server = launch.start(
-                self._described(doors),
+                self._described(endpoints),
                 self.command,
                 self.environment,
                 self.tokens,
                 bound=self.bound,
-                health=doors.get("health"),
+                health=endpoints.get("health"),
             )
-            wait_until_ready(server, self.scheme, self.archives, timeout=self.timeout, say=self.say)
+            wait_until_ready(server, self.worker_plan, self.archives, timeout=self.timeout, say=self.say)
             launch.keep(server, bound=self.bound)
         except BaseException as error:
             lost = logs.lost_port(self.folder / folders.LOGS)
@@ -195,35 +195,35 @@ class _Start:
             launch.release(self.identity)
             folders.clean(self.folder)
             if lost and isinstance(error, SystemProblem):
-                raise _PortLost(explain_lost(doors)) from None
+                raise _PortLost(explain_lost(endpoints)) from None
             raise
         self.say(f"Ready after {time.monotonic() - began:.1f} s at {server.inference_url}")
         return server
 
-    def _write_settings(self, doors: dict[str, Address]) -> None:
+    def _write_settings(self, endpoints: dict[str, Address]) -> None:
         store = self.folder / folders.STORE
         names = place(self.archives, store, self.trust, self.say)
-        derived = derive(self.settings, doors, self.scheme, self.archives, names, store, self.limits)
+        derived = derive(self.settings, endpoints, self.worker_plan, self.archives, names, store, self.limits)
         text = properties.render(derived, "Made by lexport serve for one server; changes here are lost.")
         write_file(self.folder / folders.SETTINGS, text.encode())
 
-    def _described(self, doors: dict[str, Address]) -> Server:
+    def _described(self, endpoints: dict[str, Address]) -> Server:
         return Server(
             id=self.identity,
             supervisor=0,
             pid=0,
             started=0.0,
-            inference_url=doors["inference"].url,
-            management_url=doors["management"].url,
-            metrics_url=doors["metrics"].url,
+            inference_url=endpoints["inference"].url,
+            management_url=endpoints["management"].url,
+            metrics_url=endpoints["metrics"].url,
             state_dir=self.folder,
             models={archive.name: archive.version for archive in self.archives},
-            workers=self.scheme.total,
-            threads=self.scheme.threads,
-            device=self.scheme.device,
+            workers=self.worker_plan.total,
+            threads=self.worker_plan.threads,
+            device=self.worker_plan.device,
             authorized=self.settings.get("disable_token_authorization", "").lower() != "true",
             drain=self.drain,
-            health_url=doors["health"].url if "health" in doors else "",
+            health_url=endpoints["health"].url if "health" in endpoints else "",
         )
 
 
@@ -248,27 +248,27 @@ def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
         say(f"The server (pid {server.pid}) had ended already; cleared what it left. Its logs: {server.logs}")
 
 
-def wait(server: Server, tell: Callable[[], object] = lambda: None) -> None:
-    """Block until the server is stopped from elsewhere; on Ctrl-C or SIGTERM stop it, then raise that on.
+def wait(server: Server, announce: Callable[[], object] = lambda: None) -> None:
+    """Block until another process stops the server; on Ctrl-C or SIGTERM stop it and raise the exception again.
 
-    `tell` is called first, so that whoever is told can stop it at once. Raises SystemProblem if the server ends by
-    itself.
+    `announce` is called first, so that the user can stop the server at once. Raises SystemProblem if the server ends
+    by itself.
     """
     with sigterm_raises():
         try:
-            tell()
+            announce()
             while is_running(server):
                 time.sleep(0.2)
         except BaseException:
             if state.load(server.state_dir) is not None:
                 stop(server.state_dir)
             raise
-    while not _settled(server):
+    while not _stop_finished(server):
         time.sleep(0.1)
 
 
-def _settled(server: Server) -> bool:
-    """After the server has ended: False while a `stop` is at work, True once it is done."""
+def _stop_finished(server: Server) -> bool:
+    """Return False while a `stop` of the ended server is running, True once it is done."""
     try:
         with folders.locked(server.state_dir):
             ended = state.load(server.state_dir)
@@ -281,7 +281,7 @@ def _settled(server: Server) -> bool:
 
 
 def running(state_dir: Path | None = None) -> Server:
-    """The running server of a state folder; raises SystemProblem if there is none."""
+    """Return the running server of a state folder; raises SystemProblem if there is none."""
     folder = folders.locate(state_dir)
     server = state.load(folder)
     if server is None:
@@ -295,7 +295,7 @@ def running(state_dir: Path | None = None) -> Server:
 
 
 def status(state_dir: Path | None = None) -> dict[str, Any]:
-    """The server, its models and their workers, as `overview.describe` says.
+    """Return the server, its models and their workers, as `overview.describe` says.
 
     Raises SystemProblem if no server runs or it does not answer.
     """
@@ -303,12 +303,12 @@ def status(state_dir: Path | None = None) -> dict[str, Any]:
 
 
 def check_live(state_dir: Path | None = None) -> None:
-    """Raise SystemProblem if the server of a state folder must be started anew, as `health.why_dead` says."""
+    """Raise SystemProblem if the server of a state folder must be restarted, with the reason of `health.why_dead`."""
     _require(health.why_dead(running(state_dir)))
 
 
 def check_ready(state_dir: Path | None = None) -> None:
-    """Raise SystemProblem if not every model of the server can be asked, as `health.why_unready` says."""
+    """Raise SystemProblem if a model of the server cannot answer, with the reason of `health.why_unready`."""
     _require(health.why_unready(running(state_dir)))
 
 
@@ -318,7 +318,7 @@ def _require(reason: str) -> None:
 
 
 def _why(server: Server) -> str:
-    """Why a server whose supervisor has ended no longer runs."""
+    """Return why a server whose supervisor has ended no longer runs."""
     return server.last_reason or "its supervisor was killed"
 
 

@@ -1,4 +1,4 @@
-"""TorchServe's settings: the packaged `config.properties`, the user's own file over it, and what a server adds."""
+"""TorchServe's settings: the packaged `config.properties`, the user's file over it, and what a server adds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"http://([^:/]+)(?::([0-9]{1,5}))?/?")
 
 @dataclass(frozen=True)
 class Address:
-    """Where one of TorchServe's five doors listens; port 0 means any free one."""
+    """The address of one of TorchServe's five endpoints; port 0 means any free port."""
 
     host: str
     port: int
@@ -43,7 +43,7 @@ class Address:
 
 
 def read_settings(config: Path | None = None) -> dict[str, str]:
-    """The packaged settings, overridden by those of the user's file `config`.
+    """Return the packaged settings, overridden by those of the user's file `config`.
 
     Raises InputError if the file cannot be read or asks for what lexport does not manage.
     """
@@ -51,7 +51,10 @@ def read_settings(config: Path | None = None) -> dict[str, str]:
 
 
 def own_settings(config: Path | None) -> dict[str, str]:
-    """The settings of the user's file alone; none without a file. Raises InputError as `read_settings` does."""
+    """Return only the settings of the user's file; none without a file.
+
+    Raises InputError as `read_settings` does.
+    """
     if config is None:
         return {}
     try:
@@ -67,7 +70,7 @@ def own_settings(config: Path | None) -> dict[str, str]:
 
 
 def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Address]:
-    """The five doors by purpose: inference, management, metrics, gRPC inference, gRPC management.
+    """Return the five endpoints by purpose: inference, management, metrics, gRPC inference, gRPC management.
 
     `port` None keeps the ports of the settings, 0 makes all HTTP ports 0 (any free one), any other number is the
     inference port, with management and metrics on the two that follow. Raises InputError for what is no address.
@@ -77,7 +80,7 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
             f"--port {port} is not possible: expected 1 to {HIGHEST_PORT - 2}, so that the next two ports exist "
             "too, or 0 for any free ones."
         )
-    doors = {}
+    endpoints = {}
     for offset, (purpose, key) in enumerate(_HTTP.items()):
         match = _ADDRESS.fullmatch(settings[key].strip())
         if not match or int(match[2] or 8080) > HIGHEST_PORT:
@@ -86,17 +89,17 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
                 "put a reverse proxy in front."
             )
         own = int(match[2] or 8080 + offset)
-        doors[purpose] = Address(match[1], own if port is None else port and port + offset)
+        endpoints[purpose] = Address(match[1], own if port is None else port and port + offset)
     for purpose, key in _GRPC.items():
         number = settings[f"{key}_port"].strip()
         if not re.fullmatch(r"[0-9]{1,5}", number) or int(number) > HIGHEST_PORT:
             raise InputError(f"{key}_port={number} is not a port. Expected 0 (any free one) to {HIGHEST_PORT}.")
-        doors[purpose] = Address(settings[f"{key}_address"].strip(), int(number))
-    return doors
+        endpoints[purpose] = Address(settings[f"{key}_address"].strip(), int(number))
+    return endpoints
 
 
 def health_address(text: str) -> Address:
-    """`8083` or `0.0.0.0:8083`: where probes are answered; port 0 is any free one. Raises InputError."""
+    """Parse the address for probes, `8083` or `0.0.0.0:8083`; port 0 is any free port. Raises InputError."""
     match = re.fullmatch(r"(?:([A-Za-z0-9.-]+):)?([0-9]{1,5})", text.strip())
     if not match or int(match[2]) > HIGHEST_PORT:
         raise InputError(
@@ -105,17 +108,21 @@ def health_address(text: str) -> Address:
     return Address(match[1] or "127.0.0.1", int(match[2]))
 
 
-def warn_if_open(settings: Mapping[str, str], doors: Mapping[str, Address], say: Callable[[str], None]) -> None:
-    """Say which of the closed-by-default settings the user's file has opened."""
-    reachable = [f"{purpose} on {door.host}:{door.port}" for purpose, door in doors.items() if not door.is_local]
+def warn_if_open(settings: Mapping[str, str], endpoints: Mapping[str, Address], say: Callable[[str], None]) -> None:
+    """Print a line for each endpoint or check that is closed by default and that the user's file has opened."""
+    reachable = [
+        f"{purpose} on {endpoint.host}:{endpoint.port}"
+        for purpose, endpoint in endpoints.items()
+        if not endpoint.is_local
+    ]
     if reachable:
         say(f"Other machines can reach this server, unencrypted: {', '.join(reachable)}.")
     if settings.get("disable_token_authorization", "").lower() == "true":
-        say("Token authorization is off: whoever reaches a port can use it.")
+        say("Token authorization is off: anyone who can reach a port can use it.")
 
 
 def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
-    """Raise RefusedError if the user's file lets others have code run that nobody verified, unless insisted on."""
+    """Raise RefusedError if the user's file lets others run code that was not verified, unless explicitly trusted."""
     if trust.insist and not trust.keys:
         return
     way_out = "Leave the setting out and start the server with its archives" + (
@@ -123,7 +130,7 @@ def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
     )
     if _is_on(settings, "enable_model_api"):
         raise RefusedError(
-            "enable_model_api=true lets whoever has the management token run the code in any folder of this machine "
+            "enable_model_api=true lets anyone with the management token run the code in any folder of this machine "
             f"(POST /models?url=FOLDER), unsigned and whatever allowed_urls says. {way_out}"
         )
     opened = "use_env_allowed_urls=true" if _is_on(settings, "use_env_allowed_urls") else ""
@@ -131,7 +138,7 @@ def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
         opened = f"allowed_urls={settings['allowed_urls']}"
     if opened:
         raise RefusedError(
-            f"{opened} lets whoever has the management token run the code of any workflow that is found there (POST "
+            f"{opened} lets anyone with the management token run the code of any workflow that is found there (POST "
             f"/workflows?url=URL), unsigned and with enable_model_api=false too. {way_out}"
         )
 
@@ -142,14 +149,14 @@ def _is_on(settings: Mapping[str, str], name: str) -> bool:
 
 def derive(
     settings: Mapping[str, str],
-    doors: Mapping[str, Address],
+    endpoints: Mapping[str, Address],
     plan: Plan,
     archives: Sequence[Archive],
     file_names: Sequence[str],
     store: Path,
     limits: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """One server's settings: its ports, its private store, its models, their workers and `limits` by model."""
+    """Return one server's settings: its ports, its private store, its models, their workers and `limits` by model."""
     models = {
         archive.name: {
             archive.version: {
@@ -164,7 +171,7 @@ def derive(
     }
     # vmargs are for the command that starts Java, not for TorchServe, which would load a snapshot's models instead.
     own = {key: value for key, value in settings.items() if key not in ("vmargs", "model_snapshot")}
-    own |= {key: f"http://{doors[purpose].host}:{doors[purpose].port}" for purpose, key in _HTTP.items()}
+    own |= {key: f"http://{endpoints[purpose].host}:{endpoints[purpose].port}" for purpose, key in _HTTP.items()}
     return own | {
         "model_store": str(store),
         "workflow_store": str(store),

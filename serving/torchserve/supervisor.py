@@ -1,8 +1,8 @@
-"""The process above TorchServe: starts its Java, starts it again when it dies, ends it when the server is to end.
+"""The process above TorchServe: it starts Java, starts it again when it dies, and ends it when the server must stop.
 
-`launch.start` runs it and writes to its standard input a line of JSON, and later KEEP or READY. It answers with an
-empty line, or with why Java cannot be started. SIGTERM ends the server; so does the end of the input before KEEP,
-because whoever wanted the server has died then.
+`launch.start` runs it and writes a line of JSON to its standard input, and later KEEP or READY. It answers with an
+empty line, or with the reason why Java cannot be started. SIGTERM ends the server. The end of the input before KEEP
+ends it too, because the process that started the server has died then.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ READY = "ready\n"
 """The server is ready and ends with the process that started it."""
 LOG = "supervisor.log"
 
-MOST_RESTARTS = 5  # in a row, before it gives up
+MAX_RESTARTS = 5  # in a row, before it gives up
 STEADY = 60.0  # seconds that TorchServe must have run for the row to be over
 GRACE = 30.0  # seconds TorchServe may take to end its workers; it needs 2 to 3
 _PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run one server until it is to end; 0 if that was asked for, 1 if TorchServe cannot be kept running."""
+    """Run one server until it must stop. Return 0 after a requested stop, 1 if TorchServe cannot be kept running."""
     os.umask(0o077)
     wake, woken = _wake_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
     orders = _read_line(0)
     if not orders:
-        return 1  # whoever wanted the server has died
+        return 1  # the process that started this one has died
     supervisor = Supervisor(json.loads(orders))
     try:
         supervisor.open_health()
@@ -66,13 +66,13 @@ def main() -> int:
 
 
 class Supervisor:
-    """One server's Java process and what is known of it."""
+    """One server's Java process and its state."""
 
     def __init__(self, orders: dict[str, Any]) -> None:
-        """`orders` are what `launch.start` writes.
+        """Read the `orders` that `launch.start` writes.
 
-        They are `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
-        None), and whether it is `bound`.
+        They have `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
+        None), and `bound`.
         """
         self.server = replace(state.parse(orders["server"]), supervisor=os.getpid())
         self.health = orders["health"]
@@ -110,10 +110,10 @@ class Supervisor:
         _log(f"TorchServe runs (pid {self.java.pid}).")
 
     def open_health(self) -> None:
-        """Answer probes from now on, if that is wanted. Raises SystemProblem if the port cannot be had."""
+        """Answer probes from now on, if an address was given. Raises SystemProblem if the port cannot be opened."""
         if self.health is not None:
             host, port = self.health
-            health.Door(host, port, {"/livez": self._why_dead, "/readyz": self._why_unready})
+            health.HealthEndpoint(host, port, {"/livez": self._why_dead, "/readyz": self._why_unready})
 
     def _why_dead(self) -> str:
         return "" if self.ending else health.why_dead(self.server)
@@ -124,7 +124,7 @@ class Supervisor:
         return health.why_unready(self.server) if self.ready else "the server is starting"
 
     def _command(self) -> list[str]:
-        """The command of one start; tokens are in a file that Java reads and removes."""
+        """Return the command of one start; tokens are in a file that Java reads and removes."""
         java, *rest = self.command
         if self.tokens is None:
             return self.command
@@ -149,12 +149,12 @@ class Supervisor:
             inputs = [wake] if self.ready and not self.bound else [0, wake]
             if self.java is not None and self.java.poll() is not None:
                 self._note_death(self.java.returncode)
-            # Before it was ready, whoever waits for the start finds out why, and ends this process.
+            # Before it was ready, the process that waits for the start finds the reason and ends this process.
             if self.ready and self.java is None and self.due is None:
                 self._plan_restart()
             if self.due is not None and time.monotonic() >= self.due:
                 self._restart()
-            if self.row > MOST_RESTARTS:
+            if self.row > MAX_RESTARTS:
                 _log(f"TorchServe has died {self.row} times in a row; it is not started again.")
                 return 1
 
@@ -175,7 +175,7 @@ class Supervisor:
         _log("The server has ended.")
 
     def _drain(self) -> None:
-        """Let requests in flight be answered before Java is told to end."""
+        """Let requests in flight be answered before Java is ended."""
         address = urlsplit(self.server.inference_url)
         port = address.port or 80
         try:
@@ -201,14 +201,14 @@ class Supervisor:
         waited = f"after {found.seconds:.1f} s"
         _log(f"All requests were answered {waited}." if found.idle else f"Unanswered {waited}: {found.in_flight}.")
 
-    def _is_abandoned(self, said: str) -> bool:
-        if said == "":
+    def _is_abandoned(self, message: str) -> bool:
+        if message == "":
             return self.bound or not self.ready
-        self.ready = True  # all that is ever said
+        self.ready = True  # KEEP and READY are the only messages
         return False
 
     def _note_death(self, code: int) -> None:
-        """TorchServe has ended by itself: say why, and clear what it left."""
+        """Log why TorchServe has ended by itself, and remove what it left."""
         reason = _reason(code, self.server.logs)
         _log(f"TorchServe (pid {self.server.pid}) has ended: {reason}.")
         self.java = None
@@ -242,12 +242,12 @@ class Supervisor:
 def _reason(code: int, log_folder: Path) -> str:
     if code < 0:
         return f"killed by signal {-code} ({signal.strsignal(-code) or 'unknown'})"
-    said = logs.java_reason(log_folder) or "it printed nothing"
-    return "".join(character if character.isprintable() else "?" for character in f"exit code {code}: {said}"[:500])
+    cause = logs.java_reason(log_folder) or "it printed nothing"
+    return "".join(character if character.isprintable() else "?" for character in f"exit code {code}: {cause}"[:500])
 
 
 def _ends_with_parent() -> Callable[[], None] | None:
-    """What makes a child end with this process, however this ends; None where the system cannot do that."""
+    """Return a function that makes a child end with this process; None where the system cannot do that."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
@@ -261,7 +261,7 @@ def _ends_with_parent() -> Callable[[], None] | None:
 
 
 def _wake_on(*numbers: int) -> tuple[int, set[int]]:
-    """A pipe that can be read once a signal has come, and the signals that have come."""
+    """Return a pipe that can be read once a signal has come, and the signals that have come."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
@@ -283,7 +283,7 @@ def _read_line(descriptor: int) -> bytes:
 
 
 def _answer(line: str) -> None:
-    with suppress(BrokenPipeError):  # nobody waits any more
+    with suppress(BrokenPipeError):  # the starting process has stopped waiting
         os.write(1, line.encode(errors="replace") + b"\n")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

@@ -1,4 +1,4 @@
-"""Temporary folders that hold a state folder, and the removal of those whose owner was killed."""
+"""Temporary folders with a state folder in them, and the removal of those whose process was killed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LONGEST_PARENT = folders.LONGEST - len(f"/{_PREFIX}12345678/{STATE}")
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A private temporary folder with a path short enough for a state folder; it is removed at the end.
+    """Yield a private temporary folder with a path short enough for a state folder, and remove it at the end.
 
-    Where this process is killed instead, `sweep` removes it: the marker is locked as long as the process lives.
+    If this process is killed, `sweep` removes it later: the marker is locked while the process lives.
     """
     parent = tempfile.gettempdir()
     if len(os.fsencode(Path(parent).resolve())) > _LONGEST_PARENT:
@@ -43,9 +43,9 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def sweep() -> list[Path]:
-    """Remove this user's temporary folders whose process has died, with what is left of their servers; which ones.
+    """Remove this user's temporary folders whose process has died, with what is left of their servers.
 
-    A folder whose server is still being ended stays for the next time.
+    Returns the removed folders. A folder whose server is still being ended is left for the next call.
     """
     removed = []
     for parent in {Path(tempfile.gettempdir()), Path("/tmp")}:

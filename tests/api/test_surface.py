@@ -127,16 +127,16 @@ def test_a_temporary_run_is_removed_with_its_object_and_saved_by_save(tmp_path: 
     del run
     gc.collect()
     assert not folder.exists()
-    with pytest.raises(lexport.InputError, match="is where the run is already"):
+    with pytest.raises(lexport.InputError, match="The run is already in"):
         kept.save(tmp_path / "kept")
 
 
 def test_what_cannot_be_loaded_or_trained_on_is_said(tmp_path: Path) -> None:
-    with pytest.raises(lexport.InputError, match="is no run folder, no archive and no address of a server"):
+    with pytest.raises(lexport.InputError, match="is not a run folder, an archive or the address of a server"):
         lexport.load(tmp_path)
     with pytest.raises(lexport.InputError, match="Give a data file or texts"):
         lexport.train()
-    with pytest.raises(lexport.InputError, match="2 texts, 1 labels were given"):
+    with pytest.raises(lexport.InputError, match="2 texts, 1 labels are given"):
         lexport.train(texts=["a", "b"], labels=["x"])
 
 

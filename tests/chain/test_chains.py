@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.evidence.evidence import Evidence
 from lexport.export.export import export
@@ -111,7 +111,7 @@ def test_its_archives_answer_as_the_trained_model_does(chain: Chain) -> None:
     for variant, path in chain.archives.items():
         lines = (chain.run.folder / "export" / variant / "golden.jsonl").read_text(encoding="utf-8").splitlines()
         goldens = [json.loads(line) for line in lines]
-        with opened(path) as archived:
+        with load_archive(path) as archived:
             found = archived.predict(texts)
             golden = archived.predict([golden["text"] for golden in goldens])
         bound = BOUND[VARIANTS[variant].precision]

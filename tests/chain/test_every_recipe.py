@@ -19,7 +19,7 @@ from lexport.__main__ import run as command_line
 from lexport.data.columns import Row
 from lexport.data.load import Columns, load
 from lexport.data.samples import SAMPLES
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.formats.variants import DEFAULT, IDS_IN
 from lexport.models import recipes
 from lexport.models.recipes import GateOptions
@@ -206,7 +206,7 @@ def test_every_archive_loads_in_process_and_answers_its_goldens(made: Made) -> N
         assert len(texts) >= 16
         assert bool(images) == (made.task == "joint")
         languages = [golden["lang"] for golden in texts] if made.case.languages else None
-        with opened(path) as archived:
+        with load_archive(path) as archived:
             found = archived.predict([golden["text"] for golden in texts], languages)
             if images:
                 found += archived.predict_images([golden["image"] for golden in images])
@@ -291,7 +291,7 @@ def test_served_answers_are_byte_for_byte_those_in_process(
     bodies: list[dict[str, Any]] = [{"texts": [*ASKED["en"], *ASKED["zh"], *["A long film . " * 9] * 9]}]
     if made.case.languages:
         bodies = [{"texts": ASKED[language] * 5, "lang": language} for language in made.case.languages]
-    with opened(made.archives[made.case.variant]) as archived:
+    with load_archive(made.archives[made.case.variant]) as archived:
         for body in bodies:
             sent = json.dumps(body).encode()
             [(status, expected)] = archived.request([(sent, "application/json")])

@@ -74,7 +74,7 @@ def batches(encoder: TextEncoder) -> dict[str, Ids]:
 )
 def test_it_answers_as_the_trained_model_whatever_the_batch(recipe: str, name: str, tmp_path: Path) -> None:
     variant, (model, encoder) = IDS_IN[name], made(recipe)
-    assert variant.unsuited(model) is None
+    assert variant.unsupported_reason(model) is None
     variant.write(model, encoder.spec.inputs, tmp_path)
     run = open_engine(variant.engine, tmp_path / variant.file, threads=1, device="cpu")
     found = {}

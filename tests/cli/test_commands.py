@@ -82,7 +82,7 @@ def test_train(place: Place, lexport: Command, tiny_csv: Path) -> None:
     assert found["run"] == "runs/second"
     assert found["count"] == 48
     assert 0 <= found["macro_f1"] <= 1
-    assert "texts to train on" in result.err
+    assert "training texts" in result.err
     runs = place.cwd / "runs"
     assert (runs / "first" / "weights.safetensors").read_bytes() == (
         runs / "second" / "weights.safetensors"
@@ -116,7 +116,7 @@ def test_train_a_recipe_of_ones_own_with_vectors(place: Place, lexport: Command,
     (place.cwd / "words.vec").write_text("soup 1 2 3\ngoal 4 5 6\n")
     (place.cwd / "mine.toml").write_text("[text]\nmin_count = 1\n[training]\nepochs = 1\n")
     out = ok(lexport("train", str(tiny_csv), "--out", "run", "--model", "mine.toml", "--vectors", "words.vec"))
-    assert "3 dimensions, those of the vectors words.vec" in out
+    assert "3 dimensions, as the vectors words.vec have" in out
     assert "words.vec: 2 of " in out
     card = (place.cwd / "run" / "README.md").read_text()
     assert "with the recipe `mine`" in card
@@ -134,7 +134,7 @@ def test_train_a_run_further(place: Place, lexport: Command, run_folder: Path, t
 
 def test_train_says_why_a_dimension_was_chosen(lexport: Command, tiny_csv: Path, place: Place) -> None:
     out = ok(lexport("train", str(tiny_csv), "--out", "run", "--epochs", "1", "--model", "cnn"))
-    assert re.match(r"64 dimensions, for a cnn on \d,\d+ tokens \(below 1,000,000\); --dim sets others\n", out)
+    assert re.match(r"64 dimensions, for a cnn on \d,\d+ tokens \(below 1,000,000\); --dim sets another\n", out)
     assert json.loads((place.cwd / "run" / "run.json").read_text())["recipe"]["embedding"]["dim"] == 64
 
 
@@ -186,7 +186,7 @@ def test_archive_twice_gives_the_same_bytes(place: Place, lexport: Command, run_
     content = path.read_bytes()
     assert made == {"archive": "model_store/topics-1.0.mar", "variant": made["variant"], "bytes": len(content)}
     out = ok(lexport("archive", str(run_folder), "--version", "1.0"))
-    assert "model_store/topics-1.0.mar is there already, byte for byte the same\n" in out
+    assert "model_store/topics-1.0.mar exists already with the same bytes\n" in out
     assert out.endswith("Next: lexport serve model_store/topics-1.0.mar\n")
     ok(lexport("archive", str(run_folder), "--version", "1.0", "--out", "other"))
     assert (place.cwd / "other" / "topics-1.0.mar").read_bytes() == content

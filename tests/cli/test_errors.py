@@ -90,8 +90,8 @@ def test_data_that_cannot_be_trained_on(here: Place, lexport: Command, arguments
         ("--out notes.txt/run", "notes.txt is not a folder"),
         ("--out notes.txt/deep/run", "notes.txt is not a folder"),
         ("--out folder", "exists already. Choose another --out, or replace it with --force"),
-        ("--out folder --force", "folder holds other things than a run"),
-        ("--out . --force", "holds other things than a run"),
+        ("--out folder --force", "folder holds files that are not a run"),
+        ("--out . --force", "holds files that are not a run"),
         ("--out /proc/self/run", "Cannot write /proc/self/run: "),
         (f"--out {'x' * 300}", "File name too long"),
         ("--out run --model nope", "no recipe 'nope'; --model takes a file *.toml or one of: bag"),
@@ -119,8 +119,8 @@ def test_a_run_that_cannot_be_made(here: Place, lexport: Command, arguments: str
         ("--pair-column label --model vectors --label-column label", "named for both label and pair"),
         ("--model multilingual", "'multilingual' needs the language of every text"),
         ("--model joint", "good.csv has no images, which the head 'joint' needs. Name --image-column"),
-        ("--model joint --image-column label", "the image is a (str); a list of finite numbers was expected"),
-        ("--model vectors", "none of its 200 texts can be halved into a pair"),
+        ("--model joint --image-column label", "the image is a (str); expected a list of finite numbers"),
+        ("--model vectors", "none of its 200 texts is long enough to be halved"),
         ("--model vectors --multi-label", "has no option multi_label"),
         ("--model hashed --vectors words.vec", "has no option vectors"),
         ("--vectors absent.vec", "There is no file absent.vec and no package of vectors"),
@@ -133,7 +133,7 @@ def test_a_run_that_cannot_be_made(here: Place, lexport: Command, arguments: str
         ("--from run --model bag", "leave out --model"),
         ("--from run --dim 8 --vectors x --min-count 2", "leave out --min-count, --dim, --vectors"),
         ("--from run --multi-label", "leave out --multi-label"),
-        ("--from run", "good.csv has labels that run was not trained for: a, b; its labels are: kitchen, sport"),
+        ("--from run", "good.csv has labels that run does not know: a, b; its labels are: kitchen, sport"),
     ],
 )
 def test_a_model_that_the_data_do_not_suit(
@@ -151,7 +151,7 @@ def test_a_model_that_the_data_do_not_suit(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "images is empty; expected a JSON list of numbers a line"),
+        (b"", "images is empty; expected one JSON list of numbers per line"),
         (b"\xff\n", "images cannot be read"),
         (b"[1, 2, 3]\n[1,\n", "images, line 2 is not an image; expected [0.1, 0.2, \u2026]"),
         (b"[1, 2, 3]\n\n[1, 2, 3]\n", "line 2 is not an image"),
@@ -299,8 +299,8 @@ def test_a_run_without_its_held_out_texts(here: Place, lexport: Command, run_fol
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("export absent", "absent is not a run: it is no folder"),
-        ("export good.csv", "good.csv is not a run: it is no folder"),
+        ("export absent", "absent is not a run: it is not a folder"),
+        ("export good.csv", "good.csv is not a run: it is not a folder"),
         ("export folder", "folder is not a run: it has no run.json"),
         ("export run --variants onnx-fp64", "no variant 'onnx-fp64'; known are: "),
         ("evaluate folder good.csv", "folder is not a run"),
@@ -310,7 +310,7 @@ def test_a_run_without_its_held_out_texts(here: Place, lexport: Command, run_fol
         ),
         ("evaluate run good.csv --part half", "--part 'half' is not known"),
         ("evaluate run absent.csv", "no file absent.csv"),
-        ("archive run --version 1.0 --variant onnx-fp64", "'onnx-fp64' was not exported; there are: "),
+        ("archive run --version 1.0 --variant onnx-fp64", "'onnx-fp64' was not exported; known variants: "),
         ("archive run --version ../1", "version '../1' cannot be used"),
         ("archive run --version 1/0", "version '1/0' cannot be used"),
         ("archive run --version=", "version '' cannot be used"),
@@ -425,7 +425,7 @@ def test_texts_from_stdin_that_cannot_be_read(
         ("good.mar --unknown-share 2", "--unknown-share 2 is not a share"),
         ("good.mar --texts absent.txt", "There is no file absent.txt"),
         ("good.mar --out notes.txt", "notes.txt is not a folder"),
-        ("good.mar --out folder", "folder holds other files (precious)"),
+        ("good.mar --out folder", "folder contains other files (precious)"),
     ],
 )
 def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, arguments: str, words: str) -> None:
@@ -439,7 +439,7 @@ def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, a
     ("arguments", "words"),
     [
         ("good.mar --model-store .", "Give either archives or --model-store"),
-        ("good.mar good.mar", "both hold the model topics"),
+        ("good.mar good.mar", "both contain the model topics"),
         ("good.mar --workers many", "--workers 'many' is not understood"),
         ("good.mar --port 70000", "--port 70000 is not possible"),
         ("good.mar --port -1", "--port"),
@@ -447,7 +447,7 @@ def test_a_load_test_that_cannot_be_run(bad_archives: Place, lexport: Command, a
         ("good.mar --config absent.properties", "Cannot read the settings absent.properties"),
         ("good.mar --state-dir notes.txt", "as state folder: "),
         ("good.mar --state-dir notes.txt/state", "as state folder: "),
-        ("good.mar --state-dir folder", "holds other files (precious)"),
+        ("good.mar --state-dir folder", "contains other files (precious)"),
     ],
 )
 def test_a_server_that_cannot_be_started(bad_archives: Place, lexport: Command, arguments: str, words: str) -> None:

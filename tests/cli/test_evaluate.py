@@ -30,7 +30,7 @@ def test_an_evaluation_without_data_in_full(place: Place, lexport: Command, run_
         ("--mistakes -1", "mistakes"),
         ("--report data.csv", "expected one that ends in .html"),
         ("--part train", "--part train needs DATA"),
-        ("--label-column stars", "Columns are named and DATA is not"),
+        ("--label-column stars", "Columns are given without DATA"),
     ],
 )
 def test_options_that_cannot_be_followed(

@@ -65,7 +65,7 @@ def follow(lexport: Command, place: Place) -> Callable[[str], Trained]:
             assert (result.code, result.err) == (0, ""), result.err
         lines = result.out.splitlines()
         said = [one.removeprefix("warning: ").partition(" Try: ") for one in lines if one.startswith("warning: ")]
-        together = [one.partition(": ")[2] for one in lines if one.startswith("all of that advice together: ")]
+        together = [one.partition(": ")[2] for one in lines if one.startswith("all advice together: ")]
         out = arguments[arguments.index("--out") + 1]
         return Trained(
             place.cwd / out, {warning: command for warning, _, command in said}, together[0] if together else None
@@ -171,7 +171,7 @@ def test_held_out_texts_that_training_has_flatter_no_more(place: Place, follow: 
     rows = [(" ".join(own), draw.choice("ab")) for own in words]
     write(place.cwd / "mine.csv", [*rows, *((text.upper(), label) for text, label in rows)])
     before = follow("lexport train mine.csv --out runs/mine")
-    after = follow(before.command("texts are in training and held out alike"))
+    after = follow(before.command("the same texts are in training and held out"))
     assert after.commands == {}
     assert before.metric("accuracy") > 0.75 > after.metric("accuracy")
     dropped = after.read("run.json")["data"]["dropped"]["shared"]
@@ -211,7 +211,7 @@ def test_a_threshold_lets_a_silent_model_answer(place: Place, follow: Follow) ->
         rows.append((f"{' '.join(own)} {draw.choice(FILLER)} no{row}", "|".join(own)))
     write(place.cwd / "mine.csv", rows)
     before = follow("lexport train mine.csv --multi-label --epochs 1 --out runs/mine")
-    after = follow(before.command("the model answers no label"))
+    after = follow(before.command("the model predicts no label"))
     assert after.metric("micro_f1") > before.metric("micro_f1") + 0.1
     assert after.commands == {}
 
@@ -219,7 +219,7 @@ def test_a_threshold_lets_a_silent_model_answer(place: Place, follow: Follow) ->
 def test_a_simpler_model_tells_texts_apart(place: Place, follow: Follow) -> None:
     write(place.cwd / "mine.csv", texts(300, rare=0.4))
     before = follow("lexport train mine.csv --model transformer --dim 8 --epochs 4 --out runs/mine")
-    after = follow(before.command("the model answers "))
+    after = follow(before.command("the model predicts "))
     assert after.metric("macro_f1") > before.metric("macro_f1") + 0.2
     assert after.commands == {}
 

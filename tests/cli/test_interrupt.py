@@ -77,7 +77,7 @@ def test_while_it_trains(place: Place, tiny_csv: Path, signals: list[int], code:
     command = ["train", str(tiny_csv), "--out", "new/folders/run", "--epochs", "100000", "--dim", "300"]
     with place.start(*command) as child:
         assert child.stdout is not None
-        assert "texts to train on" in child.stdout.readline()
+        assert "training texts" in child.stdout.readline()
         assert len(place.files()) == 4  # new, new/folders, what becomes the run, and where checkpoints go
         assert_clean(end(child, *signals), place, code=code)
 
@@ -183,7 +183,7 @@ def test_a_server_in_the_foreground_ends_with_its_killed_command(
 def test_while_the_demo_trains(place: Place) -> None:
     with place.start("demo", "--out", "new/demo") as child:
         assert child.stdout is not None
-        while "texts to train on" not in child.stdout.readline():
+        while "training texts" not in child.stdout.readline():
             assert child.poll() is None
         time.sleep(0.5)
         assert_clean(end(child, signal.SIGINT), place)

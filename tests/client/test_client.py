@@ -39,7 +39,7 @@ from lexport.client import (
 from lexport.client.answers import read_answer, read_explanation
 from lexport.client.exchange import FIRST_PAUSE, LONGEST_PAUSE, pause_before
 from lexport.errors import InputError, SystemProblem
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.serving import Server, serve, stop
 
 pytestmark = pytest.mark.usefixtures("java")
@@ -90,7 +90,7 @@ TEXTS = ["the team won the match", "", "butter and salt 很"]
 
 
 def test_one_text_or_several_get_the_answers_of_the_archive(client: lexport.Client, archive: Path) -> None:
-    with opened(archive) as archived:
+    with load_archive(archive) as archived:
         expected = archived.predict(TEXTS)
     answers = client.predict("topics", TEXTS)
     for text, answer, one in zip(TEXTS, answers, expected, strict=True):
@@ -107,7 +107,7 @@ def test_one_text_or_several_get_the_answers_of_the_archive(client: lexport.Clie
 
 
 def test_an_explanation_is_typed(client: lexport.Client, server: Server, archive: Path) -> None:
-    with opened(archive) as archived:
+    with load_archive(archive) as archived:
         [expected] = archived.explain([TEXTS[0]])
     found = client.explain("topics", TEXTS[0])
     assert (found.method, found.orders, found.truncated) == ("additive", None, False)

@@ -88,7 +88,7 @@ def test_sets_that_were_joined_are_found_again(sets: list[set[str]]) -> None:
 
 def test_one_class_is_nothing_to_learn() -> None:
     one = Dataset(["x", "y"], ["a", "a"], "mine.csv", "")
-    with pytest.raises(InputError, match=r"mine\.csv: all 2 texts have the label 'a'; at least two"):
+    with pytest.raises(InputError, match=r"mine\.csv: all 2 texts have the label 'a'; expected at least two"):
         require_classes(one)
     require_classes(Dataset(["x", "y"], ["a", "b"], "mine.csv", ""))
 
@@ -96,7 +96,7 @@ def test_one_class_is_nothing_to_learn() -> None:
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (["a|b", "b|a"], r"all 2 texts have the same labels \(a, b\); texts that differ"),
+        (["a|b", "b|a"], r"all 2 texts have the same labels \(a, b\); expected texts with different"),
         (["", ""], "no label at all"),
     ],
 )

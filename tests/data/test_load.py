@@ -191,9 +191,9 @@ def test_a_large_file_takes_seconds_not_minutes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ('{"text": 5, "label": 1}', "the text is 5 (int); a string was expected"),
+        ('{"text": 5, "label": 1}', "the text is 5 (int); expected a string"),
         ('{"text": ["x"], "label": 1}', "the text is ['x'] (list)"),
-        ('{"text": "x", "label": ["a", "b"]}', "the label is ['a', 'b'] (list); one string or number"),
+        ('{"text": "x", "label": ["a", "b"]}', "the label is ['a', 'b'] (list); expected one string or number"),
         ('{"text": "x", "label": "\\ude00"}', "the label has half of a surrogate pair (U+DE00) at character 1"),
         (
             '{"text": "ab\\ud83d", "label": 1}',
@@ -226,7 +226,7 @@ def test_what_is_no_language_is_placed(tmp_path: Path, value: Any) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "lang": value}))
     message = refusal(path, label=None, language="lang")
     assert "a.jsonl, line 1: the language is" in message
-    assert "a short string such as en was expected. Name another --language-column" in message
+    assert "expected a short string such as en. Name another --language-column" in message
 
 
 def test_pairs_need_both_texts(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_pairs_may_have_labels_which_contradict_one_another_on_the_same_pair_alo
 def test_a_second_text_that_is_none_is_placed(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "b": 7}))
     message = refusal(path, label=None, pair="b")
-    assert "line 1: the pair is 7 (int); a string was expected. Put it into quotes or name another --pair-" in message
+    assert "line 1: the pair is 7 (int); expected a string. Put it into quotes or name another --pair-" in message
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "parquet"])
@@ -314,7 +314,7 @@ def test_what_is_no_image_is_placed(tmp_path: Path, value: Any, shown: str) -> N
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "image": [1]}, {"text": "x", "image": value}))
     message = refusal(path, label=None, image="image")
     assert f"a.jsonl, line 2: the image is {shown}" in message
-    assert "a list of finite numbers was expected" in message
+    assert "expected a list of finite numbers" in message
 
 
 @pytest.mark.parametrize("missing", [{}, {"image": None}, {"image": " "}])
@@ -354,8 +354,8 @@ def test_the_same_text_with_other_labels_contradicts_itself(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (["a|b", "c"], "the label a|b holds '|', which stands between labels. Rename it."),
-        ([["a"]], "the label is ['a'] (list); one string or number was expected"),
+        (["a|b", "c"], "the label a|b contains '|', the separator of labels. Rename it."),
+        ([["a"]], "the label is ['a'] (list); expected one string or number"),
         ({"a": 1}, "the label is {'a': 1} (dict)"),
         (["\ude00"], "the label has half of a surrogate pair"),
     ],

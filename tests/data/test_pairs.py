@@ -49,7 +49,7 @@ def test_what_is_too_short_or_has_no_place_to_cut_is_left_out_and_counted(text: 
     dataset = halves(made(text, long))
     assert len(dataset) == 1
     assert dataset.dropped == {"duplicates": 0, "conflicting": 0, "empty": 0, "short": 1}
-    with pytest.raises(InputError, match=r"mine\.csv: none of its 1 texts can be halved .* --pair-column"):
+    with pytest.raises(InputError, match=r"mine\.csv: none of its 1 texts is long enough .* --pair-column"):
         halves(made(text))
 
 

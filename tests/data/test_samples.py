@@ -166,7 +166,7 @@ def test_a_file_of_a_samples_name_is_never_silently_passed_over(
     (tmp_path / "bbc-news").mkdir()
     assert load("bbc-news").name == "bbc-news"
     (tmp_path / "imdb").write_text("text,label\nx,1\n")
-    with pytest.raises(InputError, match="imdb: the ending of a file's name says its format"):
+    with pytest.raises(InputError, match="imdb: the ending of the file name is not known"):
         load("imdb")
 
 

@@ -90,9 +90,7 @@ def test_a_label_without_a_training_text_is_refused() -> None:
     whole = dataset(200)
     lonely = next(text for text in whole.texts if part_of(text) == "test")
     labels = ["rare" if text == lonely else label for text, label in zip(whole.texts, whole.labels, strict=True)]
-    with pytest.raises(
-        InputError, match=r"of 3 labels 1 would have no text to train on \(rare; the split is \d+ train"
-    ):
+    with pytest.raises(InputError, match=r"of 3 labels 1 would have no training text \(rare; the split is \d+ train"):
         split(Dataset(whole.texts, labels, "mine.csv", ""))
 
 
@@ -137,7 +135,7 @@ def test_every_label_of_every_set_must_be_trained() -> None:
     assert len(split(whole, "multilabel").train) > 0
     lonely = next(row for row, text in enumerate(whole.texts) if part_of(text) == "test")
     labels = [*whole.labels[:lonely], "a|rare", *whole.labels[lonely + 1 :]]
-    with pytest.raises(InputError, match=r"of 3 labels 1 would have no text to train on \(rare;"):
+    with pytest.raises(InputError, match=r"of 3 labels 1 would have no training text \(rare;"):
         split(Dataset(whole.texts, labels, "mine.csv", ""), "multilabel")
 
 
@@ -146,7 +144,7 @@ def test_a_model_that_learns_no_labels_needs_none(kind: str) -> None:
     texts = dataset(200).texts
     labels = [part_of(text) for text in texts]
     assert len(split(Dataset(texts, labels, "mine.csv", ""), kind).test) > 0
-    with pytest.raises(InputError, match="2 would have no text to train on"):
+    with pytest.raises(InputError, match="2 would have no training text"):
         split(Dataset(texts, labels, "mine.csv", ""))
 
 
@@ -155,7 +153,7 @@ def test_a_language_without_a_training_text_is_refused(kind: str) -> None:
     whole = dataset(200)
     lonely = next(text for text in whole.texts if part_of(text) == "validation")
     languages = ["zh" if text == lonely else "en" for text in whole.texts]
-    with pytest.raises(InputError, match=r"of 2 languages 1 would have no text to train on \(zh; .* ten a language"):
+    with pytest.raises(InputError, match=r"of 2 languages 1 would have no training text \(zh; .* ten a language"):
         split(dataset_of(whole.texts, whole.labels, "mine.csv", languages=languages), kind)
 
 

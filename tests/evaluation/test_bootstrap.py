@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.data.load import Dataset, dataset_of
-from lexport.evaluation.bootstrap import DRAWS, add_intervals, ends, headline, headline_of, resampled
-from lexport.evaluation.tasks import METRIC, Outputs, judge
+from lexport.evaluation.bootstrap import (
+    DRAWS,
+    add_intervals,
+    bootstrap_means,
+    metric_from_means,
+    per_text_terms,
+    percentile_interval,
+)
+from lexport.evaluation.tasks import METRIC, Outputs, compute_metrics
 
 LABELS = ["a", "b", "c"]
 
@@ -42,32 +49,32 @@ TASKS = ["classify", "multilabel", "vector", "joint"]
 
 
 def test_every_draw_has_as_many_texts_as_there_are() -> None:
-    assert resampled(np.ones((7, 1))) == pytest.approx(np.ones((DRAWS, 1)))
-    assert resampled(np.ones((3, 1)), np.array([4, 1, 2])) == pytest.approx(np.ones((DRAWS, 1)))
+    assert bootstrap_means(np.ones((7, 1))) == pytest.approx(np.ones((DRAWS, 1)))
+    assert bootstrap_means(np.ones((3, 1)), np.array([4, 1, 2])) == pytest.approx(np.ones((DRAWS, 1)))
 
 
 def test_the_same_texts_are_drawn_every_time() -> None:
     values = np.random.default_rng(0).random((50, 2))
-    assert (resampled(values) == resampled(values)).all()
+    assert (bootstrap_means(values) == bootstrap_means(values)).all()
 
 
 def test_rows_that_stand_for_several_texts_are_drawn_like_those_texts() -> None:
     values, counts = np.array([[0.0], [1.0], [5.0]]), np.array([40, 25, 10])
-    alike, each = resampled(values, counts), resampled(np.repeat(values, counts, axis=0))
+    alike, each = bootstrap_means(values, counts), bootstrap_means(np.repeat(values, counts, axis=0))
     assert alike.mean() == pytest.approx(each.mean(), abs=0.02)
     assert alike.std() == pytest.approx(each.std(), rel=0.1)
 
 
 def test_nothing_to_draw_from_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="no texts to draw from"):
-        resampled(np.ones((0, 1)))
+        bootstrap_means(np.ones((0, 1)))
 
 
 def test_an_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
     draw = np.random.default_rng(0)
     held = 0
     for _ in range(200):
-        low, high = ends(resampled(draw.random((80, 1)))[:, 0])
+        low, high = percentile_interval(bootstrap_means(draw.random((80, 1)))[:, 0])
         held += low <= 0.5 <= high
     assert 180 <= held <= 198
 
@@ -75,7 +82,7 @@ def test_an_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_every_metric_has_an_interval_around_it(task: str) -> None:
     data, outputs = some(task)
-    found = add_intervals(task, data, outputs, LABELS, judge(task, data, outputs, LABELS))
+    found = add_intervals(task, data, outputs, LABELS, compute_metrics(task, data, outputs, LABELS))
     names = {
         "classify": ["accuracy", "macro_f1"],
         "multilabel": ["accuracy", "micro_f1", "macro_f1"],
@@ -86,14 +93,14 @@ def test_every_metric_has_an_interval_around_it(task: str) -> None:
             low, high = values[f"{name}_interval"]
             assert 0 <= low <= values[name] <= high <= 1, name
             assert low < high or values[name] == 1, name
-    assert add_intervals(task, data, outputs, LABELS, judge(task, data, outputs, LABELS)) == found
+    assert add_intervals(task, data, outputs, LABELS, compute_metrics(task, data, outputs, LABELS)) == found
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_headline_made_of_means_is_the_tasks_own_metric(task: str) -> None:
     data, outputs = some(task)
-    means = headline(task, data, outputs, LABELS).mean(axis=0)
-    assert headline_of(task, means) == pytest.approx(judge(task, data, outputs, LABELS)[METRIC[task]])
+    means = per_text_terms(task, data, outputs, LABELS).mean(axis=0)
+    assert metric_from_means(task, means) == pytest.approx(compute_metrics(task, data, outputs, LABELS)[METRIC[task]])
 
 
 def over_drawn_texts(task: str, data: Dataset, outputs: Outputs, name: str) -> list[float]:
@@ -102,20 +109,20 @@ def over_drawn_texts(task: str, data: Dataset, outputs: Outputs, name: str) -> l
     found = []
     for _ in range(DRAWS):
         rows = draw.integers(0, len(data), len(data))
-        found.append(judge(task, data.take(rows.tolist(), "drawn"), outputs[rows], LABELS)[name])
-    return ends(np.array(found))
+        found.append(compute_metrics(task, data.take(rows.tolist(), "drawn"), outputs[rows], LABELS)[name])
+    return percentile_interval(np.array(found))
 
 
 def test_f1_of_several_labels_is_computed_anew_over_the_drawn_texts() -> None:
     data, outputs = some("multilabel")
-    found = add_intervals("multilabel", data, outputs, LABELS, judge("multilabel", data, outputs, LABELS))
+    found = add_intervals("multilabel", data, outputs, LABELS, compute_metrics("multilabel", data, outputs, LABELS))
     for name in ("micro_f1", "macro_f1"):
         assert found[f"{name}_interval"] == pytest.approx(over_drawn_texts("multilabel", data, outputs, name))
 
 
 def test_f1_of_one_label_spreads_as_over_drawn_texts() -> None:
     data, outputs = some("classify")
-    found = add_intervals("classify", data, outputs, LABELS, judge("classify", data, outputs, LABELS))
+    found = add_intervals("classify", data, outputs, LABELS, compute_metrics("classify", data, outputs, LABELS))
     expected = over_drawn_texts("classify", data, outputs, "macro_f1")
     assert found["macro_f1_interval"] == pytest.approx(expected, abs=0.015)
 
@@ -123,7 +130,7 @@ def test_f1_of_one_label_spreads_as_over_drawn_texts() -> None:
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=12), st.integers(0, 5))
 def test_intervals_are_shares_however_few_the_texts_are(labels: list[str], seed: int) -> None:
     data, outputs = part(labels), scores(len(labels), seed=seed)
-    found = add_intervals("classify", data, outputs, LABELS, judge("classify", data, outputs, LABELS))
+    found = add_intervals("classify", data, outputs, LABELS, compute_metrics("classify", data, outputs, LABELS))
     for name in ("accuracy", "macro_f1"):
         low, high = found[f"{name}_interval"]
         assert 0 <= low <= high <= 1

@@ -24,7 +24,7 @@ def part(labels: list[str]) -> Dataset:
 
 
 def drawn(rows: int, *, sureness: float = 1.0, seed: int = 0) -> tuple[Dataset, Outputs]:
-    """Texts whose labels are drawn by scores that mean what they say, and these scores made surer."""
+    """Texts whose labels are drawn by perfectly calibrated scores, and these scores made surer."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(size=(rows, 3)) * 1.5
     exact = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

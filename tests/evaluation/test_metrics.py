@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from lexport.errors import InputError
 from lexport.evaluation import metrics
-from lexport.evaluation.metrics import carried, ranks, retrieval, score, score_multilabel, wilson
+from lexport.evaluation.metrics import label_matrix, ranks, retrieval, score, score_multilabel, wilson
 
 LABELS = ["a", "b", "c", "中"]
 answers = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=40)
@@ -283,6 +283,10 @@ def test_the_rank_is_that_of_the_first_right_target_and_ties_go_to_the_wrong_one
 
 
 def test_what_each_text_carries_is_a_matrix_of_truths() -> None:
-    assert carried([("b",), (), ("a", "b")], ["a", "b"]).tolist() == [[False, True], [False, False], [True, True]]
+    assert label_matrix([("b",), (), ("a", "b")], ["a", "b"]).tolist() == [
+        [False, True],
+        [False, False],
+        [True, True],
+    ]
     with pytest.raises(InputError, match="does not know: c"):
-        carried([("c",)], ["a", "b"])
+        label_matrix([("c",)], ["a", "b"])

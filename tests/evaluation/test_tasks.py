@@ -9,7 +9,16 @@ import pytest
 
 from lexport.data.load import Columns, Dataset, dataset_of, load
 from lexport.errors import InputError
-from lexport.evaluation.tasks import METRIC, UNLABELLED, Outputs, columns_for, flips, group_ids, judge, suited
+from lexport.evaluation.tasks import (
+    METRIC,
+    UNLABELLED,
+    Outputs,
+    columns_for,
+    compute_metrics,
+    flips,
+    group_ids,
+    prepare_dataset,
+)
 
 LABELS = ["a", "b", "c"]
 
@@ -24,7 +33,7 @@ def outputs(*rows: list[float]) -> Outputs:
 
 
 def test_one_label_is_judged_by_the_best_score() -> None:
-    found = judge("classify", part(["a", "b", "c", "a"]), np.eye(3, dtype=np.float32)[[0, 1, 1, 0]], LABELS)
+    found = compute_metrics("classify", part(["a", "b", "c", "a"]), np.eye(3, dtype=np.float32)[[0, 1, 1, 0]], LABELS)
     assert found["accuracy"] == 0.75
     low, high = found["accuracy_interval"]
     assert 0.25 < low < 0.75 < high < 1
@@ -35,17 +44,17 @@ def test_one_label_is_judged_by_the_best_score() -> None:
 def test_several_labels_are_judged_from_the_threshold_up() -> None:
     scores = outputs([0.9, 0.5, 0.1], [0.2, 0.4, 0.45], [0.6, 0.1, 0.2])
     truth = part(["a|b", "", "c"])
-    half = judge("multilabel", truth, scores, LABELS)
+    half = compute_metrics("multilabel", truth, scores, LABELS)
     assert half["micro_f1"] == 2 * 2 / (3 + 3)  # right: a and b; answered a, b, a; to find a, b, c
     assert half["accuracy"] == 2 / 3
-    low = judge("multilabel", truth, scores, LABELS, 0.15)
+    low = compute_metrics("multilabel", truth, scores, LABELS, 0.15)
     assert low["micro_f1"] == 2 * 3 / (3 + 7)
     assert low["threshold"] == 0.15
 
 
 def test_vectors_are_judged_by_finding_their_own_pair() -> None:
     texts, pairs = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[[0, 2, 1]]
-    found = judge("vector", part(["", "", ""], pairs=True), np.concatenate([texts, pairs]), [])
+    found = compute_metrics("vector", part(["", "", ""], pairs=True), np.concatenate([texts, pairs]), [])
     assert found["recall_at_1"] == 1 / 3
     assert found["recall_at_5"] == 1
     assert found["chance_at_1"] == pytest.approx(1 / 3)
@@ -55,10 +64,10 @@ def test_vectors_are_judged_by_finding_their_own_pair() -> None:
 def test_a_joint_model_is_judged_both_ways_and_any_image_of_the_label_is_right() -> None:
     texts = outputs([1, 0], [1, 0], [0, 1])
     images = outputs([1, 0], [0.8, 0.6], [1, 0])
-    found = judge("joint", part(["a", "a", "b"]), np.concatenate([texts, images]), [])
+    found = compute_metrics("joint", part(["a", "a", "b"]), np.concatenate([texts, images]), [])
     assert found["recall_at_1"] == 0  # an image of b lies as near: ties count as lost
     assert found["image_to_text"]["recall_at_1"] == 2 / 3
-    apart = judge("joint", part(["a", "b", "c"]), np.concatenate([texts, texts[[0, 2, 1]]]), [])
+    apart = compute_metrics("joint", part(["a", "b", "c"]), np.concatenate([texts, texts[[0, 2, 1]]]), [])
     assert apart["chance_at_1"] == pytest.approx(1 / 3)
 
 
@@ -108,7 +117,7 @@ def test_every_task_has_the_metric_that_its_gate_reads() -> None:
     unit = np.concatenate([np.eye(3, dtype=np.float32)] * 2)
     for task, metric in METRIC.items():
         scores = unit if task in ("vector", "joint") else unit[:3]
-        assert judge(task, part(LABELS), scores, LABELS)[metric] == 1
+        assert compute_metrics(task, part(LABELS), scores, LABELS)[metric] == 1
 
 
 LONG = "one two three four five six seven eight nine ten"
@@ -124,10 +133,10 @@ def table(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("task", "columns", "reason"),
     [
-        ("classify", Columns(pair="other"), "comes with pairs, which only the head 'vector' has a use for"),
-        ("multilabel", Columns(image="image"), "comes with images, which only the head 'joint' has a use for"),
-        ("vector", Columns(image="image"), "comes with images"),
-        ("joint", Columns(image="image", pair="other"), "comes with pairs"),
+        ("classify", Columns(pair="other"), "has pairs, which only the head 'vector' uses"),
+        ("multilabel", Columns(image="image"), "has images, which only the head 'joint' uses"),
+        ("vector", Columns(image="image"), "has images"),
+        ("joint", Columns(image="image", pair="other"), "has pairs"),
         ("joint", Columns(), r"has no images.*Name --image-column"),
     ],
 )
@@ -135,21 +144,21 @@ def test_columns_that_a_task_lacks_or_has_no_use_for_are_named(
     table: str, task: str, columns: Columns, reason: str
 ) -> None:
     with pytest.raises(InputError, match=reason):
-        suited(task, load(table, columns), columns)
+        prepare_dataset(task, load(table, columns), columns)
 
 
 def test_a_vector_model_without_pairs_learns_from_halves(table: str) -> None:
-    assert suited("vector", load(table), Columns()).pairs == [
+    assert prepare_dataset("vector", load(table), Columns()).pairs == [
         "six seven eight nine ten",
         "seven eight nine ten more",
     ]
     columns = Columns(pair="other")
-    assert suited("vector", load(table, columns), columns).pairs == ["another text", "a third"]
+    assert prepare_dataset("vector", load(table, columns), columns).pairs == ["another text", "a third"]
 
 
 def test_the_images_of_a_sample_set_are_left_out_where_nobody_asked_for_them() -> None:
     pytest.importorskip("sklearn")
     captions = load("digit-captions")
     assert captions.images is not None
-    assert suited("classify", captions, Columns()).images is None
-    assert suited("joint", captions, Columns()).images is captions.images
+    assert prepare_dataset("classify", captions, Columns()).images is None
+    assert prepare_dataset("joint", captions, Columns()).images is captions.images

@@ -98,10 +98,10 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "columns", "reason"),
     [
-        ("languages", Columns(), r"names no language; the model knows: en, ne\. Name --language-column"),
-        ("vector", Columns(label=None, pair="pair", language="lang"), "names languages, and the model has none"),
-        ("multilabel", Columns(label="labels", pair="pair"), "comes with pairs, which only the head 'vector'"),
-        ("multilabel", Columns(label="labels", image="image"), "comes with images, which only the head 'joint'"),
+        ("languages", Columns(), r"has no languages; the model knows: en, ne\. Name --language-column"),
+        ("vector", Columns(label=None, pair="pair", language="lang"), "has languages, but the model does not"),
+        ("multilabel", Columns(label="labels", pair="pair"), "has pairs, which only the head 'vector'"),
+        ("multilabel", Columns(label="labels", image="image"), "has images, which only the head 'joint'"),
         ("joint", Columns(label=None), "has no images"),
     ],
 )
@@ -145,11 +145,11 @@ def test_without_data_a_run_is_judged_on_the_texts_it_kept(run_folder: Path, tin
 def test_what_was_not_kept_cannot_be_judged_on(
     run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="keeps no training texts; --part train needs DATA"):
+    with pytest.raises(InputError, match="does not keep training texts; --part train needs DATA"):
         evaluate(run_folder, part="train")
-    with pytest.raises(InputError, match="Columns are named and DATA is not"):
+    with pytest.raises(InputError, match="Columns are given without DATA"):
         evaluate(run_folder, columns=Columns(label="stars"))
-    with pytest.raises(InputError, match="is an archive and holds no labelled texts"):
+    with pytest.raises(InputError, match="is an archive and has no labelled texts"):
         evaluate(archive_of("onnx-fp32"))
 
 
@@ -243,7 +243,7 @@ def test_a_paired_interval_is_narrower_than_one_of_two_samples(run_folder: Path,
 
 @pytest.mark.parametrize("value", ["", "a", "0", "0.1,", "1.01", "-0.1", "0.1;0.2", "nan", "1e-1", "10%"])
 def test_what_is_no_list_of_shares_is_refused(value: str) -> None:
-    with pytest.raises(InputError, match=r"--unknown-rate .* is not understood. Expected shares"):
+    with pytest.raises(InputError, match=r"--unknown-rate .* is not valid. Expected shares"):
         parse_rates(value)
 
 

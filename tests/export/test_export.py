@@ -231,17 +231,17 @@ def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers that are wrong on one part only: that part decides."""
-    original = measure.served
+    original = measure.predict_batched
     for wrong_on, refused in (("validation", True), ("test", False)):
         folder = tmp_path / wrong_on
         shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
         run = open_run(folder)
 
-        def served(predictor: Predictor, part: Dataset, spoilt: str = wrong_on) -> Outputs:
+        def predict_batched(predictor: Predictor, part: Dataset, spoilt: str = wrong_on) -> Outputs:
             found = original(predictor, part)
             return np.roll(found, 1, axis=1) if part.name == spoilt else found
 
-        monkeypatch.setattr(measure, "served", served)
+        monkeypatch.setattr(measure, "predict_batched", predict_batched)
         with contextlib.suppress(RefusedError):
             export(run, choose("torchscript-fp32"))
         assert (read_evidence(folder).variants[0].refused is not None) == refused
@@ -303,7 +303,7 @@ def test_only_the_named_variants_are_exported(run_folder: Path, tmp_path: Path) 
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
     export(open_run(folder), choose("torchscript-int8"))
     assert sorted(entry.name for entry in (folder / "export").iterdir()) == ["evidence.json", "torchscript-int8"]
-    with pytest.raises(InputError, match="'onnx-fp32' was not exported; there are: torchscript-int8"):
+    with pytest.raises(InputError, match="'onnx-fp32' was not exported; known variants: torchscript-int8"):
         read_evidence(folder).variant("onnx-fp32")
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from lexport.export.archive.inprocess import Archived, opened
+from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.export.archive.pack import archive
 from lexport.serving import Server, serve, stop
 
@@ -149,9 +149,9 @@ def unharmed(client: Client, pids: list[int]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def inprocess(archives: dict[str, Path]) -> Iterator[dict[str, Archived]]:
+def inprocess(archives: dict[str, Path]) -> Iterator[dict[str, LoadedArchive]]:
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(opened(archives[name])) for name in SERVED}
+        yield {name: stack.enter_context(load_archive(archives[name])) for name in SERVED}
 
 
 @pytest.fixture(params=SERVED)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.serving import Server, serve, stop
 
 grpc = pytest.importorskip("grpc", reason='no grpcio: pip install "lexport[dev]"')
@@ -87,7 +87,7 @@ def caller(served: tuple[Server, int, Path], stubs: tuple[ModuleType, ModuleType
 
 
 def test_a_text_is_answered_as_in_process(caller: Caller, served: tuple[Server, int, Path]) -> None:
-    with opened(served[2]) as archived:
+    with load_archive(served[2]) as archived:
         for text in TEXTS:
             assert caller.predict({"data": text.encode()}) == archived.predict([text])[0]
 

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from lexport.errors import SystemProblem
-from lexport.export.archive.inprocess import Archived
+from lexport.export.archive.inprocess import LoadedArchive
 from lexport.serving import serve
 from lexport.serving.torchserve.health.ready import read_reports
 
@@ -38,7 +38,7 @@ def test_every_worker_reads_its_batches_in_chunks(client: Any, pids: list[int]) 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_any_text_is_answered_alike_whatever_carries_it(
-    client: Any, inprocess: dict[str, Archived], model: str, name: str
+    client: Any, inprocess: dict[str, LoadedArchive], model: str, name: str
 ) -> None:
     text, tokens, unknown, truncated = TEXTS[name]
     path = f"/predictions/{model}"
@@ -124,7 +124,9 @@ V2: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("path", ["/predictions/{}", "/v2/models/{}/infer"])
-def test_v2_is_recognised_by_its_shape(client: Any, inprocess: dict[str, Archived], model: str, path: str) -> None:
+def test_v2_is_recognised_by_its_shape(
+    client: Any, inprocess: dict[str, LoadedArchive], model: str, path: str
+) -> None:
     plain = inprocess[model].predict(["goal", "", "rain 很"])
     for shape in ([3], [3, 1], [1, 3], None):
         tensor = (

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from lexport.export.archive.archiver_inputs import handler
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.archiver_inputs import write_archiver_inputs
+from lexport.export.archive.inprocess import load_archive
 from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve.java import find_java
 from lexport.serving.torchserve.ports import pick_free
@@ -30,8 +30,8 @@ TEXTS = ["the goal and the referee", "qqqq zzzz", "", "好 👍"]
 @contextlib.contextmanager
 def stock_torchserve(mar: Path, tmp_path: Path, python: str = sys.executable) -> Iterator[str]:
     """The URL of a server that has been started with `mar` as the model topics; it may not be ready yet."""
-    doors = pick_free(addresses(read_settings(), 0))
-    lines = [f"{purpose}_address={doors[purpose].url}" for purpose in ("inference", "management", "metrics")]
+    endpoints = pick_free(addresses(read_settings(), 0))
+    lines = [f"{purpose}_address={endpoints[purpose].url}" for purpose in ("inference", "management", "metrics")]
     # Nothing but ports: everything else is TorchServe's own default.
     (tmp_path / "ports.properties").write_text("\n".join([*lines, "grpc_inference_port=0", "grpc_management_port=0"]))
     (tmp_path / "tmp").mkdir()
@@ -43,7 +43,7 @@ def stock_torchserve(mar: Path, tmp_path: Path, python: str = sys.executable) ->
     start += ["--model-store", str(mar.parent), "--models", f"topics={mar.name}"]
     with subprocess.Popen(command + start, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as child:
         try:
-            yield doors["inference"].url
+            yield endpoints["inference"].url
         finally:
             subprocess.run([*command, "--stop"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, check=True)
             child.wait(30)
@@ -67,7 +67,7 @@ def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], 
     with stock_torchserve(mar, tmp_path) as url:
         answer = ask(url, TEXTS)
         status, refused = api.request("POST", url, "/predictions/topics", token="", body=b'{"text": NaN}')
-    with opened(mar) as own:
+    with load_archive(mar) as own:
         assert answer == own.predict(TEXTS)
     assert status == 400
     assert "NaN" in refused["error"]
@@ -80,12 +80,12 @@ def test_stock_torchserve_serves_what_the_stock_archiver_packed(
     """The command line that `lexport handler` prints, run as it is printed."""
     store = tmp_path / "store"
     store.mkdir()
-    command = handler(run_folder, version="1.0", variant=variant, out=tmp_path / "a folder")
+    command = write_archiver_inputs(run_folder, version="1.0", variant=variant, out=tmp_path / "a folder")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(store)}
     subprocess.run(shlex.join(command), shell=True, cwd=store, env=environment, check=True, timeout=60)
     with stock_torchserve(store / "topics.mar", tmp_path) as url:
         answer = ask(url, TEXTS)
-    with opened(archive_of(variant)) as own:
+    with load_archive(archive_of(variant)) as own:
         assert answer == own.predict(TEXTS)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError
-from lexport.export.archive.inprocess import Archived, opened
 from lexport.export.archive.inprocess import Context as InProcess
-from lexport.handlers.model.predictor import TURN, Predictor
+from lexport.export.archive.inprocess import LoadedArchive, load_archive
+from lexport.handlers.model.predictor import MAX_BATCH, Predictor
 from lexport.handlers.worker import Worker
 
 from .models import predictor
@@ -103,7 +103,7 @@ def test_every_request_of_a_batch_gets_its_own_answer(worker: Worker) -> None:
 
 
 def test_a_batch_larger_than_a_turn_is_answered_in_order(worker: Worker) -> None:
-    texts = ["goal " * (number % 7) for number in range(2 * TURN + 5)]
+    texts = ["goal " * (number % 7) for number in range(2 * MAX_BATCH + 5)]
     found = handle(worker, [as_json({"texts": texts})])[0][1]
     assert [answer["tokens"] for answer in found] == [number % 7 for number in range(len(texts))]
 
@@ -188,7 +188,7 @@ def test_texts_and_images_of_a_joint_model_share_a_batch(worker: Worker) -> None
 
 
 def test_an_archive_in_this_process_is_asked_in_languages_and_with_images(worker: Worker) -> None:
-    archived = Archived(worker, InProcess(Path()))
+    archived = LoadedArchive(worker, InProcess(Path()))
     worker.predictor = several = predictor("vector", "languages")
     texts, languages = ["goal", "tor"] * 300, ["en", "de"] * 300
     assert archived.predict(texts, languages) == several.predict(texts, languages)
@@ -247,7 +247,7 @@ def test_a_ready_worker_says_so(
 ) -> None:
     monkeypatch.setenv("LEXPORT_REPORT_DIR", str(tmp_path))
     monkeypatch.setenv("LEXPORT_THREADS", "3")
-    with opened(archive_of(variant)):
+    with load_archive(archive_of(variant)):
         pass
     [report] = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
     assert report.pop("goldens") >= 16

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError, RefusedError, SystemProblem
-from lexport.loadtest.objectives import Objective, judge, parse, require
+from lexport.loadtest.objectives import Objective, check_slo, judge, parse
 from lexport.loadtest.results import LoadReport, NotRun, Row
 
 from .samples import REPORT, ROW
@@ -75,15 +75,15 @@ def test_every_row_is_judged_and_the_limit_itself_passes() -> None:
     with pytest.raises(
         RefusedError, match=r"1 of 6 checks: cpu:1 at 64 users: p99 <= 20 ms, was 20.001 ms"
     ) as caught:
-        require(report)
+        check_slo(report)
     assert caught.value.exit_code == 1
-    require(judged(["p99=20ms"], ROW))
+    check_slo(judged(["p99=20ms"], ROW))
 
 
 def test_failures_and_silence_miss_the_objective() -> None:
     failing = replace(ROW, answered=999, failures=1)
     assert judged(["p99=20ms"], failing).misses() == ["cpu:1 at 16 users: failures <= 0%, was 0.1%"]
-    require(judged(["p99=20ms,failures=0.1%"], failing))
+    check_slo(judged(["p99=20ms,failures=0.1%"], failing))
     silent = replace(ROW, answered=0, failures=3, p50_ms=None, p95_ms=None, p99_ms=None, max_ms=None)
     assert judged(["max=20s,failures=100%"], silent).misses() == ["cpu:1 at 16 users: max <= 20000 ms, was no answer"]
 
@@ -92,7 +92,7 @@ def test_where_no_request_was_answered_the_test_failed_with_or_without_objective
     silent = replace(ROW, answered=0, failures=3, reasons={"HTTP 503": 3}, p50_ms=None, p99_ms=None, max_ms=None)
     for terms in ([], ["failures=100%"]):
         with pytest.raises(RefusedError, match=r"Every request failed in 1 of 2 runs; .*: HTTP 503 \(3\)") as caught:
-            require(judged(terms, ROW, silent))
+            check_slo(judged(terms, ROW, silent))
         assert caught.value.exit_code == 1
 
 
@@ -100,5 +100,5 @@ def test_nothing_run_shows_nothing() -> None:
     report = replace(judged(["p99=20ms"]), not_run=(NotRun("films-1.0", "gpu:1", "no CUDA device"),))
     for one in (report, replace(report, objectives=())):
         with pytest.raises(SystemProblem, match=r"Nothing was run \(gpu:1: no CUDA device\)") as caught:
-            require(one)
+            check_slo(one)
         assert caught.value.exit_code == 3

@@ -169,7 +169,7 @@ def test_files_are_written_together_and_only_over_an_older_report(tmp_path: Path
     assert found["passed"] is False
     assert found["rows"][0]["curve"][1] == [50, 4.0]
     (out / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"holds other files \(notes.txt\)"):
+    with pytest.raises(InputError, match=r"contains other files \(notes.txt\)"):
         check_out(out)
     with pytest.raises(InputError, match="is not a folder"):
         check_out(out / "notes.txt")

@@ -125,7 +125,7 @@ def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
     monkeypatch.setattr(lab, "find_gpus", lambda: 1)
     report = loadtest([archive_of("torchscript-int4")], worker_sets=["gpu:1"], users=[1], duration=1)
     [missing] = report.not_run
-    assert missing.reason.startswith("torchscript-int4 runs on the CPU alone: its int4 table")
+    assert missing.reason.startswith("torchscript-int4 runs only on the CPU: its int4 table")
 
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_bad_options(stubbed: Stub, mar: Path, options: dict[str, object], messa
 
 
 def test_taken_out_folder_is_refused_before_anything_runs(stubbed: Stub, mar: Path) -> None:
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         loadtest([mar], out=mar.parent)
     assert stubbed.bodies == []
 

@@ -37,7 +37,7 @@ def screens(values: dict[str, Any]) -> str:
 
 def test_every_part_of_an_evaluation_has_its_screen(found: dict[str, Any]) -> None:
     shown = screens(found)
-    for words in ("accuracy", "Confusion: truth by row", "Brier score", "50%", "macro-F1"):
+    for words in ("accuracy", "Confusion: true labels by row", "Brier score", "50%", "macro-F1"):
         assert words in shown
 
 
@@ -87,7 +87,7 @@ def test_every_task_has_its_screens_and_its_page(task_run: Callable[[str], Path]
     values = evaluate(task_run(name), unknown_rates=[0.3])
     assert "With a share of the tokens replaced" in screens(values)
     evaluation_page.write(values, name, tmp_path / "page.html")
-    assert "<h2>Unseen words</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<h2>Unknown words</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_page_has_a_name_of_its_own_and_a_place(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ MakeArchive = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def make_archive() -> MakeArchive:
-    """Write an archive: folder, name, version, `handler` source, `proven` or foreign, `config` YAML."""
+    """Write an archive: folder, name, version, `handler` source, `made_by_lexport` or foreign, `config` YAML."""
 
     def make(
         folder: Path,
@@ -65,7 +65,7 @@ def make_archive() -> MakeArchive:
         version: str = "1.0",
         *,
         handler: str = ECHO,
-        proven: bool = True,
+        made_by_lexport: bool = True,
         config: str = "batchSize: 8\nmaxBatchDelay: 1\n",
     ) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def make_archive() -> MakeArchive:
         }
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-            if proven:
+            if made_by_lexport:
                 archive.writestr("MAR-INF/EVIDENCE.json", "{}")
             archive.writestr("handler.py", handler)
             archive.writestr("model-config.yaml", config)

@@ -122,7 +122,7 @@ def test_an_earlier_versions_folder_is_said(tmp_path: Path) -> None:
 def test_a_folder_that_others_can_write_is_refused(folder: Path) -> None:
     state.save(server(folder))
     folder.chmod(0o770)
-    refused_by_every_command(folder, r"Others can write into the state folder .*0770")
+    refused_by_every_command(folder, r"Other users can write into the state folder .*0770")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")

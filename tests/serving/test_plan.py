@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving.plan import MOST_BY_DEFAULT, check_devices, cores, find_gpus, parse_workers, plan
+from lexport.serving.plan import MAX_BY_DEFAULT, check_devices, cores, find_gpus, parse_workers, plan
 from lexport.serving.store import Archive
 
 
 def archives(*own: int | None) -> list[Archive]:
     return [
-        Archive(Path(f"m{n}.mar"), f"m{n}", "1.0", proven=True, workers=count, most_workers=count or 0)
+        Archive(Path(f"m{n}.mar"), f"m{n}", "1.0", made_by_lexport=True, workers=count, most_workers=count or 0)
         for n, count in enumerate(own)
     ]
 
@@ -38,61 +38,66 @@ def test_other_workers_are_refused_with_an_example(text: str) -> None:
     st.integers(1, 256),
 )
 def test_threads_never_exceed_the_cores(own: list[int | None], number: int | None, cores: int) -> None:
-    planned = number or max(1, min(MOST_BY_DEFAULT, cores // len(own)))
+    planned = number or max(1, min(MAX_BY_DEFAULT, cores // len(own)))
     own = [count and min(count, planned) for count in own]
-    scheme = plan(archives(*own), f"cpu:{number}" if number else "cpu", cores=cores, gpus=0)
-    assert scheme.total == sum(scheme.workers.values())
-    assert all(count >= 1 for count in scheme.workers.values())
-    assert scheme.threads >= 1
-    assert scheme.total * scheme.threads <= max(cores, scheme.total)
+    worker_plan = plan(archives(*own), f"cpu:{number}" if number else "cpu", cores=cores, gpus=0)
+    assert worker_plan.total == sum(worker_plan.workers.values())
+    assert all(count >= 1 for count in worker_plan.workers.values())
+    assert worker_plan.threads >= 1
+    assert worker_plan.total * worker_plan.threads <= max(cores, worker_plan.total)
     # Nothing is left idle that one more thread for each worker could use.
-    assert scheme.total * (scheme.threads + 1) > cores
+    assert worker_plan.total * (worker_plan.threads + 1) > cores
     for archive in archives(*own):
         if archive.workers:
-            assert scheme.workers[archive.name] == archive.workers
+            assert worker_plan.workers[archive.name] == archive.workers
         elif number:
-            assert scheme.workers[archive.name] == number
+            assert worker_plan.workers[archive.name] == number
 
 
 @pytest.mark.parametrize(
     ("workers", "planned"), [("cpu:2", 2), ("cpu", 4), ("gpu", 1)], ids=["given", "automatic", "gpu"]
 )
 def test_an_archive_that_asks_for_more_workers_is_refused_with_both_numbers(workers: str, planned: int) -> None:
-    greedy = Archive(Path("m.mar"), "m", "1.0", proven=True, workers=100_000, most_workers=100_000)
+    greedy = Archive(Path("m.mar"), "m", "1.0", made_by_lexport=True, workers=100_000, most_workers=100_000)
     device = workers.partition(":")[0]
     said = rf"m\.mar: .*ask for 100000 workers, and {planned} are planned by --workers {workers}\..*{device}:100000"
     with pytest.raises(InputError, match=said):
         plan([greedy], workers, cores=8, gpus=1)
-    within = Archive(Path("m.mar"), "m", "1.0", proven=True, workers=1, most_workers=planned)
+    within = Archive(Path("m.mar"), "m", "1.0", made_by_lexport=True, workers=1, most_workers=planned)
     assert plan([within], workers, cores=8, gpus=1).workers == {"m": 1}
     # TorchServe could grow to maxWorkers when somebody scales.
-    growing = Archive(Path("m.mar"), "m", "1.0", proven=True, workers=1, most_workers=planned + 1)
+    growing = Archive(Path("m.mar"), "m", "1.0", made_by_lexport=True, workers=1, most_workers=planned + 1)
     with pytest.raises(InputError, match=f"ask for {planned + 1} workers"):
         plan([growing], workers, cores=8, gpus=1)
 
 
 @given(st.integers(1, 20), st.integers(1, 256))
 def test_without_a_number_workers_stay_within_the_cores_when_they_can(models: int, cores: int) -> None:
-    scheme = plan(archives(*[None] * models), "cpu", cores=cores, gpus=0)
-    assert max(scheme.workers.values()) <= MOST_BY_DEFAULT
-    assert scheme.total <= max(cores, models)
+    worker_plan = plan(archives(*[None] * models), "cpu", cores=cores, gpus=0)
+    assert max(worker_plan.workers.values()) <= MAX_BY_DEFAULT
+    assert worker_plan.total <= max(cores, models)
 
 
 def test_gpu_workers_are_spread_over_the_gpus() -> None:
-    scheme = plan(archives(None), "gpu", cores=16, gpus=2)
-    assert (scheme.device, scheme.gpus, scheme.workers, scheme.threads) == ("gpu", 2, {"m0": 2}, 8)
+    worker_plan = plan(archives(None), "gpu", cores=16, gpus=2)
+    assert (worker_plan.device, worker_plan.gpus, worker_plan.workers, worker_plan.threads) == (
+        "gpu",
+        2,
+        {"m0": 2},
+        8,
+    )
     assert plan(archives(None), "cpu:1", cores=16, gpus=2).gpus == 0
 
 
 def test_an_archive_that_no_gpu_runs_is_refused_gpu_workers_unless_it_may_use_the_cpu() -> None:
-    free = Archive(Path("a.mar"), "a", "1.0", proven=True)
-    bound = Archive(Path("b.mar"), "b", "2.0", proven=True, cpu_alone="onnx-int8 runs on the CPU alone: so it is")
+    free = Archive(Path("a.mar"), "a", "1.0", made_by_lexport=True)
+    bound = Archive(
+        Path("b.mar"), "b", "2.0", made_by_lexport=True, cpu_alone="onnx-int8 runs only on the CPU: so it is"
+    )
     assert check_devices([free, bound], "cpu:2", allow_cpu=False) == []
     assert check_devices([free], "gpu:1", allow_cpu=False) == []
     assert check_devices([free, bound], "gpu:1", allow_cpu=True) == [bound]
-    with pytest.raises(
-        InputError, match=r"b 2.0: onnx-int8 runs on the CPU alone: so it is. Archive an fp32 or fp16"
-    ):
+    with pytest.raises(InputError, match=r"b 2.0: onnx-int8 runs only on the CPU: so it is. Archive an fp32 or fp16"):
         check_devices([free, bound], "gpu", allow_cpu=False)
 
 

@@ -25,8 +25,14 @@ MakeArchive = Callable[..., Path]
 
 def test_read_knows_lexports_archives_from_others(tmp_path: Path, make_archive: MakeArchive) -> None:
     ours = read(make_archive(tmp_path, "ours", "1.2"))
-    assert (ours.name, ours.version, ours.proven, ours.workers, str(ours)) == ("ours", "1.2", True, None, "ours 1.2")
-    assert not read(make_archive(tmp_path, "theirs", proven=False)).proven
+    assert (ours.name, ours.version, ours.made_by_lexport, ours.workers, str(ours)) == (
+        "ours",
+        "1.2",
+        True,
+        None,
+        "ours 1.2",
+    )
+    assert not read(make_archive(tmp_path, "theirs", made_by_lexport=False)).made_by_lexport
 
 
 @pytest.mark.parametrize(
@@ -67,13 +73,13 @@ def test_an_empty_or_missing_store_is_said(tmp_path: Path) -> None:
 
 def test_choose_takes_archives_or_a_store(tmp_path: Path, make_archive: MakeArchive) -> None:
     one, two = make_archive(tmp_path, "a", "1"), make_archive(tmp_path, "a", "2")
-    other = make_archive(tmp_path, "b", proven=False)
+    other = make_archive(tmp_path, "b", made_by_lexport=False)
     said: list[str] = []
     assert [archive.path for archive in choose([one, other], None, said.append)] == [one, other]
     assert len(said) == 1
     assert "b-1.0.mar was not made by lexport" in said[0]
     assert [str(archive) for archive in choose([], tmp_path)] == ["a 2", "b 1.0"]
-    with pytest.raises(InputError, match="both hold the model a"):
+    with pytest.raises(InputError, match="both contain the model a"):
         choose([one, two], None)
     for archives, store in (([], None), ([one], tmp_path)):
         with pytest.raises(InputError, match="either archives or --model-store"):

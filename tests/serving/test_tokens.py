@@ -104,7 +104,7 @@ def test_clients_take_a_file_of_one_line_too(tmp_path: Path) -> None:
     with pytest.raises(SystemProblem, match="management token"):
         read_token(path, "management")
     for wrong in ("", "two words", f"{LONG}\nX-Header: 1"):
-        with pytest.raises(SystemProblem, match="or a file with the inference token alone"):
+        with pytest.raises(SystemProblem, match="or a file with only the inference token"):
             read_token(private(path, wrong), "inference")
 
 
@@ -131,10 +131,10 @@ class TorchServe:
     def __init__(self, folder: Path, options: tuple[str, ...], class_path: str = "", **more: str) -> None:
         self.folder = folder
         settings = read_settings()
-        doors = pick_free(addresses(settings, 0))
-        self.inference, self.management = doors["inference"].url, doors["management"].url
+        endpoints = pick_free(addresses(settings, 0))
+        self.inference, self.management = endpoints["inference"].url, endpoints["management"].url
         del settings["vmargs"]
-        settings |= {f"{name}_address": doors[name].url for name in ("inference", "management", "metrics")}
+        settings |= {f"{name}_address": endpoints[name].url for name in ("inference", "management", "metrics")}
         settings |= {"load_models": "", "model_store": str(folder), **more}
         (folder / "server.properties").write_text(properties.render(settings, "test"))
         command = [

@@ -76,7 +76,7 @@ def test_an_archive_of_a_store_is_served_by_its_version(tmp_path: Path, make_arc
 def test_two_files_of_one_version_are_named(tmp_path: Path, make_archive: Callable[..., Path]) -> None:
     path = make_archive(tmp_path, "reviews")
     (tmp_path / "copy.mar").write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match=r"copy.mar and .*reviews-1.0.mar both hold reviews 1.0"):
+    with pytest.raises(InputError, match=r"copy.mar and .*reviews-1.0.mar both contain reviews 1.0"):
         store_newest(tmp_path)
 
 

@@ -19,7 +19,7 @@ from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.averaging import Averaged
+from lexport.training.averaging import AveragedWeights
 from lexport.training.trainer import Fit, fit
 
 PLAIN = recipes.parse(
@@ -61,11 +61,11 @@ def test_each_epoch_counts_the_share_of_the_one_after_it(
     small: TextModel, share: float, epochs: int, seed: int
 ) -> None:
     model = copy.deepcopy(small)
-    averaged = Averaged(model, share)
+    averaged = AveragedWeights(model, share)
     passed = []
     for epoch in range(1, epochs + 1):
         drift(model, seed + epoch)
-        averaged.take(epoch)
+        averaged.update(epoch)
         passed.append(weights(model))
     counts = [share ** (epochs - epoch) for epoch in range(1, epochs + 1)]
     for name, found in averaged.state().items():
@@ -75,14 +75,14 @@ def test_each_epoch_counts_the_share_of_the_one_after_it(
 
 def test_an_average_is_worn_for_a_while_and_the_weights_return_to_the_bit(small: TextModel) -> None:
     model = copy.deepcopy(small)
-    averaged = Averaged(model, 0.5)
-    averaged.take(1)
+    averaged = AveragedWeights(model, 0.5)
+    averaged.update(1)
     first = weights(model)
     drift(model, 1)
     second, held = weights(model), dict(model.named_parameters())
-    with averaged.worn():
+    with averaged.applied():
         assert all(torch.equal(value, first[name]) for name, value in model.named_parameters())
-    with pytest.raises(KeyError), averaged.worn():
+    with pytest.raises(KeyError), averaged.applied():
         raise KeyError
     assert all(torch.equal(value, second[name]) for name, value in model.named_parameters())
     assert all(value is held[name] for name, value in model.named_parameters()), "an optimizer holds these"
@@ -90,11 +90,11 @@ def test_an_average_is_worn_for_a_while_and_the_weights_return_to_the_bit(small:
 
 def test_without_averaging_nothing_is_kept_and_the_weights_are_worn_as_they_are(small: TextModel) -> None:
     model = copy.deepcopy(small)
-    averaged = Averaged(model, 0.0)
-    averaged.take(1)
+    averaged = AveragedWeights(model, 0.0)
+    averaged.update(1)
     drift(model, 1)
     moved = weights(model)
-    with averaged.worn():
+    with averaged.applied():
         assert all(torch.equal(value, moved[name]) for name, value in model.named_parameters())
     assert averaged.state() == {}
 

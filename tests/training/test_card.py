@@ -29,12 +29,12 @@ def test_a_classifier(trained_run: Run) -> None:
         "# topics\n",
         "A text classifier for 3 labels (kitchen, sport, weather), trained by lexport",
         "with the recipe `bag`",
-        "topics.csv, 488 texts to train on",
+        "topics.csv, 488 training texts",
         f"SHA-256 of the cleaned rows: `{trained_run.info.data['digest']}`",
         "embedding `table`, encoder `bag`, head `classifier`",
         f"{len(trained_run.encoder.vocabulary):,} words (seen 2 times or more), 4,096 buckets for n-grams of up to 2",
         "16 dimensions",
-        "1,024 tokens a text, more are cut off",
+        "1,024 tokens per text; the rest is cut off",
         "The scores are not calibrated.",
         f"accuracy {trained_run.metrics['test']['accuracy']:.4f}",
         "| kitchen | ",
@@ -46,8 +46,14 @@ def test_a_classifier(trained_run: Run) -> None:
     ("name", "words"),
     [
         ("multilabel", ["any number of 4 labels (kitchen, long, sport, weather)", "micro f1 ", "| long | "]),
-        ("vector", ["turns a text into a unit vector", "how often the other half of a pair is among the nearest:"]),
-        ("joint", ["texts and images into one space", "how often an image that fits the text is among the nearest:"]),
+        (
+            "vector",
+            ["turns a text into a unit vector", "How often the other half of a pair is among the nearest, on the"],
+        ),
+        (
+            "joint",
+            ["texts and images into one space", "How often an image that fits the text is among the nearest, on the"],
+        ),
         ("languages", ["words by language: ", " of en, ", " of ne (seen 1 times or more), 256 buckets for n-grams"]),
     ],
 )

@@ -15,8 +15,8 @@ from lexport.errors import InputError
 from lexport.models import recipes
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
-from lexport.training.checkpoint import folder_of, kept
-from lexport.training.device import Machine
+from lexport.training.checkpoint import checkpoint_folder, folder_of
+from lexport.training.device import Device
 from lexport.training.train import train
 
 TASKS = {"classify": Columns(), "languages": Columns(language="lang"), "joint": Columns(label=None, image="image")}
@@ -89,7 +89,7 @@ def test_what_was_judged_before_the_end_is_kept(tasks_jsonl: Path, tmp_path: Pat
         trained("adam", tasks_jsonl, tmp_path / "run", cut=5)
     told: list[str] = []
     run = trained("adam", tasks_jsonl, tmp_path / "run", resume=True, say=told.append)
-    assert [line for line in told if line.startswith("going on in epoch ")]
+    assert [line for line in told if line.startswith("resuming in epoch ")]
     assert {**run.info.training, "seconds": 0} == {**whole, "seconds": 0}
 
 
@@ -99,7 +99,7 @@ def test_nothing_to_resume_is_a_beginning_and_a_finished_run_is_left_as_it_is(
     run = trained("adam", tasks_jsonl, tmp_path / "run", resume=True)
     told: list[str] = []
     again = trained("adam", tasks_jsonl, tmp_path / "run", cut=1, resume=True, say=told.append)
-    assert told == [f"{tmp_path / 'run'} is finished; there is nothing to resume"]
+    assert told == [f"{tmp_path / 'run'} is finished; nothing to resume"]
     assert (again.digest, again.info.created) == (run.digest, run.info.created)
 
 
@@ -107,9 +107,11 @@ def test_an_unfinished_training_is_neither_forgotten_nor_taken_for_another(tasks
     out = tmp_path / "run"
     with pytest.raises(Cut):
         trained("adam", tasks_jsonl, out, cut=3)
-    with pytest.raises(InputError, match=r"run\.training holds a training .* not finished\. Go on with --resume, or"):
+    with pytest.raises(
+        InputError, match=r"run\.training holds an unfinished training .*\. Continue it with --resume, or"
+    ):
         trained("adam", tasks_jsonl, out)
-    with pytest.raises(InputError, match=r"of another training than this \(seed: was 0, is 7\). Repeat the options"):
+    with pytest.raises(InputError, match=r"with other settings \(seed: was 0, is 7\). Use its options"):
         trained("adam", tasks_jsonl, out, resume=True, seed=7)
     trained("adam", tasks_jsonl, out, resume=True)
     assert (out / "run.json").is_file(), "a mistake in the options costs nothing"
@@ -117,19 +119,19 @@ def test_an_unfinished_training_is_neither_forgotten_nor_taken_for_another(tasks
 
 
 @pytest.mark.parametrize(
-    ("case", "machine", "difference"),
+    ("case", "device", "difference"),
     [
-        ("fp16", Machine(), 'recipe: training optimizer was "adam", is "adamw"'),
-        ("adam", Machine(threads=2), "threads: was 1, is 2"),
+        ("fp16", Device(), 'recipe: training optimizer was "adam", is "adamw"'),
+        ("adam", Device(threads=2), "threads: was 1, is 2"),
     ],
 )
 def test_the_difference_to_the_training_that_was_begun_is_named(
-    tasks_jsonl: Path, tmp_path: Path, case: str, machine: Machine, difference: str
+    tasks_jsonl: Path, tmp_path: Path, case: str, device: Device, difference: str
 ) -> None:
     with pytest.raises(Cut):
         trained("adam", tasks_jsonl, tmp_path / "run", cut=3)
     with pytest.raises(InputError, match=difference):
-        trained(case, tasks_jsonl, tmp_path / "run", resume=True, machine=machine)
+        trained(case, tasks_jsonl, tmp_path / "run", resume=True, device=device)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "schema"])
@@ -147,7 +149,7 @@ def test_a_damaged_checkpoint_is_an_error_and_no_beginning(tasks_jsonl: Path, tm
     }[damage]
     assert changed != content
     path.write_bytes(changed)
-    with pytest.raises(InputError, match=r"checkpoint.safetensors (cannot be read|has schema 9).*begin anew"):
+    with pytest.raises(InputError, match=r"checkpoint.safetensors (cannot be read|has schema 9).*start again"):
         trained("adam", tasks_jsonl, out, resume=True)
 
 
@@ -164,8 +166,8 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tasks_jsonl: Pa
 
 def test_two_processes_do_not_train_one_run_at_a_time(tasks_jsonl: Path, tmp_path: Path) -> None:
     with (
-        kept(tmp_path / "run", resume=False),
-        pytest.raises(InputError, match=r"Another process is training .*run just now"),
+        checkpoint_folder(tmp_path / "run", resume=False),
+        pytest.raises(InputError, match=r"Another process is training .*run now"),
     ):
         trained("adam", tasks_jsonl, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

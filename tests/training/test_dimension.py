@@ -36,12 +36,12 @@ def test_every_width_can_be_divided_among_four_heads_and_never_shrinks(encoder: 
 
 def test_the_reason_says_what_was_counted_and_how_to_choose_oneself() -> None:
     assert choose_dim("bag", "classify", 12_345)[1] == (
-        "16 dimensions, for a bag on 12,345 tokens (below 1,000,000); --dim sets others"
+        "16 dimensions, for a bag on 12,345 tokens (below 1,000,000); --dim sets another"
     )
     assert choose_dim("bag", "vector", 12_345)[1] == (
-        "256 dimensions, vectors to search with, by a bag on 12,345 tokens (below 1,000,000); --dim sets others"
+        "256 dimensions, vectors to search with, by a bag on 12,345 tokens (below 1,000,000); --dim sets another"
     )
     assert (
         choose_dim("lstm", "classify", 10**9)[1]
-        == "256 dimensions, for a lstm on 1,000,000,000 tokens; --dim sets others"
+        == "256 dimensions, for a lstm on 1,000,000,000 tokens; --dim sets another"
     )

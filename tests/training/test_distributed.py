@@ -50,7 +50,7 @@ def test_three_processes_end_with_the_weights_of_one(
     (tmp_path / "mine.toml").write_text(recipe)
     for processes in (1, 3):
         said = train(tmp_path, tiny_csv, processes, "--checkpoint-every", "0")
-        assert said.count("texts to train on") == said.count("Next: lexport export") == 1
+        assert said.count("training texts") == said.count("Next: lexport export") == 1
     alone, together = (load_file(tmp_path / str(n) / "weights.safetensors") for n in (1, 3))
     for name, value in alone.items():
         torch.testing.assert_close(together[name], value, rtol=1e-2, atol=2e-3)

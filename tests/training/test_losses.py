@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.training.losses import balanced, contrastive
+from lexport.training.losses import balanced_weights, contrastive_loss
 
 Vectors = npt.NDArray[np.float64]
 
@@ -42,36 +42,36 @@ def test_the_contrastive_loss_is_the_mean_of_both_directions(
 ) -> None:
     queries, targets = unit(len(groups), dim, seed), unit(len(groups), dim, seed + 5000)
     expected = (one_way(queries, targets, groups, temperature) + one_way(targets, queries, groups, temperature)) / 2
-    found = contrastive(torch.tensor(queries), torch.tensor(targets), torch.tensor(groups), temperature)
+    found = contrastive_loss(torch.tensor(queries), torch.tensor(targets), torch.tensor(groups), temperature)
     assert found.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_a_pair_alone_has_nothing_to_be_told_from() -> None:
     one = torch.tensor(unit(1, 4, 0))
-    assert contrastive(one, one, torch.tensor([0]), 0.05).item() == 0
+    assert contrastive_loss(one, one, torch.tensor([0]), 0.05).item() == 0
 
 
 def test_right_pairs_lose_less_than_swapped_ones() -> None:
     vectors, groups = torch.eye(3), torch.arange(3)
-    right = contrastive(vectors, vectors, groups, 0.1)
+    right = contrastive_loss(vectors, vectors, groups, 0.1)
     assert right < 1e-3
-    assert contrastive(vectors, vectors.roll(1, dims=0), groups, 0.1) > 5
+    assert contrastive_loss(vectors, vectors.roll(1, dims=0), groups, 0.1) > 5
 
 
 def test_all_of_a_group_are_right_for_one_another() -> None:
     groups = torch.tensor([0, 0, 1])
     queries = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     swapped = queries[[1, 0, 2]]
-    assert contrastive(queries, queries, groups, 0.1) == contrastive(queries, swapped, groups, 0.1)
+    assert contrastive_loss(queries, queries, groups, 0.1) == contrastive_loss(queries, swapped, groups, 0.1)
 
 
 def test_rare_labels_weigh_more_and_texts_one_on_average() -> None:
     counts = torch.tensor([80, 15, 5])
-    weights = balanced(counts)
+    weights = balanced_weights(counts)
     assert weights.tolist() == pytest.approx([100 / (3 * 80), 100 / (3 * 15), 100 / (3 * 5)])
     assert weights.dtype == torch.float32
     assert (weights * counts).sum().item() / 100 == pytest.approx(1)
 
 
 def test_a_label_without_texts_has_a_finite_weight() -> None:
-    assert balanced(torch.tensor([4, 0])).tolist() == [0.5, 2.0]
+    assert balanced_weights(torch.tensor([4, 0])).tolist() == [0.5, 2.0]

@@ -16,8 +16,8 @@ from lexport.models.embeddings import Table
 from lexport.models.predict import image_outputs, outputs, text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.losses import balanced, contrastive
-from lexport.training.objective import Drop, Lesson
+from lexport.training.losses import balanced_weights, contrastive_loss
+from lexport.training.objective import Dropout, Objective
 
 TEXTS = ["goal match goal", "oven", "rain and wind", "", "match rain", "goal"]
 PAIRS = ["team", "pan butter", "storm", "cup", "", "league goal"]
@@ -38,102 +38,104 @@ def part(**columns: Any) -> Dataset:
     return dataset_of(TEXTS, columns.pop("labels", [""] * len(TEXTS)), "mine.csv", **columns)
 
 
-def made(one: Recipe, dataset: Dataset) -> tuple[TextModel, TextEncoder, Lesson]:
+def made(one: Recipe, dataset: Dataset) -> tuple[TextModel, TextEncoder, Objective]:
     encoder = build_encoder([*TEXTS, *PAIRS], one.text)
     values = 0 if dataset.images is None else dataset.images.shape[1]
     torch.manual_seed(1)
     model = build(one, encoder.spec, labels=len(NAMES), image_values=values)
     model.embedding.get_parameter("weight").data[1:].normal_()
-    return model, encoder, Lesson(one, encoder, dataset, NAMES)
+    return model, encoder, Objective(one, encoder, dataset, NAMES)
 
 
-def classified(**options: Any) -> tuple[TextModel, Lesson, torch.Tensor]:
-    """A model, its lesson, and its log scores of the texts, float64."""
+def classified(**options: Any) -> tuple[TextModel, Objective, torch.Tensor]:
+    """A model, its objective, and its log scores of the texts, float64."""
     labels = SETS if options.get("multi_label") else LABELS
-    model, encoder, lesson = made(recipe(**options), part(labels=labels))
+    model, encoder, objective = made(recipe(**options), part(labels=labels))
     with torch.inference_mode():
         logits = model(torch.from_numpy(encoder.assemble(encoder.look_up(TEXTS)))).double()
-    return model, lesson, logits
+    return model, objective, logits
 
 
 def test_of_one_label_the_loss_is_minus_its_mean_log_score() -> None:
-    model, lesson, logits = classified()
+    model, objective, logits = classified()
     truth = [NAMES.index(label) for label in LABELS]
     expected = -logits.log_softmax(dim=1)[ALL, truth].mean()
-    assert lesson.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert objective.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_balanced_weights_weigh_each_text_by_its_label() -> None:
-    model, lesson, logits = classified(class_weights="balanced")
-    lesson.weigh()
+    model, objective, logits = classified(class_weights="balanced")
+    objective.set_class_weights()
     truth = [NAMES.index(label) for label in LABELS]
-    weights = balanced(torch.tensor([2, 3, 1]))[truth].double()
+    weights = balanced_weights(torch.tensor([2, 3, 1]))[truth].double()
     expected = -(weights * logits.log_softmax(dim=1)[ALL, truth]).mean()
-    assert lesson.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
-    assert lesson.loss(model, ALL).item() != pytest.approx(classified()[1].loss(model, ALL).item(), rel=1e-3)
+    assert objective.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert objective.loss(model, ALL).item() != pytest.approx(classified()[1].loss(model, ALL).item(), rel=1e-3)
 
 
 def test_the_share_that_smoothing_spreads_is_not_weighed_by_the_label_it_goes_to() -> None:
-    model, lesson, logits = classified(class_weights="balanced", label_smoothing=0.3)
-    lesson.weigh()
+    model, objective, logits = classified(class_weights="balanced", label_smoothing=0.3)
+    objective.set_class_weights()
     truth = [NAMES.index(label) for label in LABELS]
-    weights = balanced(torch.tensor([2, 3, 1]))[truth].double()
+    weights = balanced_weights(torch.tensor([2, 3, 1]))[truth].double()
     target = torch.eye(3).double()[truth] * 0.7 + 0.3 / 3
     expected = -(weights * (target * logits.log_softmax(dim=1)).sum(dim=1)).mean()
-    assert lesson.loss(model.train(), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert objective.loss(model.train(), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_smoothing_spreads_a_share_of_the_truth_in_training_alone() -> None:
-    model, lesson, logits = classified(label_smoothing=0.3)
+    model, objective, logits = classified(label_smoothing=0.3)
     truth = torch.eye(3).double()[[NAMES.index(label) for label in LABELS]]
     scores = logits.log_softmax(dim=1)
     for mode, target in ((True, truth * 0.7 + 0.3 / 3), (False, truth)):
         expected = -(target * scores).sum(dim=1).mean()
-        assert lesson.loss(model.train(mode), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
+        assert objective.loss(model.train(mode), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
 @pytest.mark.parametrize("training", [True, False])
 def test_of_several_labels_each_is_a_question_of_its_own(class_weights: str, training: bool) -> None:
-    model, lesson, logits = classified(multi_label=True, class_weights=class_weights, label_smoothing=0.2)
-    lesson.weigh()
+    model, objective, logits = classified(multi_label=True, class_weights=class_weights, label_smoothing=0.2)
+    objective.set_class_weights()
     truth = torch.tensor([[float(name in own.split("|")) for name in NAMES] for own in SETS]).double()
     absent_by_present = torch.tensor([5 / 1, 2 / 4, 4 / 2] if class_weights == "balanced" else [1, 1, 1])
     target = truth * 0.8 + 0.1 if training else truth
     yes, no = logits.sigmoid().log(), (-logits).sigmoid().log()
     weights = torch.where(truth == 1, absent_by_present, 1.0)
     expected = -(weights * (target * yes + (1 - target) * no)).mean()
-    assert lesson.loss(model.train(training), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert objective.loss(model.train(training), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_vectors_lose_by_how_hard_their_pairs_are_to_find() -> None:
     one = recipe("vector", temperature=0.2)
-    model, encoder, lesson = made(one, part(pairs=PAIRS))
+    model, encoder, objective = made(one, part(pairs=PAIRS))
     rows = np.array([4, 0, 2])
     own, pairs = (text_outputs(model, encoder, [texts[row] for row in rows]) for texts in (TEXTS, PAIRS))
-    expected = contrastive(torch.from_numpy(own), torch.from_numpy(pairs), torch.arange(3), 0.2)
-    assert lesson.loss(model, rows).item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = contrastive_loss(torch.from_numpy(own), torch.from_numpy(pairs), torch.arange(3), 0.2)
+    assert objective.loss(model, rows).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("labels", [LABELS, [""] * 6])
 def test_texts_and_images_lose_likewise_and_share_those_of_their_label(labels: list[str]) -> None:
     images = np.random.default_rng(0).random((6, 5), np.float32)
-    model, encoder, lesson = made(recipe("joint", size=3), part(labels=labels, images=images))
+    model, encoder, objective = made(recipe("joint", size=3), part(labels=labels, images=images))
     own, others = text_outputs(model, encoder, TEXTS), image_outputs(model.eval(), images)
     groups = torch.tensor([1, 0, 2, 0, 1, 1]) if any(labels) else torch.arange(6)
-    expected = contrastive(torch.from_numpy(own), torch.from_numpy(others), groups, 0.1)
-    assert lesson.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = contrastive_loss(torch.from_numpy(own), torch.from_numpy(others), groups, 0.1)
+    assert objective.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_dimensions_in_use_cost_something_in_training_alone() -> None:
-    model, _, lesson = made(recipe(embedding="dynamic_dim").changed("embedding", penalty=10.0), part(labels=LABELS))
+    model, _, objective = made(
+        recipe(embedding="dynamic_dim").changed("embedding", penalty=10.0), part(labels=LABELS)
+    )
     free = made(recipe(embedding="dynamic_dim").changed("embedding", penalty=0.0), part(labels=LABELS))[2]
-    assert lesson.loss(model.train(), ALL) > free.loss(model.eval(), ALL) + 1
-    assert lesson.loss(model.eval(), ALL) == free.loss(model.eval(), ALL)
+    assert objective.loss(model.train(), ALL) > free.loss(model.eval(), ALL) + 1
+    assert objective.loss(model.eval(), ALL) == free.loss(model.eval(), ALL)
 
 
 def test_what_is_dropped_is_dropped_from_texts_and_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, encoder, lesson = made(recipe("vector"), part(pairs=PAIRS))
+    model, encoder, objective = made(recipe("vector"), part(pairs=PAIRS))
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     look_up = Table.pooled_cells
 
@@ -142,7 +144,7 @@ def test_what_is_dropped_is_dropped_from_texts_and_pairs(monkeypatch: pytest.Mon
         return look_up(self, cells, counts)
 
     monkeypatch.setattr(Table, "pooled_cells", watched)
-    lesson.loss(model, ALL[:4], Drop(0.999, 0.0, np.random.default_rng(0)))
+    objective.loss(model, ALL[:4], Dropout(0.999, 0.0, np.random.default_rng(0)))
     for texts, (cells, counts) in zip((TEXTS, PAIRS), seen, strict=True):
         assert counts.tolist() == encoder.look_up(texts[:4]).lengths.tolist()
         assert cells.tolist() == [UNK] * int(counts.sum())

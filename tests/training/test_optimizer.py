@@ -17,7 +17,7 @@ from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.optimizer import Optimization
+from lexport.training.optimizer import ModelOptimizer
 from lexport.training.trainer import Fit, fit
 
 CPU = torch.device("cpu")
@@ -46,11 +46,11 @@ def fresh(recipe: Recipe, parts: Splits) -> TextModel:
 def stepped(recipe: Recipe, parts: Splits, epoch: int = 1, done: float = 0.0) -> tuple[TextModel, TextModel]:
     """A model before and after one step on fixed texts, without any dropout."""
     before, model = fresh(recipe, parts), fresh(recipe, parts)
-    optimization = Optimization(model, recipe.training, CPU)
-    optimization.begin(epoch)
+    optimizer = ModelOptimizer(model, recipe.training, CPU)
+    optimizer.start_epoch(epoch)
     ids = torch.tensor([[2, 3, 4, 0], [5, 2, 0, 0], [6, 7, 2, 3]])
-    optimization.backward(F.cross_entropy(model.eval()(ids), torch.tensor([0, 1, 2])))
-    optimization.step(done)
+    optimizer.backward(F.cross_entropy(model.eval()(ids), torch.tensor([0, 1, 2])))
+    optimizer.step(done)
     return before, model
 
 
@@ -160,10 +160,10 @@ def test_lower_precision_learns_as_well_and_keeps_its_weights_in_fp32(
 def test_a_gradient_beyond_fp16_is_skipped_not_taken(parts: Splits) -> None:
     recipe = of('optimizer = "sgd"\nlearning_rate = 0.1\nprecision = "fp16"')
     before, model = fresh(recipe, parts), fresh(recipe, parts)
-    optimization = Optimization(model, recipe.training, CPU)
-    optimization.begin(1)
-    optimization.backward(model(torch.tensor([[2, 3]])).sum() * 1e36)
-    optimization.step(0.0)
+    optimizer = ModelOptimizer(model, recipe.training, CPU)
+    optimizer.start_epoch(1)
+    optimizer.backward(model(torch.tensor([[2, 3]])).sum() * 1e36)
+    optimizer.step(0.0)
     assert not moved((before, model), "").any()
 
 

@@ -54,7 +54,7 @@ def test_unknown_words_that_count_for_nothing_stay_zero(tmp_path: Path) -> None:
 
 def test_vectors_of_another_width_are_refused_with_both_numbers(tmp_path: Path) -> None:
     vectors = open_vectors(written(tmp_path / "v.txt", PLAIN))
-    with pytest.raises(InputError, match=r"v\.txt have 3 dimensions and the model's have 4.*dim = 3"):
+    with pytest.raises(InputError, match=r"v\.txt have 3 dimensions, the model has 4.*dim = 3"):
         fill_table(Table(3, 3, TableOptions(dim=4)), ["dog"], vectors, np.random.default_rng(0))
 
 

@@ -45,7 +45,7 @@ def test_kill_9_at_any_moment_costs_no_bit(model: str, tiny_csv: Path, tmp_path:
     ended = subprocess.run(
         command(tiny_csv, tmp_path / "run", *options, "--resume"), check=True, capture_output=True, text=True
     )
-    assert "going on in epoch" in ended.stdout
+    assert "resuming in epoch" in ended.stdout
     assert sha256_file(tmp_path / "run" / "weights.safetensors") == sha256_file(
         tmp_path / "whole" / "weights.safetensors"
     )

@@ -19,7 +19,7 @@ from lexport.data.load import Columns, load
 from lexport.data.splits import Splits, part_of, split
 from lexport.errors import InputError
 from lexport.evaluation.tasks import UNLABELLED
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
 from lexport.export.formats.variants import choose
@@ -206,7 +206,7 @@ def test_an_existing_run_is_not_replaced_unasked(tiny_csv: Path, tmp_path: Path)
 def test_a_folder_that_is_no_run_is_never_replaced(tiny_csv: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds other things than a run"):
+    with pytest.raises(InputError, match="holds files that are not a run"):
         train(str(tiny_csv), tmp_path / "thesis", recipe=SMALL, replace=True)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
 
@@ -256,10 +256,10 @@ def test_what_the_run_was_not_trained_for_is_named(
     rows = [f"the vote was {row},politics,fr,0 {row}\nthe cup was {row},sport,en,1 {row}\n" for row in range(60)]
     (tmp_path / "new.csv").write_text("text,label,lang,image\n" + "".join(rows))
     for start, columns, reason in (
-        (trained_run, UNLABELLED, "has labels that .*topics was not trained for: politics; its labels are: kitchen"),
+        (trained_run, UNLABELLED, "has labels that .*topics does not know: politics; its labels are: kitchen"),
         (open_run(task_run("languages")), Columns(language="lang"), "languages that the model does not know: fr"),
         (open_run(task_run("joint")), Columns(label=None, image="image"), "images of 2 values, the model takes 3"),
-        (open_run(task_run("vector")), Columns(label=None), "none of its .* texts can be halved"),
+        (open_run(task_run("vector")), Columns(label=None), "none of its .* texts is long enough to be halved"),
     ):
         with pytest.raises(InputError, match=reason):
             fine_tuned(start, tmp_path / "new.csv", tmp_path / "run", columns)
@@ -273,11 +273,11 @@ def test_a_dimension_that_nobody_named_is_chosen_and_the_reason_said(tiny_csv: P
     encoder, dim = run.encoder, run.recipe.embedding.dim
     tokens = sum(len(encoder.tokens(text)[0]) for text in split(load(str(tiny_csv))).train.texts)
     assert (dim, run.model.embedding.dim) == (64, 64)
-    assert said[0] == f"64 dimensions, for a cnn on {tokens:,} tokens (below 1,000,000); --dim sets others"
+    assert said[0] == f"64 dimensions, for a cnn on {tokens:,} tokens (below 1,000,000); --dim sets another"
     assert open_run(tmp_path / "run").recipe.embedding.dim == 64
     said.clear()
     train(str(tiny_csv), tmp_path / "other", recipe=recipe.changed("embedding", dim=8), say=said.append)
-    assert "texts to train on" in said[0]
+    assert "training texts" in said[0]
     assert not [line for line in said if "dimensions" in line]
 
 
@@ -290,16 +290,16 @@ def test_pretrained_vectors_set_the_dimension_and_where_words_begin(tiny_csv: Pa
     weight = run.model.embedding.get_parameter("weight")
     row = run.encoder.vocabulary.index("soup") + 2
     assert torch.allclose(weight[row], torch.tensor([1.0, 2.0, 3.0]))
-    assert said[0] == f"3 dimensions, those of the vectors {tmp_path / 'words.vec'}"
-    with pytest.raises(InputError, match="have 3 dimensions and the model's have 8"):
+    assert said[0] == f"3 dimensions, as the vectors {tmp_path / 'words.vec'} have"
+    with pytest.raises(InputError, match="have 3 dimensions, the model has 8"):
         train(str(tiny_csv), tmp_path / "no", recipe=recipe.changed("embedding", dim=8))
 
 
 def test_columns_that_the_model_has_no_use_for_are_refused(tasks_jsonl: Path, tmp_path: Path) -> None:
     for columns, reason in (
-        (Columns(pair="pair"), "comes with pairs, which only the head 'vector' has a use for"),
-        (Columns(image="image"), "comes with images, which only the head 'joint' has a use for"),
-        (Columns(language="lang"), "names languages, which the embedding 'table' has no use for"),
+        (Columns(pair="pair"), "has pairs, which only the head 'vector' uses"),
+        (Columns(image="image"), "has images, which only the head 'joint' uses"),
+        (Columns(language="lang"), "names languages, which the embedding 'table' does not use"),
     ):
         with pytest.raises(InputError, match=reason):
             train(str(tasks_jsonl), tmp_path / "run", recipe=SMALL, columns=columns)
@@ -329,7 +329,7 @@ def test_several_labels_a_text_are_learned_from_real_reviews(tmp_path: Path) -> 
     evidence = export(run, choose("onnx-int8"))
     assert evidence.run["metric"] == "micro_f1"
     assert evidence.variants[0].test["micro_f1"] == pytest.approx(found["micro_f1"], abs=0.005)
-    with opened(archive(run.folder, version="1.0", out=tmp_path)) as archived:
+    with load_archive(archive(run.folder, version="1.0", out=tmp_path)) as archived:
         [english, chinese] = archived.predict(["a wonderful, moving film", "太差了，不好"])
     assert [one["label"] for one in chinese["labels"]] == ["zh"]
     assert {one["label"] for one in english["labels"]} == {"en", "positive"}
@@ -337,5 +337,5 @@ def test_several_labels_a_text_are_learned_from_real_reviews(tmp_path: Path) -> 
 
 def test_pooling_vectors_that_nobody_gave_is_refused(tiny_csv: Path, tmp_path: Path) -> None:
     recipe = recipes.load("vectors").changed("head", objective="pooled")
-    with pytest.raises(InputError, match=r"none are given\. Name them with --vectors"):
+    with pytest.raises(InputError, match=r"no vectors are given\. Name them with --vectors"):
         train(str(tiny_csv), tmp_path / "run", recipe=recipe)

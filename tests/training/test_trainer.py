@@ -22,7 +22,7 @@ from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
 from lexport.models.vocabulary import build_encoder
-from lexport.training.objective import Lesson
+from lexport.training.objective import Objective
 from lexport.training.trainer import Fit, fit
 
 SMALL = recipes.load("bag").changed("text", buckets=256).changed("embedding", dim=8).changed("training", epochs=3)
@@ -138,15 +138,15 @@ def test_label_smoothing_takes_part_in_training(parts: Splits) -> None:
 def test_an_epoch_meets_every_text_once(parts: Splits, monkeypatch: pytest.MonkeyPatch, encoder: str) -> None:
     met: list[np.ndarray[Any, Any]] = []
     widths: list[int] = []
-    loss = Lesson.loss
+    loss = Objective.loss
 
-    def watched(self: Lesson, model: Any, rows: Any, *drop: Any) -> torch.Tensor:
+    def watched(self: Objective, model: Any, rows: Any, *drop: Any) -> torch.Tensor:
         if model.training:
             met.append(rows)
             widths.append(int(np.ptp(self.lengths[rows])))
         return loss(self, model, rows, *drop)
 
-    monkeypatch.setattr(Lesson, "loss", watched)
+    monkeypatch.setattr(Objective, "loss", watched)
     fitted(of("table", encoder=encoder).changed("training", epochs=2), parts)
     first, second = (np.concatenate(met[half * len(met) // 2 :][: len(met) // 2]) for half in (0, 1))
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(len(parts.train)))
@@ -220,6 +220,6 @@ def test_further_training_that_only_harms_leaves_the_weights_it_started_from(tra
     said: list[str] = []
     result = fit(recipe, harmful, trained_run.labels, trained_run.encoder, seed=0, start=trained_run, say=said.append)
     assert (result.best_epoch, len(result.losses)) == (0, 2)
-    assert said == ["none of 2 epochs lowered the validation loss; the weights are those it started from"]
+    assert said == ["none of 2 epochs lowered the validation loss; the weights are those from before training"]
     for name, before in trained_run.model.state_dict().items():
         assert torch.equal(result.model.state_dict()[name], before)

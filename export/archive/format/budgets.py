@@ -55,7 +55,7 @@ MAX_VALUES = 2_500_000  # a confusion matrix of 1,000 labels, twice; in memory a
 
 
 def limit_of(name: str) -> int:
-    """The bytes that a member of an archive of lexport's may have."""
+    """Return the bytes that a member of an archive of lexport's may have."""
     return _LIMITS.get(name, _CODE if name.endswith(".py") else MAX_BYTES)
 
 
@@ -70,7 +70,7 @@ def check_sizes(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def too_large(path: Path, name: str, size: int, limit: int) -> InputError:
-    """The refusal to read a member."""
+    """Return the refusal to read a member."""
     return InputError(
         f"{path}: {name} would expand to {size:,} bytes; at most {limit:,} are read. Make the archive again."
     )
@@ -109,7 +109,7 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo], own: int) -> N
 
 
 def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
-    """The name of a member that is good by itself."""
+    """Return the name of a member that is good by itself."""
     name = member.filename
     pure = PurePosixPath(name)
     if not pure.name:
@@ -132,7 +132,7 @@ def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def parse_json(content: bytes) -> Any:
-    """The value of UTF-8 JSON.
+    """Return the value of UTF-8 JSON.
 
     Raises ValueError for what is none, and for what other readers may read otherwise or choke on: NaN and infinities,
     integers of more than 20 digits, a key twice in an object, lists and objects in one another more than 32 deep, and

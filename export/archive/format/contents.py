@@ -20,7 +20,8 @@ _CHECKS = {"torchscript": check_torchscript_members, "pt2": check_program_member
 
 
 def problems(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Each member that is or can hide a Python pickle, each model file that a worker would not open: a sentence each.
+    """Yield each member that is or can hide a Python pickle, each model file that a worker would not open: a sentence
+    each.
 
     A worker checks the model files itself, with torch's own reader; here they are read as zips, without torch.
     """

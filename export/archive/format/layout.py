@@ -69,7 +69,7 @@ class Entry:
 
 
 def header(entry: Entry) -> bytes:
-    """The bytes before a member's content."""
+    """Return the bytes before a member's content."""
     name, flags = _encoded(entry.name)
     extra, sizes = b"", (entry.packed, entry.size)
     if _is_wide(entry):
@@ -82,7 +82,7 @@ def header(entry: Entry) -> bytes:
 
 
 def tail(entries: Sequence[Entry]) -> bytes:
-    """The directory of members that lie end to end from byte 0, and the end record."""
+    """Return the directory of members that lie end to end from byte 0, and the end record."""
     place, listed = 0, []
     for entry in entries:
         listed.append(_listed(entry, place))
@@ -170,7 +170,7 @@ def check_exact(path: Path, handle: BinaryIO, members: Sequence[zipfile.ZipInfo]
 
 
 def _entry(path: Path, member: zipfile.ZipInfo) -> Entry:
-    """What the directory says of a member. Raises InputError for what no header of this format can say."""
+    """Return what the directory says of a member. Raises InputError for what no header of this format can say."""
     name, mode = member.orig_filename, member.external_attr >> 16
     if not _NAME.fullmatch(name) or PurePosixPath(name).as_posix() != name:
         raise _not_exact(path, f"the name {name!r}")
@@ -236,7 +236,7 @@ def _refusal(path: Path, where: str) -> InputError:
 
 
 def _length(path: Path, handle: BinaryIO, member: zipfile.ZipInfo) -> int:
-    """The bytes of a member with its header. Raises InputError for a header that differs from the directory."""
+    """Return the bytes of a member with its header. Raises InputError if header and directory differ."""
     handle.seek(member.header_offset)
     header = handle.read(_HEADER.size)
     if len(header) == _HEADER.size:

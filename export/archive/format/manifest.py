@@ -30,7 +30,7 @@ _MOST_EVENTS = 2_000  # as a parser counts: a name, a value, the begin or the en
 
 
 def read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    """The manifest of `archive`, open from `path`. Raises InputError if there is none, or it is no JSON object."""
+    """Return the manifest of `archive`, open from `path`. Raises InputError if it is missing or not a JSON object."""
     if MANIFEST not in archive.namelist():
         raise InputError(f"{path} has no {MANIFEST}. Expected an archive made by lexport or torch-model-archiver.")
     try:
@@ -45,7 +45,8 @@ def read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def read_settings(path: Path, archive: zipfile.ZipFile, manifest: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the manifest names (its configFile, usually `model-config.yaml`); empty if it names none.
+    """Return the settings that the manifest names (its configFile, usually `model-config.yaml`); empty if it names
+    none.
 
     Raises InputError for a file that is not there, that has more than 64 KiB, or that is not YAML of names and values
     without anchors, aliases and tags.
@@ -82,7 +83,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse(content: bytes) -> dict[str, Any]:
-    """Names and values. Raises ValueError and others of its parents, or YAMLError, with the reason."""
+    """Return names and values. Raises ValueError and others of its parents, or YAMLError, with the reason."""
     text = content.decode("utf-8")
     _check_events(text)
     loader = yaml.SafeLoader(text)

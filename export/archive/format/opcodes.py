@@ -71,14 +71,14 @@ class _Text(str):
 
     @classmethod
     def of(cls, content: bytes) -> _Text:
-        """The kind of a string with this content."""
+        """Return the kind of a string with this content."""
         kind = cls("other")
         kind.content = content.decode("utf-8", "backslashreplace")
         return kind
 
 
 def is_pickle(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> bool:
-    """Whether unpickling `stream` would call something, or read it as a pickle of plain values.
+    """Return whether unpickling `stream` would call something, or read it as a pickle of plain values.
 
     Of a pickle without the mark of a protocol, which is as good as text, plain values count only if they end where
     the stream does. `spend` is told how many opcodes were followed.
@@ -102,7 +102,7 @@ def _is_pickle(walk: _Walk) -> bool:
 
 
 def imports(stream: IO[bytes], spend: Callable[[int], None] = lambda steps: None) -> tuple[tuple[str, ...], bool]:
-    """What unpickling `stream` would import, as "module.name", sorted, and whether that is all.
+    """Return what unpickling `stream` would import, as "module.name", sorted, and whether that is all.
 
     Several pickles that follow one another, as older versions of torch write them, are all followed. It is not all
     where a pickle could not be followed to its end, or has more than a million opcodes or a thousand imports. `spend`
@@ -229,7 +229,7 @@ class _Walk:
         return self._memo[number]
 
     def _argument(self, opcode: pickletools.OpcodeInfo) -> bytes:
-        """An opcode's argument, or as much of it as says what it is."""
+        """Return an opcode's argument, or as much of it as says what it is."""
         if opcode.arg is None:
             return b""
         if opcode.arg.n >= 0:
@@ -261,7 +261,7 @@ class _Walk:
             count -= len(self._exactly(min(count, _BLOCK)))
 
     def _line(self) -> bytes:
-        """The start of a line; the stream is behind its end."""
+        """Return the start of a line; the stream is behind its end."""
         start = part = self.stream.readline(_BLOCK)
         while part and not part.endswith(b"\n"):
             part = self.stream.readline(_BLOCK)
@@ -271,7 +271,7 @@ class _Walk:
 
 
 def _number(opcode: str, argument: bytes) -> int:
-    """The number of a memo's entry. Raises _NoPickleError for a line that is none."""
+    """Return the number of a memo's entry. Raises _NoPickleError for a line that is none."""
     if opcode not in ("GET", "PUT"):
         return int.from_bytes(argument, "little")
     try:

@@ -79,17 +79,17 @@ class Pickle:
     complete: bool = False
 
     def __str__(self) -> str:
-        """The place, and what is there if it is no pickle as such."""
+        """Return the place, and what is there if it is no pickle as such."""
         return self.place + self.what
 
 
 def pickles(archive: zipfile.ZipFile) -> Iterator[str]:
-    """What `found_pickles` finds, as strings: "member", "member: what"."""
+    """Yield what `found_pickles` finds, as strings: "member", "member: what"."""
     return map(str, found_pickles(archive))
 
 
 def found_pickles(archive: zipfile.ZipFile) -> Iterator[Pickle]:
-    """What is or can hide a pickle among an archive's members, or within one that is a zip.
+    """Yield what is or can hide a pickle among an archive's members, or within one that is a zip.
 
     A member that cannot be looked into is named too. Work and memory are bounded by the sizes of the archive's
     members, which `open_archive` has checked, and by a number of steps; what is left after these is not looked into.
@@ -122,7 +122,7 @@ class _Effort:
 
 
 def declared(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
-    """The engine that model.json names, and the files for it that the archive holds; none if it cannot be read."""
+    """Return the engine that model.json names, and its files in the archive; none if it cannot be read."""
     try:
         model = json.loads(archive.read("model.json"))
         named = [model["file"], model.get("image_file")]
@@ -133,7 +133,7 @@ def declared(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
 
 @contextmanager
 def copied(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    """A member as a file to seek in; a deflated one would be unpacked anew whenever an earlier place is read."""
+    """Context manager: copy a member to a file that can seek; a deflated one would be unpacked for each seek."""
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy, archive.open(member) as content:
         shutil.copyfileobj(content, copy, _BLOCK)
         yield copy
@@ -156,7 +156,7 @@ def _within_member(
 
 
 def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -> Iterator[Pickle]:
-    """What is in a zip of `size` bytes within an archive; nothing if only its end looks like a zip's."""
+    """Yield what is in a zip of `size` bytes within an archive; nothing if only its end looks like a zip's."""
     file.seek(max(0, size - _TAIL))
     directory = _directory_bytes(file.read())
     if directory > _DIRECTORY:
@@ -192,7 +192,7 @@ def _within_zip(file: IO[bytes], size: int, effort: _Effort, *, program: bool) -
 
 
 def _look(opened: Callable[[], IO[bytes]], name: str, effort: _Effort) -> tuple[Pickle | None, bool]:
-    """The pickle that a member is or can hide, or None, and whether it may be a zip."""
+    """Return the pickle that a member is or can hide, or None, and whether it may be a zip."""
     named = PurePosixPath(name).suffix.lower() in _SUFFIXES
     if not named:
         effort.spend(_MEMBER_STEPS)
@@ -228,7 +228,7 @@ def _is_tar(start: bytes) -> bool:
 
 
 def _is_zlib(start: bytes) -> bool:
-    """Whether the start unpacks: two bytes that fit are not enough."""
+    """Return whether the start unpacks: two bytes that fit are not enough."""
     if len(start) < 2 or start[0] & 15 != 8 or int.from_bytes(start[:2], "big") % 31:
         return False
     unpacking = zlib.decompressobj()
@@ -240,7 +240,7 @@ def _is_zlib(start: bytes) -> bool:
 
 
 def _directory_bytes(end: bytes) -> int:
-    """The size of a zip's directory by its end record, the larger one if there is one; 0 if there is none."""
+    """Return the size of a zip's directory by its end record, the larger one if there is one; 0 if there is none."""
     place = end.rfind(_END)
     large = end[place - 76 : place - 20] if place >= 76 and end[place - 20 : place].startswith(b"PK\6\7") else b""
     if large.startswith(b"PK\6\6"):

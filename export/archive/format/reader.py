@@ -33,7 +33,7 @@ _HEADER = struct.Struct("<26xHH")  # the lengths of a name and of the extras, at
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive's zip, open once, with what it holds and where it lies checked.
+    """Context manager: the archive's zip, open once, with what it holds and where it lies checked.
 
     A folder with an unpacked archive is packed first, into a temporary file. An archive with MAR-INF/EVIDENCE.json
     must have the format of `layout`, to the byte. Raises InputError for what cannot be read.
@@ -93,7 +93,7 @@ def _check_directory(path: Path, handle: BinaryIO) -> None:
 
 
 def blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The content of a member, at most 1 MiB at once.
+    """Yield the content of a member, at most 1 MiB at once.
 
     Raises BadZipFile, at its end at the latest, unless there are exactly as many bytes as declared, with the declared
     checksum, and of a deflated member unless its stream ends where the member does.
@@ -109,7 +109,7 @@ def blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]
 
 
 def _packed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of a member as they lie in the file, which others read too meanwhile."""
+    """Yield the bytes of a member as they lie in the file, which others read too meanwhile."""
     handle = cast(BinaryIO, archive.fp)
     handle.seek(member.header_offset)
     place = member.header_offset + _HEADER.size + sum(_HEADER.unpack(handle.read(_HEADER.size)))
@@ -147,7 +147,8 @@ def _inflated(packed: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
-    """The content of a member of at most `limit` bytes; by default of as many as such a member of lexport's may have.
+    """Return the content of a member of at most `limit` bytes; by default of as many as such a member of lexport's
+    may have.
 
     Raises InputError for a larger one before reading it, for one that is absent or damaged.
     """
@@ -163,13 +164,13 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -
 
 
 def read_json(path: Path, member: str) -> dict[str, Any]:
-    """One JSON member of an archive. Raises InputError if it is absent or no JSON object."""
+    """Return one JSON member of an archive. Raises InputError if it is missing or not a JSON object."""
     with open_archive(path) as archive:
         return json_of(archive, member)
 
 
 def json_of(archive: zipfile.ZipFile, member: str) -> dict[str, Any]:
-    """One JSON member of an open archive. Raises InputError if it is absent or no JSON object."""
+    """Return one JSON member of an open archive. Raises InputError if it is missing or not a JSON object."""
     reason = ""
     try:
         value = parse_json(read_member(archive, member))
@@ -181,7 +182,7 @@ def json_of(archive: zipfile.ZipFile, member: str) -> dict[str, Any]:
 
 
 def read_labels(path: Path) -> list[str]:
-    """The labels of an archive's model in the order of its outputs. Raises InputError if there is no list of them."""
+    """Return the labels of an archive's model in the order of its outputs. Raises InputError without a list."""
     with open_archive(path) as archive:
         content = read_member(archive, "labels.json")
     try:
@@ -211,7 +212,7 @@ def check_schemas_of(archive: zipfile.ZipFile) -> None:
 
 @contextmanager
 def extracted(path: Path) -> Iterator[Path]:
-    """A temporary folder with the archive's members, removed afterwards.
+    """Context manager: a temporary folder with the archive's members, removed afterwards.
 
     Raises InputError for a bad archive, RefusedError if a member does not match MAR-INF/DIGESTS.
     """
@@ -243,7 +244,7 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
 
 
 def declared(archive: zipfile.ZipFile) -> dict[str, str]:
-    """What DIGESTS lists, name → hex SHA-256; nothing where an archive has none.
+    """Return what DIGESTS lists, name → hex SHA-256; nothing where an archive has none.
 
     Raises ValueError for a member that it does not list, before anything is written. Where `torch-model-archiver`
     wrote the manifest, it is not listed.

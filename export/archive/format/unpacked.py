@@ -23,12 +23,12 @@ _LEFT_OUT = {"__pycache__", "__MACOSX"}  # folders that torch-model-archiver lea
 
 
 def is_unpacked(path: Path) -> bool:
-    """Whether a folder has an archive's manifest."""
+    """Return whether a folder has an archive's manifest."""
     return (path / MANIFEST).is_file()
 
 
 def pack(folder: Path) -> BinaryIO:
-    """An archive of the files in `folder`, in an unnamed temporary file, which ends when it is closed.
+    """Return an archive of the files in `folder`, in an unnamed temporary file, which ends when it is closed.
 
     The files of an archive of lexport's make the same bytes again. Raises InputError for a folder without a manifest,
     for one with links or other things that are no files, for one that is too large, and for what cannot be read.
@@ -80,5 +80,5 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def compiled(path: Path) -> list[str]:
-    """The compiled Python files in a folder, which Python may run in place of their sources; none of a file."""
+    """Return the compiled Python files in a folder, which Python may run instead of the sources; [] for a file."""
     return sorted(str(file.relative_to(path)) for file in path.rglob("*.pyc")) if path.is_dir() else []

@@ -21,19 +21,19 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Measured:
+class HashedFile:
     """A file as it was when it was measured: its hex SHA-256 then."""
 
     path: Path
     digest: str
 
 
-Content = bytes | Measured
+Content = bytes | HashedFile
 
 
 def digest_of(content: Content) -> str:
-    """The hex SHA-256 of a member; of a file the one it must have."""
-    return content.digest if isinstance(content, Measured) else hashlib.sha256(content).hexdigest()
+    """Return the hex SHA-256 of a member; of a file the one it must have."""
+    return content.digest if isinstance(content, HashedFile) else hashlib.sha256(content).hexdigest()
 
 
 def write_zip(handle: BinaryIO, members: Mapping[str, Content]) -> None:
@@ -77,7 +77,7 @@ def _sized(content: Content) -> tuple[int, Iterator[bytes]]:
 
 
 def _unaltered(content: Iterable[bytes], digest: str | None, what: str, remedy: str = "") -> Iterator[bytes]:
-    """The blocks of a content; RefusedError at their end if the digest is another than the one it must have."""
+    """Yield the blocks of a content; RefusedError at their end if the digest is another than the one it must have."""
     found = hashlib.sha256()
     for block in content:
         found.update(block)

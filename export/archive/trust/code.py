@@ -50,7 +50,7 @@ _MOST_NAMED = 8
 
 
 def kit_code() -> dict[str, bytes]:
-    """The code that this version packs into archives, by the member's name."""
+    """Return the code that this version packs into archives, by the member's name."""
     code = _python_files(resources.files("lexport.handlers"), PACKAGE)
     code[HANDLER] = code.pop(f"{PACKAGE}/{HANDLER}")
     return dict(sorted(code.items()))
@@ -67,13 +67,13 @@ def _python_files(folder: Traversable, name: str) -> dict[str, bytes]:
 
 
 def packed_code(path: Path) -> dict[str, bytes]:
-    """Every member of an archive that Python could import, by name. Raises InputError."""
+    """Return every member of an archive that Python could import, by name. Raises InputError."""
     with open_archive(path) as archive:
         return {name: read_member(archive, name) for name in archive.namelist() if _is_code(name)}
 
 
 def code_digest(code: Mapping[str, bytes]) -> str:
-    """The hex SHA-256 over the sorted names and digests of `code`."""
+    """Return the hex SHA-256 over the sorted names and digests of `code`."""
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(code.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -111,7 +111,7 @@ def accept(path: Path, trust: Trust) -> str:
 
 
 def own_settings(name: str) -> bool:
-    """Whether a setting of an archive is one that lexport writes: batches, their delay, timeouts, the device."""
+    """Return whether lexport writes this setting to archives: batch size and delay, timeouts, the device."""
     return name in _SETTINGS
 
 
@@ -130,13 +130,13 @@ def _differences(code: Mapping[str, bytes], own: Mapping[str, bytes]) -> list[st
 
 
 def _opened_unchecked(archive: zipfile.ZipFile) -> list[str]:
-    """What an earlier kit's worker would open without the checks of its operators that today's makes."""
+    """Return what an earlier kit's worker would open without the checks of its operators that today's makes."""
     engine, _ = declared(archive)
     return [] if engine == "onnx" else [f"an earlier worker does not check files of the engine {engine[:80]!r}"]
 
 
 def _other_starts(path: Path, archive: zipfile.ZipFile) -> list[str]:
-    """What manifest and settings ask of TorchServe beyond running our handler. Raises InputError."""
+    """Return what manifest and settings ask of TorchServe beyond running our handler. Raises InputError."""
     manifest = read_manifest(path, archive)
     model = manifest.get("model")
     model = model if isinstance(model, dict) else {}

@@ -47,7 +47,7 @@ def fingerprint(raw: bytes) -> str:
 
 
 def read_private(path: Path) -> Ed25519PrivateKey:
-    """The private key of a file. Raises InputError for what is none, MissingExtra without `cryptography`."""
+    """Return the private key of a file. Raises InputError for what is none, MissingExtra without `cryptography`."""
     _need_cryptography()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
@@ -73,7 +73,7 @@ def read_private(path: Path) -> Ed25519PrivateKey:
 
 
 def read_public(path: Path) -> PublicKey:
-    """The public key of a file. Its name is the comment of an OpenSSH key, else the file's own.
+    """Return the public key of a file. Its name is the comment of an OpenSSH key, else the file's own.
 
     Raises InputError for what is none, a private key too: it has no place where archives are verified. Raises
     MissingExtra without `cryptography`.
@@ -102,7 +102,7 @@ def read_public(path: Path) -> PublicKey:
 
 
 def check(raw: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether the holder of the public key `raw`, 32 bytes, signed `message`. Raises MissingExtra."""
+    """Return whether the holder of the public key `raw`, 32 bytes, signed `message`. Raises MissingExtra."""
     _need_cryptography()
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -20,7 +20,7 @@ VARIABLE = "LEXPORT_KEYS"
 
 
 def configured(trusted: Sequence[PublicKey] | None) -> Sequence[PublicKey]:
-    """The keys of which one must have signed an archive; none for no check.
+    """Return the keys of which one must have signed an archive; none for no check.
 
     `trusted` None means what LEXPORT_KEYS says. Raises RefusedError if that is set and names no file, InputError for
     a file that is no public key.
@@ -40,7 +40,7 @@ def configured(trusted: Sequence[PublicKey] | None) -> Sequence[PublicKey]:
 
 
 def signer(signed: bytes | None, digests: bytes, trusted: Sequence[PublicKey]) -> bytes | None:
-    """The key (32 bytes) that signed an archive's DIGESTS, one of those trusted if there are any.
+    """Return the key (32 bytes) that signed an archive's DIGESTS, one of those trusted if there are any.
 
     `signed` is its SIGNATURE, None where it has none; then the answer is None. Raises RefusedError for a signature
     that is damaged or not by a trusted key, or absent where keys are trusted.

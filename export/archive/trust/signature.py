@@ -23,7 +23,7 @@ _CONTEXT = b"lexport archive digests, schema 1\n"
 
 
 def sign(digests: bytes, key: Path) -> bytes:
-    """The member SIGNATURE for these DIGESTS by the private key in a file. Raises InputError, MissingExtra.
+    """Return the member SIGNATURE for these DIGESTS by the private key in a file. Raises InputError, MissingExtra.
 
     Ed25519 is deterministic: the same archive and key make the same bytes.
     """
@@ -42,7 +42,7 @@ def sign(digests: bytes, key: Path) -> bytes:
 
 
 def signer(content: bytes, digests: bytes) -> bytes:
-    """The public key, 32 bytes, that has signed these DIGESTS. Raises RefusedError if the signature is not theirs."""
+    """Return the public key, 32 bytes, that signed these DIGESTS. Raises RefusedError if the signature is wrong."""
     try:
         values = parse_json(content)
         schema, algorithm = values["schema"], values["algorithm"]

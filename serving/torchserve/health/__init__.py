@@ -1,1 +1,1 @@
-"""Whether a server works: workers proven ready, probes, what its logs say, what runs now."""
+"""A server's health: readiness of workers, probes, log messages, status."""

@@ -1,4 +1,4 @@
-"""What a server that does not start left in its logs, reduced to what helps."""
+"""Find the useful lines in the logs of a server that does not start."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _CHAINED = re.compile(
 
 
 def died(model_log: Path) -> list[str]:
-    """Worker ids (`9000`, …) of the workers whose log ends in TorchServe's own words for a crash."""
+    """Return worker ids (`9000`, …) of the workers whose log ends in TorchServe's own words for a crash."""
     return [worker for worker, _, line in _lines(model_log) if line == "Backend worker process died."]
 
 
 def worker_output(model_log: Path, worker: str) -> str:
-    """What the worker with this id printed until it died first, its output and error streams one after the other."""
+    """Return what the worker with this id printed until it died first, its output and error streams one after the
+    other.
+    """
     streams: dict[str, list[str]] = {}
     for thread, identity, line in _lines_by_stream(model_log):
         if identity == worker:
@@ -38,7 +40,7 @@ def worker_output(model_log: Path, worker: str) -> str:
 
 
 def worker_model(model_log: Path, worker: str) -> str:
-    """The model a worker belongs to, as `NAME VERSION`; "" if it printed nothing."""
+    """Return the model a worker belongs to, as `NAME VERSION`; "" if it printed nothing."""
     for identity, model, _ in _lines(model_log):
         if identity == worker:
             return " ".join(model.rsplit("_", 1))
@@ -46,7 +48,8 @@ def worker_model(model_log: Path, worker: str) -> str:
 
 
 def useful_traceback(text: str, run_dir: Path) -> str:
-    """The one traceback in `text` that ends in the archive's code, else the last one; without TorchServe's frames.
+    """Return the one traceback in `text` that ends in the archive's code, else the last one; without TorchServe's
+    frames.
 
     TorchServe's own handlers are left in: what they lack, the archive that names them lacks. Paths inside the archive
     are given relative to it. "" if there is no traceback.
@@ -66,7 +69,9 @@ def useful_traceback(text: str, run_dir: Path) -> str:
 
 
 def why_down(model_log: Path, model: str, run_dir: Path) -> str:
-    """Why the workers of a model (`NAME VERSION`) died the last time, on one line; "" if their log does not say."""
+    """Return why the workers of a model (`NAME VERSION`) died the last time, on one line; "" if their log does not
+    say.
+    """
     name = "_".join(model.rsplit(" ", 1))
     streams: dict[str, list[str]] = {}
     for thread, worker_of, line in _lines_of_models(model_log):
@@ -75,7 +80,7 @@ def why_down(model_log: Path, model: str, run_dir: Path) -> str:
     for lines in streams.values():
         starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
         trace = useful_traceback("\n".join(lines[starts[-1] if starts else 0 :]), run_dir)
-        if not trace:  # it was started once more and has not said anything yet
+        if not trace:  # the worker was started again and has printed nothing yet
             trace = useful_traceback("\n".join(lines[starts[-2] :]), run_dir) if len(starts) > 1 else ""
         if trace:
             return " ".join([f"{trace.splitlines()[-1]}.", missing_package(trace)]).strip()
@@ -83,7 +88,7 @@ def why_down(model_log: Path, model: str, run_dir: Path) -> str:
 
 
 def java_reason(logs: Path) -> str:
-    """Why Java ended, on one line: the last error it printed, with its innermost cause; "" if it said nothing."""
+    """Return why Java ended, on one line: the last error that it printed, with its root cause; "" if none."""
     lines = _read(logs / JAVA).splitlines()
     errors = [
         line.strip()
@@ -98,12 +103,12 @@ def java_reason(logs: Path) -> str:
 
 
 def lost_port(logs: Path) -> bool:
-    """Whether Java ended because another process listens on one of its ports."""
+    """Return whether Java ended because another process listens on one of its ports."""
     return "Address already in use" in java_reason(logs)
 
 
 def failed_archive(logs: Path) -> str:
-    """TorchServe's reason for refusing an archive at start, on one line; "" if it took them all."""
+    """Return TorchServe's reason for refusing an archive at start, on one line; "" if it took them all."""
     match = re.search(r"Failed to load model: (.*)\n(.*)", _read(logs / "ts_log.log"))
     return f"{Path(match[1]).name}: {match[2].strip()}" if match else ""
 
@@ -113,31 +118,33 @@ def _read(path: Path) -> str:
 
 
 def _lines(model_log: Path) -> list[tuple[str, str, str]]:
-    """(worker id, NAME_VERSION, line) of every line a worker printed."""
+    """Return (worker id, NAME_VERSION, line) of every line a worker printed."""
     matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
     return [(match[2], match[3], match[4]) for match in matches if match]
 
 
 def _lines_of_models(model_log: Path) -> list[tuple[str, str, str]]:
-    """(thread, NAME_VERSION, line) of every line a worker printed."""
+    """Return (thread, NAME_VERSION, line) of every line a worker printed."""
     matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
     return [(match[1], match[3], match[4]) for match in matches if match]
 
 
 def _lines_by_stream(model_log: Path) -> list[tuple[str, str, str]]:
-    """(thread, worker id, line) of every line a worker printed."""
+    """Return (thread, worker id, line) of every line a worker printed."""
     matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
     return [(match[1], match[2], match[4]) for match in matches if match]
 
 
 def _first_life(lines: list[str]) -> list[str]:
-    """Lines until TorchServe starts the same worker again."""
+    """Return lines until TorchServe starts the same worker again."""
     starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
     return lines[: starts[1]] if len(starts) > 1 else lines
 
 
 def _without_torchserve(block: str) -> str:
-    """A traceback without the frames of TorchServe and of Python's import, files below site-packages cut short."""
+    """Return a traceback without the frames of TorchServe and of Python's import, files below site-packages cut
+    short.
+    """
     kept, skipping = [], False
     for line in block.splitlines():
         if line.startswith('  File "'):

@@ -1,4 +1,4 @@
-"""What to do where a worker could not import a module."""
+"""Find the remedy if a worker could not import a module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAME_NAME = frozenset(
 
 
 def missing_package(trace: str) -> str:
-    """What to do where a worker could not import a module, in a sentence or two; "" for any other traceback."""
+    """Return what to do if a worker could not import a module, in a sentence or two; "" for any other traceback."""
     lines = trace.splitlines()
     match = _MISSING.fullmatch(lines[-1]) if lines else None
     if match is None:

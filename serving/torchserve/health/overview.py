@@ -1,4 +1,4 @@
-"""What runs: a server's models and workers as they are now, and what is wrong with them."""
+"""A server's models and workers at this moment, and their problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .ready import read_reports
 
 
 def describe(server: Server) -> dict[str, Any]:
-    """The server, its models and their workers: what `lexport status` shows and `--json` prints.
+    """Return the server, its models and their workers: what `lexport status` shows and `--json` prints.
 
     `models` is a list of name, version, default (whether requests that name no version go to it), batch_size,
     max_batch_delay_ms, queue_free, queue_waiting (requests) and `workers`: id, pid, device, threads (None where the
@@ -65,18 +65,20 @@ def describe(server: Server) -> dict[str, Any]:
 
 
 def _missing(server: Server, registered: int) -> list[str]:
-    """A line if extracted models have disappeared: their workers answer, but none could be started again."""
+    """Return a line if extracted models have disappeared: their workers answer, but none could be started again."""
     found = len(list(server.run_dir.glob("models/*/MAR-INF/MANIFEST.json")))
     if found >= registered:
         return []
     return [
         f"{registered - found} of {registered} extracted models have disappeared from {server.run_dir}: a worker "
-        "that ends cannot be started again. Stop the server and start it anew."
+        "that ends cannot be started again. Stop the server and start it again."
     ]
 
 
 def _problems(server: Server, description: dict[str, Any]) -> list[str]:
-    """A line if fewer workers of a model are ready than there are to be, with why they died if their log says so."""
+    """Return a line if fewer workers of a model are ready than there are to be, with why they died if their log says
+    so.
+    """
     ready = sum(worker["status"] == "READY" for worker in description["workers"])
     wanted = max(int(description["minWorkers"]), len(description["workers"]))
     if ready >= wanted:
@@ -98,7 +100,7 @@ def _worker(worker: dict[str, Any], threads: int | None) -> dict[str, Any]:
 
 
 def _memory(pid: int) -> int:
-    """Resident bytes of a process; 0 if it is gone. TorchServe's own figure is a minute old."""
+    """Return resident bytes of a process; 0 if it is gone. TorchServe's own figure is a minute old."""
     try:
         return int(psutil.Process(pid).memory_info().rss) if pid > 0 else 0
     except psutil.Error:

@@ -1,9 +1,10 @@
-"""Whether a server lives and whether it can answer, without a token: for probes of orchestrators and proxies.
+"""Answer liveness and readiness probes of orchestrators and proxies, without a token.
 
-    GET /livez     200 while it is worth keeping, 503 if it must be started anew
+    GET /livez     200 while the server is alive, 503 if it must be restarted
     GET /readyz    200 while each model has a worker that is ready, 503 otherwise
 
-The supervisor answers, so that TorchServe's own restarts do not count as an end. Answers name no model.
+The supervisor answers, so a restart of TorchServe by the supervisor does not fail the liveness probe. Answers name no
+model.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from ..process import frontend
 
 PATIENCE = 3.0  # seconds that TorchServe may take to answer; it needs milliseconds
 STARTING = 300.0  # seconds after its start in which it need not listen yet
-_KNOWN_FOR = 1.0  # seconds for which an answer is given again without looking
+_CACHED_FOR = 1.0  # seconds for which an answer is repeated without a new check
 _REQUEST_TIME = 2.0  # seconds that a client may take to send its request and to read the answer
-_MOST_BYTES = 8192  # of a request
-_MOST_CLIENTS = 32  # at once; further ones are closed
+_MAX_BYTES = 8192  # of a request
+_MAX_CLIENTS = 32  # at once; further ones are closed
 _REQUEST = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.[01]\r\n")
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 503: "Service Unavailable"}
 
 Check = Callable[[], str]
-"""Returns why something is not so; "" if it is."""
+"""Returns the reason for a failure; "" if the check passes."""
 
 
 def why_dead(server: Server) -> str:
-    """Why a server must be started anew, whose supervisor runs; "" while it lives.
+    """Return why a server with a running supervisor must be restarted; "" while it is alive.
 
-    It lives while TorchServe answers anything, is starting, or has ended and so is started again by the supervisor.
+    It is alive while TorchServe answers anything, is starting, or has ended and is being started by the supervisor.
     """
     if frontend(server) is None:
         return ""
@@ -52,7 +53,7 @@ def why_dead(server: Server) -> str:
 
 
 def why_unready(server: Server) -> str:
-    """Why not every model can be asked; "" if each has a worker of its default version that is ready."""
+    """Return why a model cannot answer; "" if each model has a ready worker of its default version."""
     if frontend(server) is None:
         return "TorchServe is being started again"
     try:
@@ -65,13 +66,13 @@ def why_unready(server: Server) -> str:
     return f"{idle} of {len(asked)} models have no worker that is ready" if idle else ""
 
 
-class Door:
-    """A port that answers GET of the paths of `checks` with 200, or with 503 and why."""
+class HealthEndpoint:
+    """A port that answers GET requests to the paths of `checks` with 200, or with 503 and the reason."""
 
     def __init__(self, host: str, port: int, checks: Mapping[str, Check]) -> None:
-        """Listen, on threads that end with the process. Raises SystemProblem if the port cannot be had."""
+        """Listen, on threads that end with the process. Raises SystemProblem if the port cannot be opened."""
         self._checks = {path: _Remembered(check) for path, check in checks.items()}
-        self._free = threading.Semaphore(_MOST_CLIENTS)
+        self._free = threading.Semaphore(_MAX_CLIENTS)
         try:
             self._listening = socket.create_server((host, port))
         except OSError as error:
@@ -106,11 +107,11 @@ class Door:
         match = _REQUEST.match(request)
         check = self._checks.get(match[2].decode("ascii").partition("?")[0]) if match else None
         if check is None:
-            status, said = (404, "nothing is at this path") if match else (400, "expected GET or HEAD over HTTP/1")
+            status, reason = (404, "nothing is at this path") if match else (400, "expected GET or HEAD over HTTP/1")
         else:
-            said = check()
-            status = 503 if said else 200
-        body = json.dumps({"status": said or "ok"}).encode()
+            reason = check()
+            status = 503 if reason else 200
+        body = json.dumps({"status": reason or "ok"}).encode()
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
@@ -119,28 +120,31 @@ class Door:
 
 
 class _Remembered:
-    """A check that is made once a second at most, whoever asks and how often."""
+    """A check that runs at most once a second, for any number of clients."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
         self._lock = threading.Lock()
         self._until = 0.0
-        self._said = ""
+        self._reason = ""
 
     def __call__(self) -> str:
         with self._lock:
             if time.monotonic() >= self._until:
-                self._said = self._check()
-                self._until = time.monotonic() + _KNOWN_FOR
-            return self._said
+                self._reason = self._check()
+                self._until = time.monotonic() + _CACHED_FOR
+            return self._reason
 
 
 def _received(client: socket.socket) -> bytes:
-    """A request's header; what there is of it where it is too long or ends early. Raises OSError after a while."""
+    """Return a request's header; what there is of it where it is too long or ends early.
+
+    Raises OSError after a while.
+    """
     deadline, data = time.monotonic() + _REQUEST_TIME, b""
-    while b"\r\n\r\n" not in data and len(data) < _MOST_BYTES:
+    while b"\r\n\r\n" not in data and len(data) < _MAX_BYTES:
         client.settimeout(max(deadline - time.monotonic(), 0.001))
-        block = client.recv(_MOST_BYTES)
+        block = client.recv(_MAX_BYTES)
         if not block:
             break
         data += block

@@ -1,4 +1,4 @@
-"""Waiting until every worker of every model has proven itself, or finding out why one cannot."""
+"""Wait until every worker of every model is ready, or find the reason why one cannot start."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Watch:
     plan: Plan
     archives: Sequence[Archive]
     say: Callable[[str], None]
-    told: Counter[str] = field(default_factory=Counter)
+    announced: Counter[str] = field(default_factory=Counter)
     seen: dict[int, str] = field(default_factory=dict)
     spoke: float = field(default_factory=time.monotonic)
     loaded: Counter[str] = field(default_factory=Counter)
@@ -65,11 +65,11 @@ class _Watch:
         """Look once; every worker that became ready is announced."""
         counts = self._ready_workers()
         for archive in self.archives:
-            while self.told[archive.name] < counts[archive.name]:
-                self.told[archive.name] += 1
+            while self.announced[archive.name] < counts[archive.name]:
+                self.announced[archive.name] += 1
                 self._news(
-                    f"{archive}: worker {self.told[archive.name]} of {self.plan.workers[archive.name]} is ready"
-                    + (", its goldens passed." if archive.proven else ".")
+                    f"{archive}: worker {self.announced[archive.name]} of {self.plan.workers[archive.name]} is ready"
+                    + (", its goldens passed." if archive.made_by_lexport else ".")
                 )
         if self.missing():
             if time.monotonic() - self.spoke > _NEWS_AFTER:
@@ -78,11 +78,11 @@ class _Watch:
         return api.is_healthy(self.server.inference_url, self.server.token())
 
     def missing(self) -> str:
-        """What is still awaited, in words; "" if nothing is."""
+        """Return what is still awaited, in words; "" if nothing is."""
         return ", ".join(
-            f"{wanted - self.told[name]} of {wanted} workers of {name}"
+            f"{wanted - self.announced[name]} of {wanted} workers of {name}"
             for name, wanted in self.plan.workers.items()
-            if self.told[name] < wanted
+            if self.announced[name] < wanted
         )
 
     def look_for_trouble(self) -> None:
@@ -97,7 +97,7 @@ class _Watch:
         if refused:
             raise SystemProblem(f"TorchServe refused the archive {refused}")
         self._look_at_java()
-        self._look_for_strangers()
+        self._check_handlers()
         self.seen |= workers_of(self.server)
         gone = [worker for pid, worker in self.seen.items() if not is_alive(pid)]
         gone += logs.died(self.server.logs / "model_log.log")
@@ -110,12 +110,12 @@ class _Watch:
             reason = logs.java_reason(self.server.logs) or "it printed nothing"
             raise SystemProblem(f"TorchServe ended while starting: {reason} (log: {self.server.logs}).")
 
-    def _look_for_strangers(self) -> None:
-        """Raise SystemProblem if a worker has been loaded for a while and its archive's handler has said nothing."""
+    def _check_handlers(self) -> None:
+        """Raise SystemProblem if a worker has been loaded for a while and its archive's handler has not reported."""
         silent = [
             archive
             for archive in self.archives
-            if archive.proven and self.loaded[archive.name] > self.reported[archive.name]
+            if archive.made_by_lexport and self.loaded[archive.name] > self.reported[archive.name]
         ]
         if not silent:
             self.silent_since = time.monotonic()
@@ -123,7 +123,7 @@ class _Watch:
             raise SystemProblem(
                 f"TorchServe says that a worker of {silent[0]} is ready, but the archive's own handler has not "
                 "reported: another module of the name `handler` was imported in its place. Look for a handler.py in "
-                "the folders of PYTHONPATH (the server gets that variable with --env PYTHONPATH alone) and among the "
+                "the folders of PYTHONPATH (the server gets that variable only with --env PYTHONPATH) and among the "
                 "installed packages."
             )
 
@@ -145,7 +145,7 @@ class _Watch:
         raise self._failure(logs.worker_model(model_log, worker), error, trace)
 
     def _last_words(self, worker: str) -> str:
-        """What a worker printed, once it prints nothing more."""
+        """Return what a worker printed, once it prints nothing more."""
         model_log = self.server.logs / "model_log.log"
         output = logs.worker_output(model_log, worker)
         while True:
@@ -168,7 +168,9 @@ class _Watch:
         )
         counts: Counter[str] = Counter()
         for archive in self.archives:
-            count = min(self.loaded[archive.name], self.reported[archive.name] if archive.proven else sys.maxsize)
+            count = min(
+                self.loaded[archive.name], self.reported[archive.name] if archive.made_by_lexport else sys.maxsize
+            )
             counts[archive.name] = min(count, self.plan.workers[archive.name])
         return counts
 
@@ -194,7 +196,7 @@ class _Watch:
 
 
 def read_reports(server: Server) -> list[dict[str, Any]]:
-    """What the workers of lexport's archives have said of themselves, those that have ended since too."""
+    """Return the reports of the workers of lexport's archives, also of workers that have ended since."""
     reports = []
     for path in sorted(server.reports.glob("*.json")):
         with suppress(OSError, ValueError):  # removed by a new start, or not by our handler
@@ -204,10 +206,10 @@ def read_reports(server: Server) -> list[dict[str, Any]]:
 
 
 def _is_alive(pid: Any) -> bool:
-    """Whether a worker that says it has this process number lives; a stranger's may say anything."""
+    """Return whether the process that a report names is alive; the report of a foreign archive may name anything."""
     return type(pid) is int and 0 < pid < 2**31 and is_alive(pid)
 
 
 def _last_line(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
-    return f"its last line was {lines[-1]!r}" if lines else "it ended without a word"
+    return f"its last line was {lines[-1]!r}" if lines else "it ended without any output"

@@ -16,7 +16,7 @@ from lexport.data.pretrained import open_vectors
 from .cases import MATRIX, WORDS, binary, refusal, written
 
 WHOLE = binary(WORDS, MATRIX)
-EXPECTED = "a word in UTF-8, a space and 12 bytes of 3 float32 numbers were expected"
+EXPECTED = "expected a word in UTF-8, a space and 12 bytes of 3 float32 numbers"
 
 
 @given(
@@ -65,7 +65,7 @@ def test_of_a_word_that_comes_twice_the_first_counts(tmp_path: Path) -> None:
 )
 def test_a_truncated_file_is_named_with_the_word_where_it_ends(length: int, what: str, tmp_path: Path) -> None:
     message = refusal(written(tmp_path / "v.bin", WHOLE[:length]), [])
-    assert f"{what}; {EXPECTED}. Fetch the file anew" in message
+    assert f"{what}; {EXPECTED}. Download the file again" in message
 
 
 def test_a_truncated_file_of_word2vec_itself_is_named_alike(tmp_path: Path) -> None:
@@ -87,13 +87,19 @@ def test_bytes_lost_on_the_way_show_where_no_word_can_be_read(tmp_path: Path) ->
             f"word 2 of 3, at byte 20, is not UTF-8: it has the byte 0xe9; {EXPECTED}",
         ),
         (WHOLE.replace(b"dog", b""), f"word 2 of 3, at byte 20, is empty; {EXPECTED}"),
-        (WHOLE + b"\nx", "announces 3 words of 3 numbers on its first line and goes on after the last of them, at"),
-        (b"2" + WHOLE[1:], "announces 2 words of 3 numbers on its first line and goes on after the last of them, at"),
+        (
+            WHOLE + b"\nx",
+            "announces 3 words of 3 numbers on its first line but has more content after",
+        ),
+        (
+            b"2" + WHOLE[1:],
+            "announces 2 words of 3 numbers on its first line but has more content after",
+        ),
         (b"4" + WHOLE[1:], f"word 4 of 4, at byte {len(WHOLE)}, is not there: the file ends; {EXPECTED}"),
         (b"1 3\n" + b"\xff" * 100_000, "word 1 of 1, at byte 4, has no space in its first 65,536 bytes"),
-        (b"1 0\nword ", "is no file of vectors: its first line is '1 0'"),
-        (b"9 1000000000000\nword " + bytes(40), "is no file of vectors: its first line is '9 1000000000000'"),
-        (WHOLE[4:], "is no file of word2vec: it begins with"),
+        (b"1 0\nword ", "is not a file of vectors: its first line is '1 0'"),
+        (b"9 1000000000000\nword " + bytes(40), "is not a file of vectors: its first line is '9 1000000000000'"),
+        (WHOLE[4:], "is not a word2vec file: it begins with"),
     ],
 )
 def test_damage_is_named_with_its_place(content: bytes, what: str, tmp_path: Path) -> None:

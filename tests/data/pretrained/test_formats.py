@@ -144,7 +144,7 @@ def test_a_zip_archive_is_to_be_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", [b"\xba\x16\x4f\x2f\x0c\0\0\0", b"\n\0\0\0\x05\0\0\0"])
 def test_a_model_of_fasttext_is_refused_with_the_two_lines_that_convert_it(start: bytes, tmp_path: Path) -> None:
     message = refusal(written(tmp_path / "cc.de.300.bin", start + bytes(100)), [], lines=3)
-    assert "is no file of word2vec" in message
+    assert "is not a word2vec file" in message
     assert "\n    from gensim.models.fasttext import load_facebook_vectors\n" in message
     assert "cc.de.300.bin').save_word2vec_format('" in message
 
@@ -182,7 +182,7 @@ def test_a_file_without_line_breaks_is_not_read_to_its_end(tmp_path: Path) -> No
     source = written(tmp_path / "v.txt", b"x" * 30_000_000)
     tracemalloc.start()
     try:
-        assert "is no file of vectors: its first line is 'xxx" in refusal(source, [])
+        assert "is not a file of vectors: its first line is 'xxx" in refusal(source, [])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

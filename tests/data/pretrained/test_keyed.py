@@ -48,11 +48,11 @@ def test_what_was_looked_up_is_a_copy() -> None:
 @pytest.mark.parametrize(
     ("keyed", "what"),
     [
-        (SimpleNamespace(), "Vectors cannot be taken of a SimpleNamespace; gensim's KeyedVectors were expected"),
+        (SimpleNamespace(), "A SimpleNamespace has no usable vectors; expected gensim's KeyedVectors"),
         (SimpleNamespace(wv=Keyed()), "Pass its .wv."),
-        (Keyed(vectors=MATRIX[:2]), "has 3 words in key_to_index and 2 vectors; one vector for each word"),
-        (Keyed(vectors=MATRIX[0]), "are float32 of the shape [3]; a matrix of floats"),
-        (Keyed(vectors=np.ones((3, 3), int)), "are int64 of the shape [3, 3]; a matrix of floats"),
+        (Keyed(vectors=MATRIX[:2]), "has 3 words in key_to_index and 2 vectors; expected one vector for each word"),
+        (Keyed(vectors=MATRIX[0]), "are float32 of the shape [3]; expected a matrix of floats"),
+        (Keyed(vectors=np.ones((3, 3), int)), "are int64 of the shape [3, 3]; expected a matrix of floats"),
         (Keyed({"cat": 0, "dog": 3, "好": 1}), "gives 'dog' row 3; 0 to 2 were expected"),
         (Keyed(vectors=MATRIX / np.array([1, 1, np.nan])), "the vector of 'dog', row 1, has the number nan"),
     ],

@@ -115,7 +115,9 @@ def test_parquet_needs_words_and_whole_numbers(columns: dict[str, list[Any]], wh
 def test_a_matrix_needs_one_index(tmp_path: Path) -> None:
     source = saved(tmp_path, "csv", "")
     (tmp_path / "v.csv").unlink()
-    assert "has no index of its words beside it; one file v with the ending .txt, .json" in refusal(source, [])
+    assert "has no index of its words beside it; expected one file v with the ending .txt, .json" in refusal(
+        source, []
+    )
     for ending, content in (("txt", LINES), ("json", json.dumps(WORDS))):
         saved(tmp_path, ending, content)
     assert "has 2 files that could be its index: v.txt, v.json" in refusal(source, [])
@@ -128,12 +130,12 @@ def test_a_matrix_needs_one_index(tmp_path: Path) -> None:
             np.array([["a", 1, 2]], object),
             "cannot be opened (Array can't be memory-mapped: Python objects",
         ),
-        (np.zeros((3, 3), np.int64), "holds int64; a matrix [words, dim] of float16, float32 or float64"),
-        (np.zeros((3, 3), np.complex64), "holds complex64; a matrix"),
-        (np.zeros(3), "has the shape [3]; a matrix"),
-        (np.zeros((3, 0)), "has the shape [3, 0]; a matrix"),
-        (np.zeros((2, 3, 4)), "has the shape [2, 3, 4]; a matrix"),
-        (np.asfortranarray(MATRIX), "lies column by column; a matrix"),
+        (np.zeros((3, 3), np.int64), "holds int64; expected a matrix [words, dim] of float16, float32 or float64"),
+        (np.zeros((3, 3), np.complex64), "holds complex64; expected a matrix"),
+        (np.zeros(3), "has the shape [3]; expected a matrix"),
+        (np.zeros((3, 0)), "has the shape [3, 0]; expected a matrix"),
+        (np.zeros((2, 3, 4)), "has the shape [2, 3, 4]; expected a matrix"),
+        (np.asfortranarray(MATRIX), "is stored column by column; expected a matrix"),
     ],
 )
 def test_what_is_no_matrix_of_floats_is_refused(matrix: npt.NDArray[Any], what: str, tmp_path: Path) -> None:
@@ -165,10 +167,10 @@ def test_a_number_that_is_not_finite_is_refused_where_its_word_is_asked_for(tmp_
     matrix = MATRIX.astype(np.float64)
     matrix[1, 2] = 1e300
     source = saved(tmp_path, "txt", LINES, matrix)
-    assert "v.npy: the vector of 'dog', row 1, has the number 1e+300; finite" in refusal(source, WORDS)
+    assert "v.npy: the vector of 'dog', row 1, has the number 1e+300; expected finite" in refusal(source, WORDS)
     assert open_vectors(source).look_up(["cat", "好"])[0].tolist() == [0, 1]
 
 
 def test_a_compressed_matrix_is_to_be_unpacked(tmp_path: Path) -> None:
     content = gzip.compress(Path(saved(tmp_path, "txt", LINES)).read_bytes())
-    assert "is compressed, and a .npy is read in place" in refusal(written(tmp_path / "v.npy.gz", content), [])
+    assert "is compressed, but a .npy is read in place" in refusal(written(tmp_path / "v.npy.gz", content), [])

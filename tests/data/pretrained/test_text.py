@@ -75,10 +75,10 @@ def test_a_file_without_any_word_asked_for_gives_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("bad 1 2", "line 4 has 2 numbers; a word and 3 numbers were expected"),
-        ("bad 1", "line 4 has 1 number; a word and 3 numbers"),
-        ("bad", "line 4 has 0 numbers; a word and 3 numbers"),
-        ("bad 1 2 3 4", "line 4 has 4 numbers; a word and 3 numbers"),
+        ("bad 1 2", "line 4 has 2 numbers; expected a word and 3 numbers"),
+        ("bad 1", "line 4 has 1 number; expected a word and 3 numbers"),
+        ("bad", "line 4 has 0 numbers; expected a word and 3 numbers"),
+        ("bad 1 2 3 4", "line 4 has 4 numbers; expected a word and 3 numbers"),
         ("bad 1 two 3", "line 4 has 'two' where a number belongs"),
         ("bad 1 nan 3", "line 4 has 'nan' where a number belongs"),
         ("bad 1 -inf 3", "line 4 has '-inf' where a number belongs"),
@@ -117,7 +117,7 @@ def test_a_first_line_that_announces_another_number_of_words_is_an_error(count: 
 
 @pytest.mark.parametrize("content", ["", "\n", "word\n", "5 0\n", "5 100001\n"])
 def test_a_file_whose_first_line_has_no_vector_is_none(content: str, tmp_path: Path) -> None:
-    assert "is no file of vectors: its first line is" in refusal(written(tmp_path / "v.txt", content), [])
+    assert "is not a file of vectors: its first line is" in refusal(written(tmp_path / "v.txt", content), [])
 
 
 def test_a_number_of_thousands_of_digits_is_none(tmp_path: Path) -> None:

@@ -100,5 +100,5 @@ def test_a_run_that_is_trained_further_keeps_its_model() -> None:
     given = ["training.epochs=3", "head.class_weights=balanced"]
     assert with_settings(bag, given, further=True).training.epochs == 3
     for setting_ in ("head.dropout=0.2", "head.multi_label=true", "text.ngrams=1", "embedding.dim=3"):
-        with pytest.raises(InputError, match="would change the model that --from goes on with"):
+        with pytest.raises(InputError, match="would change the model of --from"):
             with_settings(bag, [setting_], further=True)

@@ -8,14 +8,14 @@ import torch
 from lexport.data.load import load
 from lexport.data.splits import Splits, split
 from lexport.evaluation.diagnostics.advice import Advice
-from lexport.evaluation.diagnostics.vanishing import GradientWatch
+from lexport.evaluation.diagnostics.vanishing import GradientMonitor
 from lexport.models import recipes
 from lexport.models.compose import build
 from lexport.models.recipes import Recipe
 from lexport.models.recipes.settings import with_settings
 from lexport.models.vocabulary import build_encoder
-from lexport.training.objective import Lesson
-from lexport.training.optimizer import Optimization
+from lexport.training.objective import Objective
+from lexport.training.optimizer import ModelOptimizer
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +27,18 @@ def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> Advice | None:
     """What is said after some steps, all of them observed."""
     train = parts.train.take(range(0, len(parts.train), 20), "few")
     encoder = build_encoder(train.texts, recipe.text, inputs=recipe.inputs)
-    watch = GradientWatch()
+    watch = GradientMonitor()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build(recipe, encoder.spec, labels=2)
-        lesson = Lesson(recipe, encoder, train, train.classes)
-        optimization = Optimization(model, recipe.training, torch.device("cpu"))
-        optimization.begin(1)
+        objective = Objective(recipe, encoder, train, train.classes)
+        optimizer = ModelOptimizer(model, recipe.training, torch.device("cpu"))
+        optimizer.start_epoch(1)
         for step in range(steps):
             rows = torch.arange(step * 32, step * 32 + 32).remainder(len(train)).numpy()
-            optimization.backward(lesson.loss(model, rows))
-            watch.observe(*optimization.norms())
-            optimization.step(0.0)
+            optimizer.backward(objective.loss(model, rows))
+            watch.observe(*optimizer.norms())
+            optimizer.step(0.0)
     return watch.warning(recipe)
 
 
@@ -64,21 +64,21 @@ def test_shipped_recipes_let_their_words_learn(model: str, parts: Splits) -> Non
 def test_encoders_that_pass_no_gradient_on_are_told(recipe: Recipe, lower: list[str], parts: Splits) -> None:
     found = watched(recipe, parts)
     assert found is not None
-    assert found.warning.startswith("embedding gradients vanish: in 12 of 12 steps")
+    assert found.warning.startswith("embedding gradients vanish: in 12 of 12 observed steps")
     advised = [value for _, value in found.options]
     assert advised == lower
     assert watched(with_settings(recipe, lower), parts) is None
 
 
 def test_where_nothing_is_high_nothing_is_advised() -> None:
-    watch = GradientWatch()
+    watch = GradientMonitor()
     for _ in range(8):
         watch.observe(1e-6, 1.0)
     assert watch.warning(of("lstm")) is None
 
 
 def observed(*norms: tuple[float, float]) -> Advice | None:
-    watch = GradientWatch()
+    watch = GradientMonitor()
     for one in norms:
         watch.observe(*one)
     return watch.warning(of("lstm").changed("encoder", layers=8))

@@ -18,9 +18,9 @@ import pytest
 
 from lexport.__main__ import run
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive.archiver_inputs import handler
+from lexport.export.archive.archiver_inputs import write_archiver_inputs
 from lexport.export.archive.diff import compare
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.verify import verify
 from lexport.handlers.model.digests import check_digests
 
@@ -41,7 +41,9 @@ def packed(command: list[str], folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def stock(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("it's stock")
-    return packed(handler(run_folder, version="1.0", variant="onnx-int8", out=folder / "un packed"), folder)
+    return packed(
+        write_archiver_inputs(run_folder, version="1.0", variant="onnx-int8", out=folder / "un packed"), folder
+    )
 
 
 def test_it_holds_the_very_members_but_for_the_manifests_date(stock: Path, archive_of: ArchiveOf) -> None:
@@ -67,13 +69,13 @@ def test_it_is_verified_compared_and_answers_as_ours(stock: Path, archive_of: Ar
 
 
 def test_a_member_altered_before_it_is_packed_is_noticed(run_folder: Path, tmp_path: Path) -> None:
-    command = handler(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
+    command = write_archiver_inputs(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
     with (tmp_path / "topics" / "extra" / "labels.json").open("a") as handle:
         handle.write(" ")
     mar = packed(command, tmp_path / "store")
     with pytest.raises(RefusedError, match=r"labels\.json was altered"):
         verify(mar)
-    with pytest.raises(RefusedError, match=r"labels\.json was altered"), opened(mar):
+    with pytest.raises(RefusedError, match=r"labels\.json was altered"), load_archive(mar):
         pass
 
 
@@ -87,7 +89,7 @@ def test_a_member_altered_before_it_is_packed_is_noticed(run_folder: Path, tmp_p
 def test_another_name_or_version_than_the_evidences_is_noticed(
     run_folder: Path, tmp_path: Path, option: str, value: str, words: str
 ) -> None:
-    command = handler(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
+    command = write_archiver_inputs(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
     command[command.index(option) + 1] = value
     mar = packed(command, tmp_path / "store")
     with pytest.raises(RefusedError, match=f"{words}: pack with the command that `lexport handler` printed"):
@@ -129,7 +131,7 @@ handler.Handler().initialize(Context())
 
 
 def test_files_named_one_by_one_lose_their_folder_and_the_worker_says_so(run_folder: Path, tmp_path: Path) -> None:
-    command = handler(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
+    command = write_archiver_inputs(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
     extra = Path(command[-1])
     command[-1] = f"{extra / '*.json'},{extra / '*.txt'},{extra / 'lexport_handlers' / '*' / '*.py'}"
     with zipfile.ZipFile(packed(command, tmp_path / "store")) as mar:
@@ -151,7 +153,7 @@ def test_places_that_the_stock_archiver_would_misread_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="torch-model-archiver cannot read"):
-        handler(run_folder, version="1.0", out=Path(place))
+        write_archiver_inputs(run_folder, version="1.0", out=Path(place))
     assert not list(tmp_path.iterdir())
 
 
@@ -160,25 +162,25 @@ def test_the_folder_that_the_stock_archiver_empties_first_is_refused(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for place in ("topics", "topics/inside"):
-        with pytest.raises(InputError, match="torch-model-archiver empties"):
-            handler(run_folder, version="1.0", out=tmp_path / place)
+        with pytest.raises(InputError, match="torch-model-archiver deletes"):
+            write_archiver_inputs(run_folder, version="1.0", out=tmp_path / place)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_replaced_only_by_force_and_written_whole_or_not_at_all(run_folder: Path, tmp_path: Path) -> None:
     copy, out = tmp_path / "run" / "topics", tmp_path / "out"
     shutil.copytree(run_folder, copy)
-    handler(copy, version="1.0", variant="onnx-int8", out=out)
+    write_archiver_inputs(copy, version="1.0", variant="onnx-int8", out=out)
     with pytest.raises(InputError, match=r"out exists already.*--force"):
-        handler(copy, version="2.0", variant="onnx-int8", out=out)
+        write_archiver_inputs(copy, version="2.0", variant="onnx-int8", out=out)
     (copy / "export" / "onnx-int8" / "model.onnx.data").write_bytes(b"x")
     with pytest.raises(RefusedError, match=r"model\.onnx\.data was altered since it was measured"):
-        handler(copy, version="2.0", variant="onnx-int8", out=out, force=True)
+        write_archiver_inputs(copy, version="2.0", variant="onnx-int8", out=out, force=True)
     (copy / "export" / "onnx-int8" / "model.onnx.data").unlink()
     with pytest.raises(InputError, match=r"model\.onnx\.data cannot be read"):
-        handler(copy, version="2.0", variant="onnx-int8", out=out, force=True)
+        write_archiver_inputs(copy, version="2.0", variant="onnx-int8", out=out, force=True)
     assert json.loads((out / "extra" / "model.json").read_text())["version"] == "1.0"
-    handler(copy, version="2.0", variant="torchscript-int8", out=out, force=True)
+    write_archiver_inputs(copy, version="2.0", variant="torchscript-int8", out=out, force=True)
     assert json.loads((out / "extra" / "model.json").read_text())["version"] == "2.0"
     assert {path.name for path in out.iterdir()} == {"handler.py", "model.pt", "model-config.yaml", "extra"}
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -193,7 +195,7 @@ def test_a_refused_variant_is_not_written(run_folder: Path, tmp_path: Path) -> N
         variant["refused"] = "max_metric_drop: accuracy fell"
     path.write_text(json.dumps(values))
     with pytest.raises(RefusedError, match="onnx-int8 is refused by the gate max_metric_drop"):
-        handler(copy, version="1.0", variant="onnx-int8", out=tmp_path / "out")
+        write_archiver_inputs(copy, version="1.0", variant="onnx-int8", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

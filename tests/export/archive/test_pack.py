@@ -17,7 +17,7 @@ import pytest
 
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format.reader import extracted, read_json, read_labels
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.evidence import open as opening
 from lexport.export.export import export
@@ -167,7 +167,7 @@ def test_auto_says_by_which_rule_it_takes_a_variant(
 
 
 def test_what_cannot_be_preferred_is_an_error(run_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--prefer 'beauty' is not known; expected one of speed, size, accuracy"):
+    with pytest.raises(InputError, match="--prefer 'beauty' is not known; choose one of: speed, size, accuracy"):
         archive(run_folder, version="1.0", prefer="beauty", out=tmp_path)
     with pytest.raises(InputError, match="--variant onnx-int8 names one"):
         archive(run_folder, version="1.0", prefer="size", variant="onnx-int8", out=tmp_path)
@@ -223,7 +223,7 @@ def test_an_existing_archive_is_replaced_only_by_force(run_folder: Path, tmp_pat
     mar = archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path)
     said: list[str] = []
     assert archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path, say=said.append) == mar
-    assert "byte for byte the same" in said[0]
+    assert "exists already with the same bytes" in said[0]
     with pytest.raises(InputError, match=r"exists and differs.*--force"):
         archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path)
     archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, force=True)
@@ -243,7 +243,7 @@ def test_names_and_versions_that_no_url_could_hold_are_refused(
 def test_the_archives_own_handler_answers_as_recorded(archive_of: ArchiveOf, run_folder: Path, variant: str) -> None:
     lines = (run_folder / "export" / variant / "golden.jsonl").read_text(encoding="utf-8").splitlines()
     goldens = [json.loads(line) for line in lines]
-    with opened(archive_of(variant)) as loaded:
+    with load_archive(archive_of(variant)) as loaded:
         answers = loaded.predict([golden["text"] for golden in goldens])
     for golden, answer in zip(goldens, answers, strict=True):
         assert answer["label"] == golden["variant"]["label"]
@@ -269,7 +269,7 @@ def test_a_large_vocabulary_is_packed_with_its_index_and_answers_alike(
     spec, words = load_encoder(folder).spec, read_vocabulary(folder / "vocabulary.txt")
     with zipfile.ZipFile(mar) as packed:
         assert packed.read("vocabulary.index") == index_of(spec, words)
-    with opened(mar) as loaded:
+    with load_archive(mar) as loaded:
         encoder = load_encoder(loaded.folder)
         assert encoder.vocabulary == words
         assert encoder.files() == load_encoder(folder).files()
@@ -287,7 +287,7 @@ def test_a_small_vocabulary_has_no_index(archive_of: ArchiveOf) -> None:
 def test_the_handler_of_every_task_answers_as_recorded(
     task_run: Callable[[str], Path], task_archive: ArchiveOf, name: str
 ) -> None:
-    with opened(task_archive(name)) as loaded:
+    with load_archive(task_archive(name)) as loaded:
         for golden in read_goldens(task_run(name) / "export" / "onnx-fp32" / "golden.jsonl"):
             if golden.image is not None:
                 [answer] = loaded.predict_images([golden.image])
@@ -318,7 +318,7 @@ def test_labels_that_are_no_list_of_strings_are_damaged(tmp_path: Path, content:
 
 
 def test_two_archives_can_be_open_in_one_process(archive_of: ArchiveOf) -> None:
-    with opened(archive_of("onnx-fp32")) as one, opened(archive_of("torchscript-fp32")) as other:
+    with load_archive(archive_of("onnx-fp32")) as one, load_archive(archive_of("torchscript-fp32")) as other:
         texts = ["the match and the goal", "butter and flour", ""]
         for first, second in zip(one.predict(texts), other.predict(texts), strict=True):
             assert first["scores"] == pytest.approx(second["scores"], abs=1e-5)
@@ -353,7 +353,7 @@ def test_a_member_without_a_name_is_refused(archive_of: ArchiveOf, tmp_path: Pat
     """Python ends names at a NUL; so nothing is left of this one."""
     bad = repacked(archive_of("onnx-int8"), lambda mar: mar.writestr("nameless.py", "x"), tmp_path / "bad.mar")
     bad.write_bytes(bad.read_bytes().replace(b"nameless.py", b"\0ameless.py"))
-    with pytest.raises((InputError, RefusedError), match="without a name"), opened(bad):
+    with pytest.raises((InputError, RefusedError), match="without a name"), load_archive(bad):
         pass
 
 
@@ -363,7 +363,7 @@ def test_malicious_archives_are_refused_before_anything_is_loaded(
 ) -> None:
     change, reason = MALICIOUS[attack]
     bad = repacked(archive_of("onnx-int8"), change, tmp_path / "bad.mar")
-    with pytest.raises((InputError, RefusedError), match=reason), opened(bad):
+    with pytest.raises((InputError, RefusedError), match=reason), load_archive(bad):
         pass
     assert not (tmp_path.parent / "evil.py").exists()
 
@@ -372,5 +372,5 @@ def test_malicious_archives_are_refused_before_anything_is_loaded(
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mar"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not a readable archive"), opened(path):
+    with pytest.raises(InputError, match="not a readable archive"), load_archive(path):
         pass

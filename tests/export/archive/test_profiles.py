@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lexport.errors import InputError
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.archive.profiles import PROFILES, model_config
 
@@ -31,7 +31,7 @@ def test_profiles_differ_in_their_settings_alone_and_answer_alike(run_folder: Pa
         path = archive(run_folder, version="1.0", variant="onnx-int8", profile=profile, out=tmp_path / profile)
         with zipfile.ZipFile(path) as packed:
             members[profile] = {name: packed.read(name) for name in packed.namelist()}
-        with opened(path) as archived:
+        with load_archive(path) as archived:
             answers[profile] = archived.predict(["the goal", "rain"])
     assert answers["throughput"] == answers["latency"]
     differing = {name for name, content in members["throughput"].items() if members["latency"][name] != content}

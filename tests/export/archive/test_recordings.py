@@ -12,7 +12,7 @@ import pytest
 
 from lexport.__main__ import run
 from lexport.errors import InputError
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.recorded import compare_recording
 from lexport.export.archive.recordings import label_of, read_recording, read_texts, scores_of
 from lexport.loadtest.record import record
@@ -78,7 +78,7 @@ def test_scores_are_those_of_all_labels_where_there_are_such() -> None:
 
 def test_an_archive_of_ours_is_recorded_in_this_process(recorded: Path, archive_of: ArchiveOf) -> None:
     found = read_recording(recorded)
-    with opened(archive_of("onnx-int8")) as archived:
+    with load_archive(archive_of("onnx-int8")) as archived:
         expected = archived.predict(TEXTS)
     assert [(line.text, line.answer) for line in found.lines] == list(zip(TEXTS, expected, strict=True))
     assert all(line.latency_ms > 0 for line in found.lines)

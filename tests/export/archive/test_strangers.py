@@ -21,7 +21,7 @@ import torch
 from lexport.__main__ import run
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format.opcodes import MADE_UP, imports
-from lexport.export.archive.strangers import stranger
+from lexport.export.archive.strangers import describe_foreign
 from lexport.export.archive.trust.keys import read_public
 from lexport.export.archive.verify import verify
 
@@ -59,7 +59,7 @@ def unsafe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_stock_archive_is_described_with_what_its_pickles_would_import(unsafe: Path) -> None:
-    found = stranger(unsafe)
+    found = describe_foreign(unsafe)
     assert found is not None
     assert (found.name, found.version, found.handler, found.own_handler) == ("topics", "1.0", "handler.py", True)
     assert found.archiver == "0.12.0"
@@ -74,7 +74,7 @@ def test_a_stock_archive_is_described_with_what_its_pickles_would_import(unsafe:
 
 
 def test_what_is_unsafe_is_named_and_what_is_not_is_not(unsafe: Path) -> None:
-    found = stranger(unsafe)
+    found = describe_foreign(unsafe)
     assert found is not None
     told = "\n".join(found.unsafe)
     for words in (
@@ -93,14 +93,16 @@ def test_torchscript_that_writes_files_is_named(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.pt", "w") as program:
         program.writestr("model/code/__torch__.py", content)
         program.writestr("model/constants.pkl", pickle.dumps((), 2))
-    found = stranger(stock_archive(tmp_path, "topics", "--serialized-file", "model.pt"))
+    found = describe_foreign(stock_archive(tmp_path, "topics", "--serialized-file", "model.pt"))
     assert found is not None
     assert any("model.pt is TorchScript that calls ops.mine.open, torch.save" in line for line in found.unsafe)
 
 
 def test_a_stock_handler_is_told_from_a_members_name_that_is_not_there(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "source_vocab.pt")
-    found = stranger(stock_archive(tmp_path, "topics", "--extra-files", "source_vocab.pt", handler="text_classifier"))
+    found = describe_foreign(
+        stock_archive(tmp_path, "topics", "--extra-files", "source_vocab.pt", handler="text_classifier")
+    )
     assert found is not None
     assert not found.own_handler
     assert "the handler text_classifier is TorchServe's own" in found.unsafe[0]
@@ -112,7 +114,7 @@ def test_a_no_archive_folder_is_described_as_its_archive_is(tmp_path: Path, unsa
         archive.extractall(folder)
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "handler.cpython-311.pyc").write_bytes(b"x")
-    found, packed = stranger(folder), stranger(unsafe)
+    found, packed = describe_foreign(folder), describe_foreign(unsafe)
     assert found is not None
     assert packed is not None
     assert (found.kind, found.digest) == ("folder", "")
@@ -122,7 +124,7 @@ def test_a_no_archive_folder_is_described_as_its_archive_is(tmp_path: Path, unsa
     }
     made = stock_archive(tmp_path / "own", "plain", "--archive-format", "no-archive")
     assert made.is_dir()
-    described = stranger(made)
+    described = describe_foreign(made)
     assert described is not None
     assert described.handler == "handler.py"
 
@@ -134,8 +136,8 @@ def test_an_unpacked_archive_of_lexports_is_verified_as_the_archive_it_makes(
     folder = tmp_path / "topics"
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(folder)
-    assert stranger(packed) is None
-    assert stranger(folder) is None
+    assert describe_foreign(packed) is None
+    assert describe_foreign(folder) is None
     assert verify(folder).digest == verify(packed).digest
     (folder / "labels.json").write_text("[]")
     with pytest.raises(RefusedError, match=rf"{folder} failed verification: labels\.json was altered"):
@@ -152,7 +154,7 @@ def test_folders_that_are_no_archive_are_refused(tmp_path: Path, make: str) -> N
         (folder / "passwords").symlink_to("/etc/passwd")
         words = "passwords is a link"
     with pytest.raises(InputError, match=words):
-        stranger(folder)
+        describe_foreign(folder)
 
 
 def test_verify_of_a_strangers_archive_is_refused_and_says_what_it_is(
@@ -175,7 +177,7 @@ def test_inspect_shows_it_and_succeeds(unsafe: Path, capfd: pytest.CaptureFixtur
     for words in ("handler.py (a member)", "torch-model-archiver 0.12.0", "posix.system", "nothing was loaded"):
         assert words in shown
     assert run(["inspect", str(unsafe), "--json"]) == 0
-    found = stranger(unsafe)
+    found = describe_foreign(unsafe)
     assert found is not None
     assert json.loads(capfd.readouterr().out)["pickles"] == json.loads(json.dumps(asdict(found)["pickles"]))
 
@@ -183,7 +185,7 @@ def test_inspect_shows_it_and_succeeds(unsafe: Path, capfd: pytest.CaptureFixtur
 def test_where_keys_are_set_a_strangers_archive_is_refused_everywhere(unsafe: Path, tmp_path: Path) -> None:
     _, public = key_pair(tmp_path, "ours", 1)
     with pytest.raises(RefusedError, match=r"topics\.mar: The archive is not signed"):
-        stranger(unsafe, [read_public(public)])
+        describe_foreign(unsafe, [read_public(public)])
     shutil.copy(unsafe, tmp_path)
     assert run(["inspect", str(tmp_path / unsafe.name), "--key", str(public)]) == 1
 
@@ -219,7 +221,7 @@ def test_imports_of_names_made_up_while_loading_and_of_pickles_in_a_row(tmp_path
 def test_a_pickle_that_cannot_be_followed_to_its_end_is_never_called_harmless(tmp_path: Path, content: bytes) -> None:
     assert imports(io.BytesIO(content))[1] is False
     (tmp_path / "vocab.pkl").write_bytes(content)
-    found = stranger(stock_archive(tmp_path, "topics", "--extra-files", "vocab.pkl"))
+    found = describe_foreign(stock_archive(tmp_path, "topics", "--extra-files", "vocab.pkl"))
     assert found is not None
     told = "vocab.pkl is a Python pickle that cannot be read to its end; loading it can run any code"
     assert any(line.startswith(told) for line in found.unsafe)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format.pickles import pickles
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.archive.trust import keys
 from lexport.export.archive.verify import verify
@@ -117,7 +117,7 @@ def test_openssh_and_pem_keys_make_the_same_archive(
 
 
 def test_a_signed_archive_is_answered_in_this_process(signed: Path) -> None:
-    with opened(signed) as loaded:
+    with load_archive(signed) as loaded:
         assert loaded.predict(["goal and match"])[0]["label"] == "sport"
 
 
@@ -195,7 +195,7 @@ def test_evidence_of_a_refused_variant_is_no_proof(archive_of: ArchiveOf, tmp_pa
         after = hashlib.sha256(members["MAR-INF/EVIDENCE.json"]).hexdigest()
         members["MAR-INF/DIGESTS"] = members["MAR-INF/DIGESTS"].replace(before.encode(), after.encode())
 
-    with pytest.raises(RefusedError, match="its own evidence says that onnx-int8 was refused: max_metric_drop"):
+    with pytest.raises(RefusedError, match="its evidence says that onnx-int8 was refused: max_metric_drop"):
         verify(changed(archive_of("onnx-int8"), change, tmp_path / "bad.mar"))
 
 
@@ -220,7 +220,7 @@ def test_python_pickles_are_refused_however_they_are_called(
     bad = changed(archive_of("onnx-int8"), lambda members: members.update({name: content}), tmp_path / "bad.mar")
     with pytest.raises(RefusedError, match=f"{name}.* is a Python pickle"):
         verify(bad)
-    with pytest.raises((InputError, RefusedError)), opened(bad):
+    with pytest.raises((InputError, RefusedError)), load_archive(bad):
         pass
 
 

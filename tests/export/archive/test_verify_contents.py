@@ -119,7 +119,7 @@ def test_a_variants_name_is_a_word(told: Told) -> None:
 )
 def test_a_member_that_no_archive_of_ours_has_is_named(told: Told, name: str, content: bytes) -> None:
     said = told(lambda members: members.update({name: content}))
-    assert f"failed verification: {name} is no member of such an archive." in said
+    assert f"failed verification: {name} is not a member of a lexport archive." in said
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_an_archive_without_golden_requests_proves_nothing(told: Told) -> None:
         members["MAR-INF/EVIDENCE.json"] = json.dumps(evidence).encode()
 
     said = told(change)
-    assert "golden.jsonl holds no golden request" in said
+    assert "golden.jsonl has no golden request" in said
 
 
 def test_golden_requests_without_texts_are_the_evidences_too(run_folder: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_golden_requests_without_texts_are_the_evidences_too(run_folder: Path, t
 
 def test_of_many_problems_twenty_are_named(told: Told) -> None:
     said = told(lambda members: members.update({f"data/{number:02}": b"" for number in range(30)}))
-    assert "data/19 is no member of such an archive; and 10 more." in said
+    assert "data/19 is not a member of a lexport archive; and 10 more." in said
 
 
 def test_no_text_of_the_evidence_makes_a_line_of_its_own(told: Told) -> None:
@@ -188,7 +188,7 @@ def test_a_manifest_that_names_other_code_is_refused(told: Told) -> None:
 
 def test_a_model_file_of_another_variant_is_refused(told: Told) -> None:
     change = in_json("model.json", lambda model: model.update(variant="onnx-int8"))
-    assert "model.json is of the variant 'onnx-int8'" in told(change)
+    assert "model.json names the variant 'onnx-int8'" in told(change)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from torch import Tensor
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.pack import archive
 from lexport.export.evidence.evidence import Evidence, VariantEvidence, read_evidence
-from lexport.export.evidence.gates import judge, refusal, warning
-from lexport.export.evidence.probes import likeness
+from lexport.export.evidence.gates import evaluate_gates, refusal, warning
+from lexport.export.evidence.probes import compare_vectors
 from lexport.export.export import export
 from lexport.export.formats.tables import BagTable, ByteTable
 from lexport.export.formats.variants import VARIANTS, Variant
@@ -114,7 +114,7 @@ def test_swapped_labels_are_refused_for_metric_and_flips_while_the_vectors_are_r
     assert found.calibration is not None
     assert found.calibration["shift"] > 0.1  # as sure as before, and wrong
     assert found.refused is not None
-    assert f"validation texts are answered otherwise ({found.validation['flip_share']:.4f})" in found.refused
+    assert f"validation texts are predicted differently ({found.validation['flip_share']:.4f})" in found.refused
 
 
 class DamagedScale(Variant):
@@ -234,7 +234,7 @@ def test_a_gate_that_is_no_limit_is_named(line: str, says: str) -> None:
 
 
 def figures(**changed: float) -> list[Any]:
-    """`judge` of a variant that is as good as the trained model, but for `changed`."""
+    """`evaluate_gates` of a variant that is as good as the trained model, but for `changed`."""
     values = {"metric": 0.8, "flips": 0, "batch_flips": 0, "cosine": 1.0, "size": 1.0, "speedup": 1.0} | changed
     validation = {
         "accuracy": values["metric"],
@@ -243,7 +243,7 @@ def figures(**changed: float) -> list[Any]:
         "encoder": {"cosine": {"p1": values["cosine"]}},
     }
     batch = {"texts": 500, "flips": values["batch_flips"]}
-    return judge(GateOptions(), "accuracy", 0.8, validation, batch, values["size"], values["speedup"])
+    return evaluate_gates(GateOptions(), "accuracy", 0.8, validation, batch, values["size"], values["speedup"])
 
 
 @pytest.mark.parametrize(
@@ -277,15 +277,15 @@ rows = st.lists(st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3), 
 @given(rows, st.floats(0.01, 100))
 def test_vectors_that_differ_in_length_alone_have_the_cosine_one(values: list[list[float]], factor: float) -> None:
     vectors = np.array(values, np.float32)
-    found = likeness(vectors, vectors)
+    found = compare_vectors(vectors, vectors)
     assert found["cosine"]["p1"] == pytest.approx(1)
     assert found["difference"]["p99"] == 0
     if np.linalg.norm(vectors, axis=1).min() > 1e-3:
-        scaled = likeness(vectors, (vectors * factor).astype(np.float32))
+        scaled = compare_vectors(vectors, (vectors * factor).astype(np.float32))
         assert scaled["cosine"]["p1"] == pytest.approx(1, abs=1e-5)
 
 
 def test_an_empty_vector_is_like_another_empty_one_and_no_other() -> None:
     zero, one = np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32)
-    assert likeness(zero, zero)["cosine"]["p50"] == 1
-    assert likeness(zero, one)["cosine"]["p50"] == 0
+    assert compare_vectors(zero, zero)["cosine"]["p50"] == 1
+    assert compare_vectors(zero, one)["cosine"]["p50"] == 0

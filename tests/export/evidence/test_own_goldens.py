@@ -13,7 +13,7 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.export.archive.format.reader import EVIDENCE, read_json
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
 from lexport.export.formats.variants import VARIANTS, choose
@@ -51,7 +51,7 @@ def test_own_goldens_stand_beside_the_usual_ones(run_folder: Path, tmp_path: Pat
     mar = archive(run.folder, version="1.0", out=tmp_path)
     with zipfile.ZipFile(mar) as members:
         assert b"a butter match" in members.read("golden.jsonl")
-    with opened(mar) as served:
+    with load_archive(mar) as served:
         assert served.predict(["my own goal"])[0]["label"] == found[-2].variant["label"]
 
 
@@ -96,7 +96,7 @@ def test_an_archive_without_texts_holds_none_and_its_worker_still_proves_itself(
     assert any(golden["variant"]["truncated"] for golden in goldens)
     assert any(golden["variant"]["tokens"] == golden["variant"]["unknown"] > 0 for golden in goldens)
     assert {golden["variant"]["label"] for golden in goldens} == set(run.labels)
-    with opened(mar) as served:  # which answers the goldens first
+    with load_archive(mar) as served:  # which answers the goldens first
         assert served.predict(["goal coach"])[0]["label"] == "sport"
     usual = archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "usual")
     with zipfile.ZipFile(usual) as members:
@@ -112,7 +112,7 @@ def test_every_task_has_goldens_without_texts(task: str, task_run: Callable[[str
         everything = members.read("golden.jsonl").decode()
     assert everything.count("\n") >= 16
     assert [text for text in texts_of(open_run(folder)) if text in everything] == []
-    with opened(mar):
+    with load_archive(mar):
         pass
 
 

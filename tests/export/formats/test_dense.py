@@ -133,6 +133,6 @@ def test_nothing_of_this_machine_is_inside(engine: str, tmp_path: Path) -> None:
 def test_a_bag_has_no_layers_to_quantize_and_says_so() -> None:
     model, _ = made(Combination("table", "bag"))
     for variant in choose(None, quantize_dense=True):
-        reason = variant.unsuited(model)
+        reason = variant.unsupported_reason(model)
         assert (reason is not None) == (variant.precision == "int8")
         assert reason is None or "no dense layers" in reason

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 
 PAGE = Path(__file__).parents[3] / "docs" / "text-in.md"
 TEXTS = ["the goal and the referee", "", "butter\tQXZVKJ, sugar!", "ΟΔΥΣΣΕΥΣ İ 很好 👩\u200d👧", "rain " * 1100] * 7
@@ -39,7 +39,7 @@ def printed(command: Sequence[str | Path], folder: Path, cwd: Path) -> list[list
 
 
 def expected(mar: Path) -> list[list[str]]:
-    with opened(mar) as archived:
+    with load_archive(mar) as archived:
         answers = archived.predict(TEXTS)
     return [
         [one["label"], f"{one['score']:.4f}", str(one["tokens"]), str(one["unknown"]), text]

@@ -81,7 +81,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     files: list[Path] = []
     for model, inputs in models():
         for variant in TORCHSCRIPT:
-            if variant.unsuited(model) is None:
+            if variant.unsupported_reason(model) is None:
                 folder = tmp_path_factory.mktemp("export")
                 variant.write(model, inputs, folder)
                 files += folder.glob("*.pt")
@@ -238,7 +238,7 @@ def test_members_that_no_export_has_are_not_opened(exports: list[Path], tmp_path
     path.write_bytes(exports[0].read_bytes())
     with zipfile.ZipFile(path, "a") as members:
         members.writestr(f"{members.namelist()[0].partition('/')[0]}/{name}", b"")
-    with pytest.raises(ValueError, match=f"holds '{name}', which no TorchScript file of lexport does"):
+    with pytest.raises(ValueError, match=f"has '{name}', which no TorchScript file of lexport has"):
         check_torchscript(path)
 
 
@@ -247,7 +247,7 @@ def test_a_member_twice_in_other_letters_is_not_opened(exports: list[Path], tmp_
     path.write_bytes(exports[0].read_bytes())
     with zipfile.ZipFile(path, "a") as members:
         members.writestr(f"{members.namelist()[0].partition('/')[0]}/BYTEORDER", b"")
-    with pytest.raises(ValueError, match=r"holds 'BYTEORDER'"):
+    with pytest.raises(ValueError, match=r"has 'BYTEORDER'"):
         check_torchscript(path)
 
 

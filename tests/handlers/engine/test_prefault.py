@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lexport.handlers.engine import prefault as pages
-from lexport.handlers.engine.prefault import touch
+from lexport.handlers.engine.prefault import prefault
 from lexport.handlers.worker import load_checked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what is mapped")
@@ -45,11 +45,11 @@ def test_every_page_of_a_folders_mapped_files_is_brought_in(
         other = np.memmap(outside, np.uint8, "r")
         before = resident(outside)
         assert resident(inside) < MANY
-        assert touch(inside.parent) == MANY
+        assert prefault(inside.parent) == MANY
         assert resident(inside) == MANY
         assert resident(outside) == before < MANY
         del other
-    assert touch(inside.parent) == 0
+    assert prefault(inside.parent) == 0
 
 
 @pytest.mark.parametrize("variant", ["torchscript-int8", "torchscript-fp32", "onnx-int8"])

@@ -92,5 +92,5 @@ def header(value: object, data: bytes = b"\0" * 8) -> bytes:
 )
 def test_damaged_files_say_so(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"model\.safetensors is no safetensors file that this version reads"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is not a safetensors file that this version reads"):
         map_tensors(path)

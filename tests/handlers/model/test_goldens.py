@@ -17,7 +17,7 @@ import pytest
 
 from lexport.errors import RefusedError
 from lexport.export.archive.format.reader import extracted
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.handlers.model.digests import DIGESTS, check_digests, read_digests
 from lexport.handlers.model.goldens import Golden, check_goldens, differences, read_goldens
 from lexport.handlers.worker import load_checked
@@ -92,7 +92,7 @@ def test_goldens_notice_what_digests_do_not(
         pytest.raises(
             RefusedError, match=r"golden answers of topics 1\.0 \(onnx-fp32\) differ: golden \d+ in a batch"
         ),
-        opened(repack(source, changes)),
+        load_archive(repack(source, changes)),
     ):
         pass
 
@@ -132,7 +132,7 @@ def test_one_label_one_scale_or_one_line_is_enough(
     assert all(content != members(source)[name] for name, content in changes.items())
     with (
         pytest.raises(RefusedError, match=r"golden answers of topics 1\.0 \(onnx-int8\) differ: golden \d+"),
-        opened(repack(source, changes)),
+        load_archive(repack(source, changes)),
     ):
         pass
 
@@ -336,7 +336,7 @@ def test_the_last_golden_needs_no_end_of_line(tmp_path: Path) -> None:
 def test_no_goldens_prove_nothing(tmp_path: Path) -> None:
     (tmp_path / "golden.jsonl").write_text("")
     assert read_goldens(tmp_path / "golden.jsonl") == []
-    with pytest.raises(ValueError, match=r"golden\.jsonl holds no golden request, so that nothing is proven"):
+    with pytest.raises(ValueError, match=r"golden\.jsonl has no golden request, so the model cannot be checked"):
         check_goldens(predictor(), [])
 
 
@@ -349,5 +349,5 @@ def test_a_recorded_answer_of_another_shape_differs(scores: object) -> None:
 
 def test_a_worker_refuses_an_archive_without_goldens(archive_of: Archives, repack: Repack) -> None:
     empty = repack(archive_of("onnx-int8"), {"golden.jsonl": b""})
-    with pytest.raises(RefusedError, match="holds no golden request"), opened(empty):
+    with pytest.raises(RefusedError, match="has no golden request"), load_archive(empty):
         pass

@@ -15,7 +15,15 @@ from onnx import TensorProto, helper
 
 from lexport.export.formats.torchscript_onnx import write_torchscript
 from lexport.handlers.engine.engines import open_engine
-from lexport.handlers.model.predictor import PADDING, PIECE, TURN, VECTORS, IdsIn, ModelFile, labels_above
+from lexport.handlers.model.predictor import (
+    MAX_BATCH,
+    MAX_PADDING,
+    MAX_PIECE_BYTES,
+    MAX_PIECE_TEXTS,
+    IdsIn,
+    ModelFile,
+    labels_above,
+)
 from lexport.handlers.text.encoder import Ids, TextError
 
 from ..models import LABELS, PIXELS, engine, predictor
@@ -39,16 +47,16 @@ def languages_of(layout: dict[str, Any], count: int) -> list[str] | None:
 def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str, Any]) -> None:
     model = predictor(**layout)
     texts = [
-        " ".join(["goal", "rain", "zebras", "it"][number % 4 :] * (number % 9)) for number in range(2 * TURN + 5)
+        " ".join(["goal", "rain", "zebras", "it"][number % 4 :] * (number % 9)) for number in range(2 * MAX_BATCH + 5)
     ]
     languages = languages_of(layout, len(texts))
     found = model.predict(texts, languages)
-    tokens, raw = model.answers_raw(texts, languages)
+    tokens, raw = model.raw_outputs(texts, languages)
     assert raw.shape == (len(texts), 3)
     assert raw.dtype == np.float32
     assert [answer["tokens"] for answer in found] == tokens.lengths.tolist()
     assert [answer["unknown"] for answer in found] == tokens.unknown.tolist()
-    for number in (0, 1, 3, 8, TURN - 1, TURN, 2 * TURN + 4):
+    for number in (0, 1, 3, 8, MAX_BATCH - 1, MAX_BATCH, 2 * MAX_BATCH + 4):
         own = None if languages is None else [languages[number]]
         [alone] = model.predict([texts[number]], own)
         assert alone == found[number]
@@ -59,7 +67,9 @@ def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str
         )
 
 
-@pytest.mark.parametrize(("parallel", "vector_bytes"), [(True, 0), (False, VECTORS // 40), (True, VECTORS // 90)])
+@pytest.mark.parametrize(
+    ("parallel", "vector_bytes"), [(True, 0), (False, MAX_PIECE_BYTES // 40), (True, MAX_PIECE_BYTES // 90)]
+)
 @given(texts=st.lists(st.text("goalrin ", max_size=30), max_size=40))
 def test_pieces_hold_every_text_whole(parallel: bool, vector_bytes: int, texts: list[str]) -> None:
     model = predictor(parallel=parallel, vector_bytes=vector_bytes, ngrams=2, subwords=(3, 4), buckets=64)
@@ -71,8 +81,10 @@ def test_pieces_hold_every_text_whole(parallel: bool, vector_bytes: int, texts: 
         assert (whole[positions][:, : ids.shape[1]] == ids).all()
         assert not whole[positions][:, ids.shape[1] :].any()
         assert ids.shape[1] == 1 or ids[:, -1].any()  # padded to its own longest
-        assert not parallel or (len(ids) <= PIECE and (len(ids) <= 1 or padding(model, texts, positions) <= PADDING))
-        assert len(ids) <= 1 or ids.size * vector_bytes <= VECTORS
+        assert not parallel or (
+            len(ids) <= MAX_PIECE_TEXTS and (len(ids) <= 1 or padding(model, texts, positions) <= MAX_PADDING)
+        )
+        assert len(ids) <= 1 or ids.size * vector_bytes <= MAX_PIECE_BYTES
     assert sorted(seen) == list(range(len(texts)))
 
 
@@ -130,7 +142,7 @@ def test_vector_models_answer_vectors(task: str) -> None:
     model = predictor(task, labels=())
     found = model.predict(TEXTS)
     assert [list(answer) for answer in found] == [["vector", *COUNTS]] * 4
-    assert [answer["vector"] for answer in found] == model.answers_raw(TEXTS)[1].tolist()
+    assert [answer["vector"] for answer in found] == model.raw_outputs(TEXTS)[1].tolist()
 
 
 def test_images_become_vectors_alone_as_in_a_batch() -> None:

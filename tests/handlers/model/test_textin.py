@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.handlers.engine.engines import Counts, Scores
-from lexport.handlers.model.predictor import PADDING, PIECE, TURN, VECTORS, ModelFile
+from lexport.handlers.model.predictor import MAX_BATCH, MAX_PADDING, MAX_PIECE_BYTES, MAX_PIECE_TEXTS, ModelFile
 from lexport.handlers.model.textin import TextIn
 from lexport.handlers.text.encoder import TextEncoder, TextError
 
 from ..models import LABELS, engine, text_encoder
 
 LIMIT = 4  # tokens that are kept
-# Characters of padding in a piece of more than PIECE texts, and in a batch that is left whole.
-ROOM, WHOLE = 6 * PADDING, 6 * 2048
+# Characters of padding in a piece of more than MAX_PIECE_TEXTS texts, and in a batch that is left whole.
+ROOM, WHOLE = 6 * MAX_PADDING, 6 * 2048
 
 
 class Graph:
@@ -62,15 +62,15 @@ def padding(asked: Sequence[str]) -> int:
     return len(asked) * max(map(len, asked)) - sum(map(len, asked))
 
 
-@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * PIECE), st.sampled_from(list(KINDS)))
+@given(st.lists(TEXTS | st.text(max_size=20), min_size=1, max_size=3 * MAX_PIECE_TEXTS), st.sampled_from(list(KINDS)))
 def test_every_text_is_answered_in_its_place(texts: list[str], kind: str) -> None:
     model, graph = text_in(**KINDS[kind])
     found = model.predict(texts)
     for asked in graph.asked:
         if kind == "an encoder":
-            assert len(asked) <= PIECE
+            assert len(asked) <= MAX_PIECE_TEXTS
             assert padding(asked) <= ROOM
-        elif len(asked) > PIECE:
+        elif len(asked) > MAX_PIECE_TEXTS:
             assert padding(asked) <= (WHOLE if kind == "a bag" and asked == texts else ROOM)
     assert found == [answer for text in texts for answer in model.predict([text])]
     tokens = graph.encoder.look_up(texts)
@@ -95,27 +95,27 @@ def test_pieces_hold_texts_of_similar_length(kind: str) -> None:
 
 
 def test_texts_of_one_length_go_together_without_an_encoder_as_far_as_vectors_fit() -> None:
-    for vector_bytes, asked in ((0, [200]), (VECTORS // 100, [150, 50])):
+    for vector_bytes, asked in ((0, [200]), (MAX_PIECE_BYTES // 100, [150, 50])):
         model, graph = text_in(vector_bytes=vector_bytes)
         model.predict(["goal"] * 200)
         assert [len(one) for one in graph.asked] == asked
 
 
 def test_an_encoder_reads_a_long_text_apart_from_short_ones_and_a_bag_does_not() -> None:
-    long = " ".join(["zebra"] * 2 * PADDING)
-    for parallel, asked in ((True, [PIECE - 1, 1]), (False, [PIECE])):
+    long = " ".join(["zebra"] * 2 * MAX_PADDING)
+    for parallel, asked in ((True, [MAX_PIECE_TEXTS - 1, 1]), (False, [MAX_PIECE_TEXTS])):
         model, graph = text_in(parallel=parallel)
-        model.predict(["goal rain"] * 7 + [long] + ["goal rain"] * (PIECE - 8))
+        model.predict(["goal rain"] * 7 + [long] + ["goal rain"] * (MAX_PIECE_TEXTS - 8))
         assert [len(one) for one in graph.asked[: len(asked)]] == asked
 
 
 def test_more_texts_than_a_turn_are_answered_in_turns() -> None:
     model, _ = text_in()
-    texts = [["goal", "rain zebra", ""][number % 3] for number in range(2 * TURN + 5)]
+    texts = [["goal", "rain zebra", ""][number % 3] for number in range(2 * MAX_BATCH + 5)]
     assert model.predict(texts) == model.predict(texts[:3]) * (len(texts) // 3) + model.predict(
         texts[: len(texts) % 3]
     )
-    counts, outputs = model.answers_raw(texts)
+    counts, outputs = model.raw_outputs(texts)
     assert counts.lengths.tolist() == [[1, 2, 0][number % 3] for number in range(len(texts))]
     assert outputs.shape == (len(texts), 3)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.handlers.request.compression import LONGEST, MOST_MEMBERS, unpacked
+from lexport.handlers.request.compression import LONGEST, MAX_MEMBERS, unpacked
 from lexport.handlers.request.refusals import Refusal
 
 from ..cases import JSON
@@ -49,7 +49,7 @@ REFUSED = {
     "a byte too many": (gzip.compress(b"goal") + b"x", 400, "breaks off|not valid gzip"),
     "a wrong checksum": (gzip.compress(b"goal")[:-8] + b"12345678", 400, "not valid gzip"),
     "zlib": (zlib.compress(b"goal"), 400, "not valid gzip"),
-    "too many members": (gzip.compress(b"") * (MOST_MEMBERS + 1), 400, "more than 64 members"),
+    "too many members": (gzip.compress(b"") * (MAX_MEMBERS + 1), 400, "more than 64 members"),
     "a byte too long": (gzip.compress(b"x" * (LONGEST + 1)), 413, "more than 6,553,500 bytes"),
     "too long in three members": (gzip.compress(b"x" * (LONGEST // 2)) * 3, 413, "more than 6,553,500 bytes"),
 }

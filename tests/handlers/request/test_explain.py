@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.handlers.request import explain as explaining
-from lexport.handlers.request.explain import ADDS_UP, MOST_TEXTS, check_explainable, explain
+from lexport.handlers.request.explain import ADDS_UP, MAX_EXPLAINED_TEXTS, check_explainable, explain
 from lexport.handlers.request.protocol import Request
 from lexport.handlers.request.refusals import Refusal
 from lexport.handlers.text.encoder import normalise
@@ -62,7 +62,7 @@ def test_no_character_changes_its_length_when_a_text_is_normalised() -> None:
 @pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-int8", "torchscript-int8", "torchscript-int4", "pt2-fp32"])
 def test_a_bag_is_explained_exactly(archive_of: Callable[[str], Path], trained_run: Run, variant: str) -> None:
     texts = ["", "The MATCH", *trained_run.held_out("test").texts[:20], "goal rain " * 700]
-    with opened(archive_of(variant)) as archived:
+    with load_archive(archive_of(variant)) as archived:
         explained, answers = archived.explain(texts), archived.predict(texts)
     for found, answer in zip(explained, answers, strict=True):
         assert found["method"] == "additive"
@@ -94,7 +94,7 @@ def test_contributions_are_those_of_the_trained_layer(archive_of: Callable[[str]
     for first, gram in enumerate(cells[4:]):
         expected[first] += gram / 2
         expected[first + 1] += gram / 2
-    with opened(archive_of("onnx-fp32")) as archived:
+    with load_archive(archive_of("onnx-fp32")) as archived:
         [found] = archived.explain([text])
     told = np.array([list(token["contributions"].values()) for token in found["tokens"]])
     assert told == pytest.approx(expected - expected.mean(axis=1, keepdims=True), abs=1e-4)
@@ -104,7 +104,7 @@ def test_contributions_are_those_of_the_trained_layer(archive_of: Callable[[str]
 @pytest.mark.parametrize("name", ["multilabel", "languages"])
 def test_other_tasks_and_layouts_are_explained(task_archive: Callable[[str], Path], task_run: Any, name: str) -> None:
     texts = open_run(task_run(name)).held_out("test").texts[:5]
-    with opened(task_archive(name)) as archived:
+    with load_archive(task_archive(name)) as archived:
         for found in archived.explain(texts, "en" if name == "languages" else None):
             assert found["method"] == "additive"
             assert ("labels" in found) == (name == "multilabel")
@@ -113,7 +113,7 @@ def test_other_tasks_and_layouts_are_explained(task_archive: Callable[[str], Pat
 
 def test_a_text_in_model_is_asked_again_with_tokens_left_out(archive_of: Callable[[str], Path]) -> None:
     text = "The MATCH 很 , rain"
-    with opened(archive_of("onnx-int8-text")) as archived, opened(archive_of("onnx-int8")) as other:
+    with load_archive(archive_of("onnx-int8-text")) as archived, load_archive(archive_of("onnx-int8")) as other:
         [found], [exact] = archived.explain([text]), other.explain([text])
     assert (found["method"], exact["method"]) == ("shapley", "additive")
     adds_up(found, 1e-9)
@@ -141,7 +141,7 @@ def test_sampled_values_add_up_and_come_near_all_orders() -> None:
     assert explain(model, asked(" ".join(words))) == [found]
 
     def logits(kept: Sequence[int]) -> Any:
-        scores = model.answers_raw([" ".join(words[place] for place in sorted(kept))])[1][0].astype(np.float64)
+        scores = model.raw_outputs([" ".join(words[place] for place in sorted(kept))])[1][0].astype(np.float64)
         scores = scores.clip(np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
         return np.log(scores) - np.log1p(-scores)
 
@@ -157,14 +157,14 @@ def test_sampled_values_add_up_and_come_near_all_orders() -> None:
 
 def test_a_long_text_is_explained_in_runs_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     model = predictor("classify")
-    answers_raw, asked_for = model.answers_raw, []
+    raw_outputs, asked_for = model.raw_outputs, []
 
     def slowly(texts: Sequence[str], languages: Any = None) -> Any:
         asked_for.append(len(texts))
         time.sleep(0.02)
-        return answers_raw(texts, languages)
+        return raw_outputs(texts, languages)
 
-    monkeypatch.setattr(model, "answers_raw", slowly)
+    monkeypatch.setattr(model, "raw_outputs", slowly)
     monkeypatch.setattr(explaining, "SECONDS", 0.1)
     began = time.monotonic()
     [found] = explain(model, asked("goal rain zz " * 200))
@@ -195,7 +195,7 @@ def test_a_threshold_holds_for_the_labels_of_an_explanation() -> None:
         ("vector", asked("goal"), "answers vectors"),
         ("joint", asked("goal"), "answers vectors"),
         ("classify", asked("goal", v2=True), "Open Inference Protocol v2"),
-        ("classify", asked(*["goal"] * (MOST_TEXTS + 1)), "`texts` has 17 elements"),
+        ("classify", asked(*["goal"] * (MAX_EXPLAINED_TEXTS + 1)), "`texts` has 17 elements"),
     ],
 )
 def test_what_has_no_explanation_is_refused(task: str, request_: Request, error: str) -> None:
@@ -206,7 +206,7 @@ def test_what_has_no_explanation_is_refused(task: str, request_: Request, error:
 
 def test_the_archive_says_why_it_gives_none(task_archive: Callable[[str], Path]) -> None:
     with (
-        opened(task_archive("vector")) as archived,
+        load_archive(task_archive("vector")) as archived,
         pytest.raises(InputError, match="no explanation: This model answers"),
     ):
         archived.explain(["goal"])

@@ -121,7 +121,7 @@ _ENCODINGS = ("gzip", "GZIP", "x-gzip", "br", "identity", "gzip, gzip", "\u00ff"
 
 @st.composite
 def bad_requests(draw: st.DrawFn) -> Sent:
-    """What a careless or a hostile client may send to any of the doors."""
+    """What a careless or a hostile client may send to any of the endpoints."""
     headers, body = {}, draw(_bodies)
     if draw(st.integers(0, 3)) == 0:
         headers["Content-Encoding"] = draw(st.sampled_from(_ENCODINGS))

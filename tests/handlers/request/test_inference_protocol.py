@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lexport.export.archive.inprocess import Archived
+from lexport.export.archive.inprocess import LoadedArchive
 
 from ..cases import JSON
 
@@ -43,7 +43,7 @@ def tensor(texts: list[str], *, binary: bool = False) -> Any:
 
 
 def test_tritons_client_gets_the_answers_of_the_archive(
-    triton: Any, headers: dict[str, str], inprocess: dict[str, Archived], model: str
+    triton: Any, headers: dict[str, str], inprocess: dict[str, LoadedArchive], model: str
 ) -> None:
     plain = inprocess[model].predict(TEXTS)
     for outputs in (None, [http.InferRequestedOutput("scores", binary_data=False)]):
@@ -59,7 +59,7 @@ def test_tritons_client_gets_the_answers_of_the_archive(
 
 
 def test_tritons_default_binary_tensors_are_read(
-    triton: Any, headers: dict[str, str], inprocess: dict[str, Archived], model: str
+    triton: Any, headers: dict[str, str], inprocess: dict[str, LoadedArchive], model: str
 ) -> None:
     plain = inprocess[model].predict(TEXTS)
     for own in (headers, {"Authorization": headers["Authorization"]}):

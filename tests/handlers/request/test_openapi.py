@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 
 from ..cases import FORM, JSON, REFUSED
 
@@ -48,7 +48,7 @@ ASKED: dict[str, list[tuple[dict[str, Any], str]]] = {
 def test_questions_and_answers_of_every_task_are_as_it_says(
     archive_of: Callable[[str], Path], task_archive: Callable[[str], Path], task: str
 ) -> None:
-    with opened(archive_of("onnx-int8") if task == "topics" else task_archive(task)) as archived:
+    with load_archive(archive_of("onnx-int8") if task == "topics" else task_archive(task)) as archived:
         for question, schema in ASKED[task]:
             assert problems("Question", question) == []
             [(status, body)] = archived.request([(json.dumps(question).encode(), JSON)])
@@ -64,14 +64,14 @@ def test_questions_and_answers_of_every_task_are_as_it_says(
 
 
 def test_explanations_by_sampling_are_as_it_says(archive_of: Callable[[str], Path]) -> None:
-    with opened(archive_of("onnx-int8-text")) as archived:
+    with load_archive(archive_of("onnx-int8-text")) as archived:
         [one] = archived.explain(["goal rain"])
     assert one["method"] == "shapley"
     assert problems("Explanation", one) == []
 
 
 def test_refusals_are_as_it_says(archive_of: Callable[[str], Path]) -> None:
-    with opened(archive_of("onnx-int8")) as archived:
+    with load_archive(archive_of("onnx-int8")) as archived:
         for name, (status, _, sent, content_type) in REFUSED.items():
             if content_type in (FORM,) or (content_type or "").startswith("multipart"):
                 continue  # TorchServe reads these, not the handler

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lexport.handlers.runtime import metrics as meters
-from lexport.handlers.runtime.metrics import Meters
+from lexport.handlers.runtime.metrics import Metrics
 from lexport.serving.torchserve import http as api
 
 from ..cases import FORM
@@ -29,12 +29,12 @@ def values(lines: str) -> dict[str, float]:
 
 def test_counts_are_added_up_and_told_once() -> None:
     told: list[str] = []
-    counted = Meters("my model", "1.0", told.append)
+    counted = Metrics("my model", "1.0", told.append)
     counted.report()
     assert told == []
     for _ in range(2):
-        counted.count_batch(ANSWERS, 3, 0.25)
-        counted.count_requests(2, 1)
+        counted.record_batch(ANSWERS, 3, 0.25)
+        counted.record_requests(2, 1)
     counted.report()
     assert values(told[0]) == {
         "lexport_requests": 4,
@@ -48,7 +48,7 @@ def test_counts_are_added_up_and_told_once() -> None:
         "lexport_inference_seconds": 0.5,
         "lexport_unknown_ratio": 0.25,
     }
-    counted.count_requests(1, 0)
+    counted.record_requests(1, 0)
     counted.report()
     assert values(told[1]) == {"lexport_requests": 1}
     assert len(told) == 2
@@ -57,10 +57,10 @@ def test_counts_are_added_up_and_told_once() -> None:
 def test_the_thread_tells_the_last_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meters, "INTERVAL", 0.05)
     told: list[str] = []
-    counted = Meters("my model", "1.0", told.append)
+    counted = Metrics("my model", "1.0", told.append)
     counted.start()
     for _ in range(100):
-        counted.count_requests(1, 0)
+        counted.record_requests(1, 0)
         time.sleep(0.001)
     deadline = time.monotonic() + 10
     while sum(values(lines)["lexport_requests"] for lines in told) < 100:

@@ -24,7 +24,7 @@ from lexport.export.export import export
 from lexport.export.formats.variants import choose
 from lexport.handlers.model.loading import load, reopen
 from lexport.handlers.runtime import threads as sharing
-from lexport.handlers.runtime.threads import Share, count_workers, planned
+from lexport.handlers.runtime.threads import ThreadAllocator, count_workers, from_environment
 from lexport.models import recipes
 from lexport.serving import serve, status, stop
 from lexport.serving.torchserve import http as api
@@ -37,10 +37,10 @@ TEXTS = ["goal keeper team rain", "", "storm", "butter and flour and sugar", "un
 @given(st.lists(st.integers(0, 20), max_size=30), st.integers(1, 64), st.integers(1, 64))
 def test_two_looks_in_a_row_decide(counts: list[int], cores: int, threads: int) -> None:
     asked = iter(counts)
-    share = Share(cores, threads, lambda: next(asked))
+    share = ThreadAllocator(cores, threads, lambda: next(asked))
     expected, before = threads, 0
     for count in counts:
-        found = share.look()
+        found = share.poll()
         if count and count == before and max(1, cores // count) != expected:
             expected = max(1, cores // count)
             assert found == expected
@@ -72,11 +72,11 @@ def test_the_children_of_one_process_that_are_workers_are_counted() -> None:
 def test_what_serve_says_and_what_holds_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LEXPORT_CORES", "LEXPORT_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    assert planned() == (1, 1)
+    assert from_environment() == (1, 1)
     monkeypatch.setenv("LEXPORT_THREADS", "3")
-    assert planned() == (1, 3)  # nothing to divide: a plain TorchServe's workers keep what they were given
+    assert from_environment() == (1, 3)  # nothing to divide: a plain TorchServe's workers keep what they were given
     monkeypatch.setenv("LEXPORT_CORES", "8")
-    assert planned() == (8, 3)
+    assert from_environment() == (8, 3)
 
 
 def test_a_change_that_fails_is_logged_and_the_watch_goes_on(
@@ -93,7 +93,7 @@ def test_a_change_that_fails_is_logged_and_the_watch_goes_on(
             raise RuntimeError("the file is gone")
         done.set()
 
-    Share(8, 1, lambda: next(asked, 2)).watch(change)
+    ThreadAllocator(8, 1, lambda: next(asked, 2)).watch(change)
     assert done.wait(20)
     assert tried == [8, 4]
     assert "The worker keeps its threads: it cannot use 8." in caplog.text
@@ -113,11 +113,11 @@ def test_reopened_engines_answer_alike(run: Path, variant: str, tmp_path: Path) 
     with extracted(archive(run, version="1.0", variant=variant, out=tmp_path)) as folder:
         predictor = load(folder, threads=1)
         assert predictor.model.parallel
-        before = predictor.answers_raw(TEXTS)
+        before = predictor.raw_outputs(TEXTS)
         running = psutil.Process().num_threads()
         reopen(predictor, folder, threads=3, device="cpu")
         started = psutil.Process().num_threads() - running
-        after = predictor.answers_raw(TEXTS)
+        after = predictor.raw_outputs(TEXTS)
     # onnxruntime starts its threads with a session, beside the one that calls; torch keeps a number.
     assert (started == 2) if variant.startswith("onnx") else (torch.get_num_threads() == 3)
     torch.set_num_threads(1)

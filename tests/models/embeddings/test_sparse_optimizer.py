@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexport.models.embeddings import sparse_optimizer as updates
-from lexport.models.embeddings.sparse_gradients import Read, coalesced, gradient, stable_order
+from lexport.models.embeddings.sparse_gradients import Lookup, coalesced, gradient, stable_order
 from lexport.models.embeddings.sparse_optimizer import RULES, RowOptimizer
 
 ROWS, DIM = 12, 6
@@ -214,7 +214,7 @@ def test_a_dense_gradient_is_refused() -> None:
 
 def test_a_row_of_one_token_has_the_gradient_of_its_text_and_others_have_sums() -> None:
     cells, texts = torch.tensor([7, 2, 7, 2, 5]), torch.tensor([0, 0, 0, 1, 1])
-    found = gradient([Read(cells, texts, torch.tensor([[1.0, 2.0], [10.0, 20.0]]))])
+    found = gradient([Lookup(cells, texts, torch.tensor([[1.0, 2.0], [10.0, 20.0]]))])
     assert (found.rows.tolist(), found.sources.tolist()) == ([2, 5, 7], [2, 1, 3])
     assert found.values.tolist() == [[1, 2], [10, 20], [11, 22], [2, 4]]
     assert found.squares().tolist() == pytest.approx([11**2 + 22**2, 10**2 + 20**2, 2**2 + 4**2])

@@ -21,7 +21,7 @@ from ..conftest import Traces
 ONE_GPU = '#!/bin/sh\ncase "$*" in *-L*) echo "GPU 0: A (UUID: x)";; *) echo index; echo 0;; esac\n'
 
 CPU_ALONE = [
-    (name, f"{name} runs on the CPU alone: its {name.partition('-')[2]} table is read by kernels that no GPU has")
+    (name, f"{name} runs only on the CPU: its {name.partition('-')[2]} table needs kernels that GPUs do not have")
     for name in ("torchscript-int8", "torchscript-int4", "onnx-int8", "onnx-int4")
 ]
 
@@ -65,7 +65,7 @@ def test_where_the_cpu_is_allowed_torchserve_itself_keeps_such_a_worker_off_the_
     finally:
         serving.stop(state)
     assert answer["label"] == "sport"
-    assert "torchscript-int8 runs on the CPU alone" in said[0]
+    assert "torchscript-int8 runs only on the CPU" in said[0]
 
 
 @pytest.mark.parametrize(("name", "reason"), CPU_ALONE)

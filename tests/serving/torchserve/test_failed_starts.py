@@ -105,7 +105,7 @@ serve([Path(sys.argv[1])], state_dir=Path(sys.argv[2]), port=0, trust_code=True,
 
 
 @pytest.mark.parametrize(
-    ("handler", "proven", "reason", "last_line"),
+    ("handler", "made_by_lexport", "reason", "last_line"),
     [
         (REPORTS_FAILURE, True, "could not start: ValueError: golden 3 answered", "ValueError: golden 3"),
         (
@@ -119,11 +119,17 @@ serve([Path(sys.argv[1])], state_dir=Path(sys.argv[2]), port=0, trust_code=True,
     ],
 )
 def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
-    make_archive: MakeArchive, tmp_path: Path, traces: Any, handler: str, proven: bool, reason: str, last_line: str
+    make_archive: MakeArchive,
+    tmp_path: Path,
+    traces: Any,
+    handler: str,
+    made_by_lexport: bool,
+    reason: str,
+    last_line: str,
 ) -> None:
     archives = [
         make_archive(tmp_path, "fine"),
-        make_archive(tmp_path, "broken", handler=handler, proven=proven),
+        make_archive(tmp_path, "broken", handler=handler, made_by_lexport=made_by_lexport),
     ]
     folder = tmp_path / "state"
     with pytest.raises(SystemProblem) as caught:
@@ -217,8 +223,8 @@ def test_a_port_taken_at_the_last_moment_is_replaced(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
 
-        def pick(doors: dict[str, Address]) -> dict[str, Address]:
-            picked = pick_free(doors)
+        def pick(endpoints: dict[str, Address]) -> dict[str, Address]:
+            picked = pick_free(endpoints)
             tries.append(picked)
             return picked if len(tries) > 1 else picked | {"metrics": Address("127.0.0.1", taken.getsockname()[1])}
 

@@ -13,14 +13,14 @@ from lexport.serving import serve, stop
 from lexport.serving.plan import plan
 from lexport.serving.store import Archive
 from lexport.serving.torchserve.http import describe
-from lexport.serving.torchserve.kept import keep
+from lexport.serving.torchserve.kept import read_user_settings
 from lexport.serving.torchserve.settings import own_settings, read_settings
 
 from ...stranger_cases import stock_archive
 
 MakeArchive = Callable[..., Path]
 
-MINE = Archive(Path("my_tc.mar"), "my_tc", "1.0", proven=False)
+MINE = Archive(Path("my_tc.mar"), "my_tc", "1.0", made_by_lexport=False)
 MODEL = {"minWorkers": 2, "maxWorkers": 2, "batchSize": 6, "maxBatchDelay": 33, "responseTimeout": 44}
 
 
@@ -29,32 +29,35 @@ def models(settings: object, name: str = "my_tc", version: str = "1.0") -> dict[
 
 
 def test_a_models_batches_delays_timeouts_and_workers_are_kept() -> None:
-    found = keep(
+    found = read_user_settings(
         models({"marName": "my_tc.mar", "defaultVersion": True, "startupTimeout": 9} | MODEL), [MINE], count=None
     )
     assert found.limits == {
         "my_tc": {"batchSize": 6, "maxBatchDelay": 33, "responseTimeout": 44, "startupTimeout": 9}
     }
     assert (found.workers, found.lines) == ({"my_tc": 2}, ())
-    assert plan([MINE], "cpu", cores=8, gpus=0, settled=found.workers).workers == {"my_tc": 2}
+    assert plan([MINE], "cpu", cores=8, gpus=0, configured=found.workers).workers == {"my_tc": 2}
 
 
 def test_so_are_those_of_the_snapshot_that_torchserve_writes() -> None:
     snapshot = {"name": "startup.cfg", "modelCount": 1, "models": {"my_tc": {"1.0": MODEL}}}
-    assert keep({"model_snapshot": json.dumps(snapshot)}, [MINE], count=None).limits["my_tc"]["batchSize"] == 6
+    assert (
+        read_user_settings({"model_snapshot": json.dumps(snapshot)}, [MINE], count=None).limits["my_tc"]["batchSize"]
+        == 6
+    )
 
 
 def test_the_default_number_of_workers_is_for_models_without_one() -> None:
-    other = Archive(Path("b.mar"), "b", "1.0", proven=False)
-    found = keep(models(MODEL) | {"default_workers_per_model": "3"}, [MINE, other], count=None)
+    other = Archive(Path("b.mar"), "b", "1.0", made_by_lexport=False)
+    found = read_user_settings(models(MODEL) | {"default_workers_per_model": "3"}, [MINE, other], count=None)
     assert found.workers == {"my_tc": 2, "b": 3}
 
 
 def test_workers_of_the_command_line_go_first_and_that_is_said() -> None:
-    found = keep(models(MODEL), [MINE], count=4)
+    found = read_user_settings(models(MODEL), [MINE], count=4)
     assert found.workers == {}
     assert found.lines == ("my_tc 1.0: 2 workers in the settings are not used: --workers says 4.",)
-    assert keep(models(MODEL), [MINE], count=2).lines == ()
+    assert read_user_settings(models(MODEL), [MINE], count=2).lines == ()
 
 
 @pytest.mark.parametrize(
@@ -66,24 +69,24 @@ def test_workers_of_the_command_line_go_first_and_that_is_said() -> None:
         (models({"minWorkers": 0}), "minWorkers 0 in the settings is not used"),
         (models(MODEL, "gone"), "models gone are not used"),
         (models({"parallelLevel": 2}), "parallelLevel in the settings' models is not used"),
-        ({"allowed_urls": "https://x/.*"}, "allowed_urls=https://x/.* is kept: whoever has the management token"),
+        ({"allowed_urls": "https://x/.*"}, "allowed_urls=https://x/.* is kept: anyone with the management token"),
         ({"use_env_allowed_urls": "TRUE"}, "use_env_allowed_urls=TRUE is kept"),
         ({"enable_model_api": "true"}, "enable_model_api=true is kept"),
         ({"install_py_dep_per_model": "true"}, "install_py_dep_per_model=true is kept: pip installs"),
         ({"enable_envvars_config": "true"}, "enable_envvars_config=true is kept"),
         ({"cors_allowed_origin": "*"}, "cors_allowed_origin=* is kept"),
-        ({"enable_grpc_ssl": "true"}, "enable_grpc_ssl=true is kept: gRPC alone is encrypted"),
+        ({"enable_grpc_ssl": "true"}, "enable_grpc_ssl=true is kept: only gRPC is encrypted"),
     ],
 )
 def test_what_is_dropped_or_opens_something_is_said(own: dict[str, str], words: str) -> None:
-    [line] = keep(own, [MINE], count=None).lines
+    [line] = read_user_settings(own, [MINE], count=None).lines
     assert words in line
 
 
 def test_settings_that_close_are_not_worth_a_line() -> None:
     closed = {"allowed_urls": "(?!)", "install_py_dep_per_model": "false", "enable_model_api": " False "}
-    assert keep(closed, [MINE], count=None).lines == ()
-    assert keep(read_settings(), [MINE], count=1).workers == {"my_tc": 1}
+    assert read_user_settings(closed, [MINE], count=None).lines == ()
+    assert read_user_settings(read_settings(), [MINE], count=1).workers == {"my_tc": 1}
     assert own_settings(None) == {}
 
 
@@ -101,12 +104,14 @@ def test_settings_that_close_are_not_worth_a_line() -> None:
 )
 def test_what_torchserve_could_not_use_is_refused(own: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        keep(own, [MINE], count=None)
+        read_user_settings(own, [MINE], count=None)
 
 
 def test_the_archives_own_settings_go_first_as_torchserve_obeys_them() -> None:
-    own = Archive(Path("b.mar"), "my_tc", "1.0", proven=True, workers=1, named=("batchSize", "minWorkers"))
-    found = keep(models(MODEL), [own], count=None)
+    own = Archive(
+        Path("b.mar"), "my_tc", "1.0", made_by_lexport=True, workers=1, setting_names=("batchSize", "minWorkers")
+    )
+    found = read_user_settings(models(MODEL), [own], count=None)
     assert found.limits == {"my_tc": {"maxBatchDelay": 33}}
     assert found.workers == {}
     told = " ".join(found.lines)

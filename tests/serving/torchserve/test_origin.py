@@ -9,7 +9,7 @@ import pytest
 
 from lexport.client.once import predict
 from lexport.errors import InputError, SystemProblem
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.serving import serve, stop
 
 from ..conftest import ECHO
@@ -41,7 +41,7 @@ def test_it_answers_with_the_archives_own_code(
     archive_of: Callable[[str], Path], tmp_path: Path, other_code: Path
 ) -> None:
     archive = archive_of("onnx-int8")
-    with opened(archive) as model:
+    with load_archive(archive) as model:
         expected = model.predict(TEXTS)
     serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0)
     try:

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("java")
 def shared(tmp_path_factory: pytest.TempPathFactory, make_archive: MakeArchive) -> Iterator[Server]:
     """One server for all tests that only ask; its folder's name has a space and is not ASCII."""
     folder = tmp_path_factory.mktemp("shared")
-    shutil.unpack_archive(make_archive(folder, "alien", LOCAL, proven=False), folder / "alien", "zip")
+    shutil.unpack_archive(make_archive(folder, "alien", LOCAL, made_by_lexport=False), folder / "alien", "zip")
     archives = [make_archive(folder / "störe", "echo", "1.2"), folder / "alien"]  # a file and a folder
     own = folder / "own.properties"
     own.write_text("enable_model_api=true\n")
@@ -254,10 +254,10 @@ def test_the_packaged_settings_work_with_plain_torchserve(
     make_archive: MakeArchive, tmp_path: Path, traces: Any
 ) -> None:
     make_archive(tmp_path / "model_store", "echo")
-    doors = pick_free(addresses(read_settings(), 0))
+    endpoints = pick_free(addresses(read_settings(), 0))
     text = PACKAGED.read_text(encoding="utf-8")
     for purpose, port in (("inference", 8080), ("management", 8081), ("metrics", 8082)):
-        text = text.replace(f":{port}\n", f":{doors[purpose].port}\n")  # others may use the real ones here
+        text = text.replace(f":{port}\n", f":{endpoints[purpose].port}\n")  # others may use the real ones here
     (tmp_path / "config.properties").write_text(text)
     command = [sys.executable, "-m", "ts.model_server"]
     environment = os.environ | {"JAVA_HOME": str(find_java().path.parents[1]), "TEMP": str(traces.private)}
@@ -279,8 +279,8 @@ def test_the_packaged_settings_work_with_plain_torchserve(
                 time.sleep(0.2)
                 with contextlib.suppress(OSError, SystemProblem):
                     token = read_token(keys, "inference")
-                    code, _ = post(doors["inference"].url, "/predictions/echo", token, b'{"texts": ["x"]}')
-            assert post(doors["inference"].url, "/predictions/echo", "wrong", b"{}")[0] == 400
+                    code, _ = post(endpoints["inference"].url, "/predictions/echo", token, b'{"texts": ["x"]}')
+            assert post(endpoints["inference"].url, "/predictions/echo", "wrong", b"{}")[0] == 400
         finally:
             subprocess.run([*command, "--stop"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, check=True)
             child.wait(30)
@@ -360,8 +360,8 @@ def test_of_two_starts_on_one_port_the_loser_says_so(
             break
     both_have_looked = threading.Barrier(2, timeout=60)
 
-    def look(doors: dict[str, Address]) -> None:
-        check_free(doors)
+    def look(endpoints: dict[str, Address]) -> None:
+        check_free(endpoints)
         both_have_looked.wait()
 
     monkeypatch.setattr(torchserve, "check_free", look)

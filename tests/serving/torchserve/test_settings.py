@@ -34,15 +34,15 @@ def test_every_packaged_setting_is_explained() -> None:
 
 def test_the_packaged_settings_are_closed() -> None:
     settings = read_settings()
-    doors = addresses(settings, None)
-    assert [door.port for door in doors.values()] == [8080, 8081, 8082, 0, 0]
-    assert all(door.is_local for door in doors.values())
+    endpoints = addresses(settings, None)
+    assert [endpoint.port for endpoint in endpoints.values()] == [8080, 8081, 8082, 0, 0]
+    assert all(endpoint.is_local for endpoint in endpoints.values())
     assert settings["disable_token_authorization"] == "false"
     assert settings["enable_envvars_config"] == "false"
     assert settings["install_py_dep_per_model"] == "false"
     assert settings["allowed_urls"] == "(?!)"
     said: list[str] = []
-    warn_if_open(settings, doors, said.append)
+    warn_if_open(settings, endpoints, said.append)
     assert said == []
 
 
@@ -52,17 +52,17 @@ def test_the_users_file_goes_over_the_packaged_one(tmp_path: Path) -> None:
     settings = read_settings(own)
     assert settings["allowed_urls"] == "(?!)"
     assert settings["metrics_config"] == str(tmp_path / "m.yaml")
-    doors = addresses(settings, None)
-    assert doors["inference"] == Address("0.0.0.0", 9000)
-    assert doors["inference"].url == "http://127.0.0.1:9000"
+    endpoints = addresses(settings, None)
+    assert endpoints["inference"] == Address("0.0.0.0", 9000)
+    assert endpoints["inference"].url == "http://127.0.0.1:9000"
     said: list[str] = []
-    warn_if_open(settings, doors, said.append)
+    warn_if_open(settings, endpoints, said.append)
     assert "inference on 0.0.0.0:9000" in said[0]
     assert "authorization is off" in said[1]
 
 
 def test_ports_follow_the_option() -> None:
-    ports = {purpose: door.port for purpose, door in addresses(read_settings(), 9000).items()}
+    ports = {purpose: endpoint.port for purpose, endpoint in addresses(read_settings(), 9000).items()}
     assert ports == {
         "inference": 9000,
         "management": 9001,
@@ -70,7 +70,7 @@ def test_ports_follow_the_option() -> None:
         "gRPC inference": 0,
         "gRPC management": 0,
     }
-    assert [door.port for door in addresses(read_settings(), 0).values()] == [0] * 5
+    assert [endpoint.port for endpoint in addresses(read_settings(), 0).values()] == [0] * 5
 
 
 @pytest.mark.parametrize("port", [-1, 65533, 65535, 10**6])
@@ -105,10 +105,10 @@ def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
 
 
 def test_derive_names_every_model_version_and_worker(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / "x.mar", "m", "1.0", proven=True)
-    scheme = Plan(device="cpu", gpus=0, workers={"m": 3}, threads=1, cores=3)
-    doors = addresses(read_settings(), 9000)
-    derived = derive(read_settings(), doors, scheme, [archive], ["m-1.0.mar"], tmp_path)
+    archive = Archive(tmp_path / "x.mar", "m", "1.0", made_by_lexport=True)
+    worker_plan = Plan(device="cpu", gpus=0, workers={"m": 3}, threads=1, cores=3)
+    endpoints = addresses(read_settings(), 9000)
+    derived = derive(read_settings(), endpoints, worker_plan, [archive], ["m-1.0.mar"], tmp_path)
     assert json.loads(derived["models"])["m"]["1.0"]["minWorkers"] == 3
     assert derived["load_models"] == "m-1.0.mar"
     assert derived["management_address"] == "http://127.0.0.1:9001"
@@ -131,7 +131,7 @@ def test_a_port_in_use_is_named_with_its_holder_and_the_way_out() -> None:
 def test_doors_need_ports_of_their_own_and_addresses_of_this_machine() -> None:
     with pytest.raises(InputError, match="give each its own"):
         check_free({"inference": Address("127.0.0.1", 18099), "metrics": Address("127.0.0.1", 18099)})
-    with pytest.raises(SystemProblem, match="no address of this machine"):
+    with pytest.raises(SystemProblem, match="not an address of this machine"):
         check_free({"inference": Address("192.0.2.1", 18099)})
 
 

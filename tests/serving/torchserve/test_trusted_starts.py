@@ -107,6 +107,6 @@ def test_the_model_api_is_refused_before_anything_starts(
     own = tmp_path / "own.properties"
     own.write_text("enable_model_api=true\n")
     path = Path(shutil.copy(archive_of("onnx-int8"), tmp_path))
-    with pytest.raises(RefusedError, match=r"enable_model_api=true lets whoever has the management token"):
+    with pytest.raises(RefusedError, match=r"enable_model_api=true lets anyone with the management token"):
         serve([path], state_dir=tmp_path / "state", port=0, config=own)
     assert not (tmp_path / "state").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
 from lexport.export.formats.tables import ByteTable, Int8GatherTable
@@ -45,7 +45,7 @@ def test_a_new_word_is_trained_exported_packed_and_answered_with(
     expected = text_outputs(trained.model, trained.encoder, ASKED)
     for variant, distance in (("torchscript-int8", 0.05), ("onnx-fp32", 1e-5)):
         packed = archive(trained.folder, version="1.0", variant=variant, out=tmp_path / variant)
-        with opened(packed) as model:
+        with load_archive(packed) as model:
             answers = model.predict(ASKED)
         assert [answer["tokens"] for answer in answers] == [2, 1, 2, 1, 0]
         assert [answer["unknown"] for answer in answers] == [0, 0, 0, 1, 0]

@@ -47,8 +47,8 @@ def test_words_of_a_file_join(run_of: Callable[[str], Run], expand: Expand, tmp_
     assert (code, err) == (0, "")
     count = len(run.encoder.vocabulary) + 2
     assert out.splitlines() == [
-        "words.txt: 2 new words; 1 skipped, known or given twice",
-        "2 new words: 0 from vectors, 1 from words spelled alike, 1 drawn at random",
+        "words.txt: 2 new words; 1 skipped: known already, or listed twice",
+        "2 new words: 0 from vectors, 1 from words with a similar spelling, 1 random",
         f"{tmp_path / 'out'}: {count:,} words. Next: lexport export {tmp_path / 'out'}",
     ]
     assert expand(run, "--words", str(file))[0] == 2
@@ -62,7 +62,7 @@ def test_json_has_stdout_to_itself(run_of: Callable[[str], Run], expand: Expand,
     counts = {"words_added": 2, "from_vectors": 0, "from_neighbours": 1, "drawn": 1}
     assert code == 0
     assert json.loads(out) == {"run": str(tmp_path / "out"), "expanded": {"from": run.digest, **counts}}
-    assert err == "2 new words: 0 from vectors, 1 from words spelled alike, 1 drawn at random\n"
+    assert err == "2 new words: 0 from vectors, 1 from words with a similar spelling, 1 random\n"
 
 
 def test_unknown_words_of_texts_join(
@@ -84,7 +84,7 @@ def test_only_texts_in_the_language_give_words(
     run, options = run_of("languages"), ["--from-oov", reviews, "--text-column", "body", "--language", "back"]
     code, _, err = expand(run, *options)
     assert code == 2
-    assert "reviews.csv names no language, and only its texts in 'back' may give words" in err
+    assert "reviews.csv names no language; new words can only come from texts in 'back'" in err
     assert "Name --language-column" in err
     assert not (tmp_path / "out").exists()
     code, out, _ = expand(run, *options, "--language-column", "lang", "--json")

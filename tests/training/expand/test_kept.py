@@ -85,7 +85,7 @@ def test_the_history_names_the_weights_it_came_from(pair: tuple[Run, Run]) -> No
     assert found.get("language") == language_of(before)
 
 
-def test_the_kept_texts_come_along_and_the_card_is_written_anew(pair: tuple[Run, Run]) -> None:
+def test_the_kept_texts_come_along_and_the_card_is_rewritten(pair: tuple[Run, Run]) -> None:
     before, after = pair
     for name in ("validation.jsonl.gz", "test.jsonl.gz", "labels.json"):
         assert (after.folder / name).read_bytes() == (before.folder / name).read_bytes()

@@ -31,15 +31,15 @@ def test_a_line_that_is_not_one_word_is_named_with_what_it_splits_into(
 def test_nothing_new_is_refused(run_of: Callable[[str], Run], tmp_path: Path) -> None:
     run = run_of("words")
     known = words_file(tmp_path / "known.txt", "goal", "Team", "goal")
-    assert "has no new word: all 3 are known" in refused(run, tmp_path, words=known)
+    assert "has no new word: the run knows all 3" in refused(run, tmp_path, words=known)
     blank = words_file(tmp_path / "blank.txt", "", " ")
-    assert "has no words; one word a line was expected" in refused(run, tmp_path, words=blank)
+    assert "has no words; expected one word per line" in refused(run, tmp_path, words=blank)
     source = tmp_path / "seen.csv"
     source.write_text("text\ngoal keeper once\n", encoding="utf-8")
     message = refused(run, tmp_path, from_oov=str(source))
-    assert "2 are unknown to the run, none of them 2 times or more (the most frequent: 1)" in message
+    assert "2 of its words are unknown to the run, and none occurs 2 times or more (the most frequent: 1)" in message
     source.write_text("text\ngoal team\n", encoding="utf-8")
-    assert "0 are unknown to the run" in refused(run, tmp_path, from_oov=str(source))
+    assert "0 of its words are unknown to the run" in refused(run, tmp_path, from_oov=str(source))
 
 
 def test_a_words_file_must_be_there_and_be_utf8(run_of: Callable[[str], Run], tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_a_words_file_must_be_there_and_be_utf8(run_of: Callable[[str], Run], tm
 
 def test_words_come_from_exactly_one_place(run_of: Callable[[str], Run], tmp_path: Path) -> None:
     run, file = run_of("words"), words_file(tmp_path / "words.txt", "keeper")
-    assert "either a file of words or data" in refused(run, tmp_path)
-    assert "either a file of words or data" in refused(run, tmp_path, words=file, from_oov="imdb")
+    assert "either as a file or as data" in refused(run, tmp_path)
+    assert "either as a file or as data" in refused(run, tmp_path, words=file, from_oov="imdb")
 
 
 def test_numbers_below_one_are_refused(run_of: Callable[[str], Run], tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_language_must_be_one_of_the_runs(
 def test_vectors_of_another_width_are_refused(run_of: Callable[[str], Run], tmp_path: Path) -> None:
     file, vectors = words_file(tmp_path / "words.txt", "keeper"), vectors_file(tmp_path / "v.txt", 5, "keeper")
     message = refused(run_of("words"), tmp_path, words=file, vectors=vectors)
-    assert "have 5 dimensions and the model's have 8" in message
+    assert "have 5 dimensions, the model has 8" in message
 
 
 def test_damage_found_late_leaves_nothing_behind(run_of: Callable[[str], Run], tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ def test_damage_found_late_leaves_nothing_behind(run_of: Callable[[str], Run], t
 def test_what_stands_in_the_way_stays(run_of: Callable[[str], Run], tmp_path: Path) -> None:
     run, file = run_of("words"), words_file(tmp_path / "words.txt", "keeper")
     for out in (run.folder, run.folder / "more", run.folder.parent):
-        assert "lie in one another" in refused(run, tmp_path, words=file, out=out, replace=True)
+        assert "contain one another" in refused(run, tmp_path, words=file, out=out, replace=True)
     other = tmp_path / "other"
     other.mkdir()
     (other / "letter.txt").write_text("keep me")
     assert "exists already" in refused(run, tmp_path, words=file, out=other)
-    assert "holds other things than a run" in refused(run, tmp_path, words=file, out=other, replace=True)
+    assert "holds files that are not a run" in refused(run, tmp_path, words=file, out=other, replace=True)
     assert (other / "letter.txt").read_text() == "keep me"
 
 
@@ -120,7 +120,7 @@ def test_columns_and_counts_are_of_data_alone(run_of: Callable[[str], Run], tmp_
 @pytest.mark.parametrize(
     ("kind", "column", "language", "what"),
     [
-        ("languages", None, "en", "seen.csv names no language, and only its texts in 'en' may give words"),
+        ("languages", None, "en", "seen.csv names no language; new words can only come from texts in 'en'"),
         ("languages", "lang", "en", "seen.csv has no text in 'en', only in EN, fr"),
         ("words", "lang", None, "one vocabulary for every language. Leave out --language-column"),
     ],

@@ -32,7 +32,7 @@ def test_words_come_from_vectors_then_from_spelling_then_from_chance(
     assert torch.equal(vector(after, "the"), vector(run, "the"))
     assert heard == [
         "v.txt: 1 of 3 words have a vector (33.3 %)",
-        "3 new words: 1 from vectors, 1 from words spelled alike, 1 drawn at random",
+        "3 new words: 1 from vectors, 1 from words with a similar spelling, 1 random",
     ]
     (entry,) = after.info.history
     assert entry == {
@@ -68,7 +68,7 @@ def test_words_are_normalised_and_known_ones_skipped(run_of: Callable[[str], Run
     file.write_bytes(gzip.compress("\ufeffGoal\r\n  Keeper \n\nkeeper\n好\n".encode()))
     after = expand(run.folder, tmp_path / "out", words=file, say=heard.append)
     assert after.encoder.vocabulary == [*run.encoder.vocabulary, "keeper", "好"]
-    assert heard[0] == "words.txt.gz: 2 new words; 2 skipped, known or given twice"
+    assert heard[0] == "words.txt.gz: 2 new words; 2 skipped: known already, or listed twice"
 
 
 def test_unknown_tokens_of_data_join_by_their_frequency(run_of: Callable[[str], Run], tmp_path: Path) -> None:

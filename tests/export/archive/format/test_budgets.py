@@ -28,7 +28,7 @@ import resource, sys
 from pathlib import Path
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.inspect import inspect
-from lexport.export.targets import judged
+from lexport.export.targets import open_target
 from lexport.export.archive.format.reader import extracted
 from lexport.serving.store import read
 import lexport.handlers.worker
@@ -38,7 +38,7 @@ def unpack(path):
     with extracted(path):
         pass
 def judge(path):
-    with judged(path, ()):
+    with open_target(path, ()):
         pass
 before = peak()
 for command in (inspect, read, unpack, judge):

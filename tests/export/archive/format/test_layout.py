@@ -14,7 +14,7 @@ from lexport.errors import InputError
 from lexport.export.archive.format import layout
 from lexport.export.archive.format.reader import blocks, open_archive
 from lexport.export.archive.format.writer import write_zip
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.verify import verify
 from lexport.serving.store import read
 
@@ -260,7 +260,7 @@ def test_every_reader_refuses_an_archive_with_a_hidden_member(archive_of: Archiv
         del archive.filelist[-1]
     with pytest.raises(InputError, match="before its directory"):
         verify(path)
-    with pytest.raises(InputError, match="before its directory"), opened(path):
+    with pytest.raises(InputError, match="before its directory"), load_archive(path):
         pass
     with pytest.raises(InputError, match="before its directory"):
         read(path)

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive.archiver_inputs import handler
+from lexport.export.archive.archiver_inputs import write_archiver_inputs
 from lexport.export.archive.diff import compare
 from lexport.export.archive.format.reader import open_archive
-from lexport.export.archive.inprocess import opened
+from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.inspect import inspect
 from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
-from lexport.export.targets import judged
+from lexport.export.targets import open_target
 from lexport.serving.store import newest, place, read
 
 ArchiveOf = Callable[[str], Path]
@@ -38,7 +38,7 @@ def folder(archive_of: ArchiveOf, tmp_path: Path) -> Path:
 def made(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """What torch-model-archiver makes of a run with one --archive-format."""
     place = tmp_path_factory.mktemp("stock")
-    command = shlex.join(handler(run_folder, version="1.0", variant=VARIANT, out=place / "parts"))
+    command = shlex.join(write_archiver_inputs(run_folder, version="1.0", variant=VARIANT, out=place / "parts"))
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def make(form: str) -> Path:
@@ -59,13 +59,16 @@ def test_a_folder_is_read_as_the_very_file_that_was_unpacked(folder: Path, archi
     assert verify(folder).digest == verify(file).digest
     assert inspect(folder).members == inspect(file).members
     assert compare(file, folder).members == {}
-    with judged(folder, None) as model, pytest.raises(InputError, match="is an archive and holds no labelled texts"):
+    with (
+        open_target(folder, None) as model,
+        pytest.raises(InputError, match="is an archive and has no labelled texts"),
+    ):
         model.held_out("test")
-    with opened(folder) as ours, opened(file) as theirs:
+    with load_archive(folder) as ours, load_archive(file) as theirs:
         assert ours.predict(["the goal of the match"]) == theirs.predict(["the goal of the match"])
 
 
-def test_a_folder_is_served_from_an_archive_written_anew(folder: Path, archive_of: ArchiveOf, tmp_path: Path) -> None:
+def test_a_folder_is_served_from_an_archive_rewritten(folder: Path, archive_of: ArchiveOf, tmp_path: Path) -> None:
     assert place([read(folder)], tmp_path / "store", Trust(), lambda line: None) == ["topics-1.0.mar"]
     assert (tmp_path / "store" / "topics-1.0.mar").read_bytes() == archive_of(VARIANT).read_bytes()
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["topics-1.0.mar"]

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format import layout
 from lexport.export.archive.format.reader import open_archive, read_member
-from lexport.export.archive.format.writer import Content, Measured, digest_of, rewrite, write_zip
+from lexport.export.archive.format.writer import Content, HashedFile, digest_of, rewrite, write_zip
 from lexport.export.archive.verify import verify
 
 ArchiveOf = Callable[[str], Path]
 
 
-def measured(path: Path, content: bytes) -> Measured:
+def measured(path: Path, content: bytes) -> HashedFile:
     path.write_bytes(content)
-    return Measured(path, hashlib.sha256(content).hexdigest())
+    return HashedFile(path, hashlib.sha256(content).hexdigest())
 
 
 def at_once(members: dict[str, bytes]) -> bytes:
@@ -71,7 +71,7 @@ def test_large_members_and_archives_are_written_as_zipfile_writes_them(sizes: li
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_archives_with_zip64_are_read_and_written_anew(
+def test_archives_with_zip64_are_read_and_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: int
 ) -> None:
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
@@ -143,7 +143,7 @@ def test_a_full_disk_is_not_blamed_on_the_file_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", ["onnx-int8", "torchscript-int8"])
-def test_an_archive_of_ours_written_anew_is_the_same_to_the_byte(
+def test_an_archive_of_ours_rewritten_is_the_same_to_the_byte(
     archive_of: ArchiveOf, tmp_path: Path, variant: str
 ) -> None:
     kept = Path(__file__).parents[1] / "kept" / "schema-1.mar"
@@ -164,7 +164,7 @@ def deflated(source: Path, target: Path, changes: dict[str, bytes | None]) -> Pa
     return target
 
 
-def test_an_archive_packed_by_another_is_written_anew_as_ours(archive_of: ArchiveOf, tmp_path: Path) -> None:
+def test_an_archive_packed_by_another_is_rewritten_as_ours(archive_of: ArchiveOf, tmp_path: Path) -> None:
     source = deflated(archive_of("onnx-int8"), tmp_path / "theirs.mar", {})
     rewrite(source, tmp_path / "anew.mar")
     assert (tmp_path / "anew.mar").read_bytes() == archive_of("onnx-int8").read_bytes()
@@ -180,7 +180,7 @@ def test_an_archive_packed_by_another_is_written_anew_as_ours(archive_of: Archiv
         ({"MAR-INF/DIGESTS": b"what"}, "is not `sha256  name`"),
     ],
 )
-def test_what_differs_from_its_digests_is_not_written_anew(
+def test_what_differs_from_its_digests_is_not_rewritten(
     archive_of: ArchiveOf, tmp_path: Path, changes: dict[str, bytes | None], words: str
 ) -> None:
     source = deflated(archive_of("onnx-int8"), tmp_path / "theirs.mar", changes)
@@ -201,7 +201,7 @@ def test_a_disk_that_is_full_is_not_blamed_on_the_archive(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_strangers_archive_is_written_anew_without_its_folders(tmp_path: Path) -> None:
+def test_a_strangers_archive_is_rewritten_without_its_folders(tmp_path: Path) -> None:
     """As `zip -r` makes them: folders as members, times and owners in extra fields, names in UTF-8 without a flag."""
     source, target = tmp_path / "theirs.mar", tmp_path / "anew.mar"
     with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:

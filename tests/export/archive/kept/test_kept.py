@@ -13,13 +13,13 @@ from lexport.client.once import predict
 from lexport.errors import InputError
 from lexport.export.archive.diff import compare
 from lexport.export.archive.format.reader import EVIDENCE, SCHEMAS, extracted, read_json
-from lexport.export.archive.inprocess import Context, opened
+from lexport.export.archive.inprocess import Context, load_archive
 from lexport.export.archive.inspect import inspect
 from lexport.export.archive.trust.code import EARLIER, accept, code_digest, packed_code
 from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
 from lexport.export.evidence.evidence import Evidence
-from lexport.export.targets import judged
+from lexport.export.targets import open_target
 from lexport.handlers.model.digests import DIGESTS
 from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
@@ -47,12 +47,12 @@ class TestKept:
         assert inspect(kept).goldens >= 16
 
     def test_it_answers_in_this_process(self, kept: Path) -> None:
-        with opened(kept) as loaded:
+        with load_archive(kept) as loaded:
             assert [answer["label"] for answer in loaded.predict(list(LABELS))] == list(LABELS.values())
         assert compare(kept, NEWEST).flips == []
 
     def test_torchserve_serves_it(self, kept: Path, tmp_path: Path) -> None:
-        with opened(kept) as loaded:
+        with load_archive(kept) as loaded:
             expected = loaded.predict(list(LABELS))
         serve([kept], workers="cpu:1", state_dir=tmp_path / "state", port=0)
         try:
@@ -85,9 +85,9 @@ def test_a_newer_schema_is_refused_with_what_to_do(member: str, tmp_path: Path) 
         inspect(mar)
     with pytest.raises(InputError, match=wanted):
         compare(NEWEST, mar)
-    with pytest.raises(InputError, match=wanted), opened(mar):
+    with pytest.raises(InputError, match=wanted), load_archive(mar):
         pass
-    with pytest.raises(InputError, match=wanted), judged(mar, None):
+    with pytest.raises(InputError, match=wanted), open_target(mar, None):
         pass
 
 

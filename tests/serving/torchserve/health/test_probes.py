@@ -20,7 +20,7 @@ from lexport.serving.tokens import generate
 from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve import launch
 from lexport.serving.torchserve.environment import server_environment
-from lexport.serving.torchserve.health.probes import Door
+from lexport.serving.torchserve.health.probes import HealthEndpoint
 from lexport.serving.torchserve.process import end
 from lexport.serving.torchserve.settings import Address, health_address
 
@@ -49,7 +49,7 @@ def said() -> Said:
 @pytest.fixture(scope="module")
 def port(said: Said) -> int:
     number = free_port()
-    Door("127.0.0.1", number, {"/readyz": said})
+    HealthEndpoint("127.0.0.1", number, {"/readyz": said})
     return number
 
 
@@ -115,7 +115,7 @@ def test_slow_clients_are_closed_and_keep_nobody_waiting(port: int) -> None:
 
 def test_a_port_in_use_is_said(port: int) -> None:
     with pytest.raises(SystemProblem, match=rf"The health port 127\.0\.0\.1:{port} cannot be opened.*--health"):
-        Door("127.0.0.1", port, {})
+        HealthEndpoint("127.0.0.1", port, {})
 
 
 @pytest.mark.parametrize(
@@ -139,16 +139,16 @@ def test_what_is_no_address_is_said(text: str) -> None:
 @pytest.fixture
 def probed(tmp_path: Path) -> Iterator[tuple[Server, str]]:
     """A supervisor that answers probes, above a program that listens nowhere."""
-    folder, door = tmp_path / "state", Address("127.0.0.1", free_port())
+    folder, endpoint = tmp_path / "state", Address("127.0.0.1", free_port())
     make_private(folder)
     fresh_logs(folder)
     # With an id of its own: other tests end all processes of theirs.
     server = replace(described(folder), id=secrets.token_hex(16), authorized=False)
     environment = server_environment(os.environ, (), folder, server.id, PLAN)
     try:
-        made = launch.start(server, LASTS, environment, generate(), bound=False, health=door)
+        made = launch.start(server, LASTS, environment, generate(), bound=False, health=endpoint)
         launch.keep(made, bound=False)
-        yield made, door.url
+        yield made, endpoint.url
     finally:
         end(server.id, patience=0.0)
 

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.usefixtures("java"), pytest.mark.long]
 def server(tmp_path_factory: pytest.TempPathFactory, make_archive: Callable[..., Path]) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("probes")
     config = "batchSize: 1\njobQueueSize: 1\nresponseTimeout: 60\n"
-    sleeper = make_archive(folder, "sleeper", handler=SLEEPER, proven=False, config=config)
+    sleeper = make_archive(folder, "sleeper", handler=SLEEPER, made_by_lexport=False, config=config)
     server = serve(
         [sleeper], workers="cpu:1", state_dir=folder / "state", port=0, health_at="0", trust_code=True, drain=0.5
     )

@@ -152,9 +152,7 @@ def test_java_unpacks_nothing_else_of_ten_thousand_altered_archives(java: Views,
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(5000, marks=pytest.mark.long)])
-def test_what_is_written_anew_of_a_strangers_archive_is_what_was_read(
-    java: Views, tmp_path: Path, count: int
-) -> None:
+def test_what_is_rewritten_of_a_strangers_archive_is_what_was_read(java: Views, tmp_path: Path, count: int) -> None:
     written = 0
     for paths in made(tmp_path, 2, count, evidence=False):
         anew = {}
