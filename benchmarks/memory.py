@@ -54,8 +54,8 @@ from pathlib import Path
 
 folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder))
-from lexport_handlers.digests import check_digests
-from lexport_handlers.loading import load
+from lexport_handlers.model.digests import check_digests
+from lexport_handlers.model.loading import load
 from lexport_handlers.engine.prefault import prefault
 engine = json.loads((folder / "model.json").read_text())["engine"]
 importlib.import_module({"onnx": "onnxruntime", "torchscript": "torch"}[engine])

@@ -82,11 +82,11 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.usefixtures("quick")
 def test_a_low_limit_of_open_files_is_a_note_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.resource, "getrlimit", lambda which: (1024, 1024))
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 1024))
     low = doctor._open_files()
     assert (low.state, low.found) == ("note", "at most 1,024 (ulimit -Hn)")
     assert "LimitNOFILE" in low.remedy
-    monkeypatch.setattr(doctor.resource, "getrlimit", lambda which: (1024, 20_000))
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 20_000))
     assert doctor._open_files().state == "ok"
 
 
