@@ -124,7 +124,7 @@ def archive(
 
 
 @app.command()
-def write_archiver_inputs(
+def handler(
     run: RunFolder,
     version: Annotated[str, typer.Option(help="Of the archive, for example 1.0.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
