@@ -29,24 +29,28 @@ _SCORES = ("score", "probability", "confidence")
 
 @dataclass(frozen=True)
 class Recorded:
-    """One text and its answer. digest: SHA-256 of the text. text: None in recordings without texts.
-
-    answer: a JSON value, a string where the server gave no JSON. error: why there is no answer, or None.
-    """
+    """One text and its answer."""
 
     digest: str
+    """SHA-256 of the text."""
     text: str | None
+    """The text; None in recordings without texts."""
     answer: Any
+    """A JSON value; a string if the server's answer was not JSON."""
     latency_ms: float
+    """Time to the answer, in milliseconds."""
     error: str | None = None
+    """Why there is no answer; None if there is one."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """head: the first line's values. lines: of the texts, in their order."""
+    """A recording of answers."""
 
     head: Mapping[str, Any]
+    """The values of the first line."""
     lines: Sequence[Recorded]
+    """One for each text, in order."""
 
 
 def digest_of(text: str) -> str:
@@ -64,15 +68,15 @@ def read_texts(source: Path, column: str = "text") -> list[str]:
     try:
         content = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} cannot be read as UTF-8 text: {error}. Expected a text a line.") from None
+        raise InputError(f"{source} cannot be read as UTF-8 text: {error}. Expected one text per line.") from None
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     if not texts:
-        raise InputError(f"{source} holds no text. Expected a text a line.")
+        raise InputError(f"{source} has no text. Expected one text per line.")
     return list(dict.fromkeys(texts))
 
 
 def write_recording(target: Path, head: Mapping[str, Any], lines: Sequence[Recorded], *, texts: bool) -> Path:
-    """Write a recording, whole or not at all; without `texts` their digests stand for them. Raises InputError."""
+    """Write a recording, completely or not at all; without `texts` with their digests. Raises InputError."""
     rows: list[dict[str, Any]] = [{"kind": KIND, "schema": SCHEMA, **head, "texts": texts}]
     for line in lines:
         asked = {"text": line.text} if texts else {"text_sha256": line.digest}
@@ -91,7 +95,7 @@ def is_recording(path: Path) -> bool:
 
 
 def read_recording(path: Path) -> Recording:
-    """Return a recording. Raises InputError for a file that is none or of a newer lexport, with the line."""
+    """Return a recording. Raises InputError for a file that is not one or from a newer lexport, with the line."""
     number = 0
     lines = []
     try:
@@ -108,10 +112,10 @@ def read_recording(path: Path) -> Recording:
         raise InputError(f"{path} cannot be read: {error}.") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
-            f"{path}, line {number + 1:,} is not as `lexport record` writes it. Record the answers again."
+            f"{path}, line {number + 1:,} is not in the format of `lexport record`. Record the answers again."
         ) from None
     if not lines:
-        raise InputError(f"{path} holds no answers. Record them with: lexport record MAR TEXTS --out {path}")
+        raise InputError(f"{path} has no answers. Record them with: lexport record MAR TEXTS --out {path}")
     return Recording(head, lines)
 
 

@@ -13,7 +13,7 @@ from .splitting import Split, tokenized
 
 @dataclass(frozen=True)
 class Block:
-    """Keys int64 [batch, columns], and bool of the same shape: where there is one."""
+    """Map keys int64 [batch, columns], and bool of the same shape: where there is one."""
 
     keys: str
     present: str

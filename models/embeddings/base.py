@@ -17,7 +17,7 @@ class Embedding(nn.Module):
     def vectors(self, ids: Tensor) -> Tensor:
         """Return one vector a token: float32 [batch, length, dim], zeros at PAD.
 
-        Raises TypeError for ids that are no integers, IndexError for those that stand for nothing.
+        Raises TypeError for ids that are not integers, IndexError for those that stand for nothing.
         """
         raise NotImplementedError
 
@@ -31,7 +31,8 @@ class Embedding(nn.Module):
         return self.vectors(ids).sum(dim=1)
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
-        """As `pooled`, of ids without padding: the cells of one text after the other, and int64 [batch], how many.
+        """Do the same as `pooled`, of ids without padding: the cells of one text after the other, and int64 [batch],
+        how many.
 
         Of texts `TextEncoder.flatten` makes both. Raises as `vectors`.
         """

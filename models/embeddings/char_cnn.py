@@ -15,22 +15,23 @@ from .table import Table, TableOptions
 
 @dataclass(frozen=True)
 class CharCNNOptions:
-    """dim: width of a word's vector (None: chosen by the size of the data). character_dim: width of a character's.
-
-    widths: how many characters each kind of kernel spans. filters: kernels of each width. spread: characters
-    start uniform within ±spread.
-    """
+    """Options of the embedding `char_cnn`."""
 
     NAME: ClassVar[str] = "char_cnn"
 
     dim: int | None = None
+    """Dimensions of a word's vector; None: chosen by the size of the data."""
     character_dim: int = 16
+    """Dimensions of a character's vector."""
     widths: tuple[int, ...] = (1, 2, 3, 4)
+    """Characters that the kernels span."""
     filters: int = 32
+    """Kernels of each width."""
     spread: float = 0.5
+    """Characters start with uniform numbers within ±spread."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built; a list of widths, as a file gives it, becomes a tuple."""
+        """Raise ValueError for values out of range."""
         object.__setattr__(self, "widths", tuple(self.widths))
         check_dim(self.dim, self.spread)
         if not self.widths or min(self.widths) < 1 or len(set(self.widths)) < len(self.widths):
@@ -65,7 +66,7 @@ class CharCNN(Embedding):
     def vectors(self, ids: Tensor) -> Tensor:
         """Characters int64 [batch, length, characters] → float32 [batch, length, dim]; zeros at empty words.
 
-        Raises TypeError for characters that are no integers, IndexError for those beyond the table.
+        Raises TypeError for characters that are not integers, IndexError for those beyond the table.
         """
         # Texts repeat their words: reading each once takes a quarter of the time in English, a twentieth in Chinese.
         words, places = torch.unique(ids.flatten(0, 1), dim=0, return_inverse=True)

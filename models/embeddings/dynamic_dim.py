@@ -35,7 +35,7 @@ class DynamicDimOptions:
     missing: str = "uniform"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built."""
+        """Raise ValueError for values out of range."""
         check_dim(self.dim, self.spread)
         if self.ramp < 1:
             raise ValueError(f"embedding: ramp={self.ramp} must be at least 1 dimension.")
@@ -89,7 +89,7 @@ class DynamicDim(Table):
         return self.vectors(ids).sum(dim=1)
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
-        """As `pooled`, of ids without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
+        """Do the same as `pooled`, of ids without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
         return Embedding.pooled_cells(self, cells, counts)
 
     def penalty(self, ids: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Hash embeddings: no vocabulary, so that words never seen keep a vector of their own."""
+"""Hash embeddings: without a vocabulary, so unseen words have different vectors too."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from .table import Table, TableOptions
 
 @dataclass(frozen=True)
 class HashedOptions:
-    """buckets: rows of each hash function ("auto": chosen by the training texts). hashes: how many hash functions.
-
-    combine: "sum" adds a key's rows, "concat" puts them side by side (dim is then divided among the functions).
-    dim: width of a vector (None: chosen by the size of the data). spread: rows start uniform within ±spread.
-    sparse: as of the table.
-    """
+    """Options of the embedding `hashed`."""
 
     NAME: ClassVar[str] = "hashed"
 
     buckets: int | str = "auto"
+    """Rows of each hash function; "auto": chosen from the training texts."""
     hashes: int = 2
+    """Number of hash functions."""
     combine: str = "sum"
+    """"sum" adds a key's rows, "concat" concatenates them (dim is then divided among the functions)."""
     dim: int | None = None
+    """Dimensions of a vector; None: chosen by the size of the data."""
     spread: float = 0.05
+    """Rows start with uniform numbers within ±spread."""
     sparse: bool | str = "auto"
+    """As for the table."""
 
     def __post_init__(self) -> None:
-        """Refuse what no hash embedding can be."""
+        """Raise ValueError for values out of range."""
         check_dim(self.dim, self.spread)
         check_buckets(self.buckets)
         fits = isinstance(self.buckets, str) or 1 <= self.buckets < hashing.PRIME
@@ -60,7 +61,7 @@ class Hashed(Embedding):
     """
 
     def __init__(self, options: HashedOptions) -> None:
-        """A fresh embedding. Raises ValueError if dim or buckets are not chosen."""
+        """Make an embedding. Raises ValueError if dim or buckets are not chosen."""
         super().__init__(chosen(options.dim))
         if isinstance(options.buckets, str):
             raise ValueError("embedding: buckets are not chosen yet; give a number before building from the options.")
@@ -76,9 +77,9 @@ class Hashed(Embedding):
         self.first = nn.Buffer(1 + torch.arange(self.hashes) * self.buckets, persistent=False)
 
     def rows_of(self, keys: Tensor) -> Tensor:
-        """Keys int64 [batch, length] → rows of the inner table, int64 [batch, length, hashes]; 0 at PAD.
+        """Map keys int64 [batch, length] → rows of the inner table, int64 [batch, length, hashes]; 0 at PAD.
 
-        Raises TypeError for keys that are no integers, IndexError unless they are from 0 to 2**33 - 1.
+        Raises TypeError for keys that are not integers, IndexError unless they are from 0 to 2**33 - 1.
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             check_range(keys, hashing.KEYS, "key")
@@ -87,7 +88,7 @@ class Hashed(Embedding):
         return torch.where(keys == 0, torch.zeros_like(keys), hashed % self.buckets + self.first)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """Keys int64 [batch, length] → float32 [batch, length, dim]. Raises as `rows_of`."""
+        """Map keys int64 [batch, length] → float32 [batch, length, dim]. Raises as `rows_of`."""
         found = self.table.vectors(self.rows_of(ids).flatten(1))
         if self.concat:
             return found.reshape(ids.size(0), ids.size(1), self.dim)
@@ -104,7 +105,7 @@ class Hashed(Embedding):
         return torch.cat([self.table.pooled(rows[:, :, function]) for function in range(self.hashes)], dim=1)
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
-        """As `pooled`, of keys without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
+        """Do the same as `pooled`, of keys without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
         rows = self.rows_of(cells)
         if not self.concat:
             return self.table.pooled_cells(rows.flatten(), counts * self.hashes)

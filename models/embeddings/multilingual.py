@@ -30,7 +30,7 @@ class MultilingualOptions:
     out_of_range: str = "error"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built."""
+        """Raise ValueError for values out of range."""
         check_dim(self.dim, self.spread)
         check_out_of_range(self.out_of_range)
 
@@ -102,7 +102,7 @@ class Multilingual(Embedding):
         return self.table.pooled(self.rows_of(ids[:, :, 0], ids[:, :, 1]))
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
-        """As `pooled`, of ids without padding: int64 [cells, 2] and int64 [batch]. Raises as `rows_of`."""
+        """Do the same as `pooled` with flat ids: int64 [cells, 2] and int64 [batch]. Raises as `rows_of`."""
         return self.table.pooled_cells(self.rows_of(cells[:, 0], cells[:, 1]), counts)
 
 

@@ -202,7 +202,7 @@ class Table(Embedding):
         return self.vectors(ids).sum(dim=1)
 
     def pooled_cells(self, cells: Tensor, counts: Tensor) -> Tensor:
-        """As `pooled`, of ids without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
+        """Do the same as `pooled`, of ids without padding: int64 [cells] and int64 [batch]. Raises as `rows_of`."""
         if not self.plain:
             return super().pooled_cells(cells, counts)
         look = updates.pooled if self.lazy and self.training else updates.bags

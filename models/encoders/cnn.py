@@ -24,7 +24,7 @@ class CNNOptions:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse what no filter can be. A list, as TOML and JSON have it, becomes a tuple."""
+        """Raise ValueError for values out of range. A list, as TOML and JSON have it, becomes a tuple."""
         object.__setattr__(self, "widths", tuple(self.widths))
         if not self.widths or min(self.widths) < 1 or len(set(self.widths)) < len(self.widths):
             raise ValueError(f"encoder cnn: widths={list(self.widths)} must be different numbers of at least 1.")

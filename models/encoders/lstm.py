@@ -28,7 +28,7 @@ class LSTMOptions:
     packed: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what no LSTM can be."""
+        """Raise ValueError for values out of range."""
         if self.hidden < 1 or self.layers < 1:
             raise ValueError(f"encoder lstm: hidden={self.hidden} and layers={self.layers} must be at least 1.")
         if self.directions not in (1, 2):

@@ -27,7 +27,7 @@ class TransformerOptions:
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        """Refuse what no transformer can be."""
+        """Raise ValueError for values out of range."""
         if self.layers < 1 or self.heads < 1 or self.hidden < 1:
             raise ValueError(
                 f"encoder transformer: layers={self.layers}, heads={self.heads} and hidden={self.hidden} must be at "

@@ -28,7 +28,7 @@ class ClassifierOptions:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse what no classifier can be."""
+        """Raise ValueError for values out of range."""
         if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"head: dropout={self.dropout} and label_smoothing={self.label_smoothing} must be at least 0 and "

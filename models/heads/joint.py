@@ -27,7 +27,7 @@ class JointOptions:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be learned."""
+        """Raise ValueError for values out of range."""
         if self.size < 1 or self.hidden < 1 or not 0 <= self.dropout < 1 or not 0 < self.temperature < math.inf:
             raise ValueError(
                 f"head: size={self.size} and hidden={self.hidden} must be at least 1, dropout={self.dropout} at "

@@ -28,7 +28,7 @@ class VectorOptions:
     temperature: float = 0.05
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be learned."""
+        """Raise ValueError for values out of range."""
         if self.size < 0 or not 0 <= self.dropout < 1 or not 0 < self.temperature < math.inf:
             raise ValueError(
                 f"head: size={self.size} must be at least 0, dropout={self.dropout} at least 0 and below 1, "

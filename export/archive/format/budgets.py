@@ -134,7 +134,7 @@ def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
 def parse_json(content: bytes) -> Any:
     """Return the value of UTF-8 JSON.
 
-    Raises ValueError for what is none, and for what other readers may read otherwise or choke on: NaN and infinities,
+    Raises ValueError for invalid JSON, and for what other readers may read otherwise or choke on: NaN and infinities,
     integers of more than 20 digits, a key twice in an object, lists and objects in one another more than 32 deep, and
     more than about 2.5 million values.
     """

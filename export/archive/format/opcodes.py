@@ -271,7 +271,7 @@ class _Walk:
 
 
 def _number(opcode: str, argument: bytes) -> int:
-    """Return the number of a memo's entry. Raises _NoPickleError for a line that is none."""
+    """Return the number of a memo's entry. Raises _NoPickleError for a line that is not one."""
     if opcode not in ("GET", "PUT"):
         return int.from_bytes(argument, "little")
     try:

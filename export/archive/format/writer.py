@@ -46,7 +46,7 @@ def write_zip(handle: BinaryIO, members: Mapping[str, Content]) -> None:
 
 
 def rewrite(source: Path, target: Path) -> None:
-    """Write the archive `source` anew to `target`, from its members as the reader sees them; folders are left out.
+    """Write the archive `source` again to `target`, from its members as the reader sees them; folders are left out.
 
     An archive that `lexport archive` wrote comes out byte for byte the same. Raises InputError for what cannot be
     read, RefusedError for members that differ from MAR-INF/DIGESTS; nothing is written then.

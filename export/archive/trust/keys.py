@@ -47,7 +47,7 @@ def fingerprint(raw: bytes) -> str:
 
 
 def read_private(path: Path) -> Ed25519PrivateKey:
-    """Return the private key of a file. Raises InputError for what is none, MissingExtra without `cryptography`."""
+    """Return the private key of a file. Raises InputError without a key, MissingExtra without `cryptography`."""
     _need_cryptography()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
@@ -75,8 +75,8 @@ def read_private(path: Path) -> Ed25519PrivateKey:
 def read_public(path: Path) -> PublicKey:
     """Return the public key of a file. Its name is the comment of an OpenSSH key, else the file's own.
 
-    Raises InputError for what is none, a private key too: it has no place where archives are verified. Raises
-    MissingExtra without `cryptography`.
+    Raises InputError for a file without one, also for a private key, which must not be where archives are verified.
+    Raises MissingExtra without `cryptography`.
     """
     _need_cryptography()
     from cryptography.exceptions import UnsupportedAlgorithm

@@ -152,7 +152,12 @@ def exported(run_folder: Path, folder: Path, changes: Changes) -> Path:
             "onnx-int8",
             "is the smallest of the",
         ),
-        ("accuracy", {"onnx-fp32": (0.9, 17, 0), "onnx-int8": (0.1, 5, 9)}, "onnx-fp32", "0 of .* texts differently"),
+        (
+            "accuracy",
+            {"onnx-fp32": (0.9, 17, 0), "onnx-int8": (0.1, 5, 9)},
+            "onnx-fp32",
+            "0 of .* texts are predicted differently",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

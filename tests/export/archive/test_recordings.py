@@ -174,9 +174,9 @@ def test_what_no_label_can_be_read_of_is_refused_with_the_shapes(tmp_path: Path,
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{}\n", "line 1 is not as `lexport record` writes it"),
+        ("{}\n", "line 1 is not in the format of `lexport record`"),
         ('{"kind": "lexport recording", "schema": 2}\n', "has schema 2, this version reads 1"),
-        ('{"kind": "lexport recording", "schema": 1}\n', "holds no answers"),
+        ('{"kind": "lexport recording", "schema": 1}\n', "has no answers"),
         ('{"kind": "lexport recording", "schema": 1}\n{"text": 3}\n', "line 2 is not as"),
         ('{"kind": "lexport recording", "schema": 1}\n{"text": "a", "latency_ms": 1}\n', "line 2 is not as"),
     ],
@@ -193,7 +193,7 @@ def test_texts_come_from_data_files_and_from_lines(tiny_csv: Path, texts: Path, 
     assert len(read_texts(tiny_csv)) > 500
     empty = tmp_path / "empty.txt"
     empty.write_text(" \n")
-    with pytest.raises(InputError, match="holds no text"):
+    with pytest.raises(InputError, match="has no text"):
         read_texts(empty)
 
 

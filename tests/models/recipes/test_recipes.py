@@ -80,7 +80,7 @@ def test_a_mistake_is_named(old: str, new: str, reason: str) -> None:
         ("[[training]]\nepochs = 3", r"a section \[training\] was expected"),
         (
             '[text]\nngrams = 2\nbuckets = 8\n[encoder]\nname = "cnn"',
-            "the encoder 'cnn' reads; set ngrams = 1 and no",
+            "the encoder 'cnn' reads words in order and cannot use n-grams and subwords; set ngrams = 1 and no",
         ),
         ('[text]\nsubwords = [3, 4]\nbuckets = 8\n[encoder]\nname = "lstm"', "use the encoder 'bag'"),
         (
