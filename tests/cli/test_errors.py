@@ -63,7 +63,7 @@ def refused(command: Command, place: Place, arguments: str, code: int = 2) -> st
     [
         ("absent.csv", "no file absent.csv and no sample set of that name"),
         ("folder", "folder is a folder; a file was expected"),
-        ("notes.txt", "this ending is not known"),
+        ("notes.txt", "the ending of the file name is not known"),
         ("empty.csv", "empty.csv is empty"),
         ("header.csv", "there are columns but no rows"),
         ("one-class.csv", "all 2 texts have the label 'x'"),

@@ -26,7 +26,7 @@ def test_an_evaluation_without_data_in_full(place: Place, lexport: Command, run_
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--unknown-rate 2", "--unknown-rate '2' is not understood"),
+        ("--unknown-rate 2", "--unknown-rate '2' is not valid"),
         ("--mistakes -1", "mistakes"),
         ("--report data.csv", "expected one that ends in .html"),
         ("--part train", "--part train needs DATA"),

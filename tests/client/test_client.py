@@ -73,7 +73,7 @@ def archive(archive_of: Callable[[str], Path]) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, make_archive: Any, archive: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("client")
     config = "batchSize: 1\njobQueueSize: 1\nresponseTimeout: 20\n"
-    sleeper = make_archive(folder, "sleeper", handler=SLEEPER, proven=False, config=config)
+    sleeper = make_archive(folder, "sleeper", handler=SLEEPER, made_by_lexport=False, config=config)
     server = serve([archive, sleeper], workers="cpu:1", state_dir=folder / "state", port=0, trust_code=True)
     yield server
     if (server.state_dir / "server.json").exists():
@@ -417,5 +417,5 @@ def test_what_is_no_answer_is_refused(value: Any) -> None:
 def test_an_explanation_of_several_labels_is_typed(labels: list[dict[str, Any]]) -> None:
     value = {"labels": labels, "method": "additive", "bias": {}, "logits": {}, "tokens": [], "truncated": False}
     assert [asdict(one) for one in read_explanation(value).labels] == labels
-    with pytest.raises(ValueError, match="no explanation"):
+    with pytest.raises(ValueError, match="not an explanation"):
         read_explanation(value | {"labels": 3})

@@ -177,8 +177,11 @@ def test_what_no_label_can_be_read_of_is_refused_with_the_shapes(tmp_path: Path,
         ("{}\n", "line 1 is not in the format of `lexport record`"),
         ('{"kind": "lexport recording", "schema": 2}\n', "has schema 2, this version reads 1"),
         ('{"kind": "lexport recording", "schema": 1}\n', "has no answers"),
-        ('{"kind": "lexport recording", "schema": 1}\n{"text": 3}\n', "line 2 is not as"),
-        ('{"kind": "lexport recording", "schema": 1}\n{"text": "a", "latency_ms": 1}\n', "line 2 is not as"),
+        ('{"kind": "lexport recording", "schema": 1}\n{"text": 3}\n', "line 2 is not in the format of"),
+        (
+            '{"kind": "lexport recording", "schema": 1}\n{"text": "a", "latency_ms": 1}\n',
+            "line 2 is not in the format of",
+        ),
     ],
 )
 def test_damaged_recordings_are_refused_with_their_line(tmp_path: Path, content: str, words: str) -> None:

@@ -95,7 +95,7 @@ def test_names_and_versions_are_words_without_lines_or_signs(told: Told, field: 
     """They are printed beside "signed by", and become parts of URLs and file names."""
     change = in_json(MANIFEST, lambda manifest: manifest["model"].update({field: value}))
     said = told(change)
-    assert f"its {field} is {value!r}. Expected letters, digits" in said
+    assert f"its {field} is {value!r}. Only letters, digits" in said
     assert "\n" not in said
 
 

@@ -86,7 +86,7 @@ def test_a_table_quantized_per_tensor_with_unequal_norms_is_refused_for_its_vect
     found = evidence.variant(bad.name)
     assert {"min_cosine_p1", "max_metric_drop"} <= failed(found)
     assert found.refused is not None
-    assert "min_cosine_p1: of one validation text in 100" in found.refused
+    assert "min_cosine_p1: for one validation text in 100" in found.refused
     assert "minimum allowed: 0.98" in found.refused
     assert found.neighbours["overlap"] < 0.9
     good = export(run, [VARIANTS["torchscript-int8"]]).variants[0]

@@ -131,7 +131,7 @@ def test_a_variant_whose_answers_depend_on_their_batch_beyond_the_goldens_tolera
     ):
         export(copied, choose("onnx-int8"))
     [variant] = read_evidence(copied.folder).variants
-    assert str(variant.refused).endswith("so that no worker would become ready")
+    assert str(variant.refused).endswith("so no worker would become ready")
 
 
 def test_evidence_states_how_far_an_answer_depends_on_its_batch(run_folder: Path) -> None:
