@@ -87,7 +87,7 @@ def read_explained(name: str, answer: Any) -> Explanation:
     try:
         return read_explanation(answer)
     except ValueError as error:
-        raise UnexpectedAnswer(f"{name} gave {error}.", "Expected an archive made by lexport.", 200) from None
+        raise UnexpectedAnswer(f"The answer of {name} is {error}.", "Expected an archive made by lexport.", 200) from None
 
 
 def read(name: str, question: Question, answer: Any) -> Answer | list[Answer]:
@@ -96,5 +96,5 @@ def read(name: str, question: Question, answer: Any) -> Answer | list[Answer]:
     try:
         found: list[Answer] = [read_answer(one) for one in (answer if question.many else [answer])]
     except ValueError as error:
-        raise UnexpectedAnswer(f"{name} gave {error}.", _REMEDY.format(name=name), 200) from None
+        raise UnexpectedAnswer(f"The answer of {name} is {error}.", _REMEDY.format(name=name), 200) from None
     return found if question.many else found[0]

@@ -124,7 +124,7 @@ def test_an_explanation_is_typed(client: lexport.Client, server: Server, archive
             return await other.explain("topics", TEXTS[0])
 
     assert asyncio.run(ask()).logits == pytest.approx(found.logits, abs=1e-4)
-    with pytest.raises(UnexpectedAnswer, match="no explanation"):
+    with pytest.raises(UnexpectedAnswer, match="not an explanation"):
         client.explain("sleeper", "0")
 
 
