@@ -87,7 +87,9 @@ def read_explained(name: str, answer: Any) -> Explanation:
     try:
         return read_explanation(answer)
     except ValueError as error:
-        raise UnexpectedAnswer(f"The answer of {name} is {error}.", "Expected an archive made by lexport.", 200) from None
+        raise UnexpectedAnswer(
+            f"The answer of {name} is {error}.", "Expected an archive made by lexport.", 200
+        ) from None
 
 
 def read(name: str, question: Question, answer: Any) -> Answer | list[Answer]:
