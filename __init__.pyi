@@ -21,6 +21,7 @@ from .errors import InputError as InputError
 from .errors import LexportError as LexportError
 from .errors import RefusedError as RefusedError
 from .errors import SystemProblem as SystemProblem
+from .serving.proxies.configuration import Proxy as Proxy
 from .version import __version__ as __version__
 
 __all__: list[str]

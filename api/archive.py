@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..reports import notebook
 from .model import Model, encoded
+from .paths import with_paths
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
@@ -32,10 +33,10 @@ class Archive(Model):
 
     def __init__(self, path: str | Path, *, trusted: Sequence[PublicKey] | None = None) -> None:
         """Name the archive at `path`; with `trusted` keys (None: those of LEXPORT_KEYS) one must have signed it."""
+        self._stack = ExitStack()  # first: __del__ closes it, whatever fails below
+        self._opened: LoadedArchive | None = None
         self.path = Path(path)
         self._trusted = trusted
-        self._stack = ExitStack()
-        self._opened: LoadedArchive | None = None
 
     @property
     def name(self) -> str:
@@ -82,7 +83,7 @@ class Archive(Model):
         """Load the archive with Locust on several worker sets; the options are those of `lexport loadtest`."""
         from ..loadtest.runner import loadtest
 
-        return loadtest([self.path], trusted=self._trusted, **options)
+        return loadtest([self.path], trusted=self._trusted, **with_paths(options))
 
     def close(self) -> None:
         """Remove the extracted files; the next request opens the archive again."""

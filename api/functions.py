@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..errors import InputError, import_problem
 from ..storage.progress import Progress, Say, silent
+from .paths import StrPath, with_paths
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .run import Run
     from .server import Server
 
-StrPath = str | Path
 Keys = Sequence[StrPath] | None
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -230,7 +230,7 @@ def record(
     from ..loadtest.record import record
 
     given = Path(texts) if isinstance(texts, (str, Path)) else texts
-    return record(str(source), given, Path(out), trusted=_read_keys(keys), **options)
+    return record(str(source), given, Path(out), trusted=_read_keys(keys), **with_paths(options))
 
 
 @names_missing_packages

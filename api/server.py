@@ -75,8 +75,9 @@ class Server(Model):
         """Stop a server of this machine, each of its requests answered first."""
         from ..serving import stop
 
+        state_dir = self._local("stop").state_dir
         self._client.close()
-        stop(self._local("stop").state_dir, say=say)
+        stop(state_dir, say=say)
 
     def wait(self) -> None:
         """Block until the server is stopped from elsewhere; Ctrl-C stops it."""

@@ -44,7 +44,7 @@ def test_every_public_function_and_method_has_a_docstring() -> None:
         found = getattr(lexport, name)
         if isinstance(found, type):
             own = [value for key, value in vars(found).items() if not key.startswith("_") and callable(value)]
-            assert all(value.__doc__ or name == "TextClassifier" for value in own), name
+            assert all(value.__doc__ for value in own), name
         assert name == "__version__" or found.__doc__
 
 

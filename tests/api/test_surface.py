@@ -140,6 +140,30 @@ def test_what_cannot_be_loaded_or_trained_on_is_said(tmp_path: Path) -> None:
         lexport.train(texts=["a", "b"], labels=["x"])
 
 
+def test_paths_in_options_may_be_strings(archive: lexport.Archive, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("so dull\na superb film\n")
+    kept = lexport.record(str(archive.path), str(tmp_path / "texts.txt"), str(tmp_path / "answers.jsonl"))
+    assert (kept.answers, kept.refused) == (2, 0)
+    assert lexport.diff(str(tmp_path / "answers.jsonl"), str(archive.path)).flips == []
+    with pytest.raises(lexport.InputError, match=r"nothing\.txt"):
+        archive.loadtest(texts=str(tmp_path / "nothing.txt"), worker_sets=["cpu:1"], users=[1], duration=1)
+
+
+def test_an_archive_that_could_not_be_named_is_taken_down_quietly() -> None:
+    with pytest.raises(TypeError):
+        lexport.Archive(3)  # type: ignore[arg-type]
+    gc.collect()
+
+
+def test_only_a_server_of_this_machine_is_stopped() -> None:
+    with lexport.load("http://127.0.0.1:9", model="topics") as server:
+        assert isinstance(server, lexport.Server)
+        with pytest.raises(lexport.SystemProblem, match="not a server of this machine"):
+            server.stop()
+        with pytest.raises(lexport.LexportError, match="9"):
+            server.predict("still asked")
+
+
 def test_scikit_learn_takes_it_for_a_classifier() -> None:
     texts, labels = rows(240)
     numbers = [int(label == "good") for label in labels]

@@ -4,4 +4,3 @@ from __future__ import annotations
 
 from ..serving.conftest import java as java
 from ..serving.conftest import make_archive as make_archive
-from ..serving.conftest import traces as traces

@@ -1,0 +1,17 @@
+"""Files and folders in arguments: strings and paths alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+StrPath = str | Path
+# Options of the functions below that name files or folders.
+_OPTIONS = frozenset({"out", "state_dir", "texts", "token_file"})
+
+
+def with_paths(options: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with a Path for each string that names a file or folder."""
+    return {
+        name: Path(value) if name in _OPTIONS and isinstance(value, str) else value for name, value in options.items()
+    }
