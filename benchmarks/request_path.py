@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import statistics
 import struct
@@ -68,6 +69,8 @@ _OWN_READER = frontend._retrieve_buffer
 def main() -> int:
     """Measure and print a Markdown table."""
     options = _options()
+    # As the worker sets it in TorchServe: bodies stay bytes.
+    os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
     started = time.time()
     rounds, requests = (2, 128) if options.quick else (options.rounds, options.requests)
     rows = []
