@@ -306,6 +306,7 @@ def test_served_answers_are_byte_for_byte_those_in_process(
             assert found == expected
 
 
+@pytest.mark.long
 def test_a_text_longer_than_a_transformer_reads_is_answered_as_truncated(
     make: Callable[[str], Made], state: Path
 ) -> None:
@@ -319,6 +320,7 @@ def test_a_text_longer_than_a_transformer_reads_is_answered_as_truncated(
         assert [(one["tokens"], one["truncated"]) for one in answers] == [(kept, True), (kept, False)]
 
 
+@pytest.mark.long
 def test_status_names_all_of_them(state: Path) -> None:
     found = json.loads(lexport("status", "--state-dir", state, "--json"))
     assert sorted(model["name"] for model in found["models"]) == sorted(CASES)
