@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file as load_weights
-from safetensors.torch import save as save_weights
 
 from ..data.load import Dataset
 from ..errors import InputError
@@ -31,6 +30,7 @@ from ..handlers.text.encoder import TextEncoder, load_encoder
 from ..storage.atomic import json_bytes, sha256_file
 from . import recipes
 from .compose import TextModel, build
+from .tensor_file import write_tensors
 
 _MEMBERS = ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json")
 # The columns of held-out texts beside text and label: their key in a line, and what Dataset calls them.
@@ -124,8 +124,8 @@ def write(
 ) -> None:
     """Write a run's files to an empty folder."""
     (folder / "run.json").write_bytes(json_bytes(asdict(info)))
-    state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    (folder / "weights.safetensors").write_bytes(save_weights(state))
+    with (folder / "weights.safetensors").open("wb") as handle:
+        write_tensors(handle, model.state_dict())
     for name, content in encoder.files().items():
         (folder / name).write_bytes(content)
     (folder / "labels.json").write_bytes(json_bytes(labels))

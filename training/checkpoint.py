@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import InputError
-from ..storage.atomic import clear_leftovers, parents_of, write_file
+from ..models.tensor_file import write_tensors
+from ..storage.atomic import clear_leftovers, new_file, parents_of
 
 _FILE = "checkpoint.safetensors"
 _SCHEMA = 1
@@ -54,10 +54,13 @@ class Checkpoints:
         return time.monotonic() - self._last >= self._every
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Replace the last checkpoint. If this is interrupted, one of the two is there, complete."""
+        """Replace the last checkpoint. If this is interrupted, one of the two is there, complete.
+
+        On the CPU this takes no memory for tensors; on a GPU that of the largest.
+        """
         content = json.dumps({"schema": _SCHEMA, "identity": self._identity, "values": checkpoint.values})
-        tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-        write_file(self._path, save(tensors, {"lexport": content}))
+        with new_file(self._path) as handle:
+            write_tensors(handle, checkpoint.tensors, {"lexport": content})
         self._last = time.monotonic()
 
     def read(self) -> Checkpoint | None:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from ...handlers.engine.tensors import TENSORS
 from ...models.compose import TextModel
-from .safetensors import take_tables, write_tensors
+from ...models.tensor_file import write_tensors
+from .safetensors import ALIGNMENT, take_tables
 
 OPSET = 20
 # What an ONNX graph calls the encoder's output.
@@ -72,7 +73,8 @@ def write_torchscript(module: nn.Module, path: Path) -> None:
         torch.jit.save(scripted, buffer)
     path.write_bytes(without_debug(buffer.getvalue()))
     if tables:
-        write_tensors(tables, path.with_suffix(TENSORS))
+        with path.with_suffix(TENSORS).open("wb") as handle:
+            write_tensors(handle, tables, alignment=ALIGNMENT)
 
 
 def without_debug(content: bytes) -> bytes:

@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lexport.export.formats.safetensors import write_tensors
+from lexport.export.formats.safetensors import ALIGNMENT
 from lexport.handlers.engine.tensors import map_tensors
+from lexport.models.tensor_file import write_tensors
 
 DTYPES = [torch.float32, torch.float16, torch.int8, torch.uint8, torch.int32, torch.int64]
 SHAPES = st.lists(st.integers(0, 5), max_size=3)
@@ -37,7 +38,8 @@ def test_what_is_written_is_read_back_here_and_by_the_library(
 ) -> None:
     path = tmp_path_factory.mktemp("tensors") / "model.safetensors"
     tensors = {name: tensor(shape, dtype, at) for at, (name, (shape, dtype)) in enumerate(kinds.items())}
-    write_tensors(tensors, path)
+    with path.open("wb") as handle:
+        write_tensors(handle, tensors)
     with safe_open(path, "pt") as library:
         found = map_tensors(path)
         assert found.keys() == set(library.keys()) == tensors.keys()
@@ -49,7 +51,8 @@ def test_what_is_written_is_read_back_here_and_by_the_library(
 
 
 def test_a_table_begins_at_a_page_and_nothing_of_it_is_read_before_it_is_asked_for(path: Path) -> None:
-    write_tensors({"weight": torch.ones(1000, 77, dtype=torch.uint8)}, path)
+    with path.open("wb") as handle:
+        write_tensors(handle, {"weight": torch.ones(1000, 77, dtype=torch.uint8)}, alignment=ALIGNMENT)
     length = int.from_bytes(path.read_bytes()[:8], "little")
     assert (8 + length) % 4096 == 0
     table = map_tensors(path)["weight"]
