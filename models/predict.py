@@ -12,19 +12,25 @@ from torch import Tensor
 
 from ..data.dataset import Dataset
 from ..handlers.model.predictor import IdsIn, ModelFile
-from ..handlers.text.encoder import Ids, TextEncoder
+from ..handlers.text.encoder import Ids, TextEncoder, Tokens
 from .compose import TextModel
 from .heads import Joint
 from .run import Run
 
 Outputs = npt.NDArray[np.float32]
+LookedUp = tuple[Tokens, Tokens | None]
+"""The texts of a part and its second texts, if it has any, as `TextEncoder.look_up` returns them."""
 
 
 def text_outputs(
     model: TextModel, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str] | None = None
 ) -> Outputs:
     """Return the trained model's outputs for `texts`, float32 [texts, outputs]. An export must reproduce them."""
-    tokens = encoder.look_up(texts, languages)
+    return token_outputs(model, encoder, encoder.look_up(texts, languages))
+
+
+def token_outputs(model: TextModel, encoder: TextEncoder, tokens: Tokens) -> Outputs:
+    """Return the trained model's outputs for texts that `encoder` looked up, float32 [texts, outputs]."""
     order = np.argsort(tokens.lengths, kind="stable")
     found: list[Tensor] = []
     with torch.inference_mode():
@@ -45,11 +51,15 @@ def image_outputs(model: TextModel, images: Outputs) -> Outputs:
     return vectors
 
 
-def outputs(model: TextModel, encoder: TextEncoder, part: Dataset) -> Outputs:
-    """Return a task's outputs for one part of the data, laid out as evaluation/tasks.py says."""
-    found = [text_outputs(model, encoder, part.texts, part.languages)]
+def outputs(model: TextModel, encoder: TextEncoder, part: Dataset, tokens: LookedUp | None = None) -> Outputs:
+    """Return a task's outputs for one part of the data, laid out as evaluation/tasks.py says.
+
+    `tokens`: its texts and its second texts, if `encoder` has already looked them up.
+    """
+    texts, pairs = tokens or (encoder.look_up(part.texts, part.languages), None)
+    found = [token_outputs(model, encoder, texts)]
     if part.pairs is not None:
-        found.append(text_outputs(model, encoder, part.pairs, part.languages))
+        found.append(token_outputs(model, encoder, pairs or encoder.look_up(part.pairs, part.languages)))
     if part.images is not None:
         found.append(image_outputs(model, part.images))
     return np.concatenate(found)

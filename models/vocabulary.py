@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
 
 from ..errors import InputError
-from ..handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
+from ..handlers.text.encoder import FIRST_WORD, Ids, TextEncoder, TextSpec
+from .corpus import Corpus
 from .embeddings.buckets import choose_buckets
 from .recipes import TextOptions
 
 
 def build_encoder(
-    texts: Sequence[str],
+    texts: Sequence[str] | Corpus,
     options: TextOptions,
     *,
     inputs: str = "indices",
@@ -23,26 +26,25 @@ def build_encoder(
     A word is kept if it occurs `min_count` times or more; of those the `max_vocabulary` most frequent, equal
     counts in code point order, so that the same texts always give the same rows. With inputs "characters" the same
     applies to the characters of the words, with "languages" to the words of each language (`languages` has one for
-    each text); with "hashes" nothing is kept. If the options have no number of buckets, the texts decide it. Raises
-    InputError if a text has no language.
+    each text, unless `texts` is a Corpus that has them); with "hashes" nothing is kept. If the options have no number
+    of buckets, the texts decide it. Raises InputError if a text has no language.
     """
-    split = TextEncoder(TextSpec(words=FIRST_WORD, max_tokens=options.max_tokens), []).tokens
-    counts: dict[str, Counter[str]] = {}
+    corpus = texts if isinstance(texts, Corpus) else Corpus.of(texts, options.max_tokens, languages)
+    kept: dict[str, list[str]] = {}
+    characters: list[str] = []
     if inputs == "languages":
-        for text, language in _pair(texts, languages):
-            counts.setdefault(language, Counter()).update(split(text)[0])
+        own = np.array(_require_languages(corpus))
+        for language in sorted(set(own.tolist())):
+            kept[language] = _frequent(corpus.words, corpus.counts(own == language), options)
+    elif inputs == "characters":
+        characters = _frequent(*_count_characters(corpus), options)
     elif inputs != "hashes":
-        counts[""] = Counter()
-        for text in texts:
-            tokens = split(text)[0]
-            counts[""].update("".join(tokens) if inputs == "characters" else tokens)
-    kept = {language: _frequent(counts[language], options) for language in sorted(counts)}
-    characters = kept.pop("") if inputs == "characters" else []
-    vocabulary = [word for words in kept.values() for word in words]
+        kept[""] = _frequent(corpus.words, corpus.counts(), options)
+    vocabulary = list(chain.from_iterable(kept.values()))
     rows = {language: 1 + len(words) for language, words in kept.items()} if inputs == "languages" else {}
     spec = TextSpec(
         words=1 + len(vocabulary) + max(len(rows), 1),
-        buckets=_buckets(texts, options, inputs),
+        buckets=_buckets(corpus, options, inputs),
         ngrams=options.ngrams,
         max_tokens=options.max_tokens,
         min_count=options.min_count,
@@ -56,25 +58,35 @@ def build_encoder(
     return TextEncoder(spec, vocabulary, characters)
 
 
-def _buckets(texts: Sequence[str], options: TextOptions, inputs: str) -> int:
+def _buckets(corpus: Corpus, options: TextOptions, inputs: str) -> int:
     """Return the rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
     if not isinstance(options.buckets, str):
         return options.buckets
-    return choose_buckets(texts, options) if options.grams and inputs in ("indices", "languages") else 0
+    return choose_buckets(corpus, options) if options.grams and inputs in ("indices", "languages") else 0
 
 
-def _frequent(counts: Counter[str], options: TextOptions) -> list[str]:
-    frequent = [(word, count) for word, count in counts.items() if count >= options.min_count]
-    frequent.sort(key=lambda item: (-item[1], item[0]))
-    return [word for word, _ in frequent[: options.max_vocabulary]]
+def _count_characters(corpus: Corpus) -> tuple[list[str], Ids]:
+    """Return the distinct characters of the words, and how often each occurs."""
+    counts: dict[str, int] = {}
+    for word, count in zip(corpus.words, corpus.counts().tolist(), strict=True):
+        for one in word:
+            counts[one] = counts.get(one, 0) + count
+    return list(counts), np.array(list(counts.values()), np.int64)
 
 
-def _pair(texts: Iterable[str], languages: Sequence[str] | None) -> Iterable[tuple[str, str]]:
-    every = list(texts)
-    if languages is None or len(languages) != len(every) or not all(languages):
-        given = 0 if languages is None else sum(map(bool, languages))
+def _frequent(names: Sequence[str], counts: Ids, options: TextOptions) -> list[str]:
+    """Return the names that occur often enough, the most frequent first."""
+    found = np.flatnonzero(counts >= max(options.min_count, 1)).tolist()
+    found.sort(key=lambda position: (-int(counts[position]), names[position]))
+    return [names[position] for position in found[: options.max_vocabulary]]
+
+
+def _require_languages(corpus: Corpus) -> Sequence[str]:
+    """Return the language of each text. Raises InputError if one has none."""
+    given = [one for one in corpus.languages or () if one]
+    if len(given) != len(corpus):
         raise InputError(
-            f"{len(every):,} texts have {given:,} languages; a vocabulary for each language needs the language of "
-            "every text."
+            f"{len(corpus):,} texts have {len(given):,} languages; a vocabulary for each language needs the language "
+            "of every text."
         )
-    return zip(every, languages, strict=True)
+    return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..data.load import Dataset
@@ -13,7 +13,7 @@ from ..evaluation.tasks import compute_metrics
 from ..handlers.text.encoder import TextEncoder, Tokens
 from ..models import run
 from ..models.compose import TextModel
-from ..models.predict import outputs
+from ..models.predict import LookedUp, outputs
 from ..models.recipes import Recipe
 from . import card
 
@@ -28,13 +28,16 @@ def save(
     labels: list[str],
     held_out: dict[str, Dataset],
     warn: Callable[[Advice], None] = lambda advice: None,
+    tokens: Mapping[str, LookedUp] | None = None,
 ) -> None:
     """Evaluate `model` on the held-out parts and write the run called `name` to the empty `folder`.
 
-    `warn` is called with each warning about the predictions for the validation texts.
+    `warn` is called with each warning about the predictions for the validation texts. `tokens`: the texts of the
+    parts, if `encoder` has already looked them up.
     """
     threshold = getattr(recipe.head, "threshold", 0.5)
-    answers = {part: outputs(model, encoder, dataset) for part, dataset in held_out.items()}
+    looked_up = tokens or {}
+    answers = {part: outputs(model, encoder, dataset, looked_up.get(part)) for part, dataset in held_out.items()}
     for advice in prediction_warnings(recipe, held_out["validation"], answers["validation"], labels, threshold):
         warn(advice)
     metrics = {

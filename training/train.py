@@ -23,6 +23,7 @@ from ..evaluation.diagnostics.warnings import TokenizedSplits, data_warnings
 from ..evaluation.tasks import UNLABELLED, columns_for, prepare_dataset
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run
+from ..models.corpus import Corpus
 from ..models.embeddings.buckets import AUTO, choose_buckets
 from ..models.vocabulary import build_encoder
 from ..storage import atomic as files
@@ -77,18 +78,19 @@ def train(
             say, progress = silent, silent
         with _target(out, group, resume=resume, replace=replace) as (folder, training):
             dataset, parts = prepare(source, recipe, columns)
+            corpus = None
             if start is None:
-                recipe, encoder = _new_encoder(recipe, parts.train, say)
+                corpus = _split_texts(recipe, parts.train)
+                recipe, encoder = _new_encoder(recipe, corpus, len(parts.train), say)
                 labels = list(_classes(recipe, dataset))
             else:
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
                 _require_known_labels(dataset, _classes(recipe, dataset), start)
-            tokens = TokenizedSplits.of(encoder, parts)
+            tokens = TokenizedSplits.of(encoder, parts, corpus)
             left_out: dict[str, int] = {}
             if without:
-                parts, left_out = leave_out(without, encoder, labels, parts, tokens)
-                tokens = TokenizedSplits.of(encoder, parts)
+                parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
             say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
             warnings = _Warnings(command or Command(source if isinstance(source, str) else dataset.name, out), say)
@@ -120,7 +122,12 @@ def train(
                     recipe, seed, dataset, parts, unknown_share(tokens.validation), fit_result, start, left_out
                 )
                 held_out = {"validation": parts.validation, "test": parts.test}
-                save(folder, out.name, info, recipe, fit_result.model, encoder, labels, held_out, warnings.add)
+                looked_up = {
+                    "validation": (tokens.validation, tokens.validation_pairs),
+                    "test": (tokens.test, tokens.test_pairs),
+                }
+                model = fit_result.model
+                save(folder, out.name, info, recipe, model, encoder, labels, held_out, warnings.add, looked_up)
             warnings.print_summary()
         group.wait()
     return run.open_run(out)
@@ -237,11 +244,19 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
     return dataset, split(dataset, kind=task)
 
 
-def _new_encoder(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
-    """Return the recipe with its dimension and buckets chosen, and the encoder of the training texts."""
+def _split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:
+    """Split the training texts, and then their second texts, into tokens."""
     texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
     languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
-    encoder = build_encoder(texts, recipe.text, inputs=recipe.inputs, languages=languages)
+    return Corpus.of(texts, recipe.text.max_tokens, languages)
+
+
+def _new_encoder(recipe: recipes.Recipe, corpus: Corpus, texts: int, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
+    """Return the recipe with its dimension and buckets chosen, and the encoder of the corpus.
+
+    `texts`: how many there are before the second texts.
+    """
+    encoder = build_encoder(corpus, recipe.text, inputs=recipe.inputs)
     dim = recipe.embedding.dim
     vectors = getattr(recipe.embedding, "vectors", None)
     if vectors is None and not recipe.learns:
@@ -253,11 +268,10 @@ def _new_encoder(recipe: recipes.Recipe, part: Dataset, say: Say) -> tuple[recip
         dim = open_vectors(vectors).dim
         say(f"{dim} dimensions, as the vectors {vectors} have")
     elif dim is None:
-        tokens = int(encoder.look_up(part.texts, part.languages).lengths.sum())
-        dim, reason = choose_dim(recipe.encoder.NAME, recipe.task, tokens)
+        dim, reason = choose_dim(recipe.encoder.NAME, recipe.task, int(corpus.lengths[:texts].sum()))
         say(reason)
     if getattr(recipe.embedding, "buckets", None) == AUTO:
-        recipe = recipe.changed("embedding", buckets=choose_buckets(texts, recipe.text))
+        recipe = recipe.changed("embedding", buckets=choose_buckets(corpus, recipe.text))
     return recipe.changed("embedding", dim=dim).changed("text", buckets=encoder.spec.buckets), encoder
 
 

@@ -94,7 +94,13 @@ def fit(
             known = tokens or TokenizedSplits.of(encoder, parts)
             objective = Objective(recipe, encoder, parts.train, labels, known.train, known.pairs, device.torch_device)
             validation = Objective(
-                recipe, encoder, parts.validation, labels, known.validation, None, device.torch_device
+                recipe,
+                encoder,
+                parts.validation,
+                labels,
+                known.validation,
+                known.validation_pairs,
+                device.torch_device,
             )
             trainer.run(objective, validation, checkpoints, say, progress)
             losses, best, before = trainer.losses, trainer.best_epoch, trainer.seconds_before

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from ...data.dataset import Dataset
 from ...data.splits import Splits
 from ...errors import InputError
@@ -25,8 +27,8 @@ def check_kinds(kinds: Collection[str]) -> None:
 
 def leave_out(
     kinds: Collection[str], encoder: TextEncoder, labels: Sequence[str], parts: Splits, tokens: TokenizedSplits
-) -> tuple[Splits, dict[str, int]]:
-    """Return `parts` without the rows of `kinds`, and the number of rows of each kind.
+) -> tuple[Splits, TokenizedSplits, dict[str, int]]:
+    """Return `parts` and their `tokens` without the rows of `kinds`, and the number of rows of each kind.
 
     "doubted": training and validation texts whose label looks swapped; test texts stay.
     "shared": validation and test texts that are the same as a training text for the model. Raises InputError if a
@@ -46,14 +48,15 @@ def leave_out(
             shared = {row for row, _ in cross_split_duplicates(encoder, train, tokens.train, part, own)}
             counts["shared"] = counts.get("shared", 0) + len(shared)
             out[place] |= shared
-    left = [_without(part, rows) for part, rows in zip((train, validation, test), out, strict=True)]
-    return Splits(*left), counts
+    every = (train, validation, test)
+    kept = [[row for row in range(len(part)) if row not in rows] for part, rows in zip(every, out, strict=True)]
+    left = [_take(part, rows) for part, rows in zip(every, kept, strict=True)]
+    return Splits(*left), tokens.take(*(np.array(rows, np.int64) for rows in kept)), counts
 
 
-def _without(part: Dataset, rows: set[int]) -> Dataset:
-    kept = [row for row in range(len(part)) if row not in rows]
-    if not kept:
+def _take(part: Dataset, rows: list[int]) -> Dataset:
+    if not rows:
         raise InputError(
             f"{part.name}: all {len(part):,} of its texts would be left out. Add texts, or do not use --leave-out."
         )
-    return dataclasses.replace(part.take(kept, part.name), dropped=part.dropped) if rows else part
+    return dataclasses.replace(part.take(rows, part.name), dropped=part.dropped) if len(rows) < len(part) else part

@@ -165,7 +165,7 @@ class TextEncoder:
         language that is missing, not known or of no use.
         """
         every = list(texts)
-        numbers = self._number(languages, len(every)) if languages is not None or self._numbers else None
+        numbers = self.number_languages(languages, len(every))
         parts = []
         for first in range(0, max(len(every), 1), _TOGETHER):
             part = slice(first, first + _TOGETHER)
@@ -181,6 +181,20 @@ class TextEncoder:
             words += tokens
             counts.append(len(tokens))
             truncated.append(cut)
+        return self._look_up_words(words, counts, tuple(truncated), numbers)
+
+    def look_up_words(self, words: Sequence[str], language: int = 0) -> Tokens:
+        """Look up words that are tokens already, as `look_up` does for one text of them.
+
+        `language`: its number, where the model has several.
+        """
+        numbers = np.array([language], np.int64) if self._numbers else None
+        return self._look_up_words(words, [len(words)], (False,), numbers)
+
+    def _look_up_words(
+        self, words: Sequence[str], counts: Sequence[int], truncated: tuple[bool, ...], numbers: Ids | None
+    ) -> Tokens:
+        """Look up the words of texts, one after the other; `counts`: words of each text."""
         spec, characters = self.spec, None
         if spec.inputs == "indices":
             indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
@@ -200,7 +214,7 @@ class TextEncoder:
                 tables = chain.from_iterable(map(repeat, (rows[one] for one in numbers.tolist()), counts))
                 indices[:] = [table[word] for table, word in zip(tables, words, strict=True)]
         grams = self._split_all(words) if spec.subwords else None
-        return Tokens(indices, hashes, np.array(counts, np.int64), tuple(truncated), numbers, characters, grams)
+        return Tokens(indices, hashes, np.array(counts, np.int64), truncated, numbers, characters, grams)
 
     def widths(self, lengths: Ids, subwords: Ids | None = None) -> Ids:
         """Return the columns that texts of `lengths` tokens and `subwords` subwords need, n-grams too; int64 [texts].
@@ -227,8 +241,13 @@ class TextEncoder:
     def _hash(self, words: Iterable[str]) -> Ids:
         return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
 
-    def _number(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
-        """Return the language of each text, int64 [texts]; None where the model has none."""
+    def number_languages(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
+        """Return the number of each text's language, int64 [texts]; None where the model has none.
+
+        Raises TextError for a language that is missing, not known or of no use.
+        """
+        if languages is None and not self._numbers:
+            return None
         numbers = language_numbers(self._numbers, languages, texts)
         return np.array(numbers, np.int64) if self._numbers else None
 

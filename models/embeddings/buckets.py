@@ -1,8 +1,7 @@
-"""How many buckets words, n-grams and subwords are hashed into when nobody says: by how many training has."""
+"""The default number of buckets for words, n-grams and subwords: by how many different ones training has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from ...handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 
 if TYPE_CHECKING:
+    from ..corpus import Corpus
     from ..recipes import TextOptions
 
 AUTO = "auto"
@@ -29,8 +29,8 @@ def check_buckets(buckets: int | str) -> None:
         raise ValueError(f'buckets is "{buckets}"; a number or "{AUTO}" was expected.')
 
 
-def choose_buckets(texts: Sequence[str], options: TextOptions) -> int:
-    """Return a power of two, 1,024 to 262,144: at least four for each word, n-gram and subword of `texts`."""
+def choose_buckets(corpus: Corpus, options: TextOptions) -> int:
+    """Return a power of two, 1,024 to 262,144: at least four for each word, n-gram and subword of the corpus."""
     spec = TextSpec(
         words=FIRST_WORD,
         ngrams=options.ngrams,
@@ -41,8 +41,8 @@ def choose_buckets(texts: Sequence[str], options: TextOptions) -> int:
     encoder = TextEncoder(spec, [])
     met = np.zeros(_MARKS, bool)
     count = 0
-    for first in range(0, len(texts), _TOGETHER):
-        cells, _ = encoder.flatten(encoder.look_up(texts[first : first + _TOGETHER]))
+    for tokens in corpus.batches(encoder, _TOGETHER):
+        cells, _ = encoder.flatten(tokens)
         met[cells % _MARKS] = True
         count = int(np.count_nonzero(met))
         if count * _FOR_EACH >= _MOST:

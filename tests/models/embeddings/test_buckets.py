@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lexport.models import recipes
+from lexport.models.corpus import Corpus
 from lexport.models.embeddings.buckets import choose_buckets
 from lexport.models.recipes import TextOptions
 from lexport.models.run import open_run
@@ -18,16 +19,20 @@ def of_words(count: int) -> list[str]:
     return [f"word{number} word{number + 1}" for number in range(count - 1)]
 
 
+def chosen(texts: list[str]) -> int:
+    return choose_buckets(Corpus.of(texts, TextOptions().max_tokens), TextOptions(ngrams=2))
+
+
 @pytest.mark.parametrize(
     ("words", "buckets"), [(2, 1024), (127, 1024), (130, 2048), (5_000, 65_536), (40_000, 262_144)]
 )
 def test_there_are_more_than_four_for_each_word_and_pair_up_to_a_most(words: int, buckets: int) -> None:
     # Of n words in a row there are n - 1 pairs.
-    assert choose_buckets(of_words(words), TextOptions(ngrams=2)) == buckets
+    assert chosen(of_words(words)) == buckets
 
 
 def test_no_text_at_all_has_the_least() -> None:
-    assert choose_buckets([], TextOptions(ngrams=2)) == choose_buckets([""], TextOptions(ngrams=2)) == 1024
+    assert chosen([]) == chosen([""]) == 1024
 
 
 def test_only_what_is_hashed_gets_buckets() -> None:
