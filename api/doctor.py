@@ -191,7 +191,7 @@ def _onnx_providers() -> list[str]:
 
 
 def _memory() -> Finding:
-    from ..serving.plan import cores
+    from ..storage.cores import cores
 
     free = psutil.virtual_memory().available / _GIB
     found = f"{free:.1f} GiB free, {cores()} cores"

@@ -35,8 +35,8 @@ from lexport.handlers.text.encoder import Ids, TextSpec
 from lexport.loadtest.runner import loadtest
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
-from lexport.serving.plan import cores
 from lexport.serving.torchserve.java import find_java
+from lexport.storage.cores import cores
 from lexport.training.train import train
 
 BOUNDS = {"fp32": 1e-4, "fp16": 5e-3}  # of scores, device against CPU

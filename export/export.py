@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import time
@@ -15,6 +14,7 @@ from ..errors import InputError, RefusedError
 from ..evaluation.tasks import METRIC
 from ..models.run import Run, versions
 from ..storage import atomic as files
+from ..storage.cores import cores
 from ..storage.progress import Say, silent
 from .evidence.collect import Baseline, apply_gates, collect_evidence
 from .evidence.evidence import Evidence, VariantEvidence
@@ -138,7 +138,7 @@ def machine() -> dict[str, Any]:
         pass
     return {
         "processor": model,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "features": sorted(features),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .model.predictor import ModelFile, Predictor
 from .request.answers import render, render_refusal
 from .request.compatibility import validate_for_model
 from .request.compression import unpacked
-from .request.explain import check_explainable, explain
+from .request.explain import TimeBudget, check_explainable, explain
 from .request.protocol import Request, parse
 from .request.refusals import Refusal
 from .runtime import torchserve_patch as sockets
@@ -35,7 +36,7 @@ log = logging.getLogger("lexport")
 _JSON = "application/json"
 # Headers of every answer: which version and which variant gave it.
 VERSION, VARIANT = "Lexport-Version", "Lexport-Variant"
-_RETRY_AFTER = "1"  # seconds, for requests that a stopping server refuses
+_RETRY_AFTER = "1"  # seconds, with every 503
 
 
 def load_checked(folder: Path, *, threads: int, device: str) -> tuple[Predictor, int]:
@@ -96,7 +97,6 @@ class Worker:
         replies = _Replies(context, len(data), self.predictor.model)
         for position in range(len(data)):
             replies.refuse(position, refusal())
-            context.set_response_header(position, "Retry-After", _RETRY_AFTER)
         self._metrics.record_requests(len(data), replies.refused)
         return replies.bodies
 
@@ -104,13 +104,15 @@ class Worker:
         model, languages = self.predictor.model, self.predictor.languages
         replies = _Replies(context, len(data), model)
         requests: dict[int, Request] = {}
+        to_explain: dict[int, Request] = {}
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
                 request = parse(unpacked(parameters, headers), _content_type(headers))
                 validate_for_model(request, model, languages)
                 if headers.get("explain") == "True":
-                    replies.bodies[position] = self._explain(request)
+                    check_explainable(request, self.predictor)
+                    to_explain[position] = request
                 else:
                     requests[position] = request
             except Exception as error:
@@ -125,15 +127,24 @@ class Worker:
                     self._answer({position: request}, replies)
                 except Exception as error:
                     replies.refuse(position, error)
+        if to_explain:
+            self._explain(to_explain, replies)
         self._metrics.record_requests(len(data), replies.refused)
         return replies.bodies
 
-    def _explain(self, request: Request) -> bytes:
-        check_explainable(request, self.predictor)
+    def _explain(self, requests: Mapping[int, Request], replies: _Replies) -> None:
+        """Explain the requests one after the other until their time is over, the first in any case."""
         model = self.predictor.model
-        return render(
-            request._replace(top_k=None, threshold=None), explain(self.predictor, request), model.name, model.version
-        )
+        budget = TimeBudget(sum(len(request.texts) for request in requests.values()))
+        for number, (position, request) in enumerate(requests.items()):
+            try:
+                if number:
+                    budget.check()
+                explained = explain(self.predictor, request, budget)
+                whole = request._replace(top_k=None, threshold=None)
+                replies.bodies[position] = render(whole, explained, model.name, model.version)
+            except Exception as error:
+                replies.refuse(position, error)
 
     def _answer(self, requests: Mapping[int, Request], replies: _Replies) -> None:
         asked, predictor = requests.values(), self.predictor
@@ -179,6 +190,8 @@ class _Replies:
         self.refused += 1
         self.bodies[position] = render_refusal(error)
         self._context.set_response_status(code=error.status, idx=position)
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self._context.set_response_header(position, "Retry-After", _RETRY_AFTER)
 
 
 def _content_type(headers: Mapping[str, Any]) -> str:

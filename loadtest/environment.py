@@ -9,11 +9,9 @@ from typing import Any
 
 import psutil
 
-from ..serving.plan import cores
+from ..storage.cores import cores
 
 PACKAGES = ("lexport", "torchserve", "torch", "onnxruntime", "locust", "gevent", "numpy")
-
-__all__ = ["cores", "machine", "versions"]
 
 
 def machine() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..messages.extras import is_installed
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.torchserve.process import sigterm_raises
 from ..serving.torchserve.temporary import STATE, temporary_folder
+from ..storage.cores import cores
 from ..storage.progress import Say, silent
 from . import environment
 from . import locust_process as client
@@ -205,7 +206,7 @@ def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any]) -
         max_ms=measured["max_ms"],
         curve=tuple((percent, milliseconds) for percent, milliseconds in measured["curve"]),
         client_cpu=client_cpu,
-        client_cpu_machine=client_cpu / environment.cores(),
+        client_cpu_machine=client_cpu / cores(),
         machine_cpu=measured["machine_share"],
         unknown_share=measured["unknown_tokens"] / max(1, measured["tokens"]),
     )

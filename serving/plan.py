@@ -101,16 +101,6 @@ def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool)
     return bound
 
 
-def cores() -> int:
-    """Return cores this process may use: its affinity, and the CPU quota of its container if there is one."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(count, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file, or "max": no quota
-        return count
-
-
 def find_gpus() -> int:
     """Return the number of CUDA devices that TorchServe can see, counted as TorchServe does: with nvidia-smi.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from ...handlers.model.predictor import Predictor
 from ...models.predict import outputs as trained_outputs
 from ...models.run import Run
 from ...storage import atomic as files
+from ...storage.cores import cores
 from ..formats.variants import Variant
 from . import measure
 from .evidence import VariantEvidence
@@ -114,11 +114,11 @@ def _opened_and_warm(run: Run, variant: Variant, folder: Path, part: Dataset) ->
 
 def _on_all_cores(run: Run, variant: Variant, folder: Path, part: Dataset) -> dict[str, dict[str, Any]]:
     """Return the latency with a thread for every core; empty with one core."""
-    cores = os.cpu_count() or 1
-    if cores == 1:
+    threads = cores()
+    if threads == 1:
         return {}
     try:
-        return {str(cores): measure.latency(open_variant(run, variant, folder, threads=cores), part)}
+        return {str(threads): measure.latency(open_variant(run, variant, folder, threads=threads), part)}
     finally:
         torch.set_num_threads(1)  # torch has one setting for all; every other variant is opened with one thread
 

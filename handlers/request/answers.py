@@ -7,11 +7,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..model.predictor import labels_above
+from .limits import MAX_RESPONSE
 from .protocol import Request
 from .refusals import Refusal
-
-# TorchServe ends a worker whose answer to one request is longer than its `max_response_size`.
-MAX_ANSWER = 6_553_500
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -27,10 +25,10 @@ def render(request: Request, answers: Sequence[dict[str, Any]], model: str, vers
         if request.top_k is not None or request.threshold is not None:
             answers = [_cut(answer, request) for answer in answers]
         body = _dump(answers if request.many else answers[0])
-    if len(body) > MAX_ANSWER:
+    if len(body) > MAX_RESPONSE:
         raise Refusal(
             413,
-            f"The answer has {len(body):,} bytes; at most {MAX_ANSWER:,} can be sent.",
+            f"The answer has {len(body):,} bytes; at most {MAX_RESPONSE:,} can be sent.",
             "fewer texts or images in one request" + ("" if "vector" in answers[0] else ", or `top_k`"),
         )
     return body

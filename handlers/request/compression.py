@@ -6,10 +6,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from .limits import MAX_REQUEST
 from .refusals import Refusal, shorten
 
-# The most bytes of an uncompressed body: TorchServe's `max_request_size`.
-LONGEST = 6_553_500
 # A gzip body may have several members; each takes time, even an empty one.
 MAX_MEMBERS = 64
 
@@ -41,11 +40,11 @@ def unpacked(parameters: Mapping[str, Any], headers: Mapping[str, Any]) -> Mappi
 
 
 def _unpack(packed: bytes) -> bytes:
-    expected = f"gzip of at most {LONGEST:,} bytes"
+    expected = f"gzip of at most {MAX_REQUEST:,} bytes"
     if not packed:
         raise Refusal(400, "The request body is empty.")
     parts: list[bytes] = []
-    left = LONGEST
+    left = MAX_REQUEST
     for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         try:
@@ -55,7 +54,7 @@ def _unpack(packed: bytes) -> bytes:
             raise Refusal(400, "The body is not valid gzip, though its content encoding says so.", expected) from None
         left -= len(parts[-1])
         if left < 0:
-            raise Refusal(413, f"The body has more than {LONGEST:,} bytes uncompressed.", expected)
+            raise Refusal(413, f"The body has more than {MAX_REQUEST:,} bytes uncompressed.", expected)
         if not member.eof:
             raise Refusal(400, "The gzip body breaks off.", expected)
         packed = member.unused_data

@@ -4,9 +4,9 @@ Scores are turned into logits, because a linear model adds logits. For one label
 all labels (softmax gives the same scores for both). For several labels: log(p / (1 - p)) of each.
 
 additive   a bag with a linear layer. The model gets every cell of a text (a word, an n-gram, a subword) by itself,
-and
-           the empty text, which gives the bias; the contribution of the cell follows. An n-gram or subword divides
-           its contribution equally among its tokens. Used only if contributions + bias = logit, within ADDS_UP.
+           and the empty text, which gives the bias; the contribution of the cell follows. An n-gram or subword
+           divides its contribution equally among its tokens. Used only if contributions + bias = logit, within
+           ADDS_UP.
 shapley    any other model. Contributions are Shapley values, sampled from random orders of the tokens, added one by
            one (Štrumbelj, Kononenko: Explaining prediction models and individual predictions with feature
            contributions, Knowledge and Information Systems 41, 2014); each order is used in reverse too. The steps go
@@ -30,8 +30,9 @@ from .refusals import Refusal
 # For an additive model, the most by which contributions and bias may differ from the logit, times the largest logit
 # if that is above 1: an engine sums cells in float32 (measured: 5e-7 at 25 cells, 1e-4 at 2,000).
 ADDS_UP = 1e-4
-# Most texts of one request: each takes up to its share of SECONDS, and the worker answers no other request meanwhile.
+# Most texts of one request.
 MAX_EXPLAINED_TEXTS = 16
+# Seconds for all explanations of a batch: the worker answers no other request meanwhile.
 SECONDS = 1.0
 # Most pairs of orders that are drawn, always the same ones.
 PAIRS = 32
@@ -54,16 +55,37 @@ def check_explainable(request: Request, predictor: Predictor) -> None:
         raise Refusal(400, error, f"at most {MAX_EXPLAINED_TEXTS} texts")
 
 
-def explain(predictor: Predictor, request: Request) -> list[dict[str, Any]]:
+class TimeBudget:
+    """The time that the explanations of one batch share. It begins when it is made."""
+
+    def __init__(self, texts: int, seconds: float | None = None) -> None:
+        """Share `seconds`, SECONDS if None, among `texts` texts."""
+        self._texts = texts
+        self._until = time.monotonic() + (SECONDS if seconds is None else seconds)
+
+    def check(self) -> None:
+        """Raise Refusal if the time is over."""
+        if time.monotonic() >= self._until:
+            what = f"Other explanations used the {SECONDS:g} s that this batch of requests has for them."
+            raise Refusal(503, what, "the same request again in a second")
+
+    def take(self) -> float:
+        """Return the seconds for the next text: an equal share of what is left, 0 if nothing is."""
+        left = max(self._until - time.monotonic(), 0.0) / max(self._texts, 1)
+        self._texts -= 1
+        return left
+
+
+def explain(predictor: Predictor, request: Request, budget: TimeBudget | None = None) -> list[dict[str, Any]]:
     """Return an explanation of each text: method, label, logits, bias, and the tokens with offsets and contributions.
 
-    `request` has passed `check_explainable`. Each text gets an equal share of SECONDS, and at least one pair of
-    orders.
+    `request` has passed `check_explainable`. Its texts take their shares of `budget`, by default one of their own,
+    and each gets at least one pair of orders.
     """
     languages: Sequence[str | None] = request.languages or [None] * len(request.texts)
-    seconds = SECONDS / len(request.texts)
+    budget = budget or TimeBudget(len(request.texts))
     return [
-        _Explaining(predictor, text, language).explain(request, seconds)
+        _Explaining(predictor, text, language).explain(request, budget.take())
         for text, language in zip(request.texts, languages, strict=True)
     ]
 

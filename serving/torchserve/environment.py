@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError
+from ...handlers.request.limits import REQUEST_VARIABLE, RESPONSE_VARIABLE
 from ..folders import REPORTS, RUN
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ ID_VARIABLE = "LEXPORT_SERVER_ID"
 REPORTS_VARIABLE = "LEXPORT_REPORT_DIR"
 THREADS_VARIABLE = "LEXPORT_THREADS"
 CORES_VARIABLE = "LEXPORT_CORES"
+# By setting, the variable by which workers know it.
+_LIMITS = {"max_request_size": REQUEST_VARIABLE, "max_response_size": RESPONSE_VARIABLE}
 
 # Other variables, such as PYTHONPATH, LD_PRELOAD, JAVA_TOOL_OPTIONS or TS_…, could run unverified code in Java and in
 # the workers, or override the settings.
@@ -49,17 +52,28 @@ def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, st
 
 
 def server_environment(
-    outer: Mapping[str, str], extra: Sequence[str], folder: Path, identity: str, plan: Plan
+    outer: Mapping[str, str],
+    extra: Sequence[str],
+    folder: Path,
+    identity: str,
+    plan: Plan,
+    settings: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the whole environment of one server's supervisor, Java and workers.
+    """Return the whole environment of one server's supervisor, Java and workers; `settings` are its properties.
 
-    Raises InputError for an `extra` variable that is not set, or that every server gets a value of its own for.
+    Raises InputError for an `extra` variable that is not set, or that every server gets a value of its own for, and
+    for a limit that is not a number.
     """
     own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder / RUN))
     own |= dict.fromkeys((THREADS_VARIABLE, "OMP_NUM_THREADS"), str(plan.threads))
     own[CORES_VARIABLE] = str(plan.cores)
     # Idle OpenMP threads that spin take the cores from the other workers and from Java.
     own["OMP_WAIT_POLICY"] = "PASSIVE"
+    for name, variable in _LIMITS.items():
+        value = settings[name].strip()
+        if not (value.isascii() and value.isdigit() and int(value)):
+            raise InputError(f"{name}={value} is not a number of bytes. Expected a whole number above 0.")
+        own[variable] = value
     own[REPORTS_VARIABLE] = str(folder / RUN / REPORTS)
     own[ID_VARIABLE] = identity
     if sys.platform == "linux":

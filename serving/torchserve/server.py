@@ -14,9 +14,10 @@ from ...errors import SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.trust.rule import Trust
 from ...storage.atomic import write_file
+from ...storage.cores import cores
 from ...storage.progress import Say, silent
 from .. import folders, properties, state, tokens
-from ..plan import Plan, check_devices, cores, find_gpus, parse_workers, plan
+from ..plan import Plan, check_devices, find_gpus, parse_workers, plan
 from ..state import Server
 from ..store import Archive, choose, place
 from . import launch, temporary
@@ -101,7 +102,7 @@ def serve(
         identity=identity,
         java=java,
         command=launch.java_command(java, folder, settings.get("vmargs", "")),
-        environment=server_environment(os.environ, env, folder, identity, worker_plan),
+        environment=server_environment(os.environ, env, folder, identity, worker_plan, settings),
         settings=settings,
         limits=kept.limits,
         worker_plan=worker_plan,

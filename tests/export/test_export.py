@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from lexport.handlers.text.encoder import Ids
 from lexport.models.embeddings import Embedding, Table, TableOptions
 from lexport.models.predict import image_outputs, text_outputs
 from lexport.models.run import Run, open_run
+from lexport.storage.cores import cores
 
 from ..conftest import TASKS
 
@@ -158,7 +158,7 @@ def test_evidence_states_metric_flips_difference_size_and_latency(run_folder: Pa
         assert variant.test["texts"] == len(test.texts)
         assert 0 <= variant.test["flip_share"] <= 1
         assert variant.test["largest_difference"] <= BOUND[variant.precision]
-        assert set(variant.latency) == {"1", str(os.cpu_count())}
+        assert set(variant.latency) == {"1", str(cores())}
         for by_batch in variant.latency.values():
             assert set(by_batch) == {"1", "8", "64"}
             for one in by_batch.values():

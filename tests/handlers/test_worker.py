@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from lexport.errors import InputError
 from lexport.export.archive.inprocess import Context as InProcess
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.handlers.model.predictor import MAX_BATCH, Predictor
+from lexport.handlers.request import explain as explaining
 from lexport.handlers.worker import Worker
 
 from .models import predictor
@@ -71,7 +73,9 @@ def handle(worker: Worker, batch: Sequence[tuple[Mapping[str, Any], Mapping[str,
     bodies = worker.handle([parameters for parameters, _ in batch], context)
     assert context.types == dict.fromkeys(range(len(batch)), JSON)
     told = {"Lexport-Version": worker.predictor.model.version, "Lexport-Variant": worker.predictor.model.variant}
-    assert context.told == dict.fromkeys(range(len(batch)), told)
+    for number in range(len(batch)):
+        later = {"Retry-After": "1"} if context.statuses.get(number) == 503 else {}
+        assert context.told[number] == told | later
     return [(context.statuses.get(number, 200), json.loads(body)) for number, body in enumerate(bodies)]
 
 
@@ -199,6 +203,35 @@ def test_an_archive_in_this_process_is_asked_in_languages_and_with_images(worker
     assert archived.predict_images(images.tolist()) == worker.predictor.predict_images(images)
     with pytest.raises(InputError, match=r"refused the images: An image has 4 values"):
         archived.predict_images([[1.0]])
+
+
+def test_the_explanations_of_a_batch_share_one_time_and_come_after_its_predictions(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    predict, of_text = worker.predictor.predict, explaining._Explaining.explain
+
+    def predicted(*arguments: Any) -> Any:
+        calls.append("predict")
+        return predict(*arguments)
+
+    def explained(self: Any, request: Any, seconds: float) -> Any:
+        calls.append("explain")
+        found = of_text(self, request, seconds)
+        time.sleep(0.06)
+        return found
+
+    monkeypatch.setattr(worker.predictor, "predict", predicted)
+    monkeypatch.setattr(explaining._Explaining, "explain", explained)
+    monkeypatch.setattr(explaining, "SECONDS", 0.1)
+    body, headers = as_json({"text": "goal"})
+    asked = (body, headers | {"explain": "True"})
+    found = handle(worker, [asked, asked, as_json({"text": "goal"}), asked, asked])
+    assert [status for status, _ in found] == [200, 200, 200, 503, 503]
+    assert calls[:2] == ["predict", "explain"], "the prediction comes first"
+    assert found[0] == found[1]
+    assert found[3][1]["error"] == "Other explanations used the 0.1 s that this batch of requests has for them."
+    assert [status for status, _ in handle(worker, [asked])] == [200], "the first of a batch is always explained"
 
 
 class Stumbling:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving.plan import MAX_BY_DEFAULT, check_devices, cores, find_gpus, parse_workers, plan
+from lexport.serving.plan import MAX_BY_DEFAULT, check_devices, find_gpus, parse_workers, plan
 from lexport.serving.store import Archive
 
 
@@ -99,10 +99,6 @@ def test_an_archive_that_no_gpu_runs_is_refused_gpu_workers_unless_it_may_use_th
     assert check_devices([free, bound], "gpu:1", allow_cpu=True) == [bound]
     with pytest.raises(InputError, match=r"b 2.0: onnx-int8 runs only on the CPU: so it is. Archive an fp32 or fp16"):
         check_devices([free, bound], "gpu", allow_cpu=False)
-
-
-def test_cores_is_at_least_one() -> None:
-    assert cores() >= 1
 
 
 def fake_nvidia_smi(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.handlers.request.compression import LONGEST, MAX_MEMBERS, unpacked
+from lexport.handlers.request.compression import MAX_MEMBERS, unpacked
+from lexport.handlers.request.limits import MAX_REQUEST
 from lexport.handlers.request.refusals import Refusal
 
 from ..cases import JSON
@@ -50,8 +51,8 @@ REFUSED = {
     "a wrong checksum": (gzip.compress(b"goal")[:-8] + b"12345678", 400, "not valid gzip"),
     "zlib": (zlib.compress(b"goal"), 400, "not valid gzip"),
     "too many members": (gzip.compress(b"") * (MAX_MEMBERS + 1), 400, "more than 64 members"),
-    "a byte too long": (gzip.compress(b"x" * (LONGEST + 1)), 413, "more than 6,553,500 bytes"),
-    "too long in three members": (gzip.compress(b"x" * (LONGEST // 2)) * 3, 413, "more than 6,553,500 bytes"),
+    "a byte too long": (gzip.compress(b"x" * (MAX_REQUEST + 1)), 413, "more than 6,553,500 bytes"),
+    "too long in three members": (gzip.compress(b"x" * (MAX_REQUEST // 2)) * 3, 413, "more than 6,553,500 bytes"),
 }
 
 
@@ -63,7 +64,7 @@ def test_what_cannot_be_unpacked_is_refused(packed: bytes, status: int, error: s
 
 
 def test_the_longest_body_is_unpacked() -> None:
-    assert len(body_of(gzip.compress(b"x" * LONGEST))) == LONGEST
+    assert len(body_of(gzip.compress(b"x" * MAX_REQUEST))) == MAX_REQUEST
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd" * 100])

@@ -346,7 +346,7 @@ def test_scores_keep_full_precision() -> None:
 def test_an_answer_torchserve_cannot_deliver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     one = {"label": "a", "score": 1.0, "scores": {"a": 1.0}, "tokens": 0, "unknown": 0, "truncated": False}
     size = len(render(Request(["x"] * 9, many=True), [one] * 9, "m", "1"))
-    monkeypatch.setattr(answers, "MAX_ANSWER", size)
+    monkeypatch.setattr(answers, "MAX_RESPONSE", size)
     render(Request(["x"] * 9, many=True), [one] * 9, "m", "1")
     with pytest.raises(Refusal, match=r"The answer has \d+ bytes") as caught:
         render(Request(["x"] * 10, many=True), [one] * 10, "m", "1")

@@ -12,6 +12,8 @@ from lexport.serving.torchserve.environment import allowed, server_environment
 
 PLAN = Plan(device="cpu", gpus=0, workers={"m": 1}, threads=2, cores=4)
 
+LIMITS = {"max_request_size": "70000", "max_response_size": " 90000 "}
+
 KEPT = {
     "PATH": "/bin",
     "HOME": "/home/a",
@@ -53,9 +55,16 @@ def test_one_more_can_be_named() -> None:
 
 
 def test_a_server_gets_its_own_folder_and_threads(tmp_path: Path) -> None:
-    own = server_environment({"TMPDIR": "/elsewhere", "OMP_NUM_THREADS": "64"}, (), tmp_path, "0" * 32, PLAN)
+    own = server_environment({"TMPDIR": "/elsewhere", "OMP_NUM_THREADS": "64"}, (), tmp_path, "0" * 32, PLAN, LIMITS)
     assert {own[name] for name in ("TMPDIR", "TEMP", "TMP")} == {str(tmp_path / "run")}
     assert (own["OMP_NUM_THREADS"], own["LEXPORT_THREADS"], own["LEXPORT_CORES"]) == ("2", "2", "4")
     assert own["LEXPORT_REPORT_DIR"] == str(tmp_path / "run" / "reports")
+    assert (own["LEXPORT_MAX_REQUEST_SIZE"], own["LEXPORT_MAX_RESPONSE_SIZE"]) == ("70000", "90000")
     with pytest.raises(InputError, match="--env TMPDIR: lexport serve sets this variable itself"):
-        server_environment({"TMPDIR": "/elsewhere"}, ["TMPDIR"], tmp_path, "0" * 32, PLAN)
+        server_environment({"TMPDIR": "/elsewhere"}, ["TMPDIR"], tmp_path, "0" * 32, PLAN, LIMITS)
+
+
+@pytest.mark.parametrize("value", ["plenty", "-1", "0", "1.5", "", "٣"])
+def test_a_limit_that_is_no_number_is_an_error(tmp_path: Path, value: str) -> None:
+    with pytest.raises(InputError, match=r"max_request_size=.* is not a number of bytes. Expected a whole number"):
+        server_environment({}, (), tmp_path, "0" * 32, PLAN, LIMITS | {"max_request_size": value})

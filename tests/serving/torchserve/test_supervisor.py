@@ -21,6 +21,7 @@ from lexport.serving.tokens import generate
 from lexport.serving.torchserve import launch
 from lexport.serving.torchserve.environment import server_environment
 from lexport.serving.torchserve.process import end, frontend, is_alive, is_running
+from lexport.serving.torchserve.settings import read_settings
 
 from ..test_state import server
 
@@ -44,7 +45,7 @@ def started(folder: Path, command: list[str] = LASTS, *, bound: bool = False, re
     make_private(folder)
     fresh_logs(folder)
     described = replace(server(folder), authorized=False)  # the programs here take no tokens
-    environment = server_environment(os.environ, (), folder, described.id, PLAN)
+    environment = server_environment(os.environ, (), folder, described.id, PLAN, read_settings())
     made = launch.start(described, command, environment, generate(), bound=bound)
     if ready:
         launch.keep(made, bound=bound)

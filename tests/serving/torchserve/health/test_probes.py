@@ -22,7 +22,7 @@ from lexport.serving.torchserve import launch
 from lexport.serving.torchserve.environment import server_environment
 from lexport.serving.torchserve.health.probes import HealthEndpoint
 from lexport.serving.torchserve.process import end
-from lexport.serving.torchserve.settings import Address, health_address
+from lexport.serving.torchserve.settings import Address, health_address, read_settings
 
 from ...proxies.proxy_cases import free_port
 from ...test_state import server as described
@@ -144,7 +144,7 @@ def probed(tmp_path: Path) -> Iterator[tuple[Server, str]]:
     fresh_logs(folder)
     # With an id of its own: other tests end all processes of theirs.
     server = replace(described(folder), id=secrets.token_hex(16), authorized=False)
-    environment = server_environment(os.environ, (), folder, server.id, PLAN)
+    environment = server_environment(os.environ, (), folder, server.id, PLAN, read_settings())
     try:
         made = launch.start(server, LASTS, environment, generate(), bound=False, health=endpoint)
         launch.keep(made, bound=False)
