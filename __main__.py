@@ -121,23 +121,29 @@ def _explain(error: BaseException) -> int:
         what = "interrupted" if number == signal.SIGINT else "terminated"
         return _say(f"{what}; everything half-done was removed", 128 + number)
     if isinstance(error, LexportError):
-        return _say(f"error: {error.message}", error.exit_code, error.below)
+        return _say(_named(error.code, error.message), error.exit_code, error.below)
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
-        return _say(f"error: the system says: {error.strerror or error}{name}", 3)
+        return _say(_named("LX-SYSTEM-001", f"the system says: {error.strerror or error}{name}"), 3)
     if isinstance(error, usage_error) and not isinstance(error, Abort):
         return _explain_usage(error)
     if _ran_out_of_memory(error):
         asked = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
         return _say(
-            f"error: there is not enough memory{asked}. Use a machine or a container with more, end other programs, "
-            "or give less at once: fewer rows, fewer texts, a smaller model.",
+            _named(
+                "LX-SYSTEM-002",
+                f"there is not enough memory{asked}. Use a machine or a container with more, end other programs, "
+                "or give less at once: fewer rows, fewer texts, a smaller model.",
+            ),
             3,
         )
     if isinstance(error, _DAMAGED) or _is_nested_too_deeply(error):
         return _say(
-            f"error: what was read is damaged or nested too deeply ({type(error).__name__}: {str(error)[:200]}). "
-            "Look at the files that were named, or make them again.",
+            _named(
+                "LX-SYSTEM-003",
+                f"what was read is damaged or nested too deeply ({type(error).__name__}: {str(error)[:200]}). "
+                "Look at the files that were named, or make them again.",
+            ),
             2,
         )
     raise error
@@ -172,7 +178,8 @@ def _explain_usage(error: BaseException) -> int:
         return 2
     if context and hasattr(error, "option_name"):
         message = f"{message.removesuffix('.')}{_text_hint(context)}"
-    return _say(f"error: {message} See: {context.command_path if context else 'lexport'} --help", 2)
+    command = context.command_path if context else "lexport"
+    return _say(_named("LX-SYSTEM-004", f"{message} See: {command} --help"), 2)
 
 
 def _text_hint(context: Any) -> str:
@@ -184,6 +191,11 @@ def _text_hint(context: Any) -> str:
         return ""
     before = " ".join([context.command_path, *names[: names.index(TEXT)]])
     return f" (a text that begins with - goes after --: {before} -- '-5 stars')"
+
+
+def _named(code: str, message: str) -> str:
+    """Return the line that says an error, with the code under which docs/errors.md lists it."""
+    return f"error[{code}]: {message}" if code else f"error: {message}"
 
 
 def _say(line: str, code: int, below: str = "") -> int:

@@ -6,8 +6,9 @@
     └── SystemProblem         3   the machine: a port, Java, no server, a worker that failed
         └── MissingExtra      3   an optional package is absent; the message has the pip line
 
-The command line prints the message alone and exits with the code; anything else is a bug and keeps its
-traceback.
+The command line prints the error's code and message and exits with the exit code; anything else is a bug and keeps
+its traceback. Each place that raises an error has a code of its own, such as LX-DATA-012, which never changes its
+meaning; docs/errors.md lists them all.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ class LexportError(Exception):
     """
 
     exit_code = 2
+    code = ""
+    """The stable name of this error, `LX-AREA-NUMBER`."""
 
-    def __init__(self, message: str = "", below: str = "") -> None:
-        """`message` is one line; `below`, where there is more to show, any number of them."""
+    def __init__(self, message: str = "", below: str = "", *, code: str = "") -> None:
+        """`message` is one line; `below`: lines that belong below it; `code`: if not that of the class."""
         super().__init__(*([message, below] if below else [message]))
         self.message, self.below = message, below
+        if code:
+            self.code = code
 
     def __str__(self) -> str:
         """The message, control characters shown as codes, and the lines below it."""
@@ -57,6 +62,8 @@ class SystemProblem(LexportError):
 class MissingExtra(SystemProblem):
     """An optional dependency is absent."""
 
+    code = "LX-INSTALL-002"
+
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         """Name the absent `package`, the lexport `extra` that brings it and the `purpose` it serves."""
         super().__init__(
@@ -83,5 +90,6 @@ def import_problem(error: BaseException, purpose: str) -> SystemProblem | None:
     package, _ = PACKAGES[module]
     return SystemProblem(
         f"{purpose} needs the package {package}, which is installed but cannot be imported: {error}. "
-        f"Install it again with: pip install --force-reinstall {package}"
+        f"Install it again with: pip install --force-reinstall {package}",
+        code="LX-INSTALL-001",
     )

@@ -52,7 +52,7 @@ class Archive(Model):
         [(status, answer)] = self._loaded().request([encoded(body)], explain=explain)
         value = json.loads(answer)
         if status != 200:
-            raise InputError(f"{value['error']} Expected: {value['expected']}.")
+            raise InputError(f"{value['error']} Expected: {value['expected']}.", code="LX-API-001")
         return value
 
     def evaluate(self, data: str | Path, **options: Any) -> dict[str, Any]:

@@ -48,7 +48,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         chosen = recipes.load(self.recipe) if isinstance(self.recipe, str) else self.recipe
         if chosen.task != "classify":
             raise InputError(
-                f"The recipe {chosen.name!r} is for the task {chosen.task!r}; expected one that classifies."
+                f"The recipe {chosen.name!r} is for the task {chosen.task!r}; expected one that classifies.",
+                code="LX-API-002",
             )
         given = list(labels)
         self.classes_ = np.unique(np.asarray(given))

@@ -90,7 +90,9 @@ def train(
     from .run import Run
 
     if (data is None) == (texts is None):
-        raise InputError("Give a data file or texts: lexport.train('reviews.csv') or train(texts=…, labels=…).")
+        raise InputError(
+            "Give a data file or texts: lexport.train('reviews.csv') or train(texts=…, labels=…).", code="LX-API-003"
+        )
     begun = None
     if start is not None:
         begun = open_run(start.folder if isinstance(start, Run) else Path(start))
@@ -148,7 +150,8 @@ def load(
         return Archive(path, trusted=_read_keys(keys))
     raise InputError(
         f"{given} is not a run folder, an archive or the address of a server. Expected for example runs/reviews, "
-        "reviews-1.0.mar or http://127.0.0.1:8080."
+        "reviews-1.0.mar or http://127.0.0.1:8080.",
+        code="LX-API-004",
     )
 
 

@@ -33,4 +33,6 @@ def answer_request(predictor: Predictor, body: dict[str, Any] | str, *, explaine
             answers = predictor.predict(request.texts, request.languages)
         return json.loads(render(request, answers, predictor.model.name, predictor.model.version))
     except Refusal as refusal:
-        raise InputError(f"{refusal.body['error']} Expected: {refusal.body['expected']}.") from None
+        raise InputError(
+            f"{refusal.body['error']} Expected: {refusal.body['expected']}.", code="LX-API-005"
+        ) from None

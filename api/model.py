@@ -75,7 +75,10 @@ class Model(ABC):
         given = list(texts)
         languages = None if lang is None else [lang] * len(given) if isinstance(lang, str) else list(lang)
         if languages is not None and len(languages) != len(given):
-            raise InputError(f"{len(given)} texts and {len(languages)} languages were given; expected one for each.")
+            raise InputError(
+                f"{len(given)} texts and {len(languages)} languages were given; expected one for each.",
+                code="LX-API-006",
+            )
         found: list[Answer] = []
         for first in range(0, len(given), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
@@ -99,7 +102,7 @@ class Model(ABC):
         """Return the unit vectors of `texts`, float32 [texts, dim], of a vector or joint model. Raises InputError."""
         answers = self.predict(texts, lang=lang)
         if not all(hasattr(answer, "vector") for answer in answers):
-            raise InputError(f"{self.name} answers labels, not vectors. Ask it with predict.")
+            raise InputError(f"{self.name} answers labels, not vectors. Ask it with predict.", code="LX-API-007")
         return np.array([answer.vector for answer in answers], np.float32)  # type: ignore[union-attr]
 
     def close(self) -> None:  # noqa: B027  (most have nothing to close)
@@ -124,4 +127,4 @@ def encoded(body: dict[str, Any] | str) -> tuple[bytes, str]:
     try:
         return json.dumps(body, allow_nan=False).encode(), "application/json"
     except (TypeError, ValueError) as error:
-        raise InputError(f"This cannot be asked: {error}. Expected texts as strings.") from None
+        raise InputError(f"This cannot be asked: {error}. Expected texts as strings.", code="LX-API-008") from None

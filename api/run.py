@@ -100,7 +100,7 @@ class Run(Model):
         """Copy the run, with what was exported of it, to `folder` and return it from there. Raises InputError."""
         target = Path(folder)
         if target.exists() and target.samefile(self.folder):
-            raise InputError(f"The run is already in {target}.")
+            raise InputError(f"The run is already in {target}.", code="LX-API-009")
         with atomic.new_folder(target, replace=replace) as new:
             shutil.copytree(self.folder, new, dirs_exist_ok=True)
         return Run(open_run(target))

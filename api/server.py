@@ -54,7 +54,9 @@ class Server(Model):
     def models(self) -> dict[str, str]:
         """Version by model name, of a server of this machine. Raises SystemProblem for another one."""
         if self._started is None:
-            raise SystemProblem(f"{self.url} is not a server of this machine; its models are not known here.")
+            raise SystemProblem(
+                f"{self.url} is not a server of this machine; its models are not known here.", code="LX-API-010"
+            )
         return dict(self._started.models)
 
     def model(self, name: str, version: str | None = None) -> Server:
@@ -106,12 +108,14 @@ class Server(Model):
                 f"The server at {self.url} serves {len(names)} models" if names else f"{self.url} is another server"
             )
             known = f": {', '.join(names)}" if names else ""
-            raise InputError(f"{what}{known}. Name the one to ask: server.model(NAME).predict(…)")
+            raise InputError(f"{what}{known}. Name the one to ask: server.model(NAME).predict(…)", code="LX-API-011")
         return names[0]
 
     def _local(self, what: str) -> Started:
         if self._started is None:
-            raise SystemProblem(f"{self.url} is not a server of this machine, so it has no {what} here.")
+            raise SystemProblem(
+                f"{self.url} is not a server of this machine, so it has no {what} here.", code="LX-API-012"
+            )
         return self._started
 
 

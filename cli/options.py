@@ -117,13 +117,15 @@ def given_texts(texts: list[str] | None) -> list[str]:
     if texts:
         return texts
     if sys.stdin.isatty():
-        raise InputError('No text is given. Give at least one, or pipe lines in: lexport run MAR "a text"')
+        raise InputError(
+            'No text is given. Give at least one, or pipe lines in: lexport run MAR "a text"', code="LX-CLI-001"
+        )
     try:
         given = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"stdin is not UTF-8 (byte {error.start:,}). Convert it first.") from None
+        raise InputError(f"stdin is not UTF-8 (byte {error.start:,}). Convert it first.", code="LX-CLI-002") from None
     if not given:
-        raise InputError("stdin is empty; expected one text per line.")
+        raise InputError("stdin is empty; expected one text per line.", code="LX-CLI-003")
     # Not splitlines(), which ends a line at U+2028 or a form feed too.
     return [line.removesuffix("\r") for line in given.removesuffix("\n").split("\n")]
 
@@ -136,9 +138,11 @@ def given_images(path: Path, texts: list[str] | None, lang: str | None, *, expla
     from ..errors import InputError
 
     if explain:
-        raise InputError("--explain was given beside --images; only texts have explanations.")
+        raise InputError("--explain was given beside --images; only texts have explanations.", code="LX-CLI-004")
     if texts or lang is not None:
-        raise InputError("Texts or a language were given beside --images. Ask about one or the other.")
+        raise InputError(
+            "Texts or a language were given beside --images. Ask about one or the other.", code="LX-CLI-005"
+        )
     images: list[list[float]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -149,13 +153,14 @@ def given_images(path: Path, texts: list[str] | None, lang: str | None, *, expla
                 raise TypeError
             images.append([float(number) for number in numbers])
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+        raise InputError(f"{path} cannot be read: {error}.", code="LX-CLI-006") from None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise InputError(
-            f'{path}, line {len(images) + 1:,} is not an image; expected [0.1, 0.2, …] or {{"image": [0.1, …]}}.'
+            f'{path}, line {len(images) + 1:,} is not an image; expected [0.1, 0.2, …] or {{"image": [0.1, …]}}.',
+            code="LX-CLI-007",
         ) from None
     if not images:
-        raise InputError(f"{path} is empty; expected one JSON list of numbers per line.")
+        raise InputError(f"{path} is empty; expected one JSON list of numbers per line.", code="LX-CLI-008")
     return images
 
 

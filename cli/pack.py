@@ -158,7 +158,8 @@ def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
         emit(asdict(other)) if as_json else show(archive_screens.foreign_archive(other))
         raise RefusedError(
             f"{mar} was not made by lexport: it has no digests and no evidence, so nothing in it was verified. The "
-            "members that can run code are listed above."
+            "members that can run code are listed above.",
+            code="LX-CLI-009",
         )
     found = check(mar, trusted)
     if as_json:
@@ -221,16 +222,17 @@ def diff(
         emit(asdict(against)) if as_json else show(archive_screens.against_recording(against))
     else:
         if texts is not None:
-            raise InputError(f"--texts was given, and {before} is not a recording. Leave it out.")
+            raise InputError(f"--texts was given, and {before} is not a recording. Leave it out.", code="LX-CLI-010")
         found = compare(before, after, trusted=trusted)
         flips, asked = len(found.flips), found.asked
         emit(asdict(found)) if as_json else show(archive_screens.comparison(found))
     if max_flips is not None and not asked:
-        raise RefusedError("No answers were compared, so --max-flips cannot be checked.")
+        raise RefusedError("No answers were compared, so --max-flips cannot be checked.", code="LX-CLI-011")
     if max_flips is not None and flips > max_flips * asked:
         raise RefusedError(
             f"{flips:,} of {asked:,} texts have another answer ({flips / asked:.1%}); --max-flips allows "
-            f"{max_flips:.1%}."
+            f"{max_flips:.1%}.",
+            code="LX-CLI-012",
         )
 
 

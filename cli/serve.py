@@ -186,7 +186,9 @@ def status(
             f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}"
         )
     if found["problems"] or not found["healthy"]:
-        raise SystemProblem("; ".join(found["problems"]) or "the server reports that it is not healthy")
+        raise SystemProblem(
+            "; ".join(found["problems"]) or "the server reports that it is not healthy", code="LX-CLI-013"
+        )
     return None
 
 

@@ -165,7 +165,9 @@ def _recipe(model: str | None, start: Path | None, say: Say, **options: Any) -> 
         f"--{name.replace('_', '-')}" for name, value in {"model": model, **options}.items() if value is not None
     ]
     if given:
-        raise InputError(f"--from continues with the model and words of its run; leave out {', '.join(given)}.")
+        raise InputError(
+            f"--from continues with the model and words of its run; leave out {', '.join(given)}.", code="LX-CLI-014"
+        )
     from ..models.run import open_run
 
     begun = open_run(start)

@@ -24,6 +24,8 @@ from ..errors import InputError, LexportError, SystemProblem
 class ClientError(LexportError):
     """The request got no answer. `cause` is the reason, `remedy` what to do, `status` the HTTP status if any."""
 
+    code = "LX-CLIENT-010"
+
     def __init__(self, cause: str, remedy: str, status: int | None = None) -> None:
         """Join `cause` and `remedy`, a sentence each, to the message."""
         super().__init__(f"{cause} {remedy}")
@@ -33,23 +35,33 @@ class ClientError(LexportError):
 class RefusedInput(ClientError, InputError):
     """The model does not take this request; `positions` are a list's bad elements, if the model named some."""
 
+    code = "LX-CLIENT-011"
+
     positions: Sequence[int] = ()
 
 
 class UnknownModel(ClientError, InputError):
     """No model of this name or version is served."""
 
+    code = "LX-CLIENT-012"
+
 
 class Unauthorised(ClientError, SystemProblem):
     """The server wants another token."""
+
+    code = "LX-CLIENT-013"
 
 
 class NoServer(ClientError, SystemProblem):
     """No process listens at the address, or the connection broke before the answer arrived."""
 
+    code = "LX-CLIENT-014"
+
 
 class QueueFull(ClientError, SystemProblem):
     """The server has no room for the request now: a full queue, no worker, or a limit of clients."""
+
+    code = "LX-CLIENT-015"
 
     retry_after: float | None = None
     """Seconds after which to send the request again, if the server or a proxy sent `Retry-After`."""
@@ -58,14 +70,22 @@ class QueueFull(ClientError, SystemProblem):
 class WorkerLost(ClientError, SystemProblem):
     """The worker that had the request died."""
 
+    code = "LX-CLIENT-016"
+
 
 class TimedOut(ClientError, SystemProblem):
     """No answer in time."""
+
+    code = "LX-CLIENT-017"
 
 
 class ModelFailed(ClientError, SystemProblem):
     """The model or the server failed for this request."""
 
+    code = "LX-CLIENT-018"
+
 
 class UnexpectedAnswer(ClientError, SystemProblem):
     """The answer does not have the form that lexport's archives give."""
+
+    code = "LX-CLIENT-019"

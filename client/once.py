@@ -43,7 +43,9 @@ def predict(
     if isinstance(texts, str):
         texts = [texts]
     if images is not None and (texts or lang is not None):
-        raise InputError("Texts or a language were given beside images. Ask about one or the other.")
+        raise InputError(
+            "Texts or a language were given beside images. Ask about one or the other.", code="LX-CLIENT-001"
+        )
     with _client(name, version, host, token_file, state_dir, timeout) as client:
         if images is not None or lang is not None:
             question = about_images(images) if images is not None else about_texts(texts, lang=lang)

@@ -50,14 +50,16 @@ def about_texts(texts: Texts, **options: Unpack[Options]) -> Question:
     if isinstance(texts, str):
         return Question({"text": texts} | given, version=version)
     if not texts:
-        raise InputError('No texts to ask about. Give at least one: lexport predict NAME "a text"')
+        raise InputError(
+            'No texts to ask about. Give at least one: lexport predict NAME "a text"', code="LX-CLIENT-002"
+        )
     return Question({"texts": list(texts)} | given, True, len(texts), version)
 
 
 def about_images(images: Sequence[float] | Sequence[Sequence[float]], version: str | None = None) -> Question:
     """Return a question about one image, a sequence of numbers, or several. Raises InputError if there is none."""
     if not len(images):
-        raise InputError("No images to ask about. Give at least one.")
+        raise InputError("No images to ask about. Give at least one.", code="LX-CLIENT-003")
     if not isinstance(images[0], Sequence) and not hasattr(images[0], "__len__"):
         return Question({"image": [float(value) for value in images]}, version=version)  # type: ignore[arg-type]
     rows = [[float(value) for value in image] for image in images]  # type: ignore[union-attr]

@@ -23,7 +23,8 @@ def text(value: Any, where: str, field: str = "text") -> str:
     if not isinstance(value, str):
         raise InputError(
             f"{where}: the {field} is {shown(value)} ({type(value).__name__}); expected a string. "
-            f"Put it into quotes or name another {option(field)}."
+            f"Put it into quotes or name another {option(field)}.",
+            code="LX-DATA-001",
         )
     return _encodable(value.strip(), where, field)
 
@@ -45,7 +46,8 @@ def label(value: Any, where: str) -> str | None:
             return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     raise InputError(
         f"{where}: the label is {shown(value)} ({type(value).__name__}); expected one string or number. "
-        "Name another --label-column or convert it; several labels for a text need a multi-label model."
+        "Name another --label-column or convert it; several labels for a text need a multi-label model.",
+        code="LX-DATA-002",
     )
 
 
@@ -59,7 +61,8 @@ def labels(value: Any, where: str) -> str:
         for name in names:
             if name and SEPARATOR in name:
                 raise InputError(
-                    f"{where}: the label {shown(name)} contains '{SEPARATOR}', the separator of labels. Rename it."
+                    f"{where}: the label {shown(name)} contains '{SEPARATOR}', the separator of labels. Rename it.",
+                    code="LX-DATA-003",
                 )
     else:
         names = [name.strip() for name in (label(value, where) or "").split(SEPARATOR)]
@@ -73,7 +76,8 @@ def language(value: Any, where: str) -> str | None:
     if not isinstance(value, str) or len(value.strip()) > _LONGEST_LANGUAGE:
         raise InputError(
             f"{where}: the language is {shown(value)} ({type(value).__name__}); expected a short string such "
-            f"as en. Name another {option('language')} or convert it."
+            f"as en. Name another {option('language')} or convert it.",
+            code="LX-DATA-004",
         )
     return _encodable(value.strip(), where, "language") or None
 
@@ -97,7 +101,8 @@ def image(value: Any, where: str) -> Images | None:
         raise InputError(
             f"{where}: the image is {shown(value)} ({type(value).__name__}); expected a list of finite numbers up "
             f"to 1e9, one for each value of the image, row after row. Convert it or name another "
-            f"{option('image')}."
+            f"{option('image')}.",
+            code="LX-DATA-005",
         )
     return found
 
@@ -108,6 +113,7 @@ def _encodable(value: str, where: str, what: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(
             f"{where}: the {what} has half of a surrogate pair (U+{ord(value[error.start]):04X}) at character "
-            f"{error.start + 1:,}, which is not a character. Fix or remove it."
+            f"{error.start + 1:,}, which is not a character. Fix or remove it.",
+            code="LX-DATA-006",
         ) from None
     return value

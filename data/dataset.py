@@ -140,10 +140,12 @@ def require_classes(dataset: Dataset, *, multi_label: bool = False) -> None:
             alike = f"the same labels ({shown(', '.join(*sets))})" if any(sets) else "no label at all"
             raise InputError(
                 f"{dataset.name}: all {len(dataset):,} texts have {alike}; expected texts with different "
-                "labels. Check --label-column or add rows of other labels."
+                "labels. Check --label-column or add rows of other labels.",
+                code="LX-DATA-007",
             )
     elif len(dataset.classes) < 2:
         raise InputError(
             f"{dataset.name}: all {len(dataset):,} texts have the label '{shown(dataset.labels[0])}'; expected "
-            "at least two different labels. Check --label-column or add rows of another label."
+            "at least two different labels. Check --label-column or add rows of another label.",
+            code="LX-DATA-008",
         )

@@ -85,7 +85,7 @@ def of_texts(
     counts = {field: len(column) for field, column in columns.items()}
     if len(set(counts.values())) > 1:
         given = ", ".join(f"{count:,} {field}s" for field, count in counts.items())
-        raise InputError(f"{given} are given; expected one of each for every text.")
+        raise InputError(f"{given} are given; expected one of each for every text.", code="LX-DATA-009")
     rows = (
         Row(number, **dict(zip(columns, cells, strict=True)))
         for number, cells in enumerate(zip(*columns.values(), strict=True), 1)
@@ -102,7 +102,8 @@ def _own_columns(sample: Sample, asked: Columns) -> Columns:
             *names, last = own.values()
             raise InputError(
                 f"The sample set {sample.name} has the columns {', '.join(names)} and {last}. "
-                f"Leave out {option(field)}."
+                f"Leave out {option(field)}.",
+                code="LX-DATA-010",
             )
     return replace(sample.columns, label=asked.label and sample.columns.label)
 
@@ -113,7 +114,8 @@ def _check_names(columns: Columns) -> None:
         if name in fields:
             raise InputError(
                 f"The column '{shown(name)}' is named for both {fields[name]} and {field}. "
-                f"Give {option(fields[name])} and {option(field)} different names."
+                f"Give {option(fields[name])} and {option(field)} different names.",
+                code="LX-DATA-011",
             )
         fields[name] = field
 
@@ -124,7 +126,8 @@ def _check_exists(path: Path) -> None:
     except FileNotFoundError:
         raise InputError(
             f"There is no file {shown(path)} and no sample set of that name. DATA is a file ({readers.ACCEPTED}) "
-            f"or one of {listed(SAMPLES)}."
+            f"or one of {listed(SAMPLES)}.",
+            code="LX-DATA-012",
         ) from None
     except (OSError, ValueError):
         pass  # the reader reports the error
@@ -200,7 +203,8 @@ def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> D
             raise InputError(
                 f"{name}: {len(numbers):,} of {rows:,} rows have a text but no {field} "
                 f"({source.unit}{'s' * (len(numbers) > 1)} {listed(numbers)}). "
-                f"Fill in the {field}s or remove these rows."
+                f"Fill in the {field}s or remove these rows.",
+                code="LX-DATA-013",
             )
     kept = [key for key in parts if label_of[key.subject] is not None]
     conflicting = sum(copies[subject] for subject, label in label_of.items() if label is None)
@@ -212,7 +216,9 @@ def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> D
     if not kept:
         expected = "a text and a label" if columns.pair is None else "two texts"
         what = "a text" if columns.image is None else "an image"
-        raise InputError(f"{name}: {_nothing_left(rows, dropped, what)} Expected rows with {expected}.")
+        raise InputError(
+            f"{name}: {_nothing_left(rows, dropped, what)} Expected rows with {expected}.", code="LX-DATA-014"
+        )
     return dataset_of(
         [key.text for key in kept],
         [label_of[key.subject] or "" for key in kept],
@@ -230,7 +236,8 @@ def _check_sizes(sizes: dict[int, str]) -> None:
         (first, there), (other, here) = sizes.items()
         raise InputError(
             f"{here}: the image has {other:,} value{'s' * (other > 1)}, that of {there} has {first:,}; "
-            "all must have the same number. Scale or crop the images to one size."
+            "all must have the same number. Scale or crop the images to one size.",
+            code="LX-DATA-015",
         )
 
 

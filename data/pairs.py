@@ -45,7 +45,8 @@ def halves(dataset: Dataset) -> Dataset:
     if not long:
         raise InputError(
             f"{dataset.name}: none of its {len(dataset):,} texts is long enough to be halved; expected "
-            f"{LEAST_TOKENS} words or characters. Use longer texts, or name a second text with --pair-column."
+            f"{LEAST_TOKENS} words or characters. Use longer texts, or name a second text with --pair-column.",
+            code="LX-DATA-016",
         )
     whole = replace(dataset, parts=parts_of(dataset)).take(long, dataset.name)
     pairs = [pair for pair in cut if pair]

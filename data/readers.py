@@ -55,7 +55,8 @@ def read(path: Path, columns: Columns) -> Rows:
         return Rows("line", _jsonl_rows(wanted, opener_for(compression)))
     raise InputError(
         f"{shown(path)}: the ending of the file name is not known. "
-        f"Accepted endings: {ACCEPTED}; rename or convert the file."
+        f"Accepted endings: {ACCEPTED}; rename or convert the file.",
+        code="LX-DATA-017",
     )
 
 
@@ -83,11 +84,13 @@ class _Wanted:
             return found.index(name)
         if name in found:
             raise InputError(
-                f"{shown(self.path)} has {found.count(name)} columns named '{shown(name)}'. Rename all but one."
+                f"{shown(self.path)} has {found.count(name)} columns named '{shown(name)}'. Rename all but one.",
+                code="LX-DATA-018",
             )
         raise InputError(
             f"{shown(self.path)} has no column '{shown(name)}'; its columns are: "
-            f"{listed(found, 20) or 'none'}. Name the right one with {option(field)}."
+            f"{listed(found, 20) or 'none'}. Name the right one with {option(field)}.",
+            code="LX-DATA-019",
         )
 
 
@@ -105,14 +108,17 @@ def _csv_rows(wanted: _Wanted, opener: Opener, delimiter: str) -> Generator[Row,
             if not header:
                 raise empty(path)
             if any("\0" in name for name in header):
-                raise InputError(f"{shown(path)} is binary, not UTF-8 text: it begins with NUL characters.")
+                raise InputError(
+                    f"{shown(path)} is binary, not UTF-8 text: it begins with NUL characters.", code="LX-DATA-020"
+                )
             places = wanted.places(header)
             for number, cells in records:
                 if len(cells) != len(header):
                     raise InputError(
                         f"{shown(path)}, line {number:,}: {len(cells):,} cell{'s' * (len(cells) > 1)} where "
                         f"the header has {len(header):,}. Put a cell that holds a "
-                        f'{"comma" if delimiter == "," else "tab"}, a quote or a line break into "…".'
+                        f'{"comma" if delimiter == "," else "tab"}, a quote or a line break into "…".',
+                        code="LX-DATA-021",
                     )
                 yield Row(number, *[None if place is None else cells[place] for place in places])
     finally:
@@ -131,7 +137,8 @@ def _csv_records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         reason = "a quote is opened and never closed" if "end of data" in str(error) else shown(error)
         raise InputError(
             f"{shown(path)}: the row that begins on line {begins:,} is malformed: {reason}. "
-            "Inside a quoted cell a quote is written twice."
+            "Inside a quoted cell a quote is written twice.",
+            code="LX-DATA-022",
         ) from None
 
 
@@ -155,7 +162,8 @@ def _jsonl_rows(wanted: _Wanted, opener: Opener) -> Generator[Row, None, None]:
             if text not in item:
                 raise InputError(
                     f"{shown(path)}, line {number:,} has no '{shown(text)}'; its keys are: "
-                    f"{listed(item, 20) or 'none'}. Every line needs a text."
+                    f"{listed(item, 20) or 'none'}. Every line needs a text.",
+                    code="LX-DATA-023",
                 )
             if absent:
                 absent = {field: name for field, name in absent.items() if name not in item}
@@ -173,16 +181,18 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{where} is not valid JSON: {error.msg} at column {error.colno:,}. "
-            "JSONL has one complete JSON object per line."
+            "JSONL has one complete JSON object per line.",
+            code="LX-DATA-024",
         ) from None
     except ValueError:
-        raise InputError(f"{where} has a number with too many digits. Shorten it.") from None
+        raise InputError(f"{where} has a number with too many digits. Shorten it.", code="LX-DATA-025") from None
     except RecursionError:
-        raise InputError(f"{where} is nested too deeply to be read. Flatten it.") from None
+        raise InputError(f"{where} is nested too deeply to be read. Flatten it.", code="LX-DATA-026") from None
     if not isinstance(item, dict):
         raise InputError(
             f"{where} is not a JSON object: {shown(line.strip())}. "
-            'Every line of JSONL looks like {"text": "…", "label": "…"}.'
+            'Every line of JSONL looks like {"text": "…", "label": "…"}.',
+            code="LX-DATA-027",
         )
     return item
 

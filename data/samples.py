@@ -44,7 +44,8 @@ class Source:
                 return Path(folder) / self.path
         raise SystemProblem(
             f"The package {self.package} is installed but {self.path} is not in it. Install it again with: "
-            f"pip install --force-reinstall {shlex.quote(self.package + self.versions)}"
+            f"pip install --force-reinstall {shlex.quote(self.package + self.versions)}",
+            code="LX-DATA-028",
         )
 
 

@@ -64,7 +64,8 @@ def split(dataset: Dataset, kind: str = "classify") -> Splits:
         raise InputError(
             f"{dataset.name}: {len(dataset):,} texts are too few to split ({sizes}); every part needs at "
             f"least one. Add rows; a hundred different {'texts' if dataset.images is None else 'images'} are "
-            "nearly always enough."
+            "nearly always enough.",
+            code="LX-DATA-029",
         )
     splits = Splits(**{name: dataset.take(part, f"{dataset.name}:{name}") for name, part in rows.items()})
     match kind:
@@ -92,5 +93,6 @@ def _check_trained(dataset: Dataset, what: str, every: Iterable[str], trained: I
         raise InputError(
             f"{dataset.name}: of {len(known):,} {what}s {len(untrained):,} would have no training "
             f"text ({listed(untrained)}; the split is {sizes}). Add rows, ten a {what} are nearly always enough, "
-            f"or remove these {what}s."
+            f"or remove these {what}s.",
+            code="LX-DATA-030",
         )

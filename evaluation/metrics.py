@@ -85,7 +85,9 @@ def label_indices(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> di
     if any(unknown):
         raise InputError(
             f"{sum(map(bool, unknown)):,} of {len(truth):,} texts have a label that the model does not know: "
-            f"{listed(sorted(set().union(*unknown)))}. Its labels are: {listed(labels)}. Rename or remove these rows."
+            f"{listed(sorted(set().union(*unknown)))}. Its labels are: {listed(labels)}. "
+            "Rename or remove these rows.",
+            code="LX-EVAL-001",
         )
     return index_of
 

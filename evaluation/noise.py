@@ -110,7 +110,8 @@ class UnseenWords:
         if not words:
             raise InputError(
                 f"The token pattern {self._encoder.spec.pattern!r} does not accept a new word such as "
-                f"{word!r} as one token, so robustness cannot be measured. Leave out --unknown-rate."
+                f"{word!r} as one token, so robustness cannot be measured. Leave out --unknown-rate.",
+                code="LX-EVAL-002",
             )
         return list(words)
 

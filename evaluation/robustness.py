@@ -25,7 +25,8 @@ def parse_rates(value: str) -> list[float]:
     if not all(re.fullmatch(r"[0-9]*\.?[0-9]+", one) and 0 < float(one) <= 1 for one in wanted):
         raise InputError(
             f"--unknown-rate {value!r} is not valid. Expected shares of the tokens above 0 and up to 1, for "
-            "example 0.1,0.3."
+            "example 0.1,0.3.",
+            code="LX-EVAL-003",
         )
     return sorted({float(one) for one in wanted})
 

@@ -45,12 +45,15 @@ def prepare_dataset(task: str, dataset: Dataset, columns: Columns) -> Dataset:
     if columns.image is None and task != "joint":
         dataset = replace(dataset, images=None)  # of a sample set that has them
     if task == "joint" and dataset.images is None:
-        raise InputError(f"{dataset.name} has no images, which the head 'joint' needs. Name --image-column.")
+        raise InputError(
+            f"{dataset.name} has no images, which the head 'joint' needs. Name --image-column.", code="LX-EVAL-004"
+        )
     for what, column, user in (("pairs", dataset.pairs, "vector"), ("images", dataset.images, "joint")):
         if column is not None and task != user:
             raise InputError(
                 f"{dataset.name} has {what}, which only the head {user!r} uses. Leave the column "
-                f"out, or use a model with that head (`lexport recipes`)."
+                f"out, or use a model with that head (`lexport recipes`).",
+                code="LX-EVAL-005",
             )
     return halves(dataset) if task == "vector" and dataset.pairs is None else dataset
 

@@ -43,7 +43,7 @@ def evaluate(
     fit, and as `inprocess.load_archive` does.
     """
     if part not in PARTS:
-        raise InputError(f"--part {part!r} is not known; choose one of: {', '.join(PARTS)}.")
+        raise InputError(f"--part {part!r} is not known; choose one of: {', '.join(PARTS)}.", code="LX-EXPORT-001")
     with open_target(target, trusted) as opened_target:
         task, labels, threshold = opened_target.task, opened_target.labels, opened_target.threshold
         if source is None:
@@ -79,9 +79,12 @@ def evaluate(
 def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str) -> tuple[Dataset, str, int]:
     """Return the run's own held-out texts, their part, and how many of them were trained on: 0."""
     if columns != UNLABELLED:
-        raise InputError("Columns are given without DATA. Name DATA, or leave out the columns.")
+        raise InputError("Columns are given without DATA. Name DATA, or leave out the columns.", code="LX-EXPORT-002")
     if part == "train":
-        raise InputError("A run does not keep training texts; --part train needs DATA, the data it was trained on.")
+        raise InputError(
+            "A run does not keep training texts; --part train needs DATA, the data it was trained on.",
+            code="LX-EXPORT-003",
+        )
     part = "test" if part == "all" else part
     return replace(opened_target.held_out(part), name=opened_target.trained_name), part, 0
 
@@ -96,7 +99,7 @@ def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Column
     places = parts_of(dataset)
     rows = [row for row, place in enumerate(places) if part in ("all", place)]
     if not rows:
-        raise InputError(f"{dataset.name} has no texts in the part {part!r}.")
+        raise InputError(f"{dataset.name} has no texts in the part {part!r}.", code="LX-EXPORT-004")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
     own = dataset.digest == opened_target.trained_on
     return chosen, sum(places[row] == "train" for row in rows) if own else 0

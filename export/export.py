@@ -79,7 +79,7 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
         evidence.write(folder / "evidence.json")
     if all(variant.refused for variant in found):
         reasons = "; ".join(f"{variant.name}: {variant.refused}" for variant in found)
-        raise RefusedError(f"No variant passes the gates. {reasons}.")
+        raise RefusedError(f"No variant passes the gates. {reasons}.", code="LX-EXPORT-005")
     return evidence
 
 
@@ -102,7 +102,8 @@ def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
         raise InputError(
             f"{run.folder} cannot be exported in this way: "
             + "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-            + "."
+            + ".",
+            code="LX-EXPORT-006",
         )
     return left_out
 

@@ -63,7 +63,9 @@ class ArchiveTarget:
             self.threshold = float(described["threshold"])
             self.trained_on = str(described["data"]["digest"])
         except (KeyError, TypeError, ValueError):
-            raise InputError(f"{path}: {EVIDENCE} does not name its data. Make the archive again.") from None
+            raise InputError(
+                f"{path}: {EVIDENCE} does not name its data. Make the archive again.", code="LX-EXPORT-007"
+            ) from None
         # The worker has checked them with its goldens.
         self.labels: list[str] = archived.read("labels.json")
         self._encoder = load_encoder(archived.folder)
@@ -72,7 +74,10 @@ class ArchiveTarget:
 
     def held_out(self, part: str) -> Dataset:
         """Raise InputError: an archive has no labelled texts."""
-        raise InputError(f"{self._path} is an archive and has no labelled texts. Name DATA to evaluate it on.")
+        raise InputError(
+            f"{self._path} is an archive and has no labelled texts. Name DATA to evaluate it on.",
+            code="LX-EXPORT-008",
+        )
 
     def check(self, part: Dataset) -> None:
         """Do nothing: the worker itself refuses unsuitable input."""

@@ -75,24 +75,29 @@ def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]
             label = re.sub(r"[^A-Za-z0-9_-]", "-", path.resolve().name).strip("-_") or "run"
             passing = [variant.name for variant in read_evidence(path).variants if variant.refused is None]
             if not passing:
-                raise RefusedError(f"No variant of {path} passes the gates; {path}/export/evidence.json says why.")
+                raise RefusedError(
+                    f"No variant of {path} passes the gates; {path}/export/evidence.json says why.",
+                    code="LX-LOAD-001",
+                )
             packed = [
                 archive(path, version="0", name=f"{label}.{variant}", variant=variant, out=Path(folder))
                 for variant in passing
             ]
             yield packed, True
     elif name.endswith(".mar") or "/" in name:
-        raise InputError(f"There is no archive or run {name}.")
+        raise InputError(f"There is no archive or run {name}.", code="LX-LOAD-002")
     else:
         found = newest(model_store)
         if name not in found:
-            raise InputError(f"{model_store} has no model {name!r}; it has: {', '.join(found)}.")
+            raise InputError(f"{model_store} has no model {name!r}; it has: {', '.join(found)}.", code="LX-LOAD-003")
         yield [found[name]], False
 
 
 def _numbers(value: str) -> list[int]:
     if not re.fullmatch(r" *[0-9]{1,6} *(, *[0-9]{1,6} *)*", value):
-        raise InputError(f"--users {value!r} is not understood. Expected whole numbers, for example 1,16,64.")
+        raise InputError(
+            f"--users {value!r} is not understood. Expected whole numbers, for example 1,16,64.", code="LX-LOAD-004"
+        )
     return [int(one) for one in value.split(",")]
 
 
@@ -100,6 +105,7 @@ def _seconds(value: str) -> float:
     match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)(s|m)?", value.strip())
     if not match:
         raise InputError(
-            f"--duration {value!r} is not understood. Expected seconds or minutes, for example 10s or 1m."
+            f"--duration {value!r} is not understood. Expected seconds or minutes, for example 10s or 1m.",
+            code="LX-LOAD-005",
         )
     return float(match[1]) * (60 if match[2] == "m" else 1)

@@ -103,12 +103,15 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise SystemProblem(
                 f"Locust did not end {GRACE} s after its {load.duration:g} s run was over and was stopped. "
-                "Try again with fewer --users."
+                "Try again with fewer --users.",
+                code="LX-LOAD-006",
             ) from None
         finally:
             _end(process)
     if code != 0 or not result.exists():
-        raise SystemProblem(f"Locust ended with code {code} and no measurements: {_last_line(folder)}")
+        raise SystemProblem(
+            f"Locust ended with code {code} and no measurements: {_last_line(folder)}", code="LX-LOAD-007"
+        )
     measured: dict[str, Any] = json.loads(result.read_bytes())
     return measured
 

@@ -61,7 +61,9 @@ def parse(terms: Sequence[str]) -> tuple[Objective, ...]:
     for term in (part for given in terms for part in given.split(",")):
         objective = _parse_one(term)
         if objective.metric in objectives:
-            raise InputError(f"--slo names {objective.metric} twice ({term.strip()!r}); give it once.")
+            raise InputError(
+                f"--slo names {objective.metric} twice ({term.strip()!r}); give it once.", code="LX-LOAD-008"
+            )
         objectives[objective.metric] = objective
     if objectives:
         objectives.setdefault("failures", Objective("failures", 0.0))
@@ -71,11 +73,11 @@ def parse(terms: Sequence[str]) -> tuple[Objective, ...]:
 def _parse_one(term: str) -> Objective:
     match = TERM.fullmatch(term)
     if not match:
-        raise InputError(f"--slo {term.strip()!r} is not an objective; {EXAMPLES}.")
+        raise InputError(f"--slo {term.strip()!r} is not an objective; {EXAMPLES}.", code="LX-LOAD-009")
     metric, sign, digits, unit = match.groups()
     limit = float(digits)
     if not math.isfinite(limit):
-        raise InputError(f"--slo {term.strip()!r} has no finite limit; {EXAMPLES}.")
+        raise InputError(f"--slo {term.strip()!r} has no finite limit; {EXAMPLES}.", code="LX-LOAD-010")
     if metric in LATENCIES:
         units, wrong = tuple(UNITS), ">="
         limit *= UNITS.get(unit, 1.0)
@@ -86,14 +88,20 @@ def _parse_one(term: str) -> Objective:
         limit /= 100
     else:
         names = ", ".join((*LATENCIES, "rps", "failures"))
-        raise InputError(f"--slo {term.strip()!r} names {metric!r}, which is not measured; expected one of {names}.")
+        raise InputError(
+            f"--slo {term.strip()!r} names {metric!r}, which is not measured; expected one of {names}.",
+            code="LX-LOAD-011",
+        )
     if unit not in units:
         wanted = " or ".join(units) if units != ("",) else "no unit"
-        raise InputError(f"--slo {term.strip()!r} has the unit {unit!r}; {metric} takes {wanted}; {EXAMPLES}.")
+        raise InputError(
+            f"--slo {term.strip()!r} has the unit {unit!r}; {metric} takes {wanted}; {EXAMPLES}.", code="LX-LOAD-012"
+        )
     if sign == wrong:
         side = "lower" if metric == "rps" else "upper"
         raise InputError(
-            f"--slo {term.strip()!r}: {metric} takes {'>=' if wrong == '<=' else '<='} (a {side} limit)."
+            f"--slo {term.strip()!r}: {metric} takes {'>=' if wrong == '<=' else '<='} (a {side} limit).",
+            code="LX-LOAD-013",
         )
     return Objective(metric, limit)
 
@@ -112,16 +120,18 @@ def check_slo(report: LoadReport) -> None:
     where = f" See {report.out / 'report.html'}." if report.out else ""
     if not report.rows:
         reasons = "; ".join(f"{missing.workers}: {missing.reason}" for missing in report.not_run)
-        raise SystemProblem(f"Nothing was run ({reasons}), so nothing was measured.{where}")
+        raise SystemProblem(f"Nothing was run ({reasons}), so nothing was measured.{where}", code="LX-LOAD-014")
     silent = [row for row in report.rows if not row.answered]
     if silent:
         causes = ", ".join(f"{reason} ({count:,})" for reason, count in silent[0].reasons.items())
         raise RefusedError(
             f"Every request failed in {len(silent)} of {len(report.rows)} runs; {silent[0].label}: "
-            f"{causes or 'none was sent'}.{where}"
+            f"{causes or 'none was sent'}.{where}",
+            code="LX-LOAD-015",
         )
     if not report.passed:
         misses = report.misses()
         raise RefusedError(
-            f"SLO missed in {len(misses)} of {len(report.verdicts)} checks: {'; '.join(misses)}.{where}"
+            f"SLO missed in {len(misses)} of {len(report.verdicts)} checks: {'; '.join(misses)}.{where}",
+            code="LX-LOAD-016",
         )

@@ -92,7 +92,7 @@ def record(
     """
     asked = read_texts(texts, column) if isinstance(texts, Path) else list(dict.fromkeys(texts))
     if not asked:
-        raise InputError("No texts to ask about. Give at least one.")
+        raise InputError("No texts to ask about. Give at least one.", code="LX-LOAD-017")
     began = datetime.now(UTC)
     with (
         sigterm_raises(),
@@ -101,7 +101,10 @@ def record(
         lines = [_recorded(opened.ask, text) for text in asked]
     refused = sum(line.error is not None for line in lines)
     if refused == len(lines):
-        raise SystemProblem(f"{source} answered none of {refused:,} texts, so nothing was recorded: {lines[0].error}")
+        raise SystemProblem(
+            f"{source} answered none of {refused:,} texts, so nothing was recorded: {lines[0].error}",
+            code="LX-LOAD-018",
+        )
     head = {
         "source": opened.name,
         "sha256": opened.digest,
@@ -200,6 +203,7 @@ def _named(source: str, host: str | None) -> tuple[str, str | None, str | None]:
     if parts.scheme != "http" or path[:1] != ["predictions"] or len(path) not in (2, 3) or host is not None:
         raise InputError(
             f"{source!r} is not a served model. Expected http://HOST:PORT/predictions/NAME, or the model's name with "
-            "--host HOST:PORT, or an archive."
+            "--host HOST:PORT, or an archive.",
+            code="LX-LOAD-019",
         )
     return path[1], path[2] if len(path) == 3 else None, parts.netloc

@@ -50,7 +50,8 @@ def check_out(out: Path) -> None:
     foreign = sorted({entry.name for entry in out.iterdir()} - set(FILES))
     if foreign:
         raise InputError(
-            f"{out} contains other files ({foreign[0]}), so no report is written. Choose a new folder with --out."
+            f"{out} contains other files ({foreign[0]}), so no report is written. Choose a new folder with --out.",
+            code="LX-LOAD-020",
         )
 
 

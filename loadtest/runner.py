@@ -222,25 +222,34 @@ def _check_bounds(
 ) -> None:
     for name, values in (("archive", archives), ("--workers", worker_sets), ("--users", users)):
         if not values:
-            raise InputError(f"No {name} was given; a load test needs at least one.")
+            raise InputError(f"No {name} was given; a load test needs at least one.", code="LX-LOAD-021")
         if len(set(values)) < len(values):
-            raise InputError(f"{name} {', '.join(map(str, values))} names one twice; give each once.")
+            raise InputError(
+                f"{name} {', '.join(map(str, values))} names one twice; give each once.", code="LX-LOAD-022"
+            )
     for workers in worker_sets:
         parse_workers(workers)
     for level in users:
         if not 1 <= level <= MAX_USERS:
-            raise InputError(f"--users {level} is out of range; expected 1 to {MAX_USERS}.")
+            raise InputError(f"--users {level} is out of range; expected 1 to {MAX_USERS}.", code="LX-LOAD-023")
     if not 0.5 <= duration <= MAX_SECONDS:
-        raise InputError(f"--duration {duration:g} s is out of range; expected 0.5 to {MAX_SECONDS:g} s.")
+        raise InputError(
+            f"--duration {duration:g} s is out of range; expected 0.5 to {MAX_SECONDS:g} s.", code="LX-LOAD-024"
+        )
     if not 0 <= warmup <= MAX_SECONDS:
-        raise InputError(f"The warm-up of {warmup:g} s is out of range; expected 0 to {MAX_SECONDS:g} s.")
+        raise InputError(
+            f"The warm-up of {warmup:g} s is out of range; expected 0 to {MAX_SECONDS:g} s.", code="LX-LOAD-025"
+        )
     if not 0 <= unknown_share <= 1:
-        raise InputError(f"--unknown-share {unknown_share:g} is not a share; expected 0 to 1, such as 0.1.")
+        raise InputError(
+            f"--unknown-share {unknown_share:g} is not a share; expected 0 to 1, such as 0.1.", code="LX-LOAD-026"
+        )
     runs = len(archives) * len(worker_sets) * len(users)
     if runs > MAX_RUNS:
         raise InputError(
             f"{len(archives)} archives × {len(worker_sets)} worker sets × {len(users)} numbers of users are {runs} "
-            f"runs; at most {MAX_RUNS} are allowed. Give fewer."
+            f"runs; at most {MAX_RUNS} are allowed. Give fewer.",
+            code="LX-LOAD-027",
         )
 
 

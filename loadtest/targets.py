@@ -39,7 +39,8 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
     if len(set(labels)) < len(labels):
         raise InputError(
             f"Two archives are called {', '.join(sorted(set(labels)))}; rename one, because the report needs "
-            "different names."
+            "different names.",
+            code="LX-LOAD-028",
         )
     return [
         Subject(
@@ -111,13 +112,19 @@ def texts_file(texts: Path | Sequence[str] | None, subject: Subject, folder: Pat
 def _check(texts: Path) -> None:
     """Raise InputError if a file has no texts that the locustfile can read."""
     if not texts.is_file():
-        raise InputError(f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.")
+        raise InputError(
+            f"There is no file {texts}. Expected texts, one a line, or JSON lines with a text.", code="LX-LOAD-029"
+        )
     if texts.suffix.lower() in _NOT_TEXTS:
-        raise InputError(f"{texts} is not a file of texts. Expected a text a line, or JSON lines with a text.")
+        raise InputError(
+            f"{texts} is not a file of texts. Expected a text a line, or JSON lines with a text.", code="LX-LOAD-030"
+        )
     try:
         content = texts.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.") from None
+        raise InputError(
+            f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.", code="LX-LOAD-031"
+        ) from None
     if texts.suffix in {".jsonl", ".ndjson"}:
         for number, line in enumerate(content.split("\n"), 1):
             try:
@@ -125,9 +132,13 @@ def _check(texts: Path) -> None:
                 if not isinstance(found.get("image"), list):
                     str(found["text"])
             except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f'{texts}, line {number:,} is not a JSON object with a "text" or "image".') from None
+                raise InputError(
+                    f'{texts}, line {number:,} is not a JSON object with a "text" or "image".', code="LX-LOAD-032"
+                ) from None
     if not content.strip():
-        raise InputError(f"{texts} has no text. Expected texts, one a line, or JSON lines with a text.")
+        raise InputError(
+            f"{texts} has no text. Expected texts, one a line, or JSON lines with a text.", code="LX-LOAD-033"
+        )
 
 
 def texts_in_words(texts: Path | Sequence[str] | None) -> str:

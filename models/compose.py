@@ -87,7 +87,8 @@ def build(recipe: Recipe, spec: TextSpec, *, labels: int = 0, image_values: int 
             raise
         raise InputError(
             f"The model of recipe {recipe.name} is larger than this machine's memory. Lower its dim, buckets, "
-            "max_tokens or sizes."
+            "max_tokens or sizes.",
+            code="LX-MODEL-001",
         ) from None
 
 

@@ -109,7 +109,7 @@ class Run:
                 **further,
             )
         except (OSError, ValueError, EOFError, KeyError, IndexError, TypeError, zlib.error) as error:
-            raise InputError(f"{path} cannot be read ({error}); train the run again.") from None
+            raise InputError(f"{path} cannot be read ({error}); train the run again.", code="LX-MODEL-002") from None
 
 
 def write(
@@ -150,12 +150,15 @@ def open_run(folder: Path) -> Run:
     missing = [name for name in _MEMBERS if not (folder / name).is_file()]
     if missing:
         what = "is not a folder" if not folder.is_dir() else f"has no {', '.join(missing)}"
-        raise InputError(f"{folder} is not a run: it {what}. `lexport train DATA --out RUN` makes one.")
+        raise InputError(
+            f"{folder} is not a run: it {what}. `lexport train DATA --out RUN` makes one.", code="LX-MODEL-003"
+        )
     try:
         values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         if values.get("schema") != 1:
             raise InputError(
-                f"{folder} has schema {values.get('schema')}, this version reads schema 1; update lexport."
+                f"{folder} has schema {values.get('schema')}, this version reads schema 1; update lexport.",
+                code="LX-MODEL-004",
             )
         info = RunInfo(**values)
         recipe = recipes.restore(info.recipe)
@@ -169,7 +172,9 @@ def open_run(folder: Path) -> Run:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0].rstrip(".")
-        raise InputError(f"The run {folder} is damaged: {first}. Train it again or restore it.") from None
+        raise InputError(
+            f"The run {folder} is damaged: {first}. Train it again or restore it.", code="LX-MODEL-005"
+        ) from None
     model.eval()
     return Run(folder, info, recipe, model, encoder, labels, metrics)
 
@@ -179,21 +184,26 @@ def require_known(run: Run, dataset: Dataset) -> None:
     known = run.encoder.languages
     if dataset.languages is None and known:
         raise InputError(
-            f"{dataset.name} has no languages; the model knows: {', '.join(known)}. Name --language-column."
+            f"{dataset.name} has no languages; the model knows: {', '.join(known)}. Name --language-column.",
+            code="LX-MODEL-006",
         )
     if dataset.languages is not None and not known:
-        raise InputError(f"{dataset.name} has languages, but the model does not. Leave out --language-column.")
+        raise InputError(
+            f"{dataset.name} has languages, but the model does not. Leave out --language-column.", code="LX-MODEL-007"
+        )
     foreign = sorted(set(dataset.languages or []) - set(known))
     if foreign:
         raise InputError(
             f"{dataset.name} has languages that the model does not know: {', '.join(foreign[:5])}; it knows: "
-            f"{', '.join(known)}."
+            f"{', '.join(known)}.",
+            code="LX-MODEL-008",
         )
     values = run.info.data["image_values"]
     if dataset.images is not None and dataset.images.shape[1] != values:
         raise InputError(
             f"{dataset.name} has images of {dataset.images.shape[1]:,} values, the model takes {values:,}. Scale "
-            "them to that size."
+            "them to that size.",
+            code="LX-MODEL-009",
         )
 
 

@@ -87,6 +87,7 @@ def _require_languages(corpus: Corpus) -> Sequence[str]:
     if len(given) != len(corpus):
         raise InputError(
             f"{len(corpus):,} texts have {len(given):,} languages; a vocabulary for each language needs the language "
-            "of every text."
+            "of every text.",
+            code="LX-MODEL-010",
         )
     return given

@@ -24,9 +24,14 @@ _NUMBERED = 12  # most labels of a heat map whose cells show their numbers
 def check(target: Path) -> None:
     """Check, before the work, that `write` can write to `target`. Raises InputError."""
     if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--report {target} is not the name of a page; expected one that ends in .html.")
+        raise InputError(
+            f"--report {target} is not the name of a page; expected one that ends in .html.", code="LX-REPORT-001"
+        )
     if target.is_dir():
-        raise InputError(f"--report {target} is a folder. Name a file in it, such as {target / 'evaluation.html'}.")
+        raise InputError(
+            f"--report {target} is a folder. Name a file in it, such as {target / 'evaluation.html'}.",
+            code="LX-REPORT-002",
+        )
     if not os.path.lexists(target):
         files.check_folder(target)
 

@@ -40,7 +40,8 @@ def default_state_dir() -> Path:
     except RuntimeError:
         raise InputError(
             f"There is no home folder for the state of servers: HOME is not set and user {os.getuid()} has none. "
-            "Give a folder with --state-dir, or set XDG_STATE_HOME."
+            "Give a folder with --state-dir, or set XDG_STATE_HOME.",
+            code="LX-SERVE-001",
         ) from None
 
 
@@ -53,7 +54,9 @@ def locate(state_dir: Path | None) -> Path:
     try:
         return folder.resolve()
     except (OSError, RuntimeError) as error:
-        raise InputError(f"Cannot use {folder} as state folder: {error}. Give another with --state-dir.") from None
+        raise InputError(
+            f"Cannot use {folder} as state folder: {error}. Give another with --state-dir.", code="LX-SERVE-002"
+        ) from None
 
 
 def is_ours(folder: Path) -> bool:
@@ -67,17 +70,19 @@ def is_ours(folder: Path) -> bool:
         if not stat.S_ISDIR(info.st_mode):
             return False
         if info.st_uid != os.geteuid():
-            raise SystemProblem(_OTHERS.format(folder=folder, uid=info.st_uid))
+            raise SystemProblem(_OTHERS.format(folder=folder, uid=info.st_uid), code="LX-SERVE-003")
         if not _is_marked(folder):
             if os.path.lexists(folder / SERVER):
-                raise SystemProblem(_OLDER.format(folder=folder))
+                raise SystemProblem(_OLDER.format(folder=folder), code="LX-SERVE-004")
             return False
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise SystemProblem(f"The state folder {folder} cannot be read: {error.strerror}.") from None
+        raise SystemProblem(
+            f"The state folder {folder} cannot be read: {error.strerror}.", code="LX-SERVE-005"
+        ) from None
     if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise SystemProblem(_OPEN.format(folder=folder, mode=stat.S_IMODE(info.st_mode)))
+        raise SystemProblem(_OPEN.format(folder=folder, mode=stat.S_IMODE(info.st_mode)), code="LX-SERVE-006")
     return True
 
 
@@ -91,33 +96,36 @@ def make_private(folder: Path) -> None:
     if length > LONGEST:
         raise InputError(
             f"The state folder {folder} has a path of {length} bytes; at most {LONGEST} are possible, because it "
-            "contains the sockets of TorchServe's workers. Give a shorter one with --state-dir."
+            "contains the sockets of TorchServe's workers. Give a shorter one with --state-dir.",
+            code="LX-SERVE-007",
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = folder.stat()
         if info.st_uid != os.geteuid():
-            raise InputError(_OTHERS.format(folder=folder, uid=info.st_uid))
+            raise InputError(_OTHERS.format(folder=folder, uid=info.st_uid), code="LX-SERVE-008")
         foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in _OURS)
         if foreign:
             raise InputError(
                 f"The state folder {folder} contains other files ({foreign[0]}). Give an empty or a new folder with "
-                "--state-dir."
+                "--state-dir.",
+                code="LX-SERVE-009",
             )
         if _is_marked(folder):
             if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise InputError(_OPEN.format(folder=folder, mode=stat.S_IMODE(info.st_mode)))
+                raise InputError(_OPEN.format(folder=folder, mode=stat.S_IMODE(info.st_mode)), code="LX-SERVE-010")
             folder.chmod(0o700)
             return
         folder.chmod(0o700)
         if any(folder.iterdir()):
-            raise InputError(_OLDER.format(folder=folder))
+            raise InputError(_OLDER.format(folder=folder), code="LX-SERVE-011")
         descriptor = os.open(folder / MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as marker:
             marker.write(_NOTE)
     except OSError as error:
         raise InputError(
-            f"Cannot use {folder} as state folder: {error.strerror}. Give another with --state-dir."
+            f"Cannot use {folder} as state folder: {error.strerror}. Give another with --state-dir.",
+            code="LX-SERVE-012",
         ) from None
 
 
@@ -138,7 +146,8 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:
             raise Busy(
                 f"Another lexport command is starting or stopping the server of {folder}. Wait for it, or give "
-                "another --state-dir."
+                "another --state-dir.",
+                code="LX-SERVE-013",
             ) from None
         yield
     finally:

@@ -49,7 +49,8 @@ def parse_workers(text: str) -> tuple[str, int | None]:
     if not match:
         raise InputError(
             f"--workers {text!r} is not understood. Expected DEVICE or DEVICE:NUMBER, workers per model, "
-            "for example cpu, cpu:2 or gpu:1."
+            "for example cpu, cpu:2 or gpu:1.",
+            code="LX-SERVE-014",
         )
     return match[1], int(match[2]) if match[2] else None
 
@@ -78,7 +79,8 @@ def plan(
             raise InputError(
                 f"{archive.path}: its settings (minWorkers, maxWorkers) ask for {archive.most_workers} workers, and "
                 f"{planned[archive.name]} are planned by --workers {workers}. If this machine is to run that many, "
-                f"give --workers {device}:{archive.most_workers}; otherwise pack it without these settings."
+                f"give --workers {device}:{archive.most_workers}; otherwise pack it without these settings.",
+                code="LX-SERVE-015",
             )
     counts = {archive.name: archive.workers or planned[archive.name] for archive in archives}
     threads = max(1, cores // max(1, sum(counts.values())))
@@ -96,7 +98,8 @@ def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool)
         raise InputError(
             "; ".join(f"{archive}: {archive.cpu_alone}" for archive in bound)
             + ". Archive an fp32 or fp16 variant, use --workers cpu, or let it run on the CPU beside those on a GPU "
-            "with --allow-cpu."
+            "with --allow-cpu.",
+            code="LX-SERVE-016",
         )
     return bound
 
@@ -111,11 +114,13 @@ def find_gpus() -> int:
         if Path("/proc/driver/nvidia/gpus").exists():
             raise SystemProblem(
                 "This machine has a CUDA device but no nvidia-smi on the PATH, and TorchServe finds devices only "
-                "with it. Add its folder to PATH, or use --workers cpu."
+                "with it. Add its folder to PATH, or use --workers cpu.",
+                code="LX-SERVE-017",
             )
         raise SystemProblem(
             "--workers gpu needs a CUDA device and this machine shows none (no nvidia-smi on the PATH). "
-            "Install the NVIDIA driver, or use --workers cpu."
+            "Install the NVIDIA driver, or use --workers cpu.",
+            code="LX-SERVE-018",
         )
     try:
         listing = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=30, check=False)
@@ -130,6 +135,7 @@ def find_gpus() -> int:
     if found == 0:
         reason = output.splitlines()[0] if output else "nvidia-smi lists none"
         raise SystemProblem(
-            f"--workers gpu needs a CUDA device and none can be used ({reason}). Fix that, or use --workers cpu."
+            f"--workers gpu needs a CUDA device and none can be used ({reason}). Fix that, or use --workers cpu.",
+            code="LX-SERVE-019",
         )
     return found

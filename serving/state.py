@@ -94,7 +94,8 @@ def read_token(key_file: Path, kind: str) -> str:
         raise SystemProblem(
             f"Cannot read the {kind} token from {key_file}: {type(error).__name__}. Expected the key_file.json of "
             "a running server, or a file with only the inference token; name it with --token-file or the server's "
-            "folder with --state-dir."
+            "folder with --state-dir.",
+            code="LX-SERVE-020",
         ) from None
 
 
@@ -122,7 +123,8 @@ def load(state_dir: Path) -> Server | None:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise SystemProblem(
             f"{path} is not readable as a server's state ({type(error).__name__}). Stop that server by hand, then "
-            "remove the file."
+            "remove the file.",
+            code="LX-SERVE-021",
         ) from None
 
 

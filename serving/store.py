@@ -93,7 +93,8 @@ def _newest(model_store: Path) -> dict[str, Archive]:
         other = named.setdefault(archive.name, {}).setdefault(archive.version, archive)
         if other is not archive:
             raise InputError(
-                f"{other.path} and {archive.path} both contain {archive}. Remove one, or name the one to serve."
+                f"{other.path} and {archive.path} both contain {archive}. Remove one, or name the one to serve.",
+                code="LX-SERVE-022",
             )
     best: dict[str, Archive] = {}
     for name, versions in sorted(named.items()):
@@ -102,7 +103,8 @@ def _newest(model_store: Path) -> dict[str, Archive]:
         except ValueError as error:
             raise InputError(
                 f"The newest archive in {model_store} of {name}: {error}. Name the one to serve: lexport serve "
-                f"{model_store}/{name}-VERSION.mar"
+                f"{model_store}/{name}-VERSION.mar",
+                code="LX-SERVE-023",
             ) from None
     return best
 
@@ -118,6 +120,7 @@ def _no_archive(what: str, model_store: Path) -> InputError:
         "                                 lexport export RUN\n"
         f"                                 lexport archive RUN --version 1.0 --out {store}\n"
         "all in another folder:           lexport serve --model-store DIR",
+        code="LX-SERVE-024",
     )
 
 
@@ -129,14 +132,15 @@ def choose(
     Raises InputError if both or neither are given, or if two named archives hold the same model.
     """
     if bool(archives) == (model_store is not None):
-        raise InputError("Give either archives or --model-store DIR: lexport serve NAME-1.0.mar")
+        raise InputError("Give either archives or --model-store DIR: lexport serve NAME-1.0.mar", code="LX-SERVE-025")
     chosen = [read(path) for path in archives] if model_store is None else list(_newest(model_store).values())
     seen: dict[str, Archive] = {}
     for archive in chosen:
         if archive.name in seen:
             raise InputError(
                 f"{seen[archive.name].path} and {archive.path} both contain the model {archive.name}. Give one of "
-                "them, or put both into a folder and use --model-store to serve the newest."
+                "them, or put both into a folder and use --model-store to serve the newest.",
+                code="LX-SERVE-026",
             )
         seen[archive.name] = archive
         if not archive.made_by_lexport:
@@ -164,10 +168,10 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
             else:
                 shutil.copyfile(archive.path, copy)
         except (OSError, shutil.Error) as error:
-            raise InputError(f"{archive.path} cannot be read: {error}.") from None
+            raise InputError(f"{archive.path} cannot be read: {error}.", code="LX-SERVE-027") from None
         with _named(archive.path, copy):
             if replace(read(copy), path=archive.path) != archive:
-                raise InputError(f"{copy} changed after it was chosen. Run the command again.")
+                raise InputError(f"{copy} changed after it was chosen. Run the command again.", code="LX-SERVE-028")
             reason = accept(copy, trust)
             rewrite(copy, store / name)
         copy.unlink()
@@ -189,7 +193,9 @@ def _named(path: Path, copy: Path) -> Iterator[None]:
 def _identifier(path: Path, what: str, value: Any, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
-        raise InputError(f"{path}: {MANIFEST} has {what} {value!r}. Expected only letters, digits, {signs}.")
+        raise InputError(
+            f"{path}: {MANIFEST} has {what} {value!r}. Expected only letters, digits, {signs}.", code="LX-SERVE-029"
+        )
     return value
 
 
@@ -210,6 +216,9 @@ def _own_workers(path: Path, settings: Mapping[str, Any]) -> tuple[int | None, i
     """
     named = {key: settings[key] for key in ("minWorkers", "maxWorkers") if type(settings.get(key)) is int}
     if any(abs(number) >= 2**31 for number in named.values()):
-        raise InputError(f"{path}: its settings have {' or '.join(named)} beyond 2,147,483,647. Archive it again.")
+        raise InputError(
+            f"{path}: its settings have {' or '.join(named)} beyond 2,147,483,647. Archive it again.",
+            code="LX-SERVE-030",
+        )
     least, most = max(1, named.get("minWorkers", 1)), named.get("maxWorkers", 0)
     return least if "minWorkers" in named and most >= least else None, max(0, *named.values(), 0)

@@ -64,21 +64,23 @@ def read_token_file(path: Path) -> Tokens:
             given = {kind: parsed[kind]["key"] for kind in ("inference", "management") if kind in parsed}
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise InputError(
-                f"The token file {path} is not understood ({type(error).__name__}). {_WAY_OUT}"
+                f"The token file {path} is not understood ({type(error).__name__}). {_WAY_OUT}", code="LX-SERVE-031"
             ) from None
     if "inference" not in given:
-        raise InputError(f"The token file {path} has no inference token. {_WAY_OUT}")
+        raise InputError(f"The token file {path} has no inference token. {_WAY_OUT}", code="LX-SERVE-032")
     for kind, token in given.items():
         if not isinstance(token, str) or not is_token(token) or not SHORTEST <= len(token) <= LONGEST:
             count = f"{len(token)} characters" if isinstance(token, str) else type(token).__name__
             raise InputError(
                 f"The {kind} token in {path} cannot be used ({count}): expected {SHORTEST} to {LONGEST} of the "
-                f"characters A-Z a-z 0-9 - . _ ~ + /, with = at the end. {_WAY_OUT}"
+                f"characters A-Z a-z 0-9 - . _ ~ + /, with = at the end. {_WAY_OUT}",
+                code="LX-SERVE-033",
             )
     if given.get("management") == given["inference"]:
         raise InputError(
             f"The inference and the management token in {path} are the same, so every inference client could manage "
-            "models too. Give two different ones."
+            "models too. Give two different ones.",
+            code="LX-SERVE-034",
         )
     made = generate()
     return Tokens(given["inference"], given.get("management", made.management))
@@ -115,12 +117,15 @@ def _read_private(path: Path) -> str:
             facts = os.fstat(file.fileno())
             content = file.read(_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else b""
     except OSError as error:
-        raise InputError(f"Cannot read the token file {path}: {error.strerror}. {_WAY_OUT}") from None
+        raise InputError(
+            f"Cannot read the token file {path}: {error.strerror}. {_WAY_OUT}", code="LX-SERVE-035"
+        ) from None
     if not stat.S_ISREG(facts.st_mode) or len(content) > _MAX_BYTES:
-        raise InputError(f"The token file {path} is not a file of a few lines. {_WAY_OUT}")
+        raise InputError(f"The token file {path} is not a file of a few lines. {_WAY_OUT}", code="LX-SERVE-036")
     if stat.S_IMODE(facts.st_mode) & 0o077:
         raise InputError(
             f"Other users can use the token file {path} (mode {stat.S_IMODE(facts.st_mode):04o}). Expected "
-            f"0600: chmod 600 {path}"
+            f"0600: chmod 600 {path}",
+            code="LX-SERVE-037",
         )
     return content.decode("utf-8", "replace").strip()

@@ -44,10 +44,14 @@ def check_folder(target: Path, *, replace: bool = False) -> None:
     """
     if os.path.lexists(target):
         if not replace:
-            raise InputError(f"{target} exists already. Choose another --out, or replace it with --force.")
+            raise InputError(
+                f"{target} exists already. Choose another --out, or replace it with --force.", code="LX-FILE-001"
+            )
         if not target.is_dir() or Path.cwd().is_relative_to(target.resolve()):
             what = "the folder you are in" if target.is_dir() else "not a folder"
-            raise InputError(f"{target} is {what}, so nothing takes its place. Choose another --out.")
+            raise InputError(
+                f"{target} is {what}, so nothing takes its place. Choose another --out.", code="LX-FILE-002"
+            )
     _check_place(target)
 
 
@@ -67,7 +71,7 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     its folder cannot be created or written.
     """
     if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
-        raise InputError(f"Cannot write {target}: a folder is there. Choose another place.")
+        raise InputError(f"Cannot write {target}: a folder is there. Choose another place.", code="LX-FILE-003")
     with _beside(target) as partial:
         with _refused(target):
             handle = _unnamed(partial.parent) or open(partial, "x+b", opener=_unwritable)  # noqa: SIM115
@@ -195,9 +199,13 @@ def clear_leftovers(target: Path) -> None:
 def _check_place(target: Path) -> None:
     nearest = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
     if not nearest.is_dir():
-        raise InputError(f"Cannot write {target}: {nearest} is not a folder. Choose another place.")
+        raise InputError(
+            f"Cannot write {target}: {nearest} is not a folder. Choose another place.", code="LX-FILE-004"
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"Cannot write {target}: the folder {nearest} is not writable. Choose another place.")
+        raise InputError(
+            f"Cannot write {target}: the folder {nearest} is not writable. Choose another place.", code="LX-FILE-005"
+        )
 
 
 def _old(partial: Path) -> Path:
@@ -217,4 +225,6 @@ def _refused(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"Cannot write {target}: {error.strerror}. Choose another place.") from None
+        raise InputError(
+            f"Cannot write {target}: {error.strerror}. Choose another place.", code="LX-FILE-006"
+        ) from None

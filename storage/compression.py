@@ -54,26 +54,31 @@ def check_file(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise InputError(f"There is no file {shown(path)}. Check the path.") from None
+        raise InputError(f"There is no file {shown(path)}. Check the path.", code="LX-FILE-007") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"Cannot read {shown(path)}: {_reason(error)}.") from None
+        raise InputError(f"Cannot read {shown(path)}: {_reason(error)}.", code="LX-FILE-008") from None
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{shown(path)} is a folder; a file was expected. Name one of the files in it.")
+        raise InputError(
+            f"{shown(path)} is a folder; a file was expected. Name one of the files in it.", code="LX-FILE-009"
+        )
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{shown(path)} is not a regular file. Write the data to a file first.")
+        raise InputError(f"{shown(path)} is not a regular file. Write the data to a file first.", code="LX-FILE-010")
     if status.st_size == 0:
         raise empty(path)
 
 
 def empty(path: Path) -> InputError:
     """Return the error for a file without any content."""
-    return InputError(f"{shown(path)} is empty: rows of data, or words, were expected.")
+    return InputError(f"{shown(path)} is empty: rows of data, or words, were expected.", code="LX-FILE-011")
 
 
 def damaged(path: Path, error: Exception) -> InputError:
     """Return the error for a file whose bytes contradict its name or their own checksum."""
     reason = "it ends too early" if isinstance(error, EOFError) else _reason(error)
-    return InputError(f"{shown(path)} is damaged or not what its name says: {reason}. Download it or make it again.")
+    return InputError(
+        f"{shown(path)} is damaged or not what its name says: {reason}. Download it or make it again.",
+        code="LX-FILE-012",
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -157,7 +162,7 @@ def readable(path: Path, opener: Opener | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # raised by a decompressor, not by the system
             raise damaged(path, error) from None
-        raise InputError(f"Cannot read {shown(path)}: {_reason(error)}.") from None
+        raise InputError(f"Cannot read {shown(path)}: {_reason(error)}.", code="LX-FILE-013") from None
 
 
 def _not_utf8(path: Path, opener: Opener) -> InputError:
@@ -174,7 +179,8 @@ def _not_utf8(path: Path, opener: Opener) -> InputError:
                 return InputError(
                     f"{shown(path)} is not UTF-8 text: line {number:,} has the byte "
                     f"0x{line[error.start]:02x} at offset {offset + error.start:,} of the file. "
-                    f"{hint or 'Save it as UTF-8.'}"
+                    f"{hint or 'Save it as UTF-8.'}",
+                    code="LX-FILE-014",
                 )
             offset += len(line)
-    return InputError(f"{shown(path)} changed while it was read. Try again.")
+    return InputError(f"{shown(path)} changed while it was read. Try again.", code="LX-FILE-015")

@@ -77,15 +77,18 @@ class Checkpoints:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
             schema, identity, values = content["schema"], content["identity"], content["values"]
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise InputError(f"{self._path} cannot be read: {error}. {restart}") from None
+            raise InputError(f"{self._path} cannot be read: {error}. {restart}", code="LX-TRAIN-001") from None
         if schema != _SCHEMA:
-            raise InputError(f"{self._path} has schema {schema}, this version reads {_SCHEMA}. {restart}")
+            raise InputError(
+                f"{self._path} has schema {schema}, this version reads {_SCHEMA}. {restart}", code="LX-TRAIN-002"
+            )
         differing = [name for name, value in self._identity.items() if identity.get(name) != value]
         if differing:
             parts = "; ".join(f"{name}: {_differ(identity.get(name), self._identity[name])}" for name in differing)
             raise InputError(
                 f"{self._path} belongs to a training with other settings ({parts}). Use its options, "
-                "or use --force instead of --resume to start again."
+                "or use --force instead of --resume to start again.",
+                code="LX-TRAIN-003",
             )
         return Checkpoint(tensors, values)
 
@@ -109,7 +112,8 @@ def check_resumable(out: Path, *, resume: bool, replace: bool) -> None:
     if there and not resume and not replace:
         raise InputError(
             f"{folder_of(out)} holds an unfinished training of {out}. Continue it with --resume, or start again "
-            "with --force."
+            "with --force.",
+            code="LX-TRAIN-004",
         )
 
 
@@ -126,13 +130,17 @@ def checkpoint_folder(out: Path, *, resume: bool) -> Iterator[Path]:
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise InputError(f"Cannot write {folder}: {error.strerror}. Choose another place.") from None
+            raise InputError(
+                f"Cannot write {folder}: {error.strerror}. Choose another place.", code="LX-TRAIN-005"
+            ) from None
         handle = os.open(folder, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise InputError(f"Another process is training {out} now. Choose another --out.") from None
+                raise InputError(
+                    f"Another process is training {out} now. Choose another --out.", code="LX-TRAIN-006"
+                ) from None
             clear_leftovers(folder / _FILE)
             if resume:
                 clear_leftovers(out)

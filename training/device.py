@@ -56,12 +56,15 @@ def choose_device(device: str = "auto", threads: int = 1) -> Device:
     busy. Raises InputError for an unknown device name, SystemProblem for a device that this machine lacks.
     """
     if threads < 1:
-        raise InputError(f"threads is {threads}; at least 1 is needed.")
+        raise InputError(f"threads is {threads}; at least 1 is needed.", code="LX-TRAIN-007")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
-        raise InputError(f"Unknown device {device!r}. Choose one of: auto, cpu, cuda, cuda:0, cuda:1 and so on.")
+        raise InputError(
+            f"Unknown device {device!r}. Choose one of: auto, cpu, cuda, cuda:0, cuda:1 and so on.",
+            code="LX-TRAIN-008",
+        )
     if kind == "cpu":
         return Device(threads=threads)
     # Under torch's launcher each process of a machine uses the GPU of its own local rank.
@@ -70,6 +73,7 @@ def choose_device(device: str = "auto", threads: int = 1) -> Device:
         build = "" if torch.version.cuda else "; this torch is a build for CPUs, install one for CUDA"
         raise SystemProblem(
             f"The device cuda:{index} is not available: torch {torch.__version__} sees {torch.cuda.device_count()} "
-            f"CUDA devices{build}. You can also train with --device cpu."
+            f"CUDA devices{build}. You can also train with --device cpu.",
+            code="LX-TRAIN-009",
         )
     return Device(torch.device("cuda", index), threads)

@@ -73,14 +73,19 @@ def expand(
     Raises InputError for words, data, vectors or an output folder that cannot be used.
     """
     if (words is None) == (from_oov is None):
-        raise InputError("Give the new words either as a file or as data to find them in, not both.")
+        raise InputError(
+            "Give the new words either as a file or as data to find them in, not both.", code="LX-TRAIN-010"
+        )
     if words is not None and (columns is not None or min_count is not None):
         raise InputError(
             "A file of words is used completely; columns and min_count are only for reading data. Leave out "
-            "--min-count, --text-column, --language-column and --pair-column, or give --from-oov instead of --words."
+            "--min-count, --text-column, --language-column and --pair-column, or give --from-oov instead of --words.",
+            code="LX-TRAIN-011",
         )
     if any(number is not None and number < 1 for number in (min_count, limit)):
-        raise InputError(f"min_count={min_count} and limit={limit} must be at least 1, or left out.")
+        raise InputError(
+            f"min_count={min_count} and limit={limit} must be at least 1, or left out.", code="LX-TRAIN-012"
+        )
     _check_target(folder, out, replace=replace)
     run = runs.open_run(folder)
     point = _insertion_point(run, language)
@@ -111,7 +116,8 @@ def _check_target(folder: Path, out: Path, *, replace: bool) -> None:
     old, new = folder.resolve(), out.resolve()
     if new.is_relative_to(old) or old.is_relative_to(new):
         raise InputError(
-            f"{out} and the run {folder} contain one another; the run itself is not changed. Choose another --out."
+            f"{out} and the run {folder} contain one another; the run itself is not changed. Choose another --out.",
+            code="LX-TRAIN-013",
         )
     files.check_folder(out, replace=replace)
     check_replaceable(out, replace=replace)
@@ -123,12 +129,13 @@ def _insertion_point(run: Run, language: str | None) -> _InsertionPoint:
         how = "their hashes" if spec.inputs == "hashes" else "their characters"
         raise InputError(
             f"{run.folder} reads words by {how}: every word has a vector already. "
-            "Only models with a vocabulary of words accept new words."
+            "Only models with a vocabulary of words accept new words.",
+            code="LX-TRAIN-014",
         )
     try:
         number = encoder.language_number(language)
     except TextError as error:
-        raise InputError(str(error)) from None
+        raise InputError(str(error), code="LX-TRAIN-015") from None
     sizes = list(spec.languages.values()) or [spec.words - 1]
     # The rows before it: PAD, and UNK and the words of each language. The vocabulary has only the words.
     row = 1 + sum(sizes[: number + 1])
@@ -159,7 +166,8 @@ def _read_words(path: Path, encoder: TextEncoder, point: _InsertionPoint, say: S
                 )
                 raise InputError(
                     f"{shown(path)}, line {number:,}: '{shown(text)}' is not one word; {split}. Write one word per "
-                    "line, without spaces or punctuation."
+                    "line, without spaces or punctuation.",
+                    code="LX-TRAIN-016",
                 )
             if tokens[0] in known or tokens[0] in new:
                 skipped += 1
@@ -169,7 +177,8 @@ def _read_words(path: Path, encoder: TextEncoder, point: _InsertionPoint, say: S
         raise InputError(
             f"{shown(path)} has no new word: the run knows all {skipped:,} already."
             if skipped
-            else f"{shown(path)} has no words; expected one word per line."
+            else f"{shown(path)} has no words; expected one word per line.",
+            code="LX-TRAIN-017",
         )
     if skipped:
         say(f"{shown(path.name)}: {len(new):,} new words; {skipped:,} skipped: known already, or listed twice")
@@ -193,7 +202,8 @@ def _find_words(
         most = f" (the most frequent: {max(counts.values()):,}). Lower min_count" if counts else ""
         raise InputError(
             f"{dataset.name} has no new word: {len(counts):,} of its words are unknown to the run, and none occurs "
-            f"{min_count} times or more{most}."
+            f"{min_count} times or more{most}.",
+            code="LX-TRAIN-018",
         )
     return [word for word, _ in frequent]
 
@@ -202,17 +212,21 @@ def _in_language(dataset: Dataset, columns: Columns, language: str | None) -> li
     """Return for each text whether it is in `language`; all are if that is None. Raises InputError if none can be."""
     if language is None:
         if columns.language is not None:
-            raise InputError("The run has one vocabulary for every language. Leave out --language-column.")
+            raise InputError(
+                "The run has one vocabulary for every language. Leave out --language-column.", code="LX-TRAIN-019"
+            )
         return [True] * len(dataset)
     if dataset.languages is None:
         raise InputError(
             f"{dataset.name} names no language; new words can only come from texts in {language!r}. Name "
-            "--language-column, or list the words in a file (--words)."
+            "--language-column, or list the words in a file (--words).",
+            code="LX-TRAIN-020",
         )
     if language not in dataset.languages:
         raise InputError(
             f"{dataset.name} has no text in {language!r}, only in {listed(sorted(set(dataset.languages)))}. Correct "
-            "--language, or use other data."
+            "--language, or use other data.",
+            code="LX-TRAIN-021",
         )
     return [own == language for own in dataset.languages]
 

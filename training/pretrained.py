@@ -46,7 +46,8 @@ def check_width(vectors: Vectors, dim: int) -> None:
     if vectors.dim != dim:
         raise InputError(
             f"The vectors of {vectors.name} have {vectors.dim} dimensions, the model has {dim}; both must be equal. "
-            f"Use vectors of {dim} dimensions, or train a model with dim = {vectors.dim}."
+            f"Use vectors of {dim} dimensions, or train a model with dim = {vectors.dim}.",
+            code="LX-TRAIN-022",
         )
 
 

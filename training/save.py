@@ -51,7 +51,10 @@ def save(
 def check_replaceable(out: Path, *, replace: bool) -> None:
     """Raise InputError if `replace` would delete a folder that is not a run."""
     if replace and out.is_dir() and any(out.iterdir()) and not (out / "run.json").is_file():
-        raise InputError(f"{out} holds files that are not a run, so it is not replaced. Choose another folder.")
+        raise InputError(
+            f"{out} holds files that are not a run, so it is not replaced. Choose another folder.",
+            code="LX-TRAIN-023",
+        )
 
 
 def unknown_share(tokens: Tokens) -> float:

@@ -237,7 +237,8 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
             "Name --language-column."
             if dataset.languages is None
             else f"{dataset.name} names languages, which the embedding {recipe.embedding.NAME!r} does not use. "
-            "Leave out --language-column, or use --model multilingual."
+            "Leave out --language-column, or use --model multilingual.",
+            code="LX-TRAIN-024",
         )
     if task in ("classify", "multilabel"):
         data.require_classes(dataset, multi_label=task == "multilabel")
@@ -262,7 +263,8 @@ def _new_encoder(recipe: recipes.Recipe, corpus: Corpus, texts: int, say: Say) -
     if vectors is None and not recipe.learns:
         raise InputError(
             'The head averages pretrained word vectors without training (objective = "pooled"), but no vectors are '
-            'given. Name them with --vectors, or set objective = "contrastive".'
+            'given. Name them with --vectors, or set objective = "contrastive".',
+            code="LX-TRAIN-025",
         )
     if vectors is not None and dim is None:
         dim = open_vectors(vectors).dim
@@ -288,7 +290,8 @@ def _require_known_labels(dataset: Dataset, classes: list[str], start: run.Run) 
     if unknown:
         raise InputError(
             f"{dataset.name} has labels that {start.folder} does not know: {', '.join(unknown[:5])}; its "
-            f"labels are: {', '.join(start.labels[:20])}. Train without --from, or remove these rows."
+            f"labels are: {', '.join(start.labels[:20])}. Train without --from, or remove these rows.",
+            code="LX-TRAIN-026",
         )
 
 

@@ -198,7 +198,8 @@ class Trainer:
         if not math.isfinite(self.losses[-1]):
             raise InputError(
                 f"The validation loss of epoch {self._epoch} is {self.losses[-1]}: training diverged. Set a "
-                f"learning_rate below {self._options.learning_rate:g} or a clip in [training]."
+                f"learning_rate below {self._options.learning_rate:g} or a clip in [training].",
+                code="LX-TRAIN-027",
             )
 
     def _validation_loss(self, validation: Objective) -> float:

@@ -35,7 +35,8 @@ def open_vectors(source: str | Path | KeyedVectors) -> Vectors:
             return glove.open_package()
         raise InputError(
             f"There is no file {shown(Path(source))} and no package of vectors of that name. Name {FORMATS}, or "
-            f"{glove.NAME}."
+            f"{glove.NAME}.",
+            code="LX-VECTORS-001",
         ) from None
     except (OSError, ValueError):
         pass  # opening says what is wrong

@@ -77,7 +77,8 @@ class _Binary:
             if (block[at:] + content.read(2)).removeprefix(b"\n"):
                 raise InputError(
                     f"{shown(self.path)} announces {self.count:,} words of {self.dim:,} numbers on its first line "
-                    f"but has more content after the last of them, at byte {offset + at:,}. {self._remedy}"
+                    f"but has more content after the last of them, at byte {offset + at:,}. {self._remedy}",
+                    code="LX-VECTORS-002",
                 )
 
     def _word(self, number: int, offset: int, raw: bytes) -> str:
@@ -104,7 +105,8 @@ class _Binary:
     def _bad(self, number: int, offset: int, what: str) -> InputError:
         return InputError(
             f"{shown(self.path)}: word {number:,} of {self.count:,}, at byte {offset:,}, {what}; expected a word "
-            f"in UTF-8, a space and {4 * self.dim:,} bytes of {self.dim:,} float32 numbers. {self._remedy}"
+            f"in UTF-8, a space and {4 * self.dim:,} bytes of {self.dim:,} float32 numbers. {self._remedy}",
+            code="LX-VECTORS-003",
         )
 
     @property

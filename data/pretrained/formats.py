@@ -41,7 +41,10 @@ def open_file(path: Path) -> Vectors:
     if first.startswith(_PICKLE):
         raise _pickled(path, (first + beginning)[:200])
     if first.startswith(_ZIP):
-        raise InputError(f"{shown(path)} is a zip archive. Unpack it and name the file of vectors that was in it.")
+        raise InputError(
+            f"{shown(path)} is a zip archive. Unpack it and name the file of vectors that was in it.",
+            code="LX-VECTORS-004",
+        )
     if first.startswith(SIGNATURE) or ending == ".npy":
         return open_matrix(path, compressed=bool(compression))
     header = read_header(first)
@@ -68,6 +71,7 @@ def _pickled(path: Path, start: bytes) -> InputError:
         "it is not read; expected a word2vec file. If you trust it, convert it with gensim:",
         f"from gensim.models import {kind}\n"
         f"{kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)",
+        code="LX-VECTORS-005",
     )
 
 
@@ -79,4 +83,5 @@ def _no_binary(path: Path, first: bytes) -> InputError:
         "convert it with gensim:",
         "from gensim.models.fasttext import load_facebook_vectors\n"
         f"load_facebook_vectors({str(path)!r}).save_word2vec_format({str(path.with_suffix('.vec'))!r})",
+        code="LX-VECTORS-006",
     )

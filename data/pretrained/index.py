@@ -34,7 +34,8 @@ def find_index(matrix: Path) -> Path:
     remedy = "Keep one of them." if there else "Write one, for example a text file with one word per line."
     raise InputError(
         f"{shown(matrix)} has {what}; expected one file {shown(matrix.stem)} with the ending {listed(_READERS)}. "
-        f"{remedy}"
+        f"{remedy}",
+        code="LX-VECTORS-008",
     )
 
 
@@ -63,7 +64,8 @@ def look_up_rows(index: Path, words: Sequence[str], matrix: Path, rows: int) -> 
     if count != rows:
         raise InputError(
             f"{shown(index)} has {count:,} words and {shown(matrix.name)} has {rows:,} vectors; {_ONE_EACH}. Write "
-            "the index again from the source of the matrix."
+            "the index again from the source of the matrix.",
+            code="LX-VECTORS-009",
         )
     return found
 
@@ -72,7 +74,9 @@ _ONE_EACH = "one word for each vector was expected"
 
 
 def _bad(index: Path, number: int, what: str, expected: str) -> InputError:
-    return InputError(f"{shown(index)}, entry {number:,} {what}; {expected}. Correct the index.")
+    return InputError(
+        f"{shown(index)}, entry {number:,} {what}; {expected}. Correct the index.", code="LX-VECTORS-010"
+    )
 
 
 def _lines(path: Path) -> Iterator[Entry]:
@@ -89,7 +93,9 @@ def _json(path: Path) -> Iterator[Entry]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{shown(path)} is not valid JSON: {shown(error)}. Write it again with json.dump.") from None
+        raise InputError(
+            f"{shown(path)} is not valid JSON: {shown(error)}. Write it again with json.dump.", code="LX-VECTORS-011"
+        ) from None
     if isinstance(value, dict):
         for number, (word, row) in enumerate(value.items(), 1):
             yield number, word, _row(path, number, row)
@@ -99,7 +105,8 @@ def _json(path: Path) -> Iterator[Entry]:
     else:
         raise InputError(
             f"{shown(path)} holds neither a list nor an object but {shown(value)}; a list of words in the order of "
-            'the rows, or {"word": row, …}, was expected.'
+            'the rows, or {"word": row, …}, was expected.',
+            code="LX-VECTORS-012",
         )
 
 
@@ -121,7 +128,8 @@ def _csv(path: Path) -> Iterator[Entry]:
         except csv.Error as error:
             raise InputError(
                 f"{shown(path)}, line {records.line_num:,} is malformed: {shown(error)}. Words that hold a quote or "
-                'a comma belong in "…", a quote within written twice.'
+                'a comma belong in "…", a quote within written twice.',
+                code="LX-VECTORS-013",
             ) from None
 
 
@@ -150,7 +158,8 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[int, int | None]:
             return names.index(name), names.index(_ROW_COLUMN) if _ROW_COLUMN in names else None
     raise InputError(
         f"{shown(path)} has no column 'word'; its columns are: {listed(names, 20) or 'none'}. A column 'word', and "
-        "'row' unless the words are in the order of the rows, were expected. Rename them."
+        "'row' unless the words are in the order of the rows, were expected. Rename them.",
+        code="LX-VECTORS-014",
     )
 
 

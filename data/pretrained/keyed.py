@@ -33,18 +33,22 @@ def open_keyed(keyed: KeyedVectors) -> Vectors:
     if not hasattr(keyed, "key_to_index") or not hasattr(keyed, "vectors"):
         remedy = "Pass its .wv." if hasattr(keyed, "wv") else "Pass those, or the path of a file."
         raise InputError(
-            f"A {kind} has no usable vectors; expected gensim's KeyedVectors, with key_to_index and vectors. {remedy}"
+            f"A {kind} has no usable vectors; expected gensim's KeyedVectors, with key_to_index and vectors. "
+            f"{remedy}",
+            code="LX-VECTORS-015",
         )
     shape, dtype = np.shape(keyed.vectors), np.asarray(keyed.vectors).dtype
     if len(shape) != 2 or shape[1] < 1 or dtype.kind != "f":
         raise InputError(
             f"The vectors of the {kind} are {dtype} of the shape {list(shape)}; expected a matrix of floats "
-            "[words, dim]."
+            "[words, dim].",
+            code="LX-VECTORS-016",
         )
     if len(keyed.key_to_index) != shape[0]:
         raise InputError(
             f"The {kind} has {len(keyed.key_to_index):,} words in key_to_index and {shape[0]:,} vectors; expected "
-            "one vector for each word. Make it again."
+            "one vector for each word. Make it again.",
+            code="LX-VECTORS-017",
         )
     return _Keyed(keyed)
 

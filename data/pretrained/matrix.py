@@ -25,7 +25,9 @@ SIGNATURE = b"\x93NUMPY"
 def open_matrix(path: Path, *, compressed: bool) -> Vectors:
     """Return the vectors of a .npy file. Raises InputError if it is not a matrix of floats or has no index."""
     if compressed:
-        raise InputError(f"{shown(path)} is compressed, but a .npy is read in place. Unpack it first.")
+        raise InputError(
+            f"{shown(path)} is compressed, but a .npy is read in place. Unpack it first.", code="LX-VECTORS-018"
+        )
     try:
         with readable(path), np.errstate(over="ignore"):
             matrix = np.lib.format.open_memmap(path, mode="r")  # never unpickles
@@ -43,7 +45,8 @@ def open_matrix(path: Path, *, compressed: bool) -> Vectors:
 def _no_matrix(path: Path, what: str, remedy: str) -> InputError:
     return InputError(
         f"{shown(path)} {what}; expected a matrix [words, dim] of float16, float32 or float64 in rows (C order), "
-        f"without Python objects. {remedy}, and save it with numpy.save."
+        f"without Python objects. {remedy}, and save it with numpy.save.",
+        code="LX-VECTORS-019",
     )
 
 
@@ -80,7 +83,8 @@ def gathered(words: Sequence[str], rows: Mapping[Any, int], matrix: npt.NDArray[
         if not 0 <= place < len(matrix):
             raise InputError(
                 f"{name} gives '{shown(words[position])}' row {place:,}; 0 to {len(matrix) - 1:,} were expected, the "
-                "rows of its vectors. Make it again."
+                "rows of its vectors. Make it again.",
+                code="LX-VECTORS-020",
             )
     values = matrix[places]
     for position, vector in zip(positions, values, strict=True):
@@ -88,6 +92,7 @@ def gathered(words: Sequence[str], rows: Mapping[Any, int], matrix: npt.NDArray[
         if odd is not None:
             raise InputError(
                 f"{name}: the vector of '{shown(words[position])}', row {rows[words[position]]:,}, has the number "
-                f"{odd}; expected finite float32 numbers. Fix that row, or leave out the word."
+                f"{odd}; expected finite float32 numbers. Fix that row, or leave out the word.",
+                code="LX-VECTORS-021",
             )
     return np.array(positions, np.int64), values.astype(np.float32)

@@ -60,7 +60,8 @@ def open_text(path: Path, opener: Opener, first: bytes) -> Vectors:
         shortly = shown(b" ".join(fields[:20]).decode(errors="replace"))
         raise InputError(
             f"{shown(path)} is not a file of vectors: its first line is '{shortly}'; expected a word and at most "
-            f"{WIDEST:,} numbers, or the number of words and of their numbers."
+            f"{WIDEST:,} numbers, or the number of words and of their numbers.",
+            code="LX-VECTORS-022",
         )
     return _Text(path, opener, dim, None if header is None else header.count)
 
@@ -103,7 +104,8 @@ class _Text:
         if self.count is not None and self.count != rows:
             raise InputError(
                 f"{shown(self.path)} announces {self.count:,} words on its first line and has {rows:,}. Download it "
-                "again if it is incomplete; correct that line if it was shortened on purpose."
+                "again if it is incomplete; correct that line if it was shortened on purpose.",
+                code="LX-VECTORS-023",
             )
 
     def _parts(self, number: int, fields: list[bytes]) -> tuple[str, list[bytes]]:
@@ -133,7 +135,8 @@ class _Text:
             what = f"{len(fields) - 1:,} number{'s' * (len(fields) != 2)}"
         return InputError(
             f"{shown(self.path)}, line {number:,} has {what}; expected a word and {self.dim:,} numbers on every "
-            "line, as in the text files of GloVe, word2vec and fastText. Fix the line or download the file again."
+            "line, as in the text files of GloVe, word2vec and fastText. Fix the line or download the file again.",
+            code="LX-VECTORS-024",
         )
 
 

@@ -22,7 +22,9 @@ def check_kinds(kinds: Collection[str]) -> None:
     """Raise InputError for an unknown kind."""
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown:
-        raise InputError(f"--leave-out {unknown[0]} is not known; choose one of: {', '.join(KINDS)}.")
+        raise InputError(
+            f"--leave-out {unknown[0]} is not known; choose one of: {', '.join(KINDS)}.", code="LX-EVAL-006"
+        )
 
 
 def leave_out(
@@ -57,6 +59,7 @@ def leave_out(
 def _take(part: Dataset, rows: list[int]) -> Dataset:
     if not rows:
         raise InputError(
-            f"{part.name}: all {len(part):,} of its texts would be left out. Add texts, or do not use --leave-out."
+            f"{part.name}: all {len(part):,} of its texts would be left out. Add texts, or do not use --leave-out.",
+            code="LX-EVAL-007",
         )
     return dataclasses.replace(part.take(rows, part.name), dropped=part.dropped) if len(rows) < len(part) else part

@@ -52,10 +52,12 @@ def _check_place(out: Path, name: str) -> None:
     if any(sign in str(out) for sign in ",*?[") or str(out) != str(out).strip():
         raise InputError(
             f"torch-model-archiver cannot read {str(out)!r}: a comma separates files there, and *, ? and [ are "
-            "wildcards. Choose another --out."
+            "wildcards. Choose another --out.",
+            code="LX-ARCHIVE-001",
         )
     stage = Path(tempfile.gettempdir(), name).resolve()
     if out.resolve().is_relative_to(stage):
         raise InputError(
-            f"torch-model-archiver deletes {stage} before it packs {name}, and {out} is in it. Choose another --out."
+            f"torch-model-archiver deletes {stage} before it packs {name}, and {out} is in it. Choose another --out.",
+            code="LX-ARCHIVE-002",
         )

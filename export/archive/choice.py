@@ -23,12 +23,15 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
     RefusedError if none passed, InputError for another preference.
     """
     if prefer not in (None, *PREFERENCES):
-        raise InputError(f"--prefer {prefer!r} is not known; choose one of: {', '.join(PREFERENCES)}.")
+        raise InputError(
+            f"--prefer {prefer!r} is not known; choose one of: {', '.join(PREFERENCES)}.", code="LX-ARCHIVE-003"
+        )
     passing = [one for one in evidence.variants if one.refused is None]
     if not passing:
         raise RefusedError(
             "No exported variant passes the gates: "
-            + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants)
+            + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants),
+            code="LX-ARCHIVE-004",
         )
     of_ids = [one for one in passing if one.takes == "ids"]
     if prefer == "speed":

@@ -158,7 +158,9 @@ def _side(path: Path, archived: LoadedArchive) -> Side:
             latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: {EVIDENCE} does not have the measurements. Make the archive again.") from None
+        raise InputError(
+            f"{path}: {EVIDENCE} does not have the measurements. Make the archive again.", code="LX-ARCHIVE-005"
+        ) from None
 
 
 def _reason_not_comparable(before: Side, after: Side) -> str | None:

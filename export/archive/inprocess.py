@@ -70,9 +70,13 @@ class LoadedArchive:
         try:
             return json.loads((self.folder / member).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(f"{self._path} has no {member}: it was not made by `lexport archive`.") from None
+            raise InputError(
+                f"{self._path} has no {member}: it was not made by `lexport archive`.", code="LX-ARCHIVE-006"
+            ) from None
         except (ValueError, RecursionError):
-            raise InputError(f"{self._path}: {member} is not JSON. Make the archive again.") from None
+            raise InputError(
+                f"{self._path}: {member} is not JSON. Make the archive again.", code="LX-ARCHIVE-007"
+            ) from None
 
     def request(self, bodies: Sequence[tuple[bytes, str]], *, explain: bool = False) -> list[tuple[int, bytes]]:
         """Answer one batch of (body, content type) as (status, body), or explain each."""
@@ -104,7 +108,10 @@ class LoadedArchive:
             [(status, answer)] = self.request([(body, "application/json")], explain=True)
             value = json.loads(answer)
             if status != 200:
-                raise InputError(f"The model gave no explanation: {value['error']} Expected: {value['expected']}")
+                raise InputError(
+                    f"The model gave no explanation: {value['error']} Expected: {value['expected']}",
+                    code="LX-ARCHIVE-008",
+                )
             found.append(value)
         return found
 
@@ -126,7 +133,10 @@ class LoadedArchive:
             if status == 413 and size > 1:  # many labels make long answers
                 size //= 2
             elif status != 200:
-                raise InputError(f"The model refused the {what}: {value['error']} Expected: {value['expected']}")
+                raise InputError(
+                    f"The model refused the {what}: {value['error']} Expected: {value['expected']}",
+                    code="LX-ARCHIVE-009",
+                )
             else:
                 found += value
         return found
@@ -145,7 +155,7 @@ def load_archive(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> I
         try:
             signer(_bytes(folder / SIGNATURE), _bytes(folder / DIGESTS) or b"", trusted)
         except RefusedError as error:
-            raise RefusedError(f"{path}: {error}") from None
+            raise RefusedError(f"{path}: {error}", code=error.code) from None
         check_schemas(path)
         context = Context(folder)
         with _process_kept():
@@ -169,15 +179,16 @@ def _worker(path: Path, context: Context) -> Worker:
         if package not in PACKAGES:
             raise
         raise SystemProblem(
-            f"{path} cannot be loaded, {package} cannot be imported: {error}. Install it with: pip install {package}"
+            f"{path} cannot be loaded, {package} cannot be imported: {error}. Install it with: pip install {package}",
+            code="LX-ARCHIVE-011",
         ) from error
     except RecursionError as error:
-        raise RefusedError(f"{path} failed verification: it is nested too deep.") from error
+        raise RefusedError(f"{path} failed verification: it is nested too deep.", code="LX-ARCHIVE-012") from error
     except (RuntimeError, OSError) as error:
-        raise SystemProblem(f"{path} cannot be loaded: {error}") from error
+        raise SystemProblem(f"{path} cannot be loaded: {error}", code="LX-ARCHIVE-013") from error
     except Exception as error:  # ONNX Runtime's have no common parent
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise RefusedError(f"{path} failed verification: {kind}{error}") from error
+        raise RefusedError(f"{path} failed verification: {kind}{error}", code="LX-ARCHIVE-014") from error
 
 
 @contextmanager

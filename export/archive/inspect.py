@@ -72,7 +72,8 @@ def _needs(archive: zipfile.ZipFile) -> dict[str, str]:
         package, separator, version = line.partition("==")
         if not separator:
             raise RefusedError(
-                f"{archive.filename}: requirements.txt, line {number} is not `package==version`: {line[:80]!r}."
+                f"{archive.filename}: requirements.txt, line {number} is not `package==version`: {line[:80]!r}.",
+                code="LX-ARCHIVE-015",
             )
         needs[package] = version
     return needs
@@ -82,4 +83,4 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
     try:
         return read_member(archive, name).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RefusedError(f"{archive.filename}: {name} is not UTF-8: {error}.") from None
+        raise RefusedError(f"{archive.filename}: {name} is not UTF-8: {error}.", code="LX-ARCHIVE-016") from None

@@ -75,7 +75,8 @@ def archive(
         if target.exists() and not force:
             if not files.same_content(handle, target):
                 raise InputError(
-                    f"{target} exists and differs. Choose another --version, or replace it with --force."
+                    f"{target} exists and differs. Choose another --version, or replace it with --force.",
+                    code="LX-ARCHIVE-017",
                 )
             say(f"{target} exists already with the same bytes")
     if why:
@@ -99,13 +100,18 @@ def select(
     if variant == "auto":
         chosen, why = choose_variant(evidence, prefer)
     elif prefer is not None:
-        raise InputError(f"--prefer {prefer} chooses a variant, and --variant {variant} names one. Leave one out.")
+        raise InputError(
+            f"--prefer {prefer} chooses a variant, and --variant {variant} names one. Leave one out.",
+            code="LX-ARCHIVE-018",
+        )
     else:
         chosen, why = evidence.variant(variant), ""
     name = name if name is not None else run.resolve().name
     _check_name(name, version)
     if chosen.refused is not None:
-        raise RefusedError(f"{chosen.name} is refused by the gate {chosen.refused}.", _worst(chosen))
+        raise RefusedError(
+            f"{chosen.name} is refused by the gate {chosen.refused}.", _worst(chosen), code="LX-ARCHIVE-019"
+        )
     return name, chosen, evidence, why
 
 
@@ -125,10 +131,14 @@ def _check_name(name: str, version: str) -> None:
     except ModelArchiverError:
         raise InputError(
             f"The model name {name!r} cannot be used: only ASCII letters, digits, '_', '-' and '.' are allowed. "
-            "Choose one with --name."
+            "Choose one with --name.",
+            code="LX-ARCHIVE-020",
         ) from None
     if not VERSION.fullmatch(version):
-        raise InputError(f"The version {version!r} cannot be used: letters, digits, '_', '-', '+' and '.' alone.")
+        raise InputError(
+            f"The version {version!r} cannot be used: letters, digits, '_', '-', '+' and '.' alone.",
+            code="LX-ARCHIVE-021",
+        )
 
 
 def members_of(
@@ -194,7 +204,9 @@ def _date(evidence: Evidence) -> int:
     if given is None:
         return evidence.created
     if not given.isdecimal():
-        raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970. Unset it or fix it.")
+        raise InputError(
+            f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970. Unset it or fix it.", code="LX-ARCHIVE-022"
+        )
     return int(given)
 
 

@@ -21,5 +21,7 @@ PROFILES = {"throughput": 64, "latency": 1}
 def model_config(profile: str) -> str:
     """Return the lines of `model-config.yaml`. Raises InputError for a profile that does not exist."""
     if profile not in PROFILES:
-        raise InputError(f"There is no profile {profile!r}. Expected one of: {', '.join(PROFILES)}.")
+        raise InputError(
+            f"There is no profile {profile!r}. Expected one of: {', '.join(PROFILES)}.", code="LX-ARCHIVE-023"
+        )
     return _CONFIG.format(profile=profile, batch_size=PROFILES[profile])

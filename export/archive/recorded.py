@@ -88,7 +88,8 @@ def compare_recording(
     if not read:
         example = _short(unread[0].answer) if unread else "none"
         raise InputError(
-            f"{recording}: no answer has a label that can be read (the first: {example}). Read are: {SHAPES}."
+            f"{recording}: no answer has a label that can be read (the first: {example}). Read are: {SHAPES}.",
+            code="LX-ARCHIVE-024",
         )
     flips, differences, times = [], [], []
     given: set[str] = set()
@@ -97,7 +98,8 @@ def compare_recording(
         model = archived.read("model.json")
         if evidence["run"]["task"] in ("vector", "joint"):
             raise InputError(
-                f"{mar} answers with vectors, which have no label. Compare it with: lexport diff A.mar B.mar"
+                f"{mar} answers with vectors, which have no label. Compare it with: lexport diff A.mar B.mar",
+                code="LX-ARCHIVE-025",
             )
         archived.predict([read[0][0].text or ""])
         for line, (label, score) in read:
@@ -139,7 +141,10 @@ def _with_texts(recording: Path, lines: Sequence[Recorded], texts: Path | None) 
     if all(line.text is not None for line in lines):
         return list(lines)
     if texts is None:
-        raise InputError(f"{recording} holds no texts, only their digests. Give the file of them with --texts FILE.")
+        raise InputError(
+            f"{recording} holds no texts, only their digests. Give the file of them with --texts FILE.",
+            code="LX-ARCHIVE-026",
+        )
     known = {digest_of(text): text for text in read_texts(texts)}
     found = [
         Recorded(line.digest, known[line.digest], line.answer, line.latency_ms, line.error)
@@ -149,7 +154,8 @@ def _with_texts(recording: Path, lines: Sequence[Recorded], texts: Path | None) 
     if len(found) < len(lines):
         raise InputError(
             f"{texts} lacks {len(lines) - len(found):,} of the {len(lines):,} texts of {recording}. Give the file "
-            "that was recorded."
+            "that was recorded.",
+            code="LX-ARCHIVE-027",
         )
     return found
 

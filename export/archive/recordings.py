@@ -68,10 +68,12 @@ def read_texts(source: Path, column: str = "text") -> list[str]:
     try:
         content = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} cannot be read as UTF-8 text: {error}. Expected one text per line.") from None
+        raise InputError(
+            f"{source} cannot be read as UTF-8 text: {error}. Expected one text per line.", code="LX-ARCHIVE-028"
+        ) from None
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     if not texts:
-        raise InputError(f"{source} has no text. Expected one text per line.")
+        raise InputError(f"{source} has no text. Expected one text per line.", code="LX-ARCHIVE-029")
     return list(dict.fromkeys(texts))
 
 
@@ -104,18 +106,24 @@ def read_recording(path: Path) -> Recording:
             if head["kind"] != KIND or type(head["schema"]) is not int:
                 raise TypeError
             if head["schema"] > SCHEMA:
-                raise InputError(f"{path} has schema {head['schema']}, this version reads {SCHEMA}; update lexport.")
+                raise InputError(
+                    f"{path} has schema {head['schema']}, this version reads {SCHEMA}; update lexport.",
+                    code="LX-ARCHIVE-030",
+                )
             for row in handle:
                 number += 1
                 lines.append(_recorded(json.loads(row)))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+        raise InputError(f"{path} cannot be read: {error}.", code="LX-ARCHIVE-031") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
-            f"{path}, line {number + 1:,} is not in the format of `lexport record`. Record the answers again."
+            f"{path}, line {number + 1:,} is not in the format of `lexport record`. Record the answers again.",
+            code="LX-ARCHIVE-032",
         ) from None
     if not lines:
-        raise InputError(f"{path} has no answers. Record them with: lexport record MAR TEXTS --out {path}")
+        raise InputError(
+            f"{path} has no answers. Record them with: lexport record MAR TEXTS --out {path}", code="LX-ARCHIVE-033"
+        )
     return Recording(head, lines)
 
 

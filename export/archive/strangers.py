@@ -98,7 +98,7 @@ def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> 
         try:
             signer(None, b"", trusted)
         except RefusedError as error:
-            raise RefusedError(f"{path}: {error}") from None
+            raise RefusedError(f"{path}: {error}", code=error.code) from None
         return _described(path, archive)
 
 

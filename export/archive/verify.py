@@ -80,18 +80,19 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
     try:
         by = signer(read_member(archive, SIGNATURE) if SIGNATURE in members else None, digests, trusted)
     except RefusedError as error:
-        raise RefusedError(f"{path}: {error}") from None
+        raise RefusedError(f"{path}: {error}", code=error.code) from None
     for needed in (DIGESTS, MANIFEST, EVIDENCE):
         if needed not in members:
             raise RefusedError(
                 f"{path} has no {needed}: it was not made by `lexport archive`, and nothing in it can be verified. "
-                "See what is in it with: lexport inspect"
+                "See what is in it with: lexport inspect",
+                code="LX-ARCHIVE-036",
             )
     try:
         listed = read_digests(digests.decode("utf-8"))
         altered = _altered(archive, listed)
     except ValueError as error:
-        raise RefusedError(f"{path}: {error}") from None
+        raise RefusedError(f"{path}: {error}", code="LX-ARCHIVE-037") from None
     _refuse(path, altered and [*altered, *content_problems(archive)])
     check_schemas_of(archive)
     evidence, manifest = json_of(archive, EVIDENCE), json_of(archive, MANIFEST)
@@ -113,7 +114,7 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
 def _refuse(path: Path, problems: Sequence[str]) -> None:
     if problems:
         more = f"; and {len(problems) - _TOLD:,} more" if len(problems) > _TOLD else ""
-        raise RefusedError(f"{path} failed verification: {'; '.join(problems[:_TOLD])}{more}.")
+        raise RefusedError(f"{path} failed verification: {'; '.join(problems[:_TOLD])}{more}.", code="LX-ARCHIVE-038")
 
 
 def sha256_of(archive: zipfile.ZipFile) -> str:
@@ -156,7 +157,9 @@ def _identity(
         if not all(isinstance(one, dict) for one in digests.values()):
             raise TypeError("no digests")
     except (KeyError, TypeError, ValueError):
-        raise RefusedError(f"{path}: {EVIDENCE} and {MANIFEST} do not say what is packed. Make it again.") from None
+        raise RefusedError(
+            f"{path}: {EVIDENCE} and {MANIFEST} do not say what is packed. Make it again.", code="LX-ARCHIVE-039"
+        ) from None
     for what, value, pattern in (
         ("modelName", name, NAME),
         ("modelVersion", version, VERSION),
@@ -165,11 +168,15 @@ def _identity(
         if not isinstance(value, str) or not pattern.fullmatch(value):
             signs = "'.', '_', '-' and '+'" if pattern is VERSION else "'.', '_' and '-'"
             raise RefusedError(
-                f"{path}: its {what} is {repr(value)[:80]}. Only letters, digits, {signs} are allowed. Make it again."
+                f"{path}: its {what} is {repr(value)[:80]}. Only letters, digits, {signs} are allowed. "
+                "Make it again.",
+                code="LX-ARCHIVE-040",
             )
     if refused is not None:
         told = refused if isinstance(refused, str) and refused.isprintable() else repr(refused)
-        raise RefusedError(f"{path}: its evidence says that {variant} was refused: {told[:1000]}.")
+        raise RefusedError(
+            f"{path}: its evidence says that {variant} was refused: {told[:1000]}.", code="LX-ARCHIVE-041"
+        )
     return name, version, variant, digests
 
 

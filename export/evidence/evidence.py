@@ -98,10 +98,11 @@ class Evidence:
             if variant.name == name:
                 return variant
         if name in self.left_out:
-            raise InputError(f"{name} is not supported for this model: {self.left_out[name]}.")
+            raise InputError(f"{name} is not supported for this model: {self.left_out[name]}.", code="LX-EXPORT-009")
         known = ", ".join(variant.name for variant in self.variants)
         raise InputError(
-            f"The variant {name!r} was not exported; known variants: {known}. `lexport export RUN` makes more."
+            f"The variant {name!r} was not exported; known variants: {known}. `lexport export RUN` makes more.",
+            code="LX-EXPORT-010",
         )
 
     def write(self, path: Path) -> None:
@@ -127,16 +128,19 @@ def read_evidence(run: Path) -> Evidence:
     """Return the evidence of a run's last export. Raises InputError if there is none or it cannot be read."""
     path = run / "export" / "evidence.json"
     if not path.is_file():
-        raise InputError(f"{run} has not been exported yet: no {path}. Run: lexport export {run}")
+        raise InputError(
+            f"{run} has not been exported yet: no {path}. Run: lexport export {run}", code="LX-EXPORT-011"
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("schema") != 1:
             raise InputError(
-                f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport."
+                f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport.",
+                code="LX-EXPORT-012",
             )
         variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
         if not {"data", "digests", "task", "metric", "weights"} <= values["run"].keys():
             raise ValueError("it does not name the data it was measured on")
         return Evidence(variants=variants, **values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error}). Export the run again.") from None
+        raise InputError(f"{path} is damaged ({error}). Export the run again.", code="LX-EXPORT-013") from None

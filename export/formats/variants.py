@@ -147,12 +147,16 @@ def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:
             named = variant.name == one and names is not None
             found[variant.name] = replace(variant, named=named or found.get(variant.name, variant).named)
     if unknown:
-        raise InputError(f"There is no variant {', '.join(map(repr, unknown))}; known are: {', '.join(VARIANTS)}.")
+        raise InputError(
+            f"There is no variant {', '.join(map(repr, unknown))}; known are: {', '.join(VARIANTS)}.",
+            code="LX-EXPORT-014",
+        )
     if not quantize_dense:
         return list(found.values())
     if not any(variant.precision == "int8" for variant in found.values()):
         raise InputError(
             f"Dense layers are quantized in int8 variants, and none is among {', '.join(found)}. Add one, or leave "
-            "--quantize-dense out."
+            "--quantize-dense out.",
+            code="LX-EXPORT-015",
         )
     return [replace(variant, dense=variant.precision == "int8") for variant in found.values()]

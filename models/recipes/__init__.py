@@ -119,12 +119,13 @@ class Recipe:
             what = f"{section} {part.NAME!r}" if section in PARTS else f"section [{section}]"
             raise InputError(
                 f"The {what} of recipe {self.name} has no option {', '.join(foreign)}; it has: "
-                f"{', '.join(one.name for one in fields(part))}."
+                f"{', '.join(one.name for one in fields(part))}.",
+                code="LX-RECIPE-001",
             )
         try:
             return replace(self, **{section: _made(type(part), asdict(part) | given)})
         except ValueError as error:
-            raise InputError(str(error)) from None
+            raise InputError(str(error), code="LX-RECIPE-002") from None
 
     def to_json(self) -> dict[str, Any]:
         """Return what `restore` takes: every section's options, the parts with their names."""
@@ -160,7 +161,9 @@ def load(name: str, say: Say = silent) -> Recipe:
 def toml(name: str) -> str:
     """Return a shipped recipe as TOML, to change and give to --model. Raises InputError naming those there are."""
     if name not in names():
-        raise InputError(f"There is no shipped recipe {name!r}; there are: {', '.join(names())}.")
+        raise InputError(
+            f"There is no shipped recipe {name!r}; there are: {', '.join(names())}.", code="LX-RECIPE-003"
+        )
     return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -170,19 +173,25 @@ def _sections(name: str, below: tuple[str, ...]) -> dict[str, Any]:
         return _parsed(name, toml(name))
     path = Path(name)
     if path.suffix != ".toml":
-        raise InputError(f"There is no recipe {name!r}; --model takes a file *.toml or one of: {', '.join(names())}.")
+        raise InputError(
+            f"There is no recipe {name!r}; --model takes a file *.toml or one of: {', '.join(names())}.",
+            code="LX-RECIPE-004",
+        )
     place = str(path.resolve())
     if place in below:
-        raise InputError(f"The recipe {path} extends itself, by way of {', '.join(below)}.")
+        raise InputError(f"The recipe {path} extends itself, by way of {', '.join(below)}.", code="LX-RECIPE-005")
     try:
         own = _parsed(path.stem, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The recipe {path} cannot be read: {error}.") from None
+        raise InputError(f"The recipe {path} cannot be read: {error}.", code="LX-RECIPE-006") from None
     base = own.pop("extends", None)
     if base is None:
         return own
     if not isinstance(base, str):
-        raise InputError(f"Recipe {path.stem}: extends is {base!r}; expected the name of a recipe or a file *.toml.")
+        raise InputError(
+            f"Recipe {path.stem}: extends is {base!r}; expected the name of a recipe or a file *.toml.",
+            code="LX-RECIPE-007",
+        )
     # A file is named as seen from the one that extends it.
     base = base if base in names() else str(path.parent / base)
     return _over(_sections(base, (*below, place)), own)
@@ -222,7 +231,7 @@ def _parsed(name: str, content: str) -> dict[str, Any]:
     try:
         return tomllib.loads(content)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"Recipe {name}: not valid TOML: {error}.") from None
+        raise InputError(f"Recipe {name}: not valid TOML: {error}.", code="LX-RECIPE-008") from None
 
 
 def _build(name: str, sections: dict[str, Any]) -> Recipe:
@@ -236,10 +245,10 @@ def _build(name: str, sections: dict[str, Any]) -> Recipe:
         training = _options(name, "training", sections, TrainingOptions)
         gates = _options(name, "gates", sections, GateOptions)
         if sections:
-            raise InputError(f"Recipe {name}: unknown sections: {', '.join(sections)}.")
+            raise InputError(f"Recipe {name}: unknown sections: {', '.join(sections)}.", code="LX-RECIPE-009")
         return Recipe(name, when, text, parts["embedding"], parts["encoder"], parts["head"], training, gates)
     except ValueError as error:
-        raise InputError(f"Recipe {name}: {error}") from None
+        raise InputError(f"Recipe {name}: {error}", code="LX-RECIPE-010") from None
 
 
 def _kind(section: str, options: Any) -> type[Any]:
@@ -268,17 +277,20 @@ def checked(
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(
-            f"Recipe {recipe}, [{section}]: unknown options: {', '.join(unknown)}; known are: {', '.join(known)}."
+            f"Recipe {recipe}, [{section}]: unknown options: {', '.join(unknown)}; known are: {', '.join(known)}.",
+            code="LX-RECIPE-011",
         )
     hints = get_type_hints(kind)
     for option, value in values.items():
         if not _fits(value, hints[option]):
             expected = hints[option] if get_args(hints[option]) else hints[option].__name__
-            raise InputError(f"Recipe {recipe}, [{section}]: {option} is {value!r}; {expected} was expected.")
+            raise InputError(
+                f"Recipe {recipe}, [{section}]: {option} is {value!r}; {expected} was expected.", code="LX-RECIPE-012"
+            )
     try:
         return _made(kind, {**base, **values})
     except ValueError as error:
-        raise InputError(f"Recipe {recipe}, [{section}]: {error}") from None
+        raise InputError(f"Recipe {recipe}, [{section}]: {error}", code="LX-RECIPE-013") from None
 
 
 def _made(kind: type[_Options], values: Mapping[str, Any]) -> _Options:

@@ -29,12 +29,14 @@ def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = Fa
         if not equals or not point or section not in sections:
             raise InputError(
                 f"--set {setting} is not an option of a recipe; expected SECTION.OPTION=VALUE, such as "
-                f"head.class_weights=balanced, of the sections {', '.join(sections)}."
+                f"head.class_weights=balanced, of the sections {', '.join(sections)}.",
+                code="LX-RECIPE-014",
             )
         if further and section not in _FURTHER and not (section == "head" and option in _FURTHER_HEAD):
             raise InputError(
                 f"--set {setting} would change the model of --from; only these can be set: options of "
-                f"{' and '.join(_FURTHER)}, and of head {', '.join(_FURTHER_HEAD)}."
+                f"{' and '.join(_FURTHER)}, and of head {', '.join(_FURTHER_HEAD)}.",
+                code="LX-RECIPE-015",
             )
         given.setdefault(section, {})[option] = _value(value.strip())
     changes = {}
@@ -45,7 +47,7 @@ def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = Fa
     try:
         return replace(recipe, **changes)
     except ValueError as error:
-        raise InputError(f"Recipe {recipe.name}: {error}") from None
+        raise InputError(f"Recipe {recipe.name}: {error}", code="LX-RECIPE-016") from None
 
 
 def _value(text: str) -> Any:

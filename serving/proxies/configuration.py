@@ -23,6 +23,8 @@ def proxy_configuration(kind: str, proxy: Proxy) -> str:
     Raises InputError for another kind, and for limits, paths or a key that cannot be used.
     """
     if kind not in _WRITERS:
-        raise InputError(f"{kind!r} is not a proxy that lexport knows. Expected {' or '.join(_WRITERS)}.")
+        raise InputError(
+            f"{kind!r} is not a proxy that lexport knows. Expected {' or '.join(_WRITERS)}.", code="LX-PROXY-001"
+        )
     proxy.check()
     return _WRITERS[kind](proxy)

@@ -125,7 +125,8 @@ def _tls(proxy: Proxy) -> str:
     if proxy.key not in (None, proxy.certificate, beside):
         raise InputError(
             f"haproxy does not take the key {proxy.key} by name. Expected it in {proxy.certificate} itself or at "
-            f"{beside}: put it there, or write both into one file and leave --tls-key out."
+            f"{beside}: put it there, or write both into one file and leave --tls-key out.",
+            code="LX-PROXY-002",
         )
     return f" ssl crt '{proxy.certificate}' ssl-min-ver TLSv1.2 alpn http/1.1"
 

@@ -56,19 +56,24 @@ class Limits:
         """Raise InputError if a limit is too low to serve anything or contradicts another."""
         for name, value in vars(self).items():
             if value < 1:
-                raise InputError(f"The limit {name.replace('_', ' ')} is {value}; expected 1 or more.")
+                raise InputError(
+                    f"The limit {name.replace('_', ' ')} is {value}; expected 1 or more.", code="LX-PROXY-003"
+                )
         if self.form > self.body:
             raise InputError(
-                f"Forms may have {self.form:,} bytes and bodies {self.body:,}; expected the first up to the second."
+                f"Forms may have {self.form:,} bytes and bodies {self.body:,}; expected the first up to the second.",
+                code="LX-PROXY-004",
             )
         if self.per_address > self.connections:
             raise InputError(
                 f"One address may have {self.per_address:,} connections and all together {self.connections:,}; "
-                "expected the first up to the second."
+                "expected the first up to the second.",
+                code="LX-PROXY-005",
             )
         if self.body > LARGEST_BODY:
             raise InputError(
-                f"A body may have {self.body:,} bytes; expected up to {LARGEST_BODY:,}, which are kept in memory."
+                f"A body may have {self.body:,} bytes; expected up to {LARGEST_BODY:,}, which are kept in memory.",
+                code="LX-PROXY-006",
             )
 
 
@@ -93,12 +98,16 @@ class Proxy:
         """Raise InputError for what cannot be written into a configuration."""
         self.limits.check()
         if self.key is not None and self.certificate is None:
-            raise InputError(f"The key {self.key} was given without a certificate. Give --tls-certificate too.")
+            raise InputError(
+                f"The key {self.key} was given without a certificate. Give --tls-certificate too.",
+                code="LX-PROXY-007",
+            )
         for path in (self.certificate, self.key):
             if path is not None and _UNSAFE.search(str(path)):
                 raise InputError(
                     f"The path {str(path)!r} has characters that mean something in the proxy's configuration. "
-                    "Expected letters, digits, spaces and . _ - / + @ : ,"
+                    "Expected letters, digits, spaces and . _ - / + @ : ,",
+                    code="LX-PROXY-008",
                 )
 
     @property
@@ -113,7 +122,8 @@ def parse_address(text: str) -> Address:
     host, _, port = text.strip().rpartition(":")
     if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise InputError(
-            f"{text!r} is not an address. Expected ADDRESS:PORT, for example 127.0.0.1:8443 or [::1]:8443."
+            f"{text!r} is not an address. Expected ADDRESS:PORT, for example 127.0.0.1:8443 or [::1]:8443.",
+            code="LX-PROXY-009",
         )
     return Address(host, int(port))
 

@@ -43,7 +43,10 @@ def allowed(outer: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, st
     """
     for name in extra:
         if name not in outer:
-            raise InputError(f"--env {name}: there is no such environment variable. Set it first, or leave it out.")
+            raise InputError(
+                f"--env {name}: there is no such environment variable. Set it first, or leave it out.",
+                code="LX-SERVE-038",
+            )
     return {
         name: value
         for name, value in outer.items()
@@ -72,7 +75,9 @@ def server_environment(
     for name, variable in _LIMITS.items():
         value = settings[name].strip()
         if not (value.isascii() and value.isdigit() and int(value)):
-            raise InputError(f"{name}={value} is not a number of bytes. Expected a whole number above 0.")
+            raise InputError(
+                f"{name}={value} is not a number of bytes. Expected a whole number above 0.", code="LX-SERVE-039"
+            )
         own[variable] = value
     own[REPORTS_VARIABLE] = str(folder / RUN / REPORTS)
     own[ID_VARIABLE] = identity
@@ -81,5 +86,7 @@ def server_environment(
         own["LC_ALL"] = "C.UTF-8"
     for name in extra:
         if name in own:
-            raise InputError(f"--env {name}: lexport serve sets this variable itself. Leave it out.")
+            raise InputError(
+                f"--env {name}: lexport serve sets this variable itself. Leave it out.", code="LX-SERVE-040"
+            )
     return allowed(outer, extra) | own

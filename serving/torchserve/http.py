@@ -75,9 +75,13 @@ def _get(url: str, path: str, token: str, timeout: float) -> Any:
     try:
         status, answer = request("GET", url, path, token=token, timeout=timeout)
     except OSError as error:
-        raise SystemProblem(f"The server at {url} does not answer ({error}). Look with: lexport status") from None
+        raise SystemProblem(
+            f"The server at {url} does not answer ({error}). Look with: lexport status", code="LX-SERVE-041"
+        ) from None
     if status != 200:
-        raise SystemProblem(f"The server at {url} answered {path} with {status}: {message(answer)}")
+        raise SystemProblem(
+            f"The server at {url} answered {path} with {status}: {message(answer)}", code="LX-SERVE-042"
+        )
     return answer
 
 
@@ -100,6 +104,8 @@ def base_url(host: str) -> str:
     except ValueError:
         wrong, port = True, 0
     if wrong:
-        raise InputError(f"--host {host!r} is not understood. Expected HOST:PORT, for example 127.0.0.1:8080.")
+        raise InputError(
+            f"--host {host!r} is not understood. Expected HOST:PORT, for example 127.0.0.1:8080.", code="LX-SERVE-043"
+        )
     name = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     return f"http://{name}:{port}"

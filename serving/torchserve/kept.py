@@ -113,7 +113,8 @@ def _models(own: Mapping[str, str]) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(
                 f"{name} of the settings is not JSON of models: {own[name][:80]!r}. Expected such as "
-                '{"NAME": {"1.0": {"batchSize": 8, "maxBatchDelay": 50, "minWorkers": 2}}}.'
+                '{"NAME": {"1.0": {"batchSize": 8, "maxBatchDelay": 50, "minWorkers": 2}}}.',
+                code="LX-SERVE-044",
             ) from None
         found |= value
     return found
@@ -181,6 +182,7 @@ def _workers(archive: Archive, entry: Mapping[str, Any], default: int | None) ->
 def _number(name: str, value: Any, least: int, most: int = _MAX) -> int:
     if type(value) is not int or not least <= value <= most:
         raise InputError(
-            f"{name} of the settings is {str(value)[:80]!r}. Expected a whole number from {least} to {most:,}."
+            f"{name} of the settings is {str(value)[:80]!r}. Expected a whole number from {least} to {most:,}.",
+            code="LX-SERVE-045",
         )
     return value

@@ -107,7 +107,8 @@ def start(
     running = load(server.state_dir)
     if problem or running is None:
         raise SystemProblem(
-            problem or f"The supervisor of the server ended while starting (log: {server.logs / LOG})."
+            problem or f"The supervisor of the server ended while starting (log: {server.logs / LOG}).",
+            code="LX-SERVE-046",
         )
     return running
 

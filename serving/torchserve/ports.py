@@ -28,14 +28,15 @@ def check_free(endpoints: Mapping[str, Address]) -> None:
             continue
         if endpoint.port in purposes:
             raise InputError(
-                f"Port {endpoint.port} is set for {purposes[endpoint.port]} and {purpose}: give each its own."
+                f"Port {endpoint.port} is set for {purposes[endpoint.port]} and {purpose}: give each its own.",
+                code="LX-SERVE-047",
             )
         purposes[endpoint.port] = purpose
         try:
             with _bound(endpoint):
                 pass
         except OSError as error:
-            raise SystemProblem(_explain(purpose, endpoint, error)) from None
+            raise SystemProblem(_explain(purpose, endpoint, error), code="LX-SERVE-048") from None
 
 
 def explain_lost(endpoints: Mapping[str, Address]) -> str:
@@ -60,7 +61,7 @@ def pick_free(endpoints: Mapping[str, Address]) -> dict[str, Address]:
                 try:
                     taken = held.enter_context(_bound(Address(endpoints[purpose].host, 0)))
                 except OSError as error:
-                    raise SystemProblem(_explain(purpose, endpoints[purpose], error)) from None
+                    raise SystemProblem(_explain(purpose, endpoints[purpose], error), code="LX-SERVE-049") from None
                 picked[purpose] = Address(endpoints[purpose].host, taken.getsockname()[1])
     return picked
 

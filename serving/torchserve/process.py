@@ -61,7 +61,9 @@ def end(identity: str, *, leader: int | None = None, patience: float) -> None:
         if not left:
             return
         _end(left, min(patience, 3.0))
-    raise SystemProblem(f"The processes {[process.pid for process in left]} do not end. End them by hand.")
+    raise SystemProblem(
+        f"The processes {[process.pid for process in left]} do not end. End them by hand.", code="LX-SERVE-050"
+    )
 
 
 @contextmanager

@@ -143,7 +143,8 @@ def _clear_stale_server(folder: Path, say: Callable[[str], None]) -> None:
     elif is_running(before):
         raise SystemProblem(
             f"A server runs already in {folder} (pid {before.supervisor}, {before.inference_url}). Stop it with: "
-            "lexport stop, or give another --state-dir and --port."
+            "lexport stop, or give another --state-dir and --port.",
+            code="LX-SERVE-051",
         )
     else:
         say(f"Clearing what a server that ended unexpectedly (pid {before.supervisor}) left in {folder}.")
@@ -196,7 +197,7 @@ class _Start:
             launch.release(self.identity)
             folders.clean(self.folder)
             if lost and isinstance(error, SystemProblem):
-                raise _PortLost(explain_lost(endpoints)) from None
+                raise _PortLost(explain_lost(endpoints), code="LX-SERVE-052") from None
             raise
         self.say(f"Ready after {time.monotonic() - began:.1f} s at {server.inference_url}")
         return server
@@ -278,7 +279,7 @@ def _stop_finished(server: Server) -> bool:
             _remove(ended, patience=3.0)
     except folders.Busy:
         return False
-    raise SystemProblem(f"The server ended by itself: {_why(ended)} (logs: {server.logs}).")
+    raise SystemProblem(f"The server ended by itself: {_why(ended)} (logs: {server.logs}).", code="LX-SERVE-053")
 
 
 def running(state_dir: Path | None = None) -> Server:
@@ -290,7 +291,8 @@ def running(state_dir: Path | None = None) -> Server:
     if not is_running(server):
         raise SystemProblem(
             f"The server (pid {server.supervisor}) has ended unexpectedly: {_why(server)}; its logs are in "
-            f"{server.logs}. Clear what it left with: lexport stop"
+            f"{server.logs}. Clear what it left with: lexport stop",
+            code="LX-SERVE-054",
         )
     return server
 
@@ -315,7 +317,7 @@ def check_ready(state_dir: Path | None = None) -> None:
 
 def _require(reason: str) -> None:
     if reason:
-        raise SystemProblem(f"{reason[0].upper()}{reason[1:]}. lexport status says more.")
+        raise SystemProblem(f"{reason[0].upper()}{reason[1:]}. lexport status says more.", code="LX-SERVE-055")
 
 
 def _why(server: Server) -> str:
@@ -330,4 +332,6 @@ def _remove(server: Server, *, patience: float) -> None:
 
 
 def _none_runs(folder: Path) -> SystemProblem:
-    return SystemProblem(f"No server runs (state folder {folder}). Start one with: lexport serve NAME-1.0.mar")
+    return SystemProblem(
+        f"No server runs (state folder {folder}). Start one with: lexport serve NAME-1.0.mar", code="LX-SERVE-056"
+    )

@@ -60,9 +60,13 @@ def own_settings(config: Path | None) -> dict[str, str]:
     try:
         own = parse(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read the settings {config}: {error}. Expected a properties file.") from None
+        raise InputError(
+            f"Cannot read the settings {config}: {error}. Expected a properties file.", code="LX-SERVE-057"
+        ) from None
     if own.get("plugins_path"):
-        raise InputError(f"{config} sets plugins_path, which lexport does not load. Use torchserve itself.")
+        raise InputError(
+            f"{config} sets plugins_path, which lexport does not load. Use torchserve itself.", code="LX-SERVE-058"
+        )
     if own.get("metrics_config"):
         # The server runs in its state folder, where a relative path would mean something else.
         own["metrics_config"] = str(config.resolve().parent / own["metrics_config"])
@@ -78,7 +82,8 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
     if port is not None and not 0 <= port <= HIGHEST_PORT - 2:
         raise InputError(
             f"--port {port} is not possible: expected 1 to {HIGHEST_PORT - 2}, so that the next two ports exist "
-            "too, or 0 for any free ones."
+            "too, or 0 for any free ones.",
+            code="LX-SERVE-059",
         )
     endpoints = {}
     for offset, (purpose, key) in enumerate(_HTTP.items()):
@@ -86,14 +91,18 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
         if not match or int(match[2] or 8080) > HIGHEST_PORT:
             raise InputError(
                 f"{key}={settings[key]} is not an address lexport serves on. Expected http://HOST:PORT; for TLS "
-                "put a reverse proxy in front."
+                "put a reverse proxy in front.",
+                code="LX-SERVE-060",
             )
         own = int(match[2] or 8080 + offset)
         endpoints[purpose] = Address(match[1], own if port is None else port and port + offset)
     for purpose, key in _GRPC.items():
         number = settings[f"{key}_port"].strip()
         if not re.fullmatch(r"[0-9]{1,5}", number) or int(number) > HIGHEST_PORT:
-            raise InputError(f"{key}_port={number} is not a port. Expected 0 (any free one) to {HIGHEST_PORT}.")
+            raise InputError(
+                f"{key}_port={number} is not a port. Expected 0 (any free one) to {HIGHEST_PORT}.",
+                code="LX-SERVE-061",
+            )
         endpoints[purpose] = Address(settings[f"{key}_address"].strip(), int(number))
     return endpoints
 
@@ -103,7 +112,8 @@ def health_address(text: str) -> Address:
     match = re.fullmatch(r"(?:([A-Za-z0-9.-]+):)?([0-9]{1,5})", text.strip())
     if not match or int(match[2]) > HIGHEST_PORT:
         raise InputError(
-            f"--health {text!r} is not understood. Expected PORT or ADDRESS:PORT, such as 8083 or 0.0.0.0:8083."
+            f"--health {text!r} is not understood. Expected PORT or ADDRESS:PORT, such as 8083 or 0.0.0.0:8083.",
+            code="LX-SERVE-062",
         )
     return Address(match[1] or "127.0.0.1", int(match[2]))
 
@@ -131,7 +141,8 @@ def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
     if _is_on(settings, "enable_model_api"):
         raise RefusedError(
             "enable_model_api=true lets anyone with the management token run the code in any folder of this machine "
-            f"(POST /models?url=FOLDER), unsigned and whatever allowed_urls says. {way_out}"
+            f"(POST /models?url=FOLDER), unsigned and whatever allowed_urls says. {way_out}",
+            code="LX-SERVE-063",
         )
     opened = "use_env_allowed_urls=true" if _is_on(settings, "use_env_allowed_urls") else ""
     if settings.get("allowed_urls", _NO_URL) != _NO_URL:
@@ -139,7 +150,8 @@ def check_model_api(settings: Mapping[str, str], trust: Trust) -> None:
     if opened:
         raise RefusedError(
             f"{opened} lets anyone with the management token run the code of any workflow that is found there (POST "
-            f"/workflows?url=URL), unsigned and with enable_model_api=false too. {way_out}"
+            f"/workflows?url=URL), unsigned and with enable_model_api=false too. {way_out}",
+            code="LX-SERVE-064",
         )
 
 

@@ -103,7 +103,8 @@ class Supervisor:
             started = psutil.Process(self.java.pid).create_time()
         except OSError as error:
             raise SystemProblem(
-                f"Cannot start {self.command[0]}: {error.strerror}. Set JAVA_HOME to a working Java."
+                f"Cannot start {self.command[0]}: {error.strerror}. Set JAVA_HOME to a working Java.",
+                code="LX-SERVE-065",
             ) from None
         self.server = replace(self.server, pid=self.java.pid, started=started)
         state.save(self.server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,18 @@ class Result:
         assert "Traceback" not in self.err
         [line] = self.err.splitlines()
         return line
+
+    @property
+    def error(self) -> tuple[str, str]:
+        """The code and the message of an error of one line."""
+        return split_error(self.line)
+
+
+def split_error(line: str) -> tuple[str, str]:
+    """Return the code and the message of a line such as "error[LX-DATA-012]: …"."""
+    found = re.fullmatch(r"error\[(LX-[A-Z]+-[0-9]{3})\]: (.*)", line)
+    assert found, line
+    return found[1], found[2]
 
 
 class Place:

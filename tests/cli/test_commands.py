@@ -324,7 +324,7 @@ def test_serve_predict_status_stop(place: Place, archive_of: Callable[[str], Pat
             assert time.monotonic() < deadline
         assert result.code == 3
         assert "not ready" in result.out
-        assert result.line == "error: topics 1.0: 1 of 1 workers are down"
+        assert result.error[1] == "topics 1.0: 1 of 1 workers are down"
     finally:
         stopped = lexport("stop")
     assert "Stopped the server" in ok(stopped)
@@ -372,7 +372,7 @@ def test_loadtest_misses_an_objective(place: Place, archive_of: Callable[[str], 
     report = json.loads(result.out)
     [row] = report["rows"]
     assert (row["workers"], row["users"], row["failures"]) == ("cpu:1", 2, 0)
-    assert "error: SLO missed in 1 of 2 checks" in result.err.splitlines()[-1]
+    assert "]: SLO missed in 1 of 2 checks" in result.err.splitlines()[-1]
     assert sorted(path.name for path in (place.cwd / "report").iterdir()) == [
         "report.html",
         "results.csv",

@@ -17,7 +17,7 @@ from lexport.__main__ import run
 from lexport.cli import train as learning
 from lexport.serving.folders import make_private
 
-from .conftest import Place, Result
+from .conftest import Place, Result, split_error
 
 Command = Callable[..., Result]
 
@@ -53,9 +53,8 @@ def refused(command: Command, place: Place, arguments: str, code: int = 2) -> st
     before = place.files()
     result = command(*arguments.split(" "))
     assert (result.code, result.out) == (code, "")
-    assert result.line.startswith("error: ")
     assert place.files() == before
-    return result.line
+    return result.error[1]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,7 @@ def test_where_there_is_nothing_to_serve_the_ways_to_an_archive_are_shown(
     result = lexport(*f"{command}{store}".split())
     first, *below = result.err.splitlines()
     assert (result.code, result.out, here.files()) == (2, "", before)
-    assert first.startswith(f"error: {words}")
+    assert split_error(first)[1].startswith(words)
     folder = store.split()[-1] if store else "model_store"
     for way in ("lexport serve path/to/NAME-1.0.mar", "lexport demo", f"--version 1.0 --out {folder}"):
         assert any(line.endswith(way) for line in below), way
@@ -489,7 +488,7 @@ def test_a_demo_that_cannot_be_run(here: Place, lexport: Command, arguments: str
     before = here.files()
     result = lexport("demo", *arguments.split())
     assert result.code == 2
-    assert result.line.startswith("error: ")
+    assert result.error[0].startswith("LX-")
     assert here.files() == before
 
 
@@ -517,7 +516,10 @@ def test_what_the_system_refuses_is_one_line_and_a_bug_keeps_its_traceback(
 
     monkeypatch.setattr(learning, "emit", full)
     result = lexport("recipes", "--json")
-    assert (result.code, result.line) == (3, "error: the system says: No space left on device: run.partial")
+    assert (result.code, result.line) == (
+        3,
+        "error[LX-SYSTEM-001]: the system says: No space left on device: run.partial",
+    )
     monkeypatch.setattr(learning, "emit", bug)
     with pytest.raises(ZeroDivisionError):
         run(["recipes", "--json"])

@@ -203,8 +203,7 @@ def test_names_of_files_and_options_in_errors_are_codes(place: Place, lexport: C
         check(result.out + result.err)
         if arguments[0] != "doctor":
             assert result.code in (2, 3)
-            assert result.err.startswith("error: ")
-            assert result.err.count("\n") == 1
+            assert result.error[0].startswith("LX-")
 
 
 class Reply(BaseHTTPRequestHandler):
@@ -256,4 +255,4 @@ def test_what_a_server_answers_is_shown_as_codes(lexport: Command, status: int, 
     assert result.code == code, result.err
     check(result.out + result.err)
     if code:
-        assert result.line.startswith("error: ")
+        assert result.error[0].startswith("LX-")

@@ -38,9 +38,9 @@ def memory_error() -> None:
 @pytest.mark.parametrize(
     ("raise_", "words"),
     [
-        (memory_error, "error: there is not enough memory. Use a machine"),
-        (lambda: np.empty(2**55), "error: there is not enough memory (Unable to allocate 256. PiB"),
-        (lambda: torch.empty(2**60), "error: there is not enough memory ("),
+        (memory_error, "error[LX-SYSTEM-002]: there is not enough memory. Use a machine"),
+        (lambda: np.empty(2**55), "error[LX-SYSTEM-002]: there is not enough memory (Unable to allocate 256. PiB"),
+        (lambda: torch.empty(2**60), "error[LX-SYSTEM-002]: there is not enough memory ("),
     ],
 )
 def test_lack_of_memory_is_one_line_and_a_problem_of_the_machine(
@@ -68,7 +68,7 @@ def test_what_damaged_input_raises_is_one_line(
     fails_with(monkeypatch, raise_)
     result = lexport("recipes", "--json")
     assert result.code == 2
-    assert result.line.startswith("error: what was read is damaged or nested too deeply (")
+    assert result.line.startswith("error[LX-SYSTEM-003]: what was read is damaged or nested too deeply (")
     check(result.err)
 
 
@@ -105,13 +105,13 @@ def test_a_recursion_of_our_own_without_an_end_is_a_bug(monkeypatch: pytest.Monk
 
 def test_lines_below_an_error_are_indented(lexport: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
-        raise RefusedError(f"It failed: {EVIL}", f"Traceback:\n{EVIL}")
+        raise RefusedError(f"It failed: {EVIL}", f"Traceback:\n{EVIL}", code="LX-TEST-001")
 
     fails_with(monkeypatch, refuse)
     result = lexport("recipes", "--json")
     assert result.code == 1
     first, *below = result.err.splitlines()
-    assert first.startswith(r"error: It failed: x\x1b[2J")
+    assert first.startswith(r"error[LX-TEST-001]: It failed: x\x1b[2J")
     assert below
     assert all(line.startswith("    ") for line in below)
     check(result.err)

@@ -78,7 +78,7 @@ def test_a_missing_extra_is_named_with_its_install_command(
     done = without(packages, *arguments.split(), cwd=tmp_path, PATH=str(tmp_path / "no java"))
     assert (done.returncode, done.stdout) == (3, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith("error[LX-INSTALL-002]: ")
     assert line.endswith(f'which is not installed. Install it with: pip install "lexport[{extra}]"')
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -72,7 +72,8 @@ def check_sizes(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 def too_large(path: Path, name: str, size: int, limit: int) -> InputError:
     """Return the refusal to read a member."""
     return InputError(
-        f"{path}: {name} would expand to {size:,} bytes; at most {limit:,} are read. Make the archive again."
+        f"{path}: {name} would expand to {size:,} bytes; at most {limit:,} are read. Make the archive again.",
+        code="LX-ARCHIVE-042",
     )
 
 
@@ -86,26 +87,37 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo], own: int) -> N
     more than 64 GiB, or to 200 times the archive and more than 1 GiB, or shares bytes between members (bombs).
     """
     if len(members) > MAX_MEMBERS:
-        raise InputError(f"{path} holds {len(members):,} members; at most {MAX_MEMBERS:,} are accepted.")
+        raise InputError(
+            f"{path} holds {len(members):,} members; at most {MAX_MEMBERS:,} are accepted.", code="LX-ARCHIVE-043"
+        )
     seen: set[str] = set()
     folders: set[str] = set()
     for member in members:
         pure = _checked(path, member)
         name = str(pure).casefold()
         if name in seen:
-            raise InputError(f"{path} holds the member {member.filename!r} twice. Make the archive again.")
+            raise InputError(
+                f"{path} holds the member {member.filename!r} twice. Make the archive again.", code="LX-ARCHIVE-044"
+            )
         seen.add(name)
         folders.update(str(folder).casefold() for folder in pure.parents)
     files = {str(PurePosixPath(one.filename)).casefold() for one in members if not one.is_dir()}
     if both := sorted(files & folders):
-        raise InputError(f"{path} holds {both[0]!r} as a file and as a folder. Make the archive again.")
+        raise InputError(
+            f"{path} holds {both[0]!r} as a file and as a folder. Make the archive again.", code="LX-ARCHIVE-045"
+        )
     total = sum(member.file_size for member in members)
     if total > MAX_BYTES:
-        raise InputError(f"{path} would expand to {total:,} bytes; at most {MAX_BYTES:,} are accepted.")
+        raise InputError(
+            f"{path} would expand to {total:,} bytes; at most {MAX_BYTES:,} are accepted.", code="LX-ARCHIVE-046"
+        )
     if total > max(MAX_RATIO * own, HARMLESS_BYTES):
-        raise InputError(f"{path}, {own:,} bytes, would expand to {total:,}; at most {MAX_RATIO} times are accepted.")
+        raise InputError(
+            f"{path}, {own:,} bytes, would expand to {total:,}; at most {MAX_RATIO} times are accepted.",
+            code="LX-ARCHIVE-047",
+        )
     if sum(member.compress_size for member in members) > own:
-        raise InputError(f"{path} holds members that overlap. Make the archive again.")
+        raise InputError(f"{path} holds members that overlap. Make the archive again.", code="LX-ARCHIVE-048")
 
 
 def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
@@ -113,21 +125,35 @@ def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
     name = member.filename
     pure = PurePosixPath(name)
     if not pure.name:
-        raise InputError(f"{path} holds a member without a name ({name!r}). Make the archive again.")
+        raise InputError(
+            f"{path} holds a member without a name ({name!r}). Make the archive again.", code="LX-ARCHIVE-049"
+        )
     if max(len(part.encode("utf-8", "replace")) for part in pure.parts) > _NAME_BYTES:
-        raise InputError(f"{path} holds a name of more than {_NAME_BYTES} bytes ({name[:40]!r}…). Rename the file.")
+        raise InputError(
+            f"{path} holds a name of more than {_NAME_BYTES} bytes ({name[:40]!r}…). Rename the file.",
+            code="LX-ARCHIVE-050",
+        )
     if not member.orig_filename.isprintable():
-        raise InputError(f"{path} holds the name {member.orig_filename!r}, which cannot be printed. Rename the file.")
+        raise InputError(
+            f"{path} holds the name {member.orig_filename!r}, which cannot be printed. Rename the file.",
+            code="LX-ARCHIVE-051",
+        )
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or re.match(r"[A-Za-z]:", name):
-        raise InputError(f"{path} holds the member {name!r}, which would be written outside of its folder.")
+        raise InputError(
+            f"{path} holds the member {name!r}, which would be written outside of its folder.", code="LX-ARCHIVE-052"
+        )
     if "__pycache__" in pure.parts or pure.suffix == ".pyc":
-        raise InputError(f"{path} holds the compiled code {name!r}, which Python would run unseen.")
+        raise InputError(
+            f"{path} holds the compiled code {name!r}, which Python would run unseen.", code="LX-ARCHIVE-053"
+        )
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise InputError(f"{path} holds the link {name!r}. Expected plain files.")
+        raise InputError(f"{path} holds the link {name!r}. Expected plain files.", code="LX-ARCHIVE-054")
     if member.flag_bits & 1:
-        raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.")
+        raise InputError(f"{path} holds the encrypted member {name!r}. Expected plain files.", code="LX-ARCHIVE-055")
     if member.is_dir() and (member.file_size or member.compress_size):
-        raise InputError(f"{path} holds the folder {name!r} with bytes of its own. Make the archive again.")
+        raise InputError(
+            f"{path} holds the folder {name!r} with bytes of its own. Make the archive again.", code="LX-ARCHIVE-056"
+        )
     return pure
 
 

@@ -112,7 +112,7 @@ def write(handle: BinaryIO, members: Iterable[tuple[str, int, Iterable[bytes]]])
             handle.write(block)
         end = handle.tell()
         if end - before != size:
-            raise RefusedError(f"{name} changed while it was read. Try again.")
+            raise RefusedError(f"{name} changed while it was read. Try again.", code="LX-ARCHIVE-057")
         entries.append(Entry(name, size, checksum, packed=size))
         handle.seek(start)
         handle.write(header(entries[-1]))
@@ -193,7 +193,8 @@ def _entry(path: Path, member: zipfile.ZipInfo) -> Entry:
 def _not_exact(path: Path, what: str) -> InputError:
     return InputError(
         f"{path} has MAR-INF/EVIDENCE.json, but {what} is not written as lexport and torch-model-archiver write it: "
-        "TorchServe could unpack something else than was verified. Pack it again with one of them."
+        "TorchServe could unpack something else than was verified. Pack it again with one of them.",
+        code="LX-ARCHIVE-058",
     )
 
 
@@ -212,17 +213,20 @@ def check_layout(path: Path, handle: BinaryIO, archive: zipfile.ZipFile) -> None
         if member.flag_bits & _DESCRIPTOR:
             raise InputError(
                 f"{path} holds {name!r} without its size before it, as streamed zips do. Pack it with "
-                "lexport or torch-model-archiver."
+                "lexport or torch-model-archiver.",
+                code="LX-ARCHIVE-059",
             )
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InputError(
                 f"{path} holds {name!r} packed by method {member.compress_type}; TorchServe reads 0 (stored) and "
-                "8 (deflated). Pack it with lexport or torch-model-archiver."
+                "8 (deflated). Pack it with lexport or torch-model-archiver.",
+                code="LX-ARCHIVE-060",
             )
         if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
             raise InputError(
                 f"{path} holds {name!r}, stored as it is, with {member.compress_size:,} bytes in place of its "
-                f"{member.file_size:,}. Make it again."
+                f"{member.file_size:,}. Make it again.",
+                code="LX-ARCHIVE-061",
             )
         place += _length(path, handle, member)
     if place != archive.start_dir:
@@ -231,7 +235,8 @@ def check_layout(path: Path, handle: BinaryIO, archive: zipfile.ZipFile) -> None
 
 def _refusal(path: Path, where: str) -> InputError:
     return InputError(
-        f"{path} holds bytes {where} that its directory does not list, and TorchServe would unpack. Make it again."
+        f"{path} holds bytes {where} that its directory does not list, and TorchServe would unpack. Make it again.",
+        code="LX-ARCHIVE-062",
     )
 
 
@@ -256,7 +261,8 @@ def _length(path: Path, handle: BinaryIO, member: zipfile.ZipInfo) -> int:
         ):
             return _HEADER.size + len(name) + len(extra) + member.compress_size
     raise InputError(
-        f"{path} says two things of {member.orig_filename!r}, before it and in its directory. Make it again."
+        f"{path} says two things of {member.orig_filename!r}, before it and in its directory. Make it again.",
+        code="LX-ARCHIVE-063",
     )
 
 

@@ -32,15 +32,20 @@ _MOST_EVENTS = 2_000  # as a parser counts: a name, a value, the begin or the en
 def read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     """Return the manifest of `archive`, open from `path`. Raises InputError if it is missing or not a JSON object."""
     if MANIFEST not in archive.namelist():
-        raise InputError(f"{path} has no {MANIFEST}. Expected an archive made by lexport or torch-model-archiver.")
+        raise InputError(
+            f"{path} has no {MANIFEST}. Expected an archive made by lexport or torch-model-archiver.",
+            code="LX-ARCHIVE-064",
+        )
     try:
         value = json.loads(read_member(archive, MANIFEST, MOST_BYTES).decode("utf-8"), object_pairs_hook=_once)
     except _Twice as error:
-        raise InputError(f"{path}: {MANIFEST} has {error} twice. Make the archive again.") from None
+        raise InputError(
+            f"{path}: {MANIFEST} has {error} twice. Make the archive again.", code="LX-ARCHIVE-065"
+        ) from None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InputError(f"{path}: {MANIFEST} is not a JSON object. Make the archive again.")
+        raise InputError(f"{path}: {MANIFEST} is not a JSON object. Make the archive again.", code="LX-ARCHIVE-066")
     return value
 
 
@@ -58,7 +63,8 @@ def read_settings(path: Path, archive: zipfile.ZipFile, manifest: dict[str, Any]
     if not isinstance(name, str) or name not in archive.namelist():
         raise InputError(
             f"{path}: {MANIFEST} has configFile {str(name)[:80]!r}, which is no member of the archive. "
-            "Expected the name of one, for example model-config.yaml."
+            "Expected the name of one, for example model-config.yaml.",
+            code="LX-ARCHIVE-067",
         )
     try:
         return _parse(read_member(archive, name, MOST_BYTES))
@@ -66,7 +72,8 @@ def read_settings(path: Path, archive: zipfile.ZipFile, manifest: dict[str, Any]
         # A parser's message shows lines of the file; one line is enough.
         reason = " ".join((getattr(error, "problem", None) or str(error)).split())[:120]
         raise InputError(
-            f"{path}: {name} cannot be used ({reason!r}). Expected YAML of names and values, such as batchSize: 8."
+            f"{path}: {name} cannot be used ({reason!r}). Expected YAML of names and values, such as batchSize: 8.",
+            code="LX-ARCHIVE-068",
         ) from None
 
 

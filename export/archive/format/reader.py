@@ -39,7 +39,9 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     must have the format of `layout`, to the byte. Raises InputError for what cannot be read.
     """
     if not path.is_file() and not path.is_dir():
-        raise InputError(f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0")
+        raise InputError(
+            f"There is no archive {path}. Make one with: lexport archive RUN --version 1.0", code="LX-ARCHIVE-069"
+        )
     with ExitStack() as stack:
         try:
             handle = stack.enter_context(pack(path) if path.is_dir() else path.open("rb"))
@@ -63,7 +65,9 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.")
+    return InputError(
+        f"{path} is not a readable archive: {error}. Expected a .mar, which is a zip.", code="LX-ARCHIVE-070"
+    )
 
 
 def _refuse_tar(path: Path, handle: BinaryIO) -> None:
@@ -72,7 +76,8 @@ def _refuse_tar(path: Path, handle: BinaryIO) -> None:
         raise InputError(
             f"{path} is a tar packed by gzip, as torch-model-archiver makes it with --archive-format tgz. Expected a "
             "zip or a folder: pack it again with --archive-format default, or unpack it (tar xzf "
-            f"{shlex.quote(str(path))}) and name the folder that has MAR-INF in it."
+            f"{shlex.quote(str(path))}) and name the folder that has MAR-INF in it.",
+            code="LX-ARCHIVE-071",
         )
 
 
@@ -89,7 +94,10 @@ def _check_directory(path: Path, handle: BinaryIO) -> None:
     if place >= 76 and end[place - 20 : place - 16] == b"PK\6\7" and end[place - 76 : place - 72] == b"PK\6\6":
         [size] = struct.unpack_from("<Q", end, place - 36)
     if size > MAX_DIRECTORY:
-        raise InputError(f"{path} has a directory of {size:,} bytes; at most {MAX_DIRECTORY:,} are accepted.")
+        raise InputError(
+            f"{path} has a directory of {size:,} bytes; at most {MAX_DIRECTORY:,} are accepted.",
+            code="LX-ARCHIVE-072",
+        )
 
 
 def blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -156,7 +164,9 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -
     try:
         member = archive.getinfo(name)
     except KeyError:
-        raise InputError(f"{path} has no {name}: it was not made by `lexport archive`.") from None
+        raise InputError(
+            f"{path} has no {name}: it was not made by `lexport archive`.", code="LX-ARCHIVE-073"
+        ) from None
     limit = limit_of(name) if limit is None else limit
     if member.file_size > limit:
         raise too_large(path, name, member.file_size, limit)
@@ -177,7 +187,10 @@ def json_of(archive: zipfile.ZipFile, member: str) -> dict[str, Any]:
     except ValueError as error:
         value, reason = None, f" ({error})"
     if not isinstance(value, dict):
-        raise InputError(f"{archive.filename}: {member} is not a JSON object{reason}. Make the archive again.")
+        raise InputError(
+            f"{archive.filename}: {member} is not a JSON object{reason}. Make the archive again.",
+            code="LX-ARCHIVE-074",
+        )
     return value
 
 
@@ -190,7 +203,9 @@ def read_labels(path: Path) -> list[str]:
     except ValueError:
         value = None
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-        raise InputError(f"{path}: labels.json is not a list of strings. Make the archive again.")
+        raise InputError(
+            f"{path}: labels.json is not a list of strings. Make the archive again.", code="LX-ARCHIVE-075"
+        )
     return value
 
 
@@ -206,7 +221,9 @@ def check_schemas_of(archive: zipfile.ZipFile) -> None:
         schema, known = json_of(archive, member).get("schema"), SCHEMAS[member]
         if isinstance(schema, int) and schema > known:
             raise InputError(
-                f"{archive.filename}: {member} has schema {schema}, this version reads up to {known}; update lexport."
+                f"{archive.filename}: {member} has schema {schema}, this version reads up to {known}; "
+                "update lexport.",
+                code="LX-ARCHIVE-076",
             )
 
 
@@ -225,7 +242,7 @@ def extracted(path: Path) -> Iterator[Path]:
                 _extract(archive, folder)
             check_digests(folder)
         except ValueError as error:
-            raise RefusedError(f"{path}: {error}") from None
+            raise RefusedError(f"{path}: {error}", code="LX-ARCHIVE-077") from None
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

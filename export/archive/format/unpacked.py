@@ -36,7 +36,8 @@ def pack(folder: Path) -> BinaryIO:
     if not is_unpacked(folder):
         raise InputError(
             f"{folder} is a folder without {MANIFEST}. Expected a .mar, or the folder that torch-model-archiver "
-            "makes with --archive-format no-archive."
+            "makes with --archive-format no-archive.",
+            code="LX-ARCHIVE-078",
         )
     sizes: dict[str, int] = {}
     total = 0
@@ -46,7 +47,8 @@ def pack(folder: Path) -> BinaryIO:
         if len(sizes) > MAX_MEMBERS or total > MAX_BYTES:
             raise InputError(
                 f"{folder} holds more than {MAX_MEMBERS:,} files or {MAX_BYTES:,} bytes, which no archive may. "
-                "Expected the folder of one archive."
+                "Expected the folder of one archive.",
+                code="LX-ARCHIVE-079",
             )
     with ExitStack() as stack:
         target = stack.enter_context(tempfile.TemporaryFile(prefix="lexport-"))
@@ -57,14 +59,16 @@ def pack(folder: Path) -> BinaryIO:
 
 def _files(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}.")
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}.", code="LX-ARCHIVE-080")
 
     for root, folders, files in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if name not in _LEFT_OUT]
         for name in (*folders, *files):
             mode = Path(root, name).lstat().st_mode
             if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-                raise InputError(f"{Path(root, name)} is a link or no file. Put the file itself there.")
+                raise InputError(
+                    f"{Path(root, name)} is a link or no file. Put the file itself there.", code="LX-ARCHIVE-081"
+                )
         yield from (Path(root, name) for name in files)
 
 
@@ -76,7 +80,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
             while block := source.read(_BLOCK):
                 yield block
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+        raise InputError(f"{path} cannot be read: {error.strerror}.", code="LX-ARCHIVE-082") from None
 
 
 def compiled(path: Path) -> list[str]:

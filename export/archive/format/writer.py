@@ -55,10 +55,10 @@ def rewrite(source: Path, target: Path) -> None:
         try:
             listed = declared(archive)
         except ValueError as error:
-            raise RefusedError(f"{source}: {error}") from None
+            raise RefusedError(f"{source}: {error}", code="LX-ARCHIVE-083") from None
         members = {one.filename: one for one in archive.infolist() if not one.is_dir()}
         if missing := sorted(listed.keys() - members.keys()):
-            raise RefusedError(f"{source}: {missing[0]} is missing.")
+            raise RefusedError(f"{source}: {missing[0]} is missing.", code="LX-ARCHIVE-084")
         write(
             handle,
             (
@@ -83,7 +83,7 @@ def _unaltered(content: Iterable[bytes], digest: str | None, what: str, remedy: 
         found.update(block)
         yield block
     if digest not in (None, found.hexdigest()):
-        raise RefusedError(f"{what} was altered since it was measured.{remedy}")
+        raise RefusedError(f"{what} was altered since it was measured.{remedy}", code="LX-ARCHIVE-085")
 
 
 def write_folder(folder: Path, members: Mapping[str, Content]) -> None:
@@ -113,4 +113,6 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Restore it, or export the run again.") from None
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Restore it, or export the run again.", code="LX-ARCHIVE-086"
+        ) from None

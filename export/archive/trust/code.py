@@ -106,7 +106,8 @@ def accept(path: Path, trust: Trust) -> str:
         f"{path} would run code in TorchServe that is not this lexport's: {'; '.join(problems[:_MOST_NAMED])}{more}. "
         "If you made it from a run, archive the run again. See what is in it with: lexport inspect. If you trust "
         "whoever made it, serve it with --trust-code, or have it signed (lexport archive --sign KEY) and name the "
-        "public key with --key."
+        "public key with --key.",
+        code="LX-TRUST-001",
     )
 
 

@@ -61,14 +61,17 @@ def read_private(path: Path) -> Ed25519PrivateKey:
         key = load(content, given.encode() if given else None)
     except TypeError:  # encrypted without a passphrase, or the reverse
         wanted = f"is encrypted: set {PASSPHRASE}" if not given else f"is not encrypted: unset {PASSPHRASE}"
-        raise InputError(f"The private key {path} {wanted}.") from None
+        raise InputError(f"The private key {path} {wanted}.", code="LX-TRUST-002") from None
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(
             f"{path} cannot be read as a private key ({error}). Expected an Ed25519 key in PEM or OpenSSH form and, "
-            f"where it is encrypted, its passphrase in {PASSPHRASE}. {_HOW}"
+            f"where it is encrypted, its passphrase in {PASSPHRASE}. {_HOW}",
+            code="LX-TRUST-003",
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise InputError(f"{path} holds a key of another kind than Ed25519 ({type(key).__name__}). {_HOW}")
+        raise InputError(
+            f"{path} holds a key of another kind than Ed25519 ({type(key).__name__}). {_HOW}", code="LX-TRUST-004"
+        )
     return key
 
 
@@ -86,17 +89,21 @@ def read_public(path: Path) -> PublicKey:
     content = _read(path)
     if b"PRIVATE KEY" in content:
         raise InputError(
-            f"{path} is a private key; archives are verified with the public one: openssl pkey -in {path} -pubout"
+            f"{path} is a private key; archives are verified with the public one: openssl pkey -in {path} -pubout",
+            code="LX-TRUST-005",
         )
     ssh = content.startswith(b"ssh-")
     try:
         key = (serialization.load_ssh_public_key if ssh else serialization.load_pem_public_key)(content)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(
-            f"{path} cannot be read as a public key ({error}). Expected an Ed25519 key in PEM or OpenSSH form."
+            f"{path} cannot be read as a public key ({error}). Expected an Ed25519 key in PEM or OpenSSH form.",
+            code="LX-TRUST-006",
         ) from None
     if not isinstance(key, Ed25519PublicKey):
-        raise InputError(f"{path} holds a key of another kind than Ed25519 ({type(key).__name__}). {_HOW}")
+        raise InputError(
+            f"{path} holds a key of another kind than Ed25519 ({type(key).__name__}). {_HOW}", code="LX-TRUST-007"
+        )
     comment = content.decode("utf-8", "replace").split(None, 2)[2:] if ssh else []
     return PublicKey(key.public_bytes_raw(), (comment or [path.name])[0].strip())
 
@@ -118,7 +125,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"The key {path} cannot be read: {error.strerror}. {_HOW}") from None
+        raise InputError(f"The key {path} cannot be read: {error.strerror}. {_HOW}", code="LX-TRUST-008") from None
 
 
 def _need_cryptography() -> None:

@@ -34,7 +34,8 @@ def configured(trusted: Sequence[PublicKey] | None) -> Sequence[PublicKey]:
     if not files:
         raise RefusedError(
             f"{VARIABLE} is set and names no key, as when a secret of a CI job is absent. Expected files of public "
-            "keys; unset it to use archives whoever made them."
+            "keys; unset it to use archives whoever made them.",
+            code="LX-TRUST-009",
         )
     return [read_public(Path(file)) for file in files]
 
@@ -49,14 +50,16 @@ def signer(signed: bytes | None, digests: bytes, trusted: Sequence[PublicKey]) -
     if signed is None:
         if trusted:
             raise RefusedError(
-                f"The archive is not signed; expected a signature by {known}. Pack it with --sign KEY."
+                f"The archive is not signed; expected a signature by {known}. Pack it with --sign KEY.",
+                code="LX-TRUST-010",
             )
         return None
     by = signature.signer(signed, digests)
     if trusted and by not in {key.raw for key in trusted}:
         raise RefusedError(
             f"The archive is signed by {fingerprint(by)}, expected {known}. If that signer is to be trusted, "
-            "give its public key as another --key."
+            "give its public key as another --key.",
+            code="LX-TRUST-011",
         )
     return by
 

@@ -49,15 +49,17 @@ def signer(content: bytes, digests: bytes) -> bytes:
         if (schema, algorithm) != (_SCHEMA, "Ed25519"):
             raise RefusedError(
                 f"{SIGNATURE} has schema {schema!r}, algorithm {algorithm!r}; this version reads schema {_SCHEMA}, "
-                "Ed25519. Update lexport."
+                "Ed25519. Update lexport.",
+                code="LX-TRUST-012",
             )
         raw, signature = _bytes(values["key"]), _bytes(values["signature"])
     except (ValueError, KeyError, TypeError) as error:
-        raise RefusedError(f"{SIGNATURE} is damaged: {type(error).__name__} {error}.") from None
+        raise RefusedError(f"{SIGNATURE} is damaged: {type(error).__name__} {error}.", code="LX-TRUST-013") from None
     if not keys.check(raw, signature, _CONTEXT + digests):
         raise RefusedError(
             f"The signature by {keys.fingerprint(raw)} is not of these contents: MAR-INF/DIGESTS or {SIGNATURE} "
-            "was altered after signing."
+            "was altered after signing.",
+            code="LX-TRUST-014",
         )
     return raw
 

@@ -27,7 +27,8 @@ def describe(server: Server) -> dict[str, Any]:
     if frontend(server) is None:
         raise SystemProblem(
             f"TorchServe has ended ({server.last_reason or 'why is being found out'}) and is being started again "
-            f"(restarts so far: {server.restarts}, log: {server.logs / LOG}). Look again in a few seconds."
+            f"(restarts so far: {server.restarts}, log: {server.logs / LOG}). Look again in a few seconds.",
+            code="LX-SERVE-066",
         )
     descriptions = api.describe(server.management_url, server.token("management"))
     threads = {report["pid"]: report.get("threads") for report in read_reports(server)}

@@ -77,7 +77,8 @@ class HealthEndpoint:
             self._listening = socket.create_server((host, port))
         except OSError as error:
             raise SystemProblem(
-                f"The health port {host}:{port} cannot be opened: {error.strerror}. Choose another with --health."
+                f"The health port {host}:{port} cannot be opened: {error.strerror}. Choose another with --health.",
+                code="LX-SERVE-067",
             ) from None
         threading.Thread(target=self._accept, daemon=True).start()
 

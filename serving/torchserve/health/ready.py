@@ -43,7 +43,8 @@ def wait_until_ready(
         if time.monotonic() > deadline:
             raise SystemProblem(
                 f"After {timeout:.0f} s still waiting for {watch.missing() or '/ping to answer Healthy'}. Raise "
-                f"--timeout, or look into {server.logs}."
+                f"--timeout, or look into {server.logs}.",
+                code="LX-SERVE-068",
             )
         time.sleep(_PAUSE)
 
@@ -95,7 +96,7 @@ class _Watch:
                 raise self._failure(name, str(report.get("error", "no reason given")), trace)
         refused = logs.failed_archive(self.server.logs)
         if refused:
-            raise SystemProblem(f"TorchServe refused the archive {refused}")
+            raise SystemProblem(f"TorchServe refused the archive {refused}", code="LX-SERVE-069")
         self._look_at_java()
         self._check_handlers()
         self.seen |= workers_of(self.server)
@@ -108,7 +109,9 @@ class _Watch:
         # What it prints comes some seconds before its end, which takes its workers with it.
         if frontend(self.server) is None or logs.lost_port(self.server.logs):
             reason = logs.java_reason(self.server.logs) or "it printed nothing"
-            raise SystemProblem(f"TorchServe ended while starting: {reason} (log: {self.server.logs}).")
+            raise SystemProblem(
+                f"TorchServe ended while starting: {reason} (log: {self.server.logs}).", code="LX-SERVE-070"
+            )
 
     def _check_handlers(self) -> None:
         """Raise SystemProblem if a worker has been loaded for a while and its archive's handler has not reported."""
@@ -124,7 +127,8 @@ class _Watch:
                 f"TorchServe says that a worker of {silent[0]} is ready, but the archive's own handler has not "
                 "reported: another module of the name `handler` was imported in its place. Look for a handler.py in "
                 "the folders of PYTHONPATH (the server gets that variable only with --env PYTHONPATH) and among the "
-                "installed packages."
+                "installed packages.",
+                code="LX-SERVE-071",
             )
 
     def _explain_death(self, worker: str) -> None:
@@ -157,7 +161,7 @@ class _Watch:
 
     def _failure(self, name: str, error: str, trace: str) -> SystemProblem:
         first = f"A worker of {name or 'a model'} could not start: {error} (log: {self.server.logs})"
-        return SystemProblem(first, trace.rstrip())
+        return SystemProblem(first, trace.rstrip(), code="LX-SERVE-072")
 
     def _ready_workers(self) -> Counter[str]:
         self.loaded = self._loaded_workers()
