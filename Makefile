@@ -7,7 +7,7 @@ UNIT := $(addprefix tests/,messages storage reports data handlers/text handlers/
   evaluation/test_tasks.py evaluation/test_bootstrap.py serving/test_plan.py serving/test_properties.py \
   serving/test_versions.py loadtest/test_objectives.py)
 
-.PHONY: demo test test-unit test-full check bench gpu-check clean
+.PHONY: demo test test-unit test-full check docs bench gpu-check clean
 
 demo: .venv/installed
 	$(BIN)/python -m lexport demo
@@ -29,6 +29,12 @@ check: .venv/installed
 	$(BIN)/lint-imports
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/lexport
 	cd .venv/typing && ../bin/python -m mypy --config-file lexport/pyproject.toml -p lexport
+
+# The site, in build/site; a link that leads nowhere is an error.
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	$(BIN)/python docs/generate
+	$(BIN)/python -m mkdocs build --strict
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/accuracy.py

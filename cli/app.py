@@ -20,4 +20,5 @@ _ORDER = (
     "record",
     *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )
-app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))
+_PLACES = {name: place for place, name in enumerate(_ORDER)}
+app.registered_commands.sort(key=lambda command: _PLACES.get(getattr(command.callback, "__name__", ""), len(_ORDER)))

@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,9 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
 
 def _plain(written: dict[str, Variant], found: VariantEvidence) -> Variant | None:
     """Return the fp32 variant of the same engine and input, if it was written and is another one."""
-    name = f"{found.engine}-fp32" + ("-text" if found.takes == "text" else "")
-    return written.get(name) if name != found.name else None
+    plain = (found.engine, "fp32", found.takes)
+    others = (one for one in written.values() if (one.engine, one.precision, one.takes) == plain)
+    return next(others, None) if found.precision != "fp32" else None
 
 
 def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
@@ -110,7 +111,7 @@ def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:
 
 def _write(run: Run, variant: Variant, folder: Path) -> None:
     """Write the variant's model files; a text-in one from the ids-in form if that was written before."""
-    ids_in = folder.with_name(variant.name.removesuffix("-text"))
+    ids_in = folder.with_name(replace(variant, takes="ids").name)
     if variant.takes == "text" and ids_in.is_dir():
         for file in ids_in.glob("*.onnx*"):
             shutil.copyfile(file, folder / file.name)

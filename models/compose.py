@@ -9,21 +9,9 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..handlers.text.encoder import TextSpec
-from .embeddings import (
-    CharCNN,
-    CharCNNOptions,
-    DynamicDim,
-    DynamicDimOptions,
-    Embedding,
-    Hashed,
-    HashedOptions,
-    Multilingual,
-    MultilingualOptions,
-    Table,
-    TableOptions,
-)
-from .encoders import CNN, LSTM, Bag, BagOptions, CNNOptions, LSTMOptions, Transformer, TransformerOptions
-from .heads import Classifier, ClassifierOptions, Head, Joint, JointOptions, Vector, VectorOptions
+from .embeddings import Embedding
+from .encoders import Encoder
+from .heads import Head
 from .recipes import Recipe
 
 
@@ -33,7 +21,7 @@ class TextModel(nn.Module):
     # Whether more than one thread makes a batch faster.
     PARALLEL: ClassVar[bool] = True
 
-    def __init__(self, embedding: Embedding, encoder: nn.Module, head: Head) -> None:
+    def __init__(self, embedding: Embedding, encoder: Encoder, head: Head) -> None:
         """Store the three parts."""
         super().__init__()
         self.embedding = embedding
@@ -93,50 +81,8 @@ def build(recipe: Recipe, spec: TextSpec, *, labels: int = 0, image_values: int 
 
 
 def _assemble(recipe: Recipe, spec: TextSpec, labels: int, image_values: int) -> TextModel:
-    embedding = _embedding(recipe, spec)
-    encoder = _encoder(recipe, embedding.dim, spec)
-    head: Head
-    match recipe.head:
-        case ClassifierOptions():
-            head = Classifier(encoder.out, labels, recipe.head)
-        case VectorOptions():
-            head = Vector(encoder.out, recipe.head)
-        case JointOptions():
-            head = Joint(encoder.out, recipe.head, image_values)
-    pooled = isinstance(encoder, Bag) and encoder.mode != "max" and not isinstance(embedding, CharCNN)
+    embedding = recipe.embedding.build(spec)
+    encoder = recipe.encoder.build(embedding.dim, spec)
+    head = recipe.head.build(encoder.out, labels, image_values)
+    pooled = recipe.encoder.pools and recipe.embedding.POOLS
     return (PooledModel if pooled else TextModel)(embedding, encoder, head)
-
-
-def _embedding(recipe: Recipe, spec: TextSpec) -> Embedding:
-    match recipe.embedding:
-        case HashedOptions():
-            return Hashed(recipe.embedding)
-        case CharCNNOptions():
-            return CharCNN(spec.characters, recipe.embedding)
-        case MultilingualOptions():
-            return Multilingual(offsets(spec), spec.rows, spec.words, recipe.embedding)
-        case DynamicDimOptions():
-            return DynamicDim(spec.rows, spec.words, recipe.embedding)
-        case TableOptions():
-            return Table(spec.rows, spec.words, recipe.embedding)
-
-
-def offsets(spec: TextSpec) -> list[int]:
-    """Return the offset of each language's rows, and at the end that of the shared n-grams."""
-    found, total = [], 0
-    for rows in spec.languages.values():
-        found.append(total)
-        total += rows
-    return [*found, spec.words - 1]
-
-
-def _encoder(recipe: Recipe, dim: int, spec: TextSpec) -> Bag | CNN | LSTM | Transformer:
-    match recipe.encoder:
-        case BagOptions():
-            return Bag(dim, recipe.encoder)
-        case CNNOptions():
-            return CNN(dim, recipe.encoder)
-        case LSTMOptions():
-            return LSTM(dim, recipe.encoder)
-        case TransformerOptions():
-            return Transformer(dim, recipe.encoder, max_tokens=spec.max_tokens)

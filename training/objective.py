@@ -13,8 +13,7 @@ from ..data.load import Dataset, label_sets
 from ..evaluation.tasks import group_ids
 from ..handlers.text.encoder import Ids, TextEncoder, Tokens
 from ..models.compose import PooledModel, TextModel
-from ..models.embeddings import DynamicDim
-from ..models.heads import ClassifierOptions, Joint
+from ..models.heads import ClassifierOptions, Joint, JointOptions, VectorOptions
 from ..models.recipes import Recipe
 from .losses import balanced_weights, classification_loss, contrastive_loss
 from .word_dropout import drop_flat_ngrams, drop_ngrams, drop_words
@@ -122,9 +121,8 @@ class Objective:
         """Return the loss on the texts at `rows`, a scalar; `drop` is the dropout of words and n-grams."""
         ids, outputs = self._forward(model, self._tokens, rows, drop)
         loss = self._task_loss(model, outputs, self._truth[rows], rows, drop)
-        if isinstance(model.embedding, DynamicDim) and model.training:
-            loss = loss + model.embedding.penalty(ids)
-        return loss
+        penalty = model.embedding.penalty(ids) if model.training else None
+        return loss if penalty is None else loss + penalty
 
     def _task_loss(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Dropout | None) -> Tensor:
         head = self._recipe.head
@@ -137,6 +135,7 @@ class Objective:
         else:
             assert self._pairs is not None
             _, others = self._forward(model, self._pairs, rows, drop)
+        assert isinstance(head, VectorOptions | JointOptions)
         return contrastive_loss(outputs, others, truth, head.temperature)
 
     def _forward(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:

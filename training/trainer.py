@@ -22,7 +22,7 @@ from ..evaluation.diagnostics.vanishing import GradientMonitor
 from ..evaluation.diagnostics.warnings import TokenizedSplits
 from ..handlers.text.encoder import Ids, TextEncoder
 from ..models.compose import PooledModel, TextModel, build
-from ..models.embeddings import DynamicDimOptions, Table, TableOptions
+from ..models.embeddings import Table
 from ..models.recipes import Recipe, TrainingOptions
 from ..models.run import Run
 from ..storage.progress import Progress, Say, silent
@@ -295,8 +295,8 @@ def _load_pretrained(
     recipe: Recipe, model: TextModel, encoder: TextEncoder, generator: np.random.Generator, say: Say
 ) -> None:
     """Set the table to the recipe's pretrained vectors, if it names any."""
-    options = recipe.embedding
-    if isinstance(options, TableOptions | DynamicDimOptions) and options.vectors is not None:
+    source = getattr(recipe.embedding, "vectors", None)
+    if source is not None:
         assert isinstance(model.embedding, Table)
-        vectors = open_vectors(options.vectors)
-        say(str(fill_table(model.embedding, encoder.vocabulary, vectors, generator, options.missing)))
+        missing: str = getattr(recipe.embedding, "missing", "uniform")
+        say(str(fill_table(model.embedding, encoder.vocabulary, open_vectors(source), generator, missing)))

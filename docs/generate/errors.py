@@ -1,6 +1,6 @@
 """Write docs/errors.md: every error that lexport raises on purpose, from the code that raises it.
 
-    python docs/generate/errors.py
+    python docs/generate
 
 A message is shown as the code writes it, with the name of a value in braces where a value stands.
 """
@@ -102,7 +102,7 @@ def page() -> str:
         "",
         "A name in braces stands for a value. The exit code is 1 where something was refused (a gate, an objective,",
         "a verification), 2 for input that cannot be used, 3 where the machine stands in the way. This page is",
-        "written by `python docs/generate/errors.py`, from the code.",
+        "written by `python docs/generate`, from the code.",
     ]
     every = entries()
     for area, title in sorted(AREAS.items(), key=lambda item: item[1]):
@@ -229,7 +229,3 @@ def _split(message: str) -> tuple[str, str]:
 def _cell(text: str) -> str:
     """Return a text as a cell of a Markdown table."""
     return re.sub(r"([\\_<|])", r"\\\1", " ".join(text.split()))
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

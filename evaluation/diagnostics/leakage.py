@@ -7,7 +7,7 @@ import numpy as np
 from ...data.dataset import Dataset
 from ...handlers.text.encoder import Ids, TextEncoder, TextSpec, Tokens
 from ...handlers.text.tokens import Ragged, spread
-from ...models.compose import offsets
+from ...models.embeddings.multilingual import offsets
 
 
 def word_keys(spec: TextSpec, tokens: Tokens) -> Ids:

@@ -140,7 +140,7 @@ def _unknown_words(
         "look the same to the model."
     )
     if inputs == "hashes":
-        if recipe.encoder.NAME != "bag":
+        if recipe.encoder.IN_ORDER:
             return None
         return Advice(
             f"most words are new: {known_to} are in no training text, so their vectors are untrained. "

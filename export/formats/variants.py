@@ -1,4 +1,4 @@
-"""The forms a run can be exported in, each by its name ENGINE-PRECISION, with -text where it takes texts."""
+"""The forms a run can be exported in: an engine, a precision, and ids or texts as input."""
 
 from __future__ import annotations
 
@@ -30,51 +30,84 @@ AXES = {
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One exported form: what becomes of the table, and how the file is written.
+class Format:
+    """How an engine's files are written. `handlers/engine/engines.py` opens them."""
 
-    dense: whether the encoder's layers are quantized as well. named: whether it was asked for by its own name, so
-    that it is an error if it cannot be made.
-    """
-
-    name: str
     suffix: str
+    """Of the text model's file."""
+    write: Callable[[nn.Module, Path, str, Tensor, list[str]], None]
+    """Write a module to a file, given the name of its input, an example of it and the names of its symbolic axes."""
+    quantize: Callable[[TextModel], TextModel] | None = None
+    """Quantize the encoder's dense layers before the model is written."""
+    finish: Callable[[Path, TextModel, bool], None] | None = None
+    """Change the file afterwards, given the model and whether its dense layers are to be quantized."""
+    unsupported_reason: Callable[[TextModel], str | None] = lambda model: None
+    """Return why the engine cannot run a model, in a sentence, or None."""
+
+
+def _write_torchscript(module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
+    write_torchscript(module, path)
+
+
+def _write_program(module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
+    write_program(module, path, example=example, symbolic=axes)
+
+
+def _write_onnx(module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
+    write_onnx(module, path, feed=feed, example=example, symbolic=axes)
+
+
+def _finish_onnx(path: Path, model: TextModel, dense: bool) -> None:
+    if dense:
+        quantize_onnx(path, model)
+    hide_vectors(path)
+
+
+FORMATS = {
+    "torchscript": Format(".pt", _write_torchscript, quantize=quantized_for_torch),
+    "onnx": Format(".onnx", _write_onnx, finish=_finish_onnx),
+    "pt2": Format(".pt2", _write_program, unsupported_reason=unsupported_program_reason),
+}
+"""The engines by name."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One exported form of a model."""
+
+    engine: str
+    """What runs it, one of FORMATS."""
+    precision: str
+    """What its table is stored in: "fp32", "fp16", "int8" or "int4"."""
     table: Callable[[Tensor], Embedding]
+    """Make the table's stored form of its rows, float32 [rows, dim]."""
+    takes: str = "ids"
+    """What its text model's input is: "ids", or "text" where the text code is in the graph."""
     dense: bool = False
+    """Whether the encoder's layers are quantized as well."""
     named: bool = False
+    """Whether the user named it, so that it is an error if it cannot be made."""
 
     @property
-    def engine(self) -> str:
-        """What runs it: "torchscript", "onnx" or "pt2"."""
-        return self.name.partition("-")[0]
-
-    @property
-    def precision(self) -> str:
-        """What its table is stored in: "fp32", "fp16", "int8" or "int4"."""
-        return self.name.split("-")[1]
-
-    @property
-    def takes(self) -> str:
-        """What its text model's input is: "ids", or "text" where the text code is in the graph."""
-        return "text" if self.name.endswith("-text") else "ids"
+    def name(self) -> str:
+        """The name, ENGINE-PRECISION or ENGINE-PRECISION-text."""
+        return f"{self.engine}-{self.precision}" + ("-text" if self.takes == "text" else "")
 
     @property
     def file(self) -> str:
         """The text model's file."""
-        return f"model{self.suffix}"
+        return f"model{FORMATS[self.engine].suffix}"
 
     @property
     def image_file(self) -> str:
         """The image tower's file, where there is one; it is fp32 in every variant."""
-        return f"image{self.suffix}"
+        return f"image{FORMATS[self.engine].suffix}"
 
     def unsupported_reason(self, model: TextModel) -> str | None:
         """Return why this variant cannot be made of the model, in a sentence, or None."""
         if self.dense and not has_dense_layers(model.encoder):
             return "its encoder has no dense layers; leave --quantize-dense out"
-        if self.engine == "pt2":
-            return unsupported_program_reason(model)
-        return None
+        return FORMATS[self.engine].unsupported_reason(model)
 
     def form(self, model: TextModel) -> TextModel:
         """Return the model with its table in this variant's form; everything else is shared and fp32."""
@@ -83,45 +116,34 @@ class Variant:
     def write(self, model: TextModel, inputs: str, folder: Path) -> None:
         """Write the model's files; `inputs` is the layout of its indices. Raises RuntimeError if a shape froze."""
         axes, rest = AXES[inputs]
-        form, path = self.form(model), folder / self.file
-        if self.dense and self.engine == "torchscript":
-            form = quantized_for_torch(form)
-        self._write(Scoring(form), path, "ids", torch.ones(2, 3, *rest).long(), axes)
-        if self.engine == "onnx":
-            if self.dense:
-                quantize_onnx(path, model)
-            hide_vectors(path)
+        form, path, kind = self.form(model), folder / self.file, FORMATS[self.engine]
+        if self.dense and kind.quantize is not None:
+            form = kind.quantize(form)
+        kind.write(Scoring(form), path, "ids", torch.ones(2, 3, *rest).long(), axes)
+        if kind.finish is not None:
+            kind.finish(path, model, self.dense)
         if isinstance(model.head, Joint):
             tower = model.head.image
-            self._write(tower, folder / self.image_file, "image", torch.ones(2, tower.values), ["batch"])
-
-    def _write(self, module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
-        if self.engine == "torchscript":
-            write_torchscript(module, path)
-        elif self.engine == "pt2":
-            write_program(module, path, example=example, symbolic=axes)
-        else:
-            write_onnx(module, path, feed=feed, example=example, symbolic=axes)
+            kind.write(tower, folder / self.image_file, "image", torch.ones(2, tower.values), ["batch"])
 
 
 IDS_IN = {
     variant.name: variant
     for variant in (
-        Variant("torchscript-fp32", ".pt", BagTable),
-        Variant("torchscript-fp16", ".pt", HalfTable),
-        Variant("torchscript-int8", ".pt", ByteTable),
-        Variant("torchscript-int4", ".pt", NibbleTable),
-        Variant("onnx-fp32", ".onnx", GatherTable),
-        Variant("onnx-fp16", ".onnx", HalfGatherTable),
-        Variant("onnx-int8", ".onnx", Int8GatherTable),
-        Variant("onnx-int4", ".onnx", NibbleGatherTable),
-        Variant("pt2-fp32", ".pt2", BagTable),
+        Variant("torchscript", "fp32", BagTable),
+        Variant("torchscript", "fp16", HalfTable),
+        Variant("torchscript", "int8", ByteTable),
+        Variant("torchscript", "int4", NibbleTable),
+        Variant("onnx", "fp32", GatherTable),
+        Variant("onnx", "fp16", HalfGatherTable),
+        Variant("onnx", "int8", Int8GatherTable),
+        Variant("onnx", "int4", NibbleGatherTable),
+        Variant("pt2", "fp32", BagTable),
     )
 }
 TEXT_IN = {
-    f"{name}-text": replace(variant, name=f"{name}-text")
-    for name, variant in IDS_IN.items()
-    if variant.engine == "onnx"
+    variant.name: variant
+    for variant in (replace(one, takes="text") for one in IDS_IN.values() if one.engine == "onnx")
 }
 VARIANTS = IDS_IN | TEXT_IN
 

@@ -65,11 +65,9 @@ def open_engine(
     `feed` is the name of its input: "ids" makes an Engine, "image" (a joint model's other tower) an ImageEngine.
     Raises ValueError for an unknown engine, RuntimeError where the device is not there.
     """
-    if engine == "onnx":
-        return _open_onnx(file, threads, device, feed)
-    if engine in ("torchscript", "pt2"):
-        return _open_torch(engine, file, threads, device)
-    raise ValueError(f"model.json names the engine {engine!r}; known are onnx, torchscript and pt2.")
+    if engine not in OPENERS:
+        raise ValueError(f"model.json names the engine {engine!r}; known are {', '.join(OPENERS)}.")
+    return OPENERS[engine](file, threads, device, feed)
 
 
 def open_text_engine(file: Path, *, threads: int, device: str) -> TextEngine:
@@ -127,7 +125,17 @@ def open_session(file: Path, threads: int, device: str) -> Any:
     return session
 
 
-def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[[npt.NDArray[Any]], Scores]:
+def _open_torchscript(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
+    return _open_torch(open_torchscript, file, threads, device)
+
+
+def _open_program(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
+    return _open_torch(open_program, file, threads, device)
+
+
+def _open_torch(
+    open_model: Callable[[Path, str], Any], file: Path, threads: int, device: str
+) -> Callable[[npt.NDArray[Any]], Scores]:
     import torch
 
     if device != "cpu" and not torch.cuda.is_available():
@@ -137,7 +145,7 @@ def _open_torch(engine: str, file: Path, threads: int, device: str) -> Callable[
         )
     # As for onnxruntime; torch has it off for matrices and on for convolutions.
     torch.backends.cudnn.allow_tf32 = False
-    model = open_program(file, device) if engine == "pt2" else open_torchscript(file, device)
+    model = open_model(file, device)
 
     def run(values: npt.NDArray[Any]) -> Scores:
         # Torch has one setting for the process, and with OpenMP one for each calling thread.
@@ -165,3 +173,11 @@ def open_torchscript(file: Path, device: str) -> Any:
         put_tables(model, file.with_suffix(TENSORS), device)
     model.eval()
     return model
+
+
+OPENERS: dict[str, Callable[[Path, int, str, str], Callable[[npt.NDArray[Any]], Scores]]] = {
+    "onnx": _open_onnx,
+    "torchscript": _open_torchscript,
+    "pt2": _open_program,
+}
+"""What opens a model file of each engine, given the threads, the device and the name of the input."""

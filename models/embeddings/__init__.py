@@ -1,6 +1,6 @@
 """Embeddings: from what the text code makes of a token to its vector. One file each, by the name in a recipe."""
 
-from .base import Embedding
+from .base import Embedding, EmbeddingOptions
 from .char_cnn import CharCNN, CharCNNOptions
 from .dynamic_dim import DynamicDim, DynamicDimOptions
 from .hashed import Hashed, HashedOptions
@@ -9,11 +9,13 @@ from .positions import Positions
 from .table import Table, TableOptions
 
 __all__ = [
+    "EMBEDDINGS",
     "CharCNN",
     "CharCNNOptions",
     "DynamicDim",
     "DynamicDimOptions",
     "Embedding",
+    "EmbeddingOptions",
     "Hashed",
     "HashedOptions",
     "Multilingual",
@@ -22,3 +24,8 @@ __all__ = [
     "Table",
     "TableOptions",
 ]
+
+EMBEDDINGS: dict[str, type[EmbeddingOptions]] = {
+    kind.NAME: kind for kind in (TableOptions, HashedOptions, CharCNNOptions, DynamicDimOptions, MultilingualOptions)
+}
+"""What a recipe may name as embedding; the first is the default."""

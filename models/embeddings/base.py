@@ -1,9 +1,35 @@
-"""What every embedding answers, and the checks they share."""
+"""What every embedding and its options have, and the checks they share."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ...handlers.text.spec import TextSpec
+
+
+class EmbeddingOptions:
+    """Base of an embedding's options: a frozen dataclass with a field `dim`, the section [embedding] of a recipe."""
+
+    NAME: ClassVar[str]
+    """The name in a recipe."""
+    INPUTS: ClassVar[str] = "indices"
+    """The layout of the ids that the embedding takes, see `TextSpec.inputs`."""
+    POOLS: ClassVar[bool] = True
+    """Whether the embedding sums a text's vectors without storing them, which a bag then uses."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def dim(self) -> int | None:
+            """Dimensions of a vector; None: chosen by the size of the data."""
+
+    def build(self, spec: TextSpec) -> Embedding:
+        """Return a new embedding for the ids of `spec`."""
+        raise NotImplementedError
 
 
 class Embedding(nn.Module):
@@ -39,6 +65,10 @@ class Embedding(nn.Module):
         texts = torch.arange(len(counts), device=cells.device).repeat_interleave(counts, output_size=len(cells))
         vectors = self.vectors(cells.unsqueeze(0)).squeeze(0)
         return vectors.new_zeros(len(counts), self.dim).index_add(0, texts, vectors)
+
+    def penalty(self, ids: Tensor) -> Tensor | None:
+        """Return what training adds to the loss for these ids, a scalar; None for nothing."""
+        return None
 
 
 def check_dim(dim: int | None, spread: float) -> None:

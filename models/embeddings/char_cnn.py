@@ -9,15 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Embedding, check_dim, chosen
+from ...handlers.text.spec import TextSpec
+from .base import Embedding, EmbeddingOptions, check_dim, chosen
 from .table import Table, TableOptions
 
 
 @dataclass(frozen=True)
-class CharCNNOptions:
+class CharCNNOptions(EmbeddingOptions):
     """Options of the embedding `char_cnn`."""
 
     NAME: ClassVar[str] = "char_cnn"
+    INPUTS: ClassVar[str] = "characters"
+    POOLS: ClassVar[bool] = False
 
     dim: int | None = None
     """Dimensions of a word's vector; None: chosen by the size of the data."""
@@ -40,6 +43,10 @@ class CharCNNOptions:
             raise ValueError(
                 f"embedding: character_dim={self.character_dim} and filters={self.filters} must be at least 1."
             )
+
+    def build(self, spec: TextSpec) -> CharCNN:
+        """Return a new embedding for the ids of `spec`."""
+        return CharCNN(spec.characters, self)
 
 
 class CharCNN(Embedding):

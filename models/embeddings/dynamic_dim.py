@@ -10,29 +10,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Embedding, check_dim, chosen
+from ...handlers.text.spec import TextSpec
+from .base import Embedding, EmbeddingOptions, check_dim, chosen
 from .table import Table, TableOptions, check_missing, check_out_of_range
 
 
 @dataclass(frozen=True)
-class DynamicDimOptions:
-    """dim: width of the widest vector (None: chosen by the size of the data). ramp: dimensions the switch takes.
-
-    penalty: weight of the mean share of dimensions in use, which is added to the loss. spread: words
-    start uniform within ±spread. sparse: as of the table. out_of_range: "error", or "unk" to read an
-    index beyond the table as UNK. vectors, missing: as for a table.
-    """
+class DynamicDimOptions(EmbeddingOptions):
+    """Options of the embedding `dynamic_dim`."""
 
     NAME: ClassVar[str] = "dynamic_dim"
 
     dim: int | None = None
+    """Dimensions of the widest vector; None: chosen by the size of the data."""
     ramp: int = 8
+    """Dimensions over which a word's vector fades out."""
     penalty: float = 0.1
+    """Weight in the loss of the mean share of dimensions that are used."""
     spread: float = 0.05
+    """Words start with uniform numbers within ±spread."""
     sparse: bool | str = "auto"
+    """As for the table."""
     out_of_range: str = "error"
+    """For an index beyond the table: "error", or "unk" to read it as UNK."""
     vectors: str | None = None
+    """Name of the pretrained vectors to start from."""
     missing: str = "uniform"
+    """As for the table."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -43,6 +47,10 @@ class DynamicDimOptions:
             raise ValueError(f"embedding: penalty={self.penalty} must be 0 or a number above.")
         check_out_of_range(self.out_of_range)
         check_missing(self.missing)
+
+    def build(self, spec: TextSpec) -> DynamicDim:
+        """Return a new embedding for the ids of `spec`."""
+        return DynamicDim(spec.rows, spec.words, self)
 
 
 class DynamicDim(Table):

@@ -9,16 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from ...handlers.text import hashing
-from .base import Embedding, check_dim, check_range, chosen
+from ...handlers.text.spec import TextSpec
+from .base import Embedding, EmbeddingOptions, check_dim, check_range, chosen
 from .buckets import check_buckets
 from .table import Table, TableOptions
 
 
 @dataclass(frozen=True)
-class HashedOptions:
+class HashedOptions(EmbeddingOptions):
     """Options of the embedding `hashed`."""
 
     NAME: ClassVar[str] = "hashed"
+    INPUTS: ClassVar[str] = "hashes"
 
     buckets: int | str = "auto"
     """Rows of each hash function; "auto": chosen from the training texts."""
@@ -50,6 +52,10 @@ class HashedOptions:
                 f"embedding: dim={self.dim} cannot be divided among hashes={self.hashes}; make it a multiple, or "
                 f'combine by "sum".'
             )
+
+    def build(self, spec: TextSpec) -> Hashed:
+        """Return a new embedding for the ids of `spec`."""
+        return Hashed(self)
 
 
 class Hashed(Embedding):

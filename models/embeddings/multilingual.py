@@ -10,29 +10,35 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .base import Embedding, check_dim, check_integers, check_range, chosen
+from ...handlers.text.spec import TextSpec
+from .base import Embedding, EmbeddingOptions, check_dim, check_integers, check_range, chosen
 from .table import Table, TableOptions, check_out_of_range
 
 
 @dataclass(frozen=True)
-class MultilingualOptions:
-    """dim: width of a vector (None: chosen by the size of the data). spread: words start uniform within ±spread.
-
-    sparse: as of the table. out_of_range: "error", or "unk" to read an index beyond its language as
-    that language's UNK.
-    """
+class MultilingualOptions(EmbeddingOptions):
+    """Options of the embedding `multilingual`."""
 
     NAME: ClassVar[str] = "multilingual"
+    INPUTS: ClassVar[str] = "languages"
 
     dim: int | None = None
+    """Dimensions of a vector; None: chosen by the size of the data."""
     spread: float = 0.05
+    """Words start with uniform numbers within ±spread."""
     sparse: bool | str = "auto"
+    """As for the table."""
     out_of_range: str = "error"
+    """For an index beyond its language: "error", or "unk" to read it as that language's UNK."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
         check_dim(self.dim, self.spread)
         check_out_of_range(self.out_of_range)
+
+    def build(self, spec: TextSpec) -> Multilingual:
+        """Return a new embedding for the ids of `spec`."""
+        return Multilingual(offsets(spec), spec.rows, spec.words, self)
 
 
 class Multilingual(Embedding):
@@ -108,3 +114,12 @@ class Multilingual(Embedding):
 
 def _grow(offsets: Sequence[int]) -> bool:
     return all(before < after for before, after in pairwise(offsets))
+
+
+def offsets(spec: TextSpec) -> list[int]:
+    """Return the offset of each language's rows, and at the end that of the shared n-grams."""
+    found, total = [], 0
+    for rows in spec.languages.values():
+        found.append(total)
+        total += rows
+    return [*found, spec.words - 1]

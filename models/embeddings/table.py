@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...handlers.text.spec import PAD
+from ...handlers.text.spec import PAD, TextSpec
 from . import sparse_optimizer as updates
-from .base import Embedding, check_dim, check_integers, check_range, chosen
+from .base import Embedding, EmbeddingOptions, check_dim, check_integers, check_range, chosen
 
 SPARSE_FROM = 10_000
 """From this number of rows a step with sparse gradients takes less time, with 16, 64 and 300 dimensions."""
 
 
 @dataclass(frozen=True)
-class TableOptions:
+class TableOptions(EmbeddingOptions):
     """Options of the embedding `table`."""
 
     NAME: ClassVar[str] = "table"
@@ -66,6 +66,10 @@ class TableOptions:
             )
         check_out_of_range(self.out_of_range)
         check_missing(self.missing)
+
+    def build(self, spec: TextSpec) -> Table:
+        """Return a new embedding for the ids of `spec`."""
+        return Table(spec.rows, spec.words, self)
 
 
 def check_sparse(value: bool | str) -> None:

@@ -5,28 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from ...handlers.text.spec import TextSpec
+from .base import Encoder, EncoderOptions
 
 
 @dataclass(frozen=True)
-class BagOptions:
-    """mode: how token vectors become one: their "mean", "sum", each component's largest value ("max"), or "sqrtn".
-
-    That is the sum divided by the square root of the number of tokens: longer texts say more, but not so much more as
-    by a sum (after the combiner of that name in TensorFlow's embedding look-ups).
-    """
+class BagOptions(EncoderOptions):
+    """Options of the encoder `bag`."""
 
     NAME: ClassVar[str] = "bag"
+    IN_ORDER: ClassVar[bool] = False
 
     mode: str = "mean"
+    """How token vectors become one: their "mean", "sum", the largest value of each component ("max"), or "sqrtn": the
+    sum divided by the square root of the number of tokens (after the combiner of that name in TensorFlow's embedding
+    look-ups)."""
 
     def __post_init__(self) -> None:
         """Refuse a mode that is not there."""
         if self.mode not in ("mean", "sum", "max", "sqrtn"):
             raise ValueError(f'encoder bag: mode={self.mode!r} is not known; choose "mean", "sum", "max" or "sqrtn".')
 
+    @property
+    def pools(self) -> bool:
+        """Whether a text's vector is made of the sum of its token vectors: in all modes but "max"."""
+        return self.mode != "max"
 
-class Bag(nn.Module):
+    def build(self, dim: int, spec: TextSpec) -> Bag:
+        """Return a new encoder of token vectors of width `dim`."""
+        return Bag(dim, self)
+
+
+class Bag(Encoder):
     """The mean, (scaled) sum or maximum over a text's tokens and n-grams; zeros for an empty text.
 
     The mean is fastText's text encoder: Joulin, Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text
@@ -35,8 +47,7 @@ class Bag(nn.Module):
 
     def __init__(self, dim: int, options: BagOptions | None = None) -> None:
         """`dim`: width of a token's vector, and of the text's."""
-        super().__init__()
-        self.out = dim
+        super().__init__(dim)
         self.mode = (options or BagOptions()).mode
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:

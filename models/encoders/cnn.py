@@ -9,19 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...handlers.text.spec import TextSpec
+from .base import Encoder, EncoderOptions
+
 
 @dataclass(frozen=True)
-class CNNOptions:
-    """widths: how many tokens a filter sees, a bank of filters for each. filters: filters in a bank.
-
-    dropout: share of the token vectors' components that a training step hides; the head hides of the text vector.
-    """
+class CNNOptions(EncoderOptions):
+    """Options of the encoder `cnn`."""
 
     NAME: ClassVar[str] = "cnn"
 
     widths: tuple[int, ...] = (2, 3, 4)
+    """Tokens that a filter spans, for each bank of filters."""
     filters: int = 64
+    """Filters in a bank."""
     dropout: float = 0.5
+    """Share of the components of token vectors that a training step drops; the head's is for the text vector."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range. A list, as TOML and JSON have it, becomes a tuple."""
@@ -32,6 +35,10 @@ class CNNOptions:
             raise ValueError(f"encoder cnn: filters={self.filters} must be at least 1.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"encoder cnn: dropout={self.dropout} must be at least 0 and below 1.")
+
+    def build(self, dim: int, spec: TextSpec) -> CNN:
+        """Return a new encoder of token vectors of width `dim`."""
+        return CNN(dim, self)
 
 
 class Filters(nn.Module):
@@ -62,7 +69,7 @@ class Filters(nn.Module):
         return answers.masked_fill(beyond.unsqueeze(2), float("-inf")).amax(dim=1)
 
 
-class CNN(nn.Module):
+class CNN(Encoder):
     """Filters of several widths over the tokens, ReLU, and their maximum over the text; zeros for an empty text.
 
     Kim: Convolutional Neural Networks for Sentence Classification, 2014, arXiv:1408.5882.
@@ -70,9 +77,8 @@ class CNN(nn.Module):
 
     def __init__(self, dim: int, options: CNNOptions | None = None) -> None:
         """`dim`: width of a token's vector."""
-        super().__init__()
         options = options or CNNOptions()
-        self.out = len(options.widths) * options.filters
+        super().__init__(len(options.widths) * options.filters)
         self.banks = nn.ModuleList(Filters(dim, width, options.filters) for width in options.widths)
         self.dropout = nn.Dropout(options.dropout)
 

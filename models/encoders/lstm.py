@@ -9,23 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ...handlers.text.spec import TextSpec
+from .base import Encoder, EncoderOptions
+
 
 @dataclass(frozen=True)
-class LSTMOptions:
-    """hidden: width of a state in one direction. directions: 1 reads forwards, 2 backwards as well.
-
-    layers: how many are stacked. dropout: share of components that a training step hides, of the token vectors and
-    between layers; the head hides of the text vector. packed: training skips PAD by packing, which is slower on a
-    CPU; without it training reads PAD last, with the same states.
-    """
+class LSTMOptions(EncoderOptions):
+    """Options of the encoder `lstm`."""
 
     NAME: ClassVar[str] = "lstm"
 
     hidden: int = 64
+    """Width of a state in one direction."""
     directions: int = 2
+    """1 reads forwards, 2 backwards as well."""
     layers: int = 1
+    """Number of stacked layers."""
     dropout: float = 0.5
+    """Share of components that a training step drops, of token vectors and between layers; the head's is for the text
+    vector."""
     packed: bool = True
+    """Whether training skips PAD by packing, which is slower on a CPU; otherwise it reads PAD last, with the same
+    states."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -35,6 +40,10 @@ class LSTMOptions:
             raise ValueError(f"encoder lstm: directions={self.directions} must be 1 (forwards) or 2 (both ways).")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"encoder lstm: dropout={self.dropout} must be at least 0 and below 1.")
+
+    def build(self, dim: int, spec: TextSpec) -> LSTM:
+        """Return a new encoder of token vectors of width `dim`."""
+        return LSTM(dim, self)
 
 
 class Reader(nn.Module):
@@ -89,7 +98,7 @@ class Layer(nn.Module):
         return torch.cat(states, dim=2)
 
 
-class LSTM(nn.Module):
+class LSTM(Encoder):
     """A stack of LSTMs, and each component's largest value over the states of a text; zeros for an empty text.
 
     Hochreiter, Schmidhuber: Long Short-Term Memory, 1997; both directions with a maximum over time as in Conneau,
@@ -99,9 +108,8 @@ class LSTM(nn.Module):
 
     def __init__(self, dim: int, options: LSTMOptions | None = None) -> None:
         """`dim`: width of a token's vector."""
-        super().__init__()
         options = options or LSTMOptions()
-        self.out = options.directions * options.hidden
+        super().__init__(options.directions * options.hidden)
         self.layers = nn.ModuleList(Layer(self.out if layer else dim, options) for layer in range(options.layers))
         self.dropout = nn.Dropout(options.dropout)
 

@@ -8,23 +8,26 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...handlers.text.spec import TextSpec
 from ..embeddings.positions import Positions
+from .base import Encoder, EncoderOptions
 
 
 @dataclass(frozen=True)
-class TransformerOptions:
-    """layers: how many blocks are stacked. heads: attentions side by side in a block; they divide the vector.
-
-    hidden: width of a block's feed-forward part. dropout: share of components that a training step hides, of the
-    token vectors and within blocks; the head hides of the text vector.
-    """
+class TransformerOptions(EncoderOptions):
+    """Options of the encoder `transformer`."""
 
     NAME: ClassVar[str] = "transformer"
 
     layers: int = 2
+    """Number of stacked blocks."""
     heads: int = 4
+    """Attention heads of a block; they divide the vector."""
     hidden: int = 128
+    """Width of a block's feed-forward layer."""
     dropout: float = 0.3
+    """Share of components that a training step drops, of token vectors and within blocks; the head's is for the text
+    vector."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -35,6 +38,10 @@ class TransformerOptions:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"encoder transformer: dropout={self.dropout} must be at least 0 and below 1.")
+
+    def build(self, dim: int, spec: TextSpec) -> Transformer:
+        """Return a new encoder of token vectors of width `dim`."""
+        return Transformer(dim, self, max_tokens=spec.max_tokens)
 
 
 class Attention(nn.Module):
@@ -81,7 +88,7 @@ class Block(nn.Module):
         return answer
 
 
-class Transformer(nn.Module):
+class Transformer(Encoder):
     """Blocks over tokens that know their positions, and the mean over the tokens; zeros for an empty text.
 
     Vaswani et al.: Attention Is All You Need, 2017, arXiv:1706.03762; normalised before each part as in Xiong et
@@ -93,14 +100,13 @@ class Transformer(nn.Module):
 
         Raises ValueError if the heads do not divide `dim`.
         """
-        super().__init__()
+        super().__init__(dim)
         options = options or TransformerOptions()
         if dim % options.heads:
             raise ValueError(
                 f"encoder transformer: heads={options.heads} do not divide the embedding's dim={dim}; choose a "
                 f"multiple of {options.heads} for dim, or other heads."
             )
-        self.out = dim
         self.positions = Positions(max_tokens, dim)
         self.blocks = nn.ModuleList(Block(dim, options) for _ in range(options.layers))
         self.norm = nn.LayerNorm(dim)

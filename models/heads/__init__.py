@@ -1,17 +1,22 @@
 """Heads: from a text's vector to what the model answers; `Head` says what they have in common."""
 
-from .base import Head
+from .base import Head, HeadOptions
 from .classifier import Classifier, ClassifierOptions
 from .joint import ImageTower, Joint, JointOptions
 from .vector import Vector, VectorOptions
 
 __all__ = [
+    "HEADS",
     "Classifier",
     "ClassifierOptions",
     "Head",
+    "HeadOptions",
     "ImageTower",
     "Joint",
     "JointOptions",
     "Vector",
     "VectorOptions",
 ]
+
+HEADS: dict[str, type[HeadOptions]] = {kind.NAME: kind for kind in (ClassifierOptions, VectorOptions, JointOptions)}
+"""What a recipe may name as head; the first is the default."""

@@ -7,25 +7,26 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .base import Head
+from .base import Head, HeadOptions
 
 
 @dataclass(frozen=True)
-class ClassifierOptions:
-    """dropout: share of the text vector's entries dropped in training. multi_label: any number of labels a text.
-
-    class_weights: "none", or "balanced": rare labels weigh more, by the inverse of their share in training.
-    label_smoothing: share of the truth spread over all labels (Szegedy et al.: Rethinking the Inception
-    Architecture, 2015, arXiv:1512.00567). threshold: a multi-label answer names the labels from this score up.
-    """
+class ClassifierOptions(HeadOptions):
+    """Options of the head `classifier`."""
 
     NAME: ClassVar[str] = "classifier"
 
     dropout: float = 0.0
+    """Share of the text vector's components that a training step drops."""
     multi_label: bool = False
+    """Whether a text may have any number of labels."""
     class_weights: str = "none"
+    """"none", or "balanced": the weight of a label is the inverse of its share of the training texts."""
     label_smoothing: float = 0.0
+    """Share of the target spread over all labels (Szegedy et al.: Rethinking the Inception Architecture for Computer
+    Vision, 2015, arXiv:1512.00567)."""
     threshold: float = 0.5
+    """Lowest score of a label that a multi-label answer names."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -38,6 +39,15 @@ class ClassifierOptions:
             raise ValueError(f'head: class_weights is "{self.class_weights}", known are "none" and "balanced".')
         if not 0 < self.threshold < 1:
             raise ValueError(f"head: threshold={self.threshold} must lie between 0 and 1.")
+
+    @property
+    def task(self) -> str:
+        """What the model answers: "multilabel" or "classify"."""
+        return "multilabel" if self.multi_label else "classify"
+
+    def build(self, width: int, labels: int, image_values: int) -> Classifier:
+        """Return a new head of text vectors of `width`."""
+        return Classifier(width, labels, self)
 
 
 class Classifier(Head):

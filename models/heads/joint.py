@@ -9,22 +9,24 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .base import HeadOptions
 from .vector import Vector, VectorOptions
 
 
 @dataclass(frozen=True)
-class JointOptions:
-    """size: width of the common space. hidden: width of the image tower's inner layer. dropout: in both towers.
-
-    temperature: divides the cosines in the contrastive loss.
-    """
+class JointOptions(HeadOptions):
+    """Options of the head `joint`."""
 
     NAME: ClassVar[str] = "joint"
 
     size: int = 32
+    """Dimensions of the common space."""
     hidden: int = 128
+    """Width of the hidden layer of the image tower."""
     dropout: float = 0.0
+    """Share of components that a training step drops, in both towers."""
     temperature: float = 0.1
+    """Divisor of the cosines in the contrastive loss."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -33,6 +35,15 @@ class JointOptions:
                 f"head: size={self.size} and hidden={self.hidden} must be at least 1, dropout={self.dropout} at "
                 f"least 0 and below 1, temperature={self.temperature} above 0."
             )
+
+    @property
+    def task(self) -> str:
+        """What the model answers: "joint"."""
+        return "joint"
+
+    def build(self, width: int, labels: int, image_values: int) -> Joint:
+        """Return a new head of text vectors of `width`."""
+        return Joint(width, self, image_values)
 
 
 class ImageTower(nn.Module):

@@ -9,23 +9,23 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Head
+from .base import Head, HeadOptions
 
 
 @dataclass(frozen=True)
-class VectorOptions:
-    """size: width of the answer; 0 answers the encoder's own vector. dropout: of that vector, in training.
-
-    objective: "contrastive" learns from pairs of texts; "pooled" learns nothing and takes the word vectors as
-    they are given. temperature: divides the cosines in the contrastive loss.
-    """
+class VectorOptions(HeadOptions):
+    """Options of the head `vector`."""
 
     NAME: ClassVar[str] = "vector"
 
     size: int = 0
+    """Dimensions of the answer; 0: those of the encoder's vector, which is then the answer."""
     dropout: float = 0.0
+    """Share of that vector's components that a training step drops."""
     objective: str = "contrastive"
+    """"contrastive" learns from pairs of texts; "pooled" trains nothing and averages pretrained word vectors."""
     temperature: float = 0.05
+    """Divisor of the cosines in the contrastive loss."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -38,6 +38,20 @@ class VectorOptions:
             raise ValueError(f'head: objective is "{self.objective}", known are "contrastive" and "pooled".')
         if self.objective == "pooled" and self.size:
             raise ValueError(f'head: objective "pooled" learns no projection; size={self.size} must be 0.')
+
+    @property
+    def task(self) -> str:
+        """What the model answers: "vector"."""
+        return "vector"
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to train: pooled word vectors are taken as they are given."""
+        return self.objective != "pooled"
+
+    def build(self, width: int, labels: int, image_values: int) -> Vector:
+        """Return a new head of text vectors of `width`."""
+        return Vector(width, self)
 
 
 class Vector(Head):

@@ -12,30 +12,18 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
 from ...storage.progress import Say, silent
-from ..embeddings import CharCNNOptions, DynamicDimOptions, HashedOptions, MultilingualOptions, TableOptions
+from ..embeddings import EMBEDDINGS, EmbeddingOptions
 from ..embeddings.buckets import AUTO
-from ..encoders import BagOptions, CNNOptions, LSTMOptions, TransformerOptions
-from ..heads import ClassifierOptions, JointOptions, VectorOptions
+from ..encoders import ENCODERS, EncoderOptions
+from ..heads import HEADS, HeadOptions
 from .gates import GateOptions
 from .options import TextOptions, TrainingOptions
 
 __all__ = ["GateOptions", "Recipe", "TextOptions", "TrainingOptions", "load", "names", "parse", "restore", "toml"]
 
-EmbeddingOptions = TableOptions | HashedOptions | CharCNNOptions | DynamicDimOptions | MultilingualOptions
-EncoderOptions = BagOptions | CNNOptions | LSTMOptions | TransformerOptions
-HeadOptions = ClassifierOptions | VectorOptions | JointOptions
+PARTS: dict[str, Mapping[str, type[Any]]] = {"embedding": EMBEDDINGS, "encoder": ENCODERS, "head": HEADS}
+"""What a recipe may name in each section; the first is what an unnamed one means."""
 
-# What a recipe may name in each section; the first is what an unnamed one means.
-PARTS: dict[str, dict[str, type[Any]]] = {
-    "embedding": {
-        kind.NAME: kind
-        for kind in (TableOptions, HashedOptions, CharCNNOptions, DynamicDimOptions, MultilingualOptions)
-    },
-    "encoder": {kind.NAME: kind for kind in (BagOptions, CNNOptions, LSTMOptions, TransformerOptions)},
-    "head": {kind.NAME: kind for kind in (ClassifierOptions, VectorOptions, JointOptions)},
-}
-# The layout of the indices that an embedding takes; see handlers/text/spec.py.
-_INPUTS = {"hashed": "hashes", "char_cnn": "characters", "multilingual": "languages"}
 _Options = TypeVar("_Options")
 
 
@@ -54,34 +42,35 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise ValueError for parts that do not match."""
-        if self.text.grams and self.encoder.NAME != "bag":
+        if self.text.grams and self.encoder.IN_ORDER:
             raise ValueError(
                 f"text: the encoder {self.encoder.NAME!r} reads words in order and cannot use n-grams "
                 f"and subwords; set ngrams = 1 and no subwords, or use the encoder 'bag'."
             )
-        if self.embedding.NAME == "char_cnn" and self.text.grams:
+        by_characters = self.inputs == "characters"
+        if by_characters and self.text.grams:
             raise ValueError(
-                "text: the embedding 'char_cnn' reads every word by its characters and has no vectors for n-grams or "
-                f"subwords; set ngrams = 1 (it is {self.text.ngrams}) and no subwords."
+                f"text: the embedding {self.embedding.NAME!r} reads every word by its characters and has no vectors "
+                f"for n-grams or subwords; set ngrams = 1 (it is {self.text.ngrams}) and no subwords."
             )
-        if (self.embedding.NAME == "char_cnn") != (self.text.word_length > 0):
+        if by_characters != (self.text.word_length > 0):
             raise ValueError(
                 f"text: word_length={self.text.word_length}: only the embedding 'char_cnn' needs it, as number of "
                 "characters kept of a word (16 is enough for most languages); leave it out for others."
             )
         buckets = None if self.text.buckets == AUTO else self.text.buckets
-        if self.embedding.NAME == "hashed" and buckets:
+        if self.inputs == "hashes" and buckets:
             raise ValueError(
-                f"text: the embedding 'hashed' has its own buckets; move buckets={self.text.buckets} from "
-                "[text] to [embedding]."
+                f"text: the embedding {self.embedding.NAME!r} has its own buckets; move buckets={self.text.buckets} "
+                "from [text] to [embedding]."
             )
-        hashing = self.embedding.NAME not in ("hashed", "char_cnn") and buckets is not None
+        hashing = self.inputs not in ("hashes", "characters") and buckets is not None
         if hashing and self.text.grams != bool(buckets):
             raise ValueError(
                 f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
                 f"into, words alone need none; buckets={self.text.buckets}."
             )
-        if not self.learns and self.encoder.NAME != "bag":
+        if not self.learns and self.encoder.IN_ORDER:
             raise ValueError(
                 f'head: objective = "pooled" learns nothing, and the encoder {self.encoder.NAME!r} would have to; '
                 "use the encoder 'bag'."
@@ -96,19 +85,17 @@ class Recipe:
     @property
     def inputs(self) -> str:
         """The layout of the indices that the model takes."""
-        return _INPUTS.get(self.embedding.NAME, "indices")
+        return self.embedding.INPUTS
 
     @property
     def task(self) -> str:
         """What the model answers: "classify", "multilabel", "vector" or "joint"."""
-        if isinstance(self.head, ClassifierOptions):
-            return "multilabel" if self.head.multi_label else "classify"
-        return self.head.NAME
+        return self.head.task
 
     @property
     def learns(self) -> bool:
         """Whether there is anything to learn: pooled word vectors are taken as they are given."""
-        return not (isinstance(self.head, VectorOptions) and self.head.objective == "pooled")
+        return self.head.learns
 
     def changed(self, section: str, **options: Any) -> Recipe:
         """Return a copy with those options of one section that are not None. Raises InputError."""

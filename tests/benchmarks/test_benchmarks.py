@@ -95,6 +95,7 @@ def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
     assert [(tmp_path / name).stat().st_mtime_ns for name in kept] == before
 
 
+@pytest.mark.long
 def test_serving(run_folder: Path) -> None:
     printed = run("serving.py", "--run", str(run_folder), "--variants", "onnx-fp32", "--workers", "1", "--users", "2")
     assert "### 1 worker a model of ours" in printed

@@ -102,6 +102,7 @@ def test_of_widths_that_differ_clearly_the_best_is_taken() -> None:
     assert dimension.smallest_fit({8: common + 0.2, 16: common + 0.1, 32: common, 64: common + 0.1}) == 32
 
 
+@pytest.mark.long
 def test_joint() -> None:
     printed = run("joint.py", "--seeds", "2")
     assert "| **mean of 2 seeds** |" in printed
@@ -111,6 +112,7 @@ def test_joint() -> None:
     assert [line[2:4] for line in printed.splitlines() if line[2:4] in joint.LANGUAGES] == list(joint.LANGUAGES)
 
 
+@pytest.mark.long
 def test_dimension(tiny_csv: Path) -> None:
     printed = run("dimension.py", "--data", str(tiny_csv), "--dims", "8,4", "--seeds", "2")
     rows = [line.split(" | ")[0] for line in printed.splitlines() if line.startswith("| ")]

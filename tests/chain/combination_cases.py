@@ -19,8 +19,8 @@ from lexport.handlers.engine.engines import Engine, open_engine, open_text_engin
 from lexport.handlers.text.encoder import Ids, TextEncoder
 from lexport.models.compose import TextModel, build
 from lexport.models.embeddings import DynamicDim
-from lexport.models.heads import Classifier, ClassifierOptions, Joint, JointOptions, VectorOptions
-from lexport.models.recipes import PARTS, HeadOptions, Recipe, TextOptions, TrainingOptions
+from lexport.models.heads import Classifier, ClassifierOptions, HeadOptions, Joint, JointOptions, VectorOptions
+from lexport.models.recipes import PARTS, Recipe, TextOptions, TrainingOptions
 from lexport.models.vocabulary import build_encoder
 
 EMBEDDINGS, ENCODERS = list(PARTS["embedding"]), list(PARTS["encoder"])

@@ -59,6 +59,8 @@ TURNS = [
     "onnx-fp16-text,onnx-int4-text",
 ]
 VARIANTS_OF = dict(zip(CHAINS, cycle(TURNS), strict=False))
+# The first of every kind of part; the others are minutes long together.
+_LONG = {"bag of sums", "table sparse", "table with max_norm", "table by frequency", "cnn of other widths"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_rows(tmp_path_factory.mktemp("chains") / "topics.csv", rows=2500)
 
 
-@pytest.fixture(scope="module", params=CHAINS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.long] if name in _LONG else []) for name in CHAINS],
+)
 def chain(request: pytest.FixtureRequest, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Train, export and pack, from a recipe in a file."""
     folder = tmp_path_factory.mktemp("chain")

@@ -158,7 +158,7 @@ def make(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Call
 
 
 # These take seconds; the others are minutes long.
-_QUICK = ("bag", "hashed", "joint", "multilingual")
+_QUICK = ("bag", "joint")
 
 
 @pytest.fixture(params=[pytest.param(name, marks=[] if name in _QUICK else [pytest.mark.long]) for name in CASES])

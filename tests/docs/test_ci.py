@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
 
 
 def workflow() -> dict[str, Any]:
-    [text] = re.findall(r"^```yaml release.yml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    [text] = re.findall(r'^```yaml title="release.yml"\n(.*?)^```$', PAGE.read_text(encoding="utf-8"), re.M | re.S)
     # YAML 1.1 takes `on` for a truth value, as GitHub does not.
     found: dict[str, Any] = yaml.safe_load(text.replace("\non:", '\n"on":'))
     return found

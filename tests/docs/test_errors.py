@@ -55,7 +55,7 @@ def test_no_wording_is_left_of_an_error_that_is_gone_or_says_it_itself() -> None
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "Write it again with: python docs/generate/errors.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), "Write it again with: python docs/generate"
 
 
 def test_a_class_has_its_code_and_an_error_may_have_its_own() -> None:

@@ -33,16 +33,19 @@ TAUGHT = (PAGE, *map(PAGE.with_name, ("vectors.md", "python.md", "migrate.md")))
 FILES = ("csv", "jsonl", "toml", "txt")
 ROUNDING = 0.1
 
-BLOCK = re.compile(r"^```(?P<kind>\w*) ?(?P<rest>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'^```(?P<kind>\w*)(?: title="(?P<title>[^"]*)")?\n(?P<body>.*?)^```$', re.MULTILINE | re.DOTALL)
 DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: kind and rest are the words after its fence, line is where it begins in the page."""
+    """A block of code.
+
+    kind is the word after its fence, title its file's name or "about", line is where it begins in the page.
+    """
 
     kind: str
-    rest: str
+    title: str | None
     body: str
     line: int
 
@@ -54,7 +57,7 @@ def sections(path: Path) -> Iterator[tuple[str, list[Block]]]:
     outside = BLOCK.sub(lambda found: "\n" * found.group().count("\n"), page)
     headings = [(number, line.lstrip("# ")) for number, line in enumerate(outside.split("\n"), 1) if line[:1] == "#"]
     blocks = [
-        Block(found["kind"], found["rest"], found["body"], page.count("\n", 0, found.start()) + 1)
+        Block(found["kind"], found["title"], found["body"], page.count("\n", 0, found.start()) + 1)
         for found in BLOCK.finditer(page)
     ]
     for (first, heading), (end, _) in zip_longest(headings, headings[1:], fillvalue=(len(page), "")):
@@ -70,9 +73,10 @@ def execute(block: Block, names: dict[str, Any]) -> str | None:
     """Run one block in the current folder; what it printed, None where a block prints nothing."""
     printed = io.StringIO()
     if block.kind in FILES:
-        Path(block.rest).write_text(block.body, encoding="utf-8")
+        assert block.title is not None, f"line {block.line}: the file has no name"
+        Path(block.title).write_text(block.body, encoding="utf-8")
         if block.kind == "toml":
-            recipes.load(block.rest)
+            recipes.load(block.title)
         return None
     with contextlib.redirect_stdout(printed):
         if block.kind == "python":
@@ -113,7 +117,7 @@ def test_a_sections_code_runs_and_prints_what_the_page_shows(
     for block in SECTIONS[heading]:
         if block.kind == "text":
             assert printed is not None, f"line {block.line}: there is no code above this that prints"
-            assert agrees(printed, block.body, about=block.rest == "about"), (
+            assert agrees(printed, block.body, about=block.title == "about"), (
                 f"{heading}, line {block.line}, shows\n{block.body}\nand the code above it printed\n{printed}"
             )
             printed = None

@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from lexport.export.evidence.evidence import read_evidence
 from lexport.export.export import export
 from lexport.export.formats.tables import ByteTable, Int8GatherTable
 from lexport.export.formats.torchscript_onnx import write_torchscript
-from lexport.export.formats.variants import IDS_IN, TEXT_IN, VARIANTS, Variant, choose
+from lexport.export.formats.variants import IDS_IN, TEXT_IN, VARIANTS, choose
 from lexport.handlers.engine.engines import Engine, open_engine
 from lexport.handlers.model.goldens import read_goldens
 from lexport.handlers.model.predictor import Predictor
@@ -219,7 +220,7 @@ def test_a_wrong_export_is_refused_and_its_reason_recorded(run_folder: Path, tmp
     folder = tmp_path / "topics"
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
     good = VARIANTS["torchscript-fp32"]
-    bad = Variant(good.name, good.suffix, _Shuffled)
+    bad = replace(good, table=_Shuffled)
     with pytest.raises(RefusedError, match=r"No variant passes the gates.*max_metric_drop"):
         export(open_run(folder), [bad])
     refused = read_evidence(folder).variant(good.name).refused

@@ -11,7 +11,8 @@ import torch
 from lexport.errors import InputError
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
 from lexport.models import recipes
-from lexport.models.compose import PooledModel, TextModel, build, offsets
+from lexport.models.compose import PooledModel, TextModel, build
+from lexport.models.embeddings.multilingual import offsets
 from lexport.models.recipes import PARTS, Recipe
 from lexport.models.vocabulary import build_encoder
 

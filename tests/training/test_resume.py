@@ -19,7 +19,7 @@ def command(data: Path, out: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "lexport", "train", str(data), "--out", str(out), *fixed, *options]
 
 
-@pytest.mark.parametrize("model", ["bag", "lstm"])
+@pytest.mark.parametrize("model", ["bag", pytest.param("lstm", marks=pytest.mark.long)])
 def test_kill_9_at_any_moment_costs_no_bit(model: str, tiny_csv: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"
     encoder = '[encoder]\nname = "lstm"\nhidden = 32' if model == "lstm" else ""

@@ -81,7 +81,7 @@ def lengthen_an_unused_row(run: Run, weights: dict[str, Tensor]) -> None:
 
 def test_a_table_quantized_per_tensor_with_unequal_norms_is_refused_for_its_vectors(own_run: MakeRun) -> None:
     run = own_run(lengthen_an_unused_row)
-    bad = Variant("torchscript-int8", ".pt", PerTensor)
+    bad = Variant("torchscript", "int8", PerTensor)
     evidence = exported(run, bad)
     found = evidence.variant(bad.name)
     assert {"min_cosine_p1", "max_metric_drop"} <= failed(found)
@@ -168,7 +168,7 @@ def test_an_int8_that_is_slower_is_warned_of_or_refused_where_the_recipe_says_so
 ) -> None:
     said: list[str] = []
     run = own_run(slow_refused=refused)
-    slow = Variant("torchscript-int8", ".pt", Slow)
+    slow = Variant("torchscript", "int8", Slow)
     found = export(run, [VARIANTS["torchscript-fp32"], slow], say=said.append).variant(slow.name)
     assert failed(found) == {"min_speedup"}
     reason = found.refused if refused else found.warning

@@ -37,7 +37,7 @@ def test_names_are_engine_precision_and_whether_texts_go_in() -> None:
     }
     for name, one in VARIANTS.items():
         assert name == f"{one.engine}-{one.precision}" + ("-text" if one.takes == "text" else "")
-    assert len({variant.suffix for variant in VARIANTS.values()}) == 3
+    assert len({variant.file for variant in VARIANTS.values()}) == 3
 
 
 def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines_and_of_texts() -> None:
@@ -146,7 +146,7 @@ def test_evidence_states_how_far_an_answer_depends_on_its_batch(run_folder: Path
             assert found["largest_change"] <= 1e-6
 
 
-@pytest.mark.parametrize("name", ["cnn", "transformer"])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("transformer", marks=pytest.mark.long)])
 def test_dynamic_layers_are_measured_to_depend_on_their_batch(name: str, tiny_csv: Path, tmp_path: Path) -> None:
     recipe = recipes.load(name).changed("embedding", dim=16).changed("training", epochs=2)
     run = train(str(tiny_csv), tmp_path / name, recipe=recipe, seed=0)

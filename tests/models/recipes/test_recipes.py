@@ -11,6 +11,7 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.models import recipes
+from lexport.models.heads import ClassifierOptions
 
 BAG = (resources.files("lexport.models.recipes") / "bag.toml").read_text(encoding="utf-8")
 
@@ -211,6 +212,7 @@ def test_whole_numbers_become_floats_where_a_float_is_expected() -> None:
     recipe = recipes.parse("mine", "[head]\ndropout = 0\n[training]\nlearning_rate = 1")
     again = recipes.restore(json.loads(json.dumps(recipe.to_json() | {"head": {"name": "classifier", "dropout": 0}})))
     for one in (recipe, again, recipes.load("bag").changed("head", dropout=0)):
+        assert isinstance(one.head, ClassifierOptions)
         assert type(one.head.dropout) is float
     assert type(recipe.training.learning_rate) is float
 

@@ -1,0 +1,12 @@
+"""Write the pages of docs/ that are made from the code.
+
+python docs/generate
+"""
+
+from __future__ import annotations
+
+from lexport.docs.generate import api, cli, errors, options
+
+if __name__ == "__main__":
+    for module in (api, cli, errors, options):
+        module.PAGE.write_text(module.page(), encoding="utf-8")

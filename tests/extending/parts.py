@@ -1,0 +1,108 @@
+"""What docs/extending.md shows: an embedding, an encoder, a head and a variant of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lexport.export.formats.tables import BagTable
+from lexport.export.formats.variants import VARIANTS, Variant
+from lexport.handlers.text.spec import TextSpec
+from lexport.models.embeddings import EMBEDDINGS, Embedding, EmbeddingOptions, Table, TableOptions
+from lexport.models.encoders import ENCODERS, Encoder, EncoderOptions
+from lexport.models.heads import HEADS, Classifier, ClassifierOptions
+
+
+@dataclass(frozen=True)
+class GatedOptions(EmbeddingOptions):
+    """Options of the embedding `gated`."""
+
+    NAME: ClassVar[str] = "gated"
+
+    dim: int | None = None
+    """Dimensions of a vector; None: chosen by the size of the data."""
+
+    def build(self, spec: TextSpec) -> Gated:
+        """Return a new embedding for the ids of `spec`."""
+        return Gated(Table(spec.rows, spec.words, TableOptions(dim=self.dim, sparse=False)))
+
+
+class Gated(Embedding):
+    """A table whose dimensions are scaled by trained numbers."""
+
+    def __init__(self, table: Table) -> None:
+        """`table`: the rows; a submodule of this name is what int8 and int4 variants store in their form."""
+        super().__init__(table.dim)
+        self.table = table
+        self.gate = nn.Parameter(torch.ones(table.dim))
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Map ids int64 [batch, length] → float32 [batch, length, dim]."""
+        return self.table.vectors(ids) * self.gate
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """Map ids int64 [batch, length] → float32 [batch, dim], the sum of the vectors."""
+        return self.table.pooled(ids) * self.gate
+
+
+@dataclass(frozen=True)
+class EdgesOptions(EncoderOptions):
+    """Options of the encoder `edges`."""
+
+    NAME: ClassVar[str] = "edges"
+
+    dropout: float = 0.0
+    """Share of components that a training step drops."""
+
+    def build(self, dim: int, spec: TextSpec) -> Edges:
+        """Return a new encoder of token vectors of width `dim`."""
+        return Edges(dim, self)
+
+
+class Edges(Encoder):
+    """The vectors of a text's first and last token, one behind the other."""
+
+    def __init__(self, dim: int, options: EdgesOptions) -> None:
+        """`dim`: width of a token's vector."""
+        super().__init__(2 * dim)
+        self.dropout = nn.Dropout(options.dropout)
+
+    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Map vectors float32 [batch, length, dim], mask bool [batch, length] → float32 [batch, 2 * dim]."""
+        vectors = vectors.masked_fill(~mask.unsqueeze(2), 0.0)
+        last = (mask.sum(dim=1) - 1).clamp(min=0)
+        ends = vectors.gather(1, last.view(-1, 1, 1).expand(-1, 1, vectors.size(2))).squeeze(1)
+        return self.dropout(torch.cat([vectors[:, 0], ends], dim=1))
+
+
+@dataclass(frozen=True)
+class CosineOptions(ClassifierOptions):
+    """Options of the head `cosine`: those of the classifier, whose task it has."""
+
+    NAME: ClassVar[str] = "cosine"
+
+    def build(self, width: int, labels: int, image_values: int) -> Cosine:
+        """Return a new head of text vectors of `width`."""
+        return Cosine(width, labels, self)
+
+
+class Cosine(Classifier):
+    """Ten times the cosine of a text's vector with the vector of each label."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Map float32 [batch, width] → logits float32 [batch, labels]."""
+        weight: Tensor = self.linear.weight
+        cosines: Tensor = F.linear(F.normalize(vectors, dim=1), F.normalize(weight, dim=1))
+        return 10.0 * cosines
+
+
+def register() -> None:
+    """Register them all: a line each."""
+    EMBEDDINGS[GatedOptions.NAME] = GatedOptions
+    ENCODERS[EdgesOptions.NAME] = EdgesOptions
+    HEADS[CosineOptions.NAME] = CosineOptions
+    VARIANTS["torchscript-half"] = Variant("torchscript", "half", lambda rows: BagTable(rows.half().float()))
