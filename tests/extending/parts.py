@@ -96,8 +96,8 @@ class Cosine(Classifier):
     def forward(self, vectors: Tensor) -> Tensor:
         """Map float32 [batch, width] → logits float32 [batch, labels]."""
         weight: Tensor = self.linear.weight
-        cosines: Tensor = F.linear(F.normalize(vectors, dim=1), F.normalize(weight, dim=1))
-        return 10.0 * cosines
+        logits: Tensor = 10.0 * F.linear(F.normalize(vectors, dim=1), F.normalize(weight, dim=1))
+        return logits
 
 
 def register() -> None:
