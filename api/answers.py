@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..client.answers import Answer, Classification, Labelled
+from ..client.answers import Answer, MultiLabelPrediction, Prediction
 from ..reports import notebook
 
 
@@ -18,7 +18,7 @@ class Predictions(list[Answer]):
 
     def _repr_html_(self) -> str:
         texts = self.texts or [""] * len(self)
-        if all(isinstance(answer, Classification) for answer in self):
+        if all(isinstance(answer, Prediction) for answer in self):
             rows = [(text, one.label, one.score) for text, one in zip(texts, self, strict=True)]  # type: ignore[union-attr]
             return notebook.table(("text", "label", "score"), rows, shares=frozenset({"score"}))
         return notebook.table(
@@ -27,9 +27,9 @@ class Predictions(list[Answer]):
 
 
 def _short(answer: Answer) -> str:
-    if isinstance(answer, Classification):
+    if isinstance(answer, Prediction):
         return f"{answer.label} ({answer.score:.3f})"
-    if isinstance(answer, Labelled):
+    if isinstance(answer, MultiLabelPrediction):
         return ", ".join(f"{one.label} ({one.score:.3f})" for one in answer.labels) or "no label"
     head = ", ".join(f"{value:.3f}" for value in answer.vector[:4])
     return f"[{head}, …] of {len(answer.vector)} numbers"

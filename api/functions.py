@@ -16,9 +16,9 @@ from .paths import StrPath, with_paths
 
 if TYPE_CHECKING:
     from ..export.archive.diff import Comparison
+    from ..export.archive.foreign import ForeignArchive
     from ..export.archive.inspect import Inspection
     from ..export.archive.recorded import AgainstRecording
-    from ..export.archive.strangers import ForeignArchive
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
     from ..loadtest.record import RecordingSummary
@@ -214,8 +214,8 @@ def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | ForeignArchi
 
     For an archive that lexport did not make, return its members, handler, pickles and unsafe content.
     """
+    from ..export.archive.foreign import describe_foreign
     from ..export.archive.inspect import inspect
-    from ..export.archive.strangers import describe_foreign
 
     trusted = _read_keys(keys)
     return describe_foreign(Path(archive), trusted) or inspect(Path(archive), trusted)

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from ..errors import RefusedError
 from ..export.archive.diff import Comparison
+from ..export.archive.foreign import ForeignArchive, other_imports
 from ..export.archive.format.pickles import Pickle
 from ..export.archive.format.reader import EVIDENCE
 from ..export.archive.inspect import Inspection
 from ..export.archive.recorded import AgainstRecording
 from ..export.archive.recordings import SHAPES
-from ..export.archive.strangers import ForeignArchive, other_imports
 from ..messages.escaping import visible_lines
 from ..reports.tables import Line, Quoted, Table, evidence, megabytes, new_table, reading, share, titled
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from ..messages.escaping import json_visible, visible, visible_lines
 
 if TYPE_CHECKING:
     from ..export.archive.trust.keys import PublicKey
+
+# Commands print warnings themselves; without a handler Python would print them once more.
+logging.getLogger("lexport").addHandler(logging.NullHandler())
 
 app = typer.Typer(
     name="lexport",

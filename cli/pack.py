@@ -148,7 +148,7 @@ def verify(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from ..errors import RefusedError
-    from ..export.archive.strangers import describe_foreign
+    from ..export.archive.foreign import describe_foreign
     from ..export.archive.verify import verify as check
     from . import archive_tables as archive_screens
 
@@ -179,8 +179,8 @@ def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
     """Show an archive's evidence, members and model card, or, for any other .mar, what in it could run code."""
     from dataclasses import asdict
 
+    from ..export.archive.foreign import describe_foreign
     from ..export.archive.inspect import inspect as look
-    from ..export.archive.strangers import describe_foreign
     from . import archive_tables as archive_screens
 
     trusted = trusted_keys(key)

@@ -143,7 +143,7 @@ def train(
     if not is_main_process():
         return None
     if as_json:
-        return emit({"run": str(out), **run.metrics["test"]})
+        return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings})
     show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
     print_line(
         f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"

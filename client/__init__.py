@@ -1,6 +1,6 @@
 """Ask a served model from Python: `Client`, `AsyncClient`, their answers and errors. Page: docs/client.md."""
 
-from .answers import Answer, Classification, Contribution, Explanation, Labelled, Scored, Vector
+from .answers import Answer, Contribution, Explanation, MultiLabelPrediction, Prediction, Scored, Vector
 from .clients import AsyncClient, Client
 from .errors import (
     ClientError,
@@ -18,14 +18,14 @@ from .errors import (
 __all__ = [
     "Answer",
     "AsyncClient",
-    "Classification",
     "Client",
     "ClientError",
     "Contribution",
     "Explanation",
-    "Labelled",
     "ModelFailed",
+    "MultiLabelPrediction",
     "NoServer",
+    "Prediction",
     "QueueFull",
     "RefusedInput",
     "Scored",

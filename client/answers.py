@@ -13,39 +13,54 @@ class Scored:
 
     label: str
     score: float
+    """0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
-    """The label of a text, and the scores of all labels (of the best `top_k` labels if the request has `top_k`)."""
+class Prediction:
+    """The predicted label of a text."""
 
     label: str
     score: float
+    """Score of the label, 0 to 1."""
     scores: dict[str, float]
+    """Score of every label, together 1; with `top_k` in the request only the best, best first."""
     tokens: int
+    """Tokens that the model read."""
     unknown: int
+    """Those of them that the model does not know."""
     truncated: bool
+    """Whether the text was cut to the model's longest text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """The labels of a text that score the threshold or more, best first, and the scores of all."""
+class MultiLabelPrediction:
+    """The predicted labels of a text, any number of them."""
 
     labels: tuple[Scored, ...]
+    """Labels whose score reaches the threshold, best first."""
     scores: dict[str, float]
+    """Score of every label, each 0 to 1; with `top_k` in the request only the best, best first."""
     tokens: int
+    """Tokens that the model read."""
     unknown: int
+    """Those of them that the model does not know."""
     truncated: bool
+    """Whether the text was cut to the model's longest text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A vector of length 1; the counts are those of a text, None for an image."""
+    """The vector of a text or an image."""
 
     vector: tuple[float, ...]
+    """Length 1; zeros for a text without a known token."""
     tokens: int | None = None
+    """Tokens that the model read; None for an image."""
     unknown: int | None = None
+    """Those of them that the model does not know; None for an image."""
     truncated: bool | None = None
+    """Whether the text was cut to the model's longest text; None for an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class Explanation:
     """Largest standard error of a sampled contribution; None for `additive`."""
 
 
-Answer = Classification | Labelled | Vector
+Answer = Prediction | MultiLabelPrediction | Vector
 _LABEL_KEYS = ("label", "labels")
 
 
@@ -99,8 +114,8 @@ def read_answer(value: Any) -> Answer:
         scores = {str(label): float(score) for label, score in value["scores"].items()}
         if "labels" in value:
             labels = tuple(Scored(one["label"], one["score"]) for one in value["labels"])
-            return Labelled(labels, scores, *_counts(value))
-        return Classification(str(value["label"]), float(value["score"]), scores, *_counts(value))
+            return MultiLabelPrediction(labels, scores, *_counts(value))
+        return Prediction(str(value["label"]), float(value["score"]), scores, *_counts(value))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not an answer of a text model: {type(error).__name__} {error}") from None
 

@@ -65,6 +65,7 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
                 "threshold": run.threshold,
                 "seed": run.info.seed,
                 "data": run.info.data,
+                "warnings": run.info.warnings,
                 "weights": run.digest,
                 "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },

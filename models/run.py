@@ -57,6 +57,8 @@ class RunInfo:
     """Seconds since 1970."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """The runs that this one was made from by `expand` or further training, by the digest of their weights."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """The warnings of the training: code, message, details, and the options that follow the advice."""
     schema: int = 1
 
 

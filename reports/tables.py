@@ -115,7 +115,8 @@ def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
     ) as error:
         raise kind(
             f"{what} is not as lexport writes it ({type(error).__name__}: {str(error)[:200]}). "
-            "Look at it with --json."
+            "Look at it with --json.",
+            code="LX-REPORT-003",
         ) from None
 
 

@@ -47,6 +47,7 @@ def write_card(
             f"`{recipe.head.NAME}`; {_words(recipe, spec)}, {recipe.embedding.dim} dimensions, "
             f"{info.parameters:,} parameters, seed {info.seed}.",
             f"- **Training**: {epochs}, {training['seconds']:.0f} s.",
+            *[f"- **Warning**: {one['message']} ({one['code']})." for one in info.warnings],
             *[f"- **Then**: {_event(event)}" for event in info.history],
             f"- **Limits**: {recipe.text.max_tokens:,} tokens per text; the rest is cut off. "
             f"{_unknown(recipe, data)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.load import Dataset
@@ -40,6 +41,7 @@ def save(
     answers = {part: outputs(model, encoder, dataset, looked_up.get(part)) for part, dataset in held_out.items()}
     for advice in prediction_warnings(recipe, held_out["validation"], answers["validation"], labels, threshold):
         warn(advice)
+        info = replace(info, warnings=[*info.warnings, advice.to_json()])
     metrics = {
         part: compute_metrics(recipe.task, dataset, answers[part], labels, threshold)
         for part, dataset in held_out.items()

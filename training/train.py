@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ from .dimension import choose_dim
 from .distributed import ProcessGroup, process_group
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
+
+log = logging.getLogger("lexport")
 
 CHECKPOINT_EVERY = 30.0
 """Seconds between two checkpoints: a killed training loses at most this much work."""
@@ -118,9 +121,9 @@ def train(
             if fit_result.advice is not None:
                 warnings.add(fit_result.advice)
             if folder is not None:
-                info = _info(
-                    recipe, seed, dataset, parts, unknown_share(tokens.validation), fit_result, start, left_out
-                )
+                unknown = unknown_share(tokens.validation)
+                given = warnings.to_json()
+                info = _info(recipe, seed, dataset, parts, unknown, fit_result, start, left_out, given)
                 held_out = {"validation": parts.validation, "test": parts.test}
                 looked_up = {
                     "validation": (tokens.validation, tokens.validation_pairs),
@@ -143,7 +146,12 @@ class _Warnings:
 
     def add(self, advice: Advice) -> None:
         self._given.append(advice)
-        self._say(f"warning: {advice.warning} Try: {self.command.with_all([advice])}")
+        line = f"{advice.warning} Try: {self.command.with_all([advice])}"
+        self._say(f"warning: {line}")
+        log.warning("%s: %s", advice.code, line)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [advice.to_json() for advice in self._given]
 
     def print_summary(self) -> None:
         if len(self._given) > 1:
@@ -196,6 +204,7 @@ def _info(
     fit_result: Fit,
     start: run.Run | None,
     left_out: dict[str, int],
+    warnings: list[dict[str, Any]],
 ) -> run.RunInfo:
     return run.RunInfo(
         recipe=recipe.to_json(),
@@ -220,6 +229,7 @@ def _info(
         versions=run.versions(),
         created=int(time.time()),
         history=[] if start is None else [*start.info.history, {"trained_from": start.digest}],
+        warnings=warnings,
     )
 
 

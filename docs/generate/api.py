@@ -29,10 +29,10 @@ def page() -> str:
         "Classes: " + ", ".join(f"[`{name}`](#{_anchor(name)})" for name in classes) + ".",
     ]
     for name in [*functions, *classes]:
-        lines += _entry(f"lexport.{name}", kinds[name], "##", _anchor(name))
+        lines += _entry(f"lexport.{name}", kinds[name], "##")
         if inspect.isclass(kinds[name]):
             for member in _members(kinds[name]):
-                lines += _entry(f"{name}.{member}", inspect.getattr_static(kinds[name], member), "###", None)
+                lines += _entry(f"{name}.{member}", inspect.getattr_static(kinds[name], member), "###")
     return "\n".join(lines) + "\n"
 
 
@@ -50,11 +50,10 @@ def _documented(value: Any) -> bool:
     return (inspect.isfunction(function) or isinstance(value, property)) and bool(inspect.getdoc(function))
 
 
-def _entry(name: str, value: Any, level: str, anchor: str | None) -> list[str]:
+def _entry(name: str, value: Any, level: str) -> list[str]:
     """Return the heading, signature and text of one name."""
     own = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-    heading = f"{level} {name}" + (f" {{ #{anchor} }}" if anchor else "")
-    lines = ["", heading, ""]
+    lines = ["", f"{level} {name}", ""]
     if not isinstance(value, property):
         shown = _signature(name.rpartition(".")[2], own)
         if shown:
@@ -95,4 +94,4 @@ def _plain(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _anchor(name: str) -> str:
-    return f"lexport-{name.lower()}"
+    return f"lexport{name.lower()}"

@@ -30,7 +30,7 @@ def page() -> str:
         f"| [`lexport {name}`](#lexport-{name}) | {_cell(_first(command))} |" for name, command in commands.items()
     ]
     for name, command in commands.items():
-        lines += ["", f"## `lexport {name}` {{ #lexport-{name} }}", "", command.help.strip(), ""]
+        lines += ["", f"## `lexport {name}`", "", command.help.strip(), ""]
         usage = [f"lexport {name}"]
         for one in command.params:
             if one.param_type_name == "argument":

@@ -120,8 +120,8 @@ def _raised(node: ast.Call, constants: Mapping[str, str]) -> Iterator[Entry]:
     """Yield the error that a call makes, if it has a code."""
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     code = next((one.value for one in node.keywords if one.arg == "code"), None)
-    if isinstance(code, ast.Constant) and name in _EXIT:
-        yield Entry(str(code.value), _EXIT[name], _text(node.args[0], constants))
+    if isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
+        yield Entry(str(code.value), _EXIT.get(name, 2), _text(node.args[0], constants))
     elif name == "_named" and isinstance(node.args[0], ast.Constant):
         message = _text(node.args[1], constants)
         exit_code = {"LX-SYSTEM-003": 2, "LX-SYSTEM-004": 2}.get(str(node.args[0].value), 3)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Options = tuple[tuple[str, str | None], ...]
 """Options of a command: name and value, None for a flag."""
@@ -16,16 +17,44 @@ _OF_A_MODEL = ("--dim", "--vectors")
 _KEPT = "head."
 
 
+TITLES = {
+    "LX-WARN-001": "most words are unknown",
+    "LX-WARN-002": "most words are new",
+    "LX-WARN-003": "labels are unbalanced",
+    "LX-WARN-004": "labels look swapped",
+    "LX-WARN-005": "the same texts are in training and held out",
+    "LX-WARN-006": "nearly all buckets stay unused",
+    "LX-WARN-007": "embedding gradients vanish",
+    "LX-WARN-008": "no label is predicted for most texts",
+    "LX-WARN-009": "one label is predicted for all texts",
+}
+"""What each warning is about, by its code. A code never changes its meaning."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """A warning and its advice."""
 
+    code: str
+    """One of TITLES."""
     warning: str
-    """The text of the warning."""
+    """The text of the warning. It may contain texts of the data."""
     options: Options
     """Options of `lexport train` that follow the advice."""
     before: tuple[str, ...] = ()
     """A command to run first; empty if there is none."""
+    details: Mapping[str, int | float | str] = field(default_factory=dict)
+    """The numbers in the warning, and names of labels and languages."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a run keeps of the warning, without texts of the data."""
+        options = [name if value is None else f"{name} {value}" for name, value in self.options]
+        return {
+            "code": self.code,
+            "message": TITLES[self.code],
+            "details": dict(self.details),
+            "options": options,
+        }
 
 
 @dataclass(frozen=True)

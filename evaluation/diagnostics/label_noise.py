@@ -236,11 +236,19 @@ def _message(
         for row in suspicious[:3]
     )
     return Advice(
+        "LX-WARN-004",
         f"labels look swapped: of the {considered:,} texts with the clearest words, {len(suspicious):,} "
         f"({len(suspicious) / considered:.0%}) have another label, {most:,} of them {_quoted(given)} where "
         f"{_quoted(likely)} is likely. A model learns such errors. Correct the rows; left out of training they cost "
         f"less accuracy. For example {examples}.",
         ((LEAVE_OUT, "doubted"),),
+        details={
+            "suspicious": len(suspicious),
+            "considered": considered,
+            "most_frequent": most,
+            "given": given,
+            "likely": likely,
+        },
     )
 
 

@@ -52,8 +52,10 @@ class GradientMonitor:
         if not lower:
             return None
         return Advice(
+            "LX-WARN-007",
             f"embedding gradients vanish: in {vanished:,} of {len(self._ratios):,} observed steps their norm was "
             f"below {_VANISHED:g} of the others' (median {median(self._ratios):.1g}), so that words hardly learn. "
             "The encoder has too many layers, or too large vectors saturate it.",
             tuple(lower),
+            details={"vanished": vanished, "observed": len(self._ratios), "median_ratio": median(self._ratios)},
         )

@@ -5,7 +5,7 @@ Each comes at most once per training, with the options that follow its advice; d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -135,6 +135,9 @@ def _unknown_words(
     inputs = encoder.spec.inputs
     what = "characters" if inputs == "characters" else "words"
     known_to = f"{share:.0%} of those in the validation texts{where}"
+    details: dict[str, int | float | str] = {"validation_share": share, "training_share": in_training}
+    if language:
+        details["language"] = language
     unknown = (
         f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row and "
         "look the same to the model."
@@ -143,12 +146,14 @@ def _unknown_words(
         if recipe.encoder.IN_ORDER:
             return None
         return Advice(
+            "LX-WARN-002",
             f"most words are new: {known_to} are in no training text, so their vectors are untrained. "
             "With subwords they share parts with known words.",
             (setting("text.subwords", "[3, 5]"),),
+            details=details,
         )
     if further:
-        return _expanded(unknown, command) if inputs != "characters" else None
+        return _expanded(unknown, details, command) if inputs != "characters" else None
     known = set(_read(encoder, parts.train, language))
     # The share that stays unknown if every training word has a row.
     new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
@@ -156,17 +161,19 @@ def _unknown_words(
         more: list[tuple[str, str | None]] = [("--min-count", "1")]
         if recipe.text.max_vocabulary is not None:
             more.append(("--max-vocabulary", str(len(known))))
-        return Advice(f"{unknown} Give more of them a row.", tuple(more))
+        return Advice("LX-WARN-001", f"{unknown} Give more of them a row.", tuple(more), details=details)
     if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
         return None
     several: Options = (("--multi-label", None),) if recipe.task == "multilabel" else ()
     return Advice(
+        "LX-WARN-001",
         f"{unknown} Training has no such words; the model hashed knows any by its parts.",
         (("--model", "hashed"), *several),
+        details=details,
     )
 
 
-def _expanded(unknown: str, command: Command) -> Advice | None:
+def _expanded(unknown: str, details: Mapping[str, int | float | str], command: Command) -> Advice | None:
     """Return the advice to expand the run of --from with the words of the new data first."""
     run = command.value("--from")
     if run is None:
@@ -174,7 +181,8 @@ def _expanded(unknown: str, command: Command) -> Advice | None:
     grown = str(command.free(Path(run)))
     columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
     before = ("lexport", "expand", run, "--from-oov", command.source, *columns, "--out", grown)
-    return Advice(f"{unknown} Give the words of these data rows first.", (("--from", grown),), before)
+    warning = f"{unknown} Give the words of these data rows first."
+    return Advice("LX-WARN-001", warning, (("--from", grown),), before, details)
 
 
 def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
@@ -227,10 +235,18 @@ def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice 
         else f"so that an accuracy of {share:.2f} is what always answering '{shown(most)}' would reach"
     )
     return Advice(
+        "LX-WARN-003",
         f"labels are unbalanced: of {len(train):,} training texts {counts[most]:,} ({share:.0%}) have "
         f"'{shown(most)}' and {counts[least]:,} '{shown(least)}', {meaning}. Look at macro-F1; class weights can "
         "raise it.",
         (setting("head.class_weights", "balanced"),),
+        details={
+            "texts": len(train),
+            "largest": most,
+            "largest_count": counts[most],
+            "smallest": least,
+            "smallest_count": counts[least],
+        },
     )
 
 
@@ -245,11 +261,18 @@ def _leaked_duplicates(recipe: Recipe, encoder: TextEncoder, parts: Splits, toke
     part, pairs = (parts.validation, chosen) if chosen else (parts.test, tested)
     row, other = pairs[0]
     return Advice(
+        "LX-WARN-005",
         f"the same texts are in training and held out: {len(chosen):,} of {len(parts.validation):,} validation and "
         f"{len(tested):,} of {len(parts.test):,} test texts are the same as a training text for the model: they "
         "differ only in case, spaces or beyond max_tokens. The model knows them, so the metrics are too good; for "
         f'example "{shown(parts.train.texts[other])}" and "{shown(part.texts[row])}".',
         ((LEAVE_OUT, "shared"),),
+        details={
+            "validation": len(chosen),
+            "validation_texts": len(parts.validation),
+            "test": len(tested),
+            "test_texts": len(parts.test),
+        },
     )
 
 
@@ -268,9 +291,11 @@ def _unused_buckets(recipe: Recipe, encoder: TextEncoder, tokens: TokenizedSplit
     if wasted < _WASTED:
         return None
     return Advice(
+        "LX-WARN-006",
         f"nearly all buckets stay unused: the training texts fill {count:,} of {buckets:,} ({count / buckets:.1%}), "
         f"the others waste {wasted / (1 << 20):.0f} MiB in memory and in every export.",
         (setting("text.buckets" if spec.buckets else "embedding.buckets", AUTO),),
+        details={"used": count, "buckets": buckets, "wasted_bytes": wasted},
     )
 
 
@@ -298,10 +323,18 @@ def _no_label_predicted(part: Dataset, outputs: Outputs, threshold: float) -> Ad
     carried = sum(map(len, sets))
     enough = _floor(float(np.sort(outputs, axis=None)[-carried]))
     return Advice(
+        "LX-WARN-008",
         f"the model predicts no label for {silent:,} of {len(part):,} validation texts, of which only {blank:,} have "
         f"none: no score reaches the threshold of {threshold:g}. With {enough:g} it would predict as many "
         "labels as the texts have, and micro-F1 would rise.",
         (setting("head.threshold", f"{enough:g}"),),
+        details={
+            "without_label": silent,
+            "truly_without": blank,
+            "validation_texts": len(part),
+            "threshold": threshold,
+            "suggested_threshold": enough,
+        },
     )
 
 
@@ -317,7 +350,9 @@ def _one_label_predicted(recipe: Recipe, part: Dataset, answers: Sequence[str]) 
     (answer,) = set(answers)
     wrong = sum(label != answer for label in part.labels)
     return Advice(
+        "LX-WARN-009",
         f"the model predicts '{shown(answer)}' for all {len(part):,} validation texts, of which {wrong:,} have "
         f"another label. A simpler model learns more from so few texts, or with such a learning rate.",
         (("--model", simple),),
+        details={"label": answer, "wrong": wrong, "validation_texts": len(part)},
     )

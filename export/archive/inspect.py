@@ -46,7 +46,7 @@ class Inspection:
 def inspect(path: Path, trusted: Sequence[PublicKey] | None = None) -> Inspection:
     """Return the facts of an archive that passes `verify`; the file is opened once. Raises as `verify` does.
 
-    Archives that lexport did not make are described by `strangers.describe_foreign`.
+    Archives that lexport did not make are described by `foreign.describe_foreign`.
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:

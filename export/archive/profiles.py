@@ -13,7 +13,7 @@ startupTimeout: 120
 """
 
 # Batches form only while requests wait for TorchServe's least delay, 1 ms: with 0 it would wait 100 ms. A batch of 1
-# waits for nobody and answers a lone client a millisecond sooner; of many clients fewer are answered in a second.
+# does not wait and answers a lone client a millisecond sooner; of many clients fewer are answered in a second.
 PROFILES = {"throughput": 64, "latency": 1}
 """Requests in a batch, at most, by profile."""
 

@@ -65,7 +65,7 @@ def verify(path: Path, trusted: Sequence[keys.PublicKey] | None = None) -> Verif
     A folder that an archive was unpacked into is checked as the archive that it makes.
     With `trusted` keys (None: those that LEXPORT_KEYS names) an archive is refused unless one of them signed it.
     Raises RefusedError with everything that failed, and for an archive that lexport did not make
-    (`strangers.describe_foreign` describes it); InputError for a file that is not an archive or from a newer lexport,
+    (`foreign.describe_foreign` describes it); InputError for a file that is not an archive or from a newer lexport,
     MissingExtra for a signature without the package that checks it.
     """
     trusted = configured(trusted)

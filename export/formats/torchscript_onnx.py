@@ -118,7 +118,7 @@ def rewrite(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Torch's exporter warns of its own deprecations and of a torchvision that nobody needs here."""
+    """Torch's exporter warns of its own deprecations and of a torchvision that is not needed here."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

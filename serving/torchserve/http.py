@@ -1,11 +1,12 @@
-"""TorchServe's HTTP interface, with nothing but the standard library."""
+"""TorchServe's HTTP interface."""
 
 from __future__ import annotations
 
-import http.client
 import json
 from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 from ...errors import InputError, SystemProblem
 
@@ -15,25 +16,24 @@ def request(
 ) -> tuple[int, Any]:
     """Send one request to the server at `url`. Return the status and the answer, parsed if it is JSON, else as text.
 
-    Raises OSError if the server cannot be reached, closes the connection, or takes longer than `timeout` seconds.
+    Raises TimeoutError if nothing comes for `timeout` seconds, another OSError if the server cannot be reached or
+    closes the connection.
     """
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if body is not None:
         headers["Content-Type"] = "application/json"
     try:
-        connection.request(method, path, body=body, headers=headers)
-        response = connection.getresponse()
-        content = response.read()
-    except http.client.HTTPException as error:
-        raise ConnectionError(f"{type(error).__name__}: {error}") from error
-    finally:
-        connection.close()
+        # The address is http and of this server: no proxy of the environment, no certificates to load.
+        with httpx.Client(timeout=timeout, trust_env=False, verify=False) as client:
+            response = client.request(method, url + path, content=body, headers=headers)
+    except httpx.TimeoutException as error:
+        raise TimeoutError(str(error) or "timed out") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error
     try:
-        return response.status, json.loads(content)
+        return response.status_code, json.loads(response.content)
     except (ValueError, RecursionError):
-        return response.status, content.decode("utf-8", "replace")
+        return response.status_code, response.content.decode("utf-8", "replace")
 
 
 def is_healthy(url: str, token: str) -> bool:

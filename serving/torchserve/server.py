@@ -26,7 +26,6 @@ from .health import logs, overview
 from .health import probes as health
 from .health.ready import wait_until_ready
 from .java import Java, find_java
-from .kept import read_user_settings
 from .ports import check_free, explain_lost, pick_free
 from .process import end, is_running, sigterm_raises
 from .settings import (
@@ -39,6 +38,7 @@ from .settings import (
     read_settings,
     warn_if_open,
 )
+from .user_settings import read_user_settings
 
 _PATIENCE = 60.0  # seconds the supervisor may take to end TorchServe once requests are answered; it needs 2 to 3
 _TRIES = 3  # for a port that is taken between its choice and TorchServe's start
@@ -65,17 +65,18 @@ def serve(
 ) -> Server:
     """Start TorchServe in the background and return when every worker is ready.
 
-    Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers per
-    model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference port,
-    management and metrics follow on the next two; 0 takes any free ones, None those of the settings (8080). `config`
-    is a properties file over the packaged one; its batch sizes, delays, timeouts and workers of models are kept
-    (`kept.read_user_settings`), and a line is printed for each setting that is dropped or opens something. With
-    `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed every archive; without keys,
-    `trust_code` lets code run that is not this kit's. The server's processes get the environment variables they need,
-    and those that `env` names. `token_file` holds the tokens that requests must carry, else new ones are made. At
-    `health_at`, PORT or ADDRESS:PORT, `/livez` and `/readyz` are answered without a token. When the server is
-    stopped, requests in flight have `drain` seconds to be answered. With `bound` the server ends when this process
-    does, even if it is killed. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
+    Serves `archives`, or the newest of each name in `model_store`. `workers` is `cpu`, `cpu:2`, `gpu:1` (workers
+    per model); with `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference
+    port, management and metrics follow on the next two; 0 takes any free ones, None those of the settings (8080).
+    `config` is a properties file over the packaged one; its batch sizes, delays, timeouts and workers of models are
+    kept (`user_settings.read_user_settings`), and a line is printed for each setting that is dropped or opens
+    something. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them must have signed every archive;
+    without keys, `trust_code` lets code run that is not this kit's. The server's processes get the environment
+    variables they need, and those that `env` names. `token_file` holds the tokens that requests must carry, else
+    new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez` and `/readyz` are answered without a token.
+    When the server is stopped, requests in flight have `drain` seconds to be answered. With `bound` the server ends
+    when this process does, even if it is killed. `timeout` in seconds. On any error or interruption nothing is left
+    behind but logs.
 
     Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
     signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
 import lexport
-from lexport.client import Classification
+from lexport.client import Prediction
 
 WORDS = {"good": "gripping warm funny superb".split(), "bad": "dull flat slow tired".split()}
 TEXTS = ["a superb film", "so dull", "", "zzz", "warm and funny, ünïcode"]
@@ -46,7 +46,7 @@ def test_texts_in_memory_are_trained_on(run: lexport.Run) -> None:
     assert run.recipe == "bag"
     assert run.metrics["test"]["accuracy"] > 0.9
     answer = run.predict("a superb film")
-    assert isinstance(answer, Classification)
+    assert isinstance(answer, Prediction)
     assert (answer.label, answer.unknown) == ("good", 0)
 
 
@@ -62,8 +62,8 @@ def test_an_archive_answers_as_its_run_does(run: lexport.Run, archive: lexport.A
     ours, theirs = run.predict(TEXTS), archive.predict(TEXTS)
     assert [type(one) for one in ours] == [type(one) for one in theirs]
     for one, other in zip(ours, theirs, strict=True):
-        assert isinstance(one, Classification)
-        assert isinstance(other, Classification)
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
         assert (one.label, one.tokens, one.unknown, one.truncated) == (
             other.label,
             other.tokens,
@@ -104,8 +104,8 @@ def test_many_texts_come_back_in_order(run: lexport.Run) -> None:
     found = run.predict(texts)
     assert len(found) == 700
     alone = run.predict(texts[650])
-    assert isinstance(alone, Classification)
-    assert isinstance(found[650], Classification)
+    assert isinstance(alone, Prediction)
+    assert isinstance(found[650], Prediction)
     assert found[650].scores == pytest.approx(alone.scores, abs=1e-6)
 
 

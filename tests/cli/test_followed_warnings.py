@@ -67,6 +67,10 @@ def follow(lexport: Command, place: Place) -> Callable[[str], Trained]:
         said = [one.removeprefix("warning: ").partition(" Try: ") for one in lines if one.startswith("warning: ")]
         together = [one.partition(": ")[2] for one in lines if one.startswith("all advice together: ")]
         out = arguments[arguments.index("--out") + 1]
+        kept = json.loads((place.cwd / out / "run.json").read_text(encoding="utf-8"))["warnings"]
+        assert len(kept) == len(said), "what was said is kept"
+        card = (place.cwd / out / "README.md").read_text(encoding="utf-8")
+        assert all(one["code"] in card for one in kept)
         return Trained(
             place.cwd / out, {warning: command for warning, _, command in said}, together[0] if together else None
         )

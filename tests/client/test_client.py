@@ -21,11 +21,11 @@ import pytest
 import lexport
 from lexport.client import (
     Answer,
-    Classification,
     ClientError,
-    Labelled,
     ModelFailed,
+    MultiLabelPrediction,
     NoServer,
+    Prediction,
     QueueFull,
     RefusedInput,
     Scored,
@@ -94,14 +94,14 @@ def test_one_text_or_several_get_the_answers_of_the_archive(client: lexport.Clie
         expected = archived.predict(TEXTS)
     answers = client.predict("topics", TEXTS)
     for text, answer, one in zip(TEXTS, answers, expected, strict=True):
-        assert isinstance(answer, Classification)
+        assert isinstance(answer, Prediction)
         assert (answer.label, answer.tokens, answer.unknown) == (one["label"], one["tokens"], one["unknown"])
         assert answer.scores == pytest.approx(one["scores"], abs=1e-6)
         alone = client.predict("topics", text, version="1.0")
-        assert isinstance(alone, Classification)
+        assert isinstance(alone, Prediction)
         assert alone.scores == pytest.approx(answer.scores, abs=1e-6)
     [best] = client.predict("topics", TEXTS[:1], top_k=1)
-    assert isinstance(best, Classification)
+    assert isinstance(best, Prediction)
     assert best.scores == {best.label: best.score}
     assert client.ask("topics", {"text": TEXTS[0]})["label"] == expected[0]["label"]
 
@@ -137,7 +137,7 @@ def test_the_async_client_gives_the_same_answers_at_once(client: lexport.Client,
 
     together = asyncio.run(ask())
     for answer, expected in zip(together, client.predict("topics", TEXTS * 5), strict=True):
-        assert isinstance(expected, Classification)
+        assert isinstance(expected, Prediction)
         assert answer.label == expected.label
         assert answer.scores == pytest.approx(expected.scores, abs=1e-6)
 
@@ -194,7 +194,7 @@ def test_an_async_client_may_be_used_by_one_event_loop_after_another(server: Ser
 
     async def ask(number: int) -> int:
         answer = await client.predict(name, "rain " * number)
-        assert isinstance(answer, Classification)
+        assert isinstance(answer, Prediction)
         await client.close()
         return answer.tokens
 
@@ -220,9 +220,9 @@ def test_a_host_finds_the_keys_of_its_own_server_in_the_state_folder(server: Ser
     address = server.inference_url.removeprefix("http://")
     for host in (address, server.inference_url, address.replace("127.0.0.1", "localhost")):
         with lexport.Client(host, state_dir=server.state_dir) as client:
-            assert isinstance(client.predict("topics", "goal"), Classification)
+            assert isinstance(client.predict("topics", "goal"), Prediction)
     with lexport.Client(address, token=server.token()) as client:
-        assert isinstance(client.predict("topics", "goal"), Classification)
+        assert isinstance(client.predict("topics", "goal"), Prediction)
 
 
 def test_refused_input_says_what_was_expected_and_where(client: lexport.Client) -> None:
@@ -273,7 +273,7 @@ def test_a_key_file_that_changes_is_read_again(server: Server, tmp_path: Path) -
         with pytest.raises(Unauthorised):
             client.predict("topics", "goal")
         shutil.copy(server.state_dir / "key_file.json", keys)
-        assert isinstance(client.predict("topics", "goal"), Classification)
+        assert isinstance(client.predict("topics", "goal"), Prediction)
 
 
 def test_a_key_that_changes_during_a_request_is_tried_once_more(
@@ -292,7 +292,7 @@ def test_a_key_that_changes_during_a_request_is_tried_once_more(
             return answer
 
         monkeypatch.setattr(client._http, "post", rotate)
-        assert isinstance(client.predict("topics", "goal"), Classification)
+        assert isinstance(client.predict("topics", "goal"), Prediction)
     assert sent == ["Bearer old", f"Bearer {server.token()}"]
 
 
@@ -361,7 +361,7 @@ def test_a_worker_killed_over_a_request_is_said_then_waited_for(client: lexport.
 def test_a_stopped_server_is_said(server: Server) -> None:
     """The last test here: the server is gone after it."""
     with lexport.Client(state_dir=server.state_dir, retries=1) as client:
-        assert isinstance(client.predict("topics", "goal"), Classification)
+        assert isinstance(client.predict("topics", "goal"), Prediction)
         stop(server.state_dir)
         with pytest.raises(NoServer, match=r"lexport (serve|status)"):
             client.predict("topics", "goal")
@@ -397,7 +397,7 @@ def test_importing_lexport_imports_no_client_and_the_client_neither_torch_nor_nu
                 "unknown": 0,
                 "truncated": True,
             },
-            Labelled((Scored("a", 0.7),), {"a": 0.7}, 1, 0, True),
+            MultiLabelPrediction((Scored("a", 0.7),), {"a": 0.7}, 1, 0, True),
         ),
         ({"vector": [1, 0.5], "tokens": 2, "unknown": 1, "truncated": False}, Vector((1.0, 0.5), 2, 1, False)),
         ({"vector": [0.5]}, Vector((0.5,))),

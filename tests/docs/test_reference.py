@@ -23,7 +23,7 @@ def test_every_public_name_has_an_entry_with_a_text() -> None:
     page = api.page()
     for name in lexport.__all__:
         if not name.startswith("_"):
-            _, found, rest = page.partition(f"\n## lexport.{name} ")
+            _, found, rest = page.partition(f"\n## lexport.{name}\n")
             assert found
             assert len(rest.partition("\n## ")[0].strip().splitlines()) > 2
 

@@ -76,7 +76,8 @@ class Edges(Encoder):
         vectors = vectors.masked_fill(~mask.unsqueeze(2), 0.0)
         last = (mask.sum(dim=1) - 1).clamp(min=0)
         ends = vectors.gather(1, last.view(-1, 1, 1).expand(-1, 1, vectors.size(2))).squeeze(1)
-        return self.dropout(torch.cat([vectors[:, 0], ends], dim=1))
+        encoded: Tensor = self.dropout(torch.cat([vectors[:, 0], ends], dim=1))
+        return encoded
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_the_version_is_one() -> None:
 def test_the_extra_all_holds_every_extra_and_each_has_its_packages() -> None:
     extras = PROJECT["optional-dependencies"]
     # onnxruntime-gpu lies over onnxruntime, so nobody gets it without asking.
-    assert sorted(extras) == sorted([*EXTRAS, "all", "dev", "gpu"])
+    assert sorted(extras) == sorted([*EXTRAS, "all", "dev", "docs", "gpu"])
     assert extras["all"] == [f"lexport[{','.join(EXTRAS)}]"]
 
 

@@ -339,3 +339,24 @@ def test_pooling_vectors_that_nobody_gave_is_refused(tiny_csv: Path, tmp_path: P
     recipe = recipes.load("vectors").changed("head", objective="pooled")
     with pytest.raises(InputError, match=r"no vectors are given\. Name them with --vectors"):
         train(str(tiny_csv), tmp_path / "run", recipe=recipe)
+
+
+def test_warnings_are_logged_and_kept_as_data(
+    tiny_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = list(csv.DictReader(tiny_csv.read_text(encoding="utf-8").splitlines()))
+    kept = [row for number, row in enumerate(rows) if row["label"] == "sport" or number % 40 == 0]
+    path = tmp_path / "unbalanced.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(kept)
+    run = train(str(path), tmp_path / "run", recipe=SMALL)
+    [warning] = [one for one in run.info.warnings if one["code"] == "LX-WARN-003"]
+    assert warning["message"] == "labels are unbalanced"
+    assert warning["details"]["largest"] == "sport"
+    assert warning["options"] == ["--set head.class_weights=balanced"]
+    assert open_run(tmp_path / "run").info.warnings == run.info.warnings
+    assert "- **Warning**: labels are unbalanced (LX-WARN-003)." in (run.folder / "README.md").read_text()
+    [record] = [one for one in caplog.records if "LX-WARN-003" in one.getMessage()]
+    assert (record.name, record.levelname) == ("lexport", "WARNING")

@@ -237,7 +237,7 @@ def extracted(path: Path) -> Iterator[Path]:
     try:
         try:
             with open_archive(path) as archive:
-                check_sizes(path, archive.infolist())  # without evidence nobody has
+                check_sizes(path, archive.infolist())
                 declared(archive)
                 _extract(archive, folder)
             check_digests(folder)

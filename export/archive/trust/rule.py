@@ -66,13 +66,12 @@ def signer(signed: bytes | None, digests: bytes, trusted: Sequence[PublicKey]) -
 
 @dataclass(frozen=True)
 class Trust:
-    """What the user trusts. keys: of which one must have signed every archive, if there are any.
-
-    insist: whether code of strangers may run (`--trust-code`), where no keys decide.
-    """
+    """What the user trusts."""
 
     keys: Sequence[PublicKey] = ()
+    """If there are any, one of them must have signed every archive."""
     insist: bool = False
+    """Whether code that is not lexport's may run (`--trust-code`), where no keys decide."""
 
     @classmethod
     def of(cls, trusted: Sequence[PublicKey] | None, insist: bool) -> Trust:

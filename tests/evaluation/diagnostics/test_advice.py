@@ -14,14 +14,14 @@ from lexport.models import recipes
 from lexport.models.recipes.settings import with_settings
 
 ADVICE = [
-    Advice("rows", (("--min-count", "1"), ("--max-vocabulary", "500"))),
-    Advice("parts", (("--model", "hashed"),)),
-    Advice("weights", (setting("head.class_weights", "balanced"),)),
-    Advice("doubted", ((LEAVE_OUT, "doubted"),)),
-    Advice("shared", ((LEAVE_OUT, "shared"),)),
-    Advice("buckets", (setting("text.buckets", "auto"),)),
-    Advice("gradients", (setting("encoder.layers", 2), setting("embedding.spread", 0.05))),
-    Advice("threshold", (setting("head.threshold", 0.2),)),
+    Advice("LX-WARN-001", "rows", (("--min-count", "1"), ("--max-vocabulary", "500"))),
+    Advice("LX-WARN-001", "parts", (("--model", "hashed"),)),
+    Advice("LX-WARN-001", "weights", (setting("head.class_weights", "balanced"),)),
+    Advice("LX-WARN-001", "doubted", ((LEAVE_OUT, "doubted"),)),
+    Advice("LX-WARN-001", "shared", ((LEAVE_OUT, "shared"),)),
+    Advice("LX-WARN-001", "buckets", (setting("text.buckets", "auto"),)),
+    Advice("LX-WARN-001", "gradients", (setting("encoder.layers", 2), setting("embedding.spread", 0.05))),
+    Advice("LX-WARN-001", "threshold", (setting("head.threshold", 0.2),)),
 ]
 SUBSETS = [*chain.from_iterable(combinations(ADVICE, size) for size in range(1, len(ADVICE) + 1))]
 
@@ -53,7 +53,7 @@ def test_any_subset_of_advice_makes_a_recipe(model: str) -> None:
 def test_of_two_values_for_one_option_the_later_counts() -> None:
     asked = (("--min-count", "9"), setting("text.buckets", 64), (LEAVE_OUT, "shared"))
     line = Command("mine.csv", Path("run"), asked).with_all(
-        [Advice("", (("--min-count", "1"), setting("text.buckets", "auto"), (LEAVE_OUT, "doubted")))]
+        [Advice("LX-WARN-001", "", (("--min-count", "1"), setting("text.buckets", "auto"), (LEAVE_OUT, "doubted")))]
     )
     options = "--min-count 1 --set text.buckets=auto --leave-out shared --leave-out doubted"
     assert line == f"lexport train mine.csv {options} --out run-2"

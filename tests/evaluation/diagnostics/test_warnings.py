@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from lexport.data.load import Columns, Dataset, dataset_of, load
 from lexport.data.splits import Splits, split
-from lexport.evaluation.diagnostics.advice import Advice, Command
+from lexport.evaluation.diagnostics.advice import TITLES, Advice, Command
 from lexport.evaluation.diagnostics.label_noise import suspicious_rows, swapped_labels
 from lexport.evaluation.diagnostics.leakage import cross_split_duplicates, word_keys
 from lexport.evaluation.diagnostics.warnings import TokenizedSplits, data_warnings, prediction_warnings
@@ -82,6 +83,10 @@ def only(found: Sequence[Advice], *said: str) -> None:
     told = f"{one.warning} Try: {COMMAND.with_all([one])}"
     for words in said:
         assert words in told, told
+    kept = json.loads(json.dumps(one.to_json(), allow_nan=False))
+    assert kept["code"] == one.code
+    assert kept["message"] == TITLES[one.code]
+    assert kept["details"]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Swapped(Variant):
 
 
 def test_swapped_labels_are_refused_for_metric_and_flips_while_the_vectors_are_right(own_run: MakeRun) -> None:
-    bad = Swapped("onnx-fp32", ".onnx", VARIANTS["onnx-fp32"].table)
+    bad = Swapped("onnx", "fp32", VARIANTS["onnx-fp32"].table)
     found = exported(own_run(), bad).variant("onnx-fp32")
     assert failed(found) == {"max_metric_drop", "max_flips"}
     assert found.validation["flip_share"] == pytest.approx(1.0, abs=0.05)
@@ -134,7 +134,7 @@ class DamagedScale(Variant):
 
 
 def test_a_damaged_scale_in_the_file_is_refused(own_run: MakeRun) -> None:
-    bad = DamagedScale("onnx-int8", ".onnx", VARIANTS["onnx-int8"].table)
+    bad = DamagedScale("onnx", "int8", VARIANTS["onnx-int8"].table)
     found = exported(own_run(), bad).variant("onnx-int8")
     assert {"min_cosine_p1", "max_flips"} <= failed(found)
     assert found.validation["encoder"]["cosine"]["p1"] < 0.5
@@ -183,7 +183,7 @@ def test_an_archive_of_a_refused_variant_is_refused_with_gate_limit_value_and_th
     own_run: MakeRun, tmp_path: Path
 ) -> None:
     run = own_run()
-    found = exported(run, Swapped("onnx-fp32", ".onnx", VARIANTS["onnx-fp32"].table)).variant("onnx-fp32")
+    found = exported(run, Swapped("onnx", "fp32", VARIANTS["onnx-fp32"].table)).variant("onnx-fp32")
     with pytest.raises(RefusedError) as refused:
         archive(run.folder, version="1.0", variant="onnx-fp32", out=tmp_path / "store")
     first, second, *lines = str(refused.value).splitlines()
@@ -204,7 +204,7 @@ def test_an_archive_of_a_refused_variant_is_refused_with_gate_limit_value_and_th
 
 def test_a_recipe_changes_the_gates(own_run: MakeRun) -> None:
     lenient = {"max_metric_drop": 1.0, "max_flips": 1.0}
-    found = exported(own_run(**lenient), Swapped("onnx-fp32", ".onnx", VARIANTS["onnx-fp32"].table))
+    found = exported(own_run(**lenient), Swapped("onnx", "fp32", VARIANTS["onnx-fp32"].table))
     assert found.variant("onnx-fp32").refused is None
     assert found.gates["max_flips"] == 1.0
 

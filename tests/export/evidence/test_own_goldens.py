@@ -118,7 +118,7 @@ def test_every_task_has_goldens_without_texts(task: str, task_run: Callable[[str
 
 def test_the_worst_texts_of_a_refused_variant_leave_their_digests_alone(run_folder: Path, tmp_path: Path) -> None:
     run = copied(run_folder, tmp_path)
-    export(run, [Swapped("onnx-fp32", ".onnx", VARIANTS["onnx-fp32"].table), VARIANTS["torchscript-fp32"]])
+    export(run, [Swapped("onnx", "fp32", VARIANTS["onnx-fp32"].table), VARIANTS["torchscript-fp32"]])
     mar = archive(run.folder, version="1.0", out=tmp_path, no_texts=True)
     [refused] = [one for one in read_json(mar, EVIDENCE)["variants"] if one["refused"]]
     digests = {f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for text in run.held_out("validation").texts}

@@ -56,7 +56,7 @@ def fields(run_folder: Path, task_run: Callable[[str], Path], tmp_path_factory: 
     """The fields of real evidence: of every task, and of a refused variant."""
     folder = tmp_path_factory.mktemp("refused") / "topics"
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
-    export(open_run(folder), [Swapped("onnx-fp32", ".onnx", VARIANTS["onnx-fp32"].table), VARIANTS["onnx-int8"]])
+    export(open_run(folder), [Swapped("onnx", "fp32", VARIANTS["onnx-fp32"].table), VARIANTS["onnx-int8"]])
     assert read_evidence(folder).variants[0].worst
     runs = [run_folder, folder, *(task_run(task) for task in ("multilabel", "vector", "joint"))]
     found = [json.loads((run / "export" / "evidence.json").read_text()) for run in runs]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lexport
-from lexport.client import Classification
+from lexport.client import Prediction
 
 KEPT = sorted(path.parent for path in Path(__file__).parent.glob("*/run.json"))
 
@@ -20,7 +20,7 @@ def test_a_run_of_an_earlier_version_answers_as_it_did(folder: Path) -> None:
     run = lexport.load(folder)
     assert isinstance(run, lexport.Run)
     for answer, scores in zip(run.predict(kept["texts"]), kept["scores"], strict=True):
-        assert isinstance(answer, Classification)
+        assert isinstance(answer, Prediction)
         assert list(answer.scores.values()) == pytest.approx(scores, abs=1e-6)
 
 

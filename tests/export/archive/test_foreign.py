@@ -20,8 +20,8 @@ import torch
 
 from lexport.__main__ import run
 from lexport.errors import InputError, RefusedError
+from lexport.export.archive.foreign import describe_foreign
 from lexport.export.archive.format.opcodes import MADE_UP, imports
-from lexport.export.archive.strangers import describe_foreign
 from lexport.export.archive.trust.keys import read_public
 from lexport.export.archive.verify import verify
 
