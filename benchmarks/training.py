@@ -25,7 +25,7 @@ from lexport.benchmarks.figures import Values, interval, paired_interval, say, s
 from lexport.data import load as data
 from lexport.data.dataset import Dataset
 from lexport.data.splits import Splits, split
-from lexport.evaluation.diagnostics.warnings import TokenizedSplits
+from lexport.evaluation.diagnostics.tokenized import TokenizedSplits
 from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes
 from lexport.models.compose import TextModel

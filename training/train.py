@@ -20,7 +20,8 @@ from ..data.splits import Splits, split
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
-from ..evaluation.diagnostics.warnings import TokenizedSplits, data_warnings
+from ..evaluation.diagnostics.tokenized import TokenizedSplits
+from ..evaluation.diagnostics.warnings import data_warnings
 from ..evaluation.tasks import UNLABELLED, columns_for, prepare_dataset
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run

@@ -18,8 +18,8 @@ from ..data.pretrained import open_vectors
 from ..data.splits import Splits
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
+from ..evaluation.diagnostics.tokenized import TokenizedSplits
 from ..evaluation.diagnostics.vanishing import GradientMonitor
-from ..evaluation.diagnostics.warnings import TokenizedSplits
 from ..handlers.text.encoder import Ids, TextEncoder
 from ..models.compose import PooledModel, TextModel, build
 from ..models.embeddings import Table

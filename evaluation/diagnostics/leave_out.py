@@ -13,7 +13,7 @@ from ...errors import InputError
 from ...handlers.text.encoder import TextEncoder
 from .label_noise import suspicious_rows
 from .leakage import cross_split_duplicates
-from .warnings import TokenizedSplits
+from .tokenized import TokenizedSplits
 
 KINDS = ("doubted", "shared")
 

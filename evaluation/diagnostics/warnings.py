@@ -5,26 +5,23 @@ Each comes at most once per training, with the options that follow its advice; d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from ...data.dataset import Dataset, label_sets
 from ...data.splits import Splits
-from ...handlers.text.encoder import UNK, Ids, TextEncoder, Tokens
-from ...models.corpus import Corpus
+from ...handlers.text.encoder import Ids, TextEncoder
 from ...models.embeddings.buckets import AUTO
 from ...models.heads import ClassifierOptions
 from ...models.recipes import Recipe
 from ...storage.compression import shown
 from ..tasks import Outputs
-from .advice import LEAVE_OUT, Advice, Command, Options, setting
+from .advice import LEAVE_OUT, Advice, Command, setting
 from .label_noise import swapped_labels
 from .leakage import cross_split_duplicates
+from .tokenized import TokenizedSplits
+from .unknown_words import unknown_words
 
 _MOST = 0.5
 # From this accuracy of always predicting the same label accuracy says little; and how rare a neglected label is.
@@ -36,50 +33,6 @@ _USED, _WASTED = 0.05, 1 << 20
 _CHUNK = 512
 # Fewer predictions say nothing about a model.
 _FEW = 20
-_COLUMNS = ("--text-column", "--language-column", "--pair-column")
-
-
-@dataclass(frozen=True)
-class TokenizedSplits:
-    """The texts of the parts as `TextEncoder.look_up` returns them."""
-
-    train: Tokens
-    validation: Tokens
-    test: Tokens
-    pairs: Tokens | None = None
-    """The second texts of training, if any."""
-    validation_pairs: Tokens | None = None
-    """Those of validation."""
-    test_pairs: Tokens | None = None
-    """Those of test."""
-
-    @classmethod
-    def of(cls, encoder: TextEncoder, parts: Splits, corpus: Corpus | None = None) -> TokenizedSplits:
-        """Look up all texts of `parts`. `corpus`: the training texts and then their second texts, already split."""
-        every = (parts.train, parts.validation, parts.test)
-        texts: list[Tokens] = []
-        pairs: list[Tokens | None] = []
-        for part in every:
-            if corpus is not None and part is parts.train:
-                texts.append(corpus.look_up(encoder, 0, len(part)))
-                pairs.append(None if part.pairs is None else corpus.look_up(encoder, len(part)))
-            else:
-                texts.append(encoder.look_up(part.texts, part.languages))
-                pairs.append(None if part.pairs is None else encoder.look_up(part.pairs, part.languages))
-        return cls(*texts, *pairs)
-
-    def take(self, train: Ids, validation: Ids, test: Ids) -> TokenizedSplits:
-        """Return the texts at the given rows of each part, int64 [chosen]."""
-        rows = (train, validation, test)
-        texts = [own.take(chosen) for own, chosen in zip((self.train, self.validation, self.test), rows, strict=True)]
-        seconds = (self.pairs, self.validation_pairs, self.test_pairs)
-        pairs = [own and own.take(chosen) for own, chosen in zip(seconds, rows, strict=True)]
-        return TokenizedSplits(*texts, *pairs)
-
-    @property
-    def trained(self) -> list[Tokens]:
-        """The texts that training reads."""
-        return [self.train] if self.pairs is None else [self.train, self.pairs]
 
 
 def data_warnings(
@@ -98,7 +51,7 @@ def data_warnings(
     labels and sizes are those of a run that is trained further.
     """
     found = [
-        _unknown_words(recipe, parts, encoder, tokens, command, further=further),
+        unknown_words(recipe, parts, encoder, tokens, command, further=further),
         _imbalance(recipe, parts.train, labels),
         _leaked_duplicates(recipe, encoder, parts, tokens),
         None if further else _unused_buckets(recipe, encoder, tokens),
@@ -122,97 +75,6 @@ def prediction_warnings(
     else:
         found = None
     return [found] if found else []
-
-
-def _unknown_words(
-    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: TokenizedSplits, command: Command, *, further: bool
-) -> Advice | None:
-    train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
-    language, share = max(held.items(), key=lambda item: item[1])
-    if share <= _MOST:
-        return None
-    where, in_training = f" in {shown(language)}" if language else "", train.get(language, 0.0)
-    inputs = encoder.spec.inputs
-    what = "characters" if inputs == "characters" else "words"
-    known_to = f"{share:.0%} of those in the validation texts{where}"
-    details: dict[str, int | float | str] = {"validation_share": share, "training_share": in_training}
-    if language:
-        details["language"] = language
-    unknown = (
-        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row and "
-        "look the same to the model."
-    )
-    if inputs == "hashes":
-        if recipe.encoder.IN_ORDER:
-            return None
-        return Advice(
-            "LX-WARN-002",
-            f"most words are new: {known_to} are in no training text, so their vectors are untrained. "
-            "With subwords they share parts with known words.",
-            (setting("text.subwords", "[3, 5]"),),
-            details=details,
-        )
-    if further:
-        return _expanded(unknown, details, command) if inputs != "characters" else None
-    known = set(_read(encoder, parts.train, language))
-    # The share that stays unknown if every training word has a row.
-    new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
-    if new < share / 2:
-        more: list[tuple[str, str | None]] = [("--min-count", "1")]
-        if recipe.text.max_vocabulary is not None:
-            more.append(("--max-vocabulary", str(len(known))))
-        return Advice("LX-WARN-001", f"{unknown} Give more of them a row.", tuple(more), details=details)
-    if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
-        return None
-    several: Options = (("--multi-label", None),) if recipe.task == "multilabel" else ()
-    return Advice(
-        "LX-WARN-001",
-        f"{unknown} Training has no such words; the model hashed knows any by its parts.",
-        (("--model", "hashed"), *several),
-        details=details,
-    )
-
-
-def _expanded(unknown: str, details: Mapping[str, int | float | str], command: Command) -> Advice | None:
-    """Return the advice to expand the run of --from with the words of the new data first."""
-    run = command.value("--from")
-    if run is None:
-        return None
-    grown = str(command.free(Path(run)))
-    columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
-    before = ("lexport", "expand", run, "--from-oov", command.source, *columns, "--out", grown)
-    warning = f"{unknown} Give the words of these data rows first."
-    return Advice("LX-WARN-001", warning, (("--from", grown),), before, details)
-
-
-def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
-    """Yield every word of the texts in `language` ("": of all texts), or every character if the model reads these."""
-    languages = part.languages if language and part.languages else [language] * len(part)
-    texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
-    words = (word for text in texts for word in encoder.tokens(text)[0])
-    return chain.from_iterable(words) if encoder.spec.inputs == "characters" else words
-
-
-def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
-    """Return the share of unknown words (or characters) by language; under "" of all texts without languages.
-
-    With "hashes" a word is unknown if it is not in training, unless the model reads subwords.
-    """
-    spec = encoder.spec
-    if spec.inputs == "hashes":
-        unknown = np.zeros(len(tokens.hashes), bool) if spec.subwords else ~np.isin(tokens.hashes, train.hashes)
-    elif tokens.characters is not None:
-        unknown = tokens.characters.values == UNK
-    else:
-        unknown = tokens.indices == UNK
-    if tokens.languages is None:
-        return {"": _mean(unknown)}
-    numbers = np.repeat(tokens.languages, tokens.lengths)
-    return {language: _mean(unknown[numbers == number]) for number, language in enumerate(encoder.languages)}
-
-
-def _mean(flags: npt.NDArray[np.bool_]) -> float:
-    return float(flags.mean()) if len(flags) else 0.0
 
 
 def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice | None:

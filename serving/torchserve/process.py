@@ -29,9 +29,15 @@ def frontend(server: Server) -> psutil.Process | None:
 
 def workers_of(server: Server) -> dict[int, str]:
     """Return the server's worker processes: their TorchServe worker id (`9000`, …) by process number."""
-    workers = {}
+    workers: dict[int, str] = {}
     java = frontend(server)
-    for child in java.children() if java else []:
+    if java is None:
+        return workers
+    try:
+        children = java.children()
+    except psutil.Error:  # it has ended meanwhile
+        return workers
+    for child in children:
         with suppress(psutil.Error):
             command = child.cmdline()
             if "--sock-name" in command:

@@ -19,7 +19,8 @@ from lexport.data.splits import Splits, split
 from lexport.evaluation.diagnostics.advice import TITLES, Advice, Command
 from lexport.evaluation.diagnostics.label_noise import suspicious_rows, swapped_labels
 from lexport.evaluation.diagnostics.leakage import cross_split_duplicates, word_keys
-from lexport.evaluation.diagnostics.warnings import TokenizedSplits, data_warnings, prediction_warnings
+from lexport.evaluation.diagnostics.tokenized import TokenizedSplits
+from lexport.evaluation.diagnostics.warnings import data_warnings, prediction_warnings
 from lexport.evaluation.tasks import Outputs
 from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes

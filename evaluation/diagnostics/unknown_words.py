@@ -1,0 +1,113 @@
+"""The warning about unknown words, with the option that helps by where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data.dataset import Dataset
+from ...data.splits import Splits
+from ...handlers.text.encoder import UNK, TextEncoder, Tokens
+from ...models.recipes import Recipe
+from ...storage.compression import shown
+from .advice import Advice, Command, Options, setting
+from .tokenized import TokenizedSplits
+
+_MOST = 0.5
+_COLUMNS = ("--text-column", "--language-column", "--pair-column")
+
+
+def unknown_words(
+    recipe: Recipe, parts: Splits, encoder: TextEncoder, tokens: TokenizedSplits, command: Command, *, further: bool
+) -> Advice | None:
+    """Return the warning if most words (or characters) of the validation texts are unknown, else None."""
+    train, held = (_unknown_shares(encoder, tokens.train, one) for one in (tokens.train, tokens.validation))
+    language, share = max(held.items(), key=lambda item: item[1])
+    if share <= _MOST:
+        return None
+    where, in_training = f" in {shown(language)}" if language else "", train.get(language, 0.0)
+    inputs = encoder.spec.inputs
+    what = "characters" if inputs == "characters" else "words"
+    known_to = f"{share:.0%} of those in the validation texts{where}"
+    details: dict[str, int | float | str] = {"validation_share": share, "training_share": in_training}
+    if language:
+        details["language"] = language
+    unknown = (
+        f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row and "
+        "look the same to the model."
+    )
+    if inputs == "hashes":
+        if recipe.encoder.IN_ORDER:
+            return None
+        return Advice(
+            "LX-WARN-002",
+            f"most words are new: {known_to} are in no training text, so their vectors are untrained. "
+            "With subwords they share parts with known words.",
+            (setting("text.subwords", "[3, 5]"),),
+            details=details,
+        )
+    if further:
+        return _expanded(unknown, details, command) if inputs != "characters" else None
+    known = set(_read(encoder, parts.train, language))
+    # The share that stays unknown if every training word has a row.
+    new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
+    if new < share / 2:
+        more: list[tuple[str, str | None]] = [("--min-count", "1")]
+        if recipe.text.max_vocabulary is not None:
+            more.append(("--max-vocabulary", str(len(known))))
+        return Advice("LX-WARN-001", f"{unknown} Give more of them a row.", tuple(more), details=details)
+    if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
+        return None
+    several: Options = (("--multi-label", None),) if recipe.task == "multilabel" else ()
+    return Advice(
+        "LX-WARN-001",
+        f"{unknown} Training has no such words; the model hashed knows any by its parts.",
+        (("--model", "hashed"), *several),
+        details=details,
+    )
+
+
+def _expanded(unknown: str, details: Mapping[str, int | float | str], command: Command) -> Advice | None:
+    """Return the advice to expand the run of --from with the words of the new data first."""
+    run = command.value("--from")
+    if run is None:
+        return None
+    grown = str(command.free(Path(run)))
+    columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
+    before = ("lexport", "expand", run, "--from-oov", command.source, *columns, "--out", grown)
+    warning = f"{unknown} Give the words of these data rows first."
+    return Advice("LX-WARN-001", warning, (("--from", grown),), before, details)
+
+
+def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
+    """Yield every word of the texts in `language` ("": of all texts), or every character if the model reads these."""
+    languages = part.languages if language and part.languages else [language] * len(part)
+    texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
+    words = (word for text in texts for word in encoder.tokens(text)[0])
+    return chain.from_iterable(words) if encoder.spec.inputs == "characters" else words
+
+
+def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
+    """Return the share of unknown words (or characters) by language; under "" of all texts without languages.
+
+    With "hashes" a word is unknown if it is not in training, unless the model reads subwords.
+    """
+    spec = encoder.spec
+    if spec.inputs == "hashes":
+        unknown = np.zeros(len(tokens.hashes), bool) if spec.subwords else ~np.isin(tokens.hashes, train.hashes)
+    elif tokens.characters is not None:
+        unknown = tokens.characters.values == UNK
+    else:
+        unknown = tokens.indices == UNK
+    if tokens.languages is None:
+        return {"": _mean(unknown)}
+    numbers = np.repeat(tokens.languages, tokens.lengths)
+    return {language: _mean(unknown[numbers == number]) for number, language in enumerate(encoder.languages)}
+
+
+def _mean(flags: npt.NDArray[np.bool_]) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
