@@ -57,15 +57,11 @@ class Corpus:
         numbers = self.numbers if rows is None else self.numbers[np.repeat(rows, self.lengths)]
         return np.bincount(numbers, minlength=len(self.words)).astype(np.int64)
 
-    def look_up(self, encoder: TextEncoder, first: int = 0, last: int | None = None) -> Tokens:
-        """Return the texts from `first` to `last` as `encoder.look_up` returns them, without splitting them again.
+    def batches(self, encoder: TextEncoder, size: int) -> Iterator[Tokens]:
+        """Yield all texts as `encoder.look_up` returns them, `size` at a time, without splitting them again.
 
         The encoder must split as the corpus was. Raises TextError for a language that is missing or not known.
         """
-        return _LookedUp(self, encoder).texts(first, len(self) if last is None else last)
-
-    def batches(self, encoder: TextEncoder, size: int) -> Iterator[Tokens]:
-        """Yield all texts as `look_up` returns them, `size` at a time."""
         found = _LookedUp(self, encoder)
         for first in range(0, len(self), size):
             yield found.texts(first, min(first + size, len(self)))

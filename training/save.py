@@ -41,7 +41,9 @@ def save(
     answers = {part: outputs(model, encoder, dataset, looked_up.get(part)) for part, dataset in held_out.items()}
     for advice in prediction_warnings(recipe, held_out["validation"], answers["validation"], labels, threshold):
         warn(advice)
-        info = replace(info, warnings=[*info.warnings, advice.to_json()])
+        # `expand` hands on what the training before it said.
+        others = [one for one in info.warnings if one["code"] != advice.code]
+        info = replace(info, warnings=[*others, advice.to_json()])
     metrics = {
         part: compute_metrics(recipe.task, dataset, answers[part], labels, threshold)
         for part, dataset in held_out.items()

@@ -58,8 +58,7 @@ def _entry(name: str, value: Any, level: str) -> list[str]:
         shown = _signature(name.rpartition(".")[2], own)
         if shown:
             lines += ["```python", shown, "```", ""]
-    text = inspect.getdoc(own) or ""
-    return [*lines, re.sub(r"(?m)^    (?=\S)", "    ", text)]
+    return [*lines, inspect.getdoc(own) or ""]
 
 
 def _signature(name: str, value: Any) -> str:

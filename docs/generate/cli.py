@@ -8,6 +8,7 @@ from typing import Any
 from typer.main import get_command
 
 from lexport.cli.app import app
+from lexport.docs.generate.markdown import cell
 
 PAGE = Path(__file__).parents[1] / "cli.md"
 
@@ -27,7 +28,7 @@ def page() -> str:
     ]
     commands = {name: command for name, command in group.commands.items() if not command.hidden}
     lines += [
-        f"| [`lexport {name}`](#lexport-{name}) | {_cell(_first(command))} |" for name, command in commands.items()
+        f"| [`lexport {name}`](#lexport-{name}) | {cell(_first(command))} |" for name, command in commands.items()
     ]
     for name, command in commands.items():
         lines += ["", f"## `lexport {name}`", "", command.help.strip(), ""]
@@ -38,7 +39,7 @@ def page() -> str:
         lines += [f"    {' '.join(usage)} [OPTIONS]", "", "| | | default |", "|--|--|--|"]
         for one in command.params:
             if not one.hidden and one.name != "help":
-                lines.append(f"| {_names(one)} | {_cell(one.help or '')} | {_default(one)} |")
+                lines.append(f"| {_names(one)} | {cell(one.help or '')} | {_default(one)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -65,7 +66,3 @@ def _default(parameter: Any) -> str:
     if isinstance(default, (list, tuple)):
         return ", ".join(f"`{one}`" for one in default)
     return f"`{getattr(default, 'value', default)}`"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from lexport.docs.generate.markdown import cell
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 
 PAGE = Path(__file__).parents[1] / "options.md"
@@ -36,7 +37,7 @@ def page() -> str:
 def _section(title: str, kind: type[Any]) -> list[str]:
     """Return the table of one section."""
     said = described(kind)
-    rows = [f"| `{one.name}` | {_type(one)} | {_default(one)} | {_cell(said[one.name])} |" for one in fields(kind)]
+    rows = [f"| `{one.name}` | {_type(one)} | {_default(one)} | {cell(said[one.name])} |" for one in fields(kind)]
     head = ["", f"## {title}", "", " ".join((kind.__doc__ or "").split()), ""]
     return head + (["| option | type | default | |", "|--|--|--|--|", *rows] if rows else ["It has no options."])
 
@@ -68,7 +69,3 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

@@ -23,4 +23,4 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Link to the pages instead of the files."""
     for name in FROM_ROOT:
         markdown = markdown.replace(f"](../{name}", f"]({name}")
-    return markdown.replace("](../README.md", "](index.md")
+    return markdown

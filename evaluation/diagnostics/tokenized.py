@@ -26,16 +26,15 @@ class TokenizedSplits:
     @classmethod
     def of(cls, encoder: TextEncoder, parts: Splits, corpus: Corpus | None = None) -> TokenizedSplits:
         """Look up all texts of `parts`. `corpus`: the training texts and then their second texts, already split."""
-        every = (parts.train, parts.validation, parts.test)
         texts: list[Tokens] = []
         pairs: list[Tokens | None] = []
-        for part in every:
-            if corpus is not None and part is parts.train:
-                texts.append(corpus.look_up(encoder, 0, len(part)))
-                pairs.append(None if part.pairs is None else corpus.look_up(encoder, len(part)))
-            else:
-                texts.append(encoder.look_up(part.texts, part.languages))
-                pairs.append(None if part.pairs is None else encoder.look_up(part.pairs, part.languages))
+        if corpus is not None:
+            first, *second = corpus.batches(encoder, len(parts.train))
+            texts.append(first)
+            pairs.append(second[0] if second else None)
+        for part in (parts.train, parts.validation, parts.test)[len(texts) :]:
+            texts.append(encoder.look_up(part.texts, part.languages))
+            pairs.append(None if part.pairs is None else encoder.look_up(part.pairs, part.languages))
         return cls(*texts, *pairs)
 
     def take(self, train: Ids, validation: Ids, test: Ids) -> TokenizedSplits:

@@ -58,10 +58,10 @@ def check_explainable(request: Request, predictor: Predictor) -> None:
 class TimeBudget:
     """The time that the explanations of one batch share. It begins when it is made."""
 
-    def __init__(self, texts: int, seconds: float | None = None) -> None:
-        """Share `seconds`, SECONDS if None, among `texts` texts."""
+    def __init__(self, texts: int) -> None:
+        """Share SECONDS among `texts` texts."""
         self._texts = texts
-        self._until = time.monotonic() + (SECONDS if seconds is None else seconds)
+        self._until = time.monotonic() + SECONDS
 
     def check(self) -> None:
         """Raise Refusal if the time is over."""

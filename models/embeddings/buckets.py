@@ -31,6 +31,8 @@ def check_buckets(buckets: int | str) -> None:
 
 def choose_buckets(corpus: Corpus, options: TextOptions) -> int:
     """Return a power of two, 1,024 to 262,144: at least four for each word, n-gram and subword of the corpus."""
+    if len(corpus.words) * _FOR_EACH >= _MOST:
+        return _MOST  # the words alone ask for so many
     spec = TextSpec(
         words=FIRST_WORD,
         ngrams=options.ngrams,

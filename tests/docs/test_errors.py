@@ -49,7 +49,7 @@ def test_it_says_what_happened_and_what_to_do_on_one_line(entry: Entry) -> None:
     assert len(entry.remedy) >= 8
 
 
-def test_no_wording_is_left_of_an_error_that_is_gone_or_says_it_itself() -> None:
+def test_no_wording_is_left_of_an_error_that_is_gone() -> None:
     known = {entry.code for entry in EVERY}
     assert set(CAUSES) | set(REMEDIES) <= known
 

@@ -24,7 +24,7 @@ def chosen(texts: list[str]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("words", "buckets"), [(2, 1024), (127, 1024), (130, 2048), (5_000, 65_536), (40_000, 262_144)]
+    ("words", "buckets"), [(2, 1024), (127, 1024), (130, 2048), (5_000, 65_536), (40_000, 262_144), (66_000, 262_144)]
 )
 def test_there_are_more_than_four_for_each_word_and_pair_up_to_a_most(words: int, buckets: int) -> None:
     # Of n words in a row there are n - 1 pairs.

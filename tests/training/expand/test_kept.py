@@ -13,9 +13,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexport.data.load import Columns
+from lexport.models import recipes
 from lexport.models.predict import text_outputs
 from lexport.models.run import Run, open_run
 from lexport.training.expand import expand
+from lexport.training.train import train
 
 from .cases import NEW, expanded, language_of, own_languages, table, vectors_file, words_file
 
@@ -129,3 +132,13 @@ def test_a_run_may_take_the_place_of_another(run_of: Callable[[str], Run], tmp_p
     assert not (tmp_path / "out" / "export").exists()
     assert json.loads((tmp_path / "out" / "text.json").read_text())["version"] == 2
     assert open_run(run.folder).digest == run.digest
+
+
+def test_a_warning_that_comes_again_is_kept_once(tasks_jsonl: Path, tmp_path: Path) -> None:
+    """The held-out texts are answered again, and no score reaches the threshold before and after."""
+    recipe = recipes.load("bag").changed("embedding", dim=8).changed("training", epochs=1)
+    recipe = recipe.changed("head", multi_label=True, threshold=0.99)
+    before = train(str(tasks_jsonl), tmp_path / "run", recipe=recipe, columns=Columns(label="labels"))
+    assert [one["code"] for one in before.info.warnings].count("LX-WARN-008") == 1
+    after = expand(tmp_path / "run", tmp_path / "grown", words=words_file(tmp_path / "words.txt", "omega"))
+    assert after.info.warnings == before.info.warnings
