@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MissingExtra
 from ..messages.extras import PACKAGES, is_installed
 from ..reports import tables as screens
+from ..reports.evidence_table import evidence as evidence_table
 from ..storage.progress import Progress, Say
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run_demo(
     run = train.train(DATA, out / NAME, recipe=recipes.load("bag"), replace=True, say=say, progress=progress)
     step(2, "export every variant and evaluate each on the test texts")
     evidence = export(run, choose(None), say=say)
-    show(screens.evidence(asdict(evidence)))
+    show(evidence_table(asdict(evidence)))
     step(3, "pack a variant that passed")
     mar = archive(run.folder, version="1.0", out=out / "model_store", force=True)
     say(f"{mar}: {mar.stat().st_size:,} bytes, evidence inside")
@@ -94,7 +95,7 @@ def run_demo(
     show(table(report))
     say("")
     say(f"Done in {time.monotonic() - started:.0f} s.")
-    show(screens.evidence(asdict(evidence)))
+    show(evidence_table(asdict(evidence)))
     say(f"archive  {mar}  ({screens.megabytes(mar.stat().st_size)})")
     for line in _best_lines(report):
         say(line)

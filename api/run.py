@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models.predict import predictor_of
+from ..evaluation.trained import predictor_of
 from ..models.run import Run as TrainedRun
 from ..models.run import open_run
 from ..reports import notebook

@@ -18,8 +18,8 @@ import numpy as np
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
 from lexport.data.load import Dataset
 from lexport.data.splits import Splits
-from lexport.evaluation.metrics import retrieval
-from lexport.evaluation.tasks import UNLABELLED, Outputs
+from lexport.evaluation.metrics import Outputs, retrieval
+from lexport.evaluation.tasks import UNLABELLED
 from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes
 from lexport.models.predict import outputs

@@ -28,7 +28,7 @@ from lexport.data.digits import caption
 from lexport.data.load import Dataset
 from lexport.data.splits import Splits
 from lexport.evaluation.metrics import retrieval
-from lexport.evaluation.tasks import UNLABELLED, group_ids
+from lexport.evaluation.tasks import UNLABELLED, Joint
 from lexport.models import recipes
 from lexport.models.predict import outputs
 from lexport.models.run import Run
@@ -148,7 +148,7 @@ def main() -> int:
             train(DATA, Path(folder) / str(seed), recipe=recipe, seed=seed, say=say) for seed in range(options.seeds)
         ]
     test = parts.test
-    groups = group_ids("joint", test)
+    groups = Joint().groups(test)
     found = [outputs(run.model, run.encoder, test) for run in runs]
     ours = [(both[: len(test)], both[len(test) :]) for both in found]
     baselines = _baselines(parts, runs[0].encoder.tokens, settings=2 if options.quick else None)
@@ -185,7 +185,7 @@ def _baselines(
         return tf_idf.transform(part.texts).toarray(), part.images.astype(np.float64)
 
     held = both(parts.validation)
-    groups = group_ids("joint", parts.validation)
+    groups = Joint().groups(parts.validation)
 
     def goodness(model: Linear) -> float:
         texts, images = model.vectors(*held)

@@ -22,7 +22,7 @@ import torch
 from lexport.benchmarks.baselines import Verdict, points
 from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
 from lexport.data.dataset import Dataset
-from lexport.evaluation.tasks import Outputs
+from lexport.evaluation.metrics import Outputs
 from lexport.export.evidence import measure
 from lexport.export.evidence.open import open_variant
 from lexport.export.formats.variants import IDS_IN

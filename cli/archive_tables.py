@@ -20,7 +20,8 @@ from ..export.archive.inspect import Inspection
 from ..export.archive.recorded import AgainstRecording
 from ..export.archive.recordings import SHAPES
 from ..messages.escaping import visible_lines
-from ..reports.tables import Line, Quoted, Table, evidence, megabytes, new_table, reading, share, titled
+from ..reports.evidence_table import evidence
+from ..reports.tables import Line, Quoted, Table, megabytes, new_table, reading, share, titled
 
 _SHOWN = 12  # words, members and flips at most
 _WIDTH = 60  # of a text

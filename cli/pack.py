@@ -62,13 +62,13 @@ def export(
     from ..export.export import export as export_run
     from ..export.formats.variants import choose
     from ..models.run import open_run
-    from ..reports import tables as screens
+    from ..reports.evidence_table import evidence as evidence_table
 
     chosen = choose(variants, quantize_dense=quantize_dense)
     evidence = asdict(export_run(open_run(run), chosen, goldens=goldens, say=say_to(as_json)))
     if as_json:
         return emit(evidence)
-    show(screens.evidence(evidence))
+    show(evidence_table(evidence))
     print_line(f"{run}/export/evidence.json has it all. Next: lexport archive {shlex.quote(str(run))} --version 1.0")
     return None
 

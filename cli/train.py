@@ -105,7 +105,7 @@ def train(
     from ..data.load import Columns
     from ..evaluation.diagnostics.advice import Command
     from ..models.recipes.settings import with_settings
-    from ..reports import tables as screens
+    from ..reports.evaluation_tables import metrics
     from ..training import train as training
     from ..training.device import choose_device
     from ..training.distributed import is_main_process
@@ -144,7 +144,7 @@ def train(
         return None
     if as_json:
         return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings})
-    show(screens.metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
+    show(metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
     print_line(
         f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
     )

@@ -9,14 +9,18 @@ define the parts itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from ..errors import InputError
 from ..storage.compression import listed
-from .dataset import Dataset, label_sets
+from .dataset import Dataset
 
 _PARTS = ("train", "validation", "test")
+
+
+LabelSets = Callable[[Dataset], list[tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,14 @@ def parts_of(dataset: Dataset) -> list[str]:
     return [part_of(text) for text in dataset.texts]
 
 
-def split(dataset: Dataset, kind: str = "classify") -> Splits:
-    """Divide `dataset` by `parts_of` its rows, for a model of `kind` "classify", "multilabel", "vector" or "joint".
+def _one_label(dataset: Dataset) -> list[tuple[str, ...]]:
+    return [(label,) for label in dataset.labels]
 
-    Raises InputError if a part would be empty, or if a language (or a label, if `kind` learns labels) would not occur
-    in train.
+
+def split(dataset: Dataset, label_sets: LabelSets | None = _one_label) -> Splits:
+    """Divide `dataset` by `parts_of` its rows.
+
+    `label_sets` returns the labels of each text; None if none are learned. Raises InputError if a part would be empty, or if a language or such a label would not occur in train.
     """
     rows: dict[str, list[int]] = {name: [] for name in _PARTS}
     for row, part in enumerate(parts_of(dataset)):
@@ -68,22 +75,11 @@ def split(dataset: Dataset, kind: str = "classify") -> Splits:
             code="LX-DATA-029",
         )
     splits = Splits(**{name: dataset.take(part, f"{dataset.name}:{name}") for name, part in rows.items()})
-    match kind:
-        case "classify":
-            _check_trained(dataset, "label", dataset.labels, splits.train.labels, sizes)
-        case "multilabel":
-            every, trained = (_flat(label_sets(part)) for part in (dataset, splits.train))
-            _check_trained(dataset, "label", every, trained, sizes)
-        case "vector" | "joint":
-            pass
-        case _:
-            raise ValueError(f"kind {kind!r} is not known; classify, multilabel, vector or joint was expected")
+    if label_sets is not None:
+        every, trained = (chain.from_iterable(label_sets(part)) for part in (dataset, splits.train))
+        _check_trained(dataset, "label", every, trained, sizes)
     _check_trained(dataset, "language", dataset.languages or (), splits.train.languages or (), sizes)
     return splits
-
-
-def _flat(sets: Iterable[tuple[str, ...]]) -> list[str]:
-    return [name for names in sets for name in names]
 
 
 def _check_trained(dataset: Dataset, what: str, every: Iterable[str], trained: Iterable[str], sizes: str) -> None:

@@ -7,16 +7,14 @@ predictions for its noisy copies. The search targets (all pairs, all images) and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..data.load import Dataset, label_sets
 from ..handlers.text.encoder import Ids
-from .metrics import AT, label_matrix, ranks, wilson
-from .tasks import Outputs, group_ids
+from .metrics import AT
 
 Values = npt.NDArray[np.float64]
 
@@ -53,64 +51,7 @@ def percentile_interval(values: Values) -> list[float]:
     return [float(end) for end in np.percentile(values, (2.5, 97.5))]
 
 
-def per_text_terms(
-    task: str, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
-) -> Values:
-    """Return what each text adds to the task's metric, float64 [texts, m]; pass the means to `metric_from_means`."""
-    if task == "classify":
-        place = {label: index for index, label in enumerate(labels)}
-        truth = np.array([place[label] for label in part.labels])
-        return np.where(outputs.argmax(axis=1) == truth, 1.0, 0.0)[:, None]
-    if task == "multilabel":
-        truth, predicted = label_matrix(label_sets(part.labels), labels), outputs >= threshold
-        return np.stack([(truth & predicted).sum(axis=1), (truth * 1.0 + predicted).sum(axis=1)], axis=1)
-    return (target_ranks(task, part, outputs) <= 1)[:, None].astype(np.float64)
-
-
-def metric_from_means(task: str, means: Values) -> Values:
-    """Return the task's metric, float64 […], from the means of `per_text_terms`, float64 […, m]."""
-    return _f1(means[..., 0], means[..., 1]) if task == "multilabel" else means[..., 0]
-
-
-def add_intervals(
-    task: str,
-    part: Dataset,
-    outputs: Outputs,
-    labels: Sequence[str],
-    metrics: dict[str, Any],
-    threshold: float = 0.5,
-) -> dict[str, Any]:
-    """Return `metrics`, as `tasks.compute_metrics` returns them, with `NAME_interval` [low, high] after every metric.
-
-    Accuracy has a Wilson interval, all others a bootstrap interval.
-    """
-    if task == "vector":
-        return _with(metrics, _rank_intervals(target_ranks(task, part, outputs)))
-    if task == "joint":
-        back = _rank_intervals(target_ranks(task, part, outputs, back=True))
-        both = metrics | {"image_to_text": _with(metrics["image_to_text"], back)}
-        return _with(both, _rank_intervals(target_ranks(task, part, outputs)))
-    right = round(metrics["accuracy"] * metrics["count"])
-    intervals = {"accuracy": list(wilson(right, metrics["count"]))}
-    if task == "classify":
-        drawn = _of_cells(np.array(metrics["confusion"], np.int64))
-    else:
-        truth, predicted = label_matrix(label_sets(part.labels), labels), outputs >= threshold
-        drawn = bootstrap_means(np.hstack([truth & predicted, truth * 1.0 + predicted]))
-    hits, sums = np.hsplit(drawn, 2)
-    if task == "multilabel":
-        intervals["micro_f1"] = percentile_interval(_f1(hits.sum(axis=1), sums.sum(axis=1)))
-    intervals["macro_f1"] = percentile_interval(_f1(hits, sums).mean(axis=1))
-    return _with(metrics, intervals)
-
-
-def target_ranks(task: str, part: Dataset, outputs: Outputs, *, back: bool = False) -> Values:
-    """Return the rank of each text's first correct pair or image, float64 [texts]; `back`: of each image's text."""
-    groups, (texts, others) = group_ids(task, part), (outputs[: len(part)], outputs[len(part) :])
-    return ranks(others, texts, groups, groups) if back else ranks(texts, others, groups, groups)
-
-
-def _of_cells(confusion: Ids) -> Values:
+def confusion_means(confusion: Ids) -> Values:
     """Return the means of each label's hits, and of its predictions plus support, float64 [DRAWS, 2 * labels].
 
     All texts of one cell of the confusion matrix are the same, so the cells are resampled.
@@ -124,18 +65,20 @@ def _of_cells(confusion: Ids) -> Values:
     return bootstrap_means(parts, confusion[truth, answer])
 
 
-def _rank_intervals(first: Values) -> dict[str, list[float]]:
+def rank_intervals(first: Values) -> dict[str, list[float]]:
+    """Return the intervals of the metrics of `metrics.retrieval`, from the `first` correct ranks, float64 [texts]."""
     drawn = bootstrap_means(np.stack([*((first <= k) * 1.0 for k in AT), 1 / first], axis=1))
     names = [*(f"recall_at_{k}" for k in AT), "mean_reciprocal_rank"]
     return {name: percentile_interval(drawn[:, place]) for place, name in enumerate(names)}
 
 
-def _f1(hits: Values, sums: Values) -> Values:
+def f1(hits: Values, sums: Values) -> Values:
     """Return 2 * `hits` / `sums`, with sums = predictions + support; 0.0 where sums is 0."""
     return np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)
 
 
-def _with(metrics: dict[str, Any], intervals: dict[str, list[float]]) -> dict[str, Any]:
+def insert_intervals(metrics: dict[str, Any], intervals: dict[str, list[float]]) -> dict[str, Any]:
+    """Return `metrics` with `NAME_interval` after every metric NAME that has one in `intervals`."""
     more: dict[str, Any] = {}
     for name, value in metrics.items():
         more[name] = value

@@ -9,54 +9,36 @@ probability, Monthly Weather Review 78(1), 1–3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..data.load import Dataset, label_sets
 from ..handlers.text.encoder import Ids
 from .bootstrap import Values, bootstrap_means, percentile_interval
-from .metrics import label_matrix, wilson
-from .tasks import Outputs
+from .metrics import wilson
 
 BINS = 15  # as Guo and others
 _FEWEST = 20  # scores in a bin, if there are enough for two bins
 _CHANCES = 2000
-_LEAST = float(np.finfo(np.float32).eps)  # the logarithm of a score of 0 would be infinite
+LEAST_SCORE = float(np.finfo(np.float32).eps)  # the logarithm of a score of 0 would be infinite
 
 
-def calibration(task: str, part: Dataset, outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the calibration of the scores `outputs` for `part`, for "classify" and "multilabel".
+def calibration(
+    of: str, scores: Values, right: npt.NDArray[np.bool_], squares: Values, logs: Values
+) -> dict[str, Any]:
+    """Return the calibration of scores, as JSON can hold it.
 
-    "classify" uses the score of each text's predicted label (`of` "answers"), "multilabel" the score of every label
-    for every text (`of` "decisions"). Returns what JSON can hold: `expected_calibration_error`, the mean distance
-    between score and share correct over the `bins`; `error_by_chance`, the error that perfectly calibrated scores
-    would be expected to show on as many texts; `mean_score`, `share_right` and `excess`, their difference;
-    `brier_score`, the squared distances from the truth, summed over the labels for "classify" and averaged for
-    "multilabel"; `negative_log_likelihood` (natural logarithm, scores not below 1.2e-7), averaged the same way. All
-    but the means and `error_by_chance` have a `NAME_interval`. `bins`: mean `score`, share `right` with
-    `right_interval`, `count`, and the range of the scores, `low` to `high`.
+    of: "answers", one score a text, or "decisions", one for each label. scores: float64 [texts, decisions], and
+    whether each was `right`. squares and logs, float64 [texts]: squared distances from the truth and negative log
+    likelihoods (natural logarithm, scores not below LEAST_SCORE).
+
+    Returns `expected_calibration_error`, the mean distance between score and share correct over the `bins`;
+    `error_by_chance`, the error that perfectly calibrated scores would be expected to show on as many texts;
+    `mean_score`, `share_right` and `excess`, their difference; `brier_score` and `negative_log_likelihood`, the means
+    of squares and logs. All but the means and `error_by_chance` have a `NAME_interval`. `bins`: mean `score`, share
+    `right` with `right_interval`, `count`, and the range of the scores, `low` to `high`.
     """
-    if task == "classify":
-        place = {label: index for index, label in enumerate(labels)}
-        truth = np.array([place[label] for label in part.labels])
-        every, scores = np.arange(len(truth)), outputs.astype(np.float64)
-        answer = scores.argmax(axis=1)
-        aim = np.zeros_like(scores)
-        aim[every, truth] = 1.0
-        squares = ((scores - aim) ** 2).sum(axis=1)
-        logs = -np.log(np.clip(scores[every, truth], _LEAST, 1.0))
-        return _metrics("answers", scores[every, answer][:, None], (answer == truth)[:, None], squares, logs)
-    truth, scores = label_matrix(label_sets(part.labels), labels), outputs.astype(np.float64)
-    squares = ((scores - truth) ** 2).mean(axis=1)
-    logs = -np.log(np.clip(np.where(truth, scores, 1 - scores), _LEAST, 1.0)).mean(axis=1)
-    return _metrics("decisions", scores, truth, squares, logs)
-
-
-def _metrics(of: str, scores: Values, right: npt.NDArray[np.bool_], squares: Values, logs: Values) -> dict[str, Any]:
-    """Return the metrics. `scores` and `right`: [texts, decisions]. `squares` and `logs`: [texts]."""
     texts, decisions = scores.shape
     numbers = equal_mass(scores.ravel())
     count = int(numbers.max()) + 1

@@ -20,6 +20,7 @@ AT = (1, 5, 10)  # recall is reported for this many nearest targets
 _ROUNDING = 1e-6  # of the product of two lengths: what float32 may be off by
 
 Counts = npt.NDArray[np.int64]
+Outputs = npt.NDArray[np.float32]
 
 
 def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..data.dataset import Dataset
 from ..handlers.text.encoder import TextEncoder
-from .tasks import Outputs
+from .metrics import Outputs
 
 Predict = Callable[[Dataset], Outputs]
 
@@ -17,6 +17,6 @@ class OpenedModel:
     """An opened model."""
 
     predict: Predict
-    """Return the outputs for a part of the data, in the layout of evaluation/tasks.py."""
+    """Return the outputs for a part of the data, in the layout of evaluation/tasks/base.py."""
     encoder: TextEncoder
     """How the model reads text."""

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..data.load import Dataset
 from ..errors import InputError
-from .bootstrap import bootstrap_means, metric_from_means, per_text_terms, percentile_interval
+from .bootstrap import bootstrap_means, percentile_interval
+from .metrics import Outputs
 from .model import OpenedModel
 from .noise import UnseenWords
-from .tasks import METRIC, Outputs
+from .tasks import Task
 
 DRAWS = 5
 
@@ -32,47 +33,41 @@ def parse_rates(value: str) -> list[float]:
 
 
 def robustness(
-    task: str,
-    part: Dataset,
-    outputs: Outputs,
-    labels: Sequence[str],
-    model: OpenedModel,
-    rates: Sequence[float],
-    threshold: float = 0.5,
+    task: Task, part: Dataset, outputs: Outputs, model: OpenedModel, rates: Sequence[float]
 ) -> dict[str, Any]:
     """Return how much the task's metric drops if shares `rates` of the tokens are replaced by unseen words.
 
-    `outputs` are those for the original texts. Each share is drawn DRAWS times (`noise.py`). For "vector" and "joint"
-    only the texts change, not the search targets. Returns what JSON can hold: `metric`, `draws`, for the original
+    `outputs` are those for the original texts. Each share is drawn DRAWS times (`noise.py`). Of vectors only those
+    of the texts change, not the search targets. Returns what JSON can hold: `metric`, `draws`, for the original
     texts `unknown_share` (of the tokens) and the metric by its name, and under `rates` the same with `rate`, `drop`
     and `drop_interval`, which pairs each text with its own noisy copies and so allows for other texts.
     """
     unseen = UnseenWords(model.encoder, part.texts)
-    before = per_text_terms(task, part, outputs, labels, threshold)
+    before = task.terms(part, outputs)
     width = before.shape[1]
     found = []
     for rate in rates:
         copies = [replace(part, texts=unseen.replace(part.texts, rate, draw)) for draw in range(DRAWS)]
-        after = [per_text_terms(task, copy, model.predict(copy), labels, threshold) for copy in copies]
+        after = [task.terms(copy, model.predict(copy)) for copy in copies]
         sums = np.hstack([before, *after])
         # [draws of texts, the original texts and their copies, terms of the metric]
-        drawn = metric_from_means(task, bootstrap_means(sums).reshape(-1, 1 + DRAWS, width))
-        clean, *noisy = metric_from_means(task, sums.mean(axis=0).reshape(1 + DRAWS, width)).tolist()
+        drawn = task.metric(bootstrap_means(sums).reshape(-1, 1 + DRAWS, width))
+        clean, *noisy = task.metric(sums.mean(axis=0).reshape(1 + DRAWS, width)).tolist()
         value = float(np.mean(noisy))
         found.append(
             {
                 "rate": rate,
                 "unknown_share": float(np.mean([_unknown(model, copy) for copy in copies])),
-                METRIC[task]: value,
+                task.METRIC: value,
                 "drop": clean - value,
                 "drop_interval": percentile_interval(drawn[:, 0] - drawn[:, 1:].mean(axis=1)),
             }
         )
     return {
-        "metric": METRIC[task],
+        "metric": task.METRIC,
         "draws": DRAWS,
         "unknown_share": _unknown(model, part),
-        METRIC[task]: float(metric_from_means(task, before.mean(axis=0))),
+        task.METRIC: float(task.metric(before.mean(axis=0))),
         "rates": found,
     }
 

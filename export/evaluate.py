@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data.load import Columns, Dataset, label_sets, load
+from ..data.load import Columns, Dataset, load
 from ..data.splits import parts_of
 from ..errors import InputError
-from ..evaluation.bootstrap import add_intervals
-from ..evaluation.calibration import calibration
 from ..evaluation.metrics import label_indices
 from ..evaluation.mistakes import mistakes as worst
 from ..evaluation.robustness import robustness
-from ..evaluation.tasks import METRIC, UNLABELLED, columns_for, compute_metrics, prepare_dataset
+from ..evaluation.tasks import UNLABELLED
 from .archive.trust.keys import PublicKey
 from .targets import ArchiveTarget, RunTarget, open_target
 
@@ -34,7 +32,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return the metrics of the run folder or `.mar` at `target` on `source`, or of a run on its own test texts.
 
-    Those of `tasks.compute_metrics` for the model's task, with `NAME_interval` [low, high] after every metric, and:
+    Those of the model's task (evaluation/tasks), with `NAME_interval` [low, high] after every metric, and:
     `task`, `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of
     the texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of
     models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
@@ -45,34 +43,32 @@ def evaluate(
     if part not in PARTS:
         raise InputError(f"--part {part!r} is not known; choose one of: {', '.join(PARTS)}.", code="LX-EXPORT-001")
     with open_target(target, trusted) as opened_target:
-        task, labels, threshold = opened_target.task, opened_target.labels, opened_target.threshold
+        task = opened_target.task
         if source is None:
             chosen, part, seen = _kept(opened_target, columns, part)
         else:
             chosen, seen = _read(opened_target, source, columns, part)
         opened_target.check(chosen)
         model = opened_target.open_model()
-        if task in ("classify", "multilabel"):
-            # Check this before predicting all texts.
-            sets = label_sets(chosen.labels) if task == "multilabel" else [(label,) for label in chosen.labels]
-            label_indices(labels, sets)
+        if task.GIVES_SCORES:
+            label_indices(task.labels, task.label_sets(chosen))  # before all texts are predicted
         outputs = model.predict(chosen)
-        found = compute_metrics(task, chosen, outputs, labels, threshold)
-        found = add_intervals(task, chosen, outputs, labels, found, threshold)
+        found = task.with_intervals(chosen, outputs, task.metrics(chosen, outputs))
         found |= {
-            "task": task,
-            "metric": METRIC[task],
-            "labels": labels,
+            "task": task.NAME,
+            "metric": task.METRIC,
+            "labels": list(task.labels),
             "data": chosen.name,
             "part": part,
             "count": len(chosen),
             "seen": seen,
         }
-        if task in ("classify", "multilabel"):
-            found["calibration"] = calibration(task, chosen, outputs, labels)
-        found["mistakes"] = worst(task, chosen, outputs, labels, model.encoder, threshold=threshold, most=mistakes)
+        calibrated = task.calibration(chosen, outputs)
+        if calibrated is not None:
+            found["calibration"] = calibrated
+        found["mistakes"] = worst(task, chosen, outputs, model.encoder, most=mistakes)
         if unknown_rates:
-            found["robustness"] = robustness(task, chosen, outputs, labels, model, unknown_rates, threshold)
+            found["robustness"] = robustness(task, chosen, outputs, model, unknown_rates)
     return found
 
 
@@ -92,8 +88,8 @@ def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str)
 def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
     """Return the texts of `part` of the data, and how many of them were trained on."""
     task = opened_target.task
-    dataset = load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
-    dataset = prepare_dataset(task, dataset, columns)
+    dataset = load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
+    dataset = task.prepare(dataset, columns)
     if columns.language is None and not opened_target.languages:
         dataset = replace(dataset, languages=None)  # of a sample set that has them
     places = parts_of(dataset)

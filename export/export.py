@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, RefusedError
-from ..evaluation.tasks import METRIC
+from ..evaluation.tasks import TASKS
 from ..models.run import Run, versions
 from ..storage import atomic as files
 from ..storage.cores import cores
@@ -61,7 +61,7 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
             run={
                 "recipe": run.recipe.name,
                 "task": run.recipe.task,
-                "metric": METRIC[run.recipe.task],
+                "metric": TASKS[run.recipe.task].METRIC,
                 "threshold": run.threshold,
                 "seed": run.info.seed,
                 "data": run.info.data,
@@ -119,7 +119,7 @@ def _write(run: Run, variant: Variant, folder: Path) -> None:
     else:
         variant.write(run.model, run.encoder.spec.inputs, folder)
     if variant.takes == "text":
-        make_text_in(folder / variant.file, run.encoder, run.recipe.task, run.labels, run.threshold)
+        make_text_in(folder / variant.file, run.encoder, TASKS[run.recipe.task].ANSWERS, run.labels, run.threshold)
 
 
 def _packed(run: Run) -> list[str]:

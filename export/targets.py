@@ -10,8 +10,9 @@ import numpy as np
 
 from ..data.load import Dataset
 from ..errors import InputError
+from ..evaluation.metrics import Outputs
 from ..evaluation.model import OpenedModel
-from ..evaluation.tasks import Outputs
+from ..evaluation.tasks import task_of
 from ..handlers.text.encoder import load_encoder
 from .archive.format.reader import EVIDENCE
 from .archive.format.unpacked import is_unpacked
@@ -27,9 +28,7 @@ class RunTarget:
         from ..models.run import open_run  # which needs torch; an archive may not
 
         self._run = open_run(folder)
-        self.task = self._run.recipe.task
-        self.labels = self._run.labels
-        self.threshold = self._run.threshold
+        self.task = task_of(self._run.recipe.task, self._run.labels, self._run.threshold)
         self.languages = self._run.encoder.languages
         self.trained_on = str(self._run.info.data["digest"])
         self.trained_name = str(self._run.info.data["name"])
@@ -59,15 +58,14 @@ class ArchiveTarget:
         self._path, self._archived = path, archived
         try:
             described = archived.read(EVIDENCE)["run"]
-            self.task = str(described["task"])
-            self.threshold = float(described["threshold"])
+            name, threshold = str(described["task"]), float(described["threshold"])
             self.trained_on = str(described["data"]["digest"])
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{path}: {EVIDENCE} does not name its data. Make the archive again.", code="LX-EXPORT-007"
             ) from None
-        # The worker has checked them with its goldens.
-        self.labels: list[str] = archived.read("labels.json")
+        # The worker has checked the labels with its goldens.
+        self.task = task_of(name, archived.read("labels.json"), threshold)
         self._encoder = load_encoder(archived.folder)
         self.languages = self._encoder.languages
         self.trained_name = ""
@@ -97,9 +95,9 @@ class ArchiveTarget:
 
     def _texts(self, archived: LoadedArchive, texts: list[str], languages: list[str] | None) -> Outputs:
         answers = archived.predict(texts, languages)
-        if self.task in ("vector", "joint"):
+        if not self.task.GIVES_SCORES:
             return np.array([answer["vector"] for answer in answers], np.float32)
-        return np.array([[answer["scores"][label] for label in self.labels] for answer in answers], np.float32)
+        return np.array([[answer["scores"][label] for label in self.task.labels] for answer in answers], np.float32)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ names, labels, texts, file names, answers of servers, output of workers, cells o
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -51,6 +52,11 @@ def visible_lines(text: str, *, part: bool = False) -> str:
 def indented(text: str) -> str:
     """Return several lines as `visible_lines` shows them, each indented, so that none looks like one of lexport's."""
     return "\n".join(_INDENT + line for line in visible_lines(text).split("\n"))
+
+
+def markdown(text: str) -> str:
+    """Return a text for a line of Markdown: with a backslash before whatever Markdown or HTML would read."""
+    return re.sub(r"[\\`*\[\]<>|~&#!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", visible(text))
 
 
 def json_visible(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,9 @@ import torch
 from torch import Tensor
 
 from ..data.dataset import Dataset
-from ..handlers.model.predictor import IdsIn, ModelFile
-from ..handlers.text.encoder import Ids, TextEncoder, Tokens
+from ..handlers.text.encoder import TextEncoder, Tokens
 from .compose import TextModel
 from .heads import Joint
-from .run import Run
 
 Outputs = npt.NDArray[np.float32]
 LookedUp = tuple[Tokens, Tokens | None]
@@ -52,7 +49,7 @@ def image_outputs(model: TextModel, images: Outputs) -> Outputs:
 
 
 def outputs(model: TextModel, encoder: TextEncoder, part: Dataset, tokens: LookedUp | None = None) -> Outputs:
-    """Return a task's outputs for one part of the data, laid out as evaluation/tasks.py says.
+    """Return a task's outputs for one part of the data, laid out as evaluation/tasks says.
 
     `tokens`: its texts and its second texts, if `encoder` has already looked them up.
     """
@@ -63,28 +60,3 @@ def outputs(model: TextModel, encoder: TextEncoder, part: Dataset, tokens: Looke
     if part.images is not None:
         found.append(image_outputs(model, part.images))
     return np.concatenate(found)
-
-
-def predictor_of(run: Run) -> IdsIn:
-    """Return the trained model as a predictor like those of archives: the same text code, the same answers."""
-    model, joint = run.model, isinstance(run.model.head, Joint)
-
-    def answer(ids: Ids) -> Outputs:
-        with torch.inference_mode():
-            found: Outputs = model.head.answer(model(torch.from_numpy(ids))).numpy()
-        return found
-
-    file = ModelFile(
-        run.folder.name,
-        "0",
-        "trained",
-        "torch",
-        "fp32",
-        "weights.safetensors",
-        model.PARALLEL,
-        task=run.recipe.task,
-        threshold=run.threshold,
-        image_file="weights.safetensors" if joint else None,
-        image_values=int(run.info.data["image_values"]) if joint else 0,
-    )
-    return IdsIn(file, run.encoder, run.labels, answer, partial(image_outputs, model) if joint else None)

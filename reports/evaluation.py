@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..evaluation.tasks import task_of
 from ..messages.escaping import visible
 from ..storage import atomic as files
-from .evaluation_tables import cells_of, columns_of, confused, errors, mistakes_title, subject, verdict
+from .evaluation_tables import confused, errors, mistake_cells, mistake_columns, subject, verdict
 from .html import escaped, figure, page, table
 from .svg import Axis, Line, chart
 from .tables import share, with_interval
@@ -67,8 +68,9 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
     if "robustness" in found:
         yield from _robustness(found["robustness"])
     if found["mistakes"]:
-        rows = [([escaped(cell) for cell in cells_of(found["task"], one)], False) for one in found["mistakes"]]
-        yield f"<h2>{escaped(mistakes_title(found['task']))}</h2>{table(columns_of(found['task']), rows, 0)}"
+        task = found["task"]
+        rows = [([escaped(cell) for cell in mistake_cells(task, one)], False) for one in found["mistakes"]]
+        yield f"<h2>{escaped(task_of(task).MISTAKES)}</h2>{table(list(mistake_columns(task)), rows, 0)}"
 
 
 def _metrics(values: Mapping[str, Any]) -> str:

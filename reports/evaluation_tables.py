@@ -1,4 +1,4 @@
-"""Tables of `lexport evaluate` besides the metrics: confusion, calibration, worst mistakes, robustness."""
+"""Tables of `lexport evaluate`: metrics, confusion, calibration, worst mistakes, robustness."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..evaluation.tasks import task_of
 from ..messages.escaping import visible
-from . import tables as screens
 from .tables import Table, new_table, share, titled, with_interval
 
 _MATRIX_WIDTH = 100  # characters that the columns of a matrix may take
 _PAIRS = 15
-_SET = 28  # characters of a set of labels
+_LABELS = 40  # are shown at most
 
 
 class Pair(NamedTuple):
@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
 def evaluation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield one screen after the other, of what `export.evaluate.evaluate` returns."""
-    yield screens.metrics(found["task"], subject(found), found)
+    yield metrics(found["task"], subject(found), found)
     if "confusion" in found:
         yield _confusion(found["labels"], found["confusion"])
     if "calibration" in found:
@@ -37,6 +37,36 @@ def evaluation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _robustness(found["robustness"])
     if found["mistakes"]:
         yield _mistakes(found["task"], found["mistakes"])
+
+
+def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
+    """Return a model's metrics on `what`: by label, or the recall of the right neighbour."""
+    headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in task_of(task).HEADLINES.items())
+    title = f"On {what}: {headline}"
+    if "per_class" not in values:
+        return titled(title, _neighbours(values))
+    table = new_table("label", "precision", "recall", "F1", "texts")
+    every = values["per_class"]
+    worst = sorted(every, key=lambda label: every[label]["f1"])[:_LABELS]
+    for label, one in every.items() if len(every) <= _LABELS else [(label, every[label]) for label in worst]:
+        table.add_row(label, share(one["precision"]), share(one["recall"]), share(one["f1"]), f"{one['support']:,}")
+    cut = f"The {_LABELS} of {len(every):,} labels with the lowest F1; --json has all" if len(every) > _LABELS else ""
+    return titled(title, table, cut)
+
+
+def _neighbours(values: Mapping[str, Any]) -> Table:
+    back = values.get("image_to_text")
+    ways = {"": values} if back is None else {"text to image": values, "image to text": back}
+    table = new_table("found among the nearest", *[f"{way} share".strip() for way in ways], "by chance")
+    for name in values:
+        if name.startswith("recall_at_") and not name.endswith("_interval"):
+            nearest = name.removeprefix("recall_at_")
+            table.add_row(
+                nearest,
+                *[with_interval(found, name) for found in ways.values()],
+                share(values[f"chance_at_{nearest}"]),
+            )
+    return table
 
 
 def subject(found: Mapping[str, Any]) -> str:
@@ -129,51 +159,29 @@ def _robustness(values: Mapping[str, Any]) -> Group:
     return titled(f"With a share of the tokens replaced by unknown words, {values['draws']} draws each", table)
 
 
-def columns_of(task: str) -> list[str]:
-    """Return the heads of the columns that `cells_of` fills."""
-    own = {
-        "classify": ["truth", "answer", "score", "truth's score"],
-        "multilabel": ["label", "mistake", "score", "truth"],
-        "vector": ["rank", "of", "score", "first score"],
-    }
-    own["joint"] = own["vector"]
-    return [*own[task], "tokens", "unknown", "text"]
+def mistake_columns(task: str) -> dict[str, bool]:
+    """Return the heads of the columns that `mistake_cells` fills, and whether each has numbers."""
+    return {**task_of(task).MISTAKE_COLUMNS, "tokens": True, "unknown": True, "text": False}
 
 
-def cells_of(task: str, one: Mapping[str, Any]) -> list[str]:
+def mistake_cells(task: str, one: Mapping[str, Any]) -> list[str]:
     """Return the cells of one mistake; the text is the last cell, on one line."""
-    if task == "classify":
-        cells = [one["truth"], one["answer"], share(one["score"]), share(one["truth_score"])]
-    elif task == "multilabel":
-        truth = ", ".join(one["truth"]) or "none"
-        truth = truth if len(truth) <= _SET else truth[: _SET - 1] + "…"
-        cells = [one["label"], "missed" if one["carried"] else "wrongly given", share(one["score"]), truth]
-    else:
-        cells = [f"{one['rank']:,}", f"{one['targets']:,}", share(one["score"]), share(one["found_score"])]
-    text = line(one["text"])
-    if task in ("vector", "joint"):
-        text += f" → {line(one['found'])}"
-    return [*map(line, cells), f"{one['tokens']:,}{'+' * one['truncated']}", f"{one['unknown']:,}", text]
-
-
-def mistakes_title(task: str) -> str:
-    """Return a title for the mistakes of a task."""
-    if task == "classify":
-        return "Most confident mistakes"
-    if task == "multilabel":
-        return "Worst decisions"
-    what = "pair" if task == "vector" else "image"
-    return f"Hardest to find: the rank of the right {what}; after the arrow what came first"
+    kind = task_of(task)
+    cells = [
+        line(value) if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else share(value)
+        for value in kind.mistake_cells(one)
+    ]
+    text = " → ".join(line(part) for part in kind.mistake_text(one))
+    return [*cells, f"{one['tokens']:,}{'+' * one['truncated']}", f"{one['unknown']:,}", text]
 
 
 def _mistakes(task: str, found: Sequence[Mapping[str, Any]]) -> Group:
     table = Table(box=new_table().box, expand=True)
-    for head in columns_of(task):
-        numeric = head not in ("truth", "answer", "label", "mistake", "text")
+    for head, numeric in mistake_columns(task).items():
         last = head == "text"
         table.add_column(
             head, justify="right" if numeric else "left", no_wrap=True, ratio=1 if last else None, overflow="ellipsis"
         )
     for one in found:
-        table.add_row(*cells_of(task, one))
-    return titled(mistakes_title(task), table)
+        table.add_row(*mistake_cells(task, one))
+    return titled(task_of(task).MISTAKES, table)

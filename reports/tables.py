@@ -20,7 +20,6 @@ from ..errors import LexportError
 from ..messages.escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
-_LABELS = 40  # are shown at most
 _INDENT = 4  # columns before the rest of a line that is too long
 
 
@@ -128,94 +127,6 @@ def megabytes(size: float) -> str:
 def titled(title: str, table: Table, note: str = "") -> Group:
     """Return a table under a title and a note; the note may be wider than the table."""
     return Group(Line(title, "bold"), *([Text(note, "bold")] if note else []), table)
-
-
-# By task, the main metrics: their names and column heads.
-_HEADLINES = {
-    "classify": {"accuracy": "accuracy", "macro_f1": "macro-F1"},
-    "multilabel": {"micro_f1": "micro-F1", "macro_f1": "macro-F1"},
-    "vector": {"recall_at_1": "recall@1", "recall_at_10": "recall@10"},
-    "joint": {"recall_at_1": "recall@1", "recall_at_10": "recall@10"},
-}
-
-
-def evidence(values: Mapping[str, Any]) -> Group:
-    """Return every exported variant beside the trained model."""
-    heads = _HEADLINES[values["run"]["task"]]
-    columns = [
-        "variant",
-        *heads.values(),
-        "flips",
-        "largest Δ",
-        "batch Δ",
-        "cos p1",
-        "size",
-        "batch 1",
-        "batch 8",
-        "gate",
-    ]
-    table = new_table(*columns)
-    trained = values["trained"]["test"]
-    table.add_row("trained model", *[share(trained[name]) for name in heads], *[""] * 8)
-    for variant in values["variants"]:
-        test = variant["test"]
-        table.add_row(
-            variant["name"] + (" + dense" if variant["dense"] == "int8" else ""),
-            *[share(test[name]) for name in heads],
-            f"{test['flips']}/{test['texts']}",
-            f"{test['largest_difference']:.1e}",
-            f"{variant['batch_sensitivity']['test']['largest_change']:.1e}",
-            f"{variant['test']['encoder']['cosine']['p1']:.4f}",
-            megabytes(variant["size"]),
-            f"{variant['latency']['1']['1']['median_ms']:.3f}",
-            f"{variant['latency']['1']['8']['median_ms']:.2f}",
-            _verdict(variant),
-        )
-    title = "On the test texts; batch Δ: the largest change of a score between a batch of 1 and a batch of 64;"
-    note = (
-        "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
-        "batch 1 and 8 in ms from texts to answers, on one thread"
-    )
-    remarks = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
-    # A name from outside does not begin a line.
-    lines = [Line(f"variant {name}: {what}.") for name, what in remarks if what is not None]
-    lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
-    return Group(titled(title, table, note), *lines)
-
-
-def _verdict(variant: Mapping[str, Any]) -> Text:
-    if variant["refused"]:
-        return Text("refused", "red")
-    return Text("slow", "yellow") if variant["warning"] else Text("passed", "green")
-
-
-def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
-    """Return a model's metrics on `what`: by label, or the recall of the right neighbour."""
-    headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in _HEADLINES[task].items())
-    title = f"On {what}: {headline}"
-    if task in ("vector", "joint"):
-        return titled(title, _neighbours(task, values))
-    table = new_table("label", "precision", "recall", "F1", "texts")
-    every = values["per_class"]
-    worst = sorted(every, key=lambda label: every[label]["f1"])[:_LABELS]
-    for label, one in every.items() if len(every) <= _LABELS else [(label, every[label]) for label in worst]:
-        table.add_row(label, share(one["precision"]), share(one["recall"]), share(one["f1"]), f"{one['support']:,}")
-    cut = f"The {_LABELS} of {len(every):,} labels with the lowest F1; --json has all" if len(every) > _LABELS else ""
-    return titled(title, table, cut)
-
-
-def _neighbours(task: str, values: Mapping[str, Any]) -> Table:
-    ways = {"text to image": values, "image to text": values["image_to_text"]} if task == "joint" else {"": values}
-    table = new_table("found among the nearest", *[f"{way} share".strip() for way in ways], "by chance")
-    for name in values:
-        if name.startswith("recall_at_") and not name.endswith("_interval"):
-            nearest = name.removeprefix("recall_at_")
-            table.add_row(
-                nearest,
-                *[with_interval(found, name) for found in ways.values()],
-                share(values[f"chance_at_{nearest}"]),
-            )
-    return table
 
 
 def answers(given: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Table:

@@ -11,10 +11,13 @@ _STEPS = ((1_000_000, 16, 64, 256), (10_000_000, 16, 96, 256), (100_000_000, 32,
 _WIDEST = (64, 256, 256)
 
 
-def choose_dim(encoder: str, task: str, tokens: int) -> tuple[int, str]:
-    """Return a dimension for `encoder`, `task` and `tokens` tokens of training text, and the reason in a sentence."""
-    column = 2 if task == "vector" else 0 if encoder == "bag" else 1
-    purpose = "vectors to search with, by" if task == "vector" else "for"
+def choose_dim(encoder: str, tokens: int, *, search: bool = False) -> tuple[int, str]:
+    """Return a dimension for `encoder` and `tokens` tokens of training text, and the reason in a sentence.
+
+    `search`: for vectors that find the other text of a pair.
+    """
+    column = 2 if search else 0 if encoder == "bag" else 1
+    purpose = "vectors to search with, by" if search else "for"
     for limit, *widths in _STEPS:
         if tokens < limit:
             dim, step = widths[column], f" (below {limit:,})"

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.load import Dataset, label_sets
-from ..evaluation.tasks import group_ids
+from ..data.load import Dataset
+from ..evaluation.tasks import task_of
 from ..handlers.text.encoder import Ids, TextEncoder, Tokens
 from ..models.compose import PooledModel, TextModel
-from ..models.heads import ClassifierOptions, Joint, JointOptions, VectorOptions
+from ..models.heads import Joint
 from ..models.recipes import Recipe
-from .losses import balanced_weights, classification_loss, contrastive_loss
 from .word_dropout import drop_flat_ngrams, drop_ngrams, drop_words
 
 # Texts flattened at a time, so that the memory stays in the CPU cache.
@@ -81,17 +80,8 @@ class Objective:
             self._pairs = encoder.look_up(part.pairs, part.languages)
         self._id_caches: dict[int, IdCache] = {}
         self._images = torch.from_numpy(part.images) if part.images is not None else None
-        self._labels = len(labels)
         self._weights: Tensor | None = None
-        task = recipe.task
-        if task == "classify":
-            position = {label: index for index, label in enumerate(labels)}
-            self._truth = torch.tensor([position[label] for label in part.labels])
-        elif task == "multilabel":
-            self._truth = torch.tensor([[float(label in own) for label in labels] for own in label_sets(part.labels)])
-        else:
-            self._truth = torch.from_numpy(group_ids(task, part))
-        self._truth = self._truth.to(device)
+        self._truth = torch.from_numpy(task_of(recipe.task, labels).truth(part)).to(device)
         if self._images is not None:
             self._images = self._images.to(device)
 
@@ -103,40 +93,29 @@ class Objective:
         """Number of tokens of each text, int64 [rows]."""
         return self._tokens.lengths
 
-    def set_class_weights(self) -> None:
-        """Set the class weights that the recipe asks for, from the label counts of this part.
+    def set_class_weights(self, model: TextModel) -> None:
+        """Set the class weights that the model's head asks for, from the labels of this part.
 
         Call this for the training set only: a weighted validation loss depends on the few texts of the rarest label
         and stops training too early.
         """
-        head = self._recipe.head
-        if isinstance(head, ClassifierOptions) and head.class_weights == "balanced":
-            if head.multi_label:
-                present = self._truth.sum(dim=0)
-                self._weights = (len(self) - present) / present.clamp(min=1)
-            else:
-                self._weights = balanced_weights(self._truth.bincount(minlength=self._labels))
+        self._weights = model.head.class_weights(self._truth)
 
     def loss(self, model: TextModel, rows: Ids, drop: Dropout | None = None) -> Tensor:
         """Return the loss on the texts at `rows`, a scalar; `drop` is the dropout of words and n-grams."""
         ids, outputs = self._forward(model, self._tokens, rows, drop)
-        loss = self._task_loss(model, outputs, self._truth[rows], rows, drop)
+        others = self._others(model, rows, drop)
+        loss = model.head.loss(outputs, self._truth[rows], others, self._weights)
         penalty = model.embedding.penalty(ids) if model.training else None
         return loss if penalty is None else loss + penalty
 
-    def _task_loss(self, model: TextModel, outputs: Tensor, truth: Tensor, rows: Ids, drop: Dropout | None) -> Tensor:
-        head = self._recipe.head
-        if isinstance(head, ClassifierOptions):
-            smoothing = head.label_smoothing if model.training else 0.0
-            return classification_loss(outputs, truth, head.multi_label, smoothing, self._weights)
-        if isinstance(model.head, Joint):
-            assert self._images is not None
-            others: Tensor = model.head.image(self._images[rows])
-        else:
-            assert self._pairs is not None
-            _, others = self._forward(model, self._pairs, rows, drop)
-        assert isinstance(head, VectorOptions | JointOptions)
-        return contrastive_loss(outputs, others, truth, head.temperature)
+    def _others(self, model: TextModel, rows: Ids, drop: Dropout | None) -> Tensor | None:
+        """Return the vectors of what the texts at `rows` belong to: their images or their second texts."""
+        if self._images is not None:
+            assert isinstance(model.head, Joint)
+            images: Tensor = model.head.image(self._images[rows])
+            return images
+        return None if self._pairs is None else self._forward(model, self._pairs, rows, drop)[1]
 
     def _forward(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:
         """Return the ids of some texts, a matrix or all flat ids as one row, and the model's outputs for them."""

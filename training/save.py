@@ -10,7 +10,7 @@ from ..data.load import Dataset
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
 from ..evaluation.diagnostics.warnings import prediction_warnings
-from ..evaluation.tasks import compute_metrics
+from ..evaluation.tasks import task_of
 from ..handlers.text.encoder import TextEncoder, Tokens
 from ..models import run
 from ..models.compose import TextModel
@@ -36,19 +36,16 @@ def save(
     `warn` is called with each warning about the predictions for the validation texts. `tokens`: the texts of the
     parts, if `encoder` has already looked them up.
     """
-    threshold = getattr(recipe.head, "threshold", 0.5)
+    task = task_of(recipe.task, labels, getattr(recipe.head, "threshold", 0.5))
     looked_up = tokens or {}
     answers = {part: outputs(model, encoder, dataset, looked_up.get(part)) for part, dataset in held_out.items()}
-    for advice in prediction_warnings(recipe, held_out["validation"], answers["validation"], labels, threshold):
+    for advice in prediction_warnings(recipe, task, held_out["validation"], answers["validation"]):
         warn(advice)
         # `expand` hands on what the training before it said.
         others = [one for one in info.warnings if one["code"] != advice.code]
         info = replace(info, warnings=[*others, advice.to_json()])
-    metrics = {
-        part: compute_metrics(recipe.task, dataset, answers[part], labels, threshold)
-        for part, dataset in held_out.items()
-    }
-    text = card.write_card(name, info, recipe, labels, metrics, encoder.spec)
+    metrics = {part: task.metrics(dataset, answers[part]) for part, dataset in held_out.items()}
+    text = card.write_card(name, info, recipe, task, metrics, encoder.spec)
     run.write(folder, info, model, encoder, labels, metrics, held_out, text)
 
 

@@ -22,7 +22,7 @@ from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.tokenized import TokenizedSplits
 from ..evaluation.diagnostics.warnings import data_warnings
-from ..evaluation.tasks import UNLABELLED, columns_for, prepare_dataset
+from ..evaluation.tasks import TASKS, UNLABELLED
 from ..handlers.text.encoder import TextEncoder
 from ..models import recipes, run
 from ..models.corpus import Corpus
@@ -86,11 +86,11 @@ def train(
             if start is None:
                 corpus = _split_texts(recipe, parts.train)
                 recipe, encoder = _new_encoder(recipe, corpus, len(parts.train), say)
-                labels = list(_classes(recipe, dataset))
+                labels = list(data.label_names(TASKS[recipe.task].label_sets(dataset)))
             else:
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
-                _require_known_labels(dataset, _classes(recipe, dataset), start)
+                _require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
             tokens = TokenizedSplits.of(encoder, parts, corpus)
             left_out: dict[str, int] = {}
             if without:
@@ -236,10 +236,10 @@ def _info(
 
 def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
     """Load and split the data as the recipe's task needs them. Raises InputError if a column is missing."""
-    task = recipe.task
+    task = TASKS[recipe.task]
     if isinstance(source, str):
-        source = data.load(source, columns_for(task, source, columns), multi_label=task == "multilabel")
-    dataset = prepare_dataset(task, source, columns)
+        source = data.load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
+    dataset = task.prepare(source, columns)
     if recipe.inputs != "languages" and columns.language is None:
         dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
     if (recipe.inputs == "languages") != (dataset.languages is not None):
@@ -251,9 +251,8 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
             "Leave out --language-column, or use --model multilingual.",
             code="LX-TRAIN-024",
         )
-    if task in ("classify", "multilabel"):
-        data.require_classes(dataset, multi_label=task == "multilabel")
-    return dataset, split(dataset, kind=task)
+    task.check(dataset)
+    return dataset, split(dataset, task.label_sets)
 
 
 def _split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:
@@ -281,19 +280,13 @@ def _new_encoder(recipe: recipes.Recipe, corpus: Corpus, texts: int, say: Say) -
         dim = open_vectors(vectors).dim
         say(f"{dim} dimensions, as the vectors {vectors} have")
     elif dim is None:
-        dim, reason = choose_dim(recipe.encoder.NAME, recipe.task, int(corpus.lengths[:texts].sum()))
+        dim, reason = choose_dim(
+            recipe.encoder.NAME, int(corpus.lengths[:texts].sum()), search=TASKS[recipe.task].TAKES_PAIRS
+        )
         say(reason)
     if getattr(recipe.embedding, "buckets", None) == AUTO:
         recipe = recipe.changed("embedding", buckets=choose_buckets(corpus, recipe.text))
     return recipe.changed("embedding", dim=dim).changed("text", buckets=encoder.spec.buckets), encoder
-
-
-def _classes(recipe: recipes.Recipe, dataset: Dataset) -> list[str]:
-    if recipe.task == "classify":
-        return dataset.classes
-    if recipe.task == "multilabel":
-        return data.label_names(data.label_sets(dataset.labels))
-    return []
 
 
 def _require_known_labels(dataset: Dataset, classes: list[str], start: run.Run) -> None:

@@ -146,7 +146,7 @@ class Trainer:
     ) -> None:
         """Train the model in place, from the last checkpoint if there is one; at the end it has the best weights."""
         options, model = self._options, self._model
-        objective.set_class_weights()
+        objective.set_class_weights(model)
         in_order = not isinstance(model, PooledModel)
         if not self._resume(checkpoints, say) and self._further:
             self._lowest_loss = self._validation_loss(validation)

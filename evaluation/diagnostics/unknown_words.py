@@ -14,6 +14,7 @@ from ...data.splits import Splits
 from ...handlers.text.encoder import UNK, TextEncoder, Tokens
 from ...models.recipes import Recipe
 from ...storage.compression import shown
+from ..tasks import TASKS
 from .advice import Advice, Command, Options, setting
 from .tokenized import TokenizedSplits
 
@@ -60,9 +61,9 @@ def unknown_words(
         if recipe.text.max_vocabulary is not None:
             more.append(("--max-vocabulary", str(len(known))))
         return Advice("LX-WARN-001", f"{unknown} Give more of them a row.", tuple(more), details=details)
-    if inputs != "indices" or recipe.task not in ("classify", "multilabel"):
+    if inputs != "indices" or not TASKS[recipe.task].GIVES_SCORES:
         return None
-    several: Options = (("--multi-label", None),) if recipe.task == "multilabel" else ()
+    several: Options = (("--multi-label", None),) if TASKS[recipe.task].MULTI_LABEL else ()
     return Advice(
         "LX-WARN-001",
         f"{unknown} Training has no such words; the model hashed knows any by its parts.",

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...data.dataset import Dataset, label_sets
+from ...data.dataset import Dataset
 from ...data.splits import Splits
 from ...handlers.text.encoder import Ids, TextEncoder
 from ...models.embeddings.buckets import AUTO
 from ...models.heads import ClassifierOptions
 from ...models.recipes import Recipe
 from ...storage.compression import shown
-from ..tasks import Outputs
+from ..metrics import Outputs
+from ..tasks import TASKS, MultiLabel, Task
 from .advice import LEAVE_OUT, Advice, Command, setting
 from .label_noise import swapped_labels
 from .leakage import cross_split_duplicates
@@ -56,24 +57,23 @@ def data_warnings(
         _leaked_duplicates(recipe, encoder, parts, tokens),
         None if further else _unused_buckets(recipe, encoder, tokens),
     ]
-    if recipe.task == "classify":
+    task = TASKS[recipe.task]
+    if task.GIVES_SCORES and not task.MULTI_LABEL:
         two = (parts.train, parts.validation), (tokens.train, tokens.validation)
         found.append(swapped_labels(encoder.spec, labels, *two))
     return [one for one in found if one]
 
 
-def prediction_warnings(
-    recipe: Recipe, part: Dataset, outputs: Outputs, labels: Sequence[str], threshold: float = 0.5
-) -> list[Advice]:
-    """Return warnings about a trained model's `outputs` for `part`, in the layout of evaluation/tasks.py."""
+def prediction_warnings(recipe: Recipe, task: Task, part: Dataset, outputs: Outputs) -> list[Advice]:
+    """Return warnings about a trained model's `outputs` for `part`, in the layout of evaluation/tasks."""
     if len(part) < _FEW:
         return []
-    if recipe.task == "multilabel":
-        found = _no_label_predicted(part, outputs, threshold)
-    elif recipe.task == "classify":
-        found = _one_label_predicted(recipe, part, [labels[top] for top in outputs.argmax(axis=1)])
+    if not task.GIVES_SCORES:
+        return []
+    if task.MULTI_LABEL:
+        found = _no_label_predicted(part, outputs, task.threshold)
     else:
-        found = None
+        found = _one_label_predicted(recipe, part, [label for (label,) in task.predictions(outputs)])
     return [found] if found else []
 
 
@@ -81,7 +81,7 @@ def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice 
     head = recipe.head
     if not isinstance(head, ClassifierOptions) or head.class_weights == "balanced":
         return None
-    sets = label_sets(train) if head.multi_label else [(label,) for label in train.labels]
+    sets = TASKS[recipe.task].label_sets(train)
     counts = dict.fromkeys(labels, 0)
     for names in sets:
         for name in names:
@@ -113,8 +113,8 @@ def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice 
 
 
 def _leaked_duplicates(recipe: Recipe, encoder: TextEncoder, parts: Splits, tokens: TokenizedSplits) -> Advice | None:
-    if recipe.task == "joint":
-        return None  # its rows are told apart by their images
+    if not TASKS[recipe.task].DUPLICATES_LEAK:
+        return None
     chosen = cross_split_duplicates(encoder, parts.train, tokens.train, parts.validation, tokens.validation)
     tested = cross_split_duplicates(encoder, parts.train, tokens.train, parts.test, tokens.test)
     held = len(parts.validation) + len(parts.test)
@@ -178,7 +178,7 @@ def _bucket_rows(encoder: TextEncoder, tokens: TokenizedSplits, buckets: int) ->
 
 
 def _no_label_predicted(part: Dataset, outputs: Outputs, threshold: float) -> Advice | None:
-    sets = label_sets(part)
+    sets = MultiLabel.label_sets(part)
     silent, blank = int((outputs < threshold).all(axis=1).sum()), sum(not names for names in sets)
     if silent <= _MOST * len(part) or blank > _MOST * silent:
         return None

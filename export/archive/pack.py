@@ -13,6 +13,7 @@ from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging_utils import ModelExportUtils
 
 from ...errors import InputError, RefusedError
+from ...evaluation.tasks import task_of
 from ...handlers.engine.devices import CPU_ALONE
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE
 from ...handlers.model.predictor import ModelFile
@@ -189,7 +190,7 @@ def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version
         variant.precision,
         variant.file,
         variant.parallel,
-        task=evidence.run["task"],
+        task=task_of(evidence.run["task"]).ANSWERS,
         threshold=evidence.run["threshold"],
         image_file=variant.image_file,
         image_values=evidence.run["data"]["image_values"],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...handlers.model.decoders import DECODERS
 from .format.reader import EVIDENCE
 from .inprocess import load_archive
 from .recordings import SHAPES, Recorded, digest_of, label_of, read_recording, read_texts, scores_of, several
@@ -94,9 +95,8 @@ def compare_recording(
     flips, differences, times = [], [], []
     given: set[str] = set()
     with load_archive(mar, trusted=trusted) as archived:
-        evidence = archived.read(EVIDENCE)
-        model = archived.read("model.json")
-        if evidence["run"]["task"] in ("vector", "joint"):
+        evidence, model = archived.read(EVIDENCE), archived.read("model.json")
+        if not DECODERS[model["task"]].GIVES_SCORES:
             raise InputError(
                 f"{mar} answers with vectors, which have no label. Compare it with: lexport diff A.mar B.mar",
                 code="LX-ARCHIVE-025",

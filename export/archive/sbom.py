@@ -10,18 +10,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from ...evaluation.tasks import task_of
 from ...storage.atomic import json_bytes
 from ...version import __version__
 from ..evidence.evidence import Evidence
 
 SBOM = "MAR-INF/SBOM.cdx.json"
-
-_TASKS = {
-    "classify": "text classification",
-    "multilabel": "text classification with several labels",
-    "vector": "text vectors",
-    "joint": "vectors of texts and images",
-}
 
 
 def sbom(
@@ -57,15 +51,15 @@ def sbom(
 
 def _model(evidence: Evidence, name: str, version: str, variant: str) -> dict[str, Any]:
     own, run = evidence.variant(variant), evidence.run
-    metric = run["metric"]
+    metric, purpose = run["metric"], task_of(run["task"]).PURPOSE
     return {
         "type": "machine-learning-model",
         "bom-ref": "model",
         "name": name,
         "version": version,
-        "description": f"{_TASKS[run['task']]}, recipe {run['recipe']}, variant {variant}",
+        "description": f"{purpose}, recipe {run['recipe']}, variant {variant}",
         "modelCard": {
-            "modelParameters": {"task": _TASKS[run["task"]], "datasets": [{"ref": "data"}]},
+            "modelParameters": {"task": purpose, "datasets": [{"ref": "data"}]},
             "quantitativeAnalysis": {
                 "performanceMetrics": [{"type": metric, "value": str(own.test[metric]), "slice": "test texts"}]
             },

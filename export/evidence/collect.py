@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ...data.load import Dataset
-from ...evaluation.tasks import METRIC, Outputs
+from ...evaluation.metrics import Outputs
+from ...evaluation.tasks import TASKS
 from ...handlers.model.goldens import golden_problems, read_goldens
 from ...handlers.model.predictor import Predictor
 from ...models.predict import outputs as trained_outputs
@@ -131,7 +132,7 @@ def apply_gates(
     plain: the fp32 variant of the same engine and input, if it was written too, also into a folder in `folder`.
     part: the validation texts.
     """
-    metric = METRIC[run.recipe.task]
+    metric = TASKS[run.recipe.task].METRIC
     speedup = None
     if plain is not None:
         both = [open_variant(run, one, folder / one.name) for one in (variant, plain)]

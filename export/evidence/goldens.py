@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...data.load import Columns, Dataset, label_sets, load
-from ...evaluation.tasks import Outputs
-from ...handlers.model.predictor import Predictor, labels_above
-from ...models.predict import image_outputs, text_outputs
+from ...data.load import Columns, Dataset, load
+from ...evaluation.tasks import task_of_run
+from ...evaluation.trained import predictor_of
+from ...handlers.model.predictor import Predictor
+from ...models.predict import text_outputs
 from ...models.run import Run, require_known
 
 LEAST = 16
@@ -113,11 +114,8 @@ def read_golden_requests(run: Run, file: Path) -> list[GoldenRequest]:
 def _covering(run: Run, validation: Dataset, real: Sequence[GoldenRequest], taken: int) -> list[GoldenRequest]:
     """Return texts for every label: one with that prediction, and those that have the label."""
     scores = text_outputs(run.model, run.encoder, validation.texts, validation.languages)
-    if run.recipe.task == "multilabel":
-        own, predicted = label_sets(validation.labels), [_named(run, row) for row in scores]
-    else:
-        own = [(label,) for label in validation.labels]
-        predicted = [(run.labels[top],) for top in scores.argmax(axis=1)]
+    task = task_of_run(run)
+    own, predicted = task.label_sets(validation), task.predictions(scores)
     each = max(-(-(LEAST - taken) // len(run.labels)), 1)
     chosen: list[GoldenRequest] = []
     for label in run.labels[: MOST - taken]:
@@ -127,31 +125,19 @@ def _covering(run: Run, validation: Dataset, real: Sequence[GoldenRequest], take
     return chosen
 
 
-def _named(run: Run, row: Outputs) -> tuple[str, ...]:
-    return tuple(label for label, score in zip(run.labels, row.tolist(), strict=True) if score >= run.threshold)
-
-
 def golden_lines(run: Run, predictor: Predictor, requests: Sequence[GoldenRequest]) -> bytes:
     """Return `golden.jsonl`: each request with the answers of the trained model and of this variant, UTF-8."""
+    by_torch = predictor_of(run)
     lines = []
     for one in requests:
         if one.image is not None:
             image = np.array([one.image], np.float32)
-            trained: dict[str, Any] = {"vector": image_outputs(run.model, image)[0].tolist()}
-            line = {"image": list(one.image), "trained": trained, "variant": predictor.predict_images(image)[0]}
+            trained, answer = by_torch.predict_images(image)[0], predictor.predict_images(image)[0]
+            line: dict[str, Any] = {"image": list(one.image), "trained": trained, "variant": answer}
         else:
             languages = None if one.lang is None else [one.lang]
-            trained = _answer(run, text_outputs(run.model, run.encoder, [one.text], languages)[0])
+            [trained], [answer] = (of.predict([one.text], languages) for of in (by_torch, predictor))
             request_fields = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
-            line = {**request_fields, "trained": trained, "variant": predictor.predict([one.text], languages)[0]}
+            line = {**request_fields, "trained": trained, "variant": answer}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return "".join(lines).encode()
-
-
-def _answer(run: Run, row: Outputs) -> dict[str, Any]:
-    if run.recipe.task in ("vector", "joint"):
-        return {"vector": row.tolist()}
-    scores = dict(zip(run.labels, row.tolist(), strict=True))
-    if run.recipe.task == "multilabel":
-        return {"labels": labels_above(run.threshold, scores), "scores": scores}
-    return {"label": run.labels[int(row.argmax())], "scores": scores}

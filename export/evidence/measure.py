@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ...data.load import Dataset
-from ...evaluation.bootstrap import bootstrap_means, metric_from_means, per_text_terms, percentile_interval
-from ...evaluation.calibration import calibration
+from ...evaluation.bootstrap import bootstrap_means, percentile_interval
+from ...evaluation.metrics import Outputs
 from ...evaluation.model import OpenedModel
 from ...evaluation.robustness import robustness
-from ...evaluation.tasks import Outputs, compute_metrics, flips
+from ...evaluation.tasks import task_of_run
 from ...handlers.model.predictor import Predictor
 from ...models.run import Run
 
@@ -61,10 +60,9 @@ def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[s
 
     interval: the 95 % bootstrap interval of the metric that the gates read.
     """
-    task = run.recipe.task
-    metrics = compute_metrics(task, part, found, run.labels, run.threshold)
-    flipped = flips(task, found, trained, run.threshold)
-    drawn = metric_from_means(task, bootstrap_means(per_text_terms(task, part, found, run.labels, run.threshold)))
+    task = task_of_run(run)
+    metrics, flipped = task.metrics(part, found), task.flips(found, trained)
+    drawn = task.metric(bootstrap_means(task.terms(part, found)))
     return {
         "texts": len(part),
         **{name: value for name, value in metrics.items() if name not in _VERBOSE_FIELDS},
@@ -78,8 +76,7 @@ def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[s
 def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: Outputs) -> dict[str, Any]:
     """Compare the outputs of the first texts, each alone, with `together`, the outputs in batches of 64.
 
-    texts: number of texts. largest_change: of a score or a vector's component. flips: `tasks.flips`; for vectors and
-    joint models the texts with another nearest neighbour among these texts.
+    texts: number of texts. largest_change: of a score or a vector's component. flips: `Task.flips_alone`.
     """
     count = min(len(part), _SINGLE_TEXTS)
     languages = part.languages and part.languages[:count]
@@ -89,27 +86,15 @@ def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: O
             for place, text in enumerate(part.texts[:count])
         ]
     )
-    batched, task = together[:count], run.recipe.task
-    if task in ("vector", "joint"):
-        flipped = int((_nearest(alone) != _nearest(batched)).sum())
-    else:
-        flipped = flips(task, alone, batched, run.threshold)
+    batched = together[:count]
+    flipped = task_of_run(run).flips_alone(alone, batched)
     return {"texts": count, "largest_change": float(np.abs(alone - batched).max()), "flips": flipped}
-
-
-def _nearest(vectors: Outputs) -> npt.NDArray[np.int64]:
-    """Return the nearest other vector of each vector, int64 [texts]."""
-    likeness = vectors @ vectors.T
-    np.fill_diagonal(likeness, -np.inf)
-    nearest: npt.NDArray[np.int64] = likeness.argmax(axis=1)
-    return nearest
 
 
 def calibration_error(run: Run, part: Dataset, outputs: Outputs) -> float | None:
     """Return the expected calibration error; None for vectors."""
-    if run.recipe.task in ("vector", "joint"):
-        return None
-    return float(calibration(run.recipe.task, part, outputs, run.labels)["expected_calibration_error"])
+    found = task_of_run(run).calibration(part, outputs)
+    return None if found is None else float(found["expected_calibration_error"])
 
 
 def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any]:
@@ -123,45 +108,25 @@ def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str,
         images=None if part.images is None else part.images[:_NOISY],
     )
     model = OpenedModel(lambda copy: predict_batched(predictor, copy), run.encoder)
-    task, labels = run.recipe.task, run.labels
-    return robustness(task, few, predict_batched(predictor, few), labels, model, _RATES, run.threshold) | {
-        "texts": len(few)
-    }
+    found = robustness(task_of_run(run), few, predict_batched(predictor, few), model, _RATES)
+    return found | {"texts": len(few)}
 
 
 def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most: int = 10) -> list[dict[str, Any]]:
     """Return the texts whose outputs differ most, flipped ones first, with both answers."""
-    count, task = len(part), run.recipe.task
-    differences = np.abs(found - trained)[:count].max(axis=1)
-    if task == "classify":
-        flipped = found.argmax(axis=1) != trained.argmax(axis=1)
-    elif task == "multilabel":
-        flipped = ((found >= run.threshold) != (trained >= run.threshold)).any(axis=1)
-    else:
-        differences = np.square(found[:count] - trained[:count]).sum(axis=1) / 2  # 1 - cosine of unit vectors
-        flipped = np.zeros(count, bool)
+    task = task_of_run(run)
+    differences = task.distances(found, trained, len(part))
+    flipped = task.changed(found, trained)
     order = np.lexsort((-differences, ~flipped))[:most]
     return [
         {
             "text": part.texts[row],
-            "trained": _describe(run, trained[row]),
-            "variant": _describe(run, found[row]),
+            "trained": task.describe(trained[row]),
+            "variant": task.describe(found[row]),
             "difference": float(differences[row]),
         }
         for row in order.tolist()
     ]
-
-
-def _describe(run: Run, row: Outputs) -> str:
-    """Describe an answer in words: the label with its score, the labels, or the first components of a vector."""
-    if run.recipe.task == "classify":
-        top = int(row.argmax())
-        return f"{run.labels[top]} {row[top]:.4f}"
-    if run.recipe.task == "multilabel":
-        return (
-            ", ".join(label for label, score in zip(run.labels, row, strict=True) if score >= run.threshold) or "none"
-        )
-    return "(" + ", ".join(f"{value:.3f}" for value in row[:4]) + ", …)"
 
 
 def peak_memory(opening: Callable[[], _Result]) -> tuple[_Result, int | None]:

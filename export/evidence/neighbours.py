@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ...data.load import Dataset
-from ...evaluation.tasks import Outputs
+from ...evaluation.metrics import Outputs
 from ...models.compose import TextModel
 from ...models.run import Run
 

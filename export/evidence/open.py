@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...evaluation.tasks import TASKS
 from ...handlers.engine.engines import open_engine, open_text_engine
 from ...handlers.model.predictor import IdsIn, ModelFile, Predictor
 from ...handlers.model.textin import TextIn
@@ -25,7 +26,7 @@ def open_variant(run: Run, variant: Variant, folder: Path, threads: int = 1) -> 
         variant.precision,
         variant.file,
         run.model.PARALLEL,
-        task=run.recipe.task,
+        task=TASKS[run.recipe.task].ANSWERS,
         threshold=run.threshold,
         image_file=variant.image_file if joint else None,
         image_values=run.info.data["image_values"],

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...evaluation.tasks import TASKS
 from ...handlers.engine.engines import open_engine, open_text_engine
 from ...handlers.text.encoder import TextEncoder
 from ...models.compose import TextModel, build
@@ -36,7 +37,7 @@ def try_variant(name: str) -> str | None:
             variant.write(model, encoder.spec.inputs, Path(folder))
             file = Path(folder, variant.file)
             if variant.takes == "text":
-                make_text_in(file, encoder, recipe.task, ["bad", "good"], 0.5)
+                make_text_in(file, encoder, TASKS[recipe.task].ANSWERS, ["bad", "good"], 0.5)
                 _, found = open_text_engine(file, threads=1, device="cpu")(_TEXTS, None)
             else:
                 found = open_engine(variant.engine, file, threads=1, device="cpu")(ids)

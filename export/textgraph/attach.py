@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+from ...handlers.model.decoders import DECODERS, Decoder
 from ...handlers.text.encoder import TextEncoder
 from ...handlers.text.spec import TOKEN_PATTERN, TextSpec
 from . import layouts
@@ -28,8 +29,10 @@ def reason_against(spec: TextSpec) -> str | None:
     return None
 
 
-def make_text_in(path: Path, encoder: TextEncoder, task: str, labels: Sequence[str], threshold: float) -> None:
+def make_text_in(path: Path, encoder: TextEncoder, answers: str, labels: Sequence[str], threshold: float) -> None:
     """Put the text code of `encoder` before the ids-in ONNX model at `path`, in place; weights beside it stay.
+
+    `answers` names one of `decoders.DECODERS`.
 
     Inputs: `texts`, string [batch], and where the model has languages `languages`, string [batch]. Outputs: `scores`
     float32 [batch, labels] or `vector` float32 [batch, dim]; of one label `label` string and `label_index` int64
@@ -56,7 +59,7 @@ def make_text_in(path: Path, encoder: TextEncoder, task: str, labels: Sequence[s
             inputs.append(_value("languages", TensorProto.STRING, [batch]))
             found, unknown = layouts.by_language(before, encoder, text, "languages")
     before.add("Identity", found, output=ids.name)
-    outputs = _answers(after, answer, task, labels, threshold)
+    outputs = _answers(after, answer, DECODERS[answers], labels, threshold)
     one_axis = before.constant([-1])
     for name, value, kind in (
         ("tokens", text.tokens, TensorProto.INT64),
@@ -71,10 +74,10 @@ def make_text_in(path: Path, encoder: TextEncoder, task: str, labels: Sequence[s
 
 
 def _answers(
-    after: Nodes, answer: ValueInfoProto, task: str, labels: Sequence[str], threshold: float
+    after: Nodes, answer: ValueInfoProto, decoder: Decoder, labels: Sequence[str], threshold: float
 ) -> list[ValueInfoProto]:
     """Return what is told of the model's own output, which comes first."""
-    if task in ("vector", "joint"):
+    if not decoder.GIVES_SCORES:
         after.add("Identity", answer.name, output="vector")
         vector = ValueInfoProto()
         vector.CopyFrom(answer)
@@ -83,7 +86,7 @@ def _answers(
     batch, count = answer.type.tensor_type.shape.dim[0].dim_param, len(labels)
     after.add("Constant", output="labels", value_strings=list(labels))
     named = _value("labels", TensorProto.STRING, [count])
-    if task == "multilabel":
+    if decoder.TAKES_THRESHOLD:
         # As the handler compares: in float64.
         scores = after.add("Cast", answer.name, to=TensorProto.DOUBLE)
         after.add("GreaterOrEqual", scores, after.constant(threshold, np.float64), output="chosen")

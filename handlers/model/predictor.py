@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..engine.engines import Counts, Engine, ImageEngine, Images, Scores
 from ..text.encoder import Ids, TextEncoder, TextSpec, Tokens
+from .decoders import DECODERS, vectors
 
 # A batch is cut into pieces of texts of similar width. More bytes of vectors than this do not fit a core's cache:
 # measured at 300 dimensions and 200 words, 40 µs a text in pieces of 1 MiB against 72 µs in a batch of 64.
@@ -24,7 +25,6 @@ MAX_PADDING = 128
 # The most texts that are answered at once, so that a request cannot decide how much memory a worker uses.
 MAX_BATCH = 256
 
-TASKS = ("classify", "multilabel", "vector", "joint")
 INPUT_KINDS = ("ids", "text")
 
 
@@ -42,7 +42,7 @@ class ModelFile:
     parallel: bool = False
     """Whether a batch is faster with more than one thread, as with an encoder."""
     task: str = "classify"
-    """One of TASKS."""
+    """The kind of its answers, one of DECODERS."""
     threshold: float = 0.5
     """The least score of a predicted label (multilabel)."""
     image_file: str | None = None
@@ -66,13 +66,13 @@ class ModelFile:
                 raise ValueError(f"model.json names the file {file!r}; a file beside it was expected.")
         if self.schema != 1:
             raise ValueError(f"model.json has schema {self.schema}, this version reads schema 1; update lexport.")
-        if self.task not in TASKS:
-            raise ValueError(f"model.json names the task {self.task!r}; known are {', '.join(TASKS)}.")
+        if self.task not in DECODERS:
+            raise ValueError(f"model.json names the task {self.task!r}; known are {', '.join(DECODERS)}.")
         if self.takes not in INPUT_KINDS:
             raise ValueError(
                 f"model.json says that the model takes {self.takes!r}; known are {', '.join(INPUT_KINDS)}."
             )
-        if (self.task == "joint") != (self.image_file is not None and self.image_values > 0):
+        if (self.image_file is not None and self.image_values > 0) != DECODERS[self.task].TAKES_IMAGES:
             raise ValueError(
                 f"model.json has the task {self.task}, image_file {self.image_file!r} and image_values "
                 f"{self.image_values}; a joint model needs both, any other none."
@@ -93,6 +93,7 @@ class Predictor(ABC):
     ) -> None:
         """Keep the parts that all models have; `loading.load` reads them from a folder."""
         self.model = model
+        self.decoder = DECODERS[model.task]
         self.spec = spec
         self.labels = tuple(labels)
         self.languages = tuple(spec.languages)
@@ -135,44 +136,18 @@ class Predictor(ABC):
         return np.concatenate([self._image_engine(images[first : first + MAX_PIECE_TEXTS]) for first in firsts])
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Return one answer per text, by the model's task, each with tokens, unknown and truncated.
-
-        classify: label, score, scores by label. multilabel: labels (each with its score, best first), scores by
-        label. vector, joint: vector. Raises TextError as `raw_outputs` does.
-        """
+        """Return one answer per text, as the model's decoder makes them. Raises TextError as `raw_outputs` does."""
         if len(texts) > MAX_BATCH:
             return [answer for batch in _batches(texts, languages) for answer in self.predict(*batch)]
         counted, outputs = self.raw_outputs(texts, languages)
-        rows, labels = outputs.tolist(), self.labels
-        counts, unknown, cut = counted.lengths.tolist(), counted.unknown.tolist(), counted.truncated.tolist()
-        if self.model.task == "classify":
-            tops = outputs.argmax(axis=1).tolist()
-            return [
-                {
-                    "label": labels[top],
-                    "score": row[top],
-                    "scores": dict(zip(labels, row, strict=True)),
-                    "tokens": count,
-                    "unknown": missed,
-                    "truncated": truncated,
-                }
-                for row, top, count, missed, truncated in zip(rows, tops, counts, unknown, cut, strict=True)
-            ]
-        answers = self._decode_multilabel(rows) if self.model.task == "multilabel" else _decode_vectors(rows)
-        for answer, count, missed, truncated in zip(answers, counts, unknown, cut, strict=True):
-            answer |= {"tokens": count, "unknown": missed, "truncated": truncated}
-        return answers
+        return self.decoder.decode(outputs, counted, self.labels, self.model.threshold)
 
     def predict_images(self, images: Images) -> list[dict[str, Any]]:
         """Return one answer per image, float32 [images, values]: its vector.
 
         Raises ValueError as `image_outputs` does.
         """
-        return _decode_vectors(self.image_outputs(images).tolist())
-
-    def _decode_multilabel(self, rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-        tables = [dict(zip(self.labels, row, strict=True)) for row in rows]
-        return [{"labels": labels_above(self.model.threshold, scores), "scores": scores} for scores in tables]
+        return vectors(self.image_outputs(images))
 
 
 class IdsIn(Predictor):
@@ -250,19 +225,9 @@ class IdsIn(Predictor):
         return found
 
 
-def _decode_vectors(rows: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    return [{"vector": row} for row in rows]
-
-
 def _batches(
     texts: Sequence[str], languages: Sequence[str] | None
 ) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
     for first in range(0, len(texts), MAX_BATCH):
         turn = slice(first, first + MAX_BATCH)
         yield texts[turn], None if languages is None else languages[turn]
-
-
-def labels_above(threshold: float, scores: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return the labels whose score is `threshold` or more, best first, each with its score."""
-    chosen = [{"label": label, "score": score} for label, score in scores.items() if score >= threshold]
-    return sorted(chosen, key=lambda one: -one["score"])

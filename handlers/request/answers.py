@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..model.predictor import labels_above
+from ..model.decoders import labels_above
 from .limits import MAX_RESPONSE
 from .protocol import Request
 from .refusals import Refusal

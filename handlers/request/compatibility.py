@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..model.decoders import DECODERS
 from ..model.predictor import ModelFile
 from .protocol import Request
 from .refusals import Refusal, listed, show
@@ -21,9 +22,10 @@ def validate_for_model(request: Request, model: ModelFile, known: Sequence[str])
         _check_images(request.images, model)
     elif known or request.languages is not None:
         _check_languages(request.languages, known)
-    if request.top_k is not None and model.task not in ("classify", "multilabel"):
+    decoder = DECODERS[model.task]
+    if request.top_k is not None and not decoder.GIVES_SCORES:
         raise Refusal(400, f"`top_k` is {request.top_k}; this model answers vectors, not scores.", "no `top_k`")
-    if request.threshold is not None and model.task != "multilabel":
+    if request.threshold is not None and not decoder.TAKES_THRESHOLD:
         raise Refusal(
             400,
             f"`threshold` is {request.threshold:g}; this model does not answer several labels.",

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..model.predictor import IdsIn, Predictor, labels_above
+from ..model.decoders import labels_above
+from ..model.predictor import IdsIn, Predictor
 from ..text.offsets import Found, find_tokens
 from .protocol import Request
 from .refusals import Refusal
@@ -45,7 +46,7 @@ Logits = npt.NDArray[np.float64]
 
 def check_explainable(request: Request, predictor: Predictor) -> None:
     """Raise Refusal for a request that has no explanation."""
-    if predictor.model.task not in ("classify", "multilabel"):
+    if not predictor.decoder.GIVES_SCORES:
         raise Refusal(400, "This model answers vectors, which have no explanation.", "POST /predictions/NAME")
     if request.v2:
         raise Refusal(400, "Explanations are not given for Open Inference Protocol v2.", 'JSON {"text": "…"}')
@@ -97,7 +98,7 @@ class _Explaining:
         self._predictor = predictor
         self._text = text
         self._language = language
-        self._multi = predictor.model.task == "multilabel"
+        self._multi = predictor.decoder.TAKES_THRESHOLD
         self._found = find_tokens(predictor.spec, text)
 
     def explain(self, request: Request, seconds: float) -> dict[str, Any]:

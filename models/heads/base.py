@@ -15,7 +15,7 @@ class HeadOptions:
 
     @property
     def task(self) -> str:
-        """What the model answers: "classify", "multilabel", "vector" or "joint"."""
+        """The name of what the model answers, one of `evaluation.tasks.TASKS`."""
         raise NotImplementedError
 
     @property
@@ -38,3 +38,15 @@ class Head(nn.Module):
     def answer(self, outputs: Tensor) -> Tensor:
         """Outputs float32 [batch, outputs] → what is served, of the same shape."""
         raise NotImplementedError
+
+    def loss(self, outputs: Tensor, truth: Tensor, others: Tensor | None, weights: Tensor | None) -> Tensor:
+        """Return the loss of a batch, a scalar.
+
+        outputs: those of `forward`. truth: the rows of `Task.truth`. others: the outputs of the second texts or the
+        vectors of the images, where the data have some. weights: class weights float32 [labels], if there are any.
+        """
+        raise NotImplementedError
+
+    def class_weights(self, truth: Tensor) -> Tensor | None:
+        """Return class weights float32 [labels] for the training texts with this `truth`; None for none."""
+        return None

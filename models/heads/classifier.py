@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from .base import Head, HeadOptions
+from .losses import balanced_weights, classification_loss
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Classifier(Head):
     def __init__(self, width: int, labels: int, options: ClassifierOptions) -> None:
         """From vectors of `width` to `labels` logits."""
         super().__init__()
+        self.options = options
         self.multi_label = options.multi_label
         self.dropout = nn.Dropout(options.dropout)
         self.linear = nn.Linear(width, labels)
@@ -71,3 +73,17 @@ class Classifier(Head):
         if self.multi_label:
             return outputs.sigmoid()
         return outputs.softmax(dim=1)
+
+    def loss(self, outputs: Tensor, truth: Tensor, others: Tensor | None, weights: Tensor | None) -> Tensor:
+        """Return the cross-entropy; truth is int64 [batch], or with multi_label float32 [batch, labels]."""
+        smoothing = self.options.label_smoothing if self.training else 0.0
+        return classification_loss(outputs, truth, self.multi_label, smoothing, weights)
+
+    def class_weights(self, truth: Tensor) -> Tensor | None:
+        """Return the inverse of each label's share of the training texts, if the options ask for it."""
+        if self.options.class_weights != "balanced":
+            return None
+        if self.multi_label:
+            present = truth.sum(dim=0)
+            return (len(truth) - present) / present.clamp(min=1)
+        return balanced_weights(truth.bincount(minlength=self.linear.out_features))

@@ -71,5 +71,7 @@ class Joint(Vector):
 
     def __init__(self, width: int, options: JointOptions, image_values: int) -> None:
         """From text vectors of `width` and images of `image_values` numbers to unit vectors of `options.size`."""
-        super().__init__(width, VectorOptions(size=options.size, dropout=options.dropout))
+        super().__init__(
+            width, VectorOptions(size=options.size, dropout=options.dropout, temperature=options.temperature)
+        )
         self.image = ImageTower(image_values, options)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Head, HeadOptions
+from .losses import contrastive_loss
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Vector(Head):
         """From vectors of `width` to unit vectors of `options.size`, or of `width` if that is 0."""
         super().__init__()
         self.size = options.size or width
+        self.temperature = options.temperature
         self.dropout = nn.Dropout(options.dropout)
         # Without a bias an empty text stays at zero, equally far from everything.
         self.project = nn.Linear(width, options.size, bias=False) if options.size else nn.Identity()
@@ -77,3 +79,8 @@ class Vector(Head):
     def answer(self, outputs: Tensor) -> Tensor:
         """Return the vectors as they are."""
         return outputs
+
+    def loss(self, outputs: Tensor, truth: Tensor, others: Tensor | None, weights: Tensor | None) -> Tensor:
+        """Return the contrastive loss with the `others`; truth is the group of each row, int64 [batch]."""
+        assert others is not None
+        return contrastive_loss(outputs, others, truth, self.temperature)

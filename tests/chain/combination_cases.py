@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import torch
 
-from lexport.evaluation.tasks import Outputs
+from lexport.evaluation.metrics import Outputs
 from lexport.export.formats.variants import VARIANTS, Variant
 from lexport.export.textgraph import make_text_in
 from lexport.handlers.engine.engines import Engine, open_engine, open_text_engine

@@ -82,7 +82,7 @@ def test_the_images_are_those_of_the_package(digits: Dataset) -> None:
 
 
 def test_each_image_comes_once_and_no_caption_is_in_two_parts(digits: Dataset) -> None:
-    parts = split(digits, "joint")
+    parts = split(digits, None)
     images = [image.tobytes() for part in vars(parts).values() for image in part.images]
     assert len(images) == len(set(images)) == 1797
     texts = [set(part.texts) for part in vars(parts).values()]
@@ -99,7 +99,7 @@ def test_every_template_is_used_about_equally_often(digits: Dataset) -> None:
 
 
 def test_the_parts_are_about_80_10_and_10_percent_and_hold_every_digit(digits: Dataset) -> None:
-    parts = split(digits, "joint")
+    parts = split(digits, None)
     for part, share in ((parts.train, 0.8), (parts.validation, 0.1), (parts.test, 0.1)):
         assert len(part) / len(digits) == pytest.approx(share, abs=0.02)
         assert part.classes == list("0123456789")

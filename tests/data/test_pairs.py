@@ -90,4 +90,4 @@ def test_real_reviews_are_halved_and_stay_in_their_part() -> None:
         assert part == part_of(text)
     shares = [len(a) / (len(a) + len(b)) for a, b in zip(dataset.texts, dataset.pairs, strict=True)]
     assert np.mean([0.2 < share < 0.8 for share in shares]) > 0.99
-    assert split(dataset, "vector").test.pairs
+    assert split(dataset, None).test.pairs

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.data.dataset import Dataset, dataset_of, digest
-from lexport.data.splits import Splits, part_of, parts_of, split
+from lexport.data.dataset import Dataset, dataset_of, digest, label_sets
+from lexport.data.splits import LabelSets, Splits, part_of, parts_of, split
 from lexport.errors import InputError
 
 
@@ -83,7 +83,7 @@ def test_too_few_texts_are_refused_with_the_counts(count: int) -> None:
 def test_rows_of_one_image_are_refused_naming_what_must_differ() -> None:
     texts = [f"text {n}" for n in range(200)]
     with pytest.raises(InputError, match="a hundred different images"):
-        split(dataset_of(texts, [""] * 200, "x", images=np.ones((200, 3), np.float32)), "joint")
+        split(dataset_of(texts, [""] * 200, "x", images=np.ones((200, 3), np.float32)), None)
 
 
 def test_a_label_without_a_training_text_is_refused() -> None:
@@ -117,7 +117,7 @@ def test_texts_with_images_are_told_apart_by_the_image() -> None:
         "validation": 0.1,
         "test": 0.1,
     }
-    seen = [set(part.images.ravel()) for part in parts(split(whole, "joint")).values() if part.images is not None]
+    seen = [set(part.images.ravel()) for part in parts(split(whole, None)).values() if part.images is not None]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 200
 
 
@@ -125,38 +125,32 @@ def test_a_dataset_that_names_its_parts_is_followed() -> None:
     named = ["test", "train", "validation", "train"] * 5
     whole = dataset_of([f"text {n}" for n in range(20)], ["a", "b"] * 10, "x", parts=named)
     assert parts_of(whole) == named
-    for name, part in parts(split(whole, "vector")).items():
+    for name, part in parts(split(whole, None)).items():
         assert part.parts == [name] * named.count(name)
         assert part.texts == [text for text, own in zip(whole.texts, named, strict=True) if own == name]
 
 
 def test_every_label_of_every_set_must_be_trained() -> None:
     whole = dataset(200, ("a", "a|b", ""))
-    assert len(split(whole, "multilabel").train) > 0
+    assert len(split(whole, label_sets).train) > 0
     lonely = next(row for row, text in enumerate(whole.texts) if part_of(text) == "test")
     labels = [*whole.labels[:lonely], "a|rare", *whole.labels[lonely + 1 :]]
     with pytest.raises(InputError, match=r"of 3 labels 1 would have no training text \(rare;"):
-        split(Dataset(whole.texts, labels, "mine.csv", ""), "multilabel")
+        split(Dataset(whole.texts, labels, "mine.csv", ""), label_sets)
 
 
-@pytest.mark.parametrize("kind", ["vector", "joint"])
-def test_a_model_that_learns_no_labels_needs_none(kind: str) -> None:
+def test_a_model_that_learns_no_labels_needs_none() -> None:
     texts = dataset(200).texts
     labels = [part_of(text) for text in texts]
-    assert len(split(Dataset(texts, labels, "mine.csv", ""), kind).test) > 0
+    assert len(split(Dataset(texts, labels, "mine.csv", ""), None).test) > 0
     with pytest.raises(InputError, match="2 would have no training text"):
         split(Dataset(texts, labels, "mine.csv", ""))
 
 
-@pytest.mark.parametrize("kind", ["classify", "multilabel", "vector", "joint"])
-def test_a_language_without_a_training_text_is_refused(kind: str) -> None:
+@pytest.mark.parametrize("learned", [label_sets, None])
+def test_a_language_without_a_training_text_is_refused(learned: LabelSets | None) -> None:
     whole = dataset(200)
     lonely = next(text for text in whole.texts if part_of(text) == "validation")
     languages = ["zh" if text == lonely else "en" for text in whole.texts]
     with pytest.raises(InputError, match=r"of 2 languages 1 would have no training text \(zh; .* ten a language"):
-        split(dataset_of(whole.texts, whole.labels, "mine.csv", languages=languages), kind)
-
-
-def test_an_unknown_kind_is_a_mistake_in_the_program() -> None:
-    with pytest.raises(ValueError, match="kind 'regress' is not known"):
-        split(dataset(200), "regress")
+        split(dataset_of(whole.texts, whole.labels, "mine.csv", languages=languages), learned)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,13 +12,11 @@ from hypothesis import strategies as st
 from lexport.data.load import Dataset, dataset_of
 from lexport.evaluation.bootstrap import (
     DRAWS,
-    add_intervals,
     bootstrap_means,
-    metric_from_means,
-    per_text_terms,
     percentile_interval,
 )
-from lexport.evaluation.tasks import METRIC, Outputs, compute_metrics
+from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.tasks import TASKS, task_of
 
 LABELS = ["a", "b", "c"]
 
@@ -45,7 +45,9 @@ def some(task: str, rows: int = 60, seed: int = 1) -> tuple[Dataset, Outputs]:
     return part(labels, pairs=task == "vector"), np.concatenate([vectors, others])
 
 
-TASKS = ["classify", "multilabel", "vector", "joint"]
+def with_intervals(task: str, data: Dataset, outputs: Outputs) -> dict[str, Any]:
+    judged = task_of(task, LABELS)
+    return judged.with_intervals(data, outputs, judged.metrics(data, outputs))
 
 
 def test_every_draw_has_as_many_texts_as_there_are() -> None:
@@ -82,7 +84,7 @@ def test_an_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_every_metric_has_an_interval_around_it(task: str) -> None:
     data, outputs = some(task)
-    found = add_intervals(task, data, outputs, LABELS, compute_metrics(task, data, outputs, LABELS))
+    found = with_intervals(task, data, outputs)
     names = {
         "classify": ["accuracy", "macro_f1"],
         "multilabel": ["accuracy", "micro_f1", "macro_f1"],
@@ -93,14 +95,15 @@ def test_every_metric_has_an_interval_around_it(task: str) -> None:
             low, high = values[f"{name}_interval"]
             assert 0 <= low <= values[name] <= high <= 1, name
             assert low < high or values[name] == 1, name
-    assert add_intervals(task, data, outputs, LABELS, compute_metrics(task, data, outputs, LABELS)) == found
+    assert with_intervals(task, data, outputs) == found
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_headline_made_of_means_is_the_tasks_own_metric(task: str) -> None:
     data, outputs = some(task)
-    means = per_text_terms(task, data, outputs, LABELS).mean(axis=0)
-    assert metric_from_means(task, means) == pytest.approx(compute_metrics(task, data, outputs, LABELS)[METRIC[task]])
+    judged = task_of(task, LABELS)
+    means = judged.terms(data, outputs).mean(axis=0)
+    assert judged.metric(means) == pytest.approx(judged.metrics(data, outputs)[judged.METRIC])
 
 
 def over_drawn_texts(task: str, data: Dataset, outputs: Outputs, name: str) -> list[float]:
@@ -109,20 +112,20 @@ def over_drawn_texts(task: str, data: Dataset, outputs: Outputs, name: str) -> l
     found = []
     for _ in range(DRAWS):
         rows = draw.integers(0, len(data), len(data))
-        found.append(compute_metrics(task, data.take(rows.tolist(), "drawn"), outputs[rows], LABELS)[name])
+        found.append(task_of(task, LABELS).metrics(data.take(rows.tolist(), "drawn"), outputs[rows])[name])
     return percentile_interval(np.array(found))
 
 
 def test_f1_of_several_labels_is_computed_anew_over_the_drawn_texts() -> None:
     data, outputs = some("multilabel")
-    found = add_intervals("multilabel", data, outputs, LABELS, compute_metrics("multilabel", data, outputs, LABELS))
+    found = with_intervals("multilabel", data, outputs)
     for name in ("micro_f1", "macro_f1"):
         assert found[f"{name}_interval"] == pytest.approx(over_drawn_texts("multilabel", data, outputs, name))
 
 
 def test_f1_of_one_label_spreads_as_over_drawn_texts() -> None:
     data, outputs = some("classify")
-    found = add_intervals("classify", data, outputs, LABELS, compute_metrics("classify", data, outputs, LABELS))
+    found = with_intervals("classify", data, outputs)
     expected = over_drawn_texts("classify", data, outputs, "macro_f1")
     assert found["macro_f1_interval"] == pytest.approx(expected, abs=0.015)
 
@@ -130,7 +133,7 @@ def test_f1_of_one_label_spreads_as_over_drawn_texts() -> None:
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=12), st.integers(0, 5))
 def test_intervals_are_shares_however_few_the_texts_are(labels: list[str], seed: int) -> None:
     data, outputs = part(labels), scores(len(labels), seed=seed)
-    found = add_intervals("classify", data, outputs, LABELS, compute_metrics("classify", data, outputs, LABELS))
+    found = with_intervals("classify", data, outputs)
     for name in ("accuracy", "macro_f1"):
         low, high = found[f"{name}_interval"]
         assert 0 <= low <= high <= 1

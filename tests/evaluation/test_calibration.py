@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from lexport.data.load import Dataset, dataset_of
 from lexport.evaluation.bootstrap import Values
-from lexport.evaluation.calibration import BINS, calibration, equal_mass
-from lexport.evaluation.tasks import Outputs
+from lexport.evaluation.calibration import BINS, equal_mass
+from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.tasks import task_of
 
 LABELS = ["a", "b", "c"]
 
@@ -33,6 +35,12 @@ def drawn(rows: int, *, sureness: float = 1.0, seed: int = 0) -> tuple[Dataset, 
     return part(labels), (shown / shown.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
+def calibrated(task: str, data: Dataset, outputs: Outputs) -> dict[str, Any]:
+    found = task_of(task, LABELS).calibration(data, outputs)
+    assert found is not None
+    return found
+
+
 def by_hand(scores: Values, right: Values, count: int) -> float:
     """The expected calibration error of scores that all differ: sort, cut, compare."""
     order = np.argsort(scores)
@@ -44,7 +52,7 @@ def by_hand(scores: Values, right: Values, count: int) -> float:
 @pytest.mark.parametrize("rows", [25, 61, 700])
 def test_the_error_is_that_of_sorted_scores_cut_into_equal_parts(rows: int) -> None:
     data, outputs = drawn(rows, sureness=2)
-    found = calibration("classify", data, outputs, LABELS)
+    found = calibrated("classify", data, outputs)
     truth = np.array([LABELS.index(label) for label in data.labels])
     scores = outputs.max(axis=1).astype(np.float64)
     right = (outputs.argmax(axis=1) == truth).astype(np.float64)
@@ -56,7 +64,7 @@ def test_the_error_is_that_of_sorted_scores_cut_into_equal_parts(rows: int) -> N
 
 def test_likelihood_and_brier_score_of_one_label_are_scikit_learns() -> None:
     data, outputs = drawn(300, sureness=3)
-    found = calibration("classify", data, outputs, LABELS)
+    found = calibrated("classify", data, outputs)
     shown = outputs.astype(np.float64)
     shown /= shown.sum(axis=1, keepdims=True)  # float32 is off by a rounding
     assert found["negative_log_likelihood"] == pytest.approx(log_loss(data.labels, shown, labels=LABELS), abs=1e-6)
@@ -68,7 +76,7 @@ def test_likelihood_and_brier_score_of_several_labels_are_scikit_learns() -> Non
     draw = np.random.default_rng(0)
     held, outputs = draw.random((80, 3)) < 0.3, draw.random((80, 3), np.float32)
     data = part(["|".join(label for label, one in zip(LABELS, row, strict=True) if one) for row in held])
-    found = calibration("multilabel", data, outputs, LABELS)
+    found = calibrated("multilabel", data, outputs)
     shown = outputs.astype(np.float64).ravel()
     assert found["of"] == "decisions"
     assert found["negative_log_likelihood"] == pytest.approx(log_loss(held.ravel(), shown))
@@ -78,7 +86,7 @@ def test_likelihood_and_brier_score_of_several_labels_are_scikit_learns() -> Non
 
 
 def test_a_certain_mistake_costs_a_finite_logarithm() -> None:
-    found = calibration("classify", part(["a", "b"]), np.array([[0, 1, 0], [0, 1, 0]], np.float32), LABELS)
+    found = calibrated("classify", part(["a", "b"]), np.array([[0, 1, 0], [0, 1, 0]], np.float32))
     assert found["negative_log_likelihood"] == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
     assert found["brier_score"] == 1.0
     assert found["expected_calibration_error"] == 0.5
@@ -86,9 +94,7 @@ def test_a_certain_mistake_costs_a_finite_logarithm() -> None:
 
 
 def test_a_model_that_is_surer_than_right_is_told_from_one_that_is_not() -> None:
-    sure, exact, modest = (
-        calibration("classify", *drawn(1500, sureness=sureness), LABELS) for sureness in (2.0, 1.0, 0.5)
-    )
+    sure, exact, modest = (calibrated("classify", *drawn(1500, sureness=sureness)) for sureness in (2.0, 1.0, 0.5))
     assert sure["excess_interval"][0] > 0.05
     assert exact["excess_interval"][0] < 0 < exact["excess_interval"][1]
     assert modest["excess_interval"][1] < -0.05
@@ -97,16 +103,16 @@ def test_a_model_that_is_surer_than_right_is_told_from_one_that_is_not() -> None
 
 
 def test_the_error_by_chance_is_what_exact_scores_show_on_average() -> None:
-    found = [calibration("classify", *drawn(400, seed=seed), LABELS) for seed in range(40)]
+    found = [calibrated("classify", *drawn(400, seed=seed)) for seed in range(40)]
     mean = np.mean([one["expected_calibration_error"] for one in found])
     assert mean == pytest.approx(np.mean([one["error_by_chance"] for one in found]), rel=0.1)
 
 
 def test_the_errors_interval_covers_the_true_error_which_few_texts_overstate() -> None:
-    true = calibration("classify", *drawn(20_000, sureness=1.6, seed=99), LABELS)["expected_calibration_error"]
+    true = calibrated("classify", *drawn(20_000, sureness=1.6, seed=99))["expected_calibration_error"]
     held = 0
     for seed in range(40):
-        found = calibration("classify", *drawn(400, sureness=1.6, seed=seed), LABELS)
+        found = calibrated("classify", *drawn(400, sureness=1.6, seed=seed))
         low, high = found["expected_calibration_error_interval"]
         assert low <= found["expected_calibration_error"] <= high
         held += low <= true <= high
@@ -131,8 +137,8 @@ def test_equal_scores_share_a_bin_and_bins_are_in_order(scores: list[float], mos
 @given(st.permutations(range(90)))
 def test_the_order_of_texts_changes_nothing_but_the_draws(order: list[int]) -> None:
     data, outputs = drawn(90)
-    found = calibration("classify", data, outputs, LABELS)
-    other = calibration("classify", data.take(order, "other"), outputs[order], LABELS)
+    found = calibrated("classify", data, outputs)
+    other = calibrated("classify", data.take(order, "other"), outputs[order])
     for name in ("expected_calibration_error", "brier_score", "negative_log_likelihood", "error_by_chance"):
         assert other[name] == pytest.approx(found[name])
     for mine, theirs in zip(found["bins"], other["bins"], strict=True):

@@ -13,7 +13,7 @@ import pytest
 from lexport.data.load import Columns
 from lexport.errors import InputError
 from lexport.evaluation.robustness import parse_rates
-from lexport.evaluation.tasks import METRIC
+from lexport.evaluation.tasks import task_of
 from lexport.export.evaluate import evaluate
 from lexport.export.evidence.evidence import read_evidence
 from lexport.models.run import Run, open_run
@@ -74,7 +74,7 @@ def test_run_and_archive_agree_on_every_task(
         evaluate(made(name), str(tasks_jsonl), columns=columns, part="test", unknown_rates=[0.5])
         for made in (task_run, task_archive)
     )
-    assert run["metric"] == METRIC[run["task"]]
+    assert run["metric"] == task_of(run["task"]).METRIC
     assert run["data"] == "tasks.jsonl"
     flat = [dict(leaves(found)) for found in (run, mar)]
     assert flat[0].keys() == flat[1].keys()

@@ -17,7 +17,8 @@ import torch
 
 from lexport.data.load import Dataset
 from lexport.errors import InputError, RefusedError
-from lexport.evaluation.tasks import METRIC, Outputs
+from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.tasks import task_of
 from lexport.export.evidence import measure
 from lexport.export.evidence.evidence import read_evidence
 from lexport.export.export import export
@@ -288,7 +289,7 @@ def test_evidence_of_every_task_names_what_its_gate_reads(task_run: Callable[[st
     run = open_run(task_run(name))
     evidence = read_evidence(run.folder)
     [variant] = evidence.variants
-    metric = METRIC[run.recipe.task]
+    metric = task_of(run.recipe.task).METRIC
     assert (evidence.run["task"], evidence.run["metric"]) == (run.recipe.task, metric)
     assert evidence.trained["test"] == run.metrics["test"]
     assert variant.test[metric] == pytest.approx(run.metrics["test"][metric], abs=1e-6)

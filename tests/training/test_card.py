@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lexport.evaluation.tasks import task_of_run
 from lexport.models.run import Run, open_run
 from lexport.training.card import write_card
 
@@ -14,7 +15,7 @@ from ..conftest import TASKS
 
 
 def card_of(run: Run) -> str:
-    return write_card(run.folder.name, run.info, run.recipe, run.labels, run.metrics, run.encoder.spec)
+    return write_card(run.folder.name, run.info, run.recipe, task_of_run(run), run.metrics, run.encoder.spec)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -13,10 +13,10 @@ from lexport.handlers.text.encoder import UNK, TextEncoder
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.embeddings import Table
+from lexport.models.heads.losses import balanced_weights, contrastive_loss
 from lexport.models.predict import image_outputs, outputs, text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.losses import balanced_weights, contrastive_loss
 from lexport.training.objective import Dropout, Objective
 
 TEXTS = ["goal match goal", "oven", "rain and wind", "", "match rain", "goal"]
@@ -65,7 +65,7 @@ def test_of_one_label_the_loss_is_minus_its_mean_log_score() -> None:
 
 def test_balanced_weights_weigh_each_text_by_its_label() -> None:
     model, objective, logits = classified(class_weights="balanced")
-    objective.set_class_weights()
+    objective.set_class_weights(model)
     truth = [NAMES.index(label) for label in LABELS]
     weights = balanced_weights(torch.tensor([2, 3, 1]))[truth].double()
     expected = -(weights * logits.log_softmax(dim=1)[ALL, truth]).mean()
@@ -75,7 +75,7 @@ def test_balanced_weights_weigh_each_text_by_its_label() -> None:
 
 def test_the_share_that_smoothing_spreads_is_not_weighed_by_the_label_it_goes_to() -> None:
     model, objective, logits = classified(class_weights="balanced", label_smoothing=0.3)
-    objective.set_class_weights()
+    objective.set_class_weights(model)
     truth = [NAMES.index(label) for label in LABELS]
     weights = balanced_weights(torch.tensor([2, 3, 1]))[truth].double()
     target = torch.eye(3).double()[truth] * 0.7 + 0.3 / 3
@@ -96,7 +96,7 @@ def test_smoothing_spreads_a_share_of_the_truth_in_training_alone() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_of_several_labels_each_is_a_question_of_its_own(class_weights: str, training: bool) -> None:
     model, objective, logits = classified(multi_label=True, class_weights=class_weights, label_smoothing=0.2)
-    objective.set_class_weights()
+    objective.set_class_weights(model)
     truth = torch.tensor([[float(name in own.split("|")) for name in NAMES] for own in SETS]).double()
     absent_by_present = torch.tensor([5 / 1, 2 / 4, 4 / 2] if class_weights == "balanced" else [1, 1, 1])
     target = truth * 0.8 + 0.1 if training else truth

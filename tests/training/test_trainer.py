@@ -175,7 +175,7 @@ def test_fine_tuning_begins_where_the_run_ended_and_leaves_it_as_it_was(trained_
 
 def test_pooled_vectors_stay_as_they_were_given(tasks_jsonl: Path, tmp_path: Path) -> None:
     (tmp_path / "words.vec").write_text("goal 1 0 0\nsoup 0 1 0\nrain 0 0 1\n")
-    pairs = split(load(str(tasks_jsonl), Columns(label=None, pair="pair")), "vector")
+    pairs = split(load(str(tasks_jsonl), Columns(label=None, pair="pair")), None)
     recipe = recipes.parse("mine", '[text]\nmin_count = 1\n[head]\nname = "vector"\nobjective = "pooled"')
     said: list[str] = []
     recipe = recipe.changed("embedding", dim=3, vectors=str(tmp_path / "words.vec"))

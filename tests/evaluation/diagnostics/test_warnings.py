@@ -21,7 +21,8 @@ from lexport.evaluation.diagnostics.label_noise import suspicious_rows, swapped_
 from lexport.evaluation.diagnostics.leakage import cross_split_duplicates, word_keys
 from lexport.evaluation.diagnostics.tokenized import TokenizedSplits
 from lexport.evaluation.diagnostics.warnings import data_warnings, prediction_warnings
-from lexport.evaluation.tasks import Outputs
+from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.tasks import Classify, MultiLabel, Vectors
 from lexport.handlers.text.encoder import TextEncoder
 from lexport.models import recipes
 from lexport.models.recipes import Recipe
@@ -351,34 +352,34 @@ def test_shared_buckets_of_several_languages_are_counted() -> None:
 def test_a_model_that_answers_no_label_for_most_texts_is_told_a_threshold() -> None:
     part = made([f"text {row}" for row in range(100)], ["a", "a|b", "b", ""] * 25)
     scores: Outputs = np.random.default_rng(0).uniform(0.1, 0.45, (100, 2)).astype(np.float32)
-    found = prediction_warnings(SEVERAL, part, scores, ["a", "b"])
+    found = prediction_warnings(SEVERAL, MultiLabel(["a", "b"]), part, scores)
     only(found, "no label for 100 of 100 validation texts, of which only 25 have none", "--set head.threshold=0.")
     threshold = float(str(found[0].options[0][1]).partition("=")[2])
     assert 95 <= (scores >= threshold).sum() <= 110
-    assert prediction_warnings(SEVERAL, part, scores, ["a", "b"], threshold) == []
+    assert prediction_warnings(SEVERAL, MultiLabel(["a", "b"], threshold), part, scores) == []
 
 
 def test_silence_is_right_where_most_texts_have_no_label() -> None:
     part = made([f"text {row}" for row in range(100)], ["a", "", "", ""] * 25)
-    assert prediction_warnings(SEVERAL, part, np.full((100, 1), 0.1, np.float32), ["a"]) == []
+    assert prediction_warnings(SEVERAL, MultiLabel(["a"]), part, np.full((100, 1), 0.1, np.float32)) == []
 
 
 def test_a_model_that_answers_one_label_for_all_texts_is_told() -> None:
     part = made([f"text {row}" for row in range(40)], ["a", "b", "b", "b"] * 10)
     scores: Outputs = np.tile(np.array([[0.4, 0.6]], np.float32), (40, 1))
     only(
-        prediction_warnings(PLAIN, part, scores, ["a", "b"]),
+        prediction_warnings(PLAIN, Classify(["a", "b"]), part, scores),
         "predicts 'b' for all 40",
         "of which 10 have another label",
         "--model bag",
     )
-    assert prediction_warnings(recipes.load("bag"), part, scores, ["a", "b"]) == []
+    assert prediction_warnings(recipes.load("bag"), Classify(["a", "b"]), part, scores) == []
     scores[3] = [0.9, 0.1]
-    assert prediction_warnings(PLAIN, part, scores, ["a", "b"]) == []
+    assert prediction_warnings(PLAIN, Classify(["a", "b"]), part, scores) == []
 
 
 def test_answers_to_few_texts_and_vectors_earn_no_warning() -> None:
     part = made(["one", "two"], ["a", "b"])
-    assert prediction_warnings(PLAIN, part, np.array([[0.4, 0.6]] * 2, np.float32), ["a", "b"]) == []
+    assert prediction_warnings(PLAIN, Classify(["a", "b"]), part, np.array([[0.4, 0.6]] * 2, np.float32)) == []
     many = made([f"text {row}" for row in range(40)])
-    assert prediction_warnings(recipes.load("vectors"), many, np.ones((80, 4), np.float32), []) == []
+    assert prediction_warnings(recipes.load("vectors"), Vectors(), many, np.ones((80, 4), np.float32)) == []

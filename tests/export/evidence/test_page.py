@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lexport.evaluation.tasks import METRIC
+from lexport.evaluation.tasks import TASKS
 from lexport.export.archive.format.reader import EVIDENCE, read_json
 from lexport.export.archive.pack import archive
 from lexport.export.evidence.evidence import read_evidence
@@ -43,7 +43,9 @@ def general(path: str) -> str:
     path = re.sub(r"^batch_sensitivity\.(validation|test)\.", "batch_sensitivity.PART.", path)
     path = re.sub(r"^latency\.\d+\.\d+\.", "latency.THREADS.BATCH.", path)
     path = re.sub(r"\.p(1|5|50|95|99)$", ".PERCENTILE", path)
-    return re.sub(rf"^(robustness\.(?:rates\[\]\.)?)({'|'.join(METRIC.values())})$", r"\1METRIC", path)
+    return re.sub(
+        rf"^(robustness\.(?:rates\[\]\.)?)({'|'.join(kind.METRIC for kind in TASKS.values())})$", r"\1METRIC", path
+    )
 
 
 def named() -> set[str]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from lexport.export.formats.torchscript_onnx import write_torchscript
 from lexport.handlers.engine.engines import open_engine
+from lexport.handlers.model.decoders import labels_above
 from lexport.handlers.model.predictor import (
     MAX_BATCH,
     MAX_PADDING,
@@ -22,7 +23,6 @@ from lexport.handlers.model.predictor import (
     MAX_PIECE_TEXTS,
     IdsIn,
     ModelFile,
-    labels_above,
 )
 from lexport.handlers.text.encoder import Ids, TextError
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.training.losses import balanced_weights, contrastive_loss
+from lexport.models.heads.losses import balanced_weights, contrastive_loss
 
 Vectors = npt.NDArray[np.float64]
 

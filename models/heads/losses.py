@@ -1,4 +1,4 @@
-"""The training loss of each task."""
+"""The losses of heads."""
 
 from __future__ import annotations
 

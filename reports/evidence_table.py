@@ -1,0 +1,62 @@
+"""The table of an export's evidence: every variant beside the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from ..evaluation.tasks import task_of
+from .tables import Line, megabytes, new_table, share, titled
+
+
+def evidence(values: Mapping[str, Any]) -> Group:
+    """Return every exported variant beside the trained model."""
+    heads = task_of(values["run"]["task"]).HEADLINES
+    columns = [
+        "variant",
+        *heads.values(),
+        "flips",
+        "largest Δ",
+        "batch Δ",
+        "cos p1",
+        "size",
+        "batch 1",
+        "batch 8",
+        "gate",
+    ]
+    table = new_table(*columns)
+    trained = values["trained"]["test"]
+    table.add_row("trained model", *[share(trained[name]) for name in heads], *[""] * 8)
+    for variant in values["variants"]:
+        test = variant["test"]
+        table.add_row(
+            variant["name"] + (" + dense" if variant["dense"] == "int8" else ""),
+            *[share(test[name]) for name in heads],
+            f"{test['flips']}/{test['texts']}",
+            f"{test['largest_difference']:.1e}",
+            f"{variant['batch_sensitivity']['test']['largest_change']:.1e}",
+            f"{variant['test']['encoder']['cosine']['p1']:.4f}",
+            megabytes(variant["size"]),
+            f"{variant['latency']['1']['1']['median_ms']:.3f}",
+            f"{variant['latency']['1']['8']['median_ms']:.2f}",
+            _verdict(variant),
+        )
+    title = "On the test texts; batch Δ: the largest change of a score between a batch of 1 and a batch of 64;"
+    note = (
+        "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
+        "batch 1 and 8 in ms from texts to answers, on one thread"
+    )
+    remarks = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
+    # A name from outside does not begin a line.
+    lines = [Line(f"variant {name}: {what}.") for name, what in remarks if what is not None]
+    lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
+    return Group(titled(title, table, note), *lines)
+
+
+def _verdict(variant: Mapping[str, Any]) -> Text:
+    if variant["refused"]:
+        return Text("refused", "red")
+    return Text("slow", "yellow") if variant["warning"] else Text("passed", "green")
