@@ -61,7 +61,8 @@ def _one_label(dataset: Dataset) -> list[tuple[str, ...]]:
 def split(dataset: Dataset, label_sets: LabelSets | None = _one_label) -> Splits:
     """Divide `dataset` by `parts_of` its rows.
 
-    `label_sets` returns the labels of each text; None if none are learned. Raises InputError if a part would be empty, or if a language or such a label would not occur in train.
+    `label_sets` returns the labels of each text; None if none are learned.
+    Raises InputError if a part would be empty, or if a language or such a label would not occur in train.
     """
     rows: dict[str, list[int]] = {name: [] for name in _PARTS}
     for row, part in enumerate(parts_of(dataset)):

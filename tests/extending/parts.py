@@ -1,14 +1,20 @@
-"""What docs/extending.md shows: an embedding, an encoder, a head and a variant of one's own."""
+"""What docs/extending.md shows: an embedding, an encoder, a head, a task and a variant of one's own."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lexport.data.dataset import Dataset
+from lexport.evaluation.bootstrap import Values, bootstrap_means, insert_intervals, percentile_interval
+from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.tasks import TASKS, Classify
 from lexport.export.formats.tables import BagTable
 from lexport.export.formats.variants import VARIANTS, Variant
 from lexport.handlers.text.spec import TextSpec
@@ -101,9 +107,46 @@ class Cosine(Classifier):
         return logits
 
 
+class Levels(Classify):
+    """Labels in an order, such as one to five stars: an answer that is one level off is nearly right."""
+
+    NAME: ClassVar[str] = "levels"
+    METRIC: ClassVar[str] = "within_one"
+    HEADLINES: ClassVar[Mapping[str, str]] = {"within_one": "within one level", "accuracy": "accuracy"}
+
+    def terms(self, part: Dataset, outputs: Outputs) -> Values:
+        """Return 1 for each answer at most one level off, float64 [texts, 1]."""
+        off = np.abs(outputs.argmax(axis=1) - self.truth(part))
+        return (off <= 1)[:, None].astype(np.float64)
+
+    def metrics(self, part: Dataset, outputs: Outputs) -> dict[str, Any]:
+        """Return the share of answers at most one level off, and the metrics of a classifier."""
+        return {"within_one": float(self.terms(part, outputs).mean()), **super().metrics(part, outputs)}
+
+    def with_intervals(self, part: Dataset, outputs: Outputs, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Add the interval of that share."""
+        drawn = bootstrap_means(self.terms(part, outputs))[:, 0]
+        of_classifier = super().with_intervals(part, outputs, metrics)
+        return insert_intervals(of_classifier, {"within_one": percentile_interval(drawn)})
+
+
+@dataclass(frozen=True)
+class LevelsOptions(ClassifierOptions):
+    """Options of the head `levels`: the classifier, judged by another task."""
+
+    NAME: ClassVar[str] = "levels"
+
+    @property
+    def task(self) -> str:
+        """The task of this head."""
+        return Levels.NAME
+
+
 def register() -> None:
     """Register them all: a line each."""
     EMBEDDINGS[GatedOptions.NAME] = GatedOptions
     ENCODERS[EdgesOptions.NAME] = EdgesOptions
     HEADS[CosineOptions.NAME] = CosineOptions
+    HEADS[LevelsOptions.NAME] = LevelsOptions
+    TASKS[Levels.NAME] = Levels
     VARIANTS["torchscript-half"] = Variant("torchscript", "half", lambda rows: BagTable(rows.half().float()))

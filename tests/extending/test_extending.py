@@ -1,4 +1,4 @@
-"""An embedding, an encoder, a head, a variant and a command from outside go through the whole chain."""
+"""An embedding, an encoder, a head, a task, a variant and a command from outside go through the whole chain."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 
 from lexport.__main__ import run as command_line
 from lexport.cli.options import app
+from lexport.evaluation.tasks import TASKS
 from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
+from lexport.export.evaluate import evaluate
 from lexport.export.export import export
 from lexport.export.formats.variants import VARIANTS, choose
 from lexport.models import recipes
@@ -37,7 +39,7 @@ RECIPES = {
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     """Register the parts, and take them out again for the other tests."""
-    registries: list[dict[str, Any]] = [EMBEDDINGS, ENCODERS, HEADS, VARIANTS]
+    registries: list[dict[str, Any]] = [EMBEDDINGS, ENCODERS, HEADS, TASKS, VARIANTS]
     before = [dict(registry) for registry in registries]
     parts.register()
     yield
@@ -63,6 +65,28 @@ def test_a_part_of_ones_own_is_trained_exported_and_packed(name: str, tiny_csv: 
             found = np.array([list(answer["scores"].values()) for answer in archived.predict(texts)])
         trained = text_outputs(run.model, run.encoder, texts)
         np.testing.assert_allclose(found, trained, rtol=0, atol=1e-5 if variant.endswith("fp32") else 0.05)
+
+
+def test_a_task_of_ones_own_judges_trained_models_variants_and_archives(
+    tiny_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = recipes.parse("levels", '[embedding]\ndim = 8\n[head]\nname = "levels"').changed("training", epochs=3)
+    run = train(str(tiny_csv), tmp_path / "run", recipe=recipe)
+    [variant] = export(run, choose("onnx-int8")).variants
+    path = archive(run.folder, version="1.0", out=tmp_path / "store")
+    judged = [evaluate(run.folder), evaluate(path, str(tiny_csv), part="test")]
+    assert [one["task"] for one in judged] == ["levels", "levels"]
+    for found in (run.metrics["test"], variant.test, *judged):
+        assert found["accuracy"] <= found["within_one"] <= 1
+    assert judged[1]["within_one"] == pytest.approx(judged[0]["within_one"], abs=0.05)
+    for found in judged:
+        low, high = found["within_one_interval"]
+        assert 0 <= low <= found["within_one"] <= high <= 1
+    assert "within one" in (run.folder / "README.md").read_text(encoding="utf-8")
+    assert command_line(["evaluate", str(path), str(tiny_csv)]) == 0
+    assert "within one level" in capsys.readouterr().out
+    with load_archive(path) as archived:
+        assert archived.predict(["oven"])[0].keys() >= {"label", "score", "scores"}
 
 
 def test_a_variant_of_ones_own_is_exported_and_judged(tiny_csv: Path, tmp_path: Path) -> None:
