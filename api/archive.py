@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..export.archive.inspect import Inspection
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
+    from ..export.evaluation import Evaluation
     from ..loadtest.results import LoadReport
 
 
@@ -55,8 +56,8 @@ class Archive(Model):
             raise InputError(f"{value['error']} Expected: {value['expected']}.", code="LX-API-001")
         return value
 
-    def evaluate(self, data: str | Path, **options: Any) -> dict[str, Any]:
-        """Return metrics on `data`; the options are those of `lexport evaluate`. Raises InputError."""
+    def evaluate(self, data: str | Path, **options: Any) -> Evaluation:
+        """Evaluate on `data`; the options are those of `lexport evaluate`. Raises InputError."""
         from ..export.evaluate import evaluate
 
         return evaluate(self.path, str(data), trusted=self._trusted, **options)

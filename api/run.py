@@ -18,6 +18,7 @@ from .inprocess import answer_request
 from .model import Model
 
 if TYPE_CHECKING:
+    from ..export.evaluation import Evaluation
     from ..export.evidence.evidence import Evidence
 
 
@@ -64,8 +65,8 @@ class Run(Model):
         """Answer one JSON request as docs/http.md has it, or explain it. Raises InputError if it is refused."""
         return answer_request(self._predictor, body, explained=explain)
 
-    def evaluate(self, data: str | Path | None = None, **options: Any) -> dict[str, Any]:
-        """Return metrics on `data`, or on the test texts kept with the run; the options are `evaluate`'s."""
+    def evaluate(self, data: str | Path | None = None, **options: Any) -> Evaluation:
+        """Evaluate on `data`, or on the test texts kept with the run; the options are `evaluate`'s."""
         from ..export.evaluate import evaluate
 
         return evaluate(self.folder, None if data is None else str(data), **options)

@@ -27,6 +27,7 @@ from lexport.data import load as data
 from lexport.data.dataset import Dataset
 from lexport.data.splits import Splits, split
 from lexport.errors import SystemProblem
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.predict import outputs
 from lexport.models.recipes import Recipe
@@ -121,7 +122,7 @@ def _judge_set(
     parts = split(dataset)
     results = []
     for recipe in chosen:
-        if (recipe.inputs == "languages") == (dataset.languages is not None):
+        if (recipe.inputs is Layout.LANGUAGES) == (dataset.languages is not None):
             results.append(_judge_recipe(name, dataset, parts, recipe, seeds, kept))
     against = [baselines.of_words(parts)]
     if sum(map(len, parts.train.texts)) <= baselines.MOST_CHARACTERS:
@@ -170,7 +171,7 @@ def _judge_recipe(
 
 def _right(run: Run, part: Dataset) -> list[int]:
     """1 for every text whose likeliest label is its own, else 0."""
-    if run.recipe.inputs != "languages":
+    if run.recipe.inputs is not Layout.LANGUAGES:
         part = replace(part, languages=None)
     found = [run.labels[top] for top in outputs(run.model, run.encoder, part).argmax(axis=1)]
     return [int(a == b) for a, b in zip(found, part.labels, strict=True)]

@@ -32,6 +32,7 @@ from lexport.export.formats.variants import IDS_IN, Variant, choose
 from lexport.handlers.engine.devices import CPU_ALONE
 from lexport.handlers.engine.engines import Engine, open_engine
 from lexport.handlers.text.encoder import Ids, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.loadtest.runner import loadtest
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
@@ -98,7 +99,7 @@ def _judge(
     name: str, model: TextModel, variant: Variant, device: str, sizes: Sequence[int], pairs: int, folder: Path
 ) -> tuple[list[str], bool]:
     """One row of the table, and whether the device answers as the CPU does."""
-    variant.write(model, "indices", folder)
+    variant.write(model, Layout.INDICES, folder)
     file, what = folder / variant.file, f"`{name}`, {variant.name}"
     on_cpu = open_engine(variant.engine, file, threads=cores(), device="cpu")
     try:

@@ -31,6 +31,7 @@ from lexport.export.formats.torchscript_onnx import Scoring, write_torchscript
 from lexport.export.formats.variants import IDS_IN, Variant
 from lexport.handlers.engine.engines import Engine, Scores, open_engine
 from lexport.handlers.text.encoder import Ids, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 
@@ -214,7 +215,7 @@ def _opened(folder: Path, name: str, module: nn.Module) -> Engine:
 
 def _written(variant: Variant, model: TextModel, folder: Path) -> tuple[Engine, int]:
     """A variant as a worker opens it, and the bytes of its files."""
-    variant.write(model, "indices", folder)
+    variant.write(model, Layout.INDICES, folder)
     size = sum(file.stat().st_size for file in folder.iterdir())
     return open_engine(variant.engine, folder / variant.file, threads=1, device="cpu"), size
 

@@ -37,6 +37,7 @@ from lexport.handlers.model.loading import load
 from lexport.handlers.request.answers import render
 from lexport.handlers.request.protocol import Request, parse
 from lexport.handlers.runtime.torchserve_patch import Reader
+from lexport.handlers.text.batch import Batch
 from lexport.models.run import open_run
 
 JSON = "application/json"
@@ -145,7 +146,7 @@ def _parts(
     """The parts of a batch's answer, each with its seconds."""
     model = predictor.model
     answers = predictor.predict(texts)
-    call = predictor.engine_call(texts, None)
+    call = predictor.engine_call(Batch(texts))
 
     def write() -> None:
         for request, answer in zip(requests, answers, strict=True):
@@ -153,7 +154,7 @@ def _parts(
 
     parts: dict[str, Callable[[], object]] = {
         "parse": lambda: [parse({"body": body}, JSON) for body in bodies],
-        "text to ids": lambda: predictor.engine_call(texts, None),
+        "text to ids": lambda: predictor.engine_call(Batch(texts)),
         "model": call,
         "write the answer": write,
     }

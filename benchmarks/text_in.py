@@ -39,6 +39,7 @@ from lexport.handlers.engine.engines import open_text_engine
 from lexport.handlers.model.loading import load
 from lexport.handlers.model.predictor import MAX_PIECE_TEXTS
 from lexport.handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.compose import build
 from lexport.models.run import open_run
@@ -164,7 +165,7 @@ def large(words: int, dim: int, rounds: int) -> tuple[list[list[str]], list[list
     rows = []
     with tempfile.TemporaryDirectory(prefix="lexport-text-in-") as folder:
         path = Path(folder) / "model.onnx"
-        IDS_IN["onnx-int8"].write(model, "indices", Path(folder))
+        IDS_IN["onnx-int8"].write(model, Layout.INDICES, Path(folder))
         for takes in ("ids", "text"):
             if takes == "text":
                 make_text_in(path, encoder, "classify", ["a", "b"], 0.5)

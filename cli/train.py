@@ -262,7 +262,7 @@ def evaluate(
     rates = [] if unknown_rate is None else parse_rates(unknown_rate)
     if report is not None:
         evaluation_page.check(report)
-    found = judge(
+    evaluation = judge(
         target,
         source,
         columns=columns,
@@ -271,6 +271,7 @@ def evaluate(
         unknown_rates=rates,
         trusted=trusted_keys(key),
     )
+    found = evaluation.to_json()
     if found["seen"]:
         print_line(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",

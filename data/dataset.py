@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..handlers.text.batch import Batch
 from ..storage.compression import shown
 
 SEPARATOR = "|"
@@ -44,6 +45,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def batch(self) -> Batch:
+        """The texts as a model takes them, with their languages and images."""
+        return Batch(self.texts, self.languages, self.images)
 
     @property
     def classes(self) -> list[str]:

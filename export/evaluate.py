@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..data.load import Columns, Dataset, load
 from ..data.splits import parts_of
@@ -15,6 +14,7 @@ from ..evaluation.mistakes import mistakes as worst
 from ..evaluation.robustness import robustness
 from ..evaluation.tasks import UNLABELLED
 from .archive.trust.keys import PublicKey
+from .evaluation import Evaluation
 from .targets import ArchiveTarget, RunTarget, open_target
 
 PARTS = ("all", "train", "validation", "test")
@@ -29,14 +29,11 @@ def evaluate(
     mistakes: int = 10,
     unknown_rates: Sequence[float] = (),
     trusted: Sequence[PublicKey] | None = None,
-) -> dict[str, Any]:
-    """Return the metrics of the run folder or `.mar` at `target` on `source`, or of a run on its own test texts.
+) -> Evaluation:
+    """Evaluate the run folder or `.mar` at `target` on `source`, or a run on its own test texts.
 
-    Those of the model's task (evaluation/tasks), with `NAME_interval` [low, high] after every metric, and:
-    `task`, `metric` (the name of the one that gates read), `labels`, `data`, `part`, `count`, and `seen`: how many of
-    the texts the model was trained on, as far as the data are the run's own; `calibration` (`calibration.py`) of
-    models that give scores; the worst `mistakes` (`mistakes.py`); with `unknown_rates`, shares of the tokens,
-    `robustness` (`robustness.py`). `part` keeps only the texts of one part of the split. With `trusted` keys (None:
+    `part` keeps only the texts of one part of the split; `mistakes` is how many of the worst are kept; with
+    `unknown_rates`, shares of the tokens, robustness to unknown words is measured too. With `trusted` keys (None:
     those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError for data that do not
     fit, and as `inprocess.load_archive` does.
     """
@@ -53,23 +50,19 @@ def evaluate(
         if task.GIVES_SCORES:
             label_indices(task.labels, task.label_sets(chosen))  # before all texts are predicted
         outputs = model.predict(chosen)
-        found = task.with_intervals(chosen, outputs, task.metrics(chosen, outputs))
-        found |= {
-            "task": task.NAME,
-            "metric": task.METRIC,
-            "labels": list(task.labels),
-            "data": chosen.name,
-            "part": part,
-            "count": len(chosen),
-            "seen": seen,
-        }
-        calibrated = task.calibration(chosen, outputs)
-        if calibrated is not None:
-            found["calibration"] = calibrated
-        found["mistakes"] = worst(task, chosen, outputs, model.encoder, most=mistakes)
-        if unknown_rates:
-            found["robustness"] = robustness(task, chosen, outputs, model, unknown_rates)
-    return found
+        return Evaluation(
+            task=task.NAME,
+            metric=task.METRIC,
+            labels=task.labels,
+            data=chosen.name,
+            part=part,
+            count=len(chosen),
+            seen=seen,
+            metrics=task.with_intervals(chosen, outputs, task.metrics(chosen, outputs)),
+            mistakes=worst(task, chosen, outputs, model.encoder, most=mistakes),
+            calibration=task.calibration(chosen, outputs),
+            robustness=robustness(task, chosen, outputs, model, unknown_rates) if unknown_rates else None,
+        )
 
 
 def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str) -> tuple[Dataset, str, int]:

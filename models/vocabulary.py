@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..handlers.text.encoder import FIRST_WORD, Ids, TextEncoder, TextSpec
+from ..handlers.text.spec import Layout
 from .corpus import Corpus
 from .embeddings.buckets import choose_buckets
 from .recipes import TextOptions
@@ -18,7 +19,7 @@ def build_encoder(
     texts: Sequence[str] | Corpus,
     options: TextOptions,
     *,
-    inputs: str = "indices",
+    inputs: Layout = Layout.INDICES,
     languages: Sequence[str] | None = None,
 ) -> TextEncoder:
     """Count the tokens of the training texts and keep the frequent ones.
@@ -32,16 +33,16 @@ def build_encoder(
     corpus = texts if isinstance(texts, Corpus) else Corpus.of(texts, options.max_tokens, languages)
     kept: dict[str, list[str]] = {}
     characters: list[str] = []
-    if inputs == "languages":
+    if inputs is Layout.LANGUAGES:
         own = np.array(_require_languages(corpus))
         for language in sorted(set(own.tolist())):
             kept[language] = _frequent(corpus.words, corpus.counts(own == language), options)
-    elif inputs == "characters":
+    elif inputs is Layout.CHARACTERS:
         characters = _frequent(*_count_characters(corpus), options)
-    elif inputs != "hashes":
+    elif inputs is not Layout.HASHES:
         kept[""] = _frequent(corpus.words, corpus.counts(), options)
     vocabulary = list(chain.from_iterable(kept.values()))
-    rows = {language: 1 + len(words) for language, words in kept.items()} if inputs == "languages" else {}
+    rows = {language: 1 + len(words) for language, words in kept.items()} if inputs is Layout.LANGUAGES else {}
     spec = TextSpec(
         words=1 + len(vocabulary) + max(len(rows), 1),
         buckets=_buckets(corpus, options, inputs),
@@ -51,18 +52,18 @@ def build_encoder(
         max_vocabulary=options.max_vocabulary,
         inputs=inputs,
         subwords=options.subwords,
-        word_length=options.word_length if inputs == "characters" else 0,
-        characters=FIRST_WORD + len(characters) if inputs == "characters" else 0,
+        word_length=options.word_length if inputs is Layout.CHARACTERS else 0,
+        characters=FIRST_WORD + len(characters) if inputs is Layout.CHARACTERS else 0,
         languages=rows,
     )
     return TextEncoder(spec, vocabulary, characters)
 
 
-def _buckets(corpus: Corpus, options: TextOptions, inputs: str) -> int:
+def _buckets(corpus: Corpus, options: TextOptions, inputs: Layout) -> int:
     """Return the rows for n-grams and subwords; 0 where words are hashed as well, into the embedding's own."""
     if not isinstance(options.buckets, str):
         return options.buckets
-    return choose_buckets(corpus, options) if options.grams and inputs in ("indices", "languages") else 0
+    return choose_buckets(corpus, options) if options.grams and inputs in (Layout.INDICES, Layout.LANGUAGES) else 0
 
 
 def _count_characters(corpus: Corpus) -> tuple[list[str], Ids]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..evaluation.tasks import Task
 from ..handlers.text.encoder import TextSpec
+from ..handlers.text.spec import Layout
 from ..messages.escaping import markdown, visible
 from ..models.recipes import Recipe
 from ..models.run import RunInfo
@@ -63,15 +64,15 @@ def _event(event: dict[str, Any]) -> str:
 
 
 def _words(recipe: Recipe, spec: TextSpec) -> str:
-    if recipe.inputs == "characters":
+    if recipe.inputs is Layout.CHARACTERS:
         return f"{spec.characters - 2:,} characters (seen {spec.min_count} times or more)"
     seen = f"(seen {spec.min_count} times or more)"
     grams = f"n-grams of up to {spec.ngrams} words" if spec.ngrams > 1 else ""
     subwords = "n-grams of {} to {} characters".format(*spec.subwords) if spec.subwords else ""
     hashed = " and ".join(part for part in (grams, subwords) if part)
-    if recipe.inputs == "hashes":
+    if recipe.inputs is Layout.HASHES:
         return f"every word{f', {hashed}' if hashed else ''} hashed"
-    if recipe.inputs == "languages":
+    if recipe.inputs is Layout.LANGUAGES:
         known = ", ".join(f"{rows - 1:,} of {markdown(language)}" for language, rows in spec.languages.items())
         words = f"words by language: {known} {seen}"
     else:
@@ -80,9 +81,9 @@ def _words(recipe: Recipe, spec: TextSpec) -> str:
 
 
 def _unknown(recipe: Recipe, data: dict[str, Any]) -> str:
-    if recipe.inputs == "hashes":
+    if recipe.inputs is Layout.HASHES:
         return "Words that are not in the training texts have untrained vectors."
-    what = "Characters" if recipe.inputs == "characters" else "Words"
-    unit = "character" if recipe.inputs == "characters" else "word"
+    what = "Characters" if recipe.inputs is Layout.CHARACTERS else "Words"
+    unit = "character" if recipe.inputs is Layout.CHARACTERS else "word"
     share = f" ({data['unknown_share']:.1%} of the validation texts' tokens)"
     return f"{what} that are not in the training texts are read as one unknown {unit}{share}."

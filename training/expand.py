@@ -25,6 +25,7 @@ from ..data.pretrained import Coverage, Vectors, open_vectors
 from ..data.pretrained.subword_neighbours import blend
 from ..errors import InputError
 from ..handlers.text.encoder import TextEncoder, TextError, TextSpec
+from ..handlers.text.spec import Layout
 from ..models import run as runs
 from ..models.compose import TextModel, build
 from ..models.run import Run
@@ -125,8 +126,8 @@ def _check_target(folder: Path, out: Path, *, replace: bool) -> None:
 
 def _insertion_point(run: Run, language: str | None) -> _InsertionPoint:
     encoder, spec = run.encoder, run.encoder.spec
-    if spec.inputs in ("hashes", "characters"):
-        how = "their hashes" if spec.inputs == "hashes" else "their characters"
+    if spec.inputs in (Layout.HASHES, Layout.CHARACTERS):
+        how = "their hashes" if spec.inputs is Layout.HASHES else "their characters"
         raise InputError(
             f"{run.folder} reads words by {how}: every word has a vector already. "
             "Only models with a vocabulary of words accept new words.",

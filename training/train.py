@@ -24,6 +24,7 @@ from ..evaluation.diagnostics.tokenized import TokenizedSplits
 from ..evaluation.diagnostics.warnings import data_warnings
 from ..evaluation.tasks import TASKS, UNLABELLED
 from ..handlers.text.encoder import TextEncoder
+from ..handlers.text.spec import Layout
 from ..models import recipes, run
 from ..models.corpus import Corpus
 from ..models.embeddings.buckets import AUTO, choose_buckets
@@ -240,9 +241,9 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
     if isinstance(source, str):
         source = data.load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
     dataset = task.prepare(source, columns)
-    if recipe.inputs != "languages" and columns.language is None:
+    if recipe.inputs is not Layout.LANGUAGES and columns.language is None:
         dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
-    if (recipe.inputs == "languages") != (dataset.languages is not None):
+    if (recipe.inputs is Layout.LANGUAGES) != (dataset.languages is not None):
         raise InputError(
             f"The embedding {recipe.embedding.NAME!r} needs the language of every text, and {dataset.name} has none. "
             "Name --language-column."
@@ -308,8 +309,8 @@ def _summary(
     unknown: float,
 ) -> str:
     known = {
-        "hashes": f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
-        "characters": f"{encoder.spec.characters - 2:,} characters",
+        Layout.HASHES: f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
+        Layout.CHARACTERS: f"{encoder.spec.characters - 2:,} characters",
     }.get(recipe.inputs, f"{len(encoder.vocabulary):,} words")
     sizes: dict[str, Any] = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
     return (

@@ -16,6 +16,7 @@ from lexport.benchmarks.figures import Values, say
 from lexport.export.formats.variants import VARIANTS as EXPORTED
 from lexport.handlers.engine.engines import Engine, Scores, open_engine
 from lexport.handlers.text.encoder import Ids, TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.models.compose import TextModel, build
 
 from .claim import Estimate
@@ -71,7 +72,7 @@ def _written(model: TextModel, name: str, folder: Path) -> tuple[Engine, int]:
     """A variant of `model`, opened as a worker opens it, on one thread; and the bytes of its files."""
     variant = EXPORTED[name]
     folder.mkdir()
-    variant.write(model, "indices", folder)
+    variant.write(model, Layout.INDICES, folder)
     engine = open_engine(variant.engine, folder / variant.file, threads=1, device="cpu")
     return engine, sum(file.stat().st_size for file in folder.iterdir())
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from lexport.benchmarks.figures import Values
 from lexport.export.formats.variants import VARIANTS
 from lexport.handlers.engine.engines import open_engine
+from lexport.handlers.text.spec import Layout
 
 from . import fits
 from .claim import tried
@@ -70,7 +71,7 @@ def _by_onnxruntime(one: Fitted, name: str) -> Values:
 
     variant = VARIANTS["onnx-fp32"]
     with tempfile.TemporaryDirectory(prefix="lexport-traps-") as folder:
-        variant.write(one.model, "indices", Path(folder))
+        variant.write(one.model, Layout.INDICES, Path(folder))
         target = Path(folder) / "quantized.onnx"
         quiet = logging.getLogger().level
         logging.getLogger().setLevel(logging.ERROR)  # it advises to run its preprocessing

@@ -6,13 +6,14 @@ import numpy as np
 
 from ...data.dataset import Dataset
 from ...handlers.text.encoder import Ids, TextEncoder, TextSpec, Tokens
+from ...handlers.text.spec import Layout
 from ...handlers.text.tokens import Ragged, spread
 from ...models.embeddings.multilingual import offsets
 
 
 def word_keys(spec: TextSpec, tokens: Tokens) -> Ids:
     """Return a key for each word, in any layout: int64 [tokens], at least 0, equal for equal words."""
-    if spec.inputs == "hashes":
+    if spec.inputs is Layout.HASHES:
         return tokens.hashes
     if tokens.characters is not None:
         return _spellings(tokens.characters)

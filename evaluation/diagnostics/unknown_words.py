@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...data.dataset import Dataset
 from ...data.splits import Splits
 from ...handlers.text.encoder import UNK, TextEncoder, Tokens
+from ...handlers.text.spec import Layout
 from ...models.recipes import Recipe
 from ...storage.compression import shown
 from ..tasks import TASKS
@@ -32,7 +33,7 @@ def unknown_words(
         return None
     where, in_training = f" in {shown(language)}" if language else "", train.get(language, 0.0)
     inputs = encoder.spec.inputs
-    what = "characters" if inputs == "characters" else "words"
+    what = "characters" if inputs is Layout.CHARACTERS else "words"
     known_to = f"{share:.0%} of those in the validation texts{where}"
     details: dict[str, int | float | str] = {"validation_share": share, "training_share": in_training}
     if language:
@@ -41,7 +42,7 @@ def unknown_words(
         f"most {what} are unknown: {known_to} ({in_training:.0%} in training) have no row and "
         "look the same to the model."
     )
-    if inputs == "hashes":
+    if inputs is Layout.HASHES:
         if recipe.encoder.IN_ORDER:
             return None
         return Advice(
@@ -52,7 +53,7 @@ def unknown_words(
             details=details,
         )
     if further:
-        return _expanded(unknown, details, command) if inputs != "characters" else None
+        return _expanded(unknown, details, command) if inputs is not Layout.CHARACTERS else None
     known = set(_read(encoder, parts.train, language))
     # The share that stays unknown if every training word has a row.
     new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
@@ -61,7 +62,7 @@ def unknown_words(
         if recipe.text.max_vocabulary is not None:
             more.append(("--max-vocabulary", str(len(known))))
         return Advice("LX-WARN-001", f"{unknown} Give more of them a row.", tuple(more), details=details)
-    if inputs != "indices" or not TASKS[recipe.task].GIVES_SCORES:
+    if inputs is not Layout.INDICES or not TASKS[recipe.task].GIVES_SCORES:
         return None
     several: Options = (("--multi-label", None),) if TASKS[recipe.task].MULTI_LABEL else ()
     return Advice(
@@ -89,7 +90,7 @@ def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
     languages = part.languages if language and part.languages else [language] * len(part)
     texts = (text for text, own in zip(part.texts, languages, strict=True) if own == language)
     words = (word for text in texts for word in encoder.tokens(text)[0])
-    return chain.from_iterable(words) if encoder.spec.inputs == "characters" else words
+    return chain.from_iterable(words) if encoder.spec.inputs is Layout.CHARACTERS else words
 
 
 def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
@@ -98,7 +99,7 @@ def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict
     With "hashes" a word is unknown if it is not in training, unless the model reads subwords.
     """
     spec = encoder.spec
-    if spec.inputs == "hashes":
+    if spec.inputs is Layout.HASHES:
         unknown = np.zeros(len(tokens.hashes), bool) if spec.subwords else ~np.isin(tokens.hashes, train.hashes)
     elif tokens.characters is not None:
         unknown = tokens.characters.values == UNK

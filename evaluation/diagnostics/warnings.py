@@ -12,6 +12,7 @@ import numpy as np
 from ...data.dataset import Dataset
 from ...data.splits import Splits
 from ...handlers.text.encoder import Ids, TextEncoder
+from ...handlers.text.spec import Layout
 from ...models.embeddings.buckets import AUTO
 from ...models.heads import ClassifierOptions
 from ...models.recipes import Recipe
@@ -169,9 +170,9 @@ def _bucket_rows(encoder: TextEncoder, tokens: TokenizedSplits, buckets: int) ->
     for part in tokens.trained:
         for first in range(0, len(part.lengths), _CHUNK):
             ids = encoder.assemble(part.take(np.arange(first, min(first + _CHUNK, len(part.lengths)))))
-            if spec.inputs == "hashes":
+            if spec.inputs is Layout.HASHES:
                 yield (ids[ids > 0] - 1) % buckets
-            elif spec.inputs == "languages":
+            elif spec.inputs is Layout.LANGUAGES:
                 yield ids[..., 0][(ids[..., 0] > 0) & (ids[..., 1] == len(spec.languages))] - 1
             else:
                 yield ids[ids >= spec.words] - spec.words
@@ -206,7 +207,7 @@ def _floor(score: float) -> float:
 
 
 def _one_label_predicted(recipe: Recipe, part: Dataset, answers: Sequence[str]) -> Advice | None:
-    simple = "multilingual" if recipe.inputs == "languages" else "bag"
+    simple = "multilingual" if recipe.inputs is Layout.LANGUAGES else "bag"
     if recipe.name == simple or len(set(answers)) > 1 or len(set(part.labels)) == 1:
         return None
     (answer,) = set(answers)

@@ -109,7 +109,7 @@ def _calibration(trained: float | None, found: float | None) -> dict[str, float]
 def _opened_and_warm(run: Run, variant: Variant, folder: Path, part: Dataset) -> Predictor:
     """Return the opened variant after its first batch."""
     predictor = open_variant(run, variant, folder)
-    predictor.raw_outputs(part.texts[:64], part.languages and part.languages[:64])
+    predictor.raw_outputs(part.batch[:64])
     return predictor
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ from ...evaluation.model import OpenedModel
 from ...evaluation.robustness import robustness
 from ...evaluation.tasks import task_of_run
 from ...handlers.model.predictor import Predictor
+from ...handlers.text.batch import Batch
 from ...models.run import Run
 
 _Result = TypeVar("_Result")
@@ -38,21 +38,16 @@ _VERBOSE_FIELDS = ("per_class", "confusion", "count")
 
 def predict_batched(predictor: Predictor, part: Dataset) -> Outputs:
     """Return a task's outputs for one part of the data, in batches of 64 as on a busy server."""
-    found = _in_batches(predictor, part.texts, part.languages)
+    found = _in_batches(predictor, part.batch)
     if part.pairs is not None:
-        found += _in_batches(predictor, part.pairs, part.languages)
+        found += _in_batches(predictor, Batch(part.pairs, part.languages))
     if part.images is not None:
         found.append(predictor.image_outputs(part.images))
     return np.concatenate(found)
 
 
-def _in_batches(predictor: Predictor, texts: Sequence[str], languages: Sequence[str] | None) -> list[Outputs]:
-    return [
-        predictor.raw_outputs(
-            texts[first : first + 64], None if languages is None else languages[first : first + 64]
-        )[1]
-        for first in range(0, len(texts), 64)
-    ]
+def _in_batches(predictor: Predictor, batch: Batch) -> list[Outputs]:
+    return [predictor.raw_outputs(piece)[1] for piece in batch.pieces(64)]
 
 
 def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any]:
@@ -79,13 +74,7 @@ def batch_sensitivity(run: Run, predictor: Predictor, part: Dataset, together: O
     texts: number of texts. largest_change: of a score or a vector's component. flips: `Task.flips_alone`.
     """
     count = min(len(part), _SINGLE_TEXTS)
-    languages = part.languages and part.languages[:count]
-    alone = np.concatenate(
-        [
-            predictor.raw_outputs([text], None if languages is None else [languages[place]])[1]
-            for place, text in enumerate(part.texts[:count])
-        ]
-    )
+    alone = np.concatenate([predictor.raw_outputs(one)[1] for one in part.batch[:count].pieces(1)])
     batched = together[:count]
     flipped = task_of_run(run).flips_alone(alone, batched)
     return {"texts": count, "largest_change": float(np.abs(alone - batched).max()), "flips": flipped}
@@ -99,14 +88,7 @@ def calibration_error(run: Run, part: Dataset, outputs: Outputs) -> float | None
 
 def on_unknown_words(run: Run, predictor: Predictor, part: Dataset) -> dict[str, Any]:
     """Return `robustness` of the first texts."""
-    few = replace(
-        part,
-        texts=part.texts[:_NOISY],
-        labels=part.labels[:_NOISY],
-        languages=part.languages and part.languages[:_NOISY],
-        pairs=part.pairs and part.pairs[:_NOISY],
-        images=None if part.images is None else part.images[:_NOISY],
-    )
+    few = part.take(range(min(len(part), _NOISY)), part.name)
     model = OpenedModel(lambda copy: predict_batched(predictor, copy), run.encoder)
     found = robustness(task_of_run(run), few, predict_batched(predictor, few), model, _RATES)
     return found | {"texts": len(few)}
@@ -156,12 +138,9 @@ def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:
         firsts = islice(range(0, len(part) - size + 1, size), _DIFFERENT)
         rows = [list(range(first, first + size)) for first in firsts]
         rows = rows or [(list(range(len(part))) * size)[:size]]
-        batches = [
-            ([part.texts[row] for row in own], part.languages and [part.languages[row] for row in own])
-            for own in rows
-        ]
-        calls = [predictor.engine_call(*batch) for batch in batches]
-        whole = _times([partial(predictor.predict, *batch) for batch in batches])
+        batches = [part.batch.take(own) for own in rows]
+        calls = [predictor.engine_call(batch) for batch in batches]
+        whole = _times([partial(predictor.predict, batch.texts, batch.languages) for batch in batches])
         model = _times(calls)
         results[str(size)] = {
             "median_ms": statistics.median(whole),
@@ -182,12 +161,12 @@ def speedup(predictor: Predictor, plain: Predictor, part: Dataset) -> float:
     ratios: list[float] = []
     for turn in range(_TURNS):
         first = turn * size % (len(part) - size + 1)
-        texts = part.texts[first : first + size], part.languages and part.languages[first : first + size]
+        batch = part.batch[first : first + size]
         took = []
         for one in (plain, predictor):
-            one.predict(*texts)  # warm the caches for both
+            one.predict(batch.texts, batch.languages)  # warm the caches for both
             started = time.perf_counter()
-            one.predict(*texts)
+            one.predict(batch.texts, batch.languages)
             took.append(time.perf_counter() - started)
         ratios.append(took[0] / took[1])
     return statistics.median(ratios)

@@ -113,8 +113,8 @@ def _in_torch(encode: Callable[[Tensor], Tensor]) -> Callable[[Ids], Vectors]:
 
 
 def _of_ids(encode: Callable[[Ids], Vectors], encoder: TextEncoder, part: Dataset) -> Vectors:
-    languages = part.languages and part.languages[:MOST]
-    tokens = encoder.look_up(part.texts[:MOST], languages)
+    batch = part.batch[:MOST]
+    tokens = encoder.look_up(batch.texts, batch.languages)
     order = np.argsort(tokens.lengths, kind="stable")
     batches = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
     found = np.concatenate([encode(encoder.assemble(tokens.take(rows))) for rows in batches])

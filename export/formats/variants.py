@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...handlers.text.spec import Layout
 from ...models.compose import TextModel
 from ...models.embeddings import Embedding
 from ...models.heads import Joint
@@ -22,10 +23,10 @@ from .torchscript_onnx import Scoring, hide_vectors, write_onnx, write_torchscri
 
 # By the layout of the indices: the names of the symbolic axes, and how long the third axis is where it is fixed.
 AXES = {
-    "indices": (["batch", "length"], ()),
-    "hashes": (["batch", "length"], ()),
-    "characters": (["batch", "length", "characters"], (4,)),
-    "languages": (["batch", "length"], (2,)),
+    Layout.INDICES: (["batch", "length"], ()),
+    Layout.HASHES: (["batch", "length"], ()),
+    Layout.CHARACTERS: (["batch", "length", "characters"], (4,)),
+    Layout.LANGUAGES: (["batch", "length"], (2,)),
 }
 
 
@@ -113,7 +114,7 @@ class Variant:
         """Return the model with its table in this variant's form; everything else is shared and fp32."""
         return model.with_embedding(exported(model.embedding, self.table))
 
-    def write(self, model: TextModel, inputs: str, folder: Path) -> None:
+    def write(self, model: TextModel, inputs: Layout, folder: Path) -> None:
         """Write the model's files; `inputs` is the layout of its indices. Raises RuntimeError if a shape froze."""
         axes, rest = AXES[inputs]
         form, path, kind = self.form(model), folder / self.file, FORMATS[self.engine]

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from ...handlers.model.decoders import DECODERS, Decoder
 from ...handlers.text.encoder import TextEncoder
-from ...handlers.text.spec import TOKEN_PATTERN, TextSpec
+from ...handlers.text.spec import TOKEN_PATTERN, Layout, TextSpec
 from . import layouts
 from .nodes import DOMAINS, ML, Nodes
 from .splitting import split
@@ -49,11 +49,11 @@ def make_text_in(path: Path, encoder: TextEncoder, answers: str, labels: Sequenc
     inputs = [_value("texts", TensorProto.STRING, [batch])]
     text = split(before, encoder.spec, "texts")
     match encoder.spec.inputs:
-        case "indices":
+        case Layout.INDICES:
             found, unknown = layouts.indices(before, encoder, text)
-        case "hashes":
+        case Layout.HASHES:
             found, unknown = layouts.hashed(before, encoder, text)
-        case "characters":
+        case Layout.CHARACTERS:
             found, unknown = layouts.spelled(before, encoder, text)
         case _:
             inputs.append(_value("languages", TensorProto.STRING, [batch]))

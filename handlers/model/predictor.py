@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.engines import Counts, Engine, ImageEngine, Images, Scores
+from ..text.batch import Batch
 from ..text.encoder import Ids, TextEncoder, TextSpec, Tokens
 from .decoders import DECODERS, vectors
 
@@ -104,21 +105,21 @@ class Predictor(ABC):
         self._engine, self._image_engine = engine, image_engine
 
     @abstractmethod
-    def run_batch(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+    def run_batch(self, batch: Batch) -> tuple[Counts, Scores]:
         """Return `raw_outputs` of at most MAX_BATCH texts."""
 
     @abstractmethod
-    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+    def engine_call(self, batch: Batch) -> Callable[[], Scores]:
         """Return a function that runs only the engine, on at most MAX_BATCH texts that are already encoded."""
 
-    def raw_outputs(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> tuple[Counts, Scores]:
-        """Return the model's outputs for texts: their counts and float32 [texts, outputs].
+    def raw_outputs(self, batch: Batch) -> tuple[Counts, Scores]:
+        """Return the model's outputs for the texts of a batch: their counts and float32 [texts, outputs].
 
         Raises TextError for a language that is missing, unknown or of no use to the model.
         """
-        if len(texts) <= MAX_BATCH:
-            return self.run_batch(texts, languages)
-        counts, outputs = zip(*(self.run_batch(*batch) for batch in _batches(texts, languages)), strict=True)
+        if len(batch) <= MAX_BATCH:
+            return self.run_batch(batch)
+        counts, outputs = zip(*map(self.run_batch, batch.pieces(MAX_BATCH)), strict=True)
         return Counts.joined(counts), np.concatenate(outputs)
 
     def image_outputs(self, images: Images) -> Scores:
@@ -137,10 +138,11 @@ class Predictor(ABC):
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return one answer per text, as the model's decoder makes them. Raises TextError as `raw_outputs` does."""
-        if len(texts) > MAX_BATCH:
-            return [answer for batch in _batches(texts, languages) for answer in self.predict(*batch)]
-        counted, outputs = self.raw_outputs(texts, languages)
-        return self.decoder.decode(outputs, counted, self.labels, self.model.threshold)
+        batch, found = Batch(texts, languages), list[dict[str, Any]]()
+        for piece in batch.pieces(MAX_BATCH):
+            counted, outputs = self.run_batch(piece)
+            found += self.decoder.decode(outputs, counted, self.labels, self.model.threshold)
+        return found
 
     def predict_images(self, images: Images) -> list[dict[str, Any]]:
         """Return one answer per image, float32 [images, values]: its vector.
@@ -166,14 +168,14 @@ class IdsIn(Predictor):
         self.encoder = encoder
         self._engine: Engine = engine
 
-    def run_batch(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+    def run_batch(self, batch: Batch) -> tuple[Counts, Scores]:
         """Encode the texts in pieces and run the engine."""
-        tokens, pieces = self.encode(texts, languages)
+        tokens, pieces = self.encode(batch)
         return Counts(tokens.lengths, tokens.unknown, np.array(tokens.truncated, bool)), self._infer(pieces)
 
-    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+    def engine_call(self, batch: Batch) -> Callable[[], Scores]:
         """Return a function that runs the model on the ids of the texts."""
-        return partial(self._infer, self.encode(texts, languages)[1])
+        return partial(self._infer, self.encode(batch)[1])
 
     def outputs_of_ids(self, ids: Ids) -> Scores:
         """Return what the model says of ids already laid out, int64 [texts, length] or of three dimensions."""
@@ -181,14 +183,12 @@ class IdsIn(Predictor):
             [self._engine(ids[first : first + MAX_BATCH]) for first in range(0, len(ids), MAX_BATCH)]
         )
 
-    def encode(
-        self, texts: Sequence[str], languages: Sequence[str] | None = None
-    ) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
+    def encode(self, batch: Batch) -> tuple[Tokens, list[tuple[Ids, Ids]]]:
         """Look a batch up and cut it into (positions, id tensor) pieces of texts of similar width.
 
         Raises TextError for a language that is missing, unknown or of no use to the model.
         """
-        tokens = self.encoder.look_up(texts, languages)
+        tokens = self.encoder.look_up(batch.texts, batch.languages)
         return tokens, self._pieces(tokens)
 
     def _pieces(self, tokens: Tokens) -> list[tuple[Ids, Ids]]:
@@ -223,11 +223,3 @@ class IdsIn(Predictor):
         for (chosen, _), rows in zip(pieces, outputs, strict=True):
             found[chosen] = rows
         return found
-
-
-def _batches(
-    texts: Sequence[str], languages: Sequence[str] | None
-) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
-    for first in range(0, len(texts), MAX_BATCH):
-        turn = slice(first, first + MAX_BATCH)
-        yield texts[turn], None if languages is None else languages[turn]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..engine.engines import Counts, ImageEngine, Scores, TextEngine
+from ..text.batch import Batch
 from ..text.encoder import language_numbers
 from ..text.spec import TextSpec
 from .predictor import MAX_PADDING, MAX_PIECE_BYTES, MAX_PIECE_TEXTS, ModelFile, Predictor
@@ -19,8 +20,8 @@ _TOKEN = 6
 # ordering and cutting it: 64 short sentences take 0.73 of the time of pieces of 16, 64 reviews of all lengths 1.3.
 _ROOM = 2048
 
-# Positions of texts, the texts, and their languages where the model has some.
-Piece = tuple[Sequence[int], list[str], list[str] | None]
+# Positions of texts, and the texts.
+Piece = tuple[Sequence[int], Batch]
 
 
 class TextIn(Predictor):
@@ -41,28 +42,29 @@ class TextIn(Predictor):
         self._most = _BEGINNING * spec.max_tokens
         self._room = MAX_PADDING if model.parallel or spec.subwords else _ROOM
 
-    def run_batch(self, texts: Sequence[str], languages: Sequence[str] | None) -> tuple[Counts, Scores]:
+    def run_batch(self, batch: Batch) -> tuple[Counts, Scores]:
         """Run the engine; for very long texts on their beginning if that is enough."""
-        counts, outputs = self._infer(self._pieces(texts, languages))
-        for place, text in enumerate(texts):
+        counts, outputs = self._infer(self._pieces(batch))
+        for place, text in enumerate(batch.texts):
             # A text with too many tokens in its beginning keeps none of the rest.
             if len(text) > self._most and not counts.truncated[place]:
-                whole, outputs[place] = self._engine([text], None if languages is None else [languages[place]])
+                alone = batch[place : place + 1]
+                whole, outputs[place] = self._engine(alone.texts, alone.languages)
                 counts.lengths[place], counts.unknown[place] = whole.lengths[0], whole.unknown[0]
                 counts.truncated[place] = whole.truncated[0]
         return counts, outputs
 
-    def engine_call(self, texts: Sequence[str], languages: Sequence[str] | None) -> Callable[[], Scores]:
+    def engine_call(self, batch: Batch) -> Callable[[], Scores]:
         """Return a function that runs the graph on the texts in pieces."""
-        pieces = self._pieces(texts, languages)
+        pieces = self._pieces(batch)
         return lambda: self._infer(pieces)[1]
 
-    def _pieces(self, texts: Sequence[str], languages: Sequence[str] | None) -> list[Piece]:
+    def _pieces(self, batch: Batch) -> list[Piece]:
         """Return pieces of texts of similar length. Raises TextError as `raw_outputs` does."""
-        if languages is not None or self._numbers:
-            language_numbers(self._numbers, languages, len(texts))
-        short = [text[: self._most] for text in texts]
-        lengths = [len(text) for text in short]
+        if batch.languages is not None or self._numbers:
+            language_numbers(self._numbers, batch.languages, len(batch))
+        short = Batch([text[: self._most] for text in batch.texts], batch.languages)
+        lengths = [len(text) for text in short.texts]
         cuts = [list(range(len(short)))]
         if not self._is_piece(len(short), max(lengths, default=0), sum(lengths), self._room):
             cuts, filled = [], 0
@@ -72,10 +74,7 @@ class TextIn(Predictor):
                     cuts.append([])
                     filled = lengths[place]
                 cuts[-1].append(place)
-        return [
-            (cut, [short[place] for place in cut], None if languages is None else [languages[place] for place in cut])
-            for cut in cuts
-        ]
+        return [(cut, short.take(cut)) for cut in cuts]
 
     def _is_piece(self, texts: int, longest: int, filled: int, room: int) -> bool:
         """Return whether so many `texts`, with this `longest` text and `filled` characters in all, make one piece.
@@ -91,9 +90,9 @@ class TextIn(Predictor):
         )
 
     def _infer(self, pieces: Sequence[Piece]) -> tuple[Counts, Scores]:
-        answers = [self._engine(texts, languages) for _, texts, languages in pieces]
+        answers = [self._engine(piece.texts, piece.languages) for _, piece in pieces]
         if len(pieces) == 1:  # which is in the texts' own order
             return answers[0]
-        back = np.argsort(np.concatenate([places for places, _, _ in pieces]))
+        back = np.argsort(np.concatenate([places for places, _ in pieces]))
         counts = Counts.joined([counted for counted, _ in answers])
         return counts.take(back), np.concatenate([outputs for _, outputs in answers])[back]

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from ..model.decoders import labels_above
 from ..model.predictor import IdsIn, Predictor
+from ..text.batch import Batch
 from ..text.offsets import Found, find_tokens
 from .protocol import Request
 from .refusals import Refusal
@@ -83,23 +84,22 @@ def explain(predictor: Predictor, request: Request, budget: TimeBudget | None = 
     `request` has passed `check_explainable`. Its texts take their shares of `budget`, by default one of their own,
     and each gets at least one pair of orders.
     """
-    languages: Sequence[str | None] = request.languages or [None] * len(request.texts)
     budget = budget or TimeBudget(len(request.texts))
     return [
-        _Explaining(predictor, text, language).explain(request, budget.take())
-        for text, language in zip(request.texts, languages, strict=True)
+        _Explaining(predictor, one).explain(request, budget.take())
+        for one in Batch(request.texts, request.languages).pieces(1)
     ]
 
 
 class _Explaining:
     """The explanation of one text by one model."""
 
-    def __init__(self, predictor: Predictor, text: str, language: str | None) -> None:
+    def __init__(self, predictor: Predictor, one: Batch) -> None:
         self._predictor = predictor
-        self._text = text
-        self._language = language
+        self._one = one
+        [self._text] = one.texts
         self._multi = predictor.decoder.TAKES_THRESHOLD
-        self._found = find_tokens(predictor.spec, text)
+        self._found = find_tokens(predictor.spec, self._text)
 
     def explain(self, request: Request, seconds: float) -> dict[str, Any]:
         bias, whole = self._of_texts(["", self._text])
@@ -108,7 +108,7 @@ class _Explaining:
         method = "additive" if contributions is not None else "shapley"
         if contributions is None:
             contributions, more = self._shapley(bias, whole, seconds)
-        answer = self._predictor.predict([self._text], None if self._language is None else [self._language])[0]
+        answer = self._predictor.predict(self._one.texts, self._one.languages)[0]
         if "labels" in answer and request.threshold is not None:
             answer["labels"] = labels_above(request.threshold, answer["scores"])
         top_k = request.top_k
@@ -145,7 +145,7 @@ class _Explaining:
                 return None
             single = self._of_texts([one.token for one in self._found])
             return single, [[token] for token in range(count)]
-        tokens = predictor.encoder.look_up([self._text], None if self._language is None else [self._language])
+        tokens = predictor.encoder.look_up(self._one.texts, self._one.languages)
         cells = predictor.encoder.assemble(tokens)[0]
         owners = [
             list(range(first, first + order))
@@ -190,10 +190,11 @@ class _Explaining:
         return added
 
     def _of_texts(self, texts: Sequence[str]) -> Logits:
-        languages = None if self._language is None else [self._language] * len(texts)
         if not texts:
             return np.zeros((0, len(self._predictor.labels)))
-        return self._logits(self._predictor.raw_outputs(texts, languages)[1])
+        return self._logits(
+            self._predictor.raw_outputs(Batch(texts, self._one.languages and [*self._one.languages] * len(texts)))[1]
+        )
 
     def _logits(self, outputs: npt.NDArray[np.float32]) -> Logits:
         """Return scores as logits, float64. A score of 0 or 1 becomes the nearest number between them."""

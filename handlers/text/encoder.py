@@ -30,17 +30,17 @@ import regex
 
 from . import layout as matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
-from .spec import FIRST_WORD, INPUTS, PAD, TOKEN_PATTERN, UNK, TextError, TextSpec
+from .spec import FIRST_WORD, PAD, TOKEN_PATTERN, UNK, Layout, TextError, TextSpec
 from .tokens import Ragged, Tokens, join, sums
 from .vocabulary import INDEX, Listed, Mapped, Vocabulary
 
 __all__ = [
     "FIRST_WORD",
-    "INPUTS",
     "PAD",
     "TOKEN_PATTERN",
     "UNK",
     "Ids",
+    "Layout",
     "TextEncoder",
     "TextError",
     "TextSpec",
@@ -123,7 +123,7 @@ class TextEncoder:
         """Return the files that `load_encoder` reads, by name."""
         found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
         found["vocabulary.txt"] = "".join(f"{word}\n" for word in self.vocabulary).encode()
-        if self.spec.inputs == "characters":
+        if self.spec.inputs is Layout.CHARACTERS:
             found["characters.txt"] = "".join(f"{one}\n" for one in self._characters).encode()
         return found
 
@@ -196,7 +196,7 @@ class TextEncoder:
     ) -> Tokens:
         """Look up the words of texts, one after the other; `counts`: words of each text."""
         spec, characters = self.spec, None
-        if spec.inputs == "indices":
+        if spec.inputs is Layout.INDICES:
             indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
             hashes = np.zeros(len(words), np.int64)
             if spec.hashed:
@@ -206,7 +206,7 @@ class TextEncoder:
         else:
             hashes = self._hash(words) if spec.hashed else np.zeros(len(words), np.int64)
             indices = np.full(len(words), FIRST_WORD, np.int64)
-            if spec.inputs == "characters":
+            if spec.inputs is Layout.CHARACTERS:
                 characters = self._spell(words)
                 indices[sums(characters.values != UNK, characters.counts) == 0] = UNK
             elif numbers is not None:
@@ -328,7 +328,7 @@ def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
     return TextEncoder(
         spec,
         Mapped(spec, text, index) if index.exists() else _read_lines(text),
-        _read_lines(folder / "characters.txt") if spec.inputs == "characters" else (),
+        _read_lines(folder / "characters.txt") if spec.inputs is Layout.CHARACTERS else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .hashing import Ids, combine
-from .spec import TextSpec
+from .spec import Layout, TextSpec
 from .tokens import Tokens, spread
 
 
@@ -53,7 +53,7 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     left = np.cumsum(lengths)[text] - np.arange(len(text))
     cell = (starts + lengths)[text] - left
     cells: Ids = np.zeros(size, np.int64)
-    cells[cell] = tokens.hashes + 1 if spec.inputs == "hashes" else tokens.indices
+    cells[cell] = tokens.hashes + 1 if spec.inputs is Layout.HASHES else tokens.indices
     grams = tokens.hashes
     for order, before in enumerate(filled[:-1], 2):
         grams = combine(grams[:-1], tokens.hashes[order - 1 :])
@@ -73,9 +73,9 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
 
 def _rows(spec: TextSpec, keys: Ids) -> Ids:
     """Return the ids of the hashes of n-grams and subwords."""
-    if spec.inputs == "hashes":
+    if spec.inputs is Layout.HASHES:
         return keys + 1
-    return keys % spec.buckets + (1 if spec.inputs == "languages" else spec.words)
+    return keys % spec.buckets + (1 if spec.inputs is Layout.LANGUAGES else spec.words)
 
 
 def _spelled(tokens: Tokens, cell: Ids, longest: int) -> Ids:

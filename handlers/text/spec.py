@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 PAD = 0
 UNK = 1
 FIRST_WORD = 2
 
-INPUTS = ("indices", "hashes", "characters", "languages")
+
+class Layout(StrEnum):
+    """What the numbers of a text are, as its spec and its embedding name it; docs/models.md shows each."""
+
+    INDICES = "indices"
+    """Rows of words, and of hashed n-grams and subwords: int64 [texts, length]."""
+    HASHES = "hashes"
+    """Hashes of words, n-grams and subwords, for an embedding with buckets of its own: int64 [texts, length]."""
+    CHARACTERS = "characters"
+    """Rows of the characters of each word: int64 [texts, length, characters]."""
+    LANGUAGES = "languages"
+    """Rows of words by language, and the number of the language: int64 [texts, length, 2]."""
+
 
 # Written without spaces between words: each character is a token of its own.
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -44,8 +57,8 @@ class TextSpec:
     hash_seed: int = 0
     version: int = 1
     schema: int = 1
-    inputs: str = "indices"
-    """The layout of the encoder's output, one of INPUTS."""
+    inputs: Layout = Layout.INDICES
+    """The layout of the encoder's output."""
     subwords: tuple[int, int] | None = None
     """The shortest and the longest n-gram of a word's characters, with its begin and end; None without them."""
     word_length: int = 0
@@ -59,8 +72,9 @@ class TextSpec:
         """Raise TextError for a spec that no encoder can follow."""
         if self.schema != 1:
             raise TextError(f"text.json has schema {self.schema}, this version reads schema 1; update lexport.")
-        if self.inputs not in INPUTS:
-            raise TextError(f"text spec: inputs={self.inputs!r} is not known; there are {', '.join(INPUTS)}.")
+        if self.inputs not in list(Layout):
+            raise TextError(f"text spec: inputs={str(self.inputs)!r} is not known; there are {', '.join(Layout)}.")
+        object.__setattr__(self, "inputs", Layout(self.inputs))  # of JSON
         if self.words < FIRST_WORD or self.max_tokens < 1 or self.ngrams < 1:
             raise TextError(
                 f"text spec is wrong: words={self.words} (at least 2), max_tokens={self.max_tokens} and "
@@ -79,34 +93,37 @@ class TextSpec:
 
     def _check_keys(self) -> None:
         keyed = f"ngrams={self.ngrams}, subwords={self.subwords} and buckets={self.buckets}"
-        if self.inputs == "characters" and (self.ngrams > 1 or self.subwords or self.buckets):
+        if self.inputs is Layout.CHARACTERS and (self.ngrams > 1 or self.subwords or self.buckets):
             raise TextError(f"text spec: {keyed}; with inputs 'characters' they must be 1, None and 0.")
-        if self.inputs == "hashes" and self.buckets:
+        if self.inputs is Layout.HASHES and self.buckets:
             raise TextError(
                 f"text spec: buckets={self.buckets} must be 0: with inputs 'hashes' the model has its own."
             )
-        if self.inputs in ("indices", "languages") and (self.ngrams > 1 or bool(self.subwords)) != (self.buckets > 0):
+        if self.inputs in (Layout.INDICES, Layout.LANGUAGES) and (self.ngrams > 1 or bool(self.subwords)) != (
+            self.buckets > 0
+        ):
             raise TextError(
                 f"text spec: {keyed} must be on together or off together: word n-grams (ngrams above 1) and "
                 "subwords are hashed into buckets."
             )
-        if self.inputs in ("hashes", "characters") and self.words != FIRST_WORD:
+        if self.inputs in (Layout.HASHES, Layout.CHARACTERS) and self.words != FIRST_WORD:
             raise TextError(
-                f"text spec: words={self.words} must be 2: with inputs {self.inputs!r} no word has a row of its own."
+                f"text spec: words={self.words} must be 2: with inputs {str(self.inputs)!r} no word has a row "
+                "of its own."
             )
 
     def _check_characters(self) -> None:
         given = f"word_length={self.word_length} and characters={self.characters}"
-        if self.inputs == "characters" and (self.word_length < 1 or self.characters < 2):
+        if self.inputs is Layout.CHARACTERS and (self.word_length < 1 or self.characters < 2):
             raise TextError(f"text spec: {given} must be at least 1 and 2 with inputs 'characters'.")
-        if self.inputs != "characters" and (self.word_length or self.characters):
-            raise TextError(f"text spec: {given} must be 0 with inputs {self.inputs!r}.")
+        if self.inputs is not Layout.CHARACTERS and (self.word_length or self.characters):
+            raise TextError(f"text spec: {given} must be 0 with inputs {str(self.inputs)!r}.")
 
     def _check_languages(self) -> None:
-        if self.inputs != "languages":
+        if self.inputs is not Layout.LANGUAGES:
             if self.languages:
                 raise TextError(
-                    f"text spec: languages={self.languages} must be empty with inputs {self.inputs!r}; "
+                    f"text spec: languages={self.languages} must be empty with inputs {str(self.inputs)!r}; "
                     "only 'languages' has a vocabulary each."
                 )
         elif not self.languages or min(self.languages.values()) < 1 or "" in self.languages:
@@ -127,7 +144,7 @@ class TextSpec:
     @property
     def hashed(self) -> bool:
         """Whether the hash of every token is needed."""
-        return self.ngrams > 1 or self.inputs == "hashes"
+        return self.ngrams > 1 or self.inputs is Layout.HASHES
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `text.json`."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .hashing import Ids, murmur
-from .spec import FIRST_WORD, UNK, TextError, TextSpec
+from .spec import FIRST_WORD, UNK, Layout, TextError, TextSpec
 
 INDEX = "vocabulary.index"
 # For fewer words a dictionary is as fast to make and small: 6 MB.
@@ -59,7 +59,7 @@ class Listed:
         self._words = list(words)
         self.rows = [_Rows(self._words[first:last]) for first, last in groups(spec, len(self._words))]
         self._hashes: Ids = np.zeros(spec.words, np.int64)
-        if spec.hashed and spec.inputs == "indices":
+        if spec.hashed and spec.inputs is Layout.INDICES:
             self._hashes[FIRST_WORD:] = [murmur(word, spec.hash_seed) for word in words]
 
     def hashes(self, rows: Ids) -> Ids:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...handlers.text.spec import Layout
+
 if TYPE_CHECKING:
     from ...handlers.text.spec import TextSpec
 
@@ -16,7 +18,7 @@ class EmbeddingOptions:
 
     NAME: ClassVar[str]
     """The name in a recipe."""
-    INPUTS: ClassVar[str] = "indices"
+    INPUTS: ClassVar[Layout] = Layout.INDICES
     """The layout of the ids that the embedding takes, see `TextSpec.inputs`."""
     POOLS: ClassVar[bool] = True
     """Whether the embedding sums a text's vectors without storing them, which a bag then uses."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
+from ...handlers.text.spec import Layout
 
 if TYPE_CHECKING:
     from ..corpus import Corpus
@@ -38,7 +39,7 @@ def choose_buckets(corpus: Corpus, options: TextOptions) -> int:
         ngrams=options.ngrams,
         subwords=options.subwords,
         max_tokens=options.max_tokens,
-        inputs="hashes",
+        inputs=Layout.HASHES,
     )
     encoder = TextEncoder(spec, [])
     met = np.zeros(_MARKS, bool)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...handlers.text.spec import TextSpec
+from ...handlers.text.spec import Layout, TextSpec
 from .base import Embedding, EmbeddingOptions, check_dim, chosen
 from .table import Table, TableOptions
 
@@ -19,7 +19,7 @@ class CharCNNOptions(EmbeddingOptions):
     """Options of the embedding `char_cnn`."""
 
     NAME: ClassVar[str] = "char_cnn"
-    INPUTS: ClassVar[str] = "characters"
+    INPUTS: ClassVar[Layout] = Layout.CHARACTERS
     POOLS: ClassVar[bool] = False
 
     dim: int | None = None

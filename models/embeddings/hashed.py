@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...handlers.text import hashing
-from ...handlers.text.spec import TextSpec
+from ...handlers.text.spec import Layout, TextSpec
 from .base import Embedding, EmbeddingOptions, check_dim, check_range, chosen
 from .buckets import check_buckets
 from .table import Table, TableOptions
@@ -20,7 +20,7 @@ class HashedOptions(EmbeddingOptions):
     """Options of the embedding `hashed`."""
 
     NAME: ClassVar[str] = "hashed"
-    INPUTS: ClassVar[str] = "hashes"
+    INPUTS: ClassVar[Layout] = Layout.HASHES
 
     buckets: int | str = "auto"
     """Rows of each hash function; "auto": chosen from the training texts."""

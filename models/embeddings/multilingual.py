@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...handlers.text.spec import TextSpec
+from ...handlers.text.spec import Layout, TextSpec
 from .base import Embedding, EmbeddingOptions, check_dim, check_integers, check_range, chosen
 from .table import Table, TableOptions, check_out_of_range
 
@@ -20,7 +20,7 @@ class MultilingualOptions(EmbeddingOptions):
     """Options of the embedding `multilingual`."""
 
     NAME: ClassVar[str] = "multilingual"
-    INPUTS: ClassVar[str] = "languages"
+    INPUTS: ClassVar[Layout] = Layout.LANGUAGES
 
     dim: int | None = None
     """Dimensions of a vector; None: chosen by the size of the data."""

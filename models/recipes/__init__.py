@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import InputError
+from ...handlers.text.spec import Layout
 from ...storage.progress import Say, silent
 from ..embeddings import EMBEDDINGS, EmbeddingOptions
 from ..embeddings.buckets import AUTO
@@ -47,7 +48,7 @@ class Recipe:
                 f"text: the encoder {self.encoder.NAME!r} reads words in order and cannot use n-grams "
                 f"and subwords; set ngrams = 1 and no subwords, or use the encoder 'bag'."
             )
-        by_characters = self.inputs == "characters"
+        by_characters = self.inputs is Layout.CHARACTERS
         if by_characters and self.text.grams:
             raise ValueError(
                 f"text: the embedding {self.embedding.NAME!r} reads every word by its characters and has no vectors "
@@ -59,12 +60,12 @@ class Recipe:
                 "characters kept of a word (16 is enough for most languages); leave it out for others."
             )
         buckets = None if self.text.buckets == AUTO else self.text.buckets
-        if self.inputs == "hashes" and buckets:
+        if self.inputs is Layout.HASHES and buckets:
             raise ValueError(
                 f"text: the embedding {self.embedding.NAME!r} has its own buckets; move buckets={self.text.buckets} "
                 "from [text] to [embedding]."
             )
-        hashing = self.inputs not in ("hashes", "characters") and buckets is not None
+        hashing = self.inputs not in (Layout.HASHES, Layout.CHARACTERS) and buckets is not None
         if hashing and self.text.grams != bool(buckets):
             raise ValueError(
                 f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
@@ -83,7 +84,7 @@ class Recipe:
             )
 
     @property
-    def inputs(self) -> str:
+    def inputs(self) -> Layout:
         """The layout of the indices that the model takes."""
         return self.embedding.INPUTS
 

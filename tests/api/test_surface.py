@@ -115,6 +115,10 @@ def test_a_notebook_shows_tables_with_everything_escaped(run: lexport.Run, archi
     assert "&lt;script&gt;" in shown
     assert "bad" in shown
     assert "recipe" in run._repr_html_()
+    evaluation = run.evaluate()
+    assert evaluation.value == run.metrics["test"]["accuracy"]
+    assert evaluation.interval[0] <= evaluation.value <= evaluation.interval[1]
+    assert "macro f1" in evaluation._repr_html_()
     assert "onnx-fp32" in archive._repr_html_()
 
 

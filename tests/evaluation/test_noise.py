@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lexport.errors import InputError
 from lexport.evaluation.noise import UnseenWords
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 
 TEXTS = ["a moving film about rain", "A dull film , again !", "nothing new here 42"] * 30
 
@@ -19,7 +20,7 @@ TEXTS = ["a moving film about rain", "A dull film , again !", "nothing new here 
 def encoder(*words: str, **options: object) -> TextEncoder:
     characters = str(options.pop("letters", ""))
     if characters:
-        spec = TextSpec(words=2, inputs="characters", word_length=20, characters=2 + len(characters))
+        spec = TextSpec(words=2, inputs=Layout.CHARACTERS, word_length=20, characters=2 + len(characters))
         return TextEncoder(spec, (), list(characters))
     return TextEncoder(TextSpec(words=2 + len(words), **options), words)  # type: ignore[arg-type]
 
@@ -104,7 +105,7 @@ def test_a_model_of_characters_gets_new_words_of_known_characters() -> None:
 
 
 def test_a_model_of_hashes_gets_words_it_has_never_hashed() -> None:
-    own = encoder(inputs="hashes")
+    own = encoder(inputs=Layout.HASHES)
     [noisy] = UnseenWords(own, TEXTS).replace(TEXTS[:1], 1.0)
     old, new = (set(own.look_up([text]).hashes.tolist()) for text in (TEXTS[0], noisy))
     assert not old & new

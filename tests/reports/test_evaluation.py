@@ -24,7 +24,7 @@ EXCESS = {"of": "answers", "mean_score": 0.8, "share_right": 0.75, "excess": 0.0
 
 @pytest.fixture(scope="module")
 def found(run_folder: Path) -> dict[str, Any]:
-    return evaluate(run_folder, part="test", unknown_rates=[0.5])
+    return evaluate(run_folder, part="test", unknown_rates=[0.5]).to_json()
 
 
 def screens(values: dict[str, Any]) -> str:
@@ -84,7 +84,7 @@ def test_what_users_wrote_is_escaped_on_the_page(found: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_has_its_screens_and_its_page(task_run: Callable[[str], Path], name: str, tmp_path: Path) -> None:
-    values = evaluate(task_run(name), unknown_rates=[0.3])
+    values = evaluate(task_run(name), unknown_rates=[0.3]).to_json()
     assert "With a share of the tokens replaced" in screens(values)
     evaluation_page.write(values, name, tmp_path / "page.html")
     assert "<h2>Unknown words</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")

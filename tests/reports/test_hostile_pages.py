@@ -65,7 +65,7 @@ def renamed(value: Any, names: dict[str, str]) -> Any:
 
 
 def test_the_page_of_an_evaluation(run_folder: Path) -> None:
-    found = evaluate(run_folder, part="test", unknown_rates=[0.5])
+    found = evaluate(run_folder, part="test", unknown_rates=[0.5]).to_json()
     found["mistakes"] = [one | {"text": "some text"} for one in found["mistakes"]]
     names = {label: f"{label}{EVIL_HTML}" for label in found["labels"]}
     names |= {"some text": EVIL_HTML, found["data"]: EVIL_HTML}
@@ -74,7 +74,7 @@ def test_the_page_of_an_evaluation(run_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["multilabel", "vector"])
 def test_the_page_of_an_evaluation_of_other_tasks(task_run: Callable[[str], Path], name: str) -> None:
-    found = evaluate(task_run(name))
+    found = evaluate(task_run(name)).to_json()
     texts = {one[key] for one in found["mistakes"] for key in ("text", "found") if key in one}
     names = {text: f"{text}{EVIL_HTML}" for text in texts | set(found.get("labels", ()))}
     hostile = renamed(found | {"data": EVIL_HTML}, names)

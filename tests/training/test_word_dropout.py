@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lexport.handlers.text.encoder import PAD, UNK, TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.training.word_dropout import drop_ngrams, drop_words
 
 TEXT = "a b a b " * 200
@@ -19,9 +20,9 @@ def encoder(**options: Any) -> TextEncoder:
 
 PLAIN = encoder()
 SUBWORDS = encoder(ngrams=1, subwords=(3, 5))
-HASHES = TextEncoder(TextSpec(2, ngrams=2, inputs="hashes", subwords=(2, 3)), [])
-CHARACTERS = TextEncoder(TextSpec(2, inputs="characters", word_length=8, characters=6), [], list("goal"))
-LANGUAGES = encoder(words=5, inputs="languages", languages={"de": 2, "en": 2})
+HASHES = TextEncoder(TextSpec(2, ngrams=2, inputs=Layout.HASHES, subwords=(2, 3)), [])
+CHARACTERS = TextEncoder(TextSpec(2, inputs=Layout.CHARACTERS, word_length=8, characters=6), [], list("goal"))
+LANGUAGES = encoder(words=5, inputs=Layout.LANGUAGES, languages={"de": 2, "en": 2})
 ENCODERS = [PLAIN, SUBWORDS, HASHES, CHARACTERS, LANGUAGES]
 
 

@@ -24,6 +24,7 @@ from lexport.evaluation.diagnostics.warnings import data_warnings, prediction_wa
 from lexport.evaluation.metrics import Outputs
 from lexport.evaluation.tasks import Classify, MultiLabel, Vectors
 from lexport.handlers.text.encoder import TextEncoder
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
@@ -316,7 +317,7 @@ def test_equal_texts_with_other_partners_or_languages_are_no_twins() -> None:
     assert cross_split_duplicates(encoder, train, looked_up[0], held, looked_up[1]) == [(1, 1)]
     recipe = recipes.parse("mine", '[embedding]\nname = "multilingual"')
     spoken = [made(["aa"], languages=["en"]), made(["aa", "AA"], languages=["ne", "en"])]
-    both = build_encoder(["bb", "bb"], recipe.text, inputs="languages", languages=["en", "ne"])
+    both = build_encoder(["bb", "bb"], recipe.text, inputs=Layout.LANGUAGES, languages=["en", "ne"])
     looked_up = [both.look_up(part.texts, part.languages) for part in spoken]
     assert cross_split_duplicates(both, spoken[0], looked_up[0], spoken[1], looked_up[1]) == [(1, 0)]
 
@@ -324,7 +325,7 @@ def test_equal_texts_with_other_partners_or_languages_are_no_twins() -> None:
 @given(st.lists(st.text(alphabet="abé ", min_size=1, max_size=12), min_size=1, max_size=8))
 def test_words_have_equal_keys_where_they_are_spelled_alike(texts: list[str]) -> None:
     recipe = small("char", min_count=1)
-    encoder = build_encoder(texts, recipe.text, inputs="characters")
+    encoder = build_encoder(texts, recipe.text, inputs=Layout.CHARACTERS)
     spelled = [word for text in texts for word in encoder.tokens(text)[0]]
     keys = word_keys(encoder.spec, encoder.look_up(texts)).tolist()
     assert len(keys) == len(spelled)

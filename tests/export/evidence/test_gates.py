@@ -27,6 +27,7 @@ from lexport.export.evidence.probes import compare_vectors
 from lexport.export.export import export
 from lexport.export.formats.tables import BagTable, ByteTable
 from lexport.export.formats.variants import VARIANTS, Variant
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.compose import TextModel
 from lexport.models.recipes import GateOptions
@@ -120,7 +121,7 @@ def test_swapped_labels_are_refused_for_metric_and_flips_while_the_vectors_are_r
 class DamagedScale(Variant):
     """Writes a good file, then changes the scale of the rows that the most texts meet."""
 
-    def write(self, model: TextModel, inputs: str, folder: Path) -> None:
+    def write(self, model: TextModel, inputs: Layout, folder: Path) -> None:
         super().write(model, inputs, folder)
         path = folder / self.file
         graph = onnx.load(str(path))

@@ -15,7 +15,9 @@ from lexport.export.formats.variants import IDS_IN
 from lexport.export.textgraph import make_text_in
 from lexport.handlers.engine.engines import Engine, TextEngine, open_engine, open_text_engine
 from lexport.handlers.text.encoder import TextEncoder
+from lexport.handlers.text.spec import Layout
 from lexport.models.compose import build
+from lexport.models.embeddings import EMBEDDINGS
 from lexport.models.heads import ClassifierOptions
 from lexport.models.recipes import PARTS, Recipe, TextOptions, TrainingOptions
 from lexport.models.vocabulary import build_encoder
@@ -64,8 +66,8 @@ class Both:
 
 def encoder_of(layout: str, texts: Sequence[str] = TEXTS) -> TextEncoder:
     embedding, options = LAYOUTS[layout]
-    inputs = {"hashed": "hashes", "char_cnn": "characters", "multilingual": "languages"}.get(embedding, "indices")
-    languages = ["en", "zh"] * (len(texts) // 2) if inputs == "languages" else None
+    inputs = EMBEDDINGS[embedding].INPUTS
+    languages = ["en", "zh"] * (len(texts) // 2) if inputs is Layout.LANGUAGES else None
     return build_encoder(texts, options, inputs=inputs, languages=languages)
 
 

@@ -19,6 +19,7 @@ from lexport.export.export import export
 from lexport.export.formats.variants import choose
 from lexport.export.textgraph import make_text_in, reason_against
 from lexport.handlers.text.encoder import TOKEN_PATTERN, TextEncoder, TextSpec
+from lexport.handlers.text.spec import Layout
 from lexport.models.run import Run, open_run
 
 from .cases import LABELS, LAYOUTS, both, encoder_of
@@ -150,7 +151,7 @@ def test_a_vector_is_answered_as_one(tmp_path: Path, task: str) -> None:
 REFUSED = {
     "another token pattern": (TextSpec(words=2, pattern=r"\w+"), "splits by lexport's own token pattern"),
     "very long words": (
-        TextSpec(words=2, inputs="characters", word_length=1001, characters=2),
+        TextSpec(words=2, inputs=Layout.CHARACTERS, word_length=1001, characters=2),
         "at most 1,000 characters of a word; word_length is 1,001",
     ),
 }
@@ -169,7 +170,7 @@ def test_what_has_no_text_in_form_is_told_in_a_line(tmp_path: Path, name: str) -
 def test_every_layout_and_the_longest_words_have_a_text_in_form() -> None:
     assert {reason_against(encoder_of(layout).spec) for layout in LAYOUTS} == {None}
     assert TextSpec(words=2).pattern == TOKEN_PATTERN
-    longest = TextSpec(words=2, inputs="characters", word_length=1000, characters=2)
+    longest = TextSpec(words=2, inputs=Layout.CHARACTERS, word_length=1000, characters=2)
     assert reason_against(longest) is None
 
 

@@ -15,7 +15,7 @@ import regex
 
 from lexport.export.textgraph.splitting import token_expression
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
-from lexport.handlers.text.spec import TOKEN_PATTERN
+from lexport.handlers.text.spec import TOKEN_PATTERN, Layout
 
 from .graphs import Front
 
@@ -23,7 +23,7 @@ EVERY = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
 
 def test_every_code_point_is_lower_cased_split_and_hashed_as_in_python() -> None:
-    encoder = TextEncoder(TextSpec(words=2, inputs="hashes", max_tokens=10_000), [])
+    encoder = TextEncoder(TextSpec(words=2, inputs=Layout.HASHES, max_tokens=10_000), [])
     front = Front(encoder)
     for first in range(0, len(EVERY), 1 << 14):
         part = EVERY[first : first + (1 << 14)]
@@ -65,7 +65,7 @@ print(json.dumps(session.run(["ids"], {"texts": np.array(json.load(sys.stdin), o
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "xx_XX"])
 def test_a_machine_without_locales_lower_cases_all_the_same(tmp_path: Path, locale: str) -> None:
-    encoder = TextEncoder(TextSpec(words=2, inputs="hashes"), [])
+    encoder = TextEncoder(TextSpec(words=2, inputs=Layout.HASHES), [])
     texts = ["ÄÖÜ ÉCOLE ΟΔΥΣΣΕΥΣ İSTANBUL ДОМ 很好", "Ꙁ Ⴀ 𐐀 ﬀ ẞ"]
     onnx.save(Front(encoder).model, str(tmp_path / "model.onnx"))
     # LOCPATH hides the locales that are installed.

@@ -28,6 +28,7 @@ from lexport.handlers.engine.operators import (
     pickle_problem,
 )
 from lexport.handlers.engine.programs import ATEN
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.vocabulary import build_encoder
@@ -51,7 +52,7 @@ PARTS = [
 ]
 
 
-def models() -> Iterator[tuple[TextModel, str]]:
+def models() -> Iterator[tuple[TextModel, Layout]]:
     """Every recipe's model, and those of further parts, each with the layout of its indices."""
     for name in recipes.names():
         model, encoder = made(name)

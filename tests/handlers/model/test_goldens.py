@@ -20,6 +20,7 @@ from lexport.export.archive.format.reader import extracted
 from lexport.export.archive.inprocess import load_archive
 from lexport.handlers.model.digests import DIGESTS, check_digests, read_digests
 from lexport.handlers.model.goldens import Golden, check_goldens, differences, read_goldens
+from lexport.handlers.text.spec import Layout
 from lexport.handlers.worker import load_checked
 
 from ..models import predictor
@@ -255,7 +256,7 @@ def test_how_far_a_vector_may_be_from_its_golden(vector: list[float], precision:
     assert all(part in whole for part, whole in zip(says, given, strict=True))
 
 
-def goldens_of(task: str, inputs: str) -> list[Golden]:
+def goldens_of(task: str, inputs: Layout) -> list[Golden]:
     """Texts and, for a joint model, images between them, with the model's own answers."""
     model = predictor(task, inputs)
     languages = ["en", "de", "en"] if inputs == "languages" else None
@@ -274,8 +275,8 @@ def goldens_of(task: str, inputs: str) -> list[Golden]:
 
 
 @pytest.mark.parametrize("task", ["classify", "multilabel", "vector", "joint"])
-@pytest.mark.parametrize("inputs", ["indices", "hashes", "characters", "languages"])
-def test_goldens_of_every_task_hold_and_a_changed_one_is_named(task: str, inputs: str) -> None:
+@pytest.mark.parametrize("inputs", list(Layout))
+def test_goldens_of_every_task_hold_and_a_changed_one_is_named(task: str, inputs: Layout) -> None:
     goldens, model = goldens_of(task, inputs), predictor(task, inputs)
     assert check_goldens(model, goldens) == len(goldens)
     for number, golden in enumerate(goldens):
@@ -293,10 +294,10 @@ def test_goldens_of_every_task_hold_and_a_changed_one_is_named(task: str, inputs
 
 
 def test_a_golden_in_a_language_the_model_lacks_is_refused() -> None:
-    [golden, *_] = goldens_of("classify", "languages")
+    [golden, *_] = goldens_of("classify", Layout.LANGUAGES)
     for lang in ("fr", None):
         with pytest.raises(ValueError, match="language"):
-            check_goldens(predictor(inputs="languages"), [replace(golden, lang=lang)])
+            check_goldens(predictor(inputs=Layout.LANGUAGES), [replace(golden, lang=lang)])
 
 
 def test_goldens_are_read_with_their_languages_and_images(tmp_path: Path) -> None:
@@ -342,7 +343,7 @@ def test_no_goldens_prove_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scores", [5, [], {"sport": "much"}, None])
 def test_a_recorded_answer_of_another_shape_differs(scores: object) -> None:
-    [golden, *_] = goldens_of("classify", "indices")
+    [golden, *_] = goldens_of("classify", Layout.INDICES)
     with pytest.raises(ValueError, match="1 in a batch"):
         check_goldens(predictor(), [replace(golden, variant=golden.variant | {"scores": scores})])
 

@@ -24,18 +24,20 @@ from lexport.handlers.model.predictor import (
     IdsIn,
     ModelFile,
 )
+from lexport.handlers.text.batch import Batch
 from lexport.handlers.text.encoder import Ids, TextError
+from lexport.handlers.text.spec import Layout
 
 from ..models import LABELS, PIXELS, engine, predictor
 
 TEXTS = ["goal rain", "", "zebra goal goal rain rain", "rain"]
 COUNTS = ["tokens", "unknown", "truncated"]
 LAYOUTS: list[dict[str, Any]] = [
-    {"inputs": "indices"},
-    {"inputs": "indices", "ngrams": 2, "subwords": (3, 4), "buckets": 64},
-    {"inputs": "hashes", "subwords": (3, 3)},
-    {"inputs": "characters"},
-    {"inputs": "languages"},
+    {"inputs": Layout.INDICES},
+    {"inputs": Layout.INDICES, "ngrams": 2, "subwords": (3, 4), "buckets": 64},
+    {"inputs": Layout.HASHES, "subwords": (3, 3)},
+    {"inputs": Layout.CHARACTERS},
+    {"inputs": Layout.LANGUAGES},
 ]
 
 
@@ -51,7 +53,7 @@ def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str
     ]
     languages = languages_of(layout, len(texts))
     found = model.predict(texts, languages)
-    tokens, raw = model.raw_outputs(texts, languages)
+    tokens, raw = model.raw_outputs(Batch(texts, languages))
     assert raw.shape == (len(texts), 3)
     assert raw.dtype == np.float32
     assert [answer["tokens"] for answer in found] == tokens.lengths.tolist()
@@ -63,7 +65,7 @@ def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str
         assert (
             list(alone["scores"].values())
             == raw[number].tolist()
-            == engine(model.encode([texts[number]], own)[1][0][1])[0].tolist()
+            == engine(model.encode(Batch([texts[number]], own))[1][0][1])[0].tolist()
         )
 
 
@@ -73,7 +75,7 @@ def test_a_text_is_answered_alike_alone_in_a_batch_and_in_turns(layout: dict[str
 @given(texts=st.lists(st.text("goalrin ", max_size=30), max_size=40))
 def test_pieces_hold_every_text_whole(parallel: bool, vector_bytes: int, texts: list[str]) -> None:
     model = predictor(parallel=parallel, vector_bytes=vector_bytes, ngrams=2, subwords=(3, 4), buckets=64)
-    tokens, pieces = model.encode(texts)
+    tokens, pieces = model.encode(Batch(texts))
     whole = model.encoder.assemble(tokens)
     seen = []
     for positions, ids in pieces:
@@ -101,12 +103,12 @@ def test_one_long_text_does_not_make_the_others_pay() -> None:
     for place in (0, 7, 15):
         texts = [short] * 16
         texts[place] = long
-        _, pieces = model.encode(texts)
+        _, pieces = model.encode(Batch(texts))
         assert [ids.shape for _, ids in pieces] == [(15, 10), (1, 200)]
         assert pieces[1][0].tolist() == [place]
     # Texts of like lengths stay together, and so do few: a call of the engine costs as much as 50 to 100 cells.
     for lengths, count in ((range(1, 17), 1), (range(10, 42, 2), 2), ([10, 60], 1), ([10, 200], 2)):
-        assert len(model.encode(["goal " * length for length in lengths])[1]) == count
+        assert len(model.encode(Batch(["goal " * length for length in lengths]))[1]) == count
 
 
 def test_a_batch_is_cut_only_where_that_pays() -> None:
@@ -122,7 +124,7 @@ def test_a_batch_is_cut_only_where_that_pays() -> None:
         # Every cell costs an encoder's work: no more than 16 together, and the short ones do not pay for the long.
         ({"parallel": True, "vector_bytes": 4 * 16}, [16, 16, 16, 12, 4]),
     ):
-        _, pieces = predictor(**changes).encode(texts)  # type: ignore[arg-type]
+        _, pieces = predictor(**changes).encode(Batch(texts))  # type: ignore[arg-type]
         assert [len(ids) for _, ids in pieces] == sizes, changes
 
 
@@ -142,7 +144,7 @@ def test_vector_models_answer_vectors(task: str) -> None:
     model = predictor(task, labels=())
     found = model.predict(TEXTS)
     assert [list(answer) for answer in found] == [["vector", *COUNTS]] * 4
-    assert [answer["vector"] for answer in found] == model.raw_outputs(TEXTS)[1].tolist()
+    assert [answer["vector"] for answer in found] == model.raw_outputs(Batch(TEXTS))[1].tolist()
 
 
 def test_images_become_vectors_alone_as_in_a_batch() -> None:
@@ -158,7 +160,7 @@ def test_images_become_vectors_alone_as_in_a_batch() -> None:
 
 
 def test_languages_must_be_those_of_the_model() -> None:
-    several = predictor(inputs="languages")
+    several = predictor(inputs=Layout.LANGUAGES)
     english, german = several.predict(["goal", "goal"], ["en", "de"])
     assert (english["unknown"], german["unknown"]) == (0, 1)
     for given_ in (None, ["en"], ["en", "fr"]):

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from lexport.handlers.engine.engines import Counts, Scores
 from lexport.handlers.model.predictor import MAX_BATCH, MAX_PADDING, MAX_PIECE_BYTES, MAX_PIECE_TEXTS, ModelFile
 from lexport.handlers.model.textin import TextIn
+from lexport.handlers.text.batch import Batch
 from lexport.handlers.text.encoder import TextEncoder, TextError
+from lexport.handlers.text.spec import Layout
 
 from ..models import LABELS, engine, text_encoder
 
@@ -38,10 +40,10 @@ class Graph:
 
 
 def text_in(
-    inputs: str = "indices", *, parallel: bool = False, subwords: bool = False, vector_bytes: int = 0
+    inputs: Layout = Layout.INDICES, *, parallel: bool = False, subwords: bool = False, vector_bytes: int = 0
 ) -> tuple[TextIn, Graph]:
     more: dict[str, Any] = {"subwords": (3, 4)} if subwords else {}
-    encoder = text_encoder("hashes" if subwords else inputs, max_tokens=LIMIT, **more)
+    encoder = text_encoder(Layout.HASHES if subwords else inputs, max_tokens=LIMIT, **more)
     names = ("topics", "1.0", "onnx-fp32-text", "onnx", "fp32", "model.onnx")
     model = ModelFile(*names, parallel, vector_bytes=vector_bytes, takes="text")
     graph = Graph(encoder)
@@ -115,7 +117,7 @@ def test_more_texts_than_a_turn_are_answered_in_turns() -> None:
     assert model.predict(texts) == model.predict(texts[:3]) * (len(texts) // 3) + model.predict(
         texts[: len(texts) % 3]
     )
-    counts, outputs = model.raw_outputs(texts)
+    counts, outputs = model.raw_outputs(Batch(texts))
     assert counts.lengths.tolist() == [[1, 2, 0][number % 3] for number in range(len(texts))]
     assert outputs.shape == (len(texts), 3)
 
@@ -132,7 +134,7 @@ def test_a_very_long_text_is_known_by_its_beginning_where_that_is_enough() -> No
 
 
 def test_languages_go_along_with_their_texts() -> None:
-    model, graph = text_in("languages")
+    model, graph = text_in(Layout.LANGUAGES)
     assert model.languages == ("en", "de")
     texts, languages = ["goal " * number for number in range(40, 0, -1)], ["en", "de"] * 20
     found = model.predict(texts, languages)

@@ -22,6 +22,7 @@ from lexport.handlers.request import explain as explaining
 from lexport.handlers.request.explain import ADDS_UP, MAX_EXPLAINED_TEXTS, check_explainable, explain
 from lexport.handlers.request.protocol import Request
 from lexport.handlers.request.refusals import Refusal
+from lexport.handlers.text.batch import Batch
 from lexport.handlers.text.encoder import normalise
 from lexport.handlers.text.offsets import find_tokens
 from lexport.models.encoders.bag import BagOptions
@@ -141,7 +142,7 @@ def test_sampled_values_add_up_and_come_near_all_orders() -> None:
     assert explain(model, asked(" ".join(words))) == [found]
 
     def logits(kept: Sequence[int]) -> Any:
-        scores = model.raw_outputs([" ".join(words[place] for place in sorted(kept))])[1][0].astype(np.float64)
+        scores = model.raw_outputs(Batch([" ".join(words[place] for place in sorted(kept))]))[1][0].astype(np.float64)
         scores = scores.clip(np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
         return np.log(scores) - np.log1p(-scores)
 
@@ -159,10 +160,10 @@ def test_a_long_text_is_explained_in_runs_and_in_time(monkeypatch: pytest.Monkey
     model = predictor("classify")
     raw_outputs, asked_for = model.raw_outputs, []
 
-    def slowly(texts: Sequence[str], languages: Any = None) -> Any:
-        asked_for.append(len(texts))
+    def slowly(batch: Batch) -> Any:
+        asked_for.append(len(batch))
         time.sleep(0.02)
-        return raw_outputs(texts, languages)
+        return raw_outputs(batch)
 
     monkeypatch.setattr(model, "raw_outputs", slowly)
     monkeypatch.setattr(explaining, "SECONDS", 0.1)

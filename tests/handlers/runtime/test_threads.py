@@ -25,6 +25,7 @@ from lexport.export.formats.variants import choose
 from lexport.handlers.model.loading import load, reopen
 from lexport.handlers.runtime import threads as sharing
 from lexport.handlers.runtime.threads import ThreadAllocator, count_workers, from_environment
+from lexport.handlers.text.batch import Batch
 from lexport.models import recipes
 from lexport.serving import serve, status, stop
 from lexport.serving.torchserve import http as api
@@ -113,11 +114,11 @@ def test_reopened_engines_answer_alike(run: Path, variant: str, tmp_path: Path) 
     with extracted(archive(run, version="1.0", variant=variant, out=tmp_path)) as folder:
         predictor = load(folder, threads=1)
         assert predictor.model.parallel
-        before = predictor.raw_outputs(TEXTS)
+        before = predictor.raw_outputs(Batch(TEXTS))
         running = psutil.Process().num_threads()
         reopen(predictor, folder, threads=3, device="cpu")
         started = psutil.Process().num_threads() - running
-        after = predictor.raw_outputs(TEXTS)
+        after = predictor.raw_outputs(Batch(TEXTS))
     # onnxruntime starts its threads with a session, beside the one that calls; torch keeps a number.
     assert (started == 2) if variant.startswith("onnx") else (torch.get_num_threads() == 3)
     torch.set_num_threads(1)

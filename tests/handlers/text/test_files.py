@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lexport.handlers.text.encoder import TextEncoder, TextError, TextSpec, load_encoder
+from lexport.handlers.text.spec import Layout
 
 from .test_layouts import CHARACTERS, ENCODERS, ENGLISH, PLAIN, assembled
 
@@ -61,7 +62,7 @@ def test_damaged_files_say_so(changed: dict[str, bytes | None], reason: str, tmp
 
 
 def test_a_word_may_occur_once_in_each_language() -> None:
-    spec = TextSpec(6, inputs="languages", languages={"en": 3, "de": 2})
+    spec = TextSpec(6, inputs=Layout.LANGUAGES, languages={"en": 3, "de": 2})
     assert TextEncoder(spec, ["die", "goal", "die"]).vocabulary == ["die", "goal", "die"]
     with pytest.raises(TextError, match="1 words of the vocabulary occur twice"):
         TextEncoder(spec, ["die", "die", "goal"])

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lexport.handlers.text.encoder import PAD, UNK, Ids, TextEncoder, TextError, TextSpec
+from lexport.handlers.text.spec import Layout
 
 ENGLISH, GERMAN = ["goal", "the", "die"], ["die", "tor"]
 LETTERS = ["g", "o", "a", "l", "é", "好", "😀"]
@@ -21,16 +22,16 @@ COUNT = 97
 
 PLAIN = TextEncoder(TextSpec(5, COUNT, 2, 8, subwords=(2, 4)), ENGLISH)
 SUBWORDS = TextEncoder(TextSpec(5, COUNT, max_tokens=8, subwords=(3, 5)), ENGLISH)
-HASHES = TextEncoder(TextSpec(2, ngrams=3, max_tokens=8, inputs="hashes", subwords=(3, 5)), [])
-WORDS_HASHED = TextEncoder(TextSpec(2, max_tokens=8, inputs="hashes"), [])
+HASHES = TextEncoder(TextSpec(2, ngrams=3, max_tokens=8, inputs=Layout.HASHES, subwords=(3, 5)), [])
+WORDS_HASHED = TextEncoder(TextSpec(2, max_tokens=8, inputs=Layout.HASHES), [])
 CHARACTERS = TextEncoder(
-    TextSpec(2, max_tokens=8, inputs="characters", word_length=4, characters=2 + len(LETTERS)), [], LETTERS
+    TextSpec(2, max_tokens=8, inputs=Layout.CHARACTERS, word_length=4, characters=2 + len(LETTERS)), [], LETTERS
 )
 ROWS = {"en": 4, "de": 3, "empty": 1}
 LANGUAGES = TextEncoder(
-    TextSpec(9, COUNT, 2, 8, inputs="languages", languages=ROWS, subwords=(3, 4)), ENGLISH + GERMAN
+    TextSpec(9, COUNT, 2, 8, inputs=Layout.LANGUAGES, languages=ROWS, subwords=(3, 4)), ENGLISH + GERMAN
 )
-FEW_LANGUAGES = TextEncoder(TextSpec(9, max_tokens=8, inputs="languages", languages=ROWS), ENGLISH + GERMAN)
+FEW_LANGUAGES = TextEncoder(TextSpec(9, max_tokens=8, inputs=Layout.LANGUAGES, languages=ROWS), ENGLISH + GERMAN)
 ENCODERS = [PLAIN, SUBWORDS, HASHES, WORDS_HASHED, CHARACTERS, LANGUAGES, FEW_LANGUAGES]
 
 texts = st.lists(st.sampled_from(["goal", "the", "die", "tor", "x", "好", "."]) | st.text()).map(" ".join)
@@ -164,7 +165,7 @@ def test_hashes_are_those_of_murmur_and_nothing_is_unknown(batch: list[tuple[str
 
 
 def test_hashed_ngrams_and_subwords_follow_the_words() -> None:
-    one = TextEncoder(TextSpec(2, ngrams=2, inputs="hashes", subwords=(3, 4)), [])
+    one = TextEncoder(TextSpec(2, ngrams=2, inputs=Layout.HASHES, subwords=(3, 4)), [])
     keys = [hashed("cat"), hashed("."), hashed("cat", "."), *grams_of_cat(), hashed(b"\xff", ".", b"\xfe")]
     assert one.assemble(one.look_up(["cat ."])).tolist() == [[1 + key for key in keys]]
 

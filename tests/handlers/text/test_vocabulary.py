@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lexport.handlers.text import vocabulary
 from lexport.handlers.text.encoder import TextEncoder, TextError, TextSpec, load_encoder
 from lexport.handlers.text.hashing import murmur
+from lexport.handlers.text.spec import Layout
 from lexport.handlers.text.vocabulary import INDEX, Listed, Mapped, index_of
 
 # No line ends inside of a word; a vocabulary is UTF-8. NUL, prefixes and lengths are as they come.
@@ -71,7 +72,7 @@ def test_files_answer_as_the_dictionary_does(hash_: object, words: list[str], as
 )
 def test_each_language_has_words_of_its_own(vocabularies: list[list[str]], asked: list[str]) -> None:
     languages = {f"l{number}": 1 + len(words) for number, words in enumerate(vocabularies)}
-    spec = TextSpec(1 + sum(languages.values()), inputs="languages", languages=languages)
+    spec = TextSpec(1 + sum(languages.values()), inputs=Layout.LANGUAGES, languages=languages)
     words = [word for own in vocabularies for word in own]
     with both(spec, words) as (listed, mapped):
         for mine, theirs in zip(mapped.rows, listed.rows, strict=True):

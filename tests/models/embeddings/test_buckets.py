@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.corpus import Corpus
 from lexport.models.embeddings.buckets import choose_buckets
@@ -40,7 +41,7 @@ def test_only_what_is_hashed_gets_buckets() -> None:
     assert build_encoder(texts, TextOptions()).spec.buckets == 0
     assert build_encoder(texts, TextOptions(ngrams=2)).spec.buckets == 4096
     assert build_encoder(texts, TextOptions(ngrams=2, buckets=77)).spec.buckets == 77
-    assert build_encoder(texts, TextOptions(ngrams=2), inputs="hashes").spec.buckets == 0
+    assert build_encoder(texts, TextOptions(ngrams=2), inputs=Layout.HASHES).spec.buckets == 0
 
 
 @pytest.mark.parametrize("model", ["bag", "hashed", "cnn"])

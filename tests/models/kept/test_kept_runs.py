@@ -29,7 +29,7 @@ def test_it_is_evaluated_exported_and_packed(folder: Path, tmp_path: Path) -> No
     shutil.copytree(folder, tmp_path / "run")
     run = lexport.load(tmp_path / "run")
     assert isinstance(run, lexport.Run)
-    assert run.evaluate()["accuracy"] == run.metrics["test"]["accuracy"]
+    assert run.evaluate().value == run.metrics["test"]["accuracy"]
     run.export("onnx-fp32")
     with run.archive("1.0", out=tmp_path) as archive:
         assert archive.predict("a superb film").label == run.predict("a superb film").label  # type: ignore[union-attr]

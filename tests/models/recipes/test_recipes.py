@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lexport.errors import InputError
+from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.heads import ClassifierOptions
 
@@ -134,7 +135,7 @@ def test_what_is_left_out_has_a_value_and_a_whole_number_may_stand_for_any() -> 
         ('[embedding]\nname = "dynamic_dim"', "classify", "indices"),
     ],
 )
-def test_the_parts_say_the_task_and_the_layout_of_the_indices(content: str, task: str, inputs: str) -> None:
+def test_the_parts_say_the_task_and_the_layout_of_the_indices(content: str, task: str, inputs: Layout) -> None:
     recipe = recipes.parse("mine", content)
     assert (recipe.task, recipe.inputs) == (task, inputs)
     assert recipes.restore(json.loads(json.dumps(recipe.to_json()))) == recipe

@@ -1,0 +1,74 @@
+"""What `lexport evaluate` finds out about a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..reports import notebook
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a model on labelled texts."""
+
+    task: str
+    """What the model answers, one of `evaluation.tasks.TASKS`."""
+    metric: str
+    """The name of the metric that gates read."""
+    labels: Sequence[str]
+    """The model's labels, in the order of its outputs."""
+    data: str
+    """The name of the data."""
+    part: str
+    """Which texts of it: "all", "train", "validation" or "test"."""
+    count: int
+    """Number of texts."""
+    seen: int
+    """How many of them the model was trained on, as far as the data are the run's own."""
+    metrics: Mapping[str, Any]
+    """The task's metrics, with `NAME_interval` [low, high], 95 %, after every one."""
+    mistakes: Sequence[Mapping[str, Any]]
+    """The worst mistakes, the worst first; `Task.mistakes` says what each has."""
+    calibration: Mapping[str, Any] | None = None
+    """Whether scores are too high or too low, as `calibration.calibration` returns it; None for vectors."""
+    robustness: Mapping[str, Any] | None = None
+    """The metric on texts with unknown words, as `robustness.robustness` returns it; None unless asked for."""
+
+    @property
+    def value(self) -> float:
+        """The metric that gates read."""
+        return float(self.metrics[self.metric])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends of its interval, 95 %."""
+        low, high = self.metrics[f"{self.metric}_interval"]
+        return float(low), float(high)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it, the metrics first and by their own names."""
+        further = {"calibration": self.calibration, "mistakes": self.mistakes, "robustness": self.robustness}
+        return {
+            **self.metrics,
+            "task": self.task,
+            "metric": self.metric,
+            "labels": list(self.labels),
+            "data": self.data,
+            "part": self.part,
+            "count": self.count,
+            "seen": self.seen,
+            **{name: value for name, value in further.items() if value is not None},
+        }
+
+    def _repr_html_(self) -> str:
+        numbers = {name.replace("_", " "): value for name, value in self.metrics.items() if isinstance(value, float)}
+        low, high = self.interval
+        about: dict[str, object] = {
+            "texts": f"{self.count:,}",
+            "part": self.part,
+            "of it trained on": f"{self.seen:,}",
+        }
+        spread: dict[str, object] = {f"{self.metric.replace('_', ' ')}, 95 %": f"{low:.4f} to {high:.4f}"}
+        return notebook.facts(f"Evaluation on {self.data}", about | numbers | spread)
