@@ -33,7 +33,10 @@ class ClientError(LexportError):
 
 
 class RefusedInput(ClientError, InputError):
-    """The model does not take this request; `positions` are a list's bad elements, if the model named some."""
+    """The model does not take this request; `positions` are a list's bad elements, if the model named some.
+
+    `code` is the one that the model answered, such as LX-HTTP-024.
+    """
 
     code = "LX-CLIENT-011"
 

@@ -196,6 +196,8 @@ def _refused(status: int, answer: Any, name: str, url: str) -> ClientError:
         refused = RefusedInput(
             f"{name} refused the request ({status}): {details.get('error') or reason}", remedy, status
         )
+        if re.fullmatch("LX-[A-Z]+-[0-9]{3}", str(details.get("code"))):
+            refused.code = details["code"]
         positions = details.get("positions", ())
         refused.positions = tuple(positions) if isinstance(positions, list) else ()
         return refused

@@ -185,7 +185,10 @@ class _Replies:
         if not isinstance(error, Refusal):
             log.error("A request failed.", exc_info=error)
             error = Refusal(
-                500, f"The model failed: {type(error).__name__}.", "an answer; the worker's log says more"
+                500,
+                f"The model failed: {type(error).__name__}.",
+                "an answer; the worker's log says more",
+                code="LX-HTTP-067",
             )
         self.refused += 1
         self.bodies[position] = render_refusal(error)

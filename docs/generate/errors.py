@@ -29,6 +29,7 @@ AREAS = {
     "EVAL": "Evaluation",
     "EXPORT": "Export and gates",
     "FILE": "Files and folders",
+    "HTTP": "Requests to a served model",
     "INSTALL": "Installation",
     "LOAD": "Load tests",
     "MODEL": "Models and runs",
@@ -52,8 +53,16 @@ class Entry:
 
     code: str
     exit_code: int
+    """Of the command line; for what a served model answers, the HTTP status."""
     message: str
     """The message, with names in braces for values."""
+    expected: str = ""
+    """What a served model says it expected."""
+
+    @property
+    def of_http(self) -> bool:
+        """Whether a served model answers this."""
+        return self.code.startswith("LX-HTTP-")
 
     @property
     def cause(self) -> str:
@@ -63,7 +72,8 @@ class Entry:
     @property
     def remedy(self) -> str:
         """What was expected and what to do: the other sentences."""
-        return REMEDIES.get(self.code) or _split(self.message)[1]
+        sent = f"Send {self.expected}." if self.expected else ""
+        return REMEDIES.get(self.code) or sent or _split(self.message)[1]
 
 
 def entries() -> list[Entry]:
@@ -100,6 +110,7 @@ def page() -> str:
         "",
         "    error[LX-DATA-001]: …",
         "",
+        "A served model puts the code of what it refuses into its answer, beside `error` and `expected`.",
         "A name in braces stands for a value. The exit code is 1 where something was refused (a gate, an objective,",
         "a verification), 2 for input that cannot be used, 3 where the machine stands in the way. This page is",
         "written by `python docs/generate`, from the code.",
@@ -107,7 +118,8 @@ def page() -> str:
     every = entries()
     for area, title in sorted(AREAS.items(), key=lambda item: item[1]):
         own = [entry for entry in every if entry.code.split("-")[1] == area]
-        lines += ["", f"## {title}", "", "| code | exit | what happened | what to do |", "|--|--|--|--|"]
+        number = "status" if area == "HTTP" else "exit"
+        lines += ["", f"## {title}", "", f"| code | {number} | what happened | what to do |", "|--|--|--|--|"]
         lines += [
             f"| <a id='{entry.code}'></a>`{entry.code}` | {entry.exit_code} | {_cell(entry.cause)} | "
             f"{_cell(entry.remedy)} |"
@@ -120,7 +132,14 @@ def _raised(node: ast.Call, constants: Mapping[str, str]) -> Iterator[Entry]:
     """Yield the error that a call makes, if it has a code."""
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     code = next((one.value for one in node.keywords if one.arg == "code"), None)
-    if isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
+    if name == "Refusal" and isinstance(code, ast.Constant):
+        status, message, *expected = node.args
+        assert isinstance(status, ast.Constant)
+        sent = "a body of one of the forms in http.md"
+        if expected and getattr(expected[0], "id", "") != "EXPECTED":
+            sent = _text(expected[0], constants)
+        yield Entry(str(code.value), int(str(status.value)), _text(message, constants), sent)
+    elif isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
         yield Entry(str(code.value), _EXIT.get(name, 2), _text(node.args[0], constants))
     elif name == "_named" and isinstance(node.args[0], ast.Constant):
         message = _text(node.args[1], constants)

@@ -10,6 +10,14 @@ CAUSES = {
     "LX-ARCHIVE-083": "The archive that is to be written again is damaged, or a member differs from its digest.",
     "LX-CLIENT-010": "The request got no answer.",
     "LX-CLI-013": "`lexport status` found a server or a worker that is not healthy; the message names it.",
+    "LX-HTTP-024": "A list has elements that are not texts; `positions` names them.",
+    "LX-HTTP-028": "A list has elements that are not numbers from -1e9 to 1e9; `positions` names them.",
+    "LX-HTTP-029": "A list has elements that are not images; `positions` names them.",
+    "LX-HTTP-039": "The tensor's name and datatype are not those of texts or images.",
+    "LX-HTTP-043": "Bytes follow the JSON, and the tensor has no `binary_data_size`.",
+    "LX-HTTP-047": "An element of the binary tensor is not valid UTF-8; `positions` names it.",
+    "LX-HTTP-049": "`data` is nested, and its rows do not have the elements that `shape` says.",
+    "LX-HTTP-063": "More texts are to be explained in one request than are allowed.",
     "LX-INSTALL-001": "The package *package* is installed and cannot be imported.",
     "LX-INSTALL-002": "An optional package is not installed.",
     "LX-RECIPE-002": "The changed options of the recipe do not go together; the message names them.",
@@ -28,6 +36,11 @@ _AGAIN = "Download or make the archive again; do not serve it."
 _READ = "Check the path and its permissions."
 
 REMEDIES = {
+    "LX-HTTP-020": "Send exactly one of `text`, `texts`, `image` and `images`.",
+    "LX-HTTP-044": "Send one of the two.",
+    "LX-HTTP-061": "Ask POST /predictions/NAME.",
+    "LX-HTTP-065": "Send fewer texts or images in one request, or `top_k`.",
+    "LX-HTTP-067": "Look into the worker's log, which has the traceback.",
     "LX-EXPORT-005": "Read the reasons in the message; train longer or on more data, or loosen the gates.",
     "LX-FILE-014": "Save the file as UTF-8, or name its encoding where the message offers that.",
     "LX-SERVE-024": "Pack a run with `lexport archive`, or try `lexport demo`.",

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ...evaluation.tasks import task_of
 from ...storage.atomic import json_bytes
 from ...version import __version__
 from ..evidence.evidence import Evidence
@@ -50,6 +49,8 @@ def sbom(
 
 
 def _model(evidence: Evidence, name: str, version: str, variant: str) -> dict[str, Any]:
+    from ...evaluation.tasks import task_of  # which needs numpy; this module is also imported to read archives
+
     own, run = evidence.variant(variant), evidence.run
     metric, purpose = run["metric"], task_of(run["task"]).PURPOSE
     return {

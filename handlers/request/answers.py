@@ -30,6 +30,7 @@ def render(request: Request, answers: Sequence[dict[str, Any]], model: str, vers
             413,
             f"The answer has {len(body):,} bytes; at most {MAX_RESPONSE:,} can be sent.",
             "fewer texts or images in one request" + ("" if "vector" in answers[0] else ", or `top_k`"),
+            code="LX-HTTP-065",
         )
     return body
 

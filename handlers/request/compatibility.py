@@ -24,34 +24,42 @@ def validate_for_model(request: Request, model: ModelFile, known: Sequence[str])
         _check_languages(request.languages, known)
     decoder = DECODERS[model.task]
     if request.top_k is not None and not decoder.GIVES_SCORES:
-        raise Refusal(400, f"`top_k` is {request.top_k}; this model answers vectors, not scores.", "no `top_k`")
+        raise Refusal(
+            400,
+            f"`top_k` is {request.top_k}; this model answers vectors, not scores.",
+            "no `top_k`",
+            code="LX-HTTP-054",
+        )
     if request.threshold is not None and not decoder.TAKES_THRESHOLD:
         raise Refusal(
             400,
             f"`threshold` is {request.threshold:g}; this model does not answer several labels.",
             "no `threshold`",
+            code="LX-HTTP-055",
         )
 
 
 def _check_images(images: Sequence[Sequence[float]], model: ModelFile) -> None:
     if model.image_file is None:
-        raise Refusal(400, "This model takes no images.", 'a text: {"text": "…"} or {"texts": ["…", …]}')
+        raise Refusal(
+            400, "This model takes no images.", 'a text: {"text": "…"} or {"texts": ["…", …]}', code="LX-HTTP-056"
+        )
     bad = {
         position: f"{len(image)} values" for position, image in enumerate(images) if len(image) != model.image_values
     }
     if bad:
         what = f"An image has {model.image_values} values here; given are others ({listed(bad)})."
-        raise Refusal(400, what, f"{model.image_values} numbers an image", positions=list(bad))
+        raise Refusal(400, what, f"{model.image_values} numbers an image", positions=list(bad), code="LX-HTTP-057")
 
 
 def _check_languages(languages: Sequence[str] | None, known: Sequence[str]) -> None:
     if not known:
-        raise Refusal(400, "`lang` is given; this model has no languages.", "no `lang`")
+        raise Refusal(400, "`lang` is given; this model has no languages.", "no `lang`", code="LX-HTTP-058")
     names = ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED} more" if len(known) > _NAMED else "")
     expected = f"`lang` beside the text, of Open Inference Protocol v2 under `parameters`; one of: {names}"
     if languages is None:
-        raise Refusal(400, "The request does not say the language of its text.", expected)
+        raise Refusal(400, "The request does not say the language of its text.", expected, code="LX-HTTP-059")
     bad = {position: show(name) for position, name in enumerate(languages) if name not in known}
     if bad:
         error = f"`lang` names languages the model does not know ({listed(bad)})."
-        raise Refusal(400, error, expected, positions=list(bad))
+        raise Refusal(400, error, expected, positions=list(bad), code="LX-HTTP-060")

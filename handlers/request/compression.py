@@ -35,14 +35,16 @@ def unpacked(parameters: Mapping[str, Any], headers: Mapping[str, Any]) -> Mappi
     if encoding in ("", "identity"):
         return parameters
     if encoding not in ("gzip", "x-gzip"):
-        raise Refusal(415, f"The content encoding {shorten(encoding)} is not served.", "gzip, or none")
+        raise Refusal(
+            415, f"The content encoding {shorten(encoding)} is not served.", "gzip, or none", code="LX-HTTP-001"
+        )
     return {**parameters, "body": _unpack(bytes(body))}
 
 
 def _unpack(packed: bytes) -> bytes:
     expected = f"gzip of at most {MAX_REQUEST:,} bytes"
     if not packed:
-        raise Refusal(400, "The request body is empty.")
+        raise Refusal(400, "The request body is empty.", code="LX-HTTP-002")
     parts: list[bytes] = []
     left = MAX_REQUEST
     for _ in range(MAX_MEMBERS):
@@ -51,13 +53,17 @@ def _unpack(packed: bytes) -> bytes:
             # One byte more than allowed, to detect a body that is too long.
             parts.append(member.decompress(packed, left + 1))
         except zlib.error:
-            raise Refusal(400, "The body is not valid gzip, though its content encoding says so.", expected) from None
+            raise Refusal(
+                400, "The body is not valid gzip, though its content encoding says so.", expected, code="LX-HTTP-003"
+            ) from None
         left -= len(parts[-1])
         if left < 0:
-            raise Refusal(413, f"The body has more than {MAX_REQUEST:,} bytes uncompressed.", expected)
+            raise Refusal(
+                413, f"The body has more than {MAX_REQUEST:,} bytes uncompressed.", expected, code="LX-HTTP-004"
+            )
         if not member.eof:
-            raise Refusal(400, "The gzip body breaks off.", expected)
+            raise Refusal(400, "The gzip body breaks off.", expected, code="LX-HTTP-005")
         packed = member.unused_data
         if not packed:
             return b"".join(parts)
-    raise Refusal(400, f"The gzip body has more than {MAX_MEMBERS} members.", expected)
+    raise Refusal(400, f"The gzip body has more than {MAX_MEMBERS} members.", expected, code="LX-HTTP-006")

@@ -48,13 +48,23 @@ Logits = npt.NDArray[np.float64]
 def check_explainable(request: Request, predictor: Predictor) -> None:
     """Raise Refusal for a request that has no explanation."""
     if not predictor.decoder.GIVES_SCORES:
-        raise Refusal(400, "This model answers vectors, which have no explanation.", "POST /predictions/NAME")
+        raise Refusal(
+            400,
+            "This model answers vectors, which have no explanation.",
+            "POST /predictions/NAME",
+            code="LX-HTTP-061",
+        )
     if request.v2:
-        raise Refusal(400, "Explanations are not given for Open Inference Protocol v2.", 'JSON {"text": "…"}')
+        raise Refusal(
+            400,
+            "Explanations are not given for Open Inference Protocol v2.",
+            'JSON {"text": "…"}',
+            code="LX-HTTP-062",
+        )
     if len(request.texts) > MAX_EXPLAINED_TEXTS:
         count = f"{len(request.texts):,} elements"
         error = f"`texts` has {count}; one request for explanations may have {MAX_EXPLAINED_TEXTS}."
-        raise Refusal(400, error, f"at most {MAX_EXPLAINED_TEXTS} texts")
+        raise Refusal(400, error, f"at most {MAX_EXPLAINED_TEXTS} texts", code="LX-HTTP-063")
 
 
 class TimeBudget:
@@ -69,7 +79,7 @@ class TimeBudget:
         """Raise Refusal if the time is over."""
         if time.monotonic() >= self._until:
             what = f"Other explanations used the {SECONDS:g} s that this batch of requests has for them."
-            raise Refusal(503, what, "the same request again in a second")
+            raise Refusal(503, what, "the same request again in a second", code="LX-HTTP-064")
 
     def take(self) -> float:
         """Return the seconds for the next text: an equal share of what is left, 0 if nothing is."""

@@ -18,14 +18,14 @@ LARGEST = 1e9
 def read_text(value: Any, field: str) -> str:
     """Return one text. Raises Refusal for anything else, a lone surrogate included."""
     if not isinstance(value, str):
-        raise Refusal(400, f"`{field}` is {kind(value)}, not a string.")
+        raise Refusal(400, f"`{field}` is {kind(value)}, not a string.", code="LX-HTTP-022")
     return checked(value)
 
 
 def checked(text: str) -> str:
     """Return the text itself. Raises Refusal for a lone surrogate."""
     if has_surrogate(text):
-        raise Refusal(400, "The text has a lone surrogate, which is not possible in UTF-8.")
+        raise Refusal(400, "The text has a lone surrogate, which is not possible in UTF-8.", code="LX-HTTP-023")
     return text
 
 
@@ -50,7 +50,7 @@ def read_texts(values: Any, field: str, expected: str = EXPECTED) -> list[str]:
     }
     if bad:
         error = f"`{field}` has elements that are not texts ({listed(bad)})."
-        raise Refusal(400, error, expected, positions=list(bad))
+        raise Refusal(400, error, expected, positions=list(bad), code="LX-HTTP-024")
     return list(values)
 
 
@@ -61,20 +61,22 @@ def read_languages(value: Any, count: int) -> list[str] | None:
     names = value if isinstance(value, list) else [value] * count
     if len(names) != count or not all(isinstance(name, str) for name in names):
         what = f"has {len(names)} elements for {count} texts" if len(names) != count else f"is {show(value)}"
-        raise Refusal(400, f"`lang` {what}.", 'one name such as "en", or a list with a name for each text')
+        raise Refusal(
+            400, f"`lang` {what}.", 'one name such as "en", or a list with a name for each text', code="LX-HTTP-025"
+        )
     return names
 
 
 def read_image(values: Any, field: str, expected: str = EXPECTED) -> list[float]:
     """Return the numbers of an image, from -LARGEST to LARGEST. Raises Refusal naming every bad position."""
     if not isinstance(values, list):
-        raise Refusal(400, f"`{field}` is {kind(values)}, not a list of numbers.", expected)
+        raise Refusal(400, f"`{field}` is {kind(values)}, not a list of numbers.", expected, code="LX-HTTP-026")
     if not values:
-        raise Refusal(400, f"`{field}` is an empty list.", expected)
+        raise Refusal(400, f"`{field}` is an empty list.", expected, code="LX-HTTP-027")
     bad = _no_numbers(values)
     if bad:
         error = f"`{field}` has elements that are not numbers from -1e9 to 1e9 ({listed(bad)})."
-        raise Refusal(400, error, expected, positions=list(bad))
+        raise Refusal(400, error, expected, positions=list(bad), code="LX-HTTP-028")
     return values
 
 
@@ -94,7 +96,7 @@ def read_images(values: Any, field: str) -> list[list[float]]:
                 bad[position] = f"number {first} is {what}"
     if bad:
         error = f"`{field}` has elements that are not images, lists of numbers from -1e9 to 1e9 ({listed(bad)})."
-        raise Refusal(400, error, positions=list(bad))
+        raise Refusal(400, error, positions=list(bad), code="LX-HTTP-029")
     return list(values)
 
 
@@ -111,11 +113,16 @@ def _no_numbers(values: list[Any]) -> dict[int, str]:
 
 def _check_list(values: Any, field: str, what: str, expected: str) -> None:
     if not isinstance(values, list):
-        raise Refusal(400, f"`{field}` is {kind(values)}, not a list of {what}.", expected)
+        raise Refusal(400, f"`{field}` is {kind(values)}, not a list of {what}.", expected, code="LX-HTTP-030")
     if not values:
-        raise Refusal(400, f"`{field}` is an empty list.", expected)
+        raise Refusal(400, f"`{field}` is an empty list.", expected, code="LX-HTTP-031")
     if len(values) > MAX_TEXTS:
-        raise Refusal(400, f"`{field}` has {len(values):,} elements; one request may have {MAX_TEXTS:,}.", expected)
+        raise Refusal(
+            400,
+            f"`{field}` has {len(values):,} elements; one request may have {MAX_TEXTS:,}.",
+            expected,
+            code="LX-HTTP-032",
+        )
 
 
 def read_top_k(value: Any) -> int | None:
@@ -123,7 +130,7 @@ def read_top_k(value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Refusal(400, f"`top_k` is {show(value)}.", "a whole number from 1 up")
+        raise Refusal(400, f"`top_k` is {show(value)}.", "a whole number from 1 up", code="LX-HTTP-033")
     return value
 
 
@@ -133,7 +140,7 @@ def read_threshold(value: Any) -> float | None:
         return None
     # Written so that a NaN fails.
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise Refusal(400, f"`threshold` is {show(value)}.", "a number from 0 to 1")
+        raise Refusal(400, f"`threshold` is {show(value)}.", "a number from 0 to 1", code="LX-HTTP-034")
     return float(value)
 
 

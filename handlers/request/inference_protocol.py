@@ -43,26 +43,34 @@ def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
     inputs = value["inputs"]
     options = _parameters(value, "parameters")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Refusal(400, "`inputs` is not a list of exactly one tensor.", EXPECTED)
+        raise Refusal(400, "`inputs` is not a list of exactly one tensor.", EXPECTED, code="LX-HTTP-035")
     name = value.get("id")
     if name is not None and not isinstance(name, str):
-        raise Refusal(400, f"`id` is {kind(name)}, not a string.", EXPECTED)
+        raise Refusal(400, f"`id` is {kind(name)}, not a string.", EXPECTED, code="LX-HTTP-036")
     if name is not None and (len(name) > _LONGEST_ID or has_surrogate(name)):
         raise Refusal(
-            400, "`id` is too long or not valid Unicode.", f"at most {_LONGEST_ID} characters, no lone surrogate"
+            400,
+            "`id` is too long or not valid Unicode.",
+            f"at most {_LONGEST_ID} characters, no lone surrogate",
+            code="LX-HTTP-037",
         )
     tensor = inputs[0]
     encoding = {**options, **_parameters(tensor, "parameters of the tensor")}.get("content_type", "")
     content, lang = _content(tensor, binary), options.get("lang")
     if tensor.get("datatype") == "FP32" and tensor.get("name") == "image":
         if lang is not None:
-            raise Refusal(400, "`lang` is given for images, which have no language.", "`lang` beside a text, or none")
+            raise Refusal(
+                400,
+                "`lang` is given for images, which have no language.",
+                "`lang` beside a text, or none",
+                code="LX-HTTP-038",
+            )
         if encoding not in ("", "np"):
             raise _wrong_encoding(encoding, "np, or none, for an image")
         return V2Request([], _images(tensor, content), None, name, None)
     if tensor.get("datatype") != "BYTES":
         what = f"The tensor's datatype is {show(tensor.get('datatype'))}, its name {show(tensor.get('name'))}."
-        raise Refusal(400, what, EXPECTED)
+        raise Refusal(400, what, EXPECTED, code="LX-HTTP-039")
     data = _strings(content) if isinstance(content, bytes) else content
     texts = read_texts(_flat(tensor, data), "data", EXPECTED)
     if encoding == "base64":
@@ -89,13 +97,17 @@ def _parameters(value: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Return the parameters of a request or a tensor. Raises Refusal for one that would change what is answered."""
     found = value.get("parameters", {})
     if not isinstance(found, dict):
-        raise Refusal(400, f"`{what}` is {kind(found)}, not an object.", EXPECTED)
+        raise Refusal(400, f"`{what}` is {kind(found)}, not an object.", EXPECTED, code="LX-HTTP-040")
     unknown = sorted(found.keys() - _PARAMETERS - _WITHOUT_EFFECT)
     if unknown:
         named = ", ".join(f"`{shorten(name)}`" for name in unknown[:8])
-        raise Refusal(400, f"The {what} {named} are not known here.", "`lang` and `content_type`, or none")
+        raise Refusal(
+            400, f"The {what} {named} are not known here.", "`lang` and `content_type`, or none", code="LX-HTTP-041"
+        )
     if not isinstance(found.get("content_type", ""), str):
-        raise Refusal(400, f"`content_type` is {kind(found['content_type'])}, not a string.", EXPECTED)
+        raise Refusal(
+            400, f"`content_type` is {kind(found['content_type'])}, not a string.", EXPECTED, code="LX-HTTP-042"
+        )
     return found
 
 
@@ -108,13 +120,18 @@ def _content(tensor: Mapping[str, Any], binary: bytes | None) -> Any:
     if size is None:
         if binary and binary.strip():
             what = f"{len(binary):,} bytes follow the JSON, and the tensor has no `binary_data_size`."
-            raise Refusal(400, what, EXPECTED)
+            raise Refusal(400, what, EXPECTED, code="LX-HTTP-043")
         return tensor.get("data")
     if "data" in tensor:
-        raise Refusal(400, "The tensor has both `data` and `binary_data_size`.", "one of them")
+        raise Refusal(400, "The tensor has both `data` and `binary_data_size`.", "one of them", code="LX-HTTP-044")
     there = len(binary or b"")
     if type(size) is not int or size != there:
-        raise Refusal(400, f"`binary_data_size` is {show(size)}, and {there:,} bytes follow the JSON.", EXPECTED)
+        raise Refusal(
+            400,
+            f"`binary_data_size` is {show(size)}, and {there:,} bytes follow the JSON.",
+            EXPECTED,
+            code="LX-HTTP-045",
+        )
     return binary or b""
 
 
@@ -124,7 +141,7 @@ def _strings(content: bytes) -> list[str]:
     place = 0
     while place < len(content):
         if len(found) == MAX_TEXTS:
-            raise Refusal(400, f"The tensor has more than {MAX_TEXTS:,} elements.", EXPECTED)
+            raise Refusal(400, f"The tensor has more than {MAX_TEXTS:,} elements.", EXPECTED, code="LX-HTTP-046")
         if place + 4 > len(content):
             raise _broken(len(found))
         [length] = struct.unpack_from("<I", content, place)
@@ -137,12 +154,17 @@ def _strings(content: bytes) -> list[str]:
             what = (
                 f"Element {len(found)} is not valid UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}."
             )
-            raise Refusal(400, what, EXPECTED, positions=[len(found)]) from None
+            raise Refusal(400, what, EXPECTED, positions=[len(found)], code="LX-HTTP-047") from None
     return found
 
 
 def _broken(element: int) -> Refusal:
-    return Refusal(400, f"The binary tensor breaks off in element {element}.", "each string after its length, <I")
+    return Refusal(
+        400,
+        f"The binary tensor breaks off in element {element}.",
+        "each string after its length, <I",
+        code="LX-HTTP-048",
+    )
 
 
 def _flat(tensor: Mapping[str, Any], data: Any) -> Any:
@@ -155,7 +177,7 @@ def _flat(tensor: Mapping[str, Any], data: Any) -> Any:
     bad = {position: f"{len(row)} elements" for position, row in enumerate(data) if len(row) != shape[1]}
     if bad:
         what = f"`data` is nested, and its rows do not have the {show(shape[1])} elements of `shape` ({listed(bad)})."
-        raise Refusal(400, what, EXPECTED, positions=list(bad))
+        raise Refusal(400, what, EXPECTED, positions=list(bad), code="LX-HTTP-049")
     return [element for row in data for element in row]
 
 
@@ -167,7 +189,9 @@ def _from_base64(texts: list[str]) -> list[str]:
         except (binascii.Error, ValueError):
             bad[position] = "not UTF-8 in base64"
     if bad:
-        raise Refusal(400, f"`data` is not all base64 ({listed(bad)}).", EXPECTED, positions=list(bad))
+        raise Refusal(
+            400, f"`data` is not all base64 ({listed(bad)}).", EXPECTED, positions=list(bad), code="LX-HTTP-050"
+        )
     return found
 
 
@@ -175,7 +199,12 @@ def _images(tensor: Mapping[str, Any], content: Any) -> list[list[float]]:
     """Return the rows of a tensor [images, values]; one image of a tensor [values]."""
     if isinstance(content, bytes):
         if len(content) % 4:
-            raise Refusal(400, f"The binary tensor has {len(content):,} bytes, not four for each FP32.", EXPECTED)
+            raise Refusal(
+                400,
+                f"The binary tensor has {len(content):,} bytes, not four for each FP32.",
+                EXPECTED,
+                code="LX-HTTP-051",
+            )
         content = list(struct.unpack(f"<{len(content) // 4}f", content))
     data = read_image(_flat(tensor, content), "data", EXPECTED)
     shape = tensor.get("shape", [len(data)])
@@ -188,8 +217,8 @@ def _images(tensor: Mapping[str, Any], content: Any) -> list[list[float]]:
 
 
 def _wrong_encoding(encoding: str, expected: str) -> Refusal:
-    return Refusal(400, f"The tensor's `content_type` is {show(encoding)}.", expected)
+    return Refusal(400, f"The tensor's `content_type` is {show(encoding)}.", expected, code="LX-HTTP-052")
 
 
 def _wrong_shape(count: int, shape: Any) -> Refusal:
-    return Refusal(400, f"The tensor has {count} elements and the shape {show(shape)}.", EXPECTED)
+    return Refusal(400, f"The tensor has {count} elements and the shape {show(shape)}.", EXPECTED, code="LX-HTTP-053")

@@ -88,7 +88,7 @@ def _from_body(value: Any, media_type: str, charset: str) -> Request:
     is_json = media_type == "application/json" or media_type.endswith("+json")
     if isinstance(value, (bytes, bytearray)):
         if not value:
-            raise Refusal(400, "The request body is empty.")
+            raise Refusal(400, "The request body is empty.", code="LX-HTTP-007")
         if is_json:
             try:
                 return _from_json(_parse_json(_decode(value, charset)))
@@ -98,14 +98,14 @@ def _from_body(value: Any, media_type: str, charset: str) -> Request:
                     raise
                 return found
         if media_type not in _TEXT_TYPES:
-            raise Refusal(415, f"The content type {shorten(media_type)} is not served.")
+            raise Refusal(415, f"The content type {shorten(media_type)} is not served.", code="LX-HTTP-008")
         if value[0] not in _OPENS_JSON:
             return Request([_decode(value, charset)])
         return _binary_v2(value) or _from_text(_decode(value, charset))
     # Decoded by TorchServe already: text/* arrives as str, JSON as its value.
     if isinstance(value, str) and not is_json:
         if not value:
-            raise Refusal(400, "The request body is empty.")
+            raise Refusal(400, "The request body is empty.", code="LX-HTTP-009")
         return _from_text(checked(value))
     return _from_json(value)
 
@@ -139,11 +139,12 @@ def _from_form(parameters: Mapping[str, Any], charset: str) -> Request:
             400,
             f"The form has no field `data`; its fields: {names}. A text or JSON that is not a form needs its "
             "own content type (`curl -d` calls everything a form).",
+            code="LX-HTTP-010",
         )
     value = parameters["data"]
     text = _decode(value, charset) if isinstance(value, (bytes, bytearray)) else value
     if not isinstance(text, str):
-        raise Refusal(400, f"The form field `data` is {kind(text)}, not text.")
+        raise Refusal(400, f"The form field `data` is {kind(text)}, not text.", code="LX-HTTP-011")
     return _from_text(checked(text))
 
 
@@ -157,7 +158,9 @@ def _media_type(content_type: str) -> tuple[str, str]:
         if name.strip().lower() == "charset":
             charset = value.strip().strip("\"'").lower()
     if charset not in _CHARSETS:
-        raise Refusal(415, f"The charset {shorten(charset)} is not served.", "charset=utf-8, or none")
+        raise Refusal(
+            415, f"The charset {shorten(charset)} is not served.", "charset=utf-8, or none", code="LX-HTTP-012"
+        )
     return media_type.strip().lower(), charset
 
 
@@ -169,6 +172,7 @@ def _decode(value: bytes | bytearray, charset: str) -> str:
         raise Refusal(
             400,
             f"The body is not valid {charset.upper()}: byte 0x{value[error.start]:02x} at position {error.start}.",
+            code="LX-HTTP-013",
         ) from None
 
 
@@ -176,17 +180,17 @@ def _parse_json(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except RecursionError:
-        raise Refusal(400, "The JSON is nested too deeply.") from None
+        raise Refusal(400, "The JSON is nested too deeply.", code="LX-HTTP-014") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Refusal(400, f"The body is not valid JSON: {error.msg} at {where}.") from None
+        raise Refusal(400, f"The body is not valid JSON: {error.msg} at {where}.", code="LX-HTTP-015") from None
     except ValueError:
         # Python refuses to convert integers of more than 4,300 digits.
-        raise Refusal(400, "The JSON has an integer of thousands of digits.") from None
+        raise Refusal(400, "The JSON has an integer of thousands of digits.", code="LX-HTTP-016") from None
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Refusal(400, f"The body is not valid JSON: it has {name}.")
+    raise Refusal(400, f"The body is not valid JSON: it has {name}.", code="LX-HTTP-017")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
@@ -194,7 +198,7 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 def _from_json(value: Any) -> Request:
     if not isinstance(value, dict):
-        raise Refusal(400, f"The JSON is {kind(value)}, not an object.")
+        raise Refusal(400, f"The JSON is {kind(value)}, not an object.", code="LX-HTTP-018")
     if "inputs" in value:
         return _from_v2(value)
     if ("text" in value) + ("texts" in value) + ("image" in value) + ("images" in value) != 1:
@@ -207,7 +211,12 @@ def _from_json(value: Any) -> Request:
         texts = read_texts(value["texts"], "texts")
         return Request(texts, True, top_k, threshold, read_languages(lang, len(texts)))
     if lang is not None:
-        raise Refusal(400, "`lang` is given for images, which have no language.", "`lang` beside a text, or none")
+        raise Refusal(
+            400,
+            "`lang` is given for images, which have no language.",
+            "`lang` beside a text, or none",
+            code="LX-HTTP-019",
+        )
     many = "images" in value
     images = read_images(value["images"], "images") if many else [read_image(value["image"], "image")]
     return Request([], many, top_k, threshold, images=images)
@@ -217,9 +226,13 @@ def _no_one_source(value: dict[str, Any]) -> Refusal:
     given = [f"`{source}`" for source in _SOURCES if source in value]
     if given:
         both = "both " if len(given) == 2 else ""
-        return Refusal(400, f"The JSON object has {both}{' and '.join(given)}.")
+        return Refusal(400, f"The JSON object has {both}{' and '.join(given)}.", code="LX-HTTP-020")
     keys = ", ".join(shorten(str(key)) for key in list(value)[:8]) or "none"
-    return Refusal(400, f"The JSON object has neither `text` nor `texts`, `image` or `images`; its keys: {keys}.")
+    return Refusal(
+        400,
+        f"The JSON object has neither `text` nor `texts`, `image` or `images`; its keys: {keys}.",
+        code="LX-HTTP-021",
+    )
 
 
 def _from_v2(value: dict[str, Any], binary: bytes | None = None) -> Request:

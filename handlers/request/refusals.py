@@ -13,11 +13,14 @@ EXPECTED = (
 class Refusal(Exception):
     """A request that cannot be answered: an HTTP status and what was expected instead."""
 
-    def __init__(self, status: int, error: str, expected: str = EXPECTED, **details: Any) -> None:
-        """Make a refusal with a status of 4xx or 5xx; `details` become further keys of the answer."""
+    def __init__(self, status: int, error: str, expected: str = EXPECTED, *, code: str, **details: Any) -> None:
+        """Make a refusal with a status of 4xx or 5xx; `details` become further keys of the answer.
+
+        `code` names the problem and never changes its meaning; docs/errors.md lists them.
+        """
         super().__init__(error)
         self.status = status
-        self.body = {"error": error, "expected": expected, **details}
+        self.body = {"error": error, "expected": expected, "code": code, **details}
 
 
 def kind(value: Any) -> str:

@@ -53,4 +53,6 @@ def share(path: Path, access: int) -> mmap.mmap:
 
 def refusal() -> Refusal:
     """Return the answer to a request while the server stops."""
-    return Refusal(503, "The server is stopping.", "the same request again in a second, or at another server")
+    return Refusal(
+        503, "The server is stopping.", "the same request again in a second, or at another server", code="LX-HTTP-066"
+    )

@@ -228,7 +228,7 @@ def test_a_host_finds_the_keys_of_its_own_server_in_the_state_folder(server: Ser
 def test_refused_input_says_what_was_expected_and_where(client: lexport.Client) -> None:
     with pytest.raises(RefusedInput, match=r"`texts` has elements that are not texts .* Expected: ") as caught:
         client.ask("topics", {"texts": ["a", 1, None]})
-    assert (caught.value.status, caught.value.positions) == (400, (1, 2))
+    assert (caught.value.status, caught.value.positions, caught.value.code) == (400, (1, 2), "LX-HTTP-024")
     with pytest.raises(InputError, match="no languages"):
         client.predict("topics", "goal", lang="en")
     with pytest.raises(RefusedInput, match="takes no images"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections import Counter
 from contextlib import redirect_stderr
 from io import StringIO
@@ -13,10 +14,12 @@ from lexport import errors
 from lexport.__main__ import _explain
 from lexport.docs.generate.errors import AREAS, CODE, PAGE, Entry, entries, page, sources
 from lexport.docs.generate.wording import CAUSES, REMEDIES
+from lexport.handlers.request.answers import render_refusal
+from lexport.handlers.request.refusals import Refusal
 from lexport.messages.escaping import visible
 
 EVERY = entries()
-RAISED = {"LexportError", "InputError", "RefusedError", "SystemProblem", "Busy", "_PortLost"}
+RAISED = {"LexportError", "InputError", "RefusedError", "SystemProblem", "Busy", "_PortLost", "Refusal"}
 
 
 def test_every_error_that_is_raised_has_a_code() -> None:
@@ -38,13 +41,22 @@ def test_codes_are_unique_and_of_known_areas() -> None:
     assert len(counts) > 380
 
 
-@pytest.mark.parametrize("entry", EVERY, ids=lambda entry: entry.code)
+@pytest.mark.parametrize("entry", [one for one in EVERY if not one.of_http], ids=lambda entry: entry.code)
 def test_it_says_what_happened_and_what_to_do_on_one_line(entry: Entry) -> None:
     kind = {1: errors.RefusedError, 2: errors.InputError, 3: errors.SystemProblem}[entry.exit_code]
     error = kind(entry.message, code=entry.code)
     with redirect_stderr(StringIO()) as printed:
         assert _explain(error) == entry.exit_code
     assert printed.getvalue() == f"error[{entry.code}]: {visible(entry.message)}\n"
+    assert len(entry.cause) >= 10
+    assert len(entry.remedy) >= 8
+
+
+@pytest.mark.parametrize("entry", [one for one in EVERY if one.of_http], ids=lambda entry: entry.code)
+def test_a_refused_request_says_what_happened_and_what_to_send(entry: Entry) -> None:
+    body = json.loads(render_refusal(Refusal(entry.exit_code, entry.message, entry.expected, code=entry.code)))
+    assert body == {"error": entry.message, "expected": entry.expected, "code": entry.code}
+    assert 400 <= entry.exit_code < 600
     assert len(entry.cause) >= 10
     assert len(entry.remedy) >= 8
 

@@ -259,7 +259,11 @@ def test_an_engine_that_fails_for_one_request_answers_the_others(
     assert found[0] == found[2] == good
     assert found[1] == (
         500,
-        {"error": f"The model failed: {type(error).__name__}.", "expected": found[1][1]["expected"]},
+        {
+            "error": f"The model failed: {type(error).__name__}.",
+            "expected": found[1][1]["expected"],
+            "code": "LX-HTTP-067",
+        },
     )
     assert found[3][0] == 400
     assert "A batch of 3 requests failed" in caplog.text
