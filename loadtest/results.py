@@ -12,23 +12,34 @@ from typing import Any
 class Row:
     """One measured run: an archive, a worker set and a number of users. Times are in ms, of answered requests."""
 
-    archive: str  # NAME-VERSION, and the file's stem where two archives share it
-    workers: str  # such as cpu:2
+    archive: str
+    """NAME-VERSION, and the file's stem where two archives share it."""
+    workers: str
+    """Such as cpu:2."""
     users: int
-    seconds: float  # length of the measured window
-    answered: int  # requests answered with 200 and a label or vector
+    seconds: float
+    """Length of the measured window."""
+    answered: int
+    """Requests answered with 200 and a label or vector."""
     failures: int
-    reasons: Mapping[str, int]  # failures by reason
+    reasons: Mapping[str, int]
+    """Failures by reason."""
     requests_per_second: float
-    p50_ms: float | None  # None where nothing was answered
+    p50_ms: float | None
+    """None where nothing was answered."""
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
-    curve: tuple[tuple[float, float], ...]  # (percentile, ms), rising
-    client_cpu: float  # the client's share of one core, 0 to 1
-    client_cpu_machine: float  # the client's share of all cores
-    machine_cpu: float  # share of all cores that was busy, client and server together
-    unknown_share: float  # share of the sent tokens that were invented words
+    curve: tuple[tuple[float, float], ...]
+    """(percentile, ms), rising."""
+    client_cpu: float
+    """The client's share of one core, 0 to 1."""
+    client_cpu_machine: float
+    """The client's share of all cores."""
+    machine_cpu: float
+    """Share of all cores that was busy, client and server together."""
+    unknown_share: float
+    """Share of the sent tokens that were invented words."""
 
     @property
     def failure_share(self) -> float:
@@ -55,11 +66,13 @@ class NotRun:
 class Verdict:
     """The result of comparing one row with one objective."""
 
-    objective: str  # such as p99 <= 50 ms
+    objective: str
+    """Such as p99 <= 50 ms."""
     archive: str
     workers: str
     users: int
-    value: str  # what was measured, with its unit
+    value: str
+    """What was measured, with its unit."""
     passed: bool
 
 
@@ -67,7 +80,8 @@ class Verdict:
 class LoadReport:
     """A whole load test; `out` is the folder with report.html, results.csv and results.json, if any."""
 
-    started: str  # ISO 8601, UTC
+    started: str
+    """ISO 8601, UTC."""
     rows: tuple[Row, ...]
     not_run: tuple[NotRun, ...]
     objectives: tuple[str, ...]
@@ -76,7 +90,8 @@ class LoadReport:
     settings: Mapping[str, Any]
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
-    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by archive, as packed
+    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By archive, as packed."""
     out: Path | None = None
 
     @property

@@ -12,7 +12,9 @@ CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 PACKAGES = {
     "onnxruntime": ("onnxruntime", "serve"),
     "torch": ("torch", "train"),
+    "pydantic": ("pydantic", "train"),
     "safetensors": ("safetensors", "train"),
+    "typing_extensions": ("typing-extensions", "train"),
     "onnx": ("onnx", "train"),
     "onnxscript": ("onnxscript", "train"),
     "model_archiver": ("torch-model-archiver", "train"),

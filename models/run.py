@@ -28,6 +28,7 @@ from ..data.load import Dataset
 from ..errors import InputError
 from ..handlers.text.encoder import TextEncoder, load_encoder
 from ..storage.atomic import json_bytes, sha256_file
+from ..storage.validation import build as build_checked
 from . import recipes
 from .compose import TextModel, build
 from .tensor_file import write_tensors
@@ -162,7 +163,7 @@ def open_run(folder: Path) -> Run:
                 f"{folder} has schema {values.get('schema')}, this version reads schema 1; update lexport.",
                 code="LX-MODEL-004",
             )
-        info = RunInfo(**values)
+        info = build_checked(RunInfo, values)
         recipe = recipes.restore(info.recipe)
         labels = list(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
         metrics = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))

@@ -5,8 +5,11 @@ python docs/generate
 
 from __future__ import annotations
 
-from lexport.docs.generate import api, cli, errors, options
+from lexport.docs.generate import api, cli, errors, options, schemas
 
 if __name__ == "__main__":
     for module in (api, cli, errors, options):
         module.PAGE.write_text(module.page(), encoding="utf-8")
+    schemas.FOLDER.mkdir(exist_ok=True)
+    for path, content in schemas.files().items():
+        path.write_text(content, encoding="utf-8")

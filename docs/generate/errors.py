@@ -133,12 +133,12 @@ def _raised(node: ast.Call, constants: Mapping[str, str]) -> Iterator[Entry]:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     code = next((one.value for one in node.keywords if one.arg == "code"), None)
     if name == "Refusal" and isinstance(code, ast.Constant):
-        status, message, *expected = node.args
+        status, told, *others = node.args
         assert isinstance(status, ast.Constant)
         sent = "a body of one of the forms in http.md"
-        if expected and getattr(expected[0], "id", "") != "EXPECTED":
-            sent = _text(expected[0], constants)
-        yield Entry(str(code.value), int(str(status.value)), _text(message, constants), sent)
+        if others and getattr(others[0], "id", "") != "EXPECTED":
+            sent = _text(others[0], constants)
+        yield Entry(str(code.value), int(str(status.value)), _text(told, constants), sent)
     elif isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
         yield Entry(str(code.value), _EXIT.get(name, 2), _text(node.args[0], constants))
     elif name == "_named" and isinstance(node.args[0], ast.Constant):

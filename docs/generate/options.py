@@ -23,7 +23,8 @@ def page() -> str:
         "",
         "    lexport train reviews.csv --set training.learning_rate=0.01 --set text.ngrams=2 --out runs/reviews",
         "",
-        "This page is written by `python docs/generate`.",
+        "Everything that is wrong in a recipe is said at once. Editors check recipes against the",
+        "[JSON Schema](schemas/recipe.schema.json). This page is written by `python docs/generate`.",
     ]
     lines += _section("[text]", TextOptions)
     for section, kinds in PARTS.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...storage.atomic import json_bytes
+from ...storage.validation import build
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,10 @@ def read_evidence(run: Path) -> Evidence:
                 f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport.",
                 code="LX-EXPORT-012",
             )
-        variants = [VariantEvidence(**variant) for variant in values.pop("variants")]
-        if not {"data", "digests", "task", "metric", "weights"} <= values["run"].keys():
+        variants = [build(VariantEvidence, variant) for variant in values.pop("variants")]
+        found = build(Evidence, {**values, "variants": []})
+        if not {"data", "digests", "task", "metric", "weights"} <= found.run.keys():
             raise ValueError("it does not name the data it was measured on")
-        return Evidence(variants=variants, **values)
+        return replace(found, variants=variants)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}). Export the run again.", code="LX-EXPORT-013") from None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...handlers.text.spec import Layout, TextSpec
+from ...storage.validation import raise_any
 from .base import Embedding, EmbeddingOptions, check_dim, chosen
 from .table import Table, TableOptions
 
@@ -35,14 +36,16 @@ class CharCNNOptions(EmbeddingOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         object.__setattr__(self, "widths", tuple(self.widths))
         check_dim(self.dim, self.spread)
         if not self.widths or min(self.widths) < 1 or len(set(self.widths)) < len(self.widths):
-            raise ValueError(f"embedding: widths={list(self.widths)} must be different numbers of at least 1.")
+            problems.append(f"embedding: widths={list(self.widths)} must be different numbers of at least 1.")
         if self.character_dim < 1 or self.filters < 1:
-            raise ValueError(
+            problems.append(
                 f"embedding: character_dim={self.character_dim} and filters={self.filters} must be at least 1."
             )
+        raise_any(problems)
 
     def build(self, spec: TextSpec) -> CharCNN:
         """Return a new embedding for the ids of `spec`."""

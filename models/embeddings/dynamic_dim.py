@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...handlers.text.spec import TextSpec
+from ...storage.validation import raise_any
 from .base import Embedding, EmbeddingOptions, check_dim, chosen
 from .table import Table, TableOptions, check_missing, check_out_of_range
 
@@ -40,13 +41,15 @@ class DynamicDimOptions(EmbeddingOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         check_dim(self.dim, self.spread)
         if self.ramp < 1:
-            raise ValueError(f"embedding: ramp={self.ramp} must be at least 1 dimension.")
+            problems.append(f"embedding: ramp={self.ramp} must be at least 1 dimension.")
         if not 0 <= self.penalty < math.inf:
-            raise ValueError(f"embedding: penalty={self.penalty} must be 0 or a number above.")
+            problems.append(f"embedding: penalty={self.penalty} must be 0 or a number above.")
         check_out_of_range(self.out_of_range)
         check_missing(self.missing)
+        raise_any(problems)
 
     def build(self, spec: TextSpec) -> DynamicDim:
         """Return a new embedding for the ids of `spec`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...handlers.text import hashing
 from ...handlers.text.spec import Layout, TextSpec
+from ...storage.validation import raise_any
 from .base import Embedding, EmbeddingOptions, check_dim, check_range, chosen
 from .buckets import check_buckets
 from .table import Table, TableOptions
@@ -37,21 +38,23 @@ class HashedOptions(EmbeddingOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         check_dim(self.dim, self.spread)
         check_buckets(self.buckets)
         fits = isinstance(self.buckets, str) or 1 <= self.buckets < hashing.PRIME
         if not fits or self.hashes < 1:
-            raise ValueError(
+            problems.append(
                 f"embedding: buckets={self.buckets} must be from 1 to {hashing.PRIME - 1} and hashes={self.hashes} "
                 f"at least 1."
             )
         if self.combine not in ("sum", "concat"):
-            raise ValueError(f'embedding: combine is "{self.combine}", known are "sum" and "concat".')
+            problems.append(f'embedding: combine is "{self.combine}", known are "sum" and "concat".')
         if self.combine == "concat" and self.dim is not None and self.dim % self.hashes:
-            raise ValueError(
+            problems.append(
                 f"embedding: dim={self.dim} cannot be divided among hashes={self.hashes}; make it a multiple, or "
                 f'combine by "sum".'
             )
+        raise_any(problems)
 
     def build(self, spec: TextSpec) -> Hashed:
         """Return a new embedding for the ids of `spec`."""

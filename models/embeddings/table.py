@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...handlers.text.spec import PAD, TextSpec
+from ...storage.validation import raise_any
 from . import sparse_optimizer as updates
 from .base import Embedding, EmbeddingOptions, check_dim, check_integers, check_range, chosen
 
@@ -48,24 +49,26 @@ class TableOptions(EmbeddingOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         check_dim(self.dim, self.spread)
         # The row of a word would hold another one once the vocabulary grows.
         if self.padding_idx not in (None, 0, 1):
-            raise ValueError(
+            problems.append(
                 f"embedding: padding_idx={self.padding_idx} must be 0 (PAD) or 1 (UNK, which then counts for "
                 "nothing), or left out."
             )
         if self.max_norm is not None and not 0 < self.max_norm < math.inf:
-            raise ValueError(f"embedding: max_norm={self.max_norm} must be a number above 0, or left out.")
+            problems.append(f"embedding: max_norm={self.max_norm} must be a number above 0, or left out.")
         if not self.norm_type > 0:
-            raise ValueError(f"embedding: norm_type={self.norm_type} must be above 0.")
+            problems.append(f"embedding: norm_type={self.norm_type} must be above 0.")
         check_sparse(self.sparse)
         if self.sparse is True and self.scale_grad_by_freq:
-            raise ValueError(
+            problems.append(
                 "embedding: sparse and scale_grad_by_freq exclude each other; torch has no such gradient."
             )
         check_out_of_range(self.out_of_range)
         check_missing(self.missing)
+        raise_any(problems)
 
     def build(self, spec: TextSpec) -> Table:
         """Return a new embedding for the ids of `spec`."""

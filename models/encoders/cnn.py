@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...handlers.text.spec import TextSpec
+from ...storage.validation import raise_any
 from .base import Encoder, EncoderOptions
 
 
@@ -28,13 +29,15 @@ class CNNOptions(EncoderOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range. A list, as TOML and JSON have it, becomes a tuple."""
+        problems: list[str] = []
         object.__setattr__(self, "widths", tuple(self.widths))
         if not self.widths or min(self.widths) < 1 or len(set(self.widths)) < len(self.widths):
-            raise ValueError(f"encoder cnn: widths={list(self.widths)} must be different numbers of at least 1.")
+            problems.append(f"encoder cnn: widths={list(self.widths)} must be different numbers of at least 1.")
         if self.filters < 1:
-            raise ValueError(f"encoder cnn: filters={self.filters} must be at least 1.")
+            problems.append(f"encoder cnn: filters={self.filters} must be at least 1.")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"encoder cnn: dropout={self.dropout} must be at least 0 and below 1.")
+            problems.append(f"encoder cnn: dropout={self.dropout} must be at least 0 and below 1.")
+        raise_any(problems)
 
     def build(self, dim: int, spec: TextSpec) -> CNN:
         """Return a new encoder of token vectors of width `dim`."""

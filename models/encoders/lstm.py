@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ...handlers.text.spec import TextSpec
+from ...storage.validation import raise_any
 from .base import Encoder, EncoderOptions
 
 
@@ -34,12 +35,14 @@ class LSTMOptions(EncoderOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         if self.hidden < 1 or self.layers < 1:
-            raise ValueError(f"encoder lstm: hidden={self.hidden} and layers={self.layers} must be at least 1.")
+            problems.append(f"encoder lstm: hidden={self.hidden} and layers={self.layers} must be at least 1.")
         if self.directions not in (1, 2):
-            raise ValueError(f"encoder lstm: directions={self.directions} must be 1 (forwards) or 2 (both ways).")
+            problems.append(f"encoder lstm: directions={self.directions} must be 1 (forwards) or 2 (both ways).")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"encoder lstm: dropout={self.dropout} must be at least 0 and below 1.")
+            problems.append(f"encoder lstm: dropout={self.dropout} must be at least 0 and below 1.")
+        raise_any(problems)
 
     def build(self, dim: int, spec: TextSpec) -> LSTM:
         """Return a new encoder of token vectors of width `dim`."""

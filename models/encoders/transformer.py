@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...handlers.text.spec import TextSpec
+from ...storage.validation import raise_any
 from ..embeddings.positions import Positions
 from .base import Encoder, EncoderOptions
 
@@ -31,13 +32,15 @@ class TransformerOptions(EncoderOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         if self.layers < 1 or self.heads < 1 or self.hidden < 1:
-            raise ValueError(
+            problems.append(
                 f"encoder transformer: layers={self.layers}, heads={self.heads} and hidden={self.hidden} must be at "
                 f"least 1."
             )
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"encoder transformer: dropout={self.dropout} must be at least 0 and below 1.")
+            problems.append(f"encoder transformer: dropout={self.dropout} must be at least 0 and below 1.")
+        raise_any(problems)
 
     def build(self, dim: int, spec: TextSpec) -> Transformer:
         """Return a new encoder of token vectors of width `dim`."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ...storage.validation import raise_any
 from .base import Head, HeadOptions
 from .losses import balanced_weights, classification_loss
 
@@ -31,15 +32,17 @@ class ClassifierOptions(HeadOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
-            raise ValueError(
+            problems.append(
                 f"head: dropout={self.dropout} and label_smoothing={self.label_smoothing} must be at least 0 and "
                 "below 1."
             )
         if self.class_weights not in ("none", "balanced"):
-            raise ValueError(f'head: class_weights is "{self.class_weights}", known are "none" and "balanced".')
+            problems.append(f'head: class_weights is "{self.class_weights}", known are "none" and "balanced".')
         if not 0 < self.threshold < 1:
-            raise ValueError(f"head: threshold={self.threshold} must lie between 0 and 1.")
+            problems.append(f"head: threshold={self.threshold} must lie between 0 and 1.")
+        raise_any(problems)
 
     @property
     def task(self) -> str:

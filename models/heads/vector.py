@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...storage.validation import raise_any
 from .base import Head, HeadOptions
 from .losses import contrastive_loss
 
@@ -30,15 +31,17 @@ class VectorOptions(HeadOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        problems: list[str] = []
         if self.size < 0 or not 0 <= self.dropout < 1 or not 0 < self.temperature < math.inf:
-            raise ValueError(
+            problems.append(
                 f"head: size={self.size} must be at least 0, dropout={self.dropout} at least 0 and below 1, "
                 f"temperature={self.temperature} above 0."
             )
         if self.objective not in ("contrastive", "pooled"):
-            raise ValueError(f'head: objective is "{self.objective}", known are "contrastive" and "pooled".')
+            problems.append(f'head: objective is "{self.objective}", known are "contrastive" and "pooled".')
         if self.objective == "pooled" and self.size:
-            raise ValueError(f'head: objective "pooled" learns no projection; size={self.size} must be 0.')
+            problems.append(f'head: objective "pooled" learns no projection; size={self.size} must be 0.')
+        raise_any(problems)
 
     @property
     def task(self) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from ...errors import InputError
 from ...handlers.text.spec import Layout
 from ...storage.progress import Say, silent
+from ...storage.validation import Invalid, build, problems_of, raise_any
 from ..embeddings import EMBEDDINGS, EmbeddingOptions
 from ..embeddings.buckets import AUTO
 from ..encoders import ENCODERS, EncoderOptions
@@ -24,6 +24,8 @@ __all__ = ["GateOptions", "Recipe", "TextOptions", "TrainingOptions", "load", "n
 
 PARTS: dict[str, Mapping[str, type[Any]]] = {"embedding": EMBEDDINGS, "encoder": ENCODERS, "head": HEADS}
 """What a recipe may name in each section; the first is what an unnamed one means."""
+
+_PLAIN: dict[str, type[Any]] = {"text": TextOptions, "training": TrainingOptions, "gates": GateOptions}
 
 _Options = TypeVar("_Options")
 
@@ -43,45 +45,47 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise ValueError for parts that do not match."""
+        problems: list[str] = []
         if self.text.grams and self.encoder.IN_ORDER:
-            raise ValueError(
+            problems.append(
                 f"text: the encoder {self.encoder.NAME!r} reads words in order and cannot use n-grams "
                 f"and subwords; set ngrams = 1 and no subwords, or use the encoder 'bag'."
             )
         by_characters = self.inputs is Layout.CHARACTERS
         if by_characters and self.text.grams:
-            raise ValueError(
+            problems.append(
                 f"text: the embedding {self.embedding.NAME!r} reads every word by its characters and has no vectors "
                 f"for n-grams or subwords; set ngrams = 1 (it is {self.text.ngrams}) and no subwords."
             )
         if by_characters != (self.text.word_length > 0):
-            raise ValueError(
+            problems.append(
                 f"text: word_length={self.text.word_length}: only the embedding 'char_cnn' needs it, as number of "
                 "characters kept of a word (16 is enough for most languages); leave it out for others."
             )
         buckets = None if self.text.buckets == AUTO else self.text.buckets
         if self.inputs is Layout.HASHES and buckets:
-            raise ValueError(
+            problems.append(
                 f"text: the embedding {self.embedding.NAME!r} has its own buckets; move buckets={self.text.buckets} "
                 "from [text] to [embedding]."
             )
         hashing = self.inputs not in (Layout.HASHES, Layout.CHARACTERS) and buckets is not None
         if hashing and self.text.grams != bool(buckets):
-            raise ValueError(
+            problems.append(
                 f"text: ngrams={self.text.ngrams} and subwords={self.text.subwords} need buckets to be hashed "
                 f"into, words alone need none; buckets={self.text.buckets}."
             )
         if not self.learns and self.encoder.IN_ORDER:
-            raise ValueError(
+            problems.append(
                 f'head: objective = "pooled" learns nothing, and the encoder {self.encoder.NAME!r} would have to; '
                 "use the encoder 'bag'."
             )
         heads, dim = getattr(self.encoder, "heads", 1), self.embedding.dim
         if dim is not None and dim % heads:
-            raise ValueError(
+            problems.append(
                 f"encoder: heads={heads} do not divide the embedding's dim={dim}; choose a multiple of {heads} for "
                 "dim, or other heads."
             )
+        raise_any(problems)
 
     @property
     def inputs(self) -> Layout:
@@ -111,7 +115,7 @@ class Recipe:
                 code="LX-RECIPE-001",
             )
         try:
-            return replace(self, **{section: _made(type(part), asdict(part) | given)})
+            return replace(self, **{section: build(type(part), asdict(part) | given)})
         except ValueError as error:
             raise InputError(str(error), code="LX-RECIPE-002") from None
 
@@ -203,15 +207,15 @@ def restore(values: Mapping[str, Any]) -> Recipe:
     return Recipe(
         name=values["name"],
         when=values["when"],
-        text=_made(TextOptions, values["text"]),
-        **{section: _made(_kind(section, options), options) for section, options in parts.items()},
-        training=_made(TrainingOptions, values["training"]),
-        gates=_made(GateOptions, values.get("gates", {})),
+        text=build(TextOptions, values["text"]),
+        **{section: build(_kind(section, options), options) for section, options in parts.items()},
+        training=build(TrainingOptions, values["training"]),
+        gates=build(GateOptions, values.get("gates", {})),
     )
 
 
 def parse(name: str, content: str) -> Recipe:
-    """Return a recipe from TOML. Raises InputError naming the section and what is off in it."""
+    """Return a recipe from TOML. Raises InputError with everything that is wrong in it."""
     return _build(name, _parsed(name, content))
 
 
@@ -223,20 +227,45 @@ def _parsed(name: str, content: str) -> dict[str, Any]:
 
 
 def _build(name: str, sections: dict[str, Any]) -> Recipe:
-    when = str(sections.pop("when", ""))
+    when, found, problems = str(sections.pop("when", "")), dict[str, Any](), list[str]()
+    for section in (*PARTS, *_PLAIN):
+        try:
+            found[section] = _section(section, sections.pop(section, {}))
+        except ValueError as error:
+            problems += problems_of(error)
+    if sections:
+        problems.append(f"unknown sections: {', '.join(sections)}")
+    if not problems:
+        try:
+            return Recipe(name, when, **found)
+        except ValueError as error:
+            problems += problems_of(error)
+    raise refused(name, problems)
+
+
+def refused(name: str, problems: Sequence[str]) -> InputError:
+    """Return the error for a recipe with these problems, each on a line of its own if there are several."""
+    if len(problems) == 1:
+        return InputError(f"Recipe {name}: {problems[0].rstrip('.')}.", code="LX-RECIPE-010")
+    return InputError(f"Recipe {name} has {len(problems)} problems.", "\n".join(problems), code="LX-RECIPE-009")
+
+
+def _section(section: str, options: Any) -> Any:
+    """Return the options of one section. Raises ValueError with its problems."""
+    kind = _kind(section, options) if section in PARTS else _PLAIN[section]
+    if not isinstance(options, dict):
+        raise ValueError(f"{section} is {options!r}; a section [{section}] was expected.")
+    return checked(section, kind, options)
+
+
+def checked(section: str, kind: type[_Options], options: Mapping[str, Any]) -> _Options:
+    """Return the options of one section as `kind` has them. Raises Invalid with the section before each problem."""
     try:
-        parts = {
-            section: _options(name, section, sections, _kind(section, sections.setdefault(section, {})))
-            for section in PARTS
-        }
-        text = _options(name, "text", sections, TextOptions)
-        training = _options(name, "training", sections, TrainingOptions)
-        gates = _options(name, "gates", sections, GateOptions)
-        if sections:
-            raise InputError(f"Recipe {name}: unknown sections: {', '.join(sections)}.", code="LX-RECIPE-009")
-        return Recipe(name, when, text, parts["embedding"], parts["encoder"], parts["head"], training, gates)
-    except ValueError as error:
-        raise InputError(f"Recipe {name}: {error}", code="LX-RECIPE-010") from None
+        return build(kind, options)
+    except Invalid as error:
+        ranges = (f"{section}: ", f"{section} ")
+        lines = [line if line.startswith(ranges) else f"[{section}]: {line}" for line in error.problems]
+        raise Invalid(lines) from None
 
 
 def _kind(section: str, options: Any) -> type[Any]:
@@ -248,57 +277,3 @@ def _kind(section: str, options: Any) -> type[Any]:
     if not isinstance(named, str) or named not in known:
         raise ValueError(f"{section} {named!r} is not known; there are: {', '.join(known)}.")
     return known[named]
-
-
-def _options(recipe: str, section: str, sections: dict[str, Any], kind: type[_Options]) -> _Options:
-    values = sections.pop(section, {})
-    if not isinstance(values, dict):
-        raise ValueError(f"{section} is {values!r}; a section [{section}] was expected.")
-    return checked(recipe, section, kind, values, {})
-
-
-def checked(
-    recipe: str, section: str, kind: type[_Options], values: Mapping[str, Any], base: Mapping[str, Any]
-) -> _Options:
-    """Options of `values`, as TOML has them, over those of `base`. Raises InputError naming what is off."""
-    known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InputError(
-            f"Recipe {recipe}, [{section}]: unknown options: {', '.join(unknown)}; known are: {', '.join(known)}.",
-            code="LX-RECIPE-011",
-        )
-    hints = get_type_hints(kind)
-    for option, value in values.items():
-        if not _fits(value, hints[option]):
-            expected = hints[option] if get_args(hints[option]) else hints[option].__name__
-            raise InputError(
-                f"Recipe {recipe}, [{section}]: {option} is {value!r}; {expected} was expected.", code="LX-RECIPE-012"
-            )
-    try:
-        return _made(kind, {**base, **values})
-    except ValueError as error:
-        raise InputError(f"Recipe {recipe}, [{section}]: {error}", code="LX-RECIPE-013") from None
-
-
-def _made(kind: type[_Options], values: Mapping[str, Any]) -> _Options:
-    """Options of fitting values; where a float is expected, a whole number becomes one, as TorchScript needs it."""
-    hints = get_type_hints(kind)
-    return kind(**{option: _as(hints.get(option), value) for option, value in values.items()})
-
-
-def _as(hint: Any, value: Any) -> Any:
-    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    if isinstance(value, (list, tuple)):
-        items = next((get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple), None)
-        return type(value)(_as(items, item) for item in value)
-    return float(value) if float in kinds and int not in kinds and type(value) is int else value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value of TOML may stand where the type `hint` is expected: a whole number for a float too."""
-    if isinstance(hint, UnionType):
-        return any(_fits(value, one) for one in get_args(hint))
-    if get_origin(hint) is tuple:
-        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
-    return type(value) is hint or (hint is float and type(value) is int)

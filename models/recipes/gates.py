@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ...storage.validation import raise_any
+
 
 @dataclass(frozen=True)
 class GateOptions:
@@ -27,13 +29,15 @@ class GateOptions:
 
     def __post_init__(self) -> None:
         """Raise ValueError for limits out of range."""
+        problems: list[str] = []
         for option in ("max_metric_drop", "max_flips", "max_batch_flips"):
             if not 0 <= getattr(self, option) <= 1:
-                raise ValueError(f"gates: {option}={getattr(self, option)} must be a share from 0 to 1.")
+                problems.append(f"gates: {option}={getattr(self, option)} must be a share from 0 to 1.")
         if not -1 <= self.min_cosine_p1 <= 1:
-            raise ValueError(f"gates: min_cosine_p1={self.min_cosine_p1} must be a cosine, from -1 to 1.")
+            problems.append(f"gates: min_cosine_p1={self.min_cosine_p1} must be a cosine, from -1 to 1.")
         if not (0 < self.max_size_ratio < math.inf and 0 <= self.min_speedup < math.inf):
-            raise ValueError(
+            problems.append(
                 f"gates: max_size_ratio={self.max_size_ratio} must be a number above 0, "
                 f"min_speedup={self.min_speedup} one of at least 0."
             )
+        raise_any(problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ...storage.validation import raise_any
 from ..embeddings.buckets import check_buckets
 
 OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd")
@@ -33,25 +34,27 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers out of range."""
+        problems: list[str] = []
         if self.subwords is not None:
             # TOML and JSON have only lists.
             object.__setattr__(self, "subwords", tuple(self.subwords))
             if len(self.subwords) != 2 or not 2 <= self.subwords[0] <= self.subwords[1]:
-                raise ValueError(
+                problems.append(
                     f"text: subwords={list(self.subwords)} must be the shortest and the longest n-gram of "
                     "characters, at least 2, such as [3, 5]."
                 )
         check_buckets(self.buckets)
         negative = not isinstance(self.buckets, str) and self.buckets < 0
         if self.ngrams < 1 or self.max_tokens < 1 or negative or self.word_length < 0:
-            raise ValueError(
+            problems.append(
                 f"text: ngrams={self.ngrams} and max_tokens={self.max_tokens} must be at least 1, "
                 f"buckets={self.buckets} and word_length={self.word_length} at least 0."
             )
         if self.min_count < 1:
-            raise ValueError(f"text: min_count={self.min_count} must be at least 1.")
+            problems.append(f"text: min_count={self.min_count} must be at least 1.")
         if self.max_vocabulary is not None and self.max_vocabulary < 1:
-            raise ValueError(f"text: max_vocabulary={self.max_vocabulary} must be at least 1.")
+            problems.append(f"text: max_vocabulary={self.max_vocabulary} must be at least 1.")
+        raise_any(problems)
 
     @property
     def grams(self) -> bool:
@@ -98,13 +101,14 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers out of range."""
+        problems: list[str] = []
         if min(self.epochs, self.batch_size, self.patience) < 1 or not 0 < self.learning_rate < math.inf:
-            raise ValueError(
+            problems.append(
                 f"training: epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience} must be "
                 f"at least 1 and learning_rate={self.learning_rate} a number above 0."
             )
         if not (0 <= self.word_dropout < 1 and 0 <= self.ngram_dropout < 1 and 0 <= self.clip < math.inf):
-            raise ValueError(
+            problems.append(
                 f"training: word_dropout={self.word_dropout} and ngram_dropout={self.ngram_dropout} must be at least "
                 f"0 and below 1, clip={self.clip} a number, at least 0."
             )
@@ -114,21 +118,22 @@ class TrainingOptions:
             ("precision", self.precision, PRECISIONS),
         ):
             if value not in known:
-                raise ValueError(f'training: {option} is "{value}", known are: {", ".join(known)}.')
+                problems.append(f'training: {option} is "{value}", known are: {", ".join(known)}.')
         if not (0 < self.embedding_rate < math.inf and 0 < self.released_rate < math.inf):
-            raise ValueError(
+            problems.append(
                 f"training: embedding_rate={self.embedding_rate} and released_rate={self.released_rate} must be "
                 "numbers above 0; an embedding that never learns has frozen_epochs = epochs."
             )
         if not 0 <= self.averaging < 1:
-            raise ValueError(
+            problems.append(
                 f"training: averaging={self.averaging} must be at least 0 and below 1: the share that an epoch's "
                 "weights count of the next epoch's."
             )
         if self.frozen_epochs < 0:
-            raise ValueError(f"training: frozen_epochs={self.frozen_epochs} must be at least 0.")
+            problems.append(f"training: frozen_epochs={self.frozen_epochs} must be at least 0.")
         if not 0 <= self.weight_decay < math.inf or (self.weight_decay and self.optimizer != "adamw"):
-            raise ValueError(
+            problems.append(
                 f"training: weight_decay={self.weight_decay} must be a number, at least 0, and is for optimizer = "
                 f'"adamw" alone; the optimizer is "{self.optimizer}".'
             )
+        raise_any(problems)

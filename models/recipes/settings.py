@@ -8,7 +8,8 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from ...errors import InputError
-from . import PARTS, Recipe, checked
+from ...storage.validation import problems_of
+from . import Recipe, checked, refused
 
 # What a run that is trained further may change: the rest belongs to the shape of its model.
 _FURTHER = ("training", "gates")
@@ -39,15 +40,19 @@ def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = Fa
                 code="LX-RECIPE-015",
             )
         given.setdefault(section, {})[option] = _value(value.strip())
-    changes = {}
+    changes, problems = dict[str, Any](), list[str]()
     for section, values in given.items():
         part = getattr(recipe, section)
-        what = f"{section} = {part.NAME}" if section in PARTS else section
-        changes[section] = checked(recipe.name, what, type(part), values, asdict(part))
-    try:
-        return replace(recipe, **changes)
-    except ValueError as error:
-        raise InputError(f"Recipe {recipe.name}: {error}", code="LX-RECIPE-016") from None
+        try:
+            changes[section] = checked(section, type(part), {**asdict(part), **values})
+        except ValueError as error:
+            problems += problems_of(error)
+    if not problems:
+        try:
+            return replace(recipe, **changes)
+        except ValueError as error:
+            problems += problems_of(error)
+    raise refused(recipe.name, problems)
 
 
 def _value(text: str) -> Any:

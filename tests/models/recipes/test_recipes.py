@@ -8,12 +8,15 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lexport.errors import InputError
 from lexport.handlers.text.spec import Layout
 from lexport.models import recipes
 from lexport.models.heads import ClassifierOptions
 
+TRAINING = [one.name for one in dataclasses.fields(recipes.TrainingOptions)]
 BAG = (resources.files("lexport.models.recipes") / "bag.toml").read_text(encoding="utf-8")
 
 
@@ -32,7 +35,11 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ('name = "table"', "name = [1]", r"embedding \[1\] is not known"),
         ('name = "bag"', 'name = "gru"', "encoder 'gru' is not known; there are: bag, cnn, lstm, transformer"),
         ('name = "classifier"', 'name = "crf"', "head 'crf' is not known; there are: classifier, vector, joint"),
-        ('name = "table"', "dims = 16", r"\[embedding\]: unknown options: dims; known are: dim"),
+        (
+            'name = "table"',
+            "dims = 16",
+            r"\[embedding\]: unknown options: dims \(did you mean dim\?\); known are: dim",
+        ),
         ('name = "table"', "dim = 0", "dim=0 must be at least 1"),
         ('name = "table"', 'dim = "16"', r"\[embedding\]: dim is '16'; int \| None was expected"),
         ('name = "table"', "max_norm = true", r"max_norm is True; float \| None was expected"),
@@ -113,6 +120,57 @@ def test_parts_that_do_not_fit_together_are_named(content: str, reason: str) -> 
         recipes.parse("mine", content)
 
 
+def test_all_problems_are_said_at_once_each_on_a_line() -> None:
+    content = """
+[text]
+ngrams = 0
+min_count = 0
+[encoder]
+name = "gru"
+[embedding]
+dims = 16
+[head]
+dropout = "much"
+threshold = 2
+[training]
+epochs = 3.5
+optimiser = "adam"
+precision = 16
+[gates]
+max_flips = 2
+min_cosine_p1 = 3
+[serving]
+"""
+    with pytest.raises(InputError) as caught:
+        recipes.parse("mine", content)
+    assert (caught.value.code, caught.value.message) == ("LX-RECIPE-009", "Recipe mine has 11 problems.")
+    lines = caught.value.below.split("\n")
+    assert [line.partition(":")[0].partition(" '")[0] for line in lines] == [
+        "[embedding]",
+        "encoder",
+        "[head]",
+        "text",
+        "text",
+        "[training]",
+        "[training]",
+        "[training]",
+        "gates",
+        "gates",
+        "unknown sections",
+    ]
+    assert "did you mean optimizer?" in lines[5]
+    assert lines[6].endswith("epochs is 3.5; int was expected")
+
+
+@given(st.sets(st.sampled_from([*TRAINING]), min_size=1))
+def test_as_many_lines_as_options_of_another_type(options: set[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        recipes.parse("mine", "[training]\n" + "".join(f"{option} = [[]]\n" for option in options))
+    error = caught.value
+    lines = error.below.split("\n") if error.below else [error.message.removeprefix("Recipe mine: ")]
+    assert {line.split(" is ")[0].removeprefix("[training]: ") for line in lines} == options
+
+
 def test_options_given_later_must_fit_the_other_parts_too() -> None:
     with pytest.raises(InputError, match="set ngrams = 1"):
         recipes.load("cnn").changed("text", ngrams=2, buckets=8)
@@ -179,7 +237,7 @@ def test_another_part_takes_no_options_of_the_one_it_replaces(tmp_path: Path) ->
         ("extends = 1", "extends is 1; expected the name of a recipe or a file"),
         ('extends = "mine.toml"', r"The recipe .*mine.toml extends itself"),
         ('extends = "absent.toml"', r"The recipe .*absent.toml cannot be read"),
-        ('extends = "bag"\n[training]\nepoch = 3', r"\[training\]: unknown options: epoch"),
+        ('extends = "bag"\n[training]\nepoch = 3', r"\[training\]: unknown options: epoch \(did you mean epochs\?\)"),
         ('extends = "bag"\nencoder = 5', "encoder is 5; a section"),
     ],
 )
