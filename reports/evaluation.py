@@ -86,9 +86,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[s
     caption = "True labels by row, predictions by column; a darker cell is a larger share of its row."
     if len(kept) < len(labels):
         caption += f" The {_LABELS} of {len(labels):,} labels with the most mistakes."
-    drawing = confusion_matrix(
-        [labels[place] for place in kept], [[matrix[row][column] for column in kept] for row in kept]
-    )
+    drawing = confusion_matrix(labels, matrix, kept)
     pairs = confused(labels, matrix)[:_PAIRS] if len(labels) > 2 else []
     return {
         "figure": Figure("True labels and predictions", drawing, caption),

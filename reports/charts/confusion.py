@@ -20,28 +20,29 @@ _PALEST, _DEEPEST = 0.04, 0.84  # opacity of a share of 0 and 1
 _DARK = 0.65  # the share from which a cell's number is dark in both modes
 
 
-def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
-    """Return an `<svg>` of the texts by true label (rows) and prediction (columns).
+def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]], kept: Sequence[int]) -> Markup:
+    """Return an `<svg>` of the texts by true label (rows) and prediction (columns), of the labels at the places `kept`.
 
-    The deeper a cell's colour, the larger its share of the row.
+    The deeper a cell's colour, the larger its share of all texts with the true label.
     """
-    numbered = len(labels) <= _NUMBERED
+    numbered = len(kept) <= _NUMBERED
     size = 2 * _SIZE if numbered else _SIZE
     # Shortened as they are shown, so that the codes of invisible characters count with their length.
-    shown = [visible(label) for label in labels]
+    shown = [visible(labels[place]) for place in kept]
     names = [name if len(name) <= _NAME else name[: _NAME - 1] + "…" for name in shown]
     start = _EDGE + _CHARACTER * max(map(len, names))
     cells = []
-    for row, (truth, counts) in enumerate(zip(labels, matrix, strict=True)):
-        for column, (answer, count) in enumerate(zip(labels, counts, strict=True)):
-            share = count / max(1, sum(counts))
+    for row, truth in enumerate(kept):
+        for column, answer in enumerate(kept):
+            count = matrix[truth][answer]
+            share = count / max(1, sum(matrix[truth]))
             cells.append(
                 {
                     "x": start + column * size,
                     "y": start + row * size,
-                    "style": "c0" if row == column else "c1",
+                    "style": "c0" if truth == answer else "c1",
                     "opacity": f"{_PALEST + (_DEEPEST - _PALEST) * share:.3f}",
-                    "title": f"{truth} answered as {answer}: {count:,} ({share:.1%})",
+                    "title": f"{labels[truth]} answered as {labels[answer]}: {count:,} ({share:.1%})",
                     "number": f"{count:,}",
                     "number_style": "dark" if share >= _DARK else "label",
                 }
@@ -54,5 +55,5 @@ def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> 
         size=size,
         start=start,
         gap=_GAP,
-        whole=start + size * len(labels) + 4,
+        whole=start + size * len(kept) + 4,
     )

@@ -83,7 +83,7 @@ MULTILABEL: dict[str, Any] = {
             "label": "sport",
             "carried": True,
             "score": 0.01,
-            "truth": ["sport"],
+            "truth": ["sport", "news"],
             "answer": [],
             **COUNTS,
         },
