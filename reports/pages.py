@@ -37,14 +37,16 @@ class Figure:
     caption: str
 
 
-def render(template: str, **values: Any) -> Markup:
-    """Return a template of `templates/` filled with `values`, which other templates take as it is.
+def render(template: str, **values: Any) -> str:
+    """Return a template of `templates/`, filled with `values`. Raises jinja2's UndefinedError if one is missing."""
+    return _environment().get_template(template).render(values)
 
-    Raises jinja2's UndefinedError if a value is missing.
-    """
+
+def render_part(template: str, **values: Any) -> Markup:
+    """Return the same as markup, which another template takes as it is."""
     from markupsafe import Markup
 
-    return Markup(_environment().get_template(template).render(values))
+    return Markup(render(template, **values))
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...messages.escaping import visible
-from ..pages import render
+from ..pages import render_part
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -21,7 +21,7 @@ _DARK = 0.65  # the share from which a cell's number is dark in both modes
 
 
 def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]], kept: Sequence[int]) -> Markup:
-    """Return an `<svg>` of the texts by true label (rows) and prediction (columns), of the labels at the places `kept`.
+    """Return an `<svg>` of the texts by true label (rows) and prediction (columns), of the labels at `kept`.
 
     The deeper a cell's colour, the larger its share of all texts with the true label.
     """
@@ -47,7 +47,7 @@ def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]], kep
                     "number_style": "dark" if share >= _DARK else "label",
                 }
             )
-    return render(
+    return render_part(
         "confusion.svg",
         names=names,
         cells=cells,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..pages import render
+from ..pages import render_part
 from .axes import Axis
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def line_chart(
         spans = [(place[0], up(low), up(high)) for place, (low, high) in zip(places, line.spans, strict=False)]
         marks = [(*place, text) for place, text in zip(places, line.titles, strict=True)] if line.markers else []
         drawn.append({"key": key(line.series), "faint": line.faint, "places": places, "spans": spans, "marks": marks})
-    return render(
+    return render_part(
         "line_chart.svg",
         title=title,
         width=width,

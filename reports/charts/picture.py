@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..pages import render
 from .axes import Axis
 from .lines import Key, Line, keys, line_chart
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 440, 300  # of a panel, px
 _NARROWEST = 560  # px of a picture
@@ -30,20 +26,23 @@ class Panel:
     limit: tuple[float, str] | None = None
 
 
-def picture(title: str, legend: Sequence[str], panels: Sequence[Panel]) -> Markup:
+def picture(title: str, legend: Sequence[str], panels: Sequence[Panel]) -> str:
     """Return an SVG file; the legend names the series by their numbers."""
     width = max(len(panels) * (_WIDTH + _EDGE) + _EDGE, _NARROWEST)
     placed, rows = _placed(keys(legend), width)
     top = _EDGE + _HEAD + _ROW * rows
-    charts = [
-        line_chart(one.title, one.x, one.y, one.lines, limit=one.limit, width=_WIDTH, height=_HEIGHT)
-        for one in panels
-    ]
     return render(
         "picture.svg",
         title=title,
         keys=placed,
-        panels=[(_EDGE + place * (_WIDTH + _EDGE), panels[place].title, chart) for place, chart in enumerate(charts)],
+        panels=[
+            (
+                _EDGE + place * (_WIDTH + _EDGE),
+                one.title,
+                line_chart(one.title, one.x, one.y, one.lines, limit=one.limit, width=_WIDTH, height=_HEIGHT),
+            )
+            for place, one in enumerate(panels)
+        ],
         width=width,
         height=top + 24 + _HEIGHT + _EDGE // 2,
         top=top,

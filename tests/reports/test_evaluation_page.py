@@ -211,8 +211,8 @@ def test_calibration_is_a_sentence_errors_a_figure_and_its_bins(of: str, axis: s
 def test_unknown_words_show_what_is_lost_with_signs() -> None:
     unknown = sections(CLASSIFY)["Unknown words"]
     assert unknown.texts == [
-        "A share of the tokens was replaced at random by words unknown to the model, 5 times each; the intervals pair "
-        "each text with its own copies."
+        "A share of the tokens was replaced at random by words unknown to the model, 5 times each; the intervals "
+        "pair each text with its own copies."
     ]
     [table] = unknown.tables
     assert table.heads == ["Replaced", "Tokens unknown", "Macro f1", "Drop", "95 % interval"]
