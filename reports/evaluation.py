@@ -83,7 +83,10 @@ def _labels(values: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
     wrong = [sum(row) - row[place] + sum(line[place] for line in matrix) for place, row in enumerate(matrix)]
     kept = sorted(sorted(range(len(labels)), key=lambda place: -wrong[place])[:_LABELS])
-    caption = "True labels by row, predictions by column; a darker cell is a larger share of its row."
+    caption = (
+        "True labels by row, predictions by column; the stronger a cell's colour, the larger its share of the texts "
+        "with that true label."
+    )
     if len(kept) < len(labels):
         caption += f" The {_LABELS} of {len(labels):,} labels with the most mistakes."
     drawing = confusion_matrix(labels, matrix, kept)

@@ -106,7 +106,8 @@ def test_confused_labels_stand_the_most_frequent_pair_first() -> None:
     found = sections(CLASSIFY)
     assert found["Confusion"].captions == [
         "True labels and predictions",
-        "True labels by row, predictions by column; a darker cell is a larger share of its row.",
+        "True labels by row, predictions by column; the stronger a cell's colour, the larger its share of the texts "
+        "with that true label.",
     ]
     [table] = found["Confused most often"].tables
     assert table.heads == ["True label", "Prediction", "Texts", "Share of the true label"]
@@ -140,11 +141,11 @@ def confused(labels: int) -> dict[str, Any]:
 
 def test_of_many_labels_those_with_the_most_mistakes_are_drawn_in_their_order() -> None:
     page = drawings(confused(30))
-    assert sections(confused(30))["Confusion"].captions[1].endswith("share of its row.")
+    assert sections(confused(30))["Confusion"].captions[1].endswith("with that true label.")
     assert page.count("answered as") == 900
     many = confused(32)
     caption = sections(many)["Confusion"].captions[1]
-    assert caption.endswith("larger share of its row. The 30 of 32 labels with the most mistakes.")
+    assert caption.endswith("with that true label. The 30 of 32 labels with the most mistakes.")
     page = drawings(many)
     assert page.count("answered as") == 900
     # Mistaken for other labels and other labels for them: fewest with `label 0` (1 text) and `label 1` (1 + 2).
