@@ -81,7 +81,10 @@ def _labels(values: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
-    wrong = [sum(row) - row[place] + sum(line[place] for line in matrix) for place, row in enumerate(matrix)]
+    wrong = [
+        sum(row) + sum(line[place] for line in matrix) - 2 * row[place]  # mistaken for others, and others for it
+        for place, row in enumerate(matrix)
+    ]
     kept = sorted(sorted(range(len(labels)), key=lambda place: -wrong[place])[:_LABELS])
     caption = (
         "True labels by row, predictions by column; the stronger a cell's colour, the larger its share of the texts "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
@@ -131,11 +133,13 @@ def test_two_labels_and_no_mistakes_need_no_table_of_pairs() -> None:
 
 
 def confused(labels: int) -> dict[str, Any]:
-    """An evaluation in which the first label is mistaken for the second only, the others the more often the later."""
-    matrix = [[100 * (row == column) for column in range(labels)] for row in range(labels)]
-    for row in range(2, labels):
+    """An evaluation in which each label but the first is mistaken for the one before it, the more often the later.
+
+    The first labels have the most texts.
+    """
+    matrix = [[10 * (labels - row) * (row == column) for column in range(labels)] for row in range(labels)]
+    for row in range(1, labels):
         matrix[row][row - 1] = row
-    matrix[0][1] = 1
     return CLASSIFY | {"labels": [f"label {place}" for place in range(labels)], "confusion": matrix}
 
 
@@ -148,24 +152,22 @@ def test_of_many_labels_those_with_the_most_mistakes_are_drawn_in_their_order() 
     assert caption.endswith("with that true label. The 30 of 32 labels with the most mistakes.")
     page = drawings(many)
     assert page.count("answered as") == 900
-    # Mistaken for other labels and other labels for them: fewest with `label 0` (1 text) and `label 1` (1 + 2).
     assert "label 0 answered" not in page
     assert "label 1 answered" not in page
-    assert page.index("label 2 answered as label 2: 100 (98.0%)") < page.index(
-        "label 3 answered as label 2: 3 (2.9%)"
+    assert page.index("label 2 answered as label 2: 300 (99.3%)") < page.index(
+        "label 3 answered as label 2: 3 (1.0%)"
     )
     thousand = sections(confused(1_001))["Confusion"].captions[1]
     assert thousand.endswith("The 30 of 1,001 labels with the most mistakes.")
 
 
 def test_a_label_that_others_are_mistaken_for_counts_as_often_mistaken() -> None:
-    labels = 31
-    matrix = [[10 * (row == column) for column in range(labels)] for row in range(labels)]
-    for row in range(1, labels - 1):
-        matrix[row][0] = 2  # only `label 0` is wrongly predicted, `label 30` has no mistake at all
-    page = drawings(confused(labels) | {"confusion": matrix})
-    assert "label 0 answered" in page
-    assert "label 30 answered" not in page
+    matrix = [[10 * (row == column) for column in range(31)] for row in range(31)]
+    for row in range(1, 30):
+        matrix[row][30] = 1  # wrong predictions are all `label 30`, and `label 0` has no mistake at all
+    page = drawings(confused(31) | {"confusion": matrix})
+    assert "label 30 answered" in page
+    assert "label 0 answered" not in page
 
 
 def test_thirty_pairs_are_listed_at_most() -> None:
@@ -206,7 +208,29 @@ def test_calibration_is_a_sentence_errors_a_figure_and_its_bins(of: str, axis: s
         "Reliability",
         "Dashed: perfectly calibrated scores. Below the line scores are too high. Bars: 95 % intervals.",
     ]
-    assert f"mean score 0.5750, {axis.lower()} 0.5000, 1,500 {of}</title>" in drawings(found)
+
+
+def test_the_reliability_diagram_shows_bins_with_their_intervals_beside_perfect_calibration() -> None:
+    [drawing] = re.findall(
+        r"<svg[^>]*aria-label=\"Reliability diagram\".*?</svg>", html(CLASSIFY, "a model"), re.DOTALL
+    )
+    diagram = ET.fromstring(drawing)
+    ticks = [one.text for one in diagram.iter("text") if one.get("class") == "tick"]
+    assert ticks == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]
+    assert [one.text for one in diagram.iter("text") if one.get("class") == "label"] == ["score", "share correct"]
+    # Scores from 0.5 to 1 lie at 62 to 498, shares from 0 to 1 at 274 up to 14.
+    perfect, measured = diagram.findall("g")
+    assert (perfect.get("class"), measured.get("class")) == ("c1 d0 faint", "c0 d0")
+    assert [one.get("d") for one in perfect] == ["M62.0 144.0L498.0 14.0"]
+    line, *spans = [one.get("d") for one in measured][:3]
+    assert line == "M127.4 144.0L432.6 46.5"
+    assert spans == ["M127.4 170.0V118.0", "M432.6 66.0V27.0"]
+    assert [one.findtext("title") for one in measured[3:]] == [
+        "mean score 0.5750, share correct 0.5000, 1,500 answers",
+        "mean score 0.9250, share correct 0.8750, 1,499 answers",
+    ]
+    decisions = html(CLASSIFY | {"calibration": CALIBRATION | {"of": "decisions"}}, "a model")
+    assert "mean score 0.5750, share with the label 0.5000, 1,500 decisions</title>" in decisions
 
 
 def test_unknown_words_show_what_is_lost_with_signs() -> None:
