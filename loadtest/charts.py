@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from ..reports.html import escaped, figure
-from ..reports.svg import Axis, Line, categories, chart, linear, logarithmic, number, percentiles, swatch
+from dataclasses import dataclass
+
+from ..reports.charts.axes import Axis, categories, linear, logarithmic, percentiles
+from ..reports.charts.lines import Key, Line, keys, line_chart
+from ..reports.numbers import number
+from ..reports.pages import Figure
 from .results import LoadReport, Row
 
 
-def figures(report: LoadReport) -> list[str]:
-    """Return the HTML of the legend and all figures; an empty list if nothing was run."""
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a report and the keys of their series."""
+
+    keys: list[Key]
+    by_users: list[Figure]
+    distributions: list[Figure]
+
+
+def figures(report: LoadReport) -> Figures | None:
+    """Return all figures, or None if nothing was run."""
     if not report.rows:
-        return []
+        return None
     names = list(dict.fromkeys((row.archive, row.workers) for row in report.rows))
     several = len({archive for archive, _ in names}) > 1
     labels = [f"{archive} {workers}" if several else workers for archive, workers in names]
-    items = "".join(f"<li>{swatch(i)}{escaped(label)}</li>" for i, label in enumerate(labels))
     series = [[row for row in report.rows if (row.archive, row.workers) == name] for name in names]
     users = sorted({row.users for row in report.rows})
-    return [
-        f'<h2>Throughput and latency by users</h2><ul class="legend">{items}</ul><div class="pair">',
-        _throughput(series, labels, users),
-        _latency(series, labels, users, _latency_limit(report)),
-        f'</div><h2>Latency distribution</h2><ul class="legend">{items}</ul><div class="many">',
-        *_distributions(series, labels, users),
-        "</div>",
-    ]
+    by_users = [_throughput(series, labels, users), _latency(series, labels, users, _latency_limit(report))]
+    return Figures(keys(labels), by_users, _distributions(series, users))
 
 
-def _throughput(series: list[list[Row]], labels: list[str], users: list[int]) -> str:
+def _throughput(series: list[list[Row]], labels: list[str], users: list[int]) -> Figure:
     x = _users_axis(users)
     y = linear("requests/s", max(row.requests_per_second for rows in series for row in rows))
     lines = [
@@ -39,10 +45,10 @@ def _throughput(series: list[list[Row]], labels: list[str], users: list[int]) ->
         for place, (rows, label) in enumerate(zip(series, labels, strict=True))
     ]
     title = "Requests per second"
-    return figure(title, chart(title, x, y, lines), "Answered requests per second; higher is better.")
+    return Figure(title, line_chart(title, x, y, lines), "Answered requests per second; higher is better.")
 
 
-def _latency(series: list[list[Row]], labels: list[str], users: list[int], limit: tuple[float, str] | None) -> str:
+def _latency(series: list[list[Row]], labels: list[str], users: list[int], limit: tuple[float, str] | None) -> Figure:
     lines = []
     for place, (rows, label) in enumerate(zip(series, labels, strict=True)):
         for name, faint in (("p50", True), ("p99", False)):
@@ -58,10 +64,10 @@ def _latency(series: list[list[Row]], labels: list[str], users: list[int], limit
     y = _latency_axis([ms for line in lines for _, ms in line.points] + ([limit[0]] if limit else []))
     title = "Latency, p50 and p99"
     caption = "Filled and solid: p99. Hollow and dashed: p50. Logarithmic; lower is better."
-    return figure(title, chart(title, _users_axis(users), y, lines, limit=limit), caption)
+    return Figure(title, line_chart(title, _users_axis(users), y, lines, limit=limit), caption)
 
 
-def _distributions(series: list[list[Row]], labels: list[str], users: list[int]) -> list[str]:
+def _distributions(series: list[list[Row]], users: list[int]) -> list[Figure]:
     y = _latency_axis([ms for rows in series for row in rows for _, ms in row.curve])
     x = percentiles(
         "percentile of requests", max((p for rows in series for r in rows for p, _ in r.curve), default=99.0)
@@ -75,8 +81,8 @@ def _distributions(series: list[list[Row]], labels: list[str], users: list[int])
             if row.users == count and row.curve
         ]
         title = f"{count} user{'s' if count != 1 else ''}"
-        drawing = chart(f"Latency by percentile, {title}", x, y, lines, width=380, height=280)
-        found.append(figure(title, drawing, "Each further nine takes the same room; logarithmic; lower is better."))
+        drawing = line_chart(f"Latency by percentile, {title}", x, y, lines, width=380, height=280)
+        found.append(Figure(title, drawing, "Each further nine takes the same room; logarithmic; lower is better."))
     return found
 
 

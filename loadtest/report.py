@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..errors import InputError
 from ..messages.escaping import visible
-from ..reports.svg import measured
+from ..reports.numbers import measured
 from ..reports.tables import Table
 from ..storage.atomic import check_folder, json_bytes, new_folder
 from .page import html

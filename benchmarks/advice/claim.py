@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lexport.benchmarks.figures import Values, interval
-from lexport.reports.svg import number
+from lexport.reports.numbers import number
 
 Figures = dict[str, Any]
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 from lexport.benchmarks.figures import table
-from lexport.reports.svg import Line
+from lexport.reports.charts.axes import steps
+from lexport.reports.charts.lines import Line
 
 from .claim import Claim, Figures, Shown, listed, signed
 from .fits import Comparison, Setting, compared, words_alone
-from .pictures import accuracies, estimates, steps
+from .pictures import accuracies, estimates
 
 _SETS = {"rotten-tomatoes": 3, "bbc-news": 3, "chinese-reviews": 2}  # seeds
 _DIMS = (2, 4, 8, 16, 50, 300)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lexport.reports.svg import categories
+from lexport.reports.charts.axes import categories
 
 from .claim import Claim, Figures, Shown, listed
 from .fits import Comparison, Setting, compared, recipe_of

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from lexport.benchmarks.figures import say, table
-from lexport.reports.svg import categories
+from lexport.reports.charts.axes import categories
+from lexport.reports.charts.picture import Panel, picture
 
 from . import traps
 from .claim import Claim, Estimate, Figures, Shown, listed, takes
 from .exports import BATCHES, INT8, LENGTH, PAIRS, PLAIN, VARIANTS, WORDS, accuracies_of, speeds_of
 from .fits import fitted, recipe_of
-from .pictures import Panel, estimates, logarithmic_ratios, picture
+from .pictures import estimates, logarithmic_ratios
 
 _SET = "rotten-tomatoes"
 _DIMS = (16, 100, 300)

@@ -10,12 +10,13 @@ import torch
 from torch.nn import functional as F
 
 from lexport.benchmarks.figures import say, table
-from lexport.reports.svg import categories
+from lexport.reports.charts.axes import around, categories
+from lexport.reports.charts.picture import Panel, picture
 
 from .cases import Case, Model, batches, compared
 from .claim import Claim, Estimate, Figures, Shown, listed, percent, takes
 from .fits import Comparison, Fitted, fitted, judged, points_between, recipe_of, summed_up
-from .pictures import Panel, around, estimates, picture, thousands
+from .pictures import estimates, thousands
 
 _SET = "rotten-tomatoes"
 _FP32 = "one in fp32"

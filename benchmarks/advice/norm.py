@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from lexport.benchmarks.figures import say, table
-from lexport.reports.svg import categories, number
+from lexport.reports.charts.axes import categories
+from lexport.reports.numbers import number
 
 from .claim import Claim, Estimate, Figures, Shown, listed, takes
 from .fits import Comparison, compared, fitted, words_alone

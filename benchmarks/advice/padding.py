@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from lexport.benchmarks.figures import say, table
-from lexport.reports.svg import categories, number
+from lexport.reports.charts.axes import categories
+from lexport.reports.charts.picture import Panel, picture
+from lexport.reports.numbers import number
 
 from .claim import Claim, Estimate, Figures, Shown, listed, takes
-from .pictures import Panel, estimates, logarithmic_ratios, picture
+from .pictures import estimates, logarithmic_ratios
 from .timing import alternated, block
 
 _WORDS, _BATCH, _LENGTH, _PADDED = 10_000, 64, 50, 0.4

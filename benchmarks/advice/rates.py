@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lexport.reports.svg import number
+from lexport.reports.charts.axes import steps
+from lexport.reports.numbers import number
 
 from .claim import Claim, Figures, Shown, listed
 from .fits import Comparison, Setting, compared, recipe_of, words_alone
-from .pictures import accuracies, estimates, steps
+from .pictures import accuracies, estimates
 
 _SET = "rotten-tomatoes"
 _RATES = {"bag of words": (0.1, 0.3, 1.0, 3.0, 10.0), "cnn": (0.1, 1.0, 10.0)}

@@ -13,11 +13,13 @@ from torch import nn
 
 from lexport.benchmarks.figures import say, table
 from lexport.models.embeddings.table import SPARSE_FROM
-from lexport.reports.svg import linear, logarithmic, number
+from lexport.reports.charts.axes import linear, logarithmic, steps
+from lexport.reports.charts.picture import Panel, picture
+from lexport.reports.numbers import number
 
 from .cases import BATCH, DIM, LENGTH, Case, batches, compared
 from .claim import Claim, Estimate, Figures, Shown, listed, percent, takes, tried
-from .pictures import Panel, picture, steps, thousands, values
+from .pictures import thousands, values
 
 _SIZES = (3_000, 10_000, 25_000, 100_000, 300_000, 1_000_000)
 _WAYS = ("Adam", "Adam, fused", "SparseAdam", "row by row")

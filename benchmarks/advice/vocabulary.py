@@ -7,10 +7,11 @@ from typing import Any
 
 from lexport.benchmarks.figures import table
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
+from lexport.reports.charts.axes import steps
 
 from .claim import Claim, Figures, Shown, listed, signed
 from .fits import Comparison, compared, parts_of, words_alone
-from .pictures import accuracies, estimates, steps, thousands
+from .pictures import accuracies, estimates, thousands
 
 _SETS = {"rotten-tomatoes": (3, (300, 1_000, 3_000, 10_000)), "imdb": (1, (1_000, 3_000, 10_000, 30_000))}
 _ALL = "all"

@@ -21,7 +21,7 @@ from lexport.benchmarks import claims
 from lexport.benchmarks.advice import CLAIMS, cases, timing
 from lexport.benchmarks.advice.claim import Estimate, takes, tried
 from lexport.benchmarks.advice.page import Kept, page
-from lexport.benchmarks.advice.pictures import around
+from lexport.reports.charts.axes import around
 from lexport.storage import atomic as files
 
 ROOT = Path(__file__).parents[2]

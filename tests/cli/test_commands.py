@@ -28,7 +28,19 @@ COMMANDS = [
     *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "run"),
     *("serve", "predict", "status", "stop", "generate", "loadtest"),
 ]
-HEAVY = ["torch", "numpy", "onnx", "onnxruntime", "safetensors", "psutil", "yaml", "locust", "regex", "mmh3"]
+HEAVY = [
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "safetensors",
+    "psutil",
+    "yaml",
+    "locust",
+    "regex",
+    "mmh3",
+    "jinja2",
+]
 TEXTS = ["the goal of the match", "floobage", "", "  soup and 汤 \t"]
 
 
