@@ -91,8 +91,10 @@ def accept(path: Path, trust: Trust) -> str:
         if trust.keys:
             return f"signed by {verified.signer} ({verified.fingerprint})"
     code = packed_code(path)
-    earlier = EARLIER.get(code_digest(code))
-    problems = [] if earlier else _differences(code, kit_code())
+    problems = _differences(code, kit_code())
+    earlier = EARLIER.get(code_digest(code)) if problems else None
+    if earlier:
+        problems = []
     with open_archive(path) as archive:
         problems += _other_starts(path, archive)
         if earlier:
