@@ -33,6 +33,8 @@ PACKAGE = "lexport_handlers"
 EARLIER: Mapping[str, str] = {
     # tests/export/archive/kept/schema-1.mar
     "1c071413993f06b7883130d1751945201229da08a5132e8f847150a2325e2da4": "an earlier lexport (schema 1)",
+    # tests/export/archive/kept/schema-2.mar
+    "96f02818a73967ea1092ed90f88b281c3903ed95651ca868c5462b4fea7adeee": "an earlier lexport (schema 2)",
 }
 
 # Members that Python does not import, by the ends of their names; all others count as code.
