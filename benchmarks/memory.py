@@ -29,6 +29,7 @@ from lexport.benchmarks.lookups import look_ups
 from lexport.benchmarks.million import grown_run, real_words, small_run
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
+from lexport.export.formats.variants import VARIANTS as EXPORTED
 from lexport.export.formats.variants import choose
 from lexport.handlers.text.vocabulary import INDEX
 from lexport.loadtest import locust_process as client
@@ -178,7 +179,7 @@ def _start(archives: Mapping[tuple[str, str], Path], folder: Path, text: str, st
         rows.append([f"`{variant}`", size, f"{total / MB:,.0f}", *figures, f"{1000 * low:,.0f} – {1000 * high:,.0f}"])
         if size == SIZES[-1]:
             limits = [(f"digests within {DIGESTS:g} s a GB", DIGESTS, medians[0] / total * 1e9)]
-            if variant.startswith("onnx"):
+            if EXPORTED[variant].engine == "onnx":
                 limits.append((f"opened and answered within {FIRST_ANSWER} s", FIRST_ANSWER, medians[4]))
             for asked, limit, (wall, processor) in limits:
                 told = f"{wall:.2f} s, {processor:.2f} s of processor time"
@@ -212,7 +213,7 @@ def _memory(
         exported = run.folder / "export" / variant
         weights = sum(file.stat().st_size for file in exported.iterdir() if file.name.startswith("model."))
         # Text-in has its words in the graph.
-        apart = [] if variant.endswith("-text") else [run.folder / "vocabulary.txt", exported / INDEX]
+        apart = [] if EXPORTED[variant].takes == "text" else [run.folder / "vocabulary.txt", exported / INDEX]
         vocabulary = sum(file.stat().st_size for file in apart)
         taken = np.array(large) - np.array(small)
         ratio = float(statistics.median(taken)) / (weights + vocabulary)

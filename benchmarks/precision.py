@@ -24,8 +24,8 @@ from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded
 from lexport.data.dataset import Dataset
 from lexport.evaluation.metrics import Outputs
 from lexport.export.evidence import measure
-from lexport.export.evidence.open import open_variant
 from lexport.export.formats.variants import IDS_IN
+from lexport.export.formats.writer import VariantWriter
 from lexport.models import recipes
 from lexport.models.predict import outputs
 from lexport.models.recipes import Recipe
@@ -125,8 +125,8 @@ def _trained(source: str, recipe: Recipe, seed: int, kept: Path) -> Run:
 
 def _served(run: Run, name: str, part: Dataset) -> Outputs:
     with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
-        IDS_IN[name].write(run.model, run.encoder.spec.inputs, Path(folder))
-        return measure.predict_batched(open_variant(run, IDS_IN[name], Path(folder)), part)
+        written = VariantWriter(run, Path(folder), {}, part.batch[:64]).write(IDS_IN[name])
+        return measure.predict_batched(written.predictor, part)
 
 
 def _right(run: Run, part: Dataset, scores: Outputs) -> Values:

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from lexport.data.load import Columns
 from lexport.export.archive.format.reader import extracted
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
-from lexport.export.formats.variants import IDS_IN, choose
+from lexport.export.formats.variants import IDS_IN, VARIANTS
 from lexport.export.textgraph import make_text_in
 from lexport.handlers.engine.engines import open_text_engine
 from lexport.handlers.model.loading import load
@@ -108,7 +108,8 @@ def compare(run: Path, rounds: int) -> tuple[list[list[str]], list[list[str]], f
     with ExitStack() as stack:
         packed = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lexport-text-in-")))
         for precision in PRECISIONS:
-            names = (f"onnx-{precision}", f"onnx-{precision}-text")
+            ids = IDS_IN[f"onnx-{precision}"]
+            names = (ids.name, replace(ids, takes="text").name)
             folders = [
                 stack.enter_context(extracted(archive(run, version="1.0", variant=name, out=packed / name)))
                 for name in names
@@ -202,8 +203,8 @@ def main() -> int:
             run = train(
                 options.data, Path(folder) / "run", recipe=recipe, columns=Columns(language=options.language_column)
             )
-            names = ",".join(f"onnx-{precision}{end}" for precision in PRECISIONS for end in ("", "-text"))
-            export(run, choose(names), say=say)
+            both = VARIANTS.values()
+            export(run, [one for one in both if one.engine == "onnx" and one.precision in PRECISIONS], say=say)
             workers, graphs, least = compare(run.folder, rounds)
         ratios.append(least)
         print(f"### `{name}` on {options.data}, {rounds} rounds, one thread\n")

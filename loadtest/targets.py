@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..export.archive.format.budgets import parse_json
 from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
-from ..export.evidence.files import GOLDENS
+from ..export.formats.files import GOLDENS
 from ..serving.store import read
 
 # A line of these files is not exactly one text.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from lexport.benchmarks.figures import Values, say
+from lexport.export.formats.variants import PLAIN as FP32
 from lexport.export.formats.variants import VARIANTS as EXPORTED
 from lexport.handlers.engine.engines import Engine, Scores, open_engine
 from lexport.handlers.text.encoder import Ids, TextEncoder, TextSpec
@@ -91,7 +93,8 @@ def accuracies_of(fits: Sequence[Fitted], source: str) -> list[dict[str, Any]]:
         for one in fits:
             with tempfile.TemporaryDirectory(prefix="lexport-int8-") as folder:
                 run, size = _written(one.model, name, Path(folder) / "int8")
-                _, full = _written(one.model, name.replace("int8", "fp32"), Path(folder) / "fp32")
+                plain = replace(EXPORTED[name], precision=FP32)
+                _, full = _written(one.model, plain.name, Path(folder) / "fp32")
                 right.append(judged_by(run, one.encoder, source))
                 smaller.append(1 - size / full)
         ours = np.stack(right)

@@ -13,25 +13,22 @@ from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging_utils import ModelExportUtils
 
 from ...errors import InputError, RefusedError
-from ...evaluation.tasks import task_of
 from ...handlers.engine.devices import CPU_ALONE
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE
-from ...handlers.model.predictor import ModelFile
 from ...messages.escaping import visible
 from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
-from ..evidence.files import GOLDENS, SYNTHETIC
+from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC
+from ..formats.model_file import with_name
 from .choice import choose_variant
 from .format.manifest import VERSION
 from .format.reader import EVIDENCE
-from .format.writer import Content, HashedFile, digest_of, write_zip
+from .format.writer import Content, HashedFile, digest_of, read_unaltered, write_zip
 from .profiles import model_config
 from .sbom import SBOM, sbom
 from .trust import signature
 from .trust.code import kit_code
-
-_ENGINE_PACKAGE = {"onnx": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 
 # Where the server has GPUs, TorchServe would give each worker one.
 _ON_CPU = "deviceType: cpu\n"
@@ -154,24 +151,24 @@ def members_of(
     manifest: bool = True,
     sign: Path | None = None,
 ) -> dict[str, Content]:
-    """Return every member of an archive by name; without `manifest` for another archiver, which adds its own."""
-    members: dict[str, Content] = {**kit_code()}
-    folder = run / "export" / variant.name
-    members |= {
-        file: HashedFile(folder / file, digest)
-        for file, digest in variant.digests.items()
-        if file not in (GOLDENS, SYNTHETIC)
+    """Return every member of an archive by name; without `manifest` for another archiver, which adds its own.
+
+    What was exported is copied: the files of the variant and of the run as the evidence has their digests.
+    """
+    exported = {
+        file: HashedFile(run / "export" / variant.name / file, digest) for file, digest in variant.digests.items()
     }
-    members[GOLDENS] = HashedFile(folder / goldens, variant.digests[goldens])
+    members: dict[str, Content] = {**kit_code()}
+    members |= {file: content for file, content in exported.items() if file not in (GOLDENS, SYNTHETIC)}
+    members[GOLDENS] = exported[goldens]
     members |= {file: HashedFile(run / file, digest) for file, digest in evidence.run["digests"].items()}
-    members["model.json"] = files.json_bytes(asdict(_model_file(variant, evidence, name, version)))
+    members[MODEL] = with_name(json.loads(read_unaltered(exported[MODEL])), name, version)
     members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
-    packages = sorted(["mmh3", "numpy", "regex", _ENGINE_PACKAGE[variant.engine]])
-    members["requirements.txt"] = "".join(f"{one}=={evidence.versions[one]}\n" for one in packages).encode()
     if manifest:
         members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
     members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
     digests = {member: digest_of(content) for member, content in members.items()}
+    packages = dict(line.split("==") for line in read_unaltered(exported[REQUIREMENTS]).decode().splitlines())
     members[SBOM] = sbom(evidence, name, version, variant.name, digests, packages, _date(evidence))
     digests[SBOM] = digest_of(members[SBOM])
     listed = "".join(f"{digests[member]}  {member}\n" for member in sorted(digests)).encode()
@@ -179,24 +176,6 @@ def members_of(
     if sign is not None:
         members[SIGNATURE] = signature.sign(listed, sign)
     return members
-
-
-def _model_file(variant: VariantEvidence, evidence: Evidence, name: str, version: str) -> ModelFile:
-    return ModelFile(
-        name,
-        version,
-        variant.name,
-        variant.engine,
-        variant.precision,
-        variant.file,
-        variant.parallel,
-        task=task_of(evidence.run["task"]).ANSWERS,
-        threshold=evidence.run["threshold"],
-        image_file=variant.image_file,
-        image_values=evidence.run["data"]["image_values"],
-        vector_bytes=variant.vector_bytes,
-        takes=variant.takes,
-    )
 
 
 def _date(evidence: Evidence) -> int:

@@ -18,16 +18,23 @@ SBOM = "MAR-INF/SBOM.cdx.json"
 
 
 def sbom(
-    evidence: Evidence, name: str, version: str, variant: str, digests: Mapping[str, str], needs: list[str], date: int
+    evidence: Evidence,
+    name: str,
+    version: str,
+    variant: str,
+    digests: Mapping[str, str],
+    needs: Mapping[str, str],
+    date: int,
 ) -> bytes:
     """Return the content of the member MAR-INF/SBOM.cdx.json.
 
-    digests: of every other member but DIGESTS, hex SHA-256 by name. needs: the packages of a worker. date: seconds
-    since 1970. The serial number is a function of the digests: the same archive has the same bytes.
+    digests: of every other member but DIGESTS, hex SHA-256 by name. needs: the packages of a worker with their
+    versions. date: seconds since 1970. The serial number is a function of the digests: the same archive has the same
+    bytes.
     """
     serial = uuid.uuid5(uuid.NAMESPACE_OID, "".join(f"{digests[member]}  {member}\n" for member in sorted(digests)))
     files = [_file(member, digest) for member, digest in sorted(digests.items())]
-    libraries = [_library(package, evidence.versions[package]) for package in needs]
+    libraries = [_library(package, its_version) for package, its_version in needs.items()]
     return json_bytes(
         {
             "bomFormat": "CycloneDX",

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
-from ..evidence.files import GOLDENS, SYNTHETIC
+from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC
+from ..formats.model_file import without_name
 from .format.contents import problems as content_problems
 from .format.manifest import NAME, VERSION
 from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member
@@ -25,9 +26,9 @@ from .trust.rule import configured, signer
 _ALWAYS = {
     "handler.py",
     GOLDENS,
-    "model.json",
+    MODEL,
     "model-config.yaml",
-    "requirements.txt",
+    REQUIREMENTS,
     MANIFEST,
     EVIDENCE,
     SBOM,
@@ -97,7 +98,12 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
     check_schemas_of(archive)
     evidence, manifest = json_of(archive, EVIDENCE), json_of(archive, MANIFEST)
     name, version, variant, own = _identity(path, manifest, evidence)
-    problems = [*_members(members, own), *_proven(listed, own), *_model(archive, variant), *content_problems(archive)]
+    problems = [
+        *_members(members, own),
+        *_proven(listed, own),
+        *_model(archive, variant, own["variant"]),
+        *content_problems(archive),
+    ]
     _refuse(path, problems)
     return Verified(
         path,
@@ -191,24 +197,31 @@ def _members(members: Sequence[str], own: dict[str, dict[str, str]]) -> list[str
 
 
 def _proven(listed: Mapping[str, str], own: dict[str, dict[str, str]]) -> list[str]:
-    """Return the files that differ from those that were measured; there are two files of goldens."""
-    files = own["run"] | {name: digest for name, digest in own["variant"].items() if name not in (GOLDENS, SYNTHETIC)}
+    """Return the files that differ from those that were measured; there are two files of goldens.
+
+    `_model` compares `model.json`, which was given a name.
+    """
+    files = own["run"] | own["variant"]
+    files = {name: digest for name, digest in files.items() if name not in (GOLDENS, SYNTHETIC, MODEL)}
     differing = [name for name in sorted(files) if name in listed and listed[name] != files[name]]
     if GOLDENS in listed and listed[GOLDENS] not in [own["variant"].get(name) for name in (GOLDENS, SYNTHETIC)]:
         differing.append(GOLDENS)
     return [f"{name} is not the file of the evidence" for name in differing]
 
 
-def _model(archive: zipfile.ZipFile, variant: str) -> list[str]:
+def _model(archive: zipfile.ZipFile, variant: str, exported: Mapping[str, str]) -> list[str]:
     """Return contradictions to model.json, and whether there are no goldens."""
     names = archive.namelist()
     problems = []
-    if "model.json" in names:
-        content = read_member(archive, "model.json")
-        problems = manifest_problems(read_member(archive, MANIFEST), content)
-        packed = json_of(archive, "model.json").get("variant")
+    if MODEL in names:
+        problems = manifest_problems(read_member(archive, MANIFEST), read_member(archive, MODEL))
+        fields = json_of(archive, MODEL)
+        packed = fields.get("variant")
         if packed != variant:
-            problems.append(f"model.json names the variant {repr(packed)[:80]}, the evidence {variant}")
+            problems.append(f"{MODEL} names the variant {repr(packed)[:80]}, the evidence {variant}")
+        # An earlier lexport wrote it into the archive alone.
+        elif MODEL in exported and hashlib.sha256(without_name(fields)).hexdigest() != exported[MODEL]:
+            problems.append(f"{MODEL} is not the file of the evidence")
     if GOLDENS in names and count_goldens(archive) == 0:
         problems.append(f"{GOLDENS} has no golden request, so a worker could not check itself")
     return problems

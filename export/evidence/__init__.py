@@ -1,1 +1,1 @@
-"""What is measured of every exported variant, its golden requests, and the gates it must pass."""
+"""Measure every exported variant, and judge it by the gates. Nothing is written here."""

@@ -11,6 +11,10 @@ from typing import Any
 from ...errors import InputError
 from ...storage.atomic import json_bytes
 from ...storage.validation import build
+from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC
+
+# Since 2 the variant's folder has `model.json` and `requirements.txt`.
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,10 @@ class VariantEvidence:
     """Precision of the table: `fp32`, `fp16`, `int8` or `int4`."""
     dense: str
     """`int8` if the encoder's layers are quantized too, else `fp32`."""
+    takes: str
+    """Its input: `ids` or `text`."""
     file: str
     """The model file."""
-    parallel: bool
-    """Whether a worker should give it more than one thread."""
     validation: dict[str, Any]
     """Quality on the validation texts, which the gates read."""
     test: dict[str, Any]
@@ -50,7 +54,7 @@ class VariantEvidence:
     robustness: dict[str, Any]
     """The metric on texts with unseen words."""
     digests: dict[str, str]
-    """SHA-256 of each file of the variant."""
+    """SHA-256 of each file of the variant, which are those that an archive copies."""
     gates: list[dict[str, Any]]
     """Each `gates.Gate` with its limit, value and whether the variant passed it (`held`)."""
     refused: str | None
@@ -59,12 +63,6 @@ class VariantEvidence:
     """A gate that failed without refusing the variant; None if there is none."""
     worst: list[dict[str, Any]]
     """The ten texts that differ most, if the variant is refused."""
-    image_file: str | None = None
-    """The image tower of a joint model."""
-    vector_bytes: int = 0
-    """As in `model.json`."""
-    takes: str = "ids"
-    """As in `model.json`: `ids` or `text`."""
 
     def time(self, batch: int, threads: int = 1) -> float:
         """Return the median time from texts to answers, in milliseconds."""
@@ -91,7 +89,7 @@ class Evidence:
     """The machine that measured."""
     created: int
     """Seconds since 1970."""
-    schema: int = 1
+    schema: int = SCHEMA
 
     def variant(self, name: str) -> VariantEvidence:
         """Return the evidence of one variant. Raises InputError with the known names."""
@@ -134,15 +132,25 @@ def read_evidence(run: Path) -> Evidence:
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("schema") != 1:
+        schema = values.get("schema")
+        if schema == 1:
             raise InputError(
-                f"{path} has schema {values.get('schema')}, this version reads schema 1; update lexport.",
+                f"{path} was written by an earlier lexport, which did not export everything that an archive needs "
+                f"(schema 1, this version reads schema {SCHEMA}). Export the run again: lexport export {run}",
+                code="LX-EXPORT-016",
+            )
+        if schema != SCHEMA:
+            raise InputError(
+                f"{path} has schema {schema}, this version reads schema {SCHEMA}; update lexport.",
                 code="LX-EXPORT-012",
             )
         variants = [build(VariantEvidence, variant) for variant in values.pop("variants")]
         found = build(Evidence, {**values, "variants": []})
         if not {"data", "digests", "task", "metric", "weights"} <= found.run.keys():
             raise ValueError("it does not name the data it was measured on")
+        for one in variants:
+            if missing := sorted({MODEL, REQUIREMENTS, GOLDENS, SYNTHETIC} - one.digests.keys()):
+                raise ValueError(f"it has no digest of the {missing[0]} of {one.name}")
         return replace(found, variants=variants)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}). Export the run again.", code="LX-EXPORT-013") from None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from ...evaluation.tasks import task_of_run
 from ...handlers.model.predictor import Predictor
 from ...handlers.text.batch import Batch
 from ...models.run import Run
-
-_Result = TypeVar("_Result")
 
 BATCHES = (1, 8, 64)
 _SECONDS_A_BATCH_SIZE = 0.1
@@ -109,26 +107,6 @@ def worst_texts(run: Run, part: Dataset, trained: Outputs, found: Outputs, most:
         }
         for row in order.tolist()
     ]
-
-
-def peak_memory(opening: Callable[[], _Result]) -> tuple[_Result, int | None]:
-    """Return the result of `opening`, and the peak increase of this process's resident memory meanwhile, in bytes.
-
-    Mapped files count as far as they were read. The memory is None if the system does not tell (Linux does).
-    """
-    status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    try:
-        refs.write_text("5", encoding="ascii")  # reset the peak: proc(5)
-        before = _kilobytes(status, "VmRSS")
-    except (OSError, ValueError):
-        return opening(), None
-    found = opening()
-    return found, max(0, _kilobytes(status, "VmHWM") - before) * 1024
-
-
-def _kilobytes(status: Path, name: str) -> int:
-    [line] = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith(f"{name}:")]
-    return int(line.split()[1])
 
 
 def latency(predictor: Predictor, part: Dataset) -> dict[str, Any]:

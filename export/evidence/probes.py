@@ -1,10 +1,9 @@
-"""Probe the encoder's output of a variant's file, before the head, with the engine that serves it."""
+"""Probe the encoder's output of a variant, before the head, with the engine that serves it. Nothing is written."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ...data.load import Dataset
-from ...handlers.engine.engines import open_session, open_torchscript
-from ...handlers.engine.programs import open_program
 from ...handlers.text.encoder import Ids, TextEncoder
 from ...models.compose import TextModel
 from ...models.run import Run
-from ..formats.pt2 import write_program
-from ..formats.torchscript_onnx import VECTORS, show_vectors
-from ..formats.variants import AXES, Variant
+from ..formats.pt2 import program_of
+from ..formats.torchscript_onnx import VECTORS, graph_to_vectors
+from ..formats.variants import AXES
+from ..formats.writer import WrittenVariant
 
 Vectors = npt.NDArray[np.float32]
 # The encoder's outputs for the first texts of a part, float32 [texts, width].
@@ -37,40 +35,40 @@ def trained_probe(run: Run) -> Probe:
     return lambda part: _of_ids(_in_torch(run.model.encode), run.encoder, part)
 
 
-@contextmanager
-def variant_probe(run: Run, variant: Variant, folder: Path) -> Iterator[Probe]:
-    """Context manager: a probe of the encoder of the variant in `folder`; temporary files are removed afterwards."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        if variant.takes == "text":
-            session = _encoder_session(folder / variant.file)
-            yield lambda part: _of_texts(session, part)
-        else:
-            encode = _encode(run, variant, folder / variant.file, Path(scratch))
-            yield lambda part: _of_ids(encode, run.encoder, part)
+def variant_probe(run: Run, written: WrittenVariant) -> Probe:
+    """Return a probe of the encoder of an opened variant."""
+    if written.variant.takes == "text":
+        session = _encoder_session(written.folder / written.variant.file)
+        return lambda part: _of_texts(session, part)
+    encode = _encode(run, written)
+    return lambda part: _of_ids(encode, run.encoder, part)
 
 
-def _encode(run: Run, variant: Variant, file: Path, scratch: Path) -> Callable[[Ids], Vectors]:
+def _encode(run: Run, written: WrittenVariant) -> Callable[[Ids], Vectors]:
     """Return a function from ids to the encoder's output."""
+    variant = written.variant
     if variant.engine == "onnx":
-        session = _encoder_session(file)
+        session = _encoder_session(written.folder / variant.file)
         return lambda ids: session.run([VECTORS], {"ids": ids})[0]
     if variant.engine == "torchscript":
-        return _in_torch(open_torchscript(file, "cpu").vectors)
-    # A program has one entry point, so we write the same form again without the head.
+        return _in_torch(written.predictor.engine.model.vectors)
+    # A program has one entry point, so we export the same form again without the head.
     axes, rest = AXES[run.encoder.spec.inputs]
-    path = scratch / file.name
-    write_program(_Encoding(variant.form(run.model)), path, example=torch.ones(2, 3, *rest).long(), symbolic=axes)
-    return _in_torch(open_program(path, "cpu"))
+    form = _Encoding(variant.form(run.model))
+    return _in_torch(program_of(form, example=torch.ones(2, 3, *rest).long(), symbolic=axes).module())
 
 
 def _encoder_session(file: Path) -> Any:
-    """Open a session of the graph with the encoder's output; its file must be beside the weights for this."""
-    graph = file.with_name("encoder.onnx")
-    show_vectors(file, graph)
-    try:
-        return open_session(graph, 1, "cpu")
-    finally:
-        graph.unlink()
+    """Return a session of the graph in a file, cut at the encoder's output, which the graph's own session hides."""
+    # As `engines.open_session` has it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent))
+    return onnxruntime.InferenceSession(graph_to_vectors(file), options, providers=["CPUExecutionProvider"])
 
 
 def compare_vectors(trained: Vectors, found: Vectors) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The forms a trained model is written in: TorchScript, ONNX, torch.export programs, quantized tables and layers."""
+"""Write variants: TorchScript, ONNX, torch.export programs, quantized tables, and the files beside the model."""

@@ -26,25 +26,31 @@ def unsupported_program_reason(model: nn.Module) -> str | None:
     return None
 
 
-def write_program(module: nn.Module, path: Path, *, example: Tensor, symbolic: Sequence[str]) -> None:
-    """Export with the first axes of the input symbolic, as many as names are given, and save without pickles.
-
-    Example inputs, guards, and the stack traces with this machine's paths are left out. Raises RuntimeError if an
-    axis froze, ValueError if what torch wrote is not what a worker opens.
-    """
+def program_of(module: nn.Module, *, example: Tensor, symbolic: Sequence[str]) -> torch.export.ExportedProgram:
+    """Export with the first axes of the input symbolic, as many as names are given. RuntimeError if one froze."""
     axes = dict.fromkeys(range(len(symbolic)), Dim.DYNAMIC)
     with _whole_lstm(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(module.eval(), (example,), dynamic_shapes=(axes,))
+    frozen = [axis for axis in axes if not isinstance(_shape(program)[axis], torch.SymInt)]
+    if frozen:
+        raise RuntimeError(f"torch.export froze the axes {frozen} of the input.")
+    return program
+
+
+def write_program(module: nn.Module, path: Path, *, example: Tensor, symbolic: Sequence[str]) -> None:
+    """Save `program_of` without pickles.
+
+    Example inputs, guards, and the stack traces with this machine's paths are left out. Raises RuntimeError as it
+    does, ValueError if what torch wrote is not what a worker opens.
+    """
+    program = program_of(module, example=example, symbolic=symbolic)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         saved = Path(folder) / "archive.pt2"  # the file's name becomes a part of it
         torch.export.save(program, saved)
         with saved.open("rb") as source, path.open("wb") as target:
             rewrite(source, target, drop=lambda name: name.endswith("/.data/serialization_id"), edit=_edit)
     check_program(path)
-    frozen = [axis for axis in axes if not isinstance(_shape(program)[axis], torch.SymInt)]
-    if frozen:
-        raise RuntimeError(f"torch.export froze the axes {frozen} of the input.")
 
 
 def _shape(program: torch.export.ExportedProgram) -> torch.Size:

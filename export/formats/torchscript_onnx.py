@@ -178,10 +178,11 @@ def hide_vectors(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def show_vectors(path: Path, target: Path) -> None:
-    """Write a copy of a graph, into its own folder, whose one output is the encoder's."""
+def graph_to_vectors(path: Path) -> bytes:
+    """Return the graph in a file with the encoder's output as its only one; its weights stay beside the file."""
     model = onnx.load(str(path), load_external_data=False)
     del model.graph.output[:]
     shape = ["batch", "width"]
     model.graph.output.append(onnx.helper.make_tensor_value_info(VECTORS, onnx.TensorProto.FLOAT, shape))
-    onnx.save(model, str(target))
+    content: bytes = model.SerializeToString()
+    return content

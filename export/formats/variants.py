@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,6 +36,8 @@ class Format:
 
     suffix: str
     """Of the text model's file."""
+    package: str
+    """The package that runs it, which a worker needs."""
     write: Callable[[nn.Module, Path, str, Tensor, list[str]], None]
     """Write a module to a file, given the name of its input, an example of it and the names of its symbolic axes."""
     quantize: Callable[[TextModel], TextModel] | None = None
@@ -65,9 +67,9 @@ def _finish_onnx(path: Path, model: TextModel, dense: bool) -> None:
 
 
 FORMATS = {
-    "torchscript": Format(".pt", _write_torchscript, quantize=quantized_for_torch),
-    "onnx": Format(".onnx", _write_onnx, finish=_finish_onnx),
-    "pt2": Format(".pt2", _write_program, unsupported_reason=unsupported_program_reason),
+    "torchscript": Format(".pt", "torch", _write_torchscript, quantize=quantized_for_torch),
+    "onnx": Format(".onnx", "onnxruntime", _write_onnx, finish=_finish_onnx),
+    "pt2": Format(".pt2", "torch", _write_program, unsupported_reason=unsupported_program_reason),
 }
 """The engines by name."""
 
@@ -147,6 +149,18 @@ TEXT_IN = {
     for variant in (replace(one, takes="text") for one in IDS_IN.values() if one.engine == "onnx")
 }
 VARIANTS = IDS_IN | TEXT_IN
+
+
+PLAIN = "fp32"
+"""The precision that others of the same engine and input are timed against."""
+
+
+def families(variants: Sequence[Variant]) -> list[list[Variant]]:
+    """Return the variants by engine and input, in each list the fp32 one first, if it is among them."""
+    found: dict[tuple[str, str], list[Variant]] = {}
+    for variant in variants:
+        found.setdefault((variant.engine, variant.takes), []).append(variant)
+    return [sorted(family, key=lambda one: one.precision != PLAIN) for family in found.values()]
 
 
 DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8", "onnx-fp32-text", "onnx-int8-text")

@@ -145,17 +145,30 @@ def _open_torch(
         )
     # As for onnxruntime; torch has it off for matrices and on for convolutions.
     torch.backends.cudnn.allow_tf32 = False
-    model = open_model(file, device)
+    return TorchEngine(open_model(file, device), threads, device)
 
-    def run(values: npt.NDArray[Any]) -> Scores:
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """A torch model that is called with one array."""
+
+    model: Any
+    """The opened model."""
+    threads: int
+    """Number of intra-op threads."""
+    device: str
+    """Where it is: "cpu" or "cuda:0"."""
+
+    def __call__(self, values: npt.NDArray[Any]) -> Scores:
+        """Return the outputs, float32 [batch, outputs]."""
+        import torch
+
         # Torch has one setting for the process, and with OpenMP one for each calling thread.
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
         with torch.inference_mode():
-            scores: Scores = model(torch.from_numpy(values).to(device)).cpu().numpy()
+            scores: Scores = self.model(torch.from_numpy(values).to(self.device)).cpu().numpy()
         return scores
-
-    return run
 
 
 def open_torchscript(file: Path, device: str) -> Any:

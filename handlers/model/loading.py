@@ -9,6 +9,7 @@ from typing import Any
 from ..engine.devices import check_device
 from ..engine.engines import ImageEngine, open_engine, open_text_engine
 from ..text.encoder import load_encoder, load_spec
+from ..text.vocabulary import INDEX
 from .predictor import IdsIn, ModelFile, Predictor
 from .textin import TextIn
 
@@ -16,13 +17,21 @@ from .textin import TextIn
 def load(folder: Path, *, threads: int = 1, device: str = "cpu") -> Predictor:
     """Open an extracted archive. Raises ValueError or RuntimeError with the reason."""
     model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    return open_model(model, folder, folder, threads=threads, device=device)
+
+
+def open_model(model: ModelFile, folder: Path, text: Path, *, threads: int, device: str) -> Predictor:
+    """Open the files of a model in `folder`, with text spec, vocabulary and labels in the folder `text`.
+
+    Raises as `load` does.
+    """
     check_device(model.variant, model.precision, device)
-    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    labels = json.loads((text / "labels.json").read_text(encoding="utf-8"))
     engine, tower = _open_engines(folder, model, threads if model.parallel else 1, device)
     if model.takes == "text":
         # The graph contains the vocabulary; a second one in Python would waste memory.
-        return TextIn(model, load_spec(folder), labels, engine, tower)
-    return IdsIn(model, load_encoder(folder), labels, engine, tower)
+        return TextIn(model, load_spec(text), labels, engine, tower)
+    return IdsIn(model, load_encoder(text, folder / INDEX), labels, engine, tower)
 
 
 def reopen(predictor: Predictor, folder: Path, *, threads: int, device: str) -> None:

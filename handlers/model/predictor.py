@@ -100,6 +100,11 @@ class Predictor(ABC):
         self.languages = tuple(spec.languages)
         self._image_engine = image_engine
 
+    @property
+    def engine(self) -> Any:
+        """What runs the text model, as `loading` opened it."""
+        return self._engine
+
     def swap_engines(self, engine: Any, image_engine: ImageEngine | None) -> None:
         """Use other engines of the same files from the next call on."""
         self._engine, self._image_engine = engine, image_engine

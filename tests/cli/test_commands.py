@@ -263,7 +263,11 @@ def test_export_shows_what_suits_the_task(place: Place, lexport: Command, task_r
     assert "recall@1" in out
     assert "passed" in out
     made = sorted(path.name for path in (place.cwd / "run" / "export" / "torchscript-fp32").iterdir())
-    assert made == ["golden.jsonl", "golden.made.jsonl", "image.pt", "model.pt", "model.safetensors"]
+    goldens, models = (
+        ["golden.jsonl", "golden.made.jsonl"],
+        ["image.pt", "model.json", "model.pt", "model.safetensors"],
+    )
+    assert made == [*goldens, *models, "requirements.txt"]
 
 
 IMAGES = '[1.0, 0.1, 0.2]\n{"image": [0, 1, 0]}\n'

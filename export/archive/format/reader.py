@@ -22,7 +22,7 @@ from .unpacked import pack
 EVIDENCE = "MAR-INF/EVIDENCE.json"
 
 # The newest schema of each that this version reads; it reads all before.
-SCHEMAS = {EVIDENCE: 1, "model.json": 1, "text.json": 1}
+SCHEMAS = {EVIDENCE: 2, "model.json": 1, "text.json": 1}
 
 # What reading damaged zips raises.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError)

@@ -86,6 +86,11 @@ def _unaltered(content: Iterable[bytes], digest: str | None, what: str, remedy: 
         raise RefusedError(f"{what} was altered since it was measured.{remedy}", code="LX-ARCHIVE-085")
 
 
+def read_unaltered(file: HashedFile) -> bytes:
+    """Return the content of a small file. Raises as `write_zip` does."""
+    return b"".join(_sized(file)[1])
+
+
 def write_folder(folder: Path, members: Mapping[str, Content]) -> None:
     """Members as files below an empty `folder`. Raises as `write_zip` does."""
     for name, content in members.items():

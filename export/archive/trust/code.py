@@ -33,6 +33,8 @@ PACKAGE = "lexport_handlers"
 EARLIER: Mapping[str, str] = {
     # tests/export/archive/kept/schema-1.mar
     "1c071413993f06b7883130d1751945201229da08a5132e8f847150a2325e2da4": "an earlier lexport (schema 1)",
+    # tests/export/archive/kept/schema-2.mar
+    "96f02818a73967ea1092ed90f88b281c3903ed95651ca868c5462b4fea7adeee": "an earlier lexport (schema 2)",
 }
 
 # Members that Python does not import, by the ends of their names; all others count as code.
@@ -91,8 +93,10 @@ def accept(path: Path, trust: Trust) -> str:
         if trust.keys:
             return f"signed by {verified.signer} ({verified.fingerprint})"
     code = packed_code(path)
-    earlier = EARLIER.get(code_digest(code))
-    problems = [] if earlier else _differences(code, kit_code())
+    problems = _differences(code, kit_code())
+    earlier = EARLIER.get(code_digest(code)) if problems else None
+    if earlier:
+        problems = []
     with open_archive(path) as archive:
         problems += _other_starts(path, archive)
         if earlier:

@@ -19,8 +19,8 @@ from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format.reader import extracted, read_json, read_labels
 from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
-from lexport.export.evidence import open as opening
 from lexport.export.export import export
+from lexport.export.formats import writer
 from lexport.export.formats.variants import VARIANTS, choose
 from lexport.handlers.model.goldens import differences, read_goldens
 from lexport.handlers.text.encoder import load_encoder, read_vocabulary
@@ -77,6 +77,23 @@ def test_the_archive_holds_what_serving_and_proof_need(archive_of: ArchiveOf) ->
     expected |= {"MAR-INF/MANIFEST.json", "MAR-INF/EVIDENCE.json", "MAR-INF/DIGESTS"}
     assert expected <= members
     assert not any("__pycache__" in member for member in members)
+
+
+def test_exported_files_are_copied_and_the_model_file_gets_a_name_and_a_version(
+    run_folder: Path, archive_of: ArchiveOf
+) -> None:
+    folder = run_folder / "export" / "onnx-int8"
+    exported = {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "golden.made.jsonl"}
+    with zipfile.ZipFile(archive_of("onnx-int8")) as mar:
+        for name in exported.keys() - {"model.json"}:
+            assert mar.read(name) == exported[name], name
+        packed = json.loads(mar.read("model.json"))
+        own = {name for name in mar.namelist() if name not in exported and not (run_folder / name).exists()}
+    assert packed == {"name": "topics", "version": "1.0"} | json.loads(exported["model.json"])
+    assert {name for name in own if not name.startswith(("MAR-INF/", "lexport_handlers/"))} == {
+        "handler.py",
+        "model-config.yaml",
+    }
 
 
 def test_the_manifest_is_the_stock_archivers_but_for_the_date(archive_of: ArchiveOf, tmp_path: Path) -> None:
@@ -201,12 +218,13 @@ def test_a_refused_variant_is_not_packed(run_folder: Path, tmp_path: Path) -> No
     assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == "onnx-fp32"
 
 
-def test_a_file_altered_since_it_was_measured_is_not_packed(run_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["model.onnx.data", "model.json", "requirements.txt", "golden.jsonl"])
+def test_a_file_altered_since_it_was_measured_is_not_packed(run_folder: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "topics"
     shutil.copytree(run_folder, folder)
-    with (folder / "export" / "onnx-int8" / "model.onnx.data").open("r+b") as handle:
+    with (folder / "export" / "onnx-int8" / name).open("r+b") as handle:
         handle.write(b"x")
-    with pytest.raises(RefusedError, match=r"model\.onnx\.data was altered since it was measured"):
+    with pytest.raises(RefusedError, match=f"{name} was altered since it was measured"):
         archive(folder, version="1.0", variant="onnx-int8", out=tmp_path / "store")
 
 
@@ -265,7 +283,7 @@ def test_a_large_vocabulary_is_packed_with_its_index_and_answers_alike(
 ) -> None:
     """Word n-grams, whose hashes the index keeps, and a vocabulary for each language."""
     source, folder = run_folder if name is None else task_run(name), tmp_path / "large"
-    monkeypatch.setattr(opening, "INDEXED_FROM", 10)
+    monkeypatch.setattr(writer, "INDEXED_FROM", 10)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("export"))
     export(open_run(folder), choose("onnx-fp32"))
     before = (source / "export" / "onnx-fp32" / "golden.jsonl").read_bytes()

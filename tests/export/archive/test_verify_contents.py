@@ -191,6 +191,11 @@ def test_a_model_file_of_another_variant_is_refused(told: Told) -> None:
     assert "model.json names the variant 'onnx-int8'" in told(change)
 
 
+def test_a_model_file_may_differ_from_the_exported_one_in_name_and_version_alone(told: Told) -> None:
+    change = in_json("model.json", lambda model: model.update(threshold=0.1))
+    assert "model.json is not the file of the evidence" in told(change)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

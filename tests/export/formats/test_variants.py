@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import lexport
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.format.reader import read_json
 from lexport.export.archive.pack import archive
@@ -43,6 +45,31 @@ def test_names_are_engine_precision_and_whether_texts_go_in() -> None:
 def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines_and_of_texts() -> None:
     assert names(None) == list(DEFAULT)
     assert not any(variant.named for variant in choose(None))
+
+
+TAKE_APART = {"split", "rsplit", "partition", "rpartition", "startswith", "endswith", "removeprefix", "removesuffix"}
+PARTS = {"-"} | {
+    part for one in VARIANTS.values() for part in (one.engine, one.precision, f"-{one.precision}", "-text")
+}
+# Other names with hyphens: an archive's file, an error's code, a range of addresses.
+OTHERS = ["benchmarks/memory.py", "docs/generate/errors.py", "handlers/engine/prefault.py"]
+
+
+def test_no_name_of_a_variant_is_taken_apart() -> None:
+    """What it says stands in the fields of `VARIANTS`; a name is only looked up there."""
+    root = Path(lexport.__file__).resolve().parent
+    files = [
+        file for file in root.glob("*/**/*.py") if not file.relative_to(root).parts[0].startswith((".", "tests"))
+    ]
+    found = [
+        file.relative_to(root).as_posix()
+        for file in sorted(files)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in TAKE_APART
+        if PARTS
+        & {one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)}
+    ]
+    assert found == OTHERS
 
 
 @pytest.mark.parametrize(

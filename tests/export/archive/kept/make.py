@@ -3,7 +3,7 @@
 One model of three topics, onnx-int8, nine words and 64 buckets of eight numbers each: what a later release must
 still verify, run and serve. Data, training and date are fixed, so that every member comes out the same again on the
 same machine but for those that hold what was measured: evidence, model card (seconds of training) and bill of
-materials. Of its 150 KB the handler is 120. An archive of a released schema is never made anew; a new schema gets a
+materials. Most of it is the handler. An archive of a released schema is never made anew; a new schema gets a
 file of its own.
 """
 

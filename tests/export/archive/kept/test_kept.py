@@ -15,7 +15,7 @@ from lexport.export.archive.diff import compare
 from lexport.export.archive.format.reader import EVIDENCE, SCHEMAS, extracted, read_json
 from lexport.export.archive.inprocess import Context, load_archive
 from lexport.export.archive.inspect import inspect
-from lexport.export.archive.trust.code import EARLIER, accept, code_digest, packed_code
+from lexport.export.archive.trust.code import EARLIER, accept, code_digest, kit_code, packed_code
 from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
 from lexport.export.evidence.evidence import Evidence
@@ -105,4 +105,5 @@ def test_a_worker_refuses_what_is_newer_than_its_own_handler(member: str, tmp_pa
 def test_its_code_is_known_to_be_lexports(kept: Path) -> None:
     """As an earlier one's, where handlers/ has changed since: that may not lock a release's archives out."""
     earlier = EARLIER[code_digest(packed_code(kept))]
-    assert accept(kept, Trust()) == f"the code of {earlier}"
+    own = packed_code(kept) == kit_code()
+    assert accept(kept, Trust()) == ("this lexport's own code" if own else f"the code of {earlier}")

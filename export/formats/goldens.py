@@ -1,4 +1,4 @@
-"""Choose the golden requests of a run, and record the answers of both models."""
+"""Choose the golden requests of a run, and write the answers of both models down."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from ...data.load import Columns, Dataset, load
 from ...evaluation.tasks import task_of_run
-from ...evaluation.trained import predictor_of
 from ...handlers.model.predictor import Predictor
 from ...models.predict import text_outputs
 from ...models.run import Run, require_known
@@ -125,19 +124,26 @@ def _covering(run: Run, validation: Dataset, real: Sequence[GoldenRequest], take
     return chosen
 
 
-def golden_lines(run: Run, predictor: Predictor, requests: Sequence[GoldenRequest]) -> bytes:
-    """Return `golden.jsonl`: each request with the answers of the trained model and of this variant, UTF-8."""
-    by_torch = predictor_of(run)
-    lines = []
+def answers(predictor: Predictor, requests: Sequence[GoldenRequest]) -> list[dict[str, Any]]:
+    """Return the answer to each request, asked alone."""
+    found = []
     for one in requests:
         if one.image is not None:
-            image = np.array([one.image], np.float32)
-            trained, answer = by_torch.predict_images(image)[0], predictor.predict_images(image)[0]
-            line: dict[str, Any] = {"image": list(one.image), "trained": trained, "variant": answer}
+            found += predictor.predict_images(np.array([one.image], np.float32))
         else:
-            languages = None if one.lang is None else [one.lang]
-            [trained], [answer] = (of.predict([one.text], languages) for of in (by_torch, predictor))
-            request_fields = {"text": one.text} if one.lang is None else {"text": one.text, "lang": one.lang}
-            line = {**request_fields, "trained": trained, "variant": answer}
+            found += predictor.predict([one.text], None if one.lang is None else [one.lang])
+    return found
+
+
+def golden_lines(
+    requests: Sequence[GoldenRequest], trained: Sequence[dict[str, Any]], variant: Sequence[dict[str, Any]]
+) -> bytes:
+    """Return `golden.jsonl`: each request with the answers of the trained model and of the variant, UTF-8."""
+    lines = []
+    for one, *both in zip(requests, trained, variant, strict=True):
+        fields: dict[str, Any] = {"text": one.text} if one.image is None else {"image": list(one.image)}
+        if one.lang is not None:
+            fields["lang"] = one.lang
+        line = fields | dict(zip(("trained", "variant"), both, strict=True))
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return "".join(lines).encode()
