@@ -1,12 +1,14 @@
-"""What docs/extending.md shows: an embedding, an encoder, a head, a task and a variant of one's own."""
+"""What docs/extending.md shows: an embedding, an encoder, a head, a task, a variant and an engine of one's own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,10 +18,12 @@ from lexport.evaluation.bootstrap import Values, bootstrap_means, insert_interva
 from lexport.evaluation.metrics import Outputs
 from lexport.evaluation.tasks import TASKS, Classify
 from lexport.export.formats.tables import BagTable
-from lexport.export.formats.variants import VARIANTS, Variant
+from lexport.export.formats.variants import FORMATS, VARIANTS, Format, Variant
+from lexport.handlers.engine.engines import OPENERS, Scores
 from lexport.handlers.text.spec import TextSpec
+from lexport.models.compose import TextModel
 from lexport.models.embeddings import EMBEDDINGS, Embedding, EmbeddingOptions, Table, TableOptions
-from lexport.models.encoders import ENCODERS, Encoder, EncoderOptions
+from lexport.models.encoders import ENCODERS, Bag, Encoder, EncoderOptions
 from lexport.models.heads import HEADS, Classifier, ClassifierOptions
 
 
@@ -143,6 +147,36 @@ class LevelsOptions(ClassifierOptions):
         return Levels.NAME
 
 
+def write_numpy(module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
+    """Write the table and the layer of a classifier of means as arrays."""
+    model = module.model
+    assert isinstance(model, TextModel)
+    arrays = {"table": model.embedding.weight, "weight": model.head.linear.weight, "bias": model.head.linear.bias}
+    with path.open("wb") as file:
+        np.savez(file, **{name: values.detach().numpy() for name, values in arrays.items()})
+
+
+def why_not_numpy(model: TextModel) -> str | None:
+    """Return why a model cannot be written by `write_numpy`, in a sentence, or None."""
+    mean = isinstance(model.encoder, Bag) and model.encoder.mode == "mean"
+    return None if mean and isinstance(model.head, Classifier) else "NumPy runs a mean with a classifier alone"
+
+
+def open_numpy(file: Path, threads: int, device: str, feed: str) -> Callable[[npt.NDArray[Any]], Scores]:
+    """Open what `write_numpy` wrote: a function from ids int64 [batch, length] to scores float32 [batch, labels]."""
+    with np.load(file, allow_pickle=False) as arrays:
+        table, weight, bias = (arrays[name] for name in ("table", "weight", "bias"))
+
+    def run(ids: npt.NDArray[Any]) -> Scores:
+        count = np.maximum((ids != 0).sum(axis=1, keepdims=True), 1)
+        logits = table[ids].sum(axis=1) / count @ weight.T + bias
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores: Scores = (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
+        return scores
+
+    return run
+
+
 def register() -> None:
     """Register them all: a line each."""
     EMBEDDINGS[GatedOptions.NAME] = GatedOptions
@@ -151,3 +185,6 @@ def register() -> None:
     HEADS[LevelsOptions.NAME] = LevelsOptions
     TASKS[Levels.NAME] = Levels
     VARIANTS["torchscript-half"] = Variant("torchscript", "half", lambda rows: BagTable(rows.half().float()))
+    FORMATS["numpy"] = Format(".npz", "numpy", write_numpy, unsupported_reason=why_not_numpy)
+    OPENERS["numpy"] = open_numpy
+    VARIANTS["numpy-fp32"] = Variant("numpy", "fp32", BagTable)

@@ -1,4 +1,4 @@
-"""An embedding, an encoder, a head, a task, a variant and a command from outside go through the whole chain."""
+"""Parts from outside go through the whole chain: an embedding, an encoder, a head, a task, an engine, a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.evaluate import evaluate
 from lexport.export.export import export
-from lexport.export.formats.variants import VARIANTS, choose
+from lexport.export.formats.variants import FORMATS, VARIANTS, choose
+from lexport.handlers.engine.engines import OPENERS
 from lexport.models import recipes
 from lexport.models.embeddings import EMBEDDINGS
 from lexport.models.encoders import ENCODERS
@@ -39,7 +40,7 @@ RECIPES = {
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     """Register the parts, and take them out again for the other tests."""
-    registries: list[dict[str, Any]] = [EMBEDDINGS, ENCODERS, HEADS, TASKS, VARIANTS]
+    registries: list[dict[str, Any]] = [EMBEDDINGS, ENCODERS, HEADS, TASKS, VARIANTS, FORMATS, OPENERS]
     before = [dict(registry) for registry in registries]
     parts.register()
     yield
@@ -95,6 +96,26 @@ def test_a_variant_of_ones_own_is_exported_and_judged(tiny_csv: Path, tmp_path: 
     [found] = export(run, choose("torchscript-half")).variants
     assert (found.engine, found.precision, found.refused) == ("torchscript", "half", None)
     assert 0 < found.test["largest_difference"] < 0.01
+
+
+def test_an_engine_of_ones_own_is_exported_packed_and_asked(tiny_csv: Path, tmp_path: Path) -> None:
+    recipe = recipes.load("bag").changed("encoder", mode="mean").changed("training", epochs=2)
+    run = train(str(tiny_csv), tmp_path / "run", recipe=recipe)
+    [found] = export(run, choose("numpy-fp32")).variants
+    assert (found.engine, found.refused, found.test["flips"]) == ("numpy", None, 0)
+    path = archive(run.folder, version="1.0", out=tmp_path / "store")
+    texts = run.held_out("test").texts[:40]
+    with load_archive(path) as archived:
+        scores = np.array([list(answer["scores"].values()) for answer in archived.predict(texts)])
+    np.testing.assert_allclose(scores, text_outputs(run.model, run.encoder, texts), rtol=0, atol=1e-5)
+
+
+def test_what_an_engine_cannot_run_is_left_out_with_its_reason(tiny_csv: Path, tmp_path: Path) -> None:
+    recipe = recipes.load("cnn").changed("embedding", dim=8).changed("training", epochs=1)
+    run = train(str(tiny_csv), tmp_path / "run", recipe=recipe)
+    assert export(run, choose("numpy-*,onnx-fp32")).left_out == {
+        "numpy-fp32": "NumPy runs a mean with a classifier alone"
+    }
 
 
 def test_a_command_of_ones_own_is_run(capsys: pytest.CaptureFixture[str]) -> None:
