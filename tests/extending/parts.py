@@ -149,11 +149,11 @@ class LevelsOptions(ClassifierOptions):
 
 def write_numpy(module: nn.Module, path: Path, feed: str, example: Tensor, axes: list[str]) -> None:
     """Write the table and the layer of a classifier of means as arrays."""
-    model = module.model
-    assert isinstance(model, TextModel)
-    arrays = {"table": model.embedding.weight, "weight": model.head.linear.weight, "bias": model.head.linear.bias}
+    state = module.state_dict()
+    names = {"table": "embedding.weight", "weight": "head.linear.weight", "bias": "head.linear.bias"}
+    arrays: dict[str, Any] = {name: state[f"model.{parameter}"].numpy() for name, parameter in names.items()}
     with path.open("wb") as file:
-        np.savez(file, **{name: values.detach().numpy() for name, values in arrays.items()})
+        np.savez(file, **arrays)
 
 
 def why_not_numpy(model: TextModel) -> str | None:
