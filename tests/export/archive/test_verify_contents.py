@@ -276,8 +276,13 @@ def test_evidence_without_what_is_shown_is_refused_where_it_is_shown(
 def test_inspect_refuses_requirements_that_name_no_version(
     archive_of: ArchiveOf, tmp_path: Path, content: bytes, words: str
 ) -> None:
+    def as_exported(evidence: Any) -> None:
+        [own] = [one for one in evidence["variants"] if one["name"] == evidence["variant"]]
+        own["digests"]["requirements.txt"] = hashlib.sha256(content).hexdigest()
+
     def change(members: Members) -> None:
         members["requirements.txt"] = content
+        in_json("MAR-INF/EVIDENCE.json", as_exported)(members)
         resigned(members, None)
 
     with pytest.raises(RefusedError, match=words):
