@@ -11,10 +11,10 @@ from .api.functions import recipes as recipes
 from .api.functions import record as record
 from .api.functions import serve as serve
 from .api.functions import server as server
-from .api.functions import train as train
 from .api.functions import verify as verify
 from .api.run import Run as Run
 from .api.server import Server as Server
+from .api.train import train as train
 from .client import AsyncClient as AsyncClient
 from .client import Client as Client
 from .errors import InputError as InputError

@@ -43,7 +43,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, texts: Iterable[str], labels: Iterable[Any]) -> Self:
         """Train on `texts` and their `labels`, strings or numbers. Raises InputError for fewer than two labels."""
         from ..models import recipes
-        from .functions import train
+        from .train import train
 
         chosen = recipes.load(self.recipe) if isinstance(self.recipe, str) else self.recipe
         if chosen.task != "classify":
@@ -56,7 +56,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.run_: Run = train(
             texts=texts,
             labels=[str(label) for label in given],
-            recipe=chosen.changed("training", epochs=self.epochs),
+            recipe=chosen,
+            epochs=self.epochs,
             seed=self.seed,
             device=self.device,
             threads=self.threads,

@@ -1,17 +1,14 @@
-"""`lexport.train`, `load`, `serve` and the other commands that are not methods of a run or an archive."""
+"""`lexport.load`, `serve` and the other commands, but for `train`, that are not methods of a run or an archive."""
 
 from __future__ import annotations
 
-import functools
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, import_problem
-from ..storage.progress import Progress, Say, silent
+from ..errors import InputError
+from ..storage.progress import Say, silent
+from .packages import names_missing_packages
 from .paths import StrPath, with_paths
 
 if TYPE_CHECKING:
@@ -30,98 +27,6 @@ if TYPE_CHECKING:
     from .server import Server
 
 Keys = Sequence[StrPath] | None
-_Parameters = ParamSpec("_Parameters")
-_Result = TypeVar("_Result")
-
-
-def names_missing_packages(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Make a function raise MissingExtra, with its pip line, where a package that it needs is not installed."""
-
-    @functools.wraps(function)
-    def named(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        try:
-            return function(*args, **kwargs)
-        except ImportError as error:
-            problem = import_problem(error, f"lexport.{function.__name__}")
-            if problem is None:
-                raise
-            raise problem from error
-
-    return named
-
-
-@names_missing_packages
-def train(
-    data: StrPath | None = None,
-    *,
-    texts: Iterable[str] | None = None,
-    labels: Iterable[Any] | None = None,
-    languages: Iterable[str] | None = None,
-    recipe: str | Recipe = "bag",
-    out: StrPath | None = None,
-    text_column: str = "text",
-    label_column: str | None = None,
-    language_column: str | None = None,
-    pair_column: str | None = None,
-    image_column: str | None = None,
-    start: Run | StrPath | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    threads: int = 1,
-    resume: bool = False,
-    replace: bool = False,
-    say: Say = silent,
-    progress: Progress = silent,
-) -> Run:
-    """Train a model on a file, a sample set, or on `texts` and `labels` in memory, and return the run.
-
-    `data` is a CSV, TSV, JSONL or Parquet file or the name of a sample set. `labels` has one label for each text, or
-    a list of labels for a multi-label recipe; `languages` one language. `recipe` is a shipped one's name, a TOML
-    file or a Recipe. The run is written to the folder `out`; without it to a temporary one, which is removed when
-    the run is no longer used: `run.save(folder)` keeps it. With `start` that run is trained further. `say=print`
-    shows what happens. Raises InputError for data, recipes and folders that cannot be used.
-    """
-    from ..data.columns import Columns
-    from ..data.load import of_texts
-    from ..models import recipes
-    from ..models.run import open_run
-    from ..training import train as training
-    from ..training.device import choose_device
-    from .run import Run
-
-    if (data is None) == (texts is None):
-        raise InputError(
-            "Give a data file or texts: lexport.train('reviews.csv') or train(texts=…, labels=…).", code="LX-API-003"
-        )
-    begun = None
-    if start is not None:
-        begun = open_run(start.folder if isinstance(start, Run) else Path(start))
-        chosen = begun.recipe
-    else:
-        chosen = recipes.load(recipe, say) if isinstance(recipe, str) else recipe
-    if texts is None:
-        source: Any = str(data)
-    else:
-        source = of_texts(texts, labels, languages=languages, multi_label=chosen.task == "multilabel")
-    temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
-    target = Path(temporary, chosen.name) if out is None else Path(out)
-    trained = training.train(
-        source,
-        target,
-        recipe=chosen,
-        columns=Columns(text_column, label_column, language_column, pair_column, image_column),
-        start=begun,
-        seed=seed,
-        device=choose_device(device, threads),
-        resume=resume,
-        replace=replace,
-        say=say,
-        progress=progress,
-    )
-    found = Run(trained)
-    if temporary:
-        weakref.finalize(found, shutil.rmtree, temporary, ignore_errors=True)
-    return found
 
 
 @names_missing_packages

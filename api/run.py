@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..evaluation.trained import predictor_of
 from ..models.run import Run as TrainedRun
-from ..models.run import open_run
+from ..models.run import RunInfo, open_run
 from ..reports import notebook
 from ..storage import atomic
 from ..storage.progress import Say, silent
@@ -60,6 +60,16 @@ class Run(Model):
     def recipe(self) -> str:
         """The recipe's name."""
         return self._run.recipe.name
+
+    @property
+    def task(self) -> str:
+        """What the model answers: "classify", "multilabel", "vector" or "joint"."""
+        return self._run.recipe.task
+
+    @property
+    def info(self) -> RunInfo:
+        """What the run says of its training: data, seconds, versions, history and warnings."""
+        return self._run.info
 
     def ask(self, body: dict[str, Any] | str, *, explain: bool = False) -> Any:
         """Answer one JSON request as docs/http.md has it, or explain it. Raises InputError if it is refused."""

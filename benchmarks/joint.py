@@ -32,8 +32,9 @@ from lexport.evaluation.tasks import UNLABELLED, Joint
 from lexport.models import recipes
 from lexport.models.predict import outputs
 from lexport.models.run import Run
+from lexport.training.prepare import prepare
 from lexport.training.save import unknown_share
-from lexport.training.train import prepare, train
+from lexport.training.train import train
 
 DATA = "digit-captions"
 LANGUAGES = ("en", "de", "es", "zh")  # in the order in which the captions' choices go round

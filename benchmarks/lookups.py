@@ -12,7 +12,8 @@ import numpy as np
 from lexport.benchmarks.figures import interval, say, table
 from lexport.benchmarks.million import real_words
 from lexport.data import load as data
-from lexport.handlers.text.encoder import TextEncoder, TextSpec, load_encoder
+from lexport.handlers.text.encoder import TextEncoder, TextSpec
+from lexport.handlers.text.files import load_encoder
 from lexport.handlers.text.vocabulary import INDEX, index_of
 
 

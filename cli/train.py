@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,11 +28,6 @@ from .options import (
     show,
     trusted_keys,
 )
-
-if TYPE_CHECKING:
-    from ..models.recipes import Recipe
-    from ..models.run import Run
-    from ..storage.progress import Say
 
 
 @app.command()
@@ -84,7 +79,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.OPTION=VALUE", help="Any option of the recipe; may be repeated."),
     ] = None,
-    without: Annotated[
+    leave_out: Annotated[
         list[str] | None,
         typer.Option(
             "--leave-out",
@@ -102,40 +97,36 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model on labelled texts."""
-    from ..data.load import Columns
+    from ..api.train import train as train_run
     from ..evaluation.diagnostics.advice import Command
-    from ..models.recipes.settings import with_settings
     from ..reports.evaluation_tables import metrics
-    from ..training import train as training
-    from ..training.device import choose_device
     from ..training.distributed import is_main_process
 
-    recipe, begun = _recipe(
-        model,
-        start,
-        say_to(as_json),
-        multi_label=multi_label or None,
-        min_count=min_count,
-        max_vocabulary=max_vocabulary,
-        dim=dim,
-        vectors=vectors,
-    )
-    recipe = with_settings(recipe.changed("training", epochs=epochs), settings or [], further=start is not None)
-    if resume and force:
-        raise typer.BadParameter("--resume continues a training, --force starts again; leave one of them out.")
     with bar() as progress:
-        run = training.train(
+        run = train_run(
             source,
-            out,
-            recipe=recipe,
-            columns=Columns(text_column, label_column, language_column, pair_column, image_column),
-            start=begun,
+            out=out,
+            recipe=model,
+            start=start,
+            text_column=text_column,
+            label_column=label_column,
+            language_column=language_column,
+            pair_column=pair_column,
+            image_column=image_column,
+            multi_label=multi_label,
+            vectors=vectors,
             seed=seed,
-            device=choose_device(device, threads),
+            min_count=min_count,
+            max_vocabulary=max_vocabulary,
+            dim=dim,
+            epochs=epochs,
+            settings=settings or [],
+            leave_out=leave_out or [],
+            device=device,
+            threads=threads,
             resume=resume,
             checkpoint_every=checkpoint_every,
             replace=force,
-            without=without or [],
             command=Command(source, out, given_options(context, ("out", "resume", "force", "as_json"))),
             say=say_to(as_json),
             progress=progress,
@@ -144,34 +135,11 @@ def train(
         return None
     if as_json:
         return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings})
-    show(metrics(recipe.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
+    show(metrics(run.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
     print_line(
         f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
     )
     return None
-
-
-def _recipe(model: str | None, start: Path | None, say: Say, **options: Any) -> tuple[Recipe, Run | None]:
-    """Return the recipe with the options given, and the run that training goes on from."""
-    from ..errors import InputError
-    from ..models import recipes as shipped
-
-    if start is None:
-        recipe = shipped.load(model or "bag", say)
-        text = {name: options.pop(name) for name in ("min_count", "max_vocabulary")}
-        recipe = recipe.changed("text", **text).changed("head", multi_label=options.pop("multi_label"))
-        return recipe.changed("embedding", **options), None
-    given = [
-        f"--{name.replace('_', '-')}" for name, value in {"model": model, **options}.items() if value is not None
-    ]
-    if given:
-        raise InputError(
-            f"--from continues with the model and words of its run; leave out {', '.join(given)}.", code="LX-CLI-014"
-        )
-    from ..models.run import open_run
-
-    begun = open_run(start)
-    return begun.recipe, begun
 
 
 @app.command()

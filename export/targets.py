@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..evaluation.metrics import Outputs
 from ..evaluation.model import OpenedModel
 from ..evaluation.tasks import task_of
-from ..handlers.text.encoder import load_encoder
+from ..handlers.text.files import load_encoder
 from .archive.format.reader import EVIDENCE
 from .archive.format.unpacked import is_unpacked
 from .archive.inprocess import LoadedArchive, load_archive

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import serving
-from ..errors import InputError, MissingExtra, SystemProblem
+from ..errors import MissingExtra, SystemProblem
 from ..export.archive.trust.keys import PublicKey
 from ..export.archive.trust.rule import Trust
 from ..export.archive.verify import verify
@@ -23,15 +23,13 @@ from ..storage.cores import cores
 from ..storage.progress import Say, silent
 from . import environment
 from . import locust_process as client
+from .bounds import check_bounds
 from .locust_process import Load, Target
 from .objectives import judge, parse
 from .report import check_out, write
 from .results import LoadReport, NotRun, Row
 from .targets import Subject, subjects, texts_file, texts_in_words
 
-MAX_RUNS = 60
-MAX_USERS = 1_000
-MAX_SECONDS = 3_600.0
 SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.85  # of a core: beyond it Locust, which has only one, slows the test down
 
@@ -67,7 +65,7 @@ def loadtest(
     if not is_installed("locust"):
         raise MissingExtra.of("locust", "A load test")
     objectives = parse(slo)
-    _check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
+    check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
     trust = Trust.of(trusted, trust_code)
     if trust.keys:
         # The servers verify their archives too; this check protects the report and comes before any server starts.
@@ -210,47 +208,6 @@ def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any]) -
         machine_cpu=measured["machine_share"],
         unknown_share=measured["unknown_tokens"] / max(1, measured["tokens"]),
     )
-
-
-def _check_bounds(
-    archives: Sequence[Path],
-    worker_sets: Sequence[str],
-    users: Sequence[int],
-    duration: float,
-    warmup: float,
-    unknown_share: float,
-) -> None:
-    for name, values in (("archive", archives), ("--workers", worker_sets), ("--users", users)):
-        if not values:
-            raise InputError(f"No {name} was given; a load test needs at least one.", code="LX-LOAD-021")
-        if len(set(values)) < len(values):
-            raise InputError(
-                f"{name} {', '.join(map(str, values))} names one twice; give each once.", code="LX-LOAD-022"
-            )
-    for workers in worker_sets:
-        parse_workers(workers)
-    for level in users:
-        if not 1 <= level <= MAX_USERS:
-            raise InputError(f"--users {level} is out of range; expected 1 to {MAX_USERS}.", code="LX-LOAD-023")
-    if not 0.5 <= duration <= MAX_SECONDS:
-        raise InputError(
-            f"--duration {duration:g} s is out of range; expected 0.5 to {MAX_SECONDS:g} s.", code="LX-LOAD-024"
-        )
-    if not 0 <= warmup <= MAX_SECONDS:
-        raise InputError(
-            f"The warm-up of {warmup:g} s is out of range; expected 0 to {MAX_SECONDS:g} s.", code="LX-LOAD-025"
-        )
-    if not 0 <= unknown_share <= 1:
-        raise InputError(
-            f"--unknown-share {unknown_share:g} is not a share; expected 0 to 1, such as 0.1.", code="LX-LOAD-026"
-        )
-    runs = len(archives) * len(worker_sets) * len(users)
-    if runs > MAX_RUNS:
-        raise InputError(
-            f"{len(archives)} archives × {len(worker_sets)} worker sets × {len(users)} numbers of users are {runs} "
-            f"runs; at most {MAX_RUNS} are allowed. Give fewer.",
-            code="LX-LOAD-027",
-        )
 
 
 def _command(

@@ -26,7 +26,8 @@ from safetensors.torch import load_file as load_weights
 
 from ..data.load import Dataset
 from ..errors import InputError
-from ..handlers.text.encoder import TextEncoder, load_encoder
+from ..handlers.text.encoder import TextEncoder
+from ..handlers.text.files import load_encoder
 from ..storage.atomic import json_bytes, sha256_file
 from ..storage.validation import build as build_checked
 from . import recipes

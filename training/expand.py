@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import load as data
-from ..data.load import Columns, Dataset
+from ..data.load import Columns
 from ..data.pretrained import Coverage, Vectors, open_vectors
 from ..data.pretrained.subword_neighbours import blend
 from ..errors import InputError
@@ -30,8 +27,8 @@ from ..models import run as runs
 from ..models.compose import TextModel, build
 from ..models.run import Run
 from ..storage import atomic as files
-from ..storage.compression import COMPRESSIONS, check_file, listed, opener_for, readable, shown
 from ..storage.progress import Say, silent
+from .new_words import find_words, read_words
 from .pretrained import check_width, draw_uniform
 from .save import check_replaceable, save, unknown_share
 
@@ -95,11 +92,13 @@ def expand(
         check_width(opened, run.model.embedding.dim)
     with files.new_folder(out, replace=replace) as target:
         if words is not None:
-            new = _read_words(words, run.encoder, point, say)[:limit]
+            new = read_words(words, run.encoder, point.known, say)[:limit]
         else:
             assert from_oov is not None
             least = 2 if min_count is None else min_count
-            new = _find_words(from_oov, columns or Columns(), run.encoder, point, least)[:limit]
+            new = find_words(
+                from_oov, columns or Columns(), run.encoder, point.known, language=language, min_count=least
+            )[:limit]
         encoder = _expanded_encoder(run.encoder, point, new)
         model, origins = _expanded_model(run, encoder.spec, point, new, opened, seed)
         if opened is not None:
@@ -143,93 +142,6 @@ def _insertion_point(run: Run, language: str | None) -> _InsertionPoint:
     position = row - 1 - (number + 1)
     known = encoder.vocabulary[position - (sizes[number] - 1) : position]
     return _InsertionPoint(language, known, row, position)
-
-
-def _read_words(path: Path, encoder: TextEncoder, point: _InsertionPoint, say: Say) -> list[str]:
-    """Return the words of a file that are not known yet, in its order, each once."""
-    check_file(path)
-    known = set(point.known)
-    new: dict[str, None] = {}
-    skipped = 0
-    compression = path.suffix.lower()
-    opener = opener_for(compression if compression in COMPRESSIONS else "")
-    with readable(path, opener), opener(path) as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            if not text:
-                continue
-            tokens, more = encoder.tokens(text)
-            if len(tokens) != 1 or more:
-                split = (
-                    f"the model reads it as {listed(map(repr, tokens))}"
-                    if tokens
-                    else "the model reads nothing in it"
-                )
-                raise InputError(
-                    f"{shown(path)}, line {number:,}: '{shown(text)}' is not one word; {split}. Write one word per "
-                    "line, without spaces or punctuation.",
-                    code="LX-TRAIN-016",
-                )
-            if tokens[0] in known or tokens[0] in new:
-                skipped += 1
-            else:
-                new[tokens[0]] = None
-    if not new:
-        raise InputError(
-            f"{shown(path)} has no new word: the run knows all {skipped:,} already."
-            if skipped
-            else f"{shown(path)} has no words; expected one word per line.",
-            code="LX-TRAIN-017",
-        )
-    if skipped:
-        say(f"{shown(path.name)}: {len(new):,} new words; {skipped:,} skipped: known already, or listed twice")
-    return list(new)
-
-
-def _find_words(
-    source: str, columns: Columns, encoder: TextEncoder, point: _InsertionPoint, min_count: int
-) -> list[str]:
-    """Return the unknown tokens that occur `min_count` times or more, most frequent first, then by code point."""
-    dataset = data.load(source, dataclasses.replace(columns, label=None))
-    chosen = _in_language(dataset, columns, point.language)
-    known = set(point.known)
-    counts: Counter[str] = Counter()
-    for texts in (dataset.texts, dataset.pairs or []):
-        for text in compress(texts, chosen):
-            counts.update(token for token in encoder.tokens(text)[0] if token not in known)
-    frequent = [(word, count) for word, count in counts.items() if count >= min_count]
-    frequent.sort(key=lambda item: (-item[1], item[0]))
-    if not frequent:
-        most = f" (the most frequent: {max(counts.values()):,}). Lower min_count" if counts else ""
-        raise InputError(
-            f"{dataset.name} has no new word: {len(counts):,} of its words are unknown to the run, and none occurs "
-            f"{min_count} times or more{most}.",
-            code="LX-TRAIN-018",
-        )
-    return [word for word, _ in frequent]
-
-
-def _in_language(dataset: Dataset, columns: Columns, language: str | None) -> list[bool]:
-    """Return for each text whether it is in `language`; all are if that is None. Raises InputError if none can be."""
-    if language is None:
-        if columns.language is not None:
-            raise InputError(
-                "The run has one vocabulary for every language. Leave out --language-column.", code="LX-TRAIN-019"
-            )
-        return [True] * len(dataset)
-    if dataset.languages is None:
-        raise InputError(
-            f"{dataset.name} names no language; new words can only come from texts in {language!r}. Name "
-            "--language-column, or list the words in a file (--words).",
-            code="LX-TRAIN-020",
-        )
-    if language not in dataset.languages:
-        raise InputError(
-            f"{dataset.name} has no text in {language!r}, only in {listed(sorted(set(dataset.languages)))}. Correct "
-            "--language, or use other data.",
-            code="LX-TRAIN-021",
-        )
-    return [own == language for own in dataset.languages]
 
 
 def _expanded_encoder(encoder: TextEncoder, point: _InsertionPoint, new: Sequence[str]) -> TextEncoder:

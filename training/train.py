@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import time
@@ -15,9 +14,7 @@ import torch
 
 from ..data import load as data
 from ..data.load import Columns, Dataset
-from ..data.pretrained import open_vectors
-from ..data.splits import Splits, split
-from ..errors import InputError
+from ..data.splits import Splits
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.tokenized import TokenizedSplits
@@ -26,15 +23,12 @@ from ..evaluation.tasks import TASKS, UNLABELLED
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import Layout
 from ..models import recipes, run
-from ..models.corpus import Corpus
-from ..models.embeddings.buckets import AUTO, choose_buckets
-from ..models.vocabulary import build_encoder
 from ..storage import atomic as files
 from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
-from .dimension import choose_dim
 from .distributed import ProcessGroup, process_group
+from .prepare import new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
 
@@ -85,13 +79,13 @@ def train(
             dataset, parts = prepare(source, recipe, columns)
             corpus = None
             if start is None:
-                corpus = _split_texts(recipe, parts.train)
-                recipe, encoder = _new_encoder(recipe, corpus, len(parts.train), say)
+                corpus = split_texts(recipe, parts.train)
+                recipe, encoder = new_encoder(recipe, corpus, len(parts.train), say)
                 labels = list(data.label_names(TASKS[recipe.task].label_sets(dataset)))
             else:
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
-                _require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
+                require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
             tokens = TokenizedSplits.of(encoder, parts, corpus)
             left_out: dict[str, int] = {}
             if without:
@@ -233,71 +227,6 @@ def _info(
         history=[] if start is None else [*start.info.history, {"trained_from": start.digest}],
         warnings=warnings,
     )
-
-
-def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
-    """Load and split the data as the recipe's task needs them. Raises InputError if a column is missing."""
-    task = TASKS[recipe.task]
-    if isinstance(source, str):
-        source = data.load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
-    dataset = task.prepare(source, columns)
-    if recipe.inputs is not Layout.LANGUAGES and columns.language is None:
-        dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
-    if (recipe.inputs is Layout.LANGUAGES) != (dataset.languages is not None):
-        raise InputError(
-            f"The embedding {recipe.embedding.NAME!r} needs the language of every text, and {dataset.name} has none. "
-            "Name --language-column."
-            if dataset.languages is None
-            else f"{dataset.name} names languages, which the embedding {recipe.embedding.NAME!r} does not use. "
-            "Leave out --language-column, or use --model multilingual.",
-            code="LX-TRAIN-024",
-        )
-    task.check(dataset)
-    return dataset, split(dataset, task.label_sets)
-
-
-def _split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:
-    """Split the training texts, and then their second texts, into tokens."""
-    texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
-    languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
-    return Corpus.of(texts, recipe.text.max_tokens, languages)
-
-
-def _new_encoder(recipe: recipes.Recipe, corpus: Corpus, texts: int, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
-    """Return the recipe with its dimension and buckets chosen, and the encoder of the corpus.
-
-    `texts`: how many there are before the second texts.
-    """
-    encoder = build_encoder(corpus, recipe.text, inputs=recipe.inputs)
-    dim = recipe.embedding.dim
-    vectors = getattr(recipe.embedding, "vectors", None)
-    if vectors is None and not recipe.learns:
-        raise InputError(
-            'The head averages pretrained word vectors without training (objective = "pooled"), but no vectors are '
-            'given. Name them with --vectors, or set objective = "contrastive".',
-            code="LX-TRAIN-025",
-        )
-    if vectors is not None and dim is None:
-        dim = open_vectors(vectors).dim
-        say(f"{dim} dimensions, as the vectors {vectors} have")
-    elif dim is None:
-        dim, reason = choose_dim(
-            recipe.encoder.NAME, int(corpus.lengths[:texts].sum()), search=TASKS[recipe.task].TAKES_PAIRS
-        )
-        say(reason)
-    if getattr(recipe.embedding, "buckets", None) == AUTO:
-        recipe = recipe.changed("embedding", buckets=choose_buckets(corpus, recipe.text))
-    return recipe.changed("embedding", dim=dim).changed("text", buckets=encoder.spec.buckets), encoder
-
-
-def _require_known_labels(dataset: Dataset, classes: list[str], start: run.Run) -> None:
-    unknown = sorted(set(classes) - set(start.labels))
-    if unknown:
-        raise InputError(
-            f"{dataset.name} has labels that {start.folder} does not know: {', '.join(unknown[:5])}; its "
-            f"labels are: {', '.join(start.labels[:20])}. Train without --from, or remove these rows.",
-            code="LX-TRAIN-026",
-        )
 
 
 def _summary(

@@ -142,9 +142,9 @@ def _raised(node: ast.Call, constants: Mapping[str, str]) -> Iterator[Entry]:
     elif isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
         yield Entry(str(code.value), _EXIT.get(name, 2), _text(node.args[0], constants))
     elif name == "_named" and isinstance(node.args[0], ast.Constant):
-        message = _text(node.args[1], constants)
+        shown = _text(node.args[1], constants)
         exit_code = {"LX-SYSTEM-003": 2, "LX-SYSTEM-004": 2}.get(str(node.args[0].value), 3)
-        yield Entry(str(node.args[0].value), exit_code, message[:1].upper() + message[1:])
+        yield Entry(str(node.args[0].value), exit_code, shown[:1].upper() + shown[1:])
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[Entry]:

@@ -111,7 +111,6 @@ REMEDIES = {
     "LX-RECIPE-009": "Use the sections text, embedding, encoder, head, training and gates.",
     "LX-RECIPE-010": "Correct the recipe as the message says.",
     "LX-RECIPE-013": "Correct the option as the message says.",
-    "LX-RECIPE-016": "Correct the options as the message says.",
     "LX-SERVE-003": "Give another folder with --state-dir.",
     "LX-SERVE-005": "Give another folder with --state-dir.",
     "LX-SERVE-025": "Give one of them.",

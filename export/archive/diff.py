@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import InputError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ...handlers.model.goldens import Golden, read_goldens
-from ...handlers.text.encoder import load_encoder
+from ...handlers.text.files import load_encoder
 from .format.reader import EVIDENCE
 from .inprocess import LoadedArchive, load_archive
 from .trust.keys import PublicKey

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..engine.devices import check_device
 from ..engine.engines import ImageEngine, open_engine, open_text_engine
-from ..text.encoder import load_encoder, load_spec
+from ..text.files import load_encoder, load_spec
 from ..text.vocabulary import INDEX
 from .predictor import IdsIn, ModelFile, Predictor
 from .textin import TextIn

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice, repeat
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +29,10 @@ import regex
 
 from . import layout as matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
+from .languages import language_numbers
 from .spec import FIRST_WORD, PAD, TOKEN_PATTERN, UNK, Layout, TextError, TextSpec
 from .tokens import Ragged, Tokens, join, sums
-from .vocabulary import INDEX, Listed, Mapped, Vocabulary
+from .vocabulary import Listed, Vocabulary
 
 __all__ = [
     "FIRST_WORD",
@@ -45,11 +45,7 @@ __all__ = [
     "TextError",
     "TextSpec",
     "Tokens",
-    "language_numbers",
-    "load_encoder",
-    "load_spec",
     "normalise",
-    "read_vocabulary",
 ]
 
 # The same as TOKEN_PATTERN, only for ASCII text: `re` splits five times as fast as `regex` with its Unicode classes.
@@ -120,7 +116,7 @@ class TextEncoder:
         return tuple(self._numbers)
 
     def files(self) -> dict[str, bytes]:
-        """Return the files that `load_encoder` reads, by name."""
+        """Return the files that `files.load_encoder` reads, by name."""
         found = {"text.json": (json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False) + "\n").encode()}
         found["vocabulary.txt"] = "".join(f"{word}\n" for word in self.vocabulary).encode()
         if self.spec.inputs is Layout.CHARACTERS:
@@ -272,27 +268,6 @@ class TextEncoder:
         return subwords(word, shortest, longest, self.spec.hash_seed)
 
 
-def language_numbers(known: Mapping[str, int], languages: Sequence[str | None] | None, texts: int) -> list[int]:
-    """Return the number of each text's language, 0 where the model has none and none is given. Raises TextError."""
-    if languages is None:
-        languages = [None] * texts
-    if len(languages) != texts:
-        raise TextError(f"There are {texts} texts and {len(languages)} languages; each text needs one.")
-    return [_language_number(known, language) for language in languages]
-
-
-def _language_number(known: Mapping[str, int], language: str | None) -> int:
-    if not known:
-        if language is None:
-            return 0
-        raise TextError(f"The model has one vocabulary for every language; leave the language {language!r} out.")
-    if language is None:
-        raise TextError(f"The model needs a language with every text, one of: {', '.join(known)}.")
-    if language not in known:
-        raise TextError(f"The language {language!r} is not known; known are: {', '.join(known)}.")
-    return known[language]
-
-
 def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:
     """Return the row of each character. Raises TextError."""
     expected = max(spec.characters - FIRST_WORD, 0)
@@ -302,38 +277,3 @@ def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, in
     if len(index) != expected or any(len(one) != 1 for one in index):
         raise TextError("Each entry of the characters must be one character and occur once.")
     return index
-
-
-def read_vocabulary(path: Path) -> list[str]:
-    """Return the words of `vocabulary.txt`, one per line; tokens have no white space, so lines are safe."""
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
-
-
-def load_spec(folder: Path) -> TextSpec:
-    """Return the spec of a run or archive folder, `text.json`. Raises TextError."""
-    try:
-        return TextSpec(**json.loads((folder / "text.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise TextError(f"text.json cannot be read: {error}") from None
-
-
-def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
-    """Return the encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
-
-    `index` is the path of its `vocabulary.index`, None for the one in the folder; without an index all words are
-    read.
-    """
-    spec = load_spec(folder)
-    text, index = folder / "vocabulary.txt", index or folder / INDEX
-    return TextEncoder(
-        spec,
-        Mapped(spec, text, index) if index.exists() else _read_lines(text),
-        _read_lines(folder / "characters.txt") if spec.inputs is Layout.CHARACTERS else (),
-    )
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return read_vocabulary(path)
-    except (OSError, ValueError) as error:
-        raise TextError(f"{path.name} cannot be read: {error}") from None

@@ -23,7 +23,7 @@ from lexport.export.export import export
 from lexport.export.formats import writer
 from lexport.export.formats.variants import VARIANTS, choose
 from lexport.handlers.model.goldens import differences, read_goldens
-from lexport.handlers.text.encoder import load_encoder, read_vocabulary
+from lexport.handlers.text.files import load_encoder, read_vocabulary
 from lexport.handlers.text.vocabulary import index_of
 from lexport.models.run import open_run
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lexport.handlers.text.encoder import TextEncoder, TextError, TextSpec, load_encoder
+from lexport.handlers.text.encoder import TextEncoder, TextError, TextSpec
+from lexport.handlers.text.files import load_encoder
 from lexport.handlers.text.spec import Layout
 
 from .test_layouts import CHARACTERS, ENCODERS, ENGLISH, PLAIN, assembled

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexport.handlers.text import vocabulary
-from lexport.handlers.text.encoder import TextEncoder, TextError, TextSpec, load_encoder
+from lexport.handlers.text.encoder import TextEncoder, TextError, TextSpec
+from lexport.handlers.text.files import load_encoder
 from lexport.handlers.text.hashing import murmur
 from lexport.handlers.text.spec import Layout
 from lexport.handlers.text.vocabulary import INDEX, Listed, Mapped, index_of

@@ -1,0 +1,148 @@
+"""`lexport.train`: from data and options to a run. The command `lexport train` is this function."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..storage.progress import Progress, Say, silent
+from .packages import names_missing_packages
+from .paths import StrPath
+
+if TYPE_CHECKING:
+    from ..data.load import Dataset
+    from ..evaluation.diagnostics.advice import Command
+    from ..models.recipes import Recipe
+    from ..models.run import Run as TrainedRun
+    from .run import Run
+
+_Options = dict[str, dict[str, Any]]  # those of a recipe, by section; None leaves one as it is
+
+
+@names_missing_packages
+def train(
+    data: StrPath | None = None,
+    *,
+    texts: Iterable[str] | None = None,
+    labels: Iterable[Any] | None = None,
+    languages: Iterable[str] | None = None,
+    out: StrPath | None = None,
+    recipe: str | Recipe | None = None,
+    start: Run | StrPath | None = None,
+    text_column: str = "text",
+    label_column: str | None = None,
+    language_column: str | None = None,
+    pair_column: str | None = None,
+    image_column: str | None = None,
+    multi_label: bool = False,
+    vectors: StrPath | None = None,
+    seed: int = 0,
+    min_count: int | None = None,
+    max_vocabulary: int | None = None,
+    dim: int | None = None,
+    epochs: int | None = None,
+    settings: Sequence[str] = (),
+    leave_out: Collection[str] = (),
+    device: str = "auto",
+    threads: int = 1,
+    resume: bool = False,
+    checkpoint_every: float = 30.0,
+    replace: bool = False,
+    command: Command | None = None,
+    say: Say = silent,
+    progress: Progress = silent,
+) -> Run:
+    """Train a model on a file, a sample set, or on `texts` and `labels` in memory, and return the run.
+
+    `data` is a CSV, TSV, JSONL or Parquet file or the name of a sample set. `labels` has one label for each text, or
+    a list of labels for a multi-label recipe; `languages` one language. The run is written to the folder `out`;
+    without it to a temporary one, which is removed when the run is no longer used: `run.save(folder)` keeps it.
+
+    `recipe` is a shipped one's name (None: bag), a TOML file or a Recipe. `multi_label`, `vectors` (a file, or
+    glove-6b-50d), `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change it;
+    None leaves an option as it is. With `start` that run is trained further: its model and words stay, and only
+    `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that are "shared" with training.
+
+    A checkpoint is written every `checkpoint_every` seconds; `resume` continues an interrupted training of `out`.
+    `replace` allows `out` to exist. `say=print` shows what happens, `progress` is called with (steps done, most
+    steps, description). `command` is the command line that warnings repeat with their advice (None: one with the
+    data alone). Raises InputError for data, options, recipes and folders that cannot be used.
+    """
+    from ..data.load import Columns, of_texts
+    from ..models.recipes.settings import with_settings
+    from ..training import train as training
+    from ..training.device import choose_device
+    from .run import Run
+
+    if (data is None) == (texts is None):
+        raise InputError(
+            "Give a data file or texts: lexport.train('reviews.csv') or train(texts=…, labels=…).", code="LX-API-003"
+        )
+    if resume and replace:
+        raise InputError(
+            "--resume continues a training, --force starts again; leave one of them out.", code="LX-API-014"
+        )
+    # The options that change a model; a run that is trained further keeps its own.
+    model: _Options = {
+        "text": {"min_count": min_count, "max_vocabulary": max_vocabulary},
+        "embedding": {"dim": dim, "vectors": None if vectors is None else str(vectors)},
+        "head": {"multi_label": multi_label or None},
+    }
+    begun = None if start is None else _begun(start, recipe, model)
+    chosen = _recipe(recipe, model, say) if begun is None else begun.recipe
+    chosen = with_settings(chosen.changed("training", epochs=epochs), settings, further=begun is not None)
+    if texts is None:
+        source: str | Dataset = str(data)
+    else:
+        source = of_texts(texts, labels, languages=languages, multi_label=chosen.task == "multilabel")
+    temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
+    trained = training.train(
+        source,
+        Path(temporary, chosen.name) if out is None else Path(out),
+        recipe=chosen,
+        columns=Columns(text_column, label_column, language_column, pair_column, image_column),
+        start=begun,
+        seed=seed,
+        device=choose_device(device, threads),
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        replace=replace,
+        without=leave_out,
+        command=command,
+        say=say,
+        progress=progress,
+    )
+    found = Run(trained)
+    if temporary:
+        weakref.finalize(found, shutil.rmtree, temporary, ignore_errors=True)
+    return found
+
+
+def _recipe(recipe: str | Recipe | None, model: _Options, say: Say) -> Recipe:
+    """Return the recipe with the options of its sections in `model` that are not None."""
+    from ..models import recipes
+
+    chosen = recipes.load(recipe or "bag", say) if recipe is None or isinstance(recipe, str) else recipe
+    for section, options in model.items():
+        chosen = chosen.changed(section, **options)
+    return chosen
+
+
+def _begun(start: Run | StrPath, recipe: str | Recipe | None, model: _Options) -> TrainedRun:
+    """Open the run that is trained further. Raises InputError if an option would change its model."""
+    from ..models.run import open_run
+
+    options = {name: value for section in model.values() for name, value in section.items()}
+    given = [
+        f"--{name.replace('_', '-')}" for name, value in {"model": recipe, **options}.items() if value is not None
+    ]
+    if given:
+        raise InputError(
+            f"--from continues with the model and words of its run; leave out {', '.join(given)}.", code="LX-API-013"
+        )
+    return open_run(Path(start) if isinstance(start, (str, Path)) else start.folder)

@@ -1,0 +1,87 @@
+"""What a training begins with: its data, read and split, and the encoder of their words."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..data import load as data
+from ..data.load import Columns, Dataset
+from ..data.pretrained import open_vectors
+from ..data.splits import Splits, split
+from ..errors import InputError
+from ..evaluation.tasks import TASKS
+from ..handlers.text.encoder import TextEncoder
+from ..handlers.text.spec import Layout
+from ..models import recipes, run
+from ..models.corpus import Corpus
+from ..models.embeddings.buckets import AUTO, choose_buckets
+from ..models.vocabulary import build_encoder
+from ..storage.progress import Say
+from .dimension import choose_dim
+
+
+def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
+    """Load and split the data as the recipe's task needs them. Raises InputError if a column is missing."""
+    task = TASKS[recipe.task]
+    if isinstance(source, str):
+        source = data.load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
+    dataset = task.prepare(source, columns)
+    if recipe.inputs is not Layout.LANGUAGES and columns.language is None:
+        dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
+    if (recipe.inputs is Layout.LANGUAGES) != (dataset.languages is not None):
+        raise InputError(
+            f"The embedding {recipe.embedding.NAME!r} needs the language of every text, and {dataset.name} has none. "
+            "Name --language-column."
+            if dataset.languages is None
+            else f"{dataset.name} names languages, which the embedding {recipe.embedding.NAME!r} does not use. "
+            "Leave out --language-column, or use --model multilingual.",
+            code="LX-TRAIN-024",
+        )
+    task.check(dataset)
+    return dataset, split(dataset, task.label_sets)
+
+
+def split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:
+    """Split the training texts, and then their second texts, into tokens."""
+    texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
+    languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
+    return Corpus.of(texts, recipe.text.max_tokens, languages)
+
+
+def new_encoder(recipe: recipes.Recipe, corpus: Corpus, texts: int, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
+    """Return the recipe with its dimension and buckets chosen, and the encoder of the corpus.
+
+    `texts`: how many there are before the second texts. Raises InputError for vectors that are missing or cannot be
+    read.
+    """
+    encoder = build_encoder(corpus, recipe.text, inputs=recipe.inputs)
+    dim = recipe.embedding.dim
+    vectors = getattr(recipe.embedding, "vectors", None)
+    if vectors is None and not recipe.learns:
+        raise InputError(
+            'The head averages pretrained word vectors without training (objective = "pooled"), but no vectors are '
+            'given. Name them with --vectors, or set objective = "contrastive".',
+            code="LX-TRAIN-025",
+        )
+    if vectors is not None and dim is None:
+        dim = open_vectors(vectors).dim
+        say(f"{dim} dimensions, as the vectors {vectors} have")
+    elif dim is None:
+        dim, reason = choose_dim(
+            recipe.encoder.NAME, int(corpus.lengths[:texts].sum()), search=TASKS[recipe.task].TAKES_PAIRS
+        )
+        say(reason)
+    if getattr(recipe.embedding, "buckets", None) == AUTO:
+        recipe = recipe.changed("embedding", buckets=choose_buckets(corpus, recipe.text))
+    return recipe.changed("embedding", dim=dim).changed("text", buckets=encoder.spec.buckets), encoder
+
+
+def require_known_labels(dataset: Dataset, classes: list[str], start: run.Run) -> None:
+    """Raise InputError if `classes`, the labels of the data, are not all labels of the run `start`."""
+    unknown = sorted(set(classes) - set(start.labels))
+    if unknown:
+        raise InputError(
+            f"{dataset.name} has labels that {start.folder} does not know: {', '.join(unknown[:5])}; its "
+            f"labels are: {', '.join(start.labels[:20])}. Train without --from, or remove these rows.",
+            code="LX-TRAIN-026",
+        )
