@@ -65,6 +65,6 @@ def page() -> str:
             lines += [
                 f'  <rect class="{kind}" x="{x:g}" y="{y}" width="{room - 8:g}" height="{ROW - 6}" rx="6"/>',
                 f'  <text class="name" x="{x + 12:g}" y="{y + 19}">{name}</text>',
-                f'  <text class="what" x="{x + 100:g}" y="{y + 19}">{WORDS[name]}</text>',
+                f'  <text class="what" x="{x + 108:g}" y="{y + 19}">{WORDS[name]}</text>',
             ]
     return "\n".join([*lines, "</svg>"]) + "\n"
