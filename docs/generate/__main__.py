@@ -5,10 +5,10 @@ python docs/generate
 
 from __future__ import annotations
 
-from lexport.docs.generate import api, cli, errors, layers, options, schemas
+from lexport.docs.generate import api, benchmarks, cli, errors, layers, options, schemas
 
 if __name__ == "__main__":
-    for module in (api, cli, errors, layers, options):
+    for module in (api, benchmarks, cli, errors, layers, options):
         module.PAGE.write_text(module.page(), encoding="utf-8")
     schemas.FOLDER.mkdir(exist_ok=True)
     for path, content in schemas.files().items():
