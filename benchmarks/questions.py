@@ -21,8 +21,8 @@ QUESTIONS = {
         (
             "All learn from the same training texts, choose their settings and epochs by the validation texts, and "
             "see the test texts once. No recipe is told which set it learns.",
-            "Settings are the strength and n-grams of the logistic regression, and of fastText the rate (0.1, 0.3, 1) "
-            "and the epochs (5, 25, 50), at 16 dimensions with pairs of words over our tokens.",
+            "Settings are the strength and n-grams of the logistic regression, and of fastText the rate (0.1, 0.3, "
+            "1) and the epochs (5, 25, 50), at 16 dimensions with pairs of words over our tokens.",
             "Points are paired differences; intervals are 95 % and draw seeds and texts again.",
         ),
     ),
