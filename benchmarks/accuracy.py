@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +20,9 @@ import numpy as np
 import torch
 
 from lexport.benchmarks import baselines, fasttext
-from lexport.benchmarks.baselines import CHARACTERS, FASTTEXT, WORDS, Baseline, Verdict, points
-from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
+from lexport.benchmarks.baselines import CHARACTERS, FASTTEXT, WORDS, Baseline, points
+from lexport.benchmarks.figures import Values, crossed_interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.data import load as data
 from lexport.data.dataset import Dataset
 from lexport.data.splits import Splits, split
@@ -67,7 +67,7 @@ class Judged:
 def main() -> int:
     """Measure, print Markdown tables, and return 0 if every limit is kept."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     # Fits of this size gain nothing from a second thread, and lose much where other programs want the cores.
     torch.set_num_threads(1)
     chosen = [recipes.load(name) for name in options.recipes]
@@ -78,14 +78,8 @@ def main() -> int:
         kept = options.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
         for name in options.data:
-            every.append(_judge_set(name, chosen, range(options.seeds), kept, options))
-    verdicts = verdicts_of(every)
-    print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if all(verdict.held for verdict in verdicts) else 1
+            every.append(_judge_set(name, chosen, range(options.seeds), kept, options, report))
+    return report.close(verdicts_of(every))
 
 
 def _options() -> argparse.Namespace:
@@ -97,6 +91,7 @@ def _options() -> argparse.Namespace:
     add("--fasttext", help="the program, where it is not in PATH")
     add("--keep", type=Path, help="folder for what each fit judged right: a fit found there is not made again")
     add("--quick", action="store_true", help="two epochs, no verdict: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.seeds < 2:
         parser.error(f"--seeds {options.seeds} gives no interval; at least 2 are needed")
@@ -115,7 +110,7 @@ def _listed(names: str) -> list[str]:
 
 
 def _judge_set(
-    name: str, chosen: Sequence[Recipe], seeds: Sequence[int], kept: Path, options: argparse.Namespace
+    name: str, chosen: Sequence[Recipe], seeds: Sequence[int], kept: Path, options: argparse.Namespace, report: Report
 ) -> Judged:
     """Fit the recipes that suit the set and the baselines, and print how they did."""
     dataset = data.load(name)
@@ -130,9 +125,9 @@ def _judge_set(
     if options.fasttext:
         against.append(baselines.of_fasttext(parts, seeds, options.fasttext))
     tests = {baseline.name: baseline.right(parts.test) for baseline in against}
-    print(f"### {dataset.name}\n")
+    report.part(dataset.name)
     counts = ", ".join(f"{len(part):,}" for part in (parts.train, parts.validation, parts.test))
-    print(f"{counts} texts to train on, choose by and report on; seeds: {len(seeds)}\n")
+    report.text(f"{counts} texts to train on, choose by and report on; seeds: {len(seeds)}")
     columns = [
         "accuracy",
         "validation",
@@ -142,7 +137,7 @@ def _judge_set(
         "seconds a fit",
     ]
     rows = [_row(result, tests) for result in sorted(results, key=lambda one: -one.validation.mean())]
-    print(table(columns, rows + [_baseline_row(one, parts, tests) for one in against]))
+    report.table(columns, rows + [_baseline_row(one, parts, tests) for one in against])
     return Judged(name, results, tests)
 
 

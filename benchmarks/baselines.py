@@ -45,15 +45,6 @@ class Baseline:
         return np.stack([right(judge, part.texts, part.labels) for judge in self.judges])
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One limit: what was asked, what was found, whether it held."""
-
-    asked: str
-    found: str
-    held: bool
-
-
 def right(judge: Judge, texts: Sequence[str], truth: Sequence[str]) -> Values:
     """1.0 where a text is judged right, else 0.0: [texts]."""
     return np.array([a == b for a, b in zip(judge(texts), truth, strict=True)], np.float64)

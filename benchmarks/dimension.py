@@ -9,13 +9,13 @@ is recall@1 of a text's pair, and the loss one minus the reciprocal of the pair'
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
+from lexport.benchmarks.figures import Values, crossed_interval, say
+from lexport.benchmarks.report import Report, add_options
 from lexport.data.load import Dataset
 from lexport.data.splits import Splits
 from lexport.evaluation.metrics import Outputs, retrieval
@@ -49,7 +49,7 @@ class Width:
 def main() -> int:
     """Measure and print a Markdown table."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     recipe = recipes.load(options.recipe)
     if recipe.task not in ("classify", "vector"):
         raise SystemExit(
@@ -67,14 +67,15 @@ def main() -> int:
     }
     by_loss = smallest_fit({dim: width.losses for dim, width in found.items()})
     by_accuracy = smallest_fit({dim: 1 - width.right for dim, width in found.items()})
-    print(f"### Recipe `{recipe.name}` on {dataset.name}, {tokens:,} tokens to train on\n")
+    report.part(f"Recipe `{recipe.name}` on {dataset.name}, {tokens:,} tokens to train on")
     counts = ", ".join(f"{len(part):,}" for part in (parts.train, parts.validation, parts.test))
-    print(f"{counts} texts to train on, choose by and report on; seeds: {options.seeds}\n")
-    print(_shown(found))
-    print("smallest width not measurably worse than the best on validation: ", end="")
-    print(f"{by_loss} by loss, {by_accuracy} by accuracy\n")
-    print(surrounded(started))
-    return 0
+    report.text(f"{counts} texts to train on, choose by and report on; seeds: {options.seeds}")
+    report.table(*_shown(found))
+    report.text(
+        "Smallest width not measurably worse than the best on validation: "
+        f"{by_loss} by loss, {by_accuracy} by accuracy."
+    )
+    return report.close()
 
 
 def _options() -> argparse.Namespace:
@@ -85,6 +86,7 @@ def _options() -> argparse.Namespace:
     add("--dims", type=_whole_numbers, default=[4, 8, 16, 32, 64, 128], help="widths to try, such as 8,16,32")
     add("--seeds", type=int, default=3, help="how many; with 1 the intervals are over texts alone")
     add("--quick", action="store_true", help="two epochs: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error(f"--seeds {options.seeds} trains nothing; at least 1 is needed")
@@ -144,7 +146,7 @@ def smallest_fit(losses: Mapping[int, Values]) -> int:
     return min(dim for dim in losses if dim == best or crossed_interval(losses[dim] - losses[best])[0] <= 0)
 
 
-def _shown(found: Mapping[int, Width]) -> str:
+def _shown(found: Mapping[int, Width]) -> tuple[list[str], list[list[str]]]:
     best = min(found, key=lambda dim: float(found[dim].losses.mean()))
     rows = []
     for dim, width in found.items():
@@ -165,7 +167,7 @@ def _shown(found: Mapping[int, Width]) -> str:
             ]
         )
     columns = ["dim", "validation loss", "above the lowest", "validation accuracy", "points from the lowest loss's"]
-    return table([*columns, "test accuracy", "epochs", "seconds", "MiB"], rows)
+    return [*columns, "test accuracy", "epochs", "seconds", "MiB"], rows
 
 
 def _signed(value: float, digits: int) -> str:

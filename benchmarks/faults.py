@@ -29,7 +29,8 @@ from lexport import serving
 from lexport.benchmarks import fault_causes as causes
 from lexport.benchmarks.closed_loop import Load
 from lexport.benchmarks.fault_causes import Served, Settings
-from lexport.benchmarks.figures import say, surrounded, table
+from lexport.benchmarks.figures import say
+from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.small import add_options, run_of
 from lexport.errors import SystemProblem
 from lexport.export.archive.pack import archive
@@ -79,7 +80,7 @@ def main() -> int:
     options = _options()
     names = options.rows.split(",")
     settings = Settings(0.5, 0.5, 2, 1.0, 0.5, 20.0) if options.quick else Settings()
-    started = time.time()
+    report = Report(options)
     found = []
     with tempfile.TemporaryDirectory(prefix="lexport-faults-") as scratch:
         folder = Path(scratch)
@@ -88,16 +89,12 @@ def main() -> int:
             texts = [json.loads(line)["text"] for line in packed.read("golden.jsonl").splitlines()]
         for name in names:
             found.append(_measure(name, path, texts, folder / name, settings))
-    print(_table(found))
-    print("".join(f"- `{one.row}`: {_details(one)}\n" for one in found))
-    print(surrounded(started))
+    report.part("32 connections under load")
+    report.table(*_table(found))
+    report.text("\n".join(f"- `{one.row}`: {_details(one)}" for one in found))
     if options.out:
-        rows = [asdict(one) for one in found]
-        write_file(options.out, json_bytes({"surroundings": surrounded(started), "rows": rows}))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if all(one.held for one in found) else 1
+        write_file(options.out, json_bytes({"rows": [asdict(one) for one in found]}))
+    return report.close([_verdict(one) for one in found])
 
 
 def _options() -> argparse.Namespace:
@@ -214,7 +211,7 @@ async def _for(load: Load, seconds: float) -> None:
     await load.run(over)
 
 
-def _table(found: Sequence[Found]) -> str:
+def _table(found: Sequence[Found]) -> tuple[list[str], list[list[str]]]:
     counted = ("sent", "answered", "named error", "lost", "timed out", "not sent", "wrong")
 
     def seconds(one: Found, value: float | None) -> str:
@@ -229,11 +226,22 @@ def _table(found: Sequence[Found]) -> str:
             f"{one.longest:.1f}",
             seconds(one, one.first_answer),
             seconds(one, one.steady_again),
-            "yes" if one.held else "NO",
         ]
         for one in found
     ]
-    return table(["fault", *counted, "longest, s", "first answer, s", "80 % of the rate, s", "held"], rows)
+    return ["fault", *counted, "longest, s", "first answer, s", "80 % of the rate, s"], rows
+
+
+def _verdict(found: Found) -> Verdict:
+    row = ROWS[found.row]
+    asked = ["no wrong answer"]
+    if row.answers_all:
+        asked.append("every request answered or a named error")
+    if row.recovers:
+        asked.append("the rate comes back")
+    counts = found.counts
+    told = f"{counts['wrong']:,} wrong, {counts['lost']:,} lost, {counts['timed out']:,} timed out"
+    return Verdict(f"{found.title}: {', '.join(asked)}", told, found.held)
 
 
 def _details(one: Found) -> str:

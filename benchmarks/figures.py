@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from lexport.loadtest import environment as surroundings
+from lexport.loadtest import environment
 
 Values = npt.NDArray[np.float64]
 
@@ -59,16 +59,18 @@ def paired_interval(differences: Values) -> tuple[float, float]:
     return float(differences.mean() - reach), float(differences.mean() + reach)
 
 
-def surrounded(started: float) -> str:
-    """A line on when, where and with what versions a benchmark ran; `started` on the clock of `time.time`."""
-    day = time.strftime("%Y-%m-%d", time.gmtime(started))
-    return f"{day}, {(time.time() - started) / 60:.0f} minutes; {where()}"
-
-
 def where() -> str:
-    """The machine and the versions of what took part."""
-    machine = surroundings.machine()
-    versions = surroundings.versions() | {package: metadata.version(package) for package in _EXTRA}
+    """Return the machine and the versions of what took part, in a line."""
+    return told(*place())
+
+
+def place() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the machine and the versions of what took part."""
+    return environment.machine(), environment.versions() | {package: metadata.version(package) for package in _EXTRA}
+
+
+def told(machine: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """Return a machine and versions in a line."""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
         + ", ".join(f"{package} {version}" for package, version in versions.items())

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lexport.benchmarks.figures import Values, interval, say, surrounded, table
+from lexport.benchmarks.figures import Values, interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.errors import SystemProblem
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
@@ -48,7 +49,7 @@ WORDS, LENGTH, DIM = 20_000, 50, 100
 def main() -> int:
     """Check and measure, print Markdown tables, and return 0 if every variant answers alike."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     rehearsal = options.device == "cpu"
     if not rehearsal and not torch.cuda.is_available():
         print(
@@ -58,7 +59,7 @@ def main() -> int:
         return 0
     sizes = (1, 4) if options.quick else SIZES
     pairs = 3 if options.quick else 15
-    print(f"### {'A rehearsal on the CPU against itself' if rehearsal else torch.cuda.get_device_name()}\n")
+    report.part("A rehearsal on the CPU against itself" if rehearsal else torch.cuda.get_device_name())
     rows, kept = [], True
     with tempfile.TemporaryDirectory(prefix="lexport-gpu-") as scratch:
         for name in options.recipes.split(","):
@@ -72,10 +73,10 @@ def main() -> int:
                 rows.append(row)
                 kept = kept and held
         columns = ["recipe and variant", "most a score differs", "overtakes at", *(f"{size}" for size in sizes)]
-        print(table(columns, rows))
-        print("Columns of numbers: CPU's time ÷ device's in batches of so many texts.\n")
-        _load(Path(scratch), rehearsal, options)
-    print(surrounded(started))
+        report.table(columns, rows)
+        report.text("Columns of numbers: CPU's time ÷ device's in batches of so many texts.")
+        _load(Path(scratch), rehearsal, options, report)
+    report.close([Verdict("every variant answers on the device as on the CPU", "see the table", kept)])
     return 0 if kept else 1
 
 
@@ -86,6 +87,7 @@ def _options() -> argparse.Namespace:
     add("--recipes", default="bag,cnn,transformer")
     add("--data", default="rotten-tomatoes", help="what the served model learns from")
     add("--quick", action="store_true", help="few sizes and pairs, no load test: does it run at all?")
+    add_options(parser)
     return parser.parse_args()
 
 
@@ -146,22 +148,22 @@ def _ratios(on_cpu: Engine, on_device: Engine, ids: Ids, pairs: int) -> Values:
     return np.asarray(values[:, 0] / values[:, 1])
 
 
-def _load(folder: Path, rehearsal: bool, options: argparse.Namespace) -> None:
+def _load(folder: Path, rehearsal: bool, options: argparse.Namespace, report: Report) -> None:
     """The same archive served on the CPU and on the GPU, under Locust; a line says why not."""
     if rehearsal or options.quick:
-        print("No load test: " + ("a rehearsal has no GPU to load." if rehearsal else "quick settings.") + "\n")
+        report.text("No load test: " + ("a rehearsal has no GPU to load." if rehearsal else "quick settings."))
         return
     try:
         find_java()
     except SystemProblem as problem:
-        print(f"No load test: {problem}\n")
+        report.text(f"No load test: {problem}")
         return
     say(f"training on {options.data} for the load test")
     run = train(options.data, folder / "run", recipe=recipes.load("bag"))
     export(run, choose("torchscript-fp32"), say=say)
     path = archive(folder / "run", version="1.0", name="gpu-check", variant="torchscript-fp32", out=folder)
-    report = loadtest([path], worker_sets=("cpu:1", "gpu:1"), users=(1, 64), duration=10.0, say=say)
-    print("#### Served: `bag`, torchscript-fp32\n")
+    tested = loadtest([path], worker_sets=("cpu:1", "gpu:1"), users=(1, 64), duration=10.0, say=say)
+    report.part("Served: `bag`, torchscript-fp32")
     rows = [
         [
             row.workers,
@@ -171,10 +173,10 @@ def _load(folder: Path, rehearsal: bool, options: argparse.Namespace) -> None:
             f"{row.p99_ms or 0:.1f}",
             str(row.failures),
         ]
-        for row in report.rows
+        for row in tested.rows
     ]
-    rows += [[f"{one.workers}: {one.reason}", "", "", "", "", ""] for one in report.not_run]
-    print(table(["workers", "users", "requests/s", "p50 ms", "p99 ms", "failed"], rows))
+    rows += [[f"{one.workers}: {one.reason}", "", "", "", "", ""] for one in tested.not_run]
+    report.table(["workers", "users", "requests/s", "p50 ms", "p99 ms", "failed"], rows)
 
 
 if __name__ == "__main__":

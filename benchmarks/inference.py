@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lexport.benchmarks.baselines import Verdict
-from lexport.benchmarks.figures import Values, interval, say, surrounded, table
+from lexport.benchmarks.figures import Values, interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.export.formats.dense import has_dense_layers
 from lexport.export.formats.torchscript_onnx import Scoring, write_torchscript
 from lexport.export.formats.variants import IDS_IN, Variant
@@ -91,17 +91,12 @@ class LookUp(nn.Module):
 def main() -> int:
     """Measure, print Markdown tables, and return 0 if every limit is kept."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="lexport-inference-") as folder:
-        verdicts = _bag(options, Path(folder))
-        verdicts += _layered(options, Path(folder))
-    print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if all(verdict.held for verdict in verdicts) else 1
+        verdicts = _bag(options, Path(folder), report)
+        verdicts += _layered(options, Path(folder), report)
+    return report.close(verdicts)
 
 
 def _options() -> argparse.Namespace:
@@ -111,6 +106,7 @@ def _options() -> argparse.Namespace:
     add("--dim", type=int, default=300, help="of a row")
     add("--pairs", type=int, default=21, help="alternating turns of each comparison; at least 15")
     add("--quick", action="store_true", help="a small table, few pairs, no verdict: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.quick:
         options.rows, options.dim, options.pairs = 2000, 33, 3
@@ -119,7 +115,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _bag(options: argparse.Namespace, folder: Path) -> list[Verdict]:
+def _bag(options: argparse.Namespace, folder: Path, report: Report) -> list[Verdict]:
     model = _bag_model(options.rows, options.dim)
     weight = model.embedding.get_parameter("weight").detach()
     head = model.head.linear
@@ -135,12 +131,12 @@ def _bag(options: argparse.Namespace, folder: Path) -> list[Verdict]:
         rows.append(cells)
         verdicts += found
         say(" | ".join(cells))
-    print(f"### A bag over {options.rows:,} × {options.dim}, texts of {WORDS} words, one thread\n")
+    report.part(f"A bag over {options.rows:,} × {options.dim}, texts of {WORDS} words, one thread")
     columns = ["variant", "size", "batch 1", f"batch {TEXTS}", f"look-up alone, batch {TEXTS}", "GB/s of rows"]
-    print(table(columns, rows))
-    print(
+    report.table(columns, rows)
+    report.text(
         "Ratios: how many times as fast as a scripted, frozen `F.embedding_bag` (mode mean, fp32) with the same head "
-        f"or alone, on the same ids. Read one after the other, memory gives one thread {bandwidth / 1e9:.1f} GB/s.\n"
+        f"or alone, on the same ids. Read one after the other, memory gives one thread {bandwidth / 1e9:.1f} GB/s."
     )
     return verdicts
 
@@ -285,7 +281,7 @@ def _against_eager(model: TextModel, engine: Engine, batches: list[Ids], pairs: 
     return Verdict(asked, str(ratio), ratio.median >= LEAST_ALONE)
 
 
-def _layered(options: argparse.Namespace, folder: Path) -> list[Verdict]:
+def _layered(options: argparse.Namespace, folder: Path, report: Report) -> list[Verdict]:
     rows, verdicts = [], []
     for name in LAYERED:
         words = 500 if options.quick else LAYERED_WORDS
@@ -306,9 +302,9 @@ def _layered(options: argparse.Namespace, folder: Path) -> list[Verdict]:
                     asked = f"{what}: not slower than fp32 at batch 1 and 16"
                     held = all(one.median >= 1 for one in found)
                     verdicts.append(Verdict(asked, ", ".join(map(str, found)), held))
-    print(f"### Encoders with layers over {LAYERED_WORDS:,} × 100, texts of {WORDS} words, one thread\n")
-    print(table(["recipe and variant", "size", "batch 1", "batch 16"], rows))
-    print("Ratios: how many times as fast as the same engine's fp32 variant of the same model, and its size.\n")
+    report.part(f"Encoders with layers over {LAYERED_WORDS:,} × 100, texts of {WORDS} words, one thread")
+    report.table(["recipe and variant", "size", "batch 1", "batch 16"], rows)
+    report.text("Ratios: how many times as fast as the same engine's fp32 variant of the same model, and its size.")
     return verdicts
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +22,8 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
-from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say, surrounded, table
+from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say
+from lexport.benchmarks.report import Report, add_options
 from lexport.data.digits import caption
 from lexport.data.load import Dataset
 from lexport.data.splits import Splits
@@ -136,7 +136,7 @@ def languages_of(texts: Sequence[str]) -> list[str]:
 def main() -> int:
     """Measure and print Markdown tables."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     torch.set_num_threads(1)
     recipe = recipes.load(options.recipe)
     if recipe.task != "joint":
@@ -153,10 +153,9 @@ def main() -> int:
     found = [outputs(run.model, run.encoder, test) for run in runs]
     ours = [(both[: len(test)], both[len(test) :]) for both in found]
     baselines = _baselines(parts, runs[0].encoder.tokens, settings=2 if options.quick else None)
-    _print_recalls(runs, parts, groups, ours, baselines)
-    _print_languages(runs, test, groups, ours, baselines)
-    print(surrounded(started))
-    return 0
+    _report_recalls(runs, parts, groups, ours, baselines, report)
+    _report_languages(runs, test, groups, ours, baselines, report)
+    return report.close()
 
 
 def _options() -> argparse.Namespace:
@@ -165,6 +164,7 @@ def _options() -> argparse.Namespace:
     add("--recipe", default="joint", help="a recipe with the head joint")
     add("--seeds", type=int, default=5, help="how many; at least 2")
     add("--quick", action="store_true", help="two epochs, two settings: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.seeds < 2:
         parser.error(f"--seeds {options.seeds} gives no interval; at least 2 are needed")
@@ -206,12 +206,13 @@ def _both_ways(texts: Floats, images: Floats, groups: Groups) -> Values:
     return np.concatenate([hits(texts, images, groups, groups), hits(images, texts, groups, groups)])
 
 
-def _print_recalls(
+def _report_recalls(
     runs: Sequence[Run],
     parts: Splits,
     groups: Groups,
     ours: Sequence[Pair],
     baselines: Mapping[str, Pair],
+    report: Report,
 ) -> None:
     found = np.stack([_both_ways(texts, images, groups) for texts, images in ours])  # [seeds, 6, rows]
     theirs = {name: _both_ways(*vectors, groups) for name, vectors in baselines.items()}
@@ -220,26 +221,27 @@ def _print_recalls(
     rows.append([f"**mean of {len(runs)} seeds**", *(f"**{share}**" for share in _shares(found.mean(axis=0)))])
     rows += [[name, *_shares(one)] for name, one in theirs.items()]
     rows.append(["chance", *[f"{chance[f'chance_at_{k}']:.1%}" for k in AT] * 2])
-    print(f"### Recipe `{runs[0].recipe.name}` on {DATA}\n")
+    report.part(f"Recipe `{runs[0].recipe.name}` on {DATA}")
     counts = ", ".join(f"{len(part):,}" for part in (parts.train, parts.validation, parts.test))
     different = len(set(parts.test.texts))
-    print(f"{counts} images to train on, choose by and report on; {different} different captions in the test\n")
+    report.text(f"{counts} images to train on, choose by and report on; {different} different captions in the test")
     measures = [f"{way}, recall@{k}" for way in WAYS for k in AT]
-    print(table(["", *measures], rows))
+    report.table(["", *measures], rows)
     rows = []
     for place, measure in enumerate(measures):
         cells = [_difference(found[:, place] - one[place]) for one in theirs.values()]
         rows.append([measure, *itertools.chain.from_iterable(cells)])
     heads = [[f"points above {name.split(' (')[0]}", "95 %, seeds", "95 %, seeds and queries"] for name in theirs]
-    print(table(["difference on the test", *itertools.chain.from_iterable(heads)], rows))
+    report.table(["difference on the test", *itertools.chain.from_iterable(heads)], rows)
 
 
-def _print_languages(
+def _report_languages(
     runs: Sequence[Run],
     test: Dataset,
     groups: Groups,
     ours: Sequence[Pair],
     baselines: Mapping[str, Pair],
+    report: Report,
 ) -> None:
     languages = np.array(languages_of(test.texts))
     rows = []
@@ -259,8 +261,8 @@ def _print_languages(
     columns = [
         column for way in WAYS for column in (f"{way}: joint", *names, f"points above {names[0]}, 95 % over seeds")
     ]
-    print("### By language of the caption, recall@1\n")
-    print(table(["", "captions", "unknown tokens", *columns], rows))
+    report.part("By language of the caption, recall@1")
+    report.table(["", "captions", "unknown tokens", *columns], rows)
 
 
 def _in_language(texts: Floats, images: Floats, own: Groups, groups: Groups) -> Values:

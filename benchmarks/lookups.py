@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lexport.benchmarks.figures import interval, say, table
+from lexport.benchmarks.figures import interval, say
 from lexport.benchmarks.million import real_words
+from lexport.benchmarks.report import Report
 from lexport.data import load as data
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
 from lexport.handlers.text.files import load_encoder
 from lexport.handlers.text.vocabulary import INDEX, index_of
 
 
-def look_ups(sizes: Sequence[int], folder: Path, rounds: int) -> str:
-    """A table over vocabularies of so many words; every round looks up texts that were not seen before."""
+def look_ups(sizes: Sequence[int], folder: Path, rounds: int, report: Report) -> None:
+    """Report a table over vocabularies of so many words; every round looks up texts that were not seen before."""
     texts = data.load("imdb").texts[::2]
     share = len(texts) // (2 * rounds + 1)
     every, rows = real_words(max(sizes)), []
@@ -49,7 +50,8 @@ def look_ups(sizes: Sequence[int], folder: Path, rounds: int) -> str:
     columns = ["words", "dictionary opens, ms", "files open, ms"]
     for asked in ("1 text", "64 texts"):
         columns += [f"{asked}: dictionary, µs a text", "files", "× (95 %)"]
-    return f"### Looking up imdb reviews, {rounds} pairs\n\n{table(columns, rows)}"
+    report.part(f"Looking up imdb reviews, {rounds} pairs")
+    report.table(columns, rows, {"files": "µs a text"})
 
 
 def _opened(files: Path) -> tuple[TextEncoder, float]:

@@ -15,18 +15,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lexport import serving
-from lexport.benchmarks.figures import interval, say, surrounded, table
+from lexport.benchmarks.figures import interval, say
 from lexport.benchmarks.lookups import look_ups
 from lexport.benchmarks.million import grown_run, real_words, small_run
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
 from lexport.export.formats.variants import VARIANTS as EXPORTED
@@ -73,21 +72,12 @@ print(json.dumps([[after[0] - before[0], after[1] - before[1]] for before, after
 """
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A limit, what was found, and whether it is kept."""
-
-    asked: str
-    found: str
-    kept: bool
-
-
 def main() -> int:
     """Measure, print Markdown tables, and return 0 if the limits are kept."""
     options = _options()
     quick, parts = options.quick, options.parts.split(",")
     words = 60_000 if quick else options.words
-    started = time.time()
+    report = Report(options)
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="lexport-memory-") as scratch:
         folder = options.keep or Path(scratch)
@@ -97,19 +87,13 @@ def main() -> int:
             archives = _archives(runs, options.variants.split(","), folder / "store")
             texts = runs["all"].held_out("test").texts
             if "starts" in parts:
-                verdicts += _start(archives, folder, texts[0], 2 if quick else options.starts)
+                verdicts += _start(archives, folder, texts[0], 2 if quick else options.starts, report)
             if "workers" in parts:
                 rounds, seconds = (1, 1) if quick else (options.rounds, 6)
-                verdicts += _memory(archives, runs["all"], folder, texts, rounds, seconds)
+                verdicts += _memory(archives, runs["all"], folder, texts, rounds, seconds, report)
         if "look-ups" in parts:
-            print(look_ups([words] if quick else [10_000, 50_000, 200_000, words], folder, 3 if quick else 15))
-    if quick:
-        say("quick settings: no verdict")
-    elif verdicts:
-        rows = [[one.asked, one.found, "yes" if one.kept else "NO"] for one in verdicts]
-        print(table(["asked", "found", "held"], rows))
-    print(surrounded(started))
-    return 0 if quick or all(one.kept for one in verdicts) else 1
+            look_ups([words] if quick else [10_000, 50_000, 200_000, words], folder, 3 if quick else 15, report)
+    return report.close(verdicts)
 
 
 def _options() -> argparse.Namespace:
@@ -123,6 +107,7 @@ def _options() -> argparse.Namespace:
     add("--starts", type=int, default=15, help="processes started with each archive")
     add("--keep", type=Path, help="where the runs lie, or are to be kept")
     add("--quick", action="store_true", help="60,000 words of 16 numbers, no verdict: does it run at all?")
+    add_options(parser)
     return parser.parse_args()
 
 
@@ -152,8 +137,10 @@ def _archives(runs: Mapping[str, Run], variants: Sequence[str], store: Path) -> 
     }
 
 
-def _start(archives: Mapping[tuple[str, str], Path], folder: Path, text: str, starts: int) -> list[Verdict]:
-    """Print the times from an extracted archive to its first answer."""
+def _start(
+    archives: Mapping[tuple[str, str], Path], folder: Path, text: str, starts: int, report: Report
+) -> list[Verdict]:
+    """Report the times from an extracted archive to its first answer."""
     extracted = {}
     for (variant, size), path in archives.items():
         extracted[variant, size] = target = folder / "extracted" / variant / size
@@ -185,10 +172,8 @@ def _start(archives: Mapping[tuple[str, str], Path], folder: Path, text: str, st
                 told = f"{wall:.2f} s, {processor:.2f} s of processor time"
                 verdicts.append(Verdict(f"`{variant}`: {asked}", told, wall <= limit))
     columns = ["variant", "words", "MB", "digests", "opening", "first answer", "pages", "opening and answer", "95 %"]
-    print(
-        "### From an extracted archive to its first answer: milliseconds (those of processor time)\n\n"
-        f"{table(columns, rows)}"
-    )
+    report.part("From an extracted archive to its first answer: milliseconds (those of processor time)")
+    report.table(columns, rows, dict.fromkeys(columns[3:], "ms"))
     return verdicts
 
 
@@ -199,8 +184,9 @@ def _memory(
     texts: Sequence[str],
     rounds: int,
     seconds: float,
+    report: Report,
 ) -> list[Verdict]:
-    """Print what four workers take."""
+    """Report what four workers take."""
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     found: dict[tuple[str, str], list[float]] = {key: [] for key in archives}
     for number in range(rounds):
@@ -230,7 +216,8 @@ def _memory(
         if apart:
             verdicts.append(Verdict(asked, f"{ratio:.3f}", ratio <= MEMORY))
     columns = ["variant", "table", "vocabulary", "PSS, a hundred words", "PSS, all", "beyond", "×", "least – most"]
-    print(f"### {WORKERS} TorchServe workers, MB, medians of {rounds}\n\n{table(columns, rows)}")
+    report.part(f"{WORKERS} TorchServe workers, MB, medians of {rounds}")
+    report.table(columns, rows, dict.fromkeys(columns[1:6], "MB"))
     return verdicts
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lexport.benchmarks.baselines import Verdict, points
-from lexport.benchmarks.figures import Values, crossed_interval, say, surrounded, table
+from lexport.benchmarks.baselines import points
+from lexport.benchmarks.figures import Values, crossed_interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.data.dataset import Dataset
 from lexport.evaluation.metrics import Outputs
 from lexport.export.evidence import measure
@@ -54,7 +54,7 @@ class Judged:
 def main() -> int:
     """Measure, print Markdown tables, and return 0 if every limit is kept."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     torch.set_num_threads(1)
     recipe = recipes.load(options.recipe)
     if recipe.task != "classify":
@@ -64,19 +64,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lexport-precision-") as folder:
         kept = options.keep or Path(folder)
         every = [_judge(name, recipe, range(options.seeds), kept) for name in options.data]
-    print(f"### `{recipe.name}` in fewer bits, test texts, {options.seeds} seeds\n")
+    report.part(f"Recipe `{recipe.name}` in fewer bits, test texts, {options.seeds} seeds")
     lost = [f"{judged.name}: points lost" for judged in every]
     columns = ["variant", *lost, "pooled", "labels changed", "largest Δ"]
-    print(table(columns, [_row(name, every) for name in IDS_IN]))
+    report.table(columns, [_row(name, every) for name in IDS_IN])
     accuracies = ", ".join(f"{judged.name} {judged.trained.mean():.2%}" for judged in every)
-    print(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn again.\n")
-    verdicts = [_verdict(name, every) for name in IDS_IN if IDS_IN[name].precision in MOST_POINTS]
-    print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if all(verdict.held for verdict in verdicts) else 1
+    report.text(f"Trained models: {accuracies}. Intervals: 95 %, seeds and texts both drawn again.")
+    return report.close([_verdict(name, every) for name in IDS_IN if IDS_IN[name].precision in MOST_POINTS])
 
 
 def _options() -> argparse.Namespace:
@@ -87,6 +81,7 @@ def _options() -> argparse.Namespace:
     add("--seeds", type=int, default=5, help="how many; at least 2")
     add("--keep", type=Path, help="folder for the trained runs: one found there is not trained again")
     add("--quick", action="store_true", help="two epochs, no verdict: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.seeds < 2:
         parser.error(f"--seeds {options.seeds} gives no interval; at least 2 are needed")

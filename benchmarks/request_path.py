@@ -29,7 +29,8 @@ from ts.context import Context
 from ts.protocol import otf_message_handler as frontend
 from ts.service import Service
 
-from lexport.benchmarks.figures import say, surrounded, table
+from lexport.benchmarks.figures import say
+from lexport.benchmarks.report import Report
 from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
@@ -72,7 +73,7 @@ def main() -> int:
     options = _options()
     # As the worker sets it in TorchServe: bodies stay bytes.
     os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
-    started = time.time()
+    report = Report(options)
     rounds, requests = (2, 128) if options.quick else (options.rounds, options.requests)
     rows = []
     with tempfile.TemporaryDirectory(prefix="lexport-path-") as scratch:
@@ -84,10 +85,9 @@ def main() -> int:
             say(f"batches of {batch}")
             found = _measure(path, texts, batch, rounds, max(1, requests // batch))
             rows.append([str(batch), *(f"{statistics.median(found[column]):.1f}" for column in COLUMNS[1:])])
-        print(f"### {path.name}, microseconds a request\n")
-    print(table(COLUMNS, rows))
-    print(surrounded(started))
-    return 0
+        report.part(f"{path.name}, microseconds a request")
+    report.table(COLUMNS, rows, dict.fromkeys(COLUMNS[1:], "µs"))
+    return report.close()
 
 
 def _options() -> argparse.Namespace:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,9 @@ import numpy as np
 import torch
 
 from lexport.benchmarks import baselines
-from lexport.benchmarks.baselines import Judge, Verdict, points, right
-from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say, surrounded, table
+from lexport.benchmarks.baselines import Judge, points, right
+from lexport.benchmarks.figures import Values, crossed_interval, paired_interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.data import load as data
 from lexport.data.load import Dataset
 from lexport.data.splits import Splits, split
@@ -44,7 +44,7 @@ Noise = dict[float, list[list[str]]]
 def main() -> int:
     """Measure, print Markdown tables, and return 0 if every limit is kept."""
     options = _options()
-    started = time.time()
+    report = Report(options)
     # Fits of this size gain nothing from a second thread, and lose much where other programs want the cores.
     torch.set_num_threads(1)
     recipe = recipes.load(options.recipe)
@@ -57,16 +57,11 @@ def main() -> int:
     parts = split(dataset)
     with tempfile.TemporaryDirectory(prefix="lexport-robustness-") as folder:
         runs = [_train(options.data, Path(folder) / str(seed), recipe, seed) for seed in seeds]
-        verdicts = [_after_export(runs)]
+        verdicts = [_after_export(runs, report)]
     baseline = baselines.of_words(parts).judges[0]
     # The runs' own recipe has its dimension settled.
-    verdicts += _with_unseen_words(runs, runs[0].recipe, parts, baseline, draws=1 if options.quick else 5)
-    print(table(["asked", "found", "held"], [[v.asked, v.found, "yes" if v.held else "NO"] for v in verdicts]))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if all(verdict.held for verdict in verdicts) else 1
+    verdicts += _with_unseen_words(runs, runs[0].recipe, parts, baseline, 1 if options.quick else 5, report)
+    return report.close(verdicts)
 
 
 def _options() -> argparse.Namespace:
@@ -76,6 +71,7 @@ def _options() -> argparse.Namespace:
     add("--recipe", default="bag", help="see `lexport recipes`")
     add("--seeds", type=int, default=5, help="how many; at least 2")
     add("--quick", action="store_true", help="two epochs, no verdict: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.seeds < 2:
         parser.error(f"--seeds {options.seeds} gives no interval; at least 2 are needed")
@@ -93,7 +89,7 @@ def _judge(model: TextModel, encoder: TextEncoder, labels: list[str]) -> Judge:
     return lambda texts: [labels[top] for top in text_outputs(model, encoder, texts).argmax(axis=1)]
 
 
-def _after_export(runs: Sequence[Run]) -> Verdict:
+def _after_export(runs: Sequence[Run], report: Report) -> Verdict:
     rows, worst = [], 0.0
     for run in runs:
         evidence = export(run, choose(None))
@@ -103,8 +99,8 @@ def _after_export(runs: Sequence[Run]) -> Verdict:
         cells = [f"{test['accuracy']:.2%} ({test['flips']})" for test in found.values()]
         rows.append([str(run.info.seed), f"{trained:.2%}", *cells])
         say(f"seed {run.info.seed}: exported")
-    print("### After export: test accuracy (labels that differ from the trained model's)\n")
-    print(table(["seed", "trained", *DEFAULT], rows))
+    report.part("After export: test accuracy (labels that differ from the trained model's)")
+    report.table(["seed", "trained", *DEFAULT], rows)
     return Verdict(
         f"no variant more than {100 * MOST_BELOW_TRAINED:g} points below the trained model",
         f"{100 * worst:.2f} points at most",
@@ -113,7 +109,7 @@ def _after_export(runs: Sequence[Run]) -> Verdict:
 
 
 def _with_unseen_words(
-    runs: Sequence[Run], recipe: Recipe, parts: Splits, baseline: Judge, draws: int
+    runs: Sequence[Run], recipe: Recipe, parts: Splits, baseline: Judge, draws: int, report: Report
 ) -> list[Verdict]:
     """Replace tokens of the test texts by unknown words; compare with UNK rows that were never trained.
 
@@ -169,7 +165,7 @@ def _with_unseen_words(
         if share:
             found = f"{points(difference.mean())} points [{points(low)}, {points(high)}] over seeds"
             verdicts.append(Verdict(f"UNK trained beats untrained, {share:.0%} unseen", found, difference.mean() > 0))
-    print("### Test accuracy with a share of the tokens replaced by unseen words\n")
+    report.part("Test accuracy with a share of the tokens replaced by unseen words")
     columns = [
         "replaced",
         "trained row",
@@ -178,9 +174,8 @@ def _with_unseen_words(
         "95 %, seeds",
         "95 %, seeds and texts",
     ]
-    print(
-        table([*columns, "row as started, ±0.05", "row of zeros", "no unknown word in training", "TF-IDF + LR"], rows)
-    )
+    others = ["row as started, ±0.05", "row of zeros", "no unknown word in training", "TF-IDF + LR"]
+    report.table([*columns, *others], rows)
     return verdicts
 
 

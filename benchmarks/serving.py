@@ -18,7 +18,6 @@ import hashlib
 import json
 import statistics
 import tempfile
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +28,8 @@ import numpy as np
 
 from lexport import serving
 from lexport.benchmarks import plain
-from lexport.benchmarks.figures import interval, say, surrounded, table
+from lexport.benchmarks.figures import interval, say
+from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive.format.reader import EVIDENCE, read_json
 from lexport.export.archive.inprocess import load_archive
@@ -114,8 +114,8 @@ def main() -> int:
         warmup=1.0 if options.quick else 8.0,
         batch_delay=options.batch_delay,
     )
-    started = time.time()
-    kept: list[bool] = []
+    report = Report(options)
+    verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="lexport-serving-") as scratch:
         folder = Path(scratch)
         run = run_of(options, folder)
@@ -127,15 +127,11 @@ def main() -> int:
         with plain.served(theirs, folder / plain.NAME) as target:
             for workers in settings.workers:
                 measured = _measure_set(archives, names, target, workers, settings, options.config, folder)
-                print(f"### {workers} worker{'s' if workers > 1 else ''} a model of ours\n")
-                print(f"{len(names)} handlers; {settings.rounds} rounds of {settings.seconds:g} s each\n")
-                print(_table(measured))
-                print(_verdicts(measured, kept))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if all(kept) else 1
+                report.part(f"{workers} worker{'s' if workers > 1 else ''} a model of ours")
+                report.text(f"{len(names)} handlers; {settings.rounds} rounds of {settings.seconds:g} s each")
+                report.table(*_table(measured))
+                verdicts += _verdicts(measured)
+    return report.close(verdicts)
 
 
 def _options() -> argparse.Namespace:
@@ -253,7 +249,7 @@ def _rounds(targets: Mapping[str, Target], load: Load, rounds: int, folder: Path
     return measured
 
 
-def _table(measured: Measured) -> str:
+def _table(measured: Measured) -> tuple[list[str], list[list[str]]]:
     columns = [
         "users",
         "handler",
@@ -288,25 +284,25 @@ def _table(measured: Measured) -> str:
                     f"{client_share:.0%}",
                 ]
             )
-    return table(columns, rows)
+    return columns, rows
 
 
 def _users(count: int) -> str:
     return f"{count} user{'s' if count > 1 else ''}"
 
 
-def _verdicts(measured: Measured, kept: list[bool]) -> str:
-    """What was asked and what was found; whether each held is added to `kept`."""
+def _verdicts(measured: Measured) -> list[Verdict]:
+    """What was asked of the profiles, and what was found."""
     few, many = min(measured.runs), max(measured.runs)
     throughput, latency = list(measured.names)[:2]
 
-    def row(asked: str, users: int, name: str, other: str, key: str, least: float | None) -> list[str]:
+    def row(asked: str, users: int, name: str, other: str, key: str, least: float | None) -> Verdict:
         found = statistics.median(measured.ratios(users, name, other, key))
-        kept.append(found >= least if least is not None else found <= LATENCY)
-        return [asked, measured.ratio(users, name, other, key), "yes" if kept[-1] else "NO"]
+        held = found >= least if least is not None else found <= LATENCY
+        return Verdict(asked, measured.ratio(users, name, other, key), held)
 
     rate, p50 = "requests_per_second", "p50_ms"
-    rows = [
+    return [
         row(
             f"`throughput`, {_users(many)}: requests/s at least {CEILING} × the no-op's",
             many,
@@ -332,7 +328,6 @@ def _verdicts(measured: Measured, kept: list[bool]) -> str:
             None,
         ),
     ]
-    return table(["asked", "found", "held"], rows)
 
 
 if __name__ == "__main__":

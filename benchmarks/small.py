@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lexport.benchmarks import report
 from lexport.benchmarks.figures import say
 from lexport.export.export import export
 from lexport.export.formats.variants import choose
@@ -13,9 +14,10 @@ from lexport.training.train import train
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """`--run` and `--data`."""
+    """`--run`, `--data` and `--json`."""
     parser.add_argument("--run", type=Path, help="an exported run; without it one is trained on --data")
     parser.add_argument("--data", default="rotten-tomatoes", help="sample set or file to train on")
+    report.add_options(parser)
 
 
 def run_of(options: argparse.Namespace, folder: Path) -> Path:

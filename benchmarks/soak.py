@@ -25,7 +25,8 @@ import psutil
 from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from lexport import serving
-from lexport.benchmarks.figures import Values, say, surrounded, table
+from lexport.benchmarks.figures import Values, say
+from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.small import add_options, run_of
 from lexport.export.archive.format.reader import EVIDENCE, read_json
 from lexport.export.archive.pack import archive
@@ -44,7 +45,7 @@ def main() -> int:
     options = _options()
     seconds = 6.0 if options.quick else options.seconds
     warmup = 2.0 if options.quick else options.warmup
-    started = time.time()
+    report = Report(options)
     with tempfile.TemporaryDirectory(prefix="lexport-soak-") as scratch:
         folder = Path(scratch)
         run = run_of(options, folder)
@@ -64,19 +65,17 @@ def main() -> int:
                 found = client.run(target, steady, folder)
         finally:
             serving.stop(state)
-        print(f"### {read_json(path, EVIDENCE)['variant']}, {options.workers} worker(s)\n")
-    print(
+        report.part(f"{read_json(path, EVIDENCE)['variant']}, {options.workers} worker(s)")
+    report.text(
         f"Peak {peak:,.0f} requests/s with {USERS} users; then {found['requests_per_second']:,.0f} requests/s "
         f"({found['requests_per_second'] / peak:.0%}) for {found['seconds']:.0f} s: {found['answered']:,} answered, "
-        f"{found['failures']} failed, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms\n"
+        f"{found['failures']} failed, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms"
     )
-    rows, kept = _rows(readings, warmup)
-    print(table(["process", "MB at first", "at the end", "most", "MB a minute", "95 %", "below 1"], rows))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    return 0 if kept and not found["failures"] else 1
+    rows, verdicts = _rows(readings, warmup)
+    columns = ["process", "MB at first", "at the end", "most", "MB a minute", "95 %"]
+    report.table(columns, rows, dict.fromkeys(columns[1:], "MB") | {"95 %": "MB a minute"})
+    failures = found["failures"]
+    return report.close([*verdicts, Verdict("no failed request", f"{failures:,} failed", not failures)])
 
 
 def _options() -> argparse.Namespace:
@@ -119,18 +118,18 @@ class _Readings:
             self._over.wait(EVERY)
 
 
-def _rows(readings: _Readings, warmup: float) -> tuple[list[list[str]], bool]:
+def _rows(readings: _Readings, warmup: float) -> tuple[list[list[str]], list[Verdict]]:
+    """The memory of every process, and whether it grows by less than the limit."""
     times = np.array(readings.times)
     megabytes = np.array(readings.bytes) / 1e6
     after = times >= warmup
-    rows, kept = [], True
+    rows, verdicts = [], []
     series = dict(zip(readings.names, megabytes.T, strict=True))
     workers = [values for name, values in series.items() if name != "frontend"]
     if len(workers) > 1:
         series = {**series, "all workers": np.sum(workers, axis=0)}
     for name, values in series.items():
         slope, low, high = slope_of(times[after], values[after])
-        kept = kept and slope < LIMIT
         rows.append(
             [
                 name,
@@ -139,10 +138,11 @@ def _rows(readings: _Readings, warmup: float) -> tuple[list[list[str]], bool]:
                 f"{values.max():.1f}",
                 f"{slope:+.2f}",
                 f"{low:+.2f} … {high:+.2f}",
-                "yes" if slope < LIMIT else "NO",
             ]
         )
-    return rows, kept
+        asked = f"{name}: grows by less than {LIMIT:g} MB a minute"
+        verdicts.append(Verdict(asked, f"{slope:+.2f} MB a minute", slope < LIMIT))
+    return rows, verdicts
 
 
 def slope_of(seconds: Values, values: Values) -> tuple[float, float, float]:

@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lexport.benchmarks.figures import Values, interval, say, surrounded, table
+from lexport.benchmarks.figures import Values, interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.data.load import Columns
 from lexport.export.archive.format.reader import extracted
 from lexport.export.archive.pack import archive
@@ -192,9 +193,11 @@ def main() -> int:
     add("--words", type=int, default=1_000_000, help="of the vocabulary that is put into a graph")
     add("--dim", type=int, default=300, help="columns of its table")
     add("--quick", action="store_true", help="two rounds, a small vocabulary, no verdict: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
+    report = Report(options)
     torch.set_num_threads(1)
-    rounds, started = 2 if options.quick else options.rounds, time.time()
+    rounds = 2 if options.quick else options.rounds
     ratios = []
     for name in options.recipes.split(","):
         with tempfile.TemporaryDirectory(prefix="lexport-text-in-") as folder:
@@ -207,9 +210,9 @@ def main() -> int:
             export(run, [one for one in both if one.engine == "onnx" and one.precision in PRECISIONS], say=say)
             workers, graphs, least = compare(run.folder, rounds)
         ratios.append(least)
-        print(f"### `{name}` on {options.data}, {rounds} rounds, one thread\n")
+        report.part(f"`{name}` on {options.data}, {rounds} rounds, one thread")
         columns = ["table", "texts", "Python + ids-in, µs a text", "text-in, µs a text", "ids-in / text-in", "95 %"]
-        print(table(columns, workers))
+        report.table(columns, workers)
         columns = [
             "table",
             "64 in one call, µs a text",
@@ -217,21 +220,14 @@ def main() -> int:
             "whole / pieces",
             "95 %",
         ]
-        print(table(columns, graphs))
+        report.table(columns, graphs)
     words, dim = (10_000, 8) if options.quick else (options.words, options.dim)
     costs, graphs = large(words, dim, rounds)
-    print(f"### {words:,} words × {dim}, int8, texts of 50 of them\n")
-    print(table(["takes", "model.onnx, MB", "opened in s", "memory of its own, MB"], costs))
-    print(table(columns, graphs))
-    print(surrounded(started))
-    if options.quick:
-        say("quick settings: no verdict")
-        return 0
-    kept = ratios[0] >= LIMIT
-    print(
-        f"\n{'kept' if kept else 'MISSED'}: ids-in takes {ratios[0]:.2f} × text-in's time, at least {LIMIT:g} wanted"
-    )
-    return 0 if kept else 1
+    report.part(f"{words:,} words × {dim}, int8, texts of 50 of them")
+    report.table(["takes", "model.onnx, MB", "opened in s", "memory of its own, MB"], costs)
+    report.table(columns, graphs)
+    asked = f"`{options.recipes.split(',')[0]}` on {options.data}: ids-in takes at least {LIMIT:g} × text-in's time"
+    return report.close([Verdict(asked, f"{ratios[0]:.2f} ×", ratios[0] >= LIMIT)])
 
 
 if __name__ == "__main__":

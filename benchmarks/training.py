@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from lexport.benchmarks import fasttext
-from lexport.benchmarks.figures import Values, interval, paired_interval, say, surrounded, table
+from lexport.benchmarks.figures import Values, interval, paired_interval, say
+from lexport.benchmarks.report import Report, add_options
 from lexport.data import load as data
 from lexport.data.dataset import Dataset
 from lexport.data.splits import Splits, split
@@ -79,7 +80,7 @@ def main() -> int:
     """Measure and print Markdown tables."""
     options = _options()
     fasttext.find(options.fasttext)
-    started = time.time()
+    report = Report(options)
     torch.set_num_threads(1)
     rows, ours, theirs = [], {}, {}
     for name in options.data:
@@ -96,7 +97,7 @@ def main() -> int:
             say(f"{name}, round {seed}: " + ", ".join(f"{one.words_per_second / 1e6:.2f}" for one in pairs[-1]))
         rows.append(_row(name, rate, pairs))
         ours[name], theirs[name] = _profile(task), _their_profile(task, rate, options.fasttext)
-    print("### Training against fastText, one thread\n")
+    report.part("Against fastText, one thread")
     columns = [
         "data",
         "ours, million words/s",
@@ -108,21 +109,23 @@ def main() -> int:
         "fastText (rate)",
         "difference, points",
     ]
-    print(table(columns, rows))
-    print(
+    report.table(columns, rows)
+    report.text(
         f"Medians of {options.rounds} alternating rounds, a seed each, with 95 % intervals. Words/s: the training "
         "texts' words times the epochs, by the time of all steps and of looking the texts up, which ours does once; "
         "fastText's is its own figure of training proper, in which it reads and looks up again in every epoch, and "
         "counts labels and ends of lines as words. Seconds in all: ours from texts in memory, with the validation "
-        "after every epoch; fastText's process reads a file of tokens and writes its model.\n"
+        "after every epoch; fastText's process reads a file of tokens and writes its model."
     )
-    print("### Where the time goes, ns a word\n")
+    report.part("Where the time goes, ns a word")
     for who, shares in (("ours", ours), ("fastText", theirs)):
         parts = list(shares[options.data[0]])
-        print(table([who, *shares], [[part, *(f"{shares[name][part]:.0f}" for name in shares)] for part in parts]))
-    print("Ours under a profiler, which itself takes time; fastText by what of its time is left at one dimension.\n")
-    print(surrounded(started))
-    return 0
+        rows = [[part, *(f"{shares[name][part]:.0f}" for name in shares)] for part in parts]
+        report.table([who, *shares], rows, dict.fromkeys(shares, "ns"))
+    report.text(
+        "Ours under a profiler, which itself takes time; fastText by what of its time is left at one dimension."
+    )
+    return report.close()
 
 
 def _options() -> argparse.Namespace:
@@ -132,6 +135,7 @@ def _options() -> argparse.Namespace:
     add("--rounds", type=int, default=5, help="trainings of each side; at least 2")
     add("--fasttext", help="the executable, if it is not in PATH")
     add("--quick", action="store_true", help="two rounds of two epochs: does it run at all?")
+    add_options(parser)
     options = parser.parse_args()
     if options.quick:
         options.rounds = 2

@@ -1,14 +1,14 @@
-"""Write the pages of docs/ that are made from the code.
+"""Write the pages and pictures of docs/ that are made from the code.
 
 python docs/generate
 """
 
 from __future__ import annotations
 
-from lexport.docs.generate import api, cli, errors, options, schemas
+from lexport.docs.generate import api, benchmarks, cli, errors, layers, options, schemas
 
 if __name__ == "__main__":
-    for module in (api, cli, errors, options):
+    for module in (api, benchmarks, cli, errors, layers, options):
         module.PAGE.write_text(module.page(), encoding="utf-8")
     schemas.FOLDER.mkdir(exist_ok=True)
     for path, content in schemas.files().items():

@@ -126,8 +126,8 @@ def test_request_path(run_folder: Path) -> None:
 def test_soak(run_folder: Path) -> None:
     printed = run("soak.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--workers", "2")
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")][2:]
-    assert [row[0] for row in rows] == ["worker 1", "worker 2", "frontend", "all workers"]
-    assert all(float(row[1]) > 20 for row in rows)
+    assert [row[0] for row in rows[:4]] == ["worker 1", "worker 2", "frontend", "all workers"]
+    assert all(float(row[1]) > 20 for row in rows[:4])
     assert " 0 failed" in printed
 
 

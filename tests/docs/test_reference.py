@@ -8,13 +8,15 @@ from types import ModuleType
 import pytest
 
 import lexport
-from lexport.docs.generate import api, cli, options
+from lexport.docs.generate import api, benchmarks, cli, layers, options
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 
 KINDS = [TextOptions, TrainingOptions, GateOptions, *(kind for kinds in PARTS.values() for kind in kinds.values())]
 
 
-@pytest.mark.parametrize("module", [api, cli, options], ids=["api", "cli", "options"])
+@pytest.mark.parametrize(
+    "module", [api, benchmarks, cli, layers, options], ids=["api", "benchmarks", "cli", "layers", "options"]
+)
 def test_a_page_is_written_from_the_code(module: ModuleType) -> None:
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "Write it again with: python docs/generate"
 

@@ -1,0 +1,142 @@
+"""What each benchmark asks, and what a reader of its tables must know; by the name of its script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Question:
+    """A benchmark's title, its question in one sentence, and how its tables are read, a remark a paragraph."""
+
+    title: str
+    question: str
+    remarks: tuple[str, ...] = ()
+
+
+QUESTIONS = {
+    "accuracy": Question(
+        "Accuracy",
+        "How accurate is each recipe beside TF-IDF with logistic regression and fastText on the same texts?",
+        (
+            "All learn from the same training texts, choose their settings and epochs by the validation texts, and "
+            "see the test texts once. No recipe is told which set it learns.",
+            "Settings are the strength and n-grams of the logistic regression, and of fastText the rate (0.1, 0.3, "
+            "1) and the epochs (5, 25, 50), at 16 dimensions with pairs of words over our tokens.",
+            "Points are paired differences; intervals are 95 % and draw seeds and texts again.",
+        ),
+    ),
+    "text_in": Question(
+        "Text-in",
+        "Is a graph that takes raw texts as fast as Python's text code before a graph that takes ids?",
+        (
+            "Both columns are whole answers by the predictors that a worker has: from texts to dictionaries, in "
+            "processor time of one thread. Above 1 text-in is faster. The last tables are of random words.",
+        ),
+    ),
+    "robustness": Question(
+        "After export, and on unseen words",
+        "Does an exported variant lose accuracy, and what does a trained row for unknown words gain?",
+        (
+            "Each variant answers the test texts through the code that serves it. In brackets are the texts whose "
+            "label differs from the trained model's.",
+            "A share of the test tokens is replaced by generated words that no training text has, five times over. "
+            "The limit compares one trained model with itself: its row UNK as trained, and standard normal numbers "
+            "in its place, as `torch.nn.Embedding` starts a row (five draws a seed). The first interval is over "
+            "seeds, the second draws texts again as well.",
+        ),
+    ),
+    "joint": Question(
+        "Texts and images: recipe `joint`",
+        "Does the recipe find the images of a caption and the captions of an image better than linear methods?",
+        (
+            "Right is any image, or any caption, of the same digit. Both baselines see the training texts only and "
+            "choose their settings by the validation texts. They have no seed: intervals over seeds are of ours.",
+        ),
+    ),
+    "dimension": Question(
+        "How wide vectors should be",
+        "Which is the smallest width of an embedding that is as good as any other?",
+        (
+            "Differences are from the width with the lowest validation loss (bold), with 95 % intervals over seeds "
+            "and texts. *epochs* is the one that was kept, *seconds* what a fit took, *MiB* what the parameters "
+            "take in float32. For `vectors` accuracy is recall@1.",
+        ),
+    ),
+    "inference": Question(
+        "Inference",
+        "How much faster and smaller are exported variants than `F.embedding_bag` and their own fp32 form?",
+        (
+            "One thread, processor time, alternating turns; medians of ratios with 95 % intervals. The ids are "
+            "drawn evenly, so that nearly every row comes from memory. Ratios between variants differ by some 15 % "
+            "from run to run.",
+        ),
+    ),
+    "precision": Question(
+        "Fewer bits",
+        "How much accuracy do fp16, int8 and int4 tables lose?",
+    ),
+    "training": Question(
+        "Training speed",
+        "Does a bag train as fast as fastText on one thread?",
+    ),
+    "memory": Question(
+        "Memory",
+        "How much memory do four workers with a million words take, and how soon do they answer?",
+        (
+            "A bag without n-grams with a million words and 300 dimensions: words of GloVe 6B and of the imdb "
+            "reviews, and, since no package has a million, frequent pairs of neighbouring words, joined. Rows of "
+            "words that training did not meet are random, and take room and time like any others. PSS counts a page "
+            "that four processes share as a quarter in each.",
+            "Every start is a new process that has imported its engine and finds the files in the page cache. "
+            "*digests* is SHA-256 of all files, *pages* reads one byte of each page after the goldens.",
+            "Below 50,000 words a model has a dictionary, which the first row of the look-ups shows. Splitting is "
+            "included, and each pair looks up texts that were not seen before.",
+        ),
+    ),
+    "serving": Question(
+        "Serving",
+        "How close does a served model come to a handler that does nothing, and how far is it ahead of a plain one?",
+        (
+            "One TorchServe has our archives and the no-ops, one worker each. Beside it runs a TorchServe with its "
+            "defaults, two workers and a handler as tutorials show it (`benchmarks/plain.py`). A no-op reads nothing "
+            "of a request and answers one constant body.",
+            "Each round loads every handler once, in changing order; ratios are medians over rounds of the ratio "
+            "within a round, with 95 % intervals. *client* is the share of one core that Locust uses. Two cores are "
+            "shared by the server, its workers and the client.",
+        ),
+    ),
+    "request_path": Question(
+        "The request path",
+        "Where does the time of a request in a worker go?",
+        (
+            "One process reads a batch from a socket, answers it with the archive's handler through TorchServe's own "
+            "service, and times the parts of the handler alone. *TorchServe's rest* makes dictionaries of the "
+            "request and bytes of the answer.",
+        ),
+    ),
+    "soak": Question(
+        "Soak",
+        "Does the memory of a loaded server grow?",
+        (
+            "70 % of the most that 64 users get, after a minute at the same rate; resident memory every two seconds. "
+            "The slope is the median of the slopes between all pairs of readings, with a 95 % bootstrap interval "
+            "over blocks of half a minute. The heap of the frontend fills and is emptied within the same few MB.",
+        ),
+    ),
+    "faults": Question(
+        "Faults under load",
+        "What becomes of requests when a server is stopped, its processes are killed, or connections fill it?",
+        (
+            "Requests come over keep-alive connections as fast as they are answered. *named error* is JSON with a "
+            "status of 400 or more, *lost* a request whose connection broke, *timed out* one without an answer for "
+            "10 s. Seconds count from the end of the fault to the first answer, and until the rate is at 80 % of the "
+            "rate before.",
+        ),
+    ),
+    "gpu": Question(
+        "On a GPU",
+        "Does a GPU answer as the CPU does, and from which batch size on is it faster?",
+        ("A device overtakes at the smallest batch from which on the 95 % interval of CPU ÷ device is above 1.",),
+    ),
+}
