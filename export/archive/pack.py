@@ -19,8 +19,7 @@ from ...messages.escaping import visible
 from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
-from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC
-from ..formats.model_file import with_name
+from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC, with_name
 from .choice import choose_variant
 from .format.manifest import VERSION
 from .format.reader import EVIDENCE

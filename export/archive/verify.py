@@ -13,8 +13,7 @@ from typing import Any, cast
 
 from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
-from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC
-from ..formats.model_file import without_name
+from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC, without_name
 from .format.contents import problems as content_problems
 from .format.manifest import NAME, VERSION
 from .format.reader import EVIDENCE, blocks, check_schemas_of, json_of, open_archive, read_member

@@ -1,4 +1,16 @@
-"""Names of the files that an exported variant has beside its model."""
+"""The files that an exported variant has beside its model, for those who write and those who copy them; without torch.
+
+`model.json` has no name and version before it is archived; the archive adds these two alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ...handlers.model.predictor import ModelFile
+from ...storage.atomic import json_bytes
 
 MODEL = "model.json"
 REQUIREMENTS = "requirements.txt"
@@ -6,3 +18,18 @@ REQUIREMENTS = "requirements.txt"
 GOLDENS = "golden.jsonl"
 SYNTHETIC = "golden.made.jsonl"
 """Synthetic golden requests; they replace the others in an archive without texts of the data."""
+
+_ADDED = ("name", "version")
+
+
+def with_name(fields: Mapping[str, Any], name: str, version: str) -> bytes:
+    """Return `model.json` as an archive has it, of the `fields` as they were exported.
+
+    Raises TypeError or ValueError for fields that describe no model.
+    """
+    return json_bytes(asdict(ModelFile(name, version, **fields)))
+
+
+def without_name(fields: Mapping[str, Any]) -> bytes:
+    """Return `model.json` as it was exported, of its `fields` with or without name and version."""
+    return json_bytes({field: value for field, value in fields.items() if field not in _ADDED})

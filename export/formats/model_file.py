@@ -1,19 +1,12 @@
-"""`model.json` of a variant. It has no name and version before it is archived; the archive adds these two alone."""
+"""What `model.json` says of a variant."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 from ...evaluation.tasks import TASKS
 from ...handlers.model.predictor import ModelFile
 from ...models.heads import Joint
 from ...models.run import Run
-from ...storage.atomic import json_bytes
 from .variants import Variant
-
-_ADDED = ("name", "version")
 
 
 def model_file(run: Run, variant: Variant) -> ModelFile:
@@ -39,16 +32,3 @@ def model_file(run: Run, variant: Variant) -> ModelFile:
 def _vector_bytes(run: Run, variant: Variant) -> int:
     """Return the bytes of an id's float32 vector; 0 for torch's bags, which sum rows without forming vectors."""
     return 0 if variant.engine != "onnx" and not run.model.PARALLEL else 4 * run.model.embedding.dim
-
-
-def with_name(fields: Mapping[str, Any], name: str, version: str) -> bytes:
-    """Return `model.json` as an archive has it, of the `fields` as they were exported.
-
-    Raises TypeError or ValueError for fields that describe no model.
-    """
-    return json_bytes(asdict(ModelFile(name, version, **fields)))
-
-
-def without_name(fields: Mapping[str, Any]) -> bytes:
-    """Return `model.json` as it was exported, of its `fields` with or without name and version."""
-    return json_bytes({field: value for field, value in fields.items() if field not in _ADDED})

@@ -18,9 +18,9 @@ from ...models.run import Run, versions
 from ...storage import atomic as files
 from ...storage.memory import peak_memory
 from ..textgraph import make_text_in
-from .files import MODEL, REQUIREMENTS
+from .files import MODEL, REQUIREMENTS, without_name
 from .goldens import GoldenRequest, answers, golden_lines
-from .model_file import model_file, without_name
+from .model_file import model_file
 from .variants import FORMATS, Variant
 
 _PACKAGES = ("mmh3", "numpy", "regex")
