@@ -1,4 +1,4 @@
-"""The files that an exported variant has beside its model, for those who write and those who copy them; without torch.
+"""The files that an exported variant has beside its model. Verifying needs them too, so torch is not imported here.
 
 `model.json` has no name and version before it is archived; the archive adds these two alone.
 """
