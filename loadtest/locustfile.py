@@ -2,7 +2,8 @@
 
     locust -f loadtest/locustfile.py --headless -H http://127.0.0.1:8080 --model NAME -u 16 -r 16 -t 10s
 
-It needs only the standard library and Locust. Without --model and a token it uses those of the server that
+It needs only the standard library and Locust, and is one file, because Locust sends that one file to workers on other
+machines (`locust -f - --worker`). Without --model and a token it uses those of the server that
 `lexport serve` started, if one runs at that host.
 
 Locust keeps response times in coarse steps (1 ms, and two digits from 100 ms on). With --result FILE every

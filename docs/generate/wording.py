@@ -110,7 +110,6 @@ REMEDIES = {
     "LX-RECIPE-008": "Correct the line that is named.",
     "LX-RECIPE-009": "Use the sections text, embedding, encoder, head, training and gates.",
     "LX-RECIPE-010": "Correct the recipe as the message says.",
-    "LX-RECIPE-013": "Correct the option as the message says.",
     "LX-SERVE-003": "Give another folder with --state-dir.",
     "LX-SERVE-005": "Give another folder with --state-dir.",
     "LX-SERVE-025": "Give one of them.",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -150,6 +151,24 @@ def test_several_processes_are_measured_as_one(stub: Stub, tmp_path: Path) -> No
     assert found["processes"] == 2
     assert found["answered"] > 0
     assert found["reasons"] == {"HTTP 500": found["failures"]}
+
+
+def test_a_worker_takes_the_one_file_from_the_master(stub: Stub, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    given = ["-H", stub.url, "--model", "m", "--measure", "0.5", "--result", str(tmp_path / "unused.json")]
+    command = [sys.executable, "-m", "locust", "-f", "-", "--worker", "--master-port", port, *given]
+    worker = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        options = ("--master", "--expect-workers", "1", "--master-bind-port", port, "--measure", "0.5")
+        found = measure(stub, tmp_path, *options, users=2)
+        assert worker.wait(30) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    assert (found["processes"], found["failures"]) == (1, 0)
+    assert found["answered"] > 0
+    assert not (tmp_path / "unused.json").exists()
 
 
 def test_parts_are_merged_as_if_one_process_had_measured(tmp_path: Path) -> None:

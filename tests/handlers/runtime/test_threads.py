@@ -29,7 +29,7 @@ from lexport.handlers.text.batch import Batch
 from lexport.models import recipes
 from lexport.serving import serve, status, stop
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve import server as torchserve
+from lexport.serving.torchserve import start as torchserve
 from lexport.training.train import train
 
 TEXTS = ["goal keeper team rain", "", "storm", "butter and flour and sugar", "unheard"]

@@ -17,7 +17,7 @@ import pytest
 
 from lexport.errors import SystemProblem
 from lexport.serving import serve, stop
-from lexport.serving.torchserve import server as torchserve
+from lexport.serving.torchserve import start as torchserve
 from lexport.serving.torchserve.ports import pick_free
 from lexport.serving.torchserve.settings import Address
 

@@ -24,7 +24,7 @@ from lexport.errors import InputError, SystemProblem
 from lexport.serving import Server, running, serve, status, stop, wait
 from lexport.serving.state import read_token
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve import server as torchserve
+from lexport.serving.torchserve import start as torchserve
 from lexport.serving.torchserve.java import find_java
 from lexport.serving.torchserve.launch import LOG_SETTINGS
 from lexport.serving.torchserve.ports import check_free, pick_free

@@ -15,7 +15,7 @@ from lexport.export.archive.pack import archive
 from lexport.export.archive.trust.keys import read_public
 from lexport.serving import serve, status, stop
 from lexport.serving.store import Archive, choose, place
-from lexport.serving.torchserve import server as torchserve
+from lexport.serving.torchserve import start as torchserve
 
 from ...trust_cases import key_pair, members_of, repacked, write_members
 
