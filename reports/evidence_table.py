@@ -8,13 +8,13 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from ..evaluation.tasks import task_of
+from ..evaluation.tasks import TASKS
 from .tables import Line, megabytes, new_table, share, titled
 
 
 def evidence(values: Mapping[str, Any]) -> Group:
     """Return every exported variant beside the trained model."""
-    heads = task_of(values["run"]["task"]).HEADLINES
+    heads = TASKS[values["run"]["task"]].HEADLINES
     columns = [
         "variant",
         *heads.values(),

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lexport.export.archive.format.reader import EVIDENCE
+from lexport.export.formats.files import MODEL, without_name
 from lexport.handlers.model.digests import DIGESTS, SIGNATURE
 
 _USUAL = {"handler.py", "golden.jsonl", "model.json", "model-config.yaml", "requirements.txt"}
@@ -58,6 +59,8 @@ def _evidence_of(members: Mapping[str, bytes]) -> bytes:
     for name, content in members.items():
         if name in run:
             run[name] = hashlib.sha256(content).hexdigest()
+        elif name == MODEL and name in own["digests"]:
+            own["digests"][name] = hashlib.sha256(without_name(json.loads(content))).hexdigest()
         elif name in own["digests"] or not (name in _USUAL or name.startswith(("MAR-INF/", "lexport_handlers/"))):
             own["digests"][name] = hashlib.sha256(content).hexdigest()
     return json.dumps(evidence).encode()

@@ -221,7 +221,10 @@ def test_gates_are_read_from_toml_and_a_run_without_any_has_the_usual_ones() -> 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("max_flip = 0.1", "unknown options: max_flip; known are: max_metric_drop, max_flips"),
+        (
+            "max_flip = 0.1",
+            "unknown options: max_flip (did you mean max_flips?); known are: max_metric_drop, max_flips",
+        ),
         ("max_flips = 2", "max_flips=2.0 must be a share from 0 to 1"),
         ("min_cosine_p1 = 1.5", "min_cosine_p1=1.5 must be a cosine"),
         ("max_size_ratio = 0", "max_size_ratio=0.0 must be a number above 0"),
