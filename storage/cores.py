@@ -32,7 +32,7 @@ def _quotas(groups: Path, own: Path) -> Iterator[tuple[int, int]]:
     places = [("", "/"), ("cpu", "/")]
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers in ("", "cpu") or "cpu" in controllers.split(","):
+        if controllers == "" or "cpu" in controllers.split(","):
             places.append((controllers, path))
     for controllers, path in places:
         inner = PurePosixPath(path).relative_to("/")

@@ -1,9 +1,12 @@
-"""Fixtures that several test files share: one small trained run, its exports and archives, made once a worker."""
+"""Fixtures that several test files share: a small trained run, its exports, archives, made once for all workers."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import random
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +76,31 @@ def write_task_rows(path: Path, rows: int = 240, seed: int = 2) -> Path:
     return path
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """The folder of a name, filled by the first worker that asks for it while others wait. Tests only read it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, whole = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                # What a worker that failed has left.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
 @pytest.fixture(scope="session")
 def tasks_jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_task_rows(tmp_path_factory.mktemp("data") / "tasks.jsonl")
@@ -97,31 +125,28 @@ def task_recipe(name: str) -> recipes.Recipe:
 
 
 @pytest.fixture(scope="session")
-def task_run(tmp_path_factory: pytest.TempPathFactory, tasks_jsonl: Path) -> Callable[[str], Path]:
+def task_run(once: Once, tasks_jsonl: Path) -> Callable[[str], Path]:
     """A run of one of TASKS, exported to onnx-fp32 and made once. Tests only read it."""
-    made: dict[str, Path] = {}
 
     def make(name: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp("tasks") / name
-            run = train(str(tasks_jsonl), folder, recipe=task_recipe(name), columns=TASKS[name][1])
+        def fill(folder: Path) -> None:
+            run = train(str(tasks_jsonl), folder / name, recipe=task_recipe(name), columns=TASKS[name][1])
             export(run, choose("onnx-fp32"))
-            made[name] = folder
-        return made[name]
+
+        return once(f"task-{name}", fill) / name
 
     return make
 
 
 @pytest.fixture(scope="session")
-def task_archive(task_run: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def task_archive(task_run: Callable[[str], Path], once: Once) -> Callable[[str], Path]:
     """The onnx-fp32 archive of one of TASKS, packed once."""
-    made: dict[str, Path] = {}
 
     def pack(name: str) -> Path:
-        if name not in made:
-            out = tmp_path_factory.mktemp(f"store-{name}")
-            made[name] = archive(task_run(name), version="1.0", variant="onnx-fp32", out=out)
-        return made[name]
+        def fill(folder: Path) -> None:
+            archive(task_run(name), version="1.0", variant="onnx-fp32", out=folder)
+
+        return once(f"store-of-{name}", fill) / f"{name}-1.0.mar"
 
     return pack
 
@@ -132,13 +157,15 @@ def tiny_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory, tiny_csv: Path) -> Path:
+def run_folder(once: Once, tiny_csv: Path) -> Path:
     """A run trained on `tiny_csv` and exported to every variant. Tests only read it."""
-    recipe = recipes.load("bag").changed("text", buckets=4096).changed("embedding", dim=16)
-    folder = tmp_path_factory.mktemp("runs") / "topics"
-    run = train(str(tiny_csv), folder, recipe=recipe, seed=0)
-    export(run, choose("*"))
-    return folder
+
+    def fill(folder: Path) -> None:
+        recipe = recipes.load("bag").changed("text", buckets=4096).changed("embedding", dim=16)
+        run = train(str(tiny_csv), folder / "topics", recipe=recipe, seed=0)
+        export(run, choose("*"))
+
+    return once("run", fill) / "topics"
 
 
 @pytest.fixture(scope="session")
@@ -147,14 +174,13 @@ def trained_run(run_folder: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def archive_of(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def archive_of(run_folder: Path, once: Once) -> Callable[[str], Path]:
     """The archive `topics-1.0.mar` of a variant by name, packed once."""
-    made: dict[str, Path] = {}
 
     def pack(variant: str) -> Path:
-        if variant not in made:
-            out = tmp_path_factory.mktemp(f"store-{variant}")
-            made[variant] = archive(run_folder, version="1.0", variant=variant, out=out)
-        return made[variant]
+        def fill(folder: Path) -> None:
+            archive(run_folder, version="1.0", variant=variant, out=folder)
+
+        return once(f"store-{variant}", fill) / "topics-1.0.mar"
 
     return pack

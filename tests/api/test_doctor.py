@@ -90,6 +90,7 @@ def test_a_low_limit_of_open_files_is_a_note_with_what_to_do(monkeypatch: pytest
     assert doctor._open_files().state == "ok"
 
 
+@pytest.mark.usefixtures("quick")
 def test_little_memory_and_room_are_notes_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_MEMORY", 1e6)
     monkeypatch.setattr(doctor, "_DISK", 1e9)

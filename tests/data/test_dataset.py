@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from lexport.data.dataset import Dataset, dataset_of, digest, label_names, label_sets, require_classes
 from lexport.errors import InputError
 
+from ..refusals import refused
+
 
 def test_the_digest_tells_rows_orders_and_borders_apart() -> None:
     rows = [("ab", "c"), ("a", "bc"), ("", "abc"), ("abc", "")]
@@ -88,7 +90,7 @@ def test_sets_that_were_joined_are_found_again(sets: list[set[str]]) -> None:
 
 def test_one_class_is_nothing_to_learn() -> None:
     one = Dataset(["x", "y"], ["a", "a"], "mine.csv", "")
-    with pytest.raises(InputError, match=r"mine\.csv: all 2 texts have the label 'a'; expected at least two"):
+    with refused(InputError, "LX-DATA-008", "mine.csv", "2", "'a'"):
         require_classes(one)
     require_classes(Dataset(["x", "y"], ["a", "b"], "mine.csv", ""))
 

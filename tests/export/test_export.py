@@ -36,6 +36,7 @@ from lexport.models.run import Run, open_run
 from lexport.storage.cores import cores
 
 from ..conftest import TASKS
+from ..refusals import refused
 
 BOUND = {"fp32": 1e-5, "fp16": 2e-3, "int8": 2e-2, "int4": 0.2}
 LENGTHS = [(1, 1), (1, 7), (2, 3), (5, 40), (33, 200), (3, 2047)]
@@ -208,11 +209,11 @@ def test_a_wrong_export_is_refused_and_its_reason_recorded(run_folder: Path, tmp
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
     good = VARIANTS["torchscript-fp32"]
     bad = replace(good, table=_Shuffled)
-    with pytest.raises(RefusedError, match=r"No variant passes the gates.*max_metric_drop"):
+    with refused(RefusedError, "LX-EXPORT-005", "max_metric_drop"):
         export(open_run(folder), [bad])
-    refused = read_evidence(folder).variant(good.name).refused
-    assert refused is not None
-    assert "max_metric_drop" in refused
+    reason = read_evidence(folder).variant(good.name).refused
+    assert reason is not None
+    assert "max_metric_drop" in reason
 
 
 def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
@@ -220,7 +221,7 @@ def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
 ) -> None:
     """Answers that are wrong on one part only: that part decides."""
     original = measure.predict_batched
-    for wrong_on, refused in (("validation", True), ("test", False)):
+    for wrong_on, expected in (("validation", True), ("test", False)):
         folder = tmp_path / wrong_on
         shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
         run = open_run(folder)
@@ -232,7 +233,7 @@ def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
         monkeypatch.setattr(measure, "predict_batched", predict_batched)
         with contextlib.suppress(RefusedError):
             export(run, choose("torchscript-fp32"))
-        assert (read_evidence(folder).variants[0].refused is not None) == refused
+        assert (read_evidence(folder).variants[0].refused is not None) == expected
 
 
 def test_goldens_cover_labels_and_edges(run_folder: Path) -> None:
@@ -290,7 +291,7 @@ def test_only_the_named_variants_are_exported(run_folder: Path, tmp_path: Path) 
     shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
     export(open_run(folder), choose("torchscript-int8"))
     assert sorted(entry.name for entry in (folder / "export").iterdir()) == ["evidence.json", "torchscript-int8"]
-    with pytest.raises(InputError, match="'onnx-fp32' was not exported; known variants: torchscript-int8"):
+    with refused(InputError, "LX-EXPORT-010", "'onnx-fp32'", "torchscript-int8"):
         read_evidence(folder).variant("onnx-fp32")
 
 
@@ -312,7 +313,7 @@ def test_an_export_that_breaks_off_leaves_the_former_one(
 
 
 def test_unknown_variants_are_named() -> None:
-    with pytest.raises(InputError, match=r"no variant 'onnx-int9'; known are: torchscript-fp32"):
+    with refused(InputError, "LX-EXPORT-014", "'onnx-int9'", "torchscript-fp32"):
         choose("onnx-int8,onnx-int9")
 
 
@@ -329,7 +330,7 @@ def test_unknown_variants_are_named() -> None:
 def test_damaged_evidence_is_said_to_be_damaged(tmp_path: Path, content: str) -> None:
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "evidence.json").write_text(content)
-    with pytest.raises(InputError, match="Export the run again"):
+    with refused(InputError, "LX-EXPORT-013"):
         read_evidence(tmp_path)
 
 

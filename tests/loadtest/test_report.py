@@ -22,6 +22,7 @@ from lexport.loadtest.results import LoadReport, NotRun
 from lexport.reports.charts.axes import linear, logarithmic
 from lexport.reports.numbers import number
 
+from ..refusals import refused
 from .samples import REPORT, ROW
 
 ROWS = (
@@ -170,9 +171,9 @@ def test_files_are_written_together_and_only_over_an_older_report(tmp_path: Path
     assert found["passed"] is False
     assert found["rows"][0]["curve"][1] == [50, 4.0]
     (out / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"contains other files \(notes.txt\)"):
+    with refused(InputError, "LX-LOAD-020", "notes.txt"):
         check_out(out)
-    with pytest.raises(InputError, match="is not a folder"):
+    with refused(InputError, "LX-FILE-002", "is not a folder"):
         check_out(out / "notes.txt")
 
 

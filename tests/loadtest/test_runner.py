@@ -23,6 +23,7 @@ from lexport.loadtest.report import FILES
 from lexport.loadtest.runner import loadtest
 from lexport.loadtest.targets import Subject, golden_requests, subjects, texts_file
 
+from ..refusals import refused
 from .conftest import GOOD, Stub, make_archive
 
 HANDLER = """
@@ -165,14 +166,14 @@ def test_bad_options(stubbed: Stub, mar: Path, options: dict[str, object], messa
 
 
 def test_taken_out_folder_is_refused_before_anything_runs(stubbed: Stub, mar: Path) -> None:
-    with pytest.raises(InputError, match="contains other files"):
+    with refused(InputError, "LX-LOAD-020"):
         loadtest([mar], out=mar.parent)
     assert stubbed.bodies == []
 
 
 def test_locust_that_fails_says_why(mar: Path, tmp_path: Path) -> None:
     load = Load(1, 0.0, 1.0, tmp_path / "absent.txt", 0.0, 0)
-    with pytest.raises(SystemProblem, match="code 2 and no measurements: Cannot read the texts"):
+    with refused(SystemProblem, "LX-LOAD-007", "code 2 and no measurements: Cannot read the texts"):
         client.run(Target("http://127.0.0.1:9", "m", ""), load, tmp_path)
 
 
@@ -180,7 +181,7 @@ def test_archives_are_told_apart(mar: Path, tmp_path: Path) -> None:
     other = make_archive(tmp_path / "films-int8.mar")
     assert [subject.label for subject in subjects([mar])] == ["films-1.0"]
     assert [subject.label for subject in subjects([mar, other])] == ["films-1.0", "films-int8"]
-    with pytest.raises(InputError, match="rename one"):
+    with refused(InputError, "LX-LOAD-028"):
         subjects([mar, mar])
 
 
@@ -217,7 +218,7 @@ def test_a_file_with_a_line_that_asks_nothing_is_refused(mar: Path, tmp_path: Pa
     (subject,) = subjects([mar])
     path = tmp_path / "asked.jsonl"
     path.write_text('{"text": "a", "lang": "en"}\n\n{"image": [1]}\n' + line + "\n")
-    with pytest.raises(InputError, match=r'line 4 is not a JSON object with a "text" or "image"'):
+    with refused(InputError, "LX-LOAD-032", "4", '"text"', '"image"'):
         texts_file(path, subject, tmp_path)
 
 

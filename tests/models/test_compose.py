@@ -17,6 +17,8 @@ from lexport.models.embeddings.multilingual import offsets
 from lexport.models.recipes import PARTS, Recipe
 from lexport.models.vocabulary import build_encoder
 
+from ..refusals import refused
+
 TEXTS = ["the goal of the match", "", "rain", "a soup of rain and a goal 汤"]
 LANGUAGES = ["en", "de", "de", "en"]
 IMAGE_VALUES = 5
@@ -110,12 +112,12 @@ def test_rows_of_languages_never_meet() -> None:
 
 
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
-    with pytest.raises(InputError, match="heads=4 do not divide the embedding's dim=30"):
+    with refused(InputError, "LX-RECIPE-002", "heads=4 do not divide the embedding's dim=30"):
         recipe("table", "transformer").changed("embedding", dim=30)
 
 
 @pytest.mark.parametrize("dim", [10**12, 2**62, 2**70])
 def test_a_model_larger_than_memory_is_refused(dim: int) -> None:
     one = recipe("table").changed("embedding", dim=dim)
-    with pytest.raises(InputError, match=r"larger than this machine's memory\. Lower its dim"):
+    with refused(InputError, "LX-MODEL-001", "machine's"):
         build(one, encoder_of(one).spec, labels=3)

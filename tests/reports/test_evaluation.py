@@ -18,6 +18,7 @@ from lexport.reports import evaluation as evaluation_page
 from lexport.reports.evaluation_tables import confused, evaluation, line, verdict
 
 from ..conftest import TASKS
+from ..refusals import refused
 
 EXCESS = {"of": "answers", "mean_score": 0.8, "share_right": 0.75, "excess": 0.05}
 
@@ -91,12 +92,12 @@ def test_every_task_has_its_screens_and_its_page(task_run: Callable[[str], Path]
 
 
 def test_a_page_has_a_name_of_its_own_and_a_place(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected one that ends in \.html"):
+    with refused(InputError, "LX-REPORT-001"):
         evaluation_page.check(tmp_path / "data.csv")
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
+    with refused(InputError, "LX-REPORT-002"):
         evaluation_page.check(tmp_path / "folder.html")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is not a folder"):
+    with refused(InputError, "LX-FILE-004"):
         evaluation_page.check(tmp_path / "file" / "page.html")
     evaluation_page.check(tmp_path / "new" / "page.html")

@@ -23,6 +23,7 @@ from lexport.serving.folders import (
     make_private,
 )
 
+from ..refusals import refused
 from .test_state import server
 
 
@@ -54,10 +55,10 @@ def test_an_empty_folder_becomes_a_state_folder(tmp_path: Path) -> None:
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(InputError, match=r"thesis\.tex"):
+    with refused(InputError, "LX-SERVE-009", "thesis.tex"):
         make_private(tmp_path)
     assert tmp_path.stat().st_mode & 0o777 == 0o755
-    with pytest.raises(InputError, match="Cannot use"):
+    with refused(InputError, "LX-SERVE-012"):
         make_private(tmp_path / "thesis.tex")
 
 
@@ -72,7 +73,7 @@ def test_links_lead_to_the_folder_itself(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "link").symlink_to(folder)
     assert locate(tmp_path / "link") == folder
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(InputError, match="--state-dir"):
+    with refused(InputError, "LX-SERVE-002", "--state-dir"):
         locate(tmp_path / "loop")
 
 
@@ -84,7 +85,7 @@ def test_the_default_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_one_command_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(SystemProblem, match="Another lexport command"), locked(tmp_path):
+    with locked(tmp_path), refused(SystemProblem, "LX-SERVE-013"), locked(tmp_path):
         pass
     with locked(tmp_path):
         pass
@@ -110,12 +111,12 @@ def test_an_earlier_versions_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "store").mkdir()
     for command in (running, status, stop, state.load):
-        with pytest.raises(SystemProblem, match=r"not marked as a state folder .*earlier version of lexport"):
+        with refused(SystemProblem, "LX-SERVE-004"):
             command(tmp_path)
     assert (tmp_path / "precious").is_dir()
     assert (tmp_path / "store").is_dir()
     (tmp_path / "precious").rmdir()
-    with pytest.raises(InputError, match="earlier version of lexport"):
+    with refused(InputError, "LX-SERVE-011"):
         make_private(tmp_path)
 
 
@@ -180,9 +181,9 @@ def test_without_a_home_folder_the_way_out_is_said(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", none)
     for command in (running, status, stop):
-        with pytest.raises(InputError, match=r"There is no home folder .* --state-dir, or set XDG_STATE_HOME"):
+        with refused(InputError, "LX-SERVE-001", "--state-dir", "XDG_STATE_HOME"):
             command(None)
-    with pytest.raises(SystemProblem, match="No server runs"):
+    with refused(SystemProblem, "LX-SERVE-056"):
         running(tmp_path)
     with Client("127.0.0.1:8080") as client:  # a server whose address is known needs no folder
         assert client.url == "http://127.0.0.1:8080"

@@ -10,6 +10,8 @@ from lexport.errors import InputError, SystemProblem
 from lexport.serving.plan import MAX_BY_DEFAULT, check_devices, find_gpus, parse_workers, plan
 from lexport.serving.store import Archive
 
+from ..refusals import refused
+
 
 def archives(*own: int | None) -> list[Archive]:
     return [
@@ -28,7 +30,7 @@ def test_parse_workers(text: str, expected: tuple[str, int | None]) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "cpu:0", "cpu:-1", "cpu:x", "tpu:1", "cpu:1,cpu:2", "cpu:", "cpu:٣"])
 def test_other_workers_are_refused_with_an_example(text: str) -> None:
-    with pytest.raises(InputError, match="cpu:2 or gpu:1"):
+    with refused(InputError, "LX-SERVE-014", "cpu:2", "gpu:1"):
         parse_workers(text)
 
 
@@ -97,7 +99,7 @@ def test_an_archive_that_no_gpu_runs_is_refused_gpu_workers_unless_it_may_use_th
     assert check_devices([free, bound], "cpu:2", allow_cpu=False) == []
     assert check_devices([free], "gpu:1", allow_cpu=False) == []
     assert check_devices([free, bound], "gpu:1", allow_cpu=True) == [bound]
-    with pytest.raises(InputError, match=r"b 2.0: onnx-int8 runs only on the CPU: so it is. Archive an fp32 or fp16"):
+    with refused(InputError, "LX-SERVE-016", "b 2.0: onnx-int8 runs only on the CPU: so it is."):
         check_devices([free, bound], "gpu", allow_cpu=False)
 
 
@@ -115,14 +117,14 @@ def test_gpus_are_counted_as_torchserve_does(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert find_gpus() == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(SystemProblem, match=r"CUDA_VISIBLE_DEVICES=.*--workers cpu"):
+    with refused(SystemProblem, "LX-SERVE-019", "CUDA_VISIBLE_DEVICES=", "--workers"):
         find_gpus()
 
 
 def test_no_gpu_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemProblem, match="--workers cpu"):
+    with refused(SystemProblem, "LX-SERVE-018", "--workers"):
         find_gpus()
     fake_nvidia_smi(tmp_path, "echo 'couldn not talk to the driver' >&2; exit 9", monkeypatch)
-    with pytest.raises(SystemProblem, match=r"talk to the driver.*--workers cpu"):
+    with refused(SystemProblem, "LX-SERVE-019", "talk to the driver", "--workers"):
         find_gpus()

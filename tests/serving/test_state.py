@@ -13,6 +13,8 @@ from lexport.serving import Server, running, serve, status, stop
 from lexport.serving.folders import make_private
 from lexport.serving.state import load, read_token, save
 
+from ..refusals import refused
+
 
 def server(folder: Path) -> Server:
     return Server(
@@ -58,7 +60,7 @@ HOSTILE: list[str] = [
 def test_a_damaged_file_is_said(folder: Path, content: str) -> None:
     (folder / "server.json").write_text(content)
     for command in (load, running, status, stop):
-        with pytest.raises(SystemProblem, match="not readable as a server's state"):
+        with refused(SystemProblem, "LX-SERVE-021", "server's"):
             command(folder)
 
 
@@ -82,17 +84,17 @@ IMPOSSIBLE: dict[str, list[Any]] = {
 def test_a_value_that_no_server_has_is_said(folder: Path, name: str, value: Any) -> None:
     facts = asdict(server(folder)) | {"state_dir": str(folder), name: value}
     (folder / "server.json").write_text(json.dumps(facts))
-    with pytest.raises(SystemProblem, match=r"not readable as a server's state \(ValueError\)"):
+    with refused(SystemProblem, "LX-SERVE-021", "server's", "ValueError"):
         load(folder)
 
 
 def test_a_file_that_is_none_is_not_waited_for(folder: Path, tmp_path: Path) -> None:
     os.mkfifo(folder / "server.json")
-    with pytest.raises(SystemProblem, match="not readable as a server's state"):
+    with refused(SystemProblem, "LX-SERVE-021", "server's"):
         load(folder)
     (folder / "server.json").unlink()
     (folder / "server.json").symlink_to(tmp_path / "elsewhere.json")
-    with pytest.raises(SystemProblem, match="not readable as a server's state"):
+    with refused(SystemProblem, "LX-SERVE-021", "server's"):
         load(folder)
 
 
@@ -100,15 +102,15 @@ def test_a_key_file_that_is_none_is_said(tmp_path: Path) -> None:
     for content in (None, "x", "{}", '{"inference": 1}', "[" * 100_000):
         if content is not None:
             (tmp_path / "k.json").write_text(content)
-        with pytest.raises(SystemProblem, match=r"Cannot read the inference token.*--token-file"):
+        with refused(SystemProblem, "LX-SERVE-020", "--token-file"):
             read_token(tmp_path / "k.json", "inference")
 
 
 def test_no_server_is_said(tmp_path: Path) -> None:
     for command in (running, status, stop):
-        with pytest.raises(SystemProblem, match=r"No server runs \(state folder .*lexport serve"):
+        with refused(SystemProblem, "LX-SERVE-056"):
             command(tmp_path)
-    with pytest.raises(SystemProblem, match="No server runs"):
+    with refused(SystemProblem, "LX-SERVE-056"):
         stop(tmp_path / "absent")
 
 
@@ -117,7 +119,7 @@ def test_what_a_crashed_server_left_is_cleared(folder: Path) -> None:
     for name in ("run", "store", "logs"):
         (folder / name).mkdir()
     (folder / "key_file.json").write_text("{}")
-    with pytest.raises(SystemProblem, match=r"ended unexpectedly.*lexport stop"):
+    with refused(SystemProblem, "LX-SERVE-054"):
         running(folder)
     said: list[str] = []
     stop(folder, say=said.append)
@@ -127,9 +129,9 @@ def test_what_a_crashed_server_left_is_cleared(folder: Path) -> None:
 
 def test_serve_checks_its_options_before_it_touches_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    with pytest.raises(InputError, match="--workers"):
+    with refused(InputError, "LX-SERVE-014", "--workers"):
         serve([tmp_path / "x.mar"], workers="two", state_dir=folder)
-    with pytest.raises(InputError, match="no archive"):
+    with refused(InputError, "LX-ARCHIVE-069"):
         serve([tmp_path / "x.mar"], state_dir=folder)
     assert not folder.exists()
     assert load(folder) is None

@@ -13,6 +13,8 @@ from lexport.errors import InputError
 from lexport.serving.store import newest as store_newest
 from lexport.serving.versions import newest, order
 
+from ..refusals import refused
+
 numbers = st.lists(st.integers(0, 10**30), min_size=1, max_size=4)
 
 
@@ -68,7 +70,7 @@ def test_an_archive_of_a_store_is_served_by_its_version(tmp_path: Path, make_arc
         make_archive(tmp_path, "reviews", version)
     assert store_newest(tmp_path)["reviews"].name == "reviews-v2.mar"
     make_archive(tmp_path, "reviews", "stable")
-    with pytest.raises(InputError, match="reviews: stable cannot be ordered") as caught:
+    with refused(InputError, "LX-SERVE-023", "reviews: stable cannot be ordered") as caught:
         store_newest(tmp_path)
     assert "lexport serve" in str(caught.value)
 
@@ -76,7 +78,7 @@ def test_an_archive_of_a_store_is_served_by_its_version(tmp_path: Path, make_arc
 def test_two_files_of_one_version_are_named(tmp_path: Path, make_archive: Callable[..., Path]) -> None:
     path = make_archive(tmp_path, "reviews")
     (tmp_path / "copy.mar").write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match=r"copy.mar and .*reviews-1.0.mar both contain reviews 1.0"):
+    with refused(InputError, "LX-SERVE-022", "copy.mar", "reviews-1.0.mar both contain reviews 1.0"):
         store_newest(tmp_path)
 
 

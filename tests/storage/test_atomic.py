@@ -24,6 +24,8 @@ from lexport.storage.atomic import (
     write_file,
 )
 
+from ..refusals import refused
+
 
 def names(folder: Path) -> list[str]:
     """Everything below a folder, hidden too."""
@@ -165,13 +167,13 @@ class TestWriteFile:
 
     def test_a_folder_is_not_replaced(self, tmp_path: Path) -> None:
         (tmp_path / "c").mkdir()
-        with pytest.raises(InputError, match=r"Cannot write .*/c: a folder is there"):
+        with refused(InputError, "LX-FILE-003", "/c"):
             write_file(tmp_path / "c", b"new")
 
     def test_a_file_where_a_folder_should_be_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"x")
         for target in (tmp_path / "file" / "c", tmp_path / "file" / "deep" / "c"):
-            with pytest.raises(InputError, match=r"Cannot write .*/c: .*/file is not a folder"):
+            with refused(InputError, "LX-FILE-004", "/c", "/file"):
                 write_file(target, b"new")
 
     def test_an_unwritable_folder_is_named(self, unwritable: Path) -> None:
@@ -179,11 +181,11 @@ class TestWriteFile:
             write_file(unwritable / "c", b"new")
 
     def test_where_nobody_can_write_the_system_is_quoted(self) -> None:
-        with pytest.raises(InputError, match=r"^Cannot write /proc/self/c: .*\. Choose another place\.$"):
+        with refused(InputError, "LX-FILE-005", "/proc/self/c"):
             write_file(Path("/proc/self/c"), b"new")
 
     def test_a_name_that_is_too_long_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="File name too long"):
+        with refused(InputError, "LX-FILE-006", "File name too long"):
             write_file(tmp_path / "a" / ("x" * 300), b"new")
         assert names(tmp_path) == []
 
@@ -243,7 +245,7 @@ class TestNewFolder:
         (tmp_path / "nowhere").symlink_to("absent")
         (tmp_path / "folder").mkdir()
         for name in ("file", "folder", "nowhere"):
-            with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / name):
+            with refused(InputError, "LX-FILE-001"), new_folder(tmp_path / name):
                 pytest.fail("never reached")
         assert names(tmp_path) == ["file", "folder", "nowhere"]
 
@@ -324,9 +326,9 @@ class TestNewFolder:
         (tmp_path / "a" / "file").write_text("x")
         monkeypatch.chdir(tmp_path / "a" / "b")
         for name in (".", "", "..", "../../a"):
-            with pytest.raises(InputError, match="is the folder you are in"):
+            with refused(InputError, "LX-FILE-002", "is the folder you are in"):
                 check_folder(Path(name), replace=True)
-        with pytest.raises(InputError, match="is not a folder"), new_folder(tmp_path / "a" / "file", replace=True):
+        with refused(InputError, "LX-FILE-002", "is not a folder"), new_folder(tmp_path / "a" / "file", replace=True):
             pytest.fail("never reached")
         assert names(tmp_path) == ["a", "a/b", "a/file"]
 

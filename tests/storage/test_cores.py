@@ -67,3 +67,60 @@ def test_without_affinity_the_machine_counts(tmp_path: Path, monkeypatch: pytest
     assert cores(tmp_path, tmp_path / "missing") == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cores(tmp_path, tmp_path / "missing") == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "290000 100000\n"}, 2),
+        ({"cpu.max": "0 100000\n"}, 8),
+        ({"cpu.max": "300000 0\n"}, 8),
+        ({"cpu.max": "1 1\n"}, 1),
+        ({"cpu.max": "2 1\n"}, 2),
+        ({"cpu.max": "300000\n"}, 8),
+        ({"cpu.max": "300000 100000 100000\n"}, 8),
+        # A group of version 2 without a quota may stand beside one of version 1 with one.
+        (
+            {
+                "cpu.max": "max 100000\n",
+                "cpu.cfs_quota_us": "200000\n",
+                "cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+        ({"cpu.cfs_quota_us": "200000\n"}, 8),
+        ({"cpu/cpu.max": "400000 100000\n", "cpu.max": "300000 100000\n"}, 3),
+        ({"cpu/cpu.max": "300000 100000\n", "cpu.max": "400000 100000\n"}, 3),
+    ],
+)
+def test_a_quota_counts_where_both_its_numbers_do(files: dict[str, str], expected: int, tmp_path: Path) -> None:
+    groups = written(tmp_path / "groups", files)
+    (tmp_path / "own").write_text("0::/\n")
+    assert cores(groups, tmp_path / "own") == expected
+
+
+@pytest.mark.parametrize("controllers", ["cpu", "cpuacct,cpu", "cpu,cpuacct"])
+def test_a_group_of_the_controller_cpu_counts(controllers: str, tmp_path: Path) -> None:
+    files = {f"{controllers}/box/cpu.cfs_quota_us": "200000", f"{controllers}/box/cpu.cfs_period_us": "100000"}
+    groups = written(tmp_path / "groups", files)
+    (tmp_path / "own").write_text(f"4:{controllers}:/box\n")
+    assert cores(groups, tmp_path / "own") == 2
+
+
+@pytest.mark.parametrize("controllers", ["memory", "cpuset", "cpuacct", "name=systemd"])
+def test_a_group_of_another_controller_does_not(controllers: str, tmp_path: Path) -> None:
+    files = {f"{controllers}/box/cpu.cfs_quota_us": "200000", f"{controllers}/box/cpu.cfs_period_us": "100000"}
+    groups = written(tmp_path / "groups", files)
+    (tmp_path / "own").write_text(f"4:{controllers}:/box\n")
+    assert cores(groups, tmp_path / "own") == 8
+
+
+def test_a_group_whose_name_has_a_colon_is_read_whole(tmp_path: Path) -> None:
+    groups = written(tmp_path / "groups", {"box:a/cpu.max": "300000 100000"})
+    (tmp_path / "own").write_text("0::/box:a\n")
+    assert cores(groups, tmp_path / "own") == 3
+
+
+def test_a_quota_of_the_mount_counts_where_the_process_names_no_group(tmp_path: Path) -> None:
+    assert cores(written(tmp_path, {"cpu.max": "300000 100000"}), tmp_path / "missing") == 3

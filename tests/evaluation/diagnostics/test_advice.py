@@ -13,6 +13,8 @@ from lexport.evaluation.diagnostics.advice import LEAVE_OUT, Advice, Command, Op
 from lexport.models import recipes
 from lexport.models.recipes.settings import with_settings
 
+from ...refusals import refused
+
 ADVICE = [
     Advice("LX-WARN-001", "rows", (("--min-count", "1"), ("--max-vocabulary", "500"))),
     Advice("LX-WARN-001", "parts", (("--model", "hashed"),)),
@@ -100,5 +102,5 @@ def test_a_run_that_is_trained_further_keeps_its_model() -> None:
     given = ["training.epochs=3", "head.class_weights=balanced"]
     assert with_settings(bag, given, further=True).training.epochs == 3
     for setting_ in ("head.dropout=0.2", "head.multi_label=true", "text.ngrams=1", "embedding.dim=3"):
-        with pytest.raises(InputError, match="would change the model of --from"):
+        with refused(InputError, "LX-RECIPE-015", "--from"):
             with_settings(bag, [setting_], further=True)

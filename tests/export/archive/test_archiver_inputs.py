@@ -24,6 +24,8 @@ from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.verify import verify
 from lexport.handlers.model.digests import check_digests
 
+from ...refusals import refused
+
 ArchiveOf = Callable[[str], Path]
 MANIFEST = "MAR-INF/MANIFEST.json"
 
@@ -73,9 +75,9 @@ def test_a_member_altered_before_it_is_packed_is_noticed(run_folder: Path, tmp_p
     with (tmp_path / "topics" / "extra" / "labels.json").open("a") as handle:
         handle.write(" ")
     mar = packed(command, tmp_path / "store")
-    with pytest.raises(RefusedError, match=r"labels\.json was altered"):
+    with refused(RefusedError, "LX-ARCHIVE-038", "labels.json was altered"):
         verify(mar)
-    with pytest.raises(RefusedError, match=r"labels\.json was altered"), load_archive(mar):
+    with refused(RefusedError, "LX-ARCHIVE-077", "labels.json was altered"), load_archive(mar):
         pass
 
 
@@ -152,7 +154,7 @@ def test_places_that_the_stock_archiver_would_misread_are_refused(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="torch-model-archiver cannot read"):
+    with refused(InputError, "LX-ARCHIVE-001"):
         write_archiver_inputs(run_folder, version="1.0", out=Path(place))
     assert not list(tmp_path.iterdir())
 
@@ -162,7 +164,7 @@ def test_the_folder_that_the_stock_archiver_empties_first_is_refused(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for place in ("topics", "topics/inside"):
-        with pytest.raises(InputError, match="torch-model-archiver deletes"):
+        with refused(InputError, "LX-ARCHIVE-002"):
             write_archiver_inputs(run_folder, version="1.0", out=tmp_path / place)
     assert not list(tmp_path.iterdir())
 
@@ -171,13 +173,13 @@ def test_a_folder_is_replaced_only_by_force_and_written_whole_or_not_at_all(run_
     copy, out = tmp_path / "run" / "topics", tmp_path / "out"
     shutil.copytree(run_folder, copy)
     write_archiver_inputs(copy, version="1.0", variant="onnx-int8", out=out)
-    with pytest.raises(InputError, match=r"out exists already.*--force"):
+    with refused(InputError, "LX-FILE-001", "--force"):
         write_archiver_inputs(copy, version="2.0", variant="onnx-int8", out=out)
     (copy / "export" / "onnx-int8" / "model.onnx.data").write_bytes(b"x")
-    with pytest.raises(RefusedError, match=r"model\.onnx\.data was altered since it was measured"):
+    with refused(RefusedError, "LX-ARCHIVE-085", "model.onnx.data"):
         write_archiver_inputs(copy, version="2.0", variant="onnx-int8", out=out, force=True)
     (copy / "export" / "onnx-int8" / "model.onnx.data").unlink()
-    with pytest.raises(InputError, match=r"model\.onnx\.data cannot be read"):
+    with refused(InputError, "LX-ARCHIVE-086", "model.onnx.data"):
         write_archiver_inputs(copy, version="2.0", variant="onnx-int8", out=out, force=True)
     assert json.loads((out / "extra" / "model.json").read_text())["version"] == "1.0"
     write_archiver_inputs(copy, version="2.0", variant="torchscript-int8", out=out, force=True)
@@ -194,7 +196,7 @@ def test_a_refused_variant_is_not_written(run_folder: Path, tmp_path: Path) -> N
     for variant in values["variants"]:
         variant["refused"] = "max_metric_drop: accuracy fell"
     path.write_text(json.dumps(values))
-    with pytest.raises(RefusedError, match="onnx-int8 is refused by the gate max_metric_drop"):
+    with refused(RefusedError, "LX-ARCHIVE-019", "onnx-int8", "max_metric_drop"):
         write_archiver_inputs(copy, version="1.0", variant="onnx-int8", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -22,6 +22,8 @@ from lexport.models import recipes
 from lexport.models.run import open_run
 from lexport.training.train import train
 
+from ...refusals import refused
+
 ArchiveOf = Callable[[str], Path]
 MEASURED = {"MAR-INF/EVIDENCE.json", "MAR-INF/SBOM.cdx.json"}  # the bill lists the evidence's digest
 
@@ -105,7 +107,7 @@ def test_an_archive_without_digests_is_refused(archive_of: ArchiveOf, tmp_path: 
     path = tmp_path / "foreign.mar"
     with zipfile.ZipFile(path, "w") as mar:
         mar.writestr("MAR-INF/MANIFEST.json", "{}")
-    with pytest.raises(RefusedError, match="was not packed by lexport"):
+    with refused(RefusedError, "LX-ARCHIVE-077", "was not packed by lexport"):
         compare(archive_of("onnx-int8"), path)
 
 

@@ -28,6 +28,7 @@ from lexport.handlers.text.vocabulary import index_of
 from lexport.models.run import open_run
 
 from ...conftest import TASKS
+from ...refusals import refused
 
 ArchiveOf = Callable[[str], Path]
 
@@ -126,7 +127,7 @@ def test_the_date_comes_from_the_export_or_from_source_date_epoch(
     mar = archive(run_folder, version="1.0", out=tmp_path)
     assert read_json(mar, "MAR-INF/MANIFEST.json")["createdOn"] == "02/01/1970 00:00:00"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
-    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is 'yesterday'"):
+    with refused(InputError, "LX-ARCHIVE-022", "SOURCE_DATE_EPOCH", "'yesterday'"):
         archive(run_folder, version="2.0", out=tmp_path)
 
 
@@ -189,9 +190,9 @@ def test_auto_says_by_which_rule_it_takes_a_variant(
 
 
 def test_what_cannot_be_preferred_is_an_error(run_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--prefer 'beauty' is not known; choose one of: speed, size, accuracy"):
+    with refused(InputError, "LX-ARCHIVE-003", "--prefer", "'beauty'", "speed, size, accuracy"):
         archive(run_folder, version="1.0", prefer="beauty", out=tmp_path)
-    with pytest.raises(InputError, match="--variant onnx-int8 names one"):
+    with refused(InputError, "LX-ARCHIVE-018", "--variant", "onnx-int8"):
         archive(run_folder, version="1.0", prefer="size", variant="onnx-int8", out=tmp_path)
 
 
@@ -211,7 +212,7 @@ def test_a_refused_variant_is_not_packed(run_folder: Path, tmp_path: Path) -> No
         if variant["name"] != "onnx-fp32":
             variant["refused"] = "max_metric_drop: accuracy fell"
     path.write_text(json.dumps(values))
-    with pytest.raises(RefusedError, match="onnx-int8 is refused by the gate max_metric_drop"):
+    with refused(RefusedError, "LX-ARCHIVE-019", "onnx-int8", "max_metric_drop"):
         archive(folder, version="1.0", variant="onnx-int8", out=tmp_path / "store")
     assert not (tmp_path / "store").exists()
     mar = archive(folder, version="1.0", out=tmp_path / "store")
@@ -247,7 +248,7 @@ def test_an_existing_archive_is_replaced_only_by_force(run_folder: Path, tmp_pat
     said: list[str] = []
     assert archive(run_folder, version="1.0", variant="onnx-fp32", out=tmp_path, say=said.append) == mar
     assert "exists already with the same bytes" in said[0]
-    with pytest.raises(InputError, match=r"exists and differs.*--force"):
+    with refused(InputError, "LX-ARCHIVE-017", "--force"):
         archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path)
     archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, force=True)
     assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == "onnx-int8"
@@ -336,7 +337,7 @@ def test_the_threshold_of_several_labels_goes_with_the_archive(task_archive: Arc
 def test_labels_that_are_no_list_of_strings_are_damaged(tmp_path: Path, content: str) -> None:
     with zipfile.ZipFile(tmp_path / "bad.mar", "w") as mar:
         mar.writestr("labels.json", content)
-    with pytest.raises(InputError, match=r"labels\.json is not a list of strings\. Make the archive again"):
+    with refused(InputError, "LX-ARCHIVE-075", "labels.json"):
         read_labels(tmp_path / "bad.mar")
 
 
@@ -395,5 +396,5 @@ def test_malicious_archives_are_refused_before_anything_is_loaded(
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mar"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not a readable archive"), load_archive(path):
+    with refused(InputError, "LX-ARCHIVE-070"), load_archive(path):
         pass

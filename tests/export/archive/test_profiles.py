@@ -13,6 +13,8 @@ from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.archive.profiles import PROFILES, model_config
 
+from ...refusals import refused
+
 
 @pytest.mark.parametrize(("profile", "batch"), [("throughput", 64), ("latency", 1)])
 def test_a_profile_is_written_for_torchserve(profile: str, batch: int) -> None:
@@ -21,7 +23,7 @@ def test_a_profile_is_written_for_torchserve(profile: str, batch: int) -> None:
 
 
 def test_another_profile_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"no profile 'fast'\. Expected one of: throughput, latency\."):
+    with refused(InputError, "LX-ARCHIVE-023", "'fast'", "throughput, latency"):
         model_config("fast")
 
 

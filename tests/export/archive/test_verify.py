@@ -25,6 +25,8 @@ from lexport.export.archive.pack import archive
 from lexport.export.archive.trust import keys
 from lexport.export.archive.verify import verify
 
+from ...refusals import refused
+
 ArchiveOf = Callable[[str], Path]
 Members = dict[str, bytes]
 PEM, SSH = serialization.Encoding.PEM, serialization.Encoding.OpenSSH
@@ -96,16 +98,14 @@ def test_without_a_trusted_key_the_signer_has_a_fingerprint_and_no_name(signed: 
 
 def test_an_unsigned_archive_holds_unless_a_key_is_asked_for(archive_of: ArchiveOf, ours: Pair) -> None:
     assert verify(archive_of("onnx-int8")).fingerprint is None
-    with pytest.raises(
-        RefusedError, match=r"is not signed; expected a signature by release\.pub \(SHA256:.*--sign KEY"
-    ):
+    with refused(RefusedError, "LX-TRUST-010", "release.pub", "--sign"):
         verify(archive_of("onnx-int8"), [keys.read_public(ours.public)])
 
 
 def test_another_signer_is_refused_unless_trusted_too(signed: Path, ours: Pair, theirs: Pair) -> None:
     both = [keys.read_public(pair.public) for pair in (theirs, ours)]
     assert verify(signed, both).signer == "release.pub"
-    with pytest.raises(RefusedError, match=r"signed by SHA256:\S+, expected release\.pub"):
+    with refused(RefusedError, "LX-TRUST-011", "release.pub"):
         verify(signed, both[:1])
 
 
@@ -153,14 +153,14 @@ def test_digests_made_to_fit_an_altered_member_fail_the_signature(signed: Path, 
         after = hashlib.sha256(members["labels.json"]).hexdigest()
         members["MAR-INF/DIGESTS"] = members["MAR-INF/DIGESTS"].replace(before.encode(), after.encode())
 
-    with pytest.raises(RefusedError, match=r"The signature by SHA256:\S+ is not of these contents"):
+    with refused(RefusedError, "LX-TRUST-014"):
         verify(changed(signed, change, tmp_path / "bad.mar"))
 
 
 def test_a_removed_signature_is_noticed_where_a_key_is_asked_for(signed: Path, ours: Pair, tmp_path: Path) -> None:
     bare = changed(signed, lambda members: members.__delitem__("MAR-INF/SIGNATURE.json"), tmp_path / "bare.mar")
     assert verify(bare).fingerprint is None
-    with pytest.raises(RefusedError, match="is not signed"):
+    with refused(RefusedError, "LX-TRUST-010"):
         verify(bare, [keys.read_public(ours.public)])
 
 
@@ -195,7 +195,7 @@ def test_evidence_of_a_refused_variant_is_no_proof(archive_of: ArchiveOf, tmp_pa
         after = hashlib.sha256(members["MAR-INF/EVIDENCE.json"]).hexdigest()
         members["MAR-INF/DIGESTS"] = members["MAR-INF/DIGESTS"].replace(before.encode(), after.encode())
 
-    with pytest.raises(RefusedError, match="its evidence says that onnx-int8 was refused: max_metric_drop"):
+    with refused(RefusedError, "LX-ARCHIVE-041", "onnx-int8", "max_metric_drop"):
         verify(changed(archive_of("onnx-int8"), change, tmp_path / "bad.mar"))
 
 
@@ -251,17 +251,17 @@ def test_keys_of_the_wrong_kind_are_refused_with_what_to_do(ours: Pair, tmp_path
     key = Ed25519PrivateKey.generate()
     encrypted.write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, locked))
     text.write_text("hello")
-    with pytest.raises(InputError, match=r"another kind than Ed25519.*openssl genpkey"):
+    with refused(InputError, "LX-TRUST-004", "Ed25519"):
         keys.read_private(wrong)
-    with pytest.raises(InputError, match="is encrypted: set LEXPORT_KEY_PASSPHRASE"):
+    with refused(InputError, "LX-TRUST-002", "is encrypted: set LEXPORT_KEY_PASSPHRASE"):
         keys.read_private(encrypted)
-    with pytest.raises(InputError, match="cannot be read as a private key"):
+    with refused(InputError, "LX-TRUST-003"):
         keys.read_private(text)
-    with pytest.raises(InputError, match="cannot be read as a public key"):
+    with refused(InputError, "LX-TRUST-006"):
         keys.read_public(text)
-    with pytest.raises(InputError, match="is a private key; archives are verified with the public one"):
+    with refused(InputError, "LX-TRUST-005"):
         keys.read_public(ours.private)
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with refused(InputError, "LX-TRUST-008", "No such file"):
         keys.read_private(tmp_path / "none.pem")
 
 
@@ -272,7 +272,7 @@ def test_an_encrypted_key_opens_with_its_passphrase(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("LEXPORT_KEY_PASSPHRASE", "päss")
     assert keys.read_private(path).private_bytes_raw() == key.private_bytes_raw()
     monkeypatch.setenv("LEXPORT_KEY_PASSPHRASE", "pass")
-    with pytest.raises(InputError, match="cannot be read as a private key"):
+    with refused(InputError, "LX-TRUST-003"):
         keys.read_private(path)
 
 

@@ -20,6 +20,7 @@ from lexport.export.formats.variants import VARIANTS, choose
 from lexport.handlers.model.goldens import read_goldens
 from lexport.models.run import Run, open_run
 
+from ...refusals import refused
 from .test_gates import Swapped
 
 
@@ -76,7 +77,7 @@ def test_goldens_that_cannot_be_read_are_refused_before_anything_is_written(
 def test_goldens_name_a_language_that_the_model_knows(task_run: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text('{"text": "goal", "lang": "xx"}\n')
     shutil.copytree(task_run("languages"), tmp_path / "run", ignore=shutil.ignore_patterns("export"))
-    with pytest.raises(InputError, match="languages that the model does not know: xx"):
+    with refused(InputError, "LX-MODEL-008", "xx"):
         export(open_run(tmp_path / "run"), choose("onnx-fp32"), goldens=tmp_path / "own.jsonl")
 
 

@@ -22,6 +22,7 @@ from lexport.handlers.text.encoder import TOKEN_PATTERN, TextEncoder, TextSpec
 from lexport.handlers.text.spec import Layout
 from lexport.models.run import Run, open_run
 
+from ...refusals import refused
 from .cases import LABELS, LAYOUTS, both, encoder_of
 
 EDGES = [
@@ -184,5 +185,5 @@ def test_an_export_goes_on_without_what_cannot_be_made(
     evidence = export(run, choose("onnx-fp32*"))
     assert [variant.name for variant in evidence.variants] == ["onnx-fp32"]
     assert evidence.left_out["onnx-fp32-text"].startswith("text-in splits by lexport's own token pattern")
-    with pytest.raises(InputError, match="cannot be exported in this way: onnx-fp32-text: text-in splits"):
+    with refused(InputError, "LX-EXPORT-006", "onnx-fp32-text", "text-in splits"):
         export(run, choose("onnx-fp32-text"))

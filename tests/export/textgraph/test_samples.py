@@ -54,7 +54,9 @@ def test_some_texts_become_the_same_ids(name: str, recipe: str) -> None:
     check(name, recipe, every=40)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name == "imdb" else []) for name in SAMPLES]
+)
 def test_all_texts_become_the_same_ids_of_words_and_pairs(name: str) -> None:
     check(name, "bag", every=1)
 

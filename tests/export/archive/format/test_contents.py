@@ -27,6 +27,7 @@ from lexport.export.archive.format.pickles import pickles
 from lexport.export.archive.verify import verify
 
 from ....handlers.engine.test_operators import Reads, Writes, scripted
+from ....refusals import refused
 from ....trust_cases import members_of
 from ..test_verify import changed
 
@@ -247,5 +248,5 @@ def test_verify_refuses_an_exported_program_that_reads_files(
                 new.writestr(name, content)
         members["model.pt2"] = buffer.getvalue()
 
-    with pytest.raises(RefusedError, match=r"model\.pt2 has 'torch\.ops\.aten\.from_file\.default' as target"):
+    with refused(RefusedError, "LX-ARCHIVE-038", "model.pt2 has 'torch.ops.aten.from_file.default' as target"):
         verify(changed(archive_of("pt2-fp32"), change, tmp_path / "bad.mar"))

@@ -21,6 +21,8 @@ from lexport.export.archive.format.reader import open_archive, read_member
 from lexport.export.archive.format.writer import Content, HashedFile, digest_of, rewrite, write_zip
 from lexport.export.archive.verify import verify
 
+from ....refusals import refused
+
 ArchiveOf = Callable[[str], Path]
 
 
@@ -123,13 +125,13 @@ def test_a_large_member_is_never_held_in_memory(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_or_changed_is_refused_by_name(tmp_path: Path) -> None:
     table = measured(tmp_path / "table", b"rows")
     table.path.write_bytes(b"Rows")
-    with pytest.raises(RefusedError, match="table was altered since it was measured"):
+    with refused(RefusedError, "LX-ARCHIVE-085", "table was altered since it was measured"):
         write_zip(io.BytesIO(), {"table": table})
     table.path.write_bytes(b"rows and more")
-    with pytest.raises(RefusedError, match="table was altered since it was measured"):
+    with refused(RefusedError, "LX-ARCHIVE-085", "table was altered since it was measured"):
         write_zip(io.BytesIO(), {"table": table})
     table.path.unlink()
-    with pytest.raises(InputError, match="table cannot be read: No such file"):
+    with refused(InputError, "LX-ARCHIVE-086", "table cannot be read: No such file"):
         write_zip(io.BytesIO(), {"table": table})
 
 

@@ -20,6 +20,7 @@ from lexport.export.archive.trust.rule import Trust, configured
 from lexport.export.formats.variants import VARIANTS
 from lexport.handlers.model.digests import DIGESTS, MANIFEST
 
+from ....refusals import refused
 from ....trust_cases import key_pair, members_of, repacked, write_members
 
 ArchiveOf = Callable[[str], Path]
@@ -78,13 +79,13 @@ def test_other_code_is_refused_by_name_unless_insisted_on(
 
 def test_compiled_code_is_refused_even_then(archive_of: ArchiveOf, tmp_path: Path) -> None:
     path = repacked(archive_of("onnx-int8"), {"__pycache__/handler.cpython-311.pyc": b""}, tmp_path / "m.mar")
-    with pytest.raises(InputError, match="compiled code"):
+    with refused(InputError, "LX-ARCHIVE-053"):
         accept(path, Trust(insist=True))
 
 
 def test_many_differences_are_counted(archive_of: ArchiveOf, tmp_path: Path) -> None:
     path = repacked(archive_of("onnx-int8"), {f"m{n}.py": b"" for n in range(20)}, tmp_path / "m.mar")
-    with pytest.raises(RefusedError, match="and 12 more"):
+    with refused(RefusedError, "LX-TRUST-001", "12"):
         accept(path, Trust())
 
 
@@ -126,14 +127,14 @@ def test_no_archive_with_evidence_has_such_a_manifest(
     manifest = json.loads(members_of(archive_of("onnx-int8"))[MANIFEST])
     manifest["model"] |= model
     path = repacked(archive_of("onnx-int8"), {MANIFEST: json.dumps(manifest).encode()}, tmp_path / "m.mar")
-    with pytest.raises(RefusedError, match=r"failed verification: MAR-INF/MANIFEST\.json has"):
+    with refused(RefusedError, "LX-ARCHIVE-038", "MAR-INF/MANIFEST.json"):
         accept(path, Trust(insist=True))
 
 
 def test_a_manifest_of_another_runtime_is_refused(archive_of: ArchiveOf, tmp_path: Path) -> None:
     manifest = json.loads(members_of(archive_of("onnx-int8"))[MANIFEST]) | {"runtime": "LSP"}
     path = without_evidence(archive_of("onnx-int8"), manifest, tmp_path)
-    with pytest.raises(RefusedError, match="the manifest's runtime is 'LSP', expected 'python'"):
+    with refused(RefusedError, "LX-TRUST-001", "the manifest's runtime is 'LSP', expected 'python'"):
         accept(path, Trust())
 
 
@@ -164,9 +165,9 @@ def test_what_a_configured_key_signed_may_bring_any_code(
     trust = Trust([read_public(public)])
     signed = archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path, sign=private)
     assert accept(signed, trust).startswith("signed by ours.pub (SHA256:")
-    with pytest.raises(RefusedError, match="is not signed"):
+    with refused(RefusedError, "LX-TRUST-010"):
         accept(archive_of("onnx-int8"), trust)
-    with pytest.raises(RefusedError, match="is not signed"):
+    with refused(RefusedError, "LX-TRUST-010"):
         accept(archive_of("onnx-int8"), Trust(trust.keys, insist=True))
 
 
@@ -177,7 +178,7 @@ def test_code_of_an_earlier_kit_is_known_by_its_digest(
     monkeypatch.setattr(code, "EARLIER", {code_digest(packed_code(path)): "lexport 0.9"})
     assert accept(path, Trust()) == "the code of lexport 0.9"
     more = repacked(path, {"more.py": b""}, tmp_path / "more.mar")
-    with pytest.raises(RefusedError, match=r"more\.py"):
+    with refused(RefusedError, "LX-TRUST-001", "more.py"):
         accept(more, Trust())
 
 
@@ -205,7 +206,7 @@ def test_a_members_change_after_packing_is_refused_whatever_is_insisted_on(
 ) -> None:
     members = members_of(archive_of("onnx-int8")) | {"labels.json": b"[]"}
     path = write_members(tmp_path / "m.mar", members)
-    with pytest.raises(RefusedError, match=r"labels\.json was altered"):
+    with refused(RefusedError, "LX-ARCHIVE-038", "labels.json was altered"):
         accept(path, Trust(insist=True))
 
 
@@ -217,6 +218,6 @@ def test_no_keys_given_means_those_of_the_environment(tmp_path: Path, monkeypatc
     assert [key.name for key in configured(None)] == ["ours.pub"]
     assert configured(()) == (), "none, on purpose"
     monkeypatch.setenv("LEXPORT_KEYS", "")
-    with pytest.raises(RefusedError, match="LEXPORT_KEYS is set and names no key"):
+    with refused(RefusedError, "LX-TRUST-009", "LEXPORT_KEYS"):
         configured(None)
     assert configured([read_public(public)])[0].name == "ours.pub"

@@ -22,6 +22,8 @@ from lexport.export.archive.format.reader import EVIDENCE, blocks, open_archive
 from lexport.export.archive.format.writer import rewrite, write_zip
 from lexport.serving.torchserve.java import find_java
 
+from .....refusals import refused
+
 HERE = Path(__file__).parent
 
 
@@ -215,7 +217,7 @@ def test_a_member_hidden_behind_a_stored_one_is_found_by_java_and_refused(java: 
     assert found is not None
     assert found["handler.py"] != hidden
     with (
-        pytest.raises(InputError, match=r"'model.onnx', stored as it is, with \d+ bytes in place of its 4"),
+        refused(InputError, "LX-ARCHIVE-061", "'model.onnx'", "4"),
         open_archive(path),
     ):
         pass

@@ -1,0 +1,28 @@
+"""Asserting that something is refused: by the kind of the error, its code, and the values that its message names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pytest
+
+from lexport.errors import LexportError
+
+E = TypeVar("E", bound=LexportError)
+
+
+@contextmanager
+def refused(kind: type[E], code: str, *values: object) -> Iterator[pytest.ExceptionInfo[E]]:
+    """Context manager: an error of this kind and code is raised, and its message has these values in this order.
+
+    What a message says beside its values is held by tests/docs/test_errors.py for every message at once.
+    """
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert caught.value.code == code, f"{caught.value.code}: {caught.value}"
+    rest = str(caught.value)
+    for value in map(str, values):
+        assert value in rest, f"{value!r} is not in, or not in this place of: {caught.value}"
+        rest = rest[rest.index(value) + len(value) :]
