@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..evaluation.tasks import task_of
+from ..evaluation.tasks import TASKS
 from ..storage import atomic as files
 from .charts.axes import tenths
 from .charts.confusion import confusion_matrix
@@ -147,7 +147,7 @@ def _mistakes(task: str, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         rows.append([*cells, Cell(text, "long")])
     columns = mistake_columns(task)
     words = [head for head, has_numbers in columns.items() if not has_numbers]
-    return {"title": task_of(task).MISTAKES, "heads": list(columns), "rows": rows, "words": words}
+    return {"title": TASKS[task].MISTAKES, "heads": list(columns), "rows": rows, "words": words}
 
 
 def _words(name: str) -> str:

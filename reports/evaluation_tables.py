@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..evaluation.tasks import task_of
+from ..evaluation.tasks import TASKS
 from ..messages.escaping import visible
 from .tables import Table, new_table, share, titled, with_interval
 
@@ -41,7 +41,7 @@ def evaluation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
     """Return a model's metrics on `what`: by label, or the recall of the right neighbour."""
-    headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in task_of(task).HEADLINES.items())
+    headline = ", ".join(f"{head} {with_interval(values, name)}" for name, head in TASKS[task].HEADLINES.items())
     title = f"On {what}: {headline}"
     if "per_class" not in values:
         return titled(title, _neighbours(values))
@@ -161,12 +161,12 @@ def _robustness(values: Mapping[str, Any]) -> Group:
 
 def mistake_columns(task: str) -> dict[str, bool]:
     """Return the heads of the columns that `mistake_cells` fills, and whether each has numbers."""
-    return {**task_of(task).MISTAKE_COLUMNS, "tokens": True, "unknown": True, "text": False}
+    return {**TASKS[task].MISTAKE_COLUMNS, "tokens": True, "unknown": True, "text": False}
 
 
 def mistake_cells(task: str, one: Mapping[str, Any]) -> list[str]:
     """Return the cells of one mistake; the text is the last cell, on one line."""
-    kind = task_of(task)
+    kind = TASKS[task]
     cells = [
         line(value) if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else share(value)
         for value in kind.mistake_cells(one)
@@ -184,4 +184,4 @@ def _mistakes(task: str, found: Sequence[Mapping[str, Any]]) -> Group:
         )
     for one in found:
         table.add_row(*mistake_cells(task, one))
-    return titled(task_of(task).MISTAKES, table)
+    return titled(TASKS[task].MISTAKES, table)

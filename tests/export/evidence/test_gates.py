@@ -225,7 +225,7 @@ def test_gates_are_read_from_toml_and_a_run_without_any_has_the_usual_ones() -> 
     [
         (
             "max_flip = 0.1",
-            "unknown options: max_flip (did you mean max_flips?); known are: max_metric_drop, max_flips",
+            "unknown options: max_flip (did you mean max_flips?); known are: max_metric_drop",
         ),
         ("max_flips = 2", "max_flips=2.0 must be a share from 0 to 1"),
         ("min_cosine_p1 = 1.5", "min_cosine_p1=1.5 must be a cosine"),
