@@ -2,7 +2,7 @@
 
     python benchmarks/dimension.py [--data rotten-tomatoes] [--recipe bag] [--dims 4,8,16,32,64,128] [--seeds 3]
 
-The steps of training/dimension.py come from it. The test is shown, never chosen by. Of the recipe `vectors` accuracy
+The steps of training/prepare.py come from it. The test is shown, never chosen by. Of the recipe `vectors` accuracy
 is recall@1 of a text's pair, and the loss one minus the reciprocal of the pair's rank.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lexport.training.dimension import choose_dim
+from lexport.training.prepare import choose_dim
 
 
 @pytest.mark.parametrize(

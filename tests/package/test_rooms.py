@@ -1,0 +1,32 @@
+"""The rooms of the package: few modules in each, and only what belongs to all of them at the root."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).parents[2]
+MOST = 15
+BESIDE = {"tests", "benchmarks", "docs"}
+
+
+def modules() -> list[PurePosixPath]:
+    """The package's modules, as git knows them."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for path in map(PurePosixPath, listed.splitlines()) if path.parts[0] not in BESIDE]
+
+
+def test_no_folder_has_more_loose_modules_than_a_reader_can_keep_in_mind() -> None:
+    counts = Counter(str(path.parent) for path in modules() if path.name != "__init__.py")
+    assert {folder: count for folder, count in counts.items() if count > MOST} == {}
+
+
+def test_only_four_modules_lie_at_the_root() -> None:
+    loose = {path.name for path in modules() if len(path.parts) == 1}
+    assert loose == {"__init__.py", "__main__.py", "errors.py", "version.py", "setup.py"}
+
+
+def test_the_tests_mirror_the_rooms() -> None:
+    rooms = {path.parts[0] for path in modules() if len(path.parts) > 1}
+    assert {room for room in rooms if not (ROOT / "tests" / room).is_dir()} == set()
