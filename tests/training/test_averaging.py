@@ -120,5 +120,5 @@ def test_the_validation_loss_is_that_of_the_average(parts: Splits) -> None:
 
 @pytest.mark.parametrize("share", ["-0.1", "1.0", "nan", "inf"])
 def test_a_share_that_makes_no_average_is_refused(share: str) -> None:
-    with refused(InputError, "LX-RECIPE-013", "averaging=", "must be at least 0 and below 1"):
+    with refused(InputError, "LX-RECIPE-010", "averaging=", "must be at least 0 and below 1"):
         recipes.parse("mine", f"[training]\naveraging = {share}")
