@@ -25,7 +25,7 @@ def predictor_of(run: Run) -> IdsIn:
         return found
 
     file = ModelFile(
-        run.folder.name,
+        run.folder.name if run.folder.name.isprintable() else "run",
         "0",
         "trained",
         "torch",

@@ -26,7 +26,7 @@ class Invalid(ValueError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         """Keep `problems`, at least one."""
-        super().__init__("; ".join(problems))
+        super().__init__("; ".join([*(one.rstrip(".") for one in problems[:-1]), problems[-1]]))
         self.problems = list(problems)
 
 

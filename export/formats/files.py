@@ -1,4 +1,4 @@
-"""The files that an exported variant has beside its model. Verifying needs them too, so torch is not imported here.
+"""The files that an exported variant has beside its model; verifying imports this without torch and numpy.
 
 `model.json` has no name and version before it is archived; the archive adds these two alone.
 """
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ...handlers.model.predictor import ModelFile
 from ...storage.atomic import json_bytes
 
 MODEL = "model.json"
@@ -27,6 +26,8 @@ def with_name(fields: Mapping[str, Any], name: str, version: str) -> bytes:
 
     Raises TypeError or ValueError for fields that describe no model.
     """
+    from ...handlers.model.predictor import ModelFile  # which needs numpy; verifying does not
+
     return json_bytes(asdict(ModelFile(name, version, **fields)))
 
 

@@ -10,10 +10,10 @@ from .variants import Variant
 
 
 def model_file(run: Run, variant: Variant) -> ModelFile:
-    """Return what `model.json` says of the run's variant, under the name of the run's folder and version 0."""
+    """Return what `model.json` says of the run's variant, with any name and version: an archive has its own."""
     joint = isinstance(run.model.head, Joint)
     return ModelFile(
-        run.folder.name,
+        "run",
         "0",
         variant.name,
         variant.engine,

@@ -23,6 +23,7 @@ from lexport.models.embeddings import DynamicDim
 from lexport.models.heads import Classifier, ClassifierOptions, HeadOptions, Joint, JointOptions, VectorOptions
 from lexport.models.recipes import PARTS, Recipe, TextOptions, TrainingOptions
 from lexport.models.vocabulary import build_encoder
+from lexport.storage.validation import problems_of
 
 EMBEDDINGS, ENCODERS = list(PARTS["embedding"]), list(PARTS["encoder"])
 HEADS: dict[str, HeadOptions] = {
@@ -202,7 +203,7 @@ def outcome(combination: Combination, variant: str) -> str:
     try:
         combination.recipe()
     except ValueError as refusal:
-        return str(refusal)
+        return problems_of(refusal)[0]
     with tempfile.TemporaryDirectory() as folder:
         try:
             check(combination, VARIANTS[variant], Path(folder))

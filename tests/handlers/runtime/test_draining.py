@@ -71,6 +71,7 @@ def test_a_stopping_worker_refuses_by_name_even_if_it_starts_then(
                 {
                     "error": "The server is stopping.",
                     "expected": "the same request again in a second, or at another server",
+                    "code": "LX-HTTP-066",
                 }
             ]
             * 2
