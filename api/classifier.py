@@ -42,11 +42,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, texts: Iterable[str], labels: Iterable[Any]) -> Self:
         """Train on `texts` and their `labels`, strings or numbers. Raises InputError for fewer than two labels."""
+        from ..evaluation.tasks import TASKS
         from ..models import recipes
         from .train import train
 
         chosen = recipes.load(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        if chosen.task != "classify":
+        task = TASKS[chosen.task]
+        if not task.GIVES_SCORES or task.MULTI_LABEL:
             raise InputError(
                 f"The recipe {chosen.name!r} is for the task {chosen.task!r}; expected one that classifies.",
                 code="LX-API-002",

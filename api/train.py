@@ -74,6 +74,7 @@ def train(
     data alone). Raises InputError for data, options, recipes and folders that cannot be used.
     """
     from ..data.load import Columns, of_texts
+    from ..evaluation.tasks import TASKS
     from ..models.recipes.settings import with_settings
     from ..training import train as training
     from ..training.device import choose_device
@@ -99,24 +100,29 @@ def train(
     if texts is None:
         source: str | Dataset = str(data)
     else:
-        source = of_texts(texts, labels, languages=languages, multi_label=chosen.task == "multilabel")
+        source = of_texts(texts, labels, languages=languages, multi_label=TASKS[chosen.task].MULTI_LABEL)
     temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
-    trained = training.train(
-        source,
-        Path(temporary, chosen.name) if out is None else Path(out),
-        recipe=chosen,
-        columns=Columns(text_column, label_column, language_column, pair_column, image_column),
-        start=begun,
-        seed=seed,
-        device=choose_device(device, threads),
-        resume=resume,
-        checkpoint_every=checkpoint_every,
-        replace=replace,
-        without=leave_out,
-        command=command,
-        say=say,
-        progress=progress,
-    )
+    try:
+        trained = training.train(
+            source,
+            Path(temporary, chosen.name) if out is None else Path(out),
+            recipe=chosen,
+            columns=Columns(text_column, label_column, language_column, pair_column, image_column),
+            start=begun,
+            seed=seed,
+            device=choose_device(device, threads),
+            resume=resume,
+            checkpoint_every=checkpoint_every,
+            replace=replace,
+            without=leave_out,
+            command=command,
+            say=say,
+            progress=progress,
+        )
+    except BaseException:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
     found = Run(trained)
     if temporary:
         weakref.finalize(found, shutil.rmtree, temporary, ignore_errors=True)

@@ -41,13 +41,15 @@ def problems_of(error: ValueError) -> list[str]:
     return error.problems if isinstance(error, Invalid) else [str(error)]
 
 
-def build(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
+def build(kind: type[_Kind], values: Any) -> _Kind:
     """Return an instance of the dataclass `kind` with these values, as TOML or JSON has them.
 
     Raises Invalid with every unknown name, every value of another type, and what `kind` itself does not accept.
     """
     from pydantic import ValidationError
 
+    if not isinstance(values, Mapping):
+        raise Invalid([f"{_shown(values)} is not an object"])
     try:
         checked = _adapter(kind).validate_json(json.dumps(values, default=repr))  # type: ignore[arg-type]
     except ValidationError as error:
@@ -97,12 +99,12 @@ def _lines(kind: type[Any], values: Mapping[str, Any], error: ValidationError) -
         name, *inside = map(str, one["loc"])
         if name in unknown:
             continue
-        if one["type"] == "missing":
-            found.append(f"{'.'.join([name, *inside])} is missing")
-        elif _is_plain(hints[name]):
+        where = ".".join([name, *inside])
+        if name in values and _is_plain(hints[name]):
             found.append(f"{name} is {_shown(values[name])}; {_expected(hints[name])} was expected")
+        elif one["type"] == "missing":
+            found.append(f"{where} is missing")
         else:
-            where = ".".join([name, *inside])
             found.append(f"{where} is {_shown(one['input'])}; {one['msg'].removeprefix('Input should be ')}")
     return list(dict.fromkeys(found))
 

@@ -80,7 +80,9 @@ def collect_evidence(
         None if plain is None else measure.speedup(predictor, plain.predictor, validation),
     )
     refused = "; ".join(one for one in (refusal(gates), _failed_goldens(written)) if one is not None) or None
-    worst = measure.worst_texts(run, validation, baseline.outputs["validation"], outputs["validation"])
+    worst: list[dict[str, Any]] = []
+    if refused is not None:
+        worst = measure.worst_texts(run, validation, baseline.outputs["validation"], outputs["validation"])
     return VariantEvidence(
         name=variant.name,
         engine=variant.engine,
@@ -102,7 +104,7 @@ def collect_evidence(
         gates=[asdict(gate) for gate in gates],
         refused=refused,
         warning=warning(gates),
-        worst=worst if refused is not None else [],
+        worst=worst,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import lexport
 from lexport.cli.train import train as command
+from lexport.errors import InputError
 
 # What the command line calls otherwise.
 NAMES = {"source": "data", "model": "recipe", "force": "replace"}
@@ -62,3 +64,10 @@ def test_a_training_is_resumed_or_replaced_not_both(tmp_path: Path, tiny_csv: Pa
         lexport.train(tiny_csv, out=tmp_path / "run", resume=True, replace=True)
     assert refused.value.code == "LX-API-014"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_fails_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(InputError):
+        lexport.train(texts=["one", "two"], labels=["a", "a"])
+    assert list(tmp_path.iterdir()) == []
