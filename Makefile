@@ -12,15 +12,16 @@ UNIT := $(addprefix tests/,messages storage reports data handlers/text handlers/
 demo: .venv/installed
 	$(BIN)/python -m lexport demo
 
+# Three workers on two cores, because a third of the time a test waits for a server to start.
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 # What needs no server and no training that takes long: to run between two edits.
 test-unit: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(UNIT)
 
 test-full: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # mypy sees the checkout as the package `lexport` through a link, whatever the folder is called.
 check: .venv/installed
