@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..models.run import Run as TrainedRun
     from .run import Run
 
+HeldOut = StrPath | tuple[Iterable[str], Iterable[Any]]
+"""Validation or test data: a file, or texts and labels."""
 _Options = dict[str, dict[str, Any]]  # those of a recipe, by section; None leaves one as it is
 
 
@@ -39,6 +41,11 @@ def train(
     language_column: str | None = None,
     pair_column: str | None = None,
     image_column: str | None = None,
+    validation: HeldOut | None = None,
+    test: HeldOut | None = None,
+    split: str = "hash",
+    shares: str | Sequence[int] = "80/10/10",
+    split_column: str | None = None,
     multi_label: bool = False,
     vectors: StrPath | None = None,
     seed: int = 0,
@@ -63,6 +70,10 @@ def train(
     a list of labels for a multi-label recipe; `languages` one language. The run is written to the folder `out`;
     without it to a temporary one, which is removed when the run is no longer used: `run.save(folder)` keeps it.
 
+    The texts are split by their hashes; `split` may be "stratified", "group:COLUMN" or "time:COLUMN" instead, with
+    `shares` in percent. `split_column` has the part of each row. `validation` and `test` are data apart: files, or
+    pairs (texts, labels).
+
     `recipe` is a shipped one's name (None: bag), a TOML file or a Recipe. `multi_label`, `vectors` (a file, or
     glove-6b-50d), `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change it;
     None leaves an option as it is. With `start` that run is trained further: its model and words stay, and only
@@ -73,7 +84,8 @@ def train(
     steps, description). `command` is the command line that warnings repeat with their advice (None: one with the
     data alone). Raises InputError for data, options, recipes and folders that cannot be used.
     """
-    from ..data.load import Columns, of_texts
+    from ..data.load import Columns
+    from ..data.splits import SplitOptions
     from ..evaluation.tasks import TASKS
     from ..models.recipes.settings import with_settings
     from ..training import train as training
@@ -97,17 +109,19 @@ def train(
     begun = None if start is None else _begun(start, recipe, model)
     chosen = _recipe(recipe, model, say) if begun is None else begun.recipe
     chosen = with_settings(chosen.changed("training", epochs=epochs), settings, further=begun is not None)
-    if texts is None:
-        source: str | Dataset = str(data)
-    else:
-        source = of_texts(texts, labels, languages=languages, multi_label=TASKS[chosen.task].MULTI_LABEL)
+    several = TASKS[chosen.task].MULTI_LABEL
+    source = str(data) if texts is None else _dataset(texts, labels, languages, "texts", several)
+    given = {"validation": validation, "test": test}
+    held_out = {part: _held_out(one, part, several) for part, one in given.items() if one is not None}
     temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
     try:
         trained = training.train(
             source,
             Path(temporary, chosen.name) if out is None else Path(out),
             recipe=chosen,
-            columns=Columns(text_column, label_column, language_column, pair_column, image_column),
+            columns=Columns(text_column, label_column, language_column, pair_column, image_column, split_column),
+            splitting=SplitOptions.parse(split, shares),
+            held_out=held_out,
             start=begun,
             seed=seed,
             device=choose_device(device, threads),
@@ -127,6 +141,18 @@ def train(
     if temporary:
         weakref.finalize(found, shutil.rmtree, temporary, ignore_errors=True)
     return found
+
+
+def _dataset(
+    texts: Iterable[str], labels: Iterable[Any] | None, languages: Iterable[str] | None, name: str, several: bool
+) -> Dataset:
+    from ..data.load import of_texts
+
+    return of_texts(texts, labels, languages=languages, name=name, multi_label=several)
+
+
+def _held_out(data: HeldOut, part: str, several: bool) -> str | Dataset:
+    return _dataset(*data, None, part, several) if isinstance(data, tuple) else str(data)
 
 
 def _recipe(recipe: str | Recipe | None, model: _Options, say: Say) -> Recipe:

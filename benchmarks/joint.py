@@ -143,7 +143,7 @@ def main() -> int:
         raise SystemExit(f"The recipe {recipe.name} learns no images; take joint.")
     if options.quick:
         recipe = recipe.changed("training", epochs=2)
-    _, parts = prepare(DATA, recipe, UNLABELLED)
+    parts = prepare(DATA, recipe, UNLABELLED).parts
     with tempfile.TemporaryDirectory(prefix="lexport-joint-") as folder:
         runs = [
             train(DATA, Path(folder) / str(seed), recipe=recipe, seed=seed, say=say) for seed in range(options.seeds)

@@ -66,6 +66,23 @@ def train(
     language_column: LanguageColumn = None,
     pair_column: PairColumn = None,
     image_column: ImageColumn = None,
+    validation: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Validation texts.", show_default="a part of DATA")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Test texts.", show_default="a part of DATA")
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="hash, stratified (by label), group:COLUMN (kept together) or time:COLUMN (the newest held out).",
+        ),
+    ] = "hash",
+    shares: Annotated[str, typer.Option(help="Percent for training, validation and test.")] = "80/10/10",
+    split_column: Annotated[
+        str | None, typer.Option(help="Column with train, validation or test.", show_default="none")
+    ] = None,
     multi_label: Annotated[bool, typer.Option("--multi-label", help="A text may have several labels: a|b.")] = False,
     vectors: Annotated[
         str | None, typer.Option(help="Pretrained word vectors: a file, or glove-6b-50d.", show_default="recipe")
@@ -113,6 +130,11 @@ def train(
             language_column=language_column,
             pair_column=pair_column,
             image_column=image_column,
+            validation=validation,
+            test=test,
+            split=split,
+            shares=shares,
+            split_column=split_column,
             multi_label=multi_label,
             vectors=vectors,
             seed=seed,

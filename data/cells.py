@@ -82,6 +82,29 @@ def language(value: Any, where: str) -> str | None:
     return _encodable(value.strip(), where, "language") or None
 
 
+# What data sets call the parts of a split.
+_PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "development"),
+    "test": ("test", "testing"),
+}
+_PART_OF = {name: part for part, names in _PARTS.items() for name in names}
+
+
+def part(value: Any, where: str) -> str | None:
+    """Return the part of the split that a cell names: "train", "validation" or "test"; None if it is missing."""
+    name = label(value, where)
+    if name is None:
+        return None
+    if name.lower() not in _PART_OF:
+        raise InputError(
+            f"{where}: the part of the split is {shown(name)}; expected {', '.join(_PART_OF)}. Rename it or name "
+            f"another {option('part')}.",
+            code="LX-DATA-084",
+        )
+    return _PART_OF[name.lower()]
+
+
 def image(value: Any, where: str) -> Images | None:
     """Return the image's values, float32 [values], as they are; None if it is missing.
 

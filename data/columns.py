@@ -21,6 +21,10 @@ class Columns:
     """A second text."""
     image: str | None = None
     """The values of an image."""
+    part: str | None = None
+    """The part of the split that the row belongs to."""
+    key: str | None = None
+    """The group or the time that decides the part."""
 
     def named(self) -> dict[str, str]:
         """Return the columns that are read, {field: name}, the text first."""
@@ -29,13 +33,13 @@ class Columns:
 
 def option(field: str) -> str:
     """Return the option of the command line that names the column for a field of `Columns`."""
-    return f"--{field}-column"
+    return {"part": "--split-column", "key": "--split"}.get(field, f"--{field}-column")
 
 
 class Row(NamedTuple):
     """A row of a source: a cell may be None, a number, a list; None also if the column is not read.
 
-    `number` is that of the line or row in the source, from 1. Only sample sets have a `part`.
+    `number` is that of the line or row in the source, from 1.
     """
 
     number: int
@@ -44,7 +48,8 @@ class Row(NamedTuple):
     language: Any = None
     pair: Any = None
     image: Any = None
-    part: str | None = None
+    part: Any = None
+    key: Any = None
 
 
 @dataclass(frozen=True)

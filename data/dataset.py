@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -42,6 +42,10 @@ class Dataset:
     """The image of each text, float32 [texts, values], if the source has them."""
     parts: list[str] | None = None
     """"train", "validation" or "test" for each text, if the source says it; `split` then follows it."""
+    keys: list[str] | None = field(default=None, compare=False)
+    """The group or the time of each text, if the split asks for one."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What was found out or decided while the data were read, in sentences for the user."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -70,6 +74,7 @@ class Dataset:
             pairs=None if self.pairs is None else chosen(self.pairs),
             images=None if self.images is None else self.images[np.asarray(rows, dtype=np.int64)],
             parts=None if self.parts is None else chosen(self.parts),
+            keys=None if self.keys is None else chosen(self.keys),
         )
 
 
@@ -83,12 +88,59 @@ def dataset_of(
     pairs: list[str] | None = None,
     images: Images | None = None,
     parts: list[str] | None = None,
+    keys: list[str] | None = None,
 ) -> Dataset:
     """Return a dataset of these columns and compute its digest; without `dropped` nothing was dropped."""
     further = {"languages": languages, "pairs": pairs, "parts": parts}
     value = digest(texts, labels, further, images)
     gone = {"duplicates": 0, "conflicting": 0, "empty": 0} if dropped is None else dropped
-    return Dataset(texts, labels, name, value, gone, languages, pairs, images, parts)
+    return Dataset(texts, labels, name, value, gone, languages, pairs, images, parts, keys)
+
+
+def joined(parts: Mapping[str, Dataset]) -> Dataset:
+    """Return the rows of "train", with their parts, and those of other parts behind them, as one dataset.
+
+    Raises InputError if some have a column and others do not.
+    """
+    every = list(parts.values())
+    first = parts["train"]
+    for name in ("languages", "pairs", "images"):
+        without = [one.name for one in every if getattr(one, name) is None]
+        if without and len(without) < len(every):
+            raise InputError(
+                f"{', '.join(without)} has no {name}, and the other data have. Name the same columns for all.",
+                code="LX-DATA-085",
+            )
+
+    def chained(column: str) -> list[str] | None:
+        return None if getattr(first, column) is None else [cell for one in every for cell in getattr(one, column)]
+
+    reasons = dict.fromkeys(chain.from_iterable(one.dropped for one in every))
+    whole = dataset_of(
+        [text for one in every for text in one.texts],
+        [label for one in every for label in one.labels],
+        first.name,
+        dropped={reason: sum(one.dropped.get(reason, 0) for one in every) for reason in reasons},
+        languages=chained("languages"),
+        pairs=chained("pairs"),
+        images=_stacked([one.images for one in every if one.images is not None]),
+        parts=[
+            *(first.parts or ["train"] * len(first)),
+            *(part for part, one in parts.items() if part != "train" for _ in one.texts),
+        ],
+    )
+    return replace(whole, notes=tuple(dict.fromkeys(note for one in every for note in one.notes)))
+
+
+def _stacked(images: list[Images]) -> Images | None:
+    widths = {one.shape[1] for one in images}
+    if len(widths) > 1:
+        raise InputError(
+            f"The images have {' and '.join(map(str, sorted(widths)))} values; all must have the same number. Scale "
+            "them to one size.",
+            code="LX-DATA-087",
+        )
+    return np.concatenate(images) if images else None
 
 
 def digest(

@@ -141,6 +141,8 @@ class _Item(NamedTuple):
     language: str | None
     pair: str | None
     image: Images | None
+    part: str | None
+    key: str | None
 
 
 def _item(row: Row, where: str, columns: Columns, *, multi_label: bool) -> _Item:
@@ -151,6 +153,8 @@ def _item(row: Row, where: str, columns: Columns, *, multi_label: bool) -> _Item
         None if columns.language is None else cells.language(row.language, where),
         None if columns.pair is None else cells.text(row.pair, where, "pair"),
         None if columns.image is None else cells.image(row.image, where),
+        None if row.part is None else cells.part(row.part, where),
+        None if columns.key is None else cells.label(row.key, where),
     )
 
 
@@ -170,7 +174,7 @@ class _Key(NamedTuple):
 
 def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> Dataset:
     wanted = list(columns.named())
-    parts: dict[_Key, str | None] = {}  # in the order of first sight
+    places: dict[_Key, tuple[str | None, str | None]] = {}  # part and key of the first copy, in the order of sight
     label_of: dict[Hashable, str | None] = {}  # None: seen under two labels
     copies: Counter[Hashable] = Counter()
     missing: dict[str, list[int]] = {field: [] for field in wanted}
@@ -194,7 +198,7 @@ def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> D
             _check_sizes(sizes)
             image = item.image.tobytes()
         key = _Key(item.text, item.language, item.pair, image)
-        parts.setdefault(key, row.part)
+        places.setdefault(key, (item.part, item.key))
         copies[key.subject] += 1
         if label_of.setdefault(key.subject, item.label) != item.label:
             label_of[key.subject] = None
@@ -206,7 +210,7 @@ def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> D
                 f"Fill in the {field}s or remove these rows.",
                 code="LX-DATA-013",
             )
-    kept = [key for key in parts if label_of[key.subject] is not None]
+    kept = [key for key in places if label_of[key.subject] is not None]
     conflicting = sum(copies[subject] for subject, label in label_of.items() if label is None)
     dropped = {
         "duplicates": rows - empty - conflicting - len(kept),
@@ -227,7 +231,8 @@ def _clean(name: str, source: Rows, columns: Columns, *, multi_label: bool) -> D
         languages=[key.language for key in kept if key.language] or None,
         pairs=[key.pair for key in kept if key.pair] or None,
         images=_images([key.image for key in kept if key.image]),
-        parts=[part for key in kept if (part := parts[key])] or None,
+        parts=[part for key in kept if (part := places[key][0])] or None,
+        keys=[own for key in kept if (own := places[key][1])] or None,
     )
 
 

@@ -1,31 +1,76 @@
-"""Split data into train, validation and test by a hash of the text.
+"""Split data into train, validation and test: by a hash, by label, by group, by time, or as the data say.
 
-The part of a text depends only on its characters: not on a seed, the order of rows, or other rows. So a new row moves
-no other row, a model trained today was not trained on tomorrow's test texts, and runs with different seeds have the
-same test set. For texts with images the image decides, because one image often has several texts. A sample set may
-define the parts itself.
+By default the part of a text depends only on its characters: not on a seed, the order of rows, or other rows. So a
+new row moves no other row, a model trained today was not trained on tomorrow's test texts, and runs with different
+seeds have the same test set. For texts with images the image decides, because one image often has several texts. The
+one exception: a label whose texts would all be held out keeps one in training.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
+
+import numpy as np
 
 from ..errors import InputError
 from ..storage.compression import listed
+from . import split_methods as methods
 from .dataset import Dataset
 
-_PARTS = ("train", "validation", "test")
-
+PARTS = ("train", "validation", "test")
+METHODS = ("hash", "stratified", "group", "time")
 
 LabelSets = Callable[[Dataset], list[tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
+class SplitOptions:
+    """How to split data that do not say it themselves."""
+
+    method: str = "hash"
+    """One of METHODS: each text by its hash, the same shares of every label, whole groups, or the newest held out."""
+    column: str | None = None
+    """The column of the groups, or of the times."""
+    shares: tuple[int, int, int] = (80, 10, 10)
+    """Percent of the texts for train, validation and test."""
+
+    @classmethod
+    def parse(cls, split: str = "hash", shares: str | Sequence[int] = "80/10/10") -> SplitOptions:
+        """Read `split`, as --split takes it, and `shares`: "80/10/10" or three numbers.
+
+        Raises InputError for any other.
+        """
+        method, colon, column = split.partition(":")
+        if method not in METHODS or bool(column) != (method in ("group", "time")) or (colon and not column):
+            raise InputError(
+                f"--split {split!r} is not known; expected hash, stratified, group:COLUMN or time:COLUMN.",
+                code="LX-DATA-081",
+            )
+        try:
+            numbers = [int(share) for share in (shares.split("/") if isinstance(shares, str) else shares)]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 3 or sum(numbers) != 100 or min(numbers) < 0 or not numbers[0]:
+            given = shares if isinstance(shares, str) else "/".join(map(str, shares))
+            raise InputError(
+                f"--shares {given} are not three whole percentages that make 100, the first above 0; expected "
+                "those of train, validation and test, such as 80/10/10.",
+                code="LX-DATA-082",
+            )
+        return cls(method, column or None, (numbers[0], numbers[1], numbers[2]))
+
+    def __str__(self) -> str:
+        """Return the options as a person reads them."""
+        by = f"{self.method}:{self.column}" if self.column else self.method
+        return f"{by} {'/'.join(map(str, self.shares))}"
+
+
+@dataclass(frozen=True)
 class Splits:
-    """The parts of a dataset, about 80, 10 and 10 % of its texts, each in the dataset's order."""
+    """The parts of a dataset, each in the dataset's order."""
 
     train: Dataset
     validation: Dataset
@@ -33,39 +78,97 @@ class Splits:
 
 
 def part_of(text: str) -> str:
-    """Return the part a text belongs to: "train", "validation" or "test".
+    """Return the part that the default split gives to a text: "train", "validation" or "test".
 
     The first 8 bytes of SHA-256 over its UTF-8, as a big-endian number, modulo 10: 8 is validation, 9 test.
     """
-    return _part_of(text.encode())
+    return methods.parts_at(_hashed([text.encode()]), SplitOptions().shares)[0]
 
 
-def _part_of(content: bytes) -> str:
-    remainder = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") % 10
-    return {8: "validation", 9: "test"}.get(remainder, "train")
+def hashes_of(dataset: Dataset) -> methods.Hashes:
+    """Return the hash of each row that `part_of` describes, uint64 [rows].
+
+    It is that of the image (its float32 bytes) if there are images, else of the text.
+    """
+    if dataset.images is not None:
+        return _hashed(image.astype("<f4").tobytes() for image in dataset.images)
+    return _hashed(text.encode() for text in dataset.texts)
+
+
+def _hashed(contents: Iterable[bytes]) -> methods.Hashes:
+    firsts = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
+    return np.frombuffer(firsts, dtype=">u8").astype(np.uint64)
 
 
 def parts_of(dataset: Dataset) -> list[str]:
-    """Return the part of each row: that of the dataset, else by its image (float32 bytes), else by its text."""
+    """Return the part of each row: that of the dataset, else by the default split."""
     if dataset.parts is not None:
         return dataset.parts
-    if dataset.images is not None:
-        return [_part_of(image.astype("<f4").tobytes()) for image in dataset.images]
-    return [part_of(text) for text in dataset.texts]
+    return methods.parts_at(hashes_of(dataset), SplitOptions().shares)
 
 
 def _one_label(dataset: Dataset) -> list[tuple[str, ...]]:
     return [(label,) for label in dataset.labels]
 
 
+def with_parts(
+    dataset: Dataset,
+    options: SplitOptions = SplitOptions(),
+    label_sets: LabelSets | None = _one_label,
+    given: Collection[str] = (),
+) -> Dataset:
+    """Return `dataset` with the part of each row, and a note of texts that were moved.
+
+    Parts that the dataset has stay, unless `options` ask for other ones. `given`: the parts that other
+    files hold; their share is trained on. Raises InputError for times that cannot be read.
+    """
+    if options.column and dataset.keys is None:
+        raise InputError(
+            f"{dataset.name} has no column for --split {options.method}:{options.column}. Use a file with that "
+            "column, or another --split.",
+            code="LX-DATA-086",
+        )
+    if dataset.parts is not None and options == SplitOptions():
+        return replace(dataset, parts=["train" if part in given else part for part in dataset.parts])
+    hashes = hashes_of(dataset)
+    labels = _what_training_needs(dataset, label_sets)
+    if options.method == "stratified":
+        parts = methods.stratified(dataset.labels, hashes, options.shares, given)
+    elif options.method == "time":
+        parts = methods.by_time(methods.times(dataset.keys or [], dataset.name), options.shares, given)
+    else:
+        units = hashes if options.method == "hash" else _hashed(key.encode() for key in dataset.keys or [])
+        parts = methods.parts_at(units, options.shares, given)
+        parts, moved = methods.keep_labels(parts, units, labels)
+        parts = methods.fill_empty(parts, units, labels, options.shares, given)
+        if moved:
+            note = f"{dataset.name}: texts moved to training, which would have had none of {listed(moved)}"
+            dataset = replace(dataset, notes=(*dataset.notes, note))
+    return replace(dataset, parts=parts)
+
+
+def _what_training_needs(dataset: Dataset, label_sets: LabelSets | None) -> list[tuple[str, ...]]:
+    """Return the labels and the language of each row, after the word "label" or "language"."""
+    found: list[tuple[str, ...]] = [()] * len(dataset)
+    found = found if label_sets is None else [_prefixed("label", own) for own in label_sets(dataset)]
+    if dataset.languages is not None:
+        found = [(*own, f"language {lang}") for own, lang in zip(found, dataset.languages, strict=True)]
+    return found
+
+
+def _prefixed(kind: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{kind} {name}" for name in names)
+
+
 def split(dataset: Dataset, label_sets: LabelSets | None = _one_label) -> Splits:
-    """Divide `dataset` by `parts_of` its rows.
+    """Divide `dataset` by the parts of its rows (`with_parts` by default).
 
     `label_sets` returns the labels of each text; None if none are learned.
     Raises InputError if a part would be empty, or if a language or such a label would not occur in train.
     """
-    rows: dict[str, list[int]] = {name: [] for name in _PARTS}
-    for row, part in enumerate(parts_of(dataset)):
+    parts = dataset.parts or with_parts(dataset, label_sets=label_sets).parts or []
+    rows: dict[str, list[int]] = {name: [] for name in PARTS}
+    for row, part in enumerate(parts):
         rows[part].append(row)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in rows.items())
     if not all(rows.values()):

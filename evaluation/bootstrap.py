@@ -11,12 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..handlers.text.encoder import Ids
-from .metrics import AT
-
-Values = npt.NDArray[np.float64]
+from .metrics import AT, Values
 
 DRAWS = 1000
 _BLOCK = 1 << 22  # counts truth at a time: 32 MiB
@@ -70,11 +67,6 @@ def rank_intervals(first: Values) -> dict[str, list[float]]:
     drawn = bootstrap_means(np.stack([*((first <= k) * 1.0 for k in AT), 1 / first], axis=1))
     names = [*(f"recall_at_{k}" for k in AT), "mean_reciprocal_rank"]
     return {name: percentile_interval(drawn[:, place]) for place, name in enumerate(names)}
-
-
-def f1(hits: Values, sums: Values) -> Values:
-    """Return 2 * `hits` / `sums`, with sums = predictions + support; 0.0 where sums is 0."""
-    return np.divide(2 * hits, sums, out=np.zeros_like(hits), where=sums > 0)
 
 
 def insert_intervals(metrics: dict[str, Any], intervals: dict[str, list[float]]) -> dict[str, Any]:

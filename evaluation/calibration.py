@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..handlers.text.encoder import Ids
-from .bootstrap import Values, bootstrap_means, percentile_interval
-from .metrics import wilson
+from .bootstrap import bootstrap_means, percentile_interval
+from .metrics import Values, wilson
 
 BINS = 15  # as Guo and others
 _FEWEST = 20  # scores in a bin, if there are enough for two bins

@@ -21,16 +21,18 @@ _ROUNDING = 1e-6  # of the product of two lengths: what float32 may be off by
 
 Counts = npt.NDArray[np.int64]
 Outputs = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
 
 
 def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
     """Compare `predicted` with `truth`, both over the model's `labels`.
 
-    Returns what JSON can hold, all shares from 0 to 1: `accuracy`; `macro_f1`, the mean F1 of all `labels`,
-    also of those that never occur; `per_class` {label: {precision, recall, f1, support}}, 0.0 where a denominator
-    is 0; `confusion`, a list of rows: rows are the truth, columns the predictions, in the order of
-    `labels`; `count`. Raises InputError if `truth` has a label that the model does not know, ValueError if
-    there are no texts, the lengths differ or a prediction is not one of `labels`.
+    Returns what JSON can hold, all shares from 0 to 1: `accuracy`; `macro_f1`, the mean F1 of the labels that occur
+    in `truth` or in `predicted`, as scikit-learn computes it; `absent_labels`, the number of the others;
+    `per_class` {label: {precision, recall, f1, support}}, 0.0 where a denominator is 0; `confusion`, a list of rows:
+    rows are the truth, columns the predictions, in the order of `labels`; `count`.
+    Raises InputError if `truth` has a label that the model does not know, ValueError if there are no
+    texts, the lengths differ or a prediction is not one of `labels`.
     """
     index_of = label_indices(labels, [(label,) for label in truth])
     if not index_of.keys() >= set(predicted):
@@ -42,7 +44,8 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
     support, answers = confusion.sum(axis=1), confusion.sum(axis=0)
     return {
         "accuracy": float(hits.sum() / len(truth)),
-        "macro_f1": float(_shares(2 * hits, support + answers).mean()),
+        "macro_f1": float(macro_f1(hits, support + answers)),
+        "absent_labels": int((support + answers == 0).sum()),
         "per_class": _per_class(labels, hits, answers, support),
         "confusion": confusion.tolist(),
         "count": len(truth),
@@ -55,9 +58,9 @@ def score_multilabel(
     """Compare the `labels` whose `scores` (float32 [texts, labels]) reach `threshold` with the sets in `truth`.
 
     Returns what JSON can hold, all shares from 0 to 1: `accuracy`, the share of texts with exactly the correct set;
-    `micro_f1` over all decisions and `macro_f1`, the mean F1 of all `labels`; `per_class` as in `score`;
-    `threshold`; `count`. 0.0 where a denominator is 0. Raises InputError if `truth` has a label that the model
-    does not know, ValueError if there are no texts, the shapes differ or a score is not a number.
+    `micro_f1` over all decisions; `macro_f1`, `absent_labels` and `per_class` as in `score`; `threshold`; `count`.
+    0.0 where a denominator is 0. Raises InputError if `truth` has a label that the model does not know,
+    ValueError if there are no texts, the shapes differ or a score is not a number.
     """
     present = label_matrix(truth, labels)
     if scores.shape != (len(truth), len(labels)) or np.isnan(scores).any():
@@ -70,11 +73,26 @@ def score_multilabel(
     return {
         "accuracy": float((predicted == present).all(axis=1).mean()),
         "micro_f1": float(2 * hits.sum() / decisions) if decisions else 0.0,
-        "macro_f1": float(_shares(2 * hits, support + answers).mean()),
+        "macro_f1": float(macro_f1(hits, support + answers)),
+        "absent_labels": int((support + answers == 0).sum()),
         "per_class": _per_class(labels, hits, answers, support),
         "threshold": threshold,
         "count": len(truth),
     }
+
+
+def f1(hits: npt.NDArray[Any], sums: npt.NDArray[Any]) -> Values:
+    """Return 2 * `hits` / `sums`, with sums = predictions + support; 0.0 where sums is 0."""
+    found: Values = np.divide(2 * hits, sums, out=np.zeros(np.shape(hits)), where=sums > 0)
+    return found
+
+
+def macro_f1(hits: npt.NDArray[Any], sums: npt.NDArray[Any]) -> Values:
+    """Return the mean F1 of the labels (last axis) that occur, whose `sums` are above 0; 0.0 without any."""
+    occurring = (sums > 0).sum(axis=-1)
+    total = f1(hits, sums).sum(axis=-1)
+    found: Values = np.divide(total, occurring, out=np.zeros(np.shape(total)), where=occurring > 0)
+    return found
 
 
 def label_indices(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str, int]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.load import Columns, Dataset, load
-from ..data.splits import parts_of
 from ..errors import InputError
 from ..evaluation.metrics import label_indices
 from ..evaluation.mistakes import mistakes as worst
@@ -82,13 +81,17 @@ def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Column
     """Return the texts of `part` of the data, and how many of them were trained on."""
     task = opened_target.task
     dataset = load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
-    dataset = task.prepare(dataset, columns)
+    if not task.TAKES_IMAGES and columns.image is None:
+        dataset = replace(dataset, images=None)  # of a sample set; the split is not by image
+    if part != "all":
+        opened_target.require_parts()
+    dataset = task.prepare(replace(dataset, parts=opened_target.parts_of(dataset)), columns)
     if columns.language is None and not opened_target.languages:
         dataset = replace(dataset, languages=None)  # of a sample set that has them
-    places = parts_of(dataset)
+    own = opened_target.knows_its_texts or dataset.digest == opened_target.trained_on
+    places = dataset.parts or []
     rows = [row for row, place in enumerate(places) if part in ("all", place)]
     if not rows:
         raise InputError(f"{dataset.name} has no texts in the part {part!r}.", code="LX-EXPORT-004")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
-    own = dataset.digest == opened_target.trained_on
     return chosen, sum(places[row] == "train" for row in rows) if own else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.load import Dataset
+from ..data.splits import parts_of
 from ..errors import InputError
 from ..evaluation.metrics import Outputs
 from ..evaluation.model import OpenedModel
@@ -37,6 +38,18 @@ class RunTarget:
         """Return the "validation" or "test" texts of the run. Raises InputError."""
         return self._run.held_out(part)
 
+    def parts_of(self, dataset: Dataset) -> list[str]:
+        """Return the part of each text in the run's split; "" for one that the run does not know."""
+        return self._run.parts_of(dataset)
+
+    def require_parts(self) -> None:
+        """Do nothing: a run knows its parts."""
+
+    @property
+    def knows_its_texts(self) -> bool:
+        """Whether the run recorded all of its texts, so that those of any data are recognized."""
+        return self._run.parts is not None and self._run.parts.complete
+
     def check(self, part: Dataset) -> None:
         """Raise InputError unless `part` has what the model takes."""
         from ..models.run import require_known
@@ -60,6 +73,7 @@ class ArchiveTarget:
             described = archived.read(EVIDENCE)["run"]
             name, threshold = str(described["task"]), float(described["threshold"])
             self.trained_on = str(described["data"]["digest"])
+            self._own_split = bool(described["data"].get("split", {}).get("own"))
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{path}: {EVIDENCE} does not name its data. Make the archive again.", code="LX-EXPORT-007"
@@ -76,6 +90,21 @@ class ArchiveTarget:
             f"{self._path} is an archive and has no labelled texts. Name DATA to evaluate it on.",
             code="LX-EXPORT-008",
         )
+
+    knows_its_texts = False
+
+    def parts_of(self, dataset: Dataset) -> list[str]:
+        """Return the part of each text; "" where the run had a split of its own, which an archive does not have."""
+        return [""] * len(dataset) if self._own_split else parts_of(dataset)
+
+    def require_parts(self) -> None:
+        """Raise InputError if the run had a split of its own."""
+        if self._own_split:
+            raise InputError(
+                f"{self._path} does not say which texts were trained on: its run had a split of its own. Evaluate "
+                "the run, or leave out --part and give texts that it has not seen.",
+                code="LX-EXPORT-081",
+            )
 
     def check(self, part: Dataset) -> None:
         """Do nothing: the worker itself refuses unsuitable input."""

@@ -5,6 +5,7 @@ weights.safetensors    the parameters
 text.json, vocabulary.txt, labels.json
 metrics.json           validation and test metrics of the trained model
 validation.jsonl.gz, test.jsonl.gz   the held-out texts; exports are measured on them
+parts.safetensors      the parts of the texts, where the default split does not say them
 README.md              model card
 export/VARIANT/        what `lexport export` adds, with evidence.json beside it
 """
@@ -22,9 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file as load_weights
 
 from ..data.load import Dataset
+from ..data.part_record import PartRecord
+from ..data.splits import parts_of
 from ..errors import InputError
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.files import load_encoder
@@ -35,6 +39,7 @@ from .compose import TextModel, build
 from .tensor_file import write_tensors
 
 _MEMBERS = ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json")
+_PARTS = "parts.safetensors"
 # The columns of held-out texts beside text and label: their key in a line, and what Dataset calls them.
 _FURTHER = {"lang": "languages", "pair": "pairs", "image": "images"}
 
@@ -82,6 +87,8 @@ class Run:
     """Labels in the order of the model's outputs."""
     metrics: dict[str, Any]
     """Validation and test metrics."""
+    parts: PartRecord | None = None
+    """The parts of the texts; None if all follow the default split."""
 
     @property
     def digest(self) -> str:
@@ -92,6 +99,10 @@ class Run:
     def threshold(self) -> float:
         """A multi-label model predicts a label if its score reaches this."""
         return float(getattr(self.recipe.head, "threshold", 0.5))
+
+    def parts_of(self, dataset: Dataset) -> list[str]:
+        """Return the part of each text of `dataset` in this run's split; "" for one that the run does not know."""
+        return parts_of(dataset) if self.parts is None else self.parts.parts_of(dataset)
 
     def held_out(self, part: str) -> Dataset:
         """Return the "validation" or "test" texts of the run."""
@@ -125,6 +136,7 @@ def write(
     metrics: dict[str, Any],
     held_out: dict[str, Dataset],
     card: str,
+    parts: PartRecord | None = None,
 ) -> None:
     """Write a run's files to an empty folder."""
     (folder / "run.json").write_bytes(json_bytes(asdict(info)))
@@ -139,6 +151,9 @@ def write(
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(dataset))
         # mtime 0: the same texts make the same bytes.
         (folder / f"{part}.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+    if parts is not None:
+        with (folder / _PARTS).open("wb") as handle:
+            write_tensors(handle, {name: torch.from_numpy(array) for name, array in parts.arrays().items()})
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
@@ -172,6 +187,8 @@ def open_run(folder: Path) -> Run:
         values = int(info.data.get("image_values", 0))
         model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
         model.load_state_dict(load_weights(folder / "weights.safetensors"))
+        recorded = (folder / _PARTS).is_file()
+        parts = PartRecord.read(load_arrays(folder / _PARTS)) if recorded else None
     except InputError:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
@@ -180,7 +197,7 @@ def open_run(folder: Path) -> Run:
             f"The run {folder} is damaged: {first}. Train it again or restore it.", code="LX-MODEL-005"
         ) from None
     model.eval()
-    return Run(folder, info, recipe, model, encoder, labels, metrics)
+    return Run(folder, info, recipe, model, encoder, labels, metrics, parts)
 
 
 def require_known(run: Run, dataset: Dataset) -> None:

@@ -219,4 +219,4 @@ def _write(target: Path, name: str, run: Run, model: TextModel, encoder: TextEnc
         created=int(time.time()),
         history=[*run.info.history, {"expanded": {"from": run.digest, **entry}}],
     )
-    save(target, name, info, run.recipe, model, encoder, run.labels, parts)
+    save(target, name, info, run.recipe, model, encoder, run.labels, parts, parts=run.parts)

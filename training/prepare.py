@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ..data import load as data
+from ..data.dataset import joined
 from ..data.load import Columns, Dataset
+from ..data.part_record import PartRecord
 from ..data.pretrained import open_vectors
-from ..data.splits import Splits, split
+from ..data.splits import SplitOptions, Splits, parts_of, split, with_parts
 from ..errors import InputError
-from ..evaluation.tasks import TASKS
+from ..evaluation.tasks import TASKS, Task
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import Layout
 from ..models import recipes, run
@@ -27,12 +32,42 @@ _STEPS = ((1_000_000, 16, 64, 256), (10_000_000, 16, 96, 256), (100_000_000, 32,
 _WIDEST = (64, 256, 256)
 
 
-def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> tuple[Dataset, Splits]:
-    """Load and split the data as the recipe's task needs them. Raises InputError if a column is missing."""
+class Prepared(NamedTuple):
+    """The data of a training."""
+
+    dataset: Dataset
+    parts: Splits
+    record: PartRecord | None
+    """The parts of the texts, where they are not the usual ones."""
+
+
+def prepare(
+    source: str | Dataset,
+    recipe: recipes.Recipe,
+    columns: Columns,
+    splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
+    held_out: Mapping[str, str | Dataset] | None = None,
+) -> Prepared:
+    """Load and split the data as the recipe's task needs them.
+
+    `held_out`: validation or test texts of their own, by "validation" and "test". Raises InputError if a column is
+    missing, and for data that cannot be split so.
+    """
     task = TASKS[recipe.task]
-    if isinstance(source, str):
-        source = data.load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
-    dataset = task.prepare(source, columns)
+    label_sets = task.label_sets if task.GIVES_SCORES else None
+    given = dict(held_out or {})
+    read = {}
+    for part, one in {"train": source, **given}.items():
+        if isinstance(one, str):
+            named = dataclasses.replace(columns, key=splitting.column) if part == "train" else _texts_alone(columns)
+            one = data.load(one, task.columns(one, named), multi_label=task.MULTI_LABEL)
+        if not task.TAKES_IMAGES and columns.image is None:
+            one = dataclasses.replace(one, images=None)  # of a sample set; the split is not by image
+        read[part] = one
+    usual = None if given or columns.part or splitting != SplitOptions() else parts_of(read["train"])
+    read["train"] = with_parts(read["train"], splitting, label_sets, given)
+    whole = joined(read) if given else read["train"]
+    dataset = dataclasses.replace(task.prepare(whole, columns), notes=whole.notes)
     if recipe.inputs is not Layout.LANGUAGES and columns.language is None:
         dataset = dataclasses.replace(dataset, languages=None)  # of a sample set that has them
     if (recipe.inputs is Layout.LANGUAGES) != (dataset.languages is not None):
@@ -45,7 +80,18 @@ def prepare(source: str | Dataset, recipe: recipes.Recipe, columns: Columns) -> 
             code="LX-TRAIN-024",
         )
     task.check(dataset)
-    return dataset, split(dataset, task.label_sets)
+    return Prepared(dataset, split(dataset, task.label_sets), PartRecord.of(whole, usual))
+
+
+def _texts_alone(columns: Columns) -> Columns:
+    """Return the columns of a file whose texts all belong to one part."""
+    return dataclasses.replace(columns, part=None, key=None)
+
+
+def labels_without(part: Dataset, labels: Sequence[str], task: type[Task]) -> list[str]:
+    """Return those of `labels` that no text of `part` has; the metrics of the part say nothing of them."""
+    seen = set(itertools.chain.from_iterable(task.label_sets(part)))
+    return [label for label in labels if label not in seen]
 
 
 def split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:

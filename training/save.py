@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.load import Dataset
+from ..data.part_record import PartRecord
 from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
 from ..evaluation.diagnostics.warnings import prediction_warnings
@@ -30,11 +31,12 @@ def save(
     held_out: dict[str, Dataset],
     warn: Callable[[Advice], None] = lambda advice: None,
     tokens: Mapping[str, LookedUp] | None = None,
+    parts: PartRecord | None = None,
 ) -> None:
     """Evaluate `model` on the held-out parts and write the run called `name` to the empty `folder`.
 
     `warn` is called with each warning about the predictions for the validation texts. `tokens`: the texts of the
-    parts, if `encoder` has already looked them up.
+    parts, if `encoder` has already looked them up. `parts`: the parts of all texts, if they are not the default ones.
     """
     task = task_of(recipe.task, labels, getattr(recipe.head, "threshold", 0.5))
     looked_up = tokens or {}
@@ -46,7 +48,7 @@ def save(
         info = replace(info, warnings=[*others, advice.to_json()])
     metrics = {part: task.metrics(dataset, answers[part]) for part, dataset in held_out.items()}
     text = card.write_card(name, info, recipe, task, metrics, encoder.spec)
-    run.write(folder, info, model, encoder, labels, metrics, held_out, text)
+    run.write(folder, info, model, encoder, labels, metrics, held_out, text, parts)
 
 
 def check_replaceable(out: Path, *, replace: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 
 from ..data import load as data
 from ..data.load import Columns, Dataset
-from ..data.splits import Splits
+from ..data.splits import SplitOptions, Splits
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.tokenized import TokenizedSplits
@@ -24,11 +24,12 @@ from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import Layout
 from ..models import recipes, run
 from ..storage import atomic as files
+from ..storage.compression import listed
 from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
 from .distributed import ProcessGroup, process_group
-from .prepare import new_encoder, prepare, require_known_labels, split_texts
+from .prepare import Prepared, labels_without, new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
 
@@ -44,6 +45,8 @@ def train(
     *,
     recipe: recipes.Recipe,
     columns: Columns = UNLABELLED,
+    splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
+    held_out: Mapping[str, str | Dataset] | None = None,
     start: run.Run | None = None,
     seed: int = 0,
     device: Device = Device(),  # noqa: B008  (it is immutable)
@@ -57,6 +60,8 @@ def train(
 ) -> run.Run:
     """Train `recipe` on a sample set, a file or a dataset. Write the run folder `out` completely or not at all.
 
+    `splitting` says how the data are split; `held_out` has validation or test texts of their own, by "validation" and
+    "test".
     With `start` training begins with that run's vocabulary, labels and weights; `recipe` is then its recipe, with
     other training options if you like. A checkpoint is written every `checkpoint_every` seconds to the folder
     `out`.training; with `resume` a killed training continues from there and ends with the same weights as without the
@@ -76,7 +81,10 @@ def train(
         if not group.is_main:
             say, progress = silent, silent
         with _target(out, group, resume=resume, replace=replace) as (folder, training):
-            dataset, parts = prepare(source, recipe, columns)
+            prepared = prepare(source, recipe, columns, splitting, held_out)
+            dataset, parts = prepared.dataset, prepared.parts
+            for note in dataset.notes:
+                say(note)
             corpus = None
             if start is None:
                 corpus = split_texts(recipe, parts.train)
@@ -91,6 +99,8 @@ def train(
             if without:
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
+            if unjudged := labels_without(parts.test, labels, TASKS[recipe.task]):
+                say(f"{len(unjudged):,} of {len(labels):,} labels have no test text: {listed(unjudged)}")
             say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
             warnings = _Warnings(command or Command(source if isinstance(source, str) else dataset.name, out), say)
             if recipe.learns:
@@ -99,7 +109,7 @@ def train(
                     recipe, parts, encoder, labels, tokens, warnings.command, further=further
                 ):
                     warnings.add(advice)
-            identity = _identity(recipe, seed, dataset, labels, start, device, group, left_out)
+            identity = _identity(recipe, seed, prepared, labels, start, device, group, left_out)
             fit_result = fit(
                 recipe,
                 parts,
@@ -119,14 +129,15 @@ def train(
             if folder is not None:
                 unknown = unknown_share(tokens.validation)
                 given = warnings.to_json()
-                info = _info(recipe, seed, dataset, parts, unknown, fit_result, start, left_out, given)
-                held_out = {"validation": parts.validation, "test": parts.test}
+                prepared = prepared._replace(parts=parts)  # without what was left out
+                info = _info(recipe, seed, prepared, labels, splitting, unknown, fit_result, start, left_out, given)
+                kept = {"validation": parts.validation, "test": parts.test}
                 looked_up = {
                     "validation": (tokens.validation, tokens.validation_pairs),
                     "test": (tokens.test, tokens.test_pairs),
                 }
-                model = fit_result.model
-                save(folder, out.name, info, recipe, model, encoder, labels, held_out, warnings.add, looked_up)
+                model, record = fit_result.model, prepared.record
+                save(folder, out.name, info, recipe, model, encoder, labels, kept, warnings.add, looked_up, record)
             warnings.print_summary()
         group.wait()
     return run.open_run(out)
@@ -167,7 +178,7 @@ def _target(out: Path, group: ProcessGroup, *, resume: bool, replace: bool) -> I
 def _identity(
     recipe: recipes.Recipe,
     seed: int,
-    dataset: Dataset,
+    prepared: Prepared,
     labels: list[str],
     start: run.Run | None,
     device: Device,
@@ -178,7 +189,8 @@ def _identity(
     values = {
         "recipe": recipe.to_json(),
         "seed": seed,
-        "data": dataset.digest,
+        "data": prepared.dataset.digest,
+        "parts": None if prepared.record is None else prepared.record.digest,
         "labels": labels,
         "from": None if start is None else start.digest,
         "device": device.torch_device.type,
@@ -194,25 +206,29 @@ def _identity(
 def _info(
     recipe: recipes.Recipe,
     seed: int,
-    dataset: Dataset,
-    parts: Splits,
+    prepared: Prepared,
+    labels: list[str],
+    splitting: SplitOptions,
     unknown: float,
     fit_result: Fit,
     start: run.Run | None,
     left_out: dict[str, int],
     warnings: list[dict[str, Any]],
 ) -> run.RunInfo:
+    dataset, parts, record = prepared
     return run.RunInfo(
         recipe=recipe.to_json(),
         seed=seed,
         data={
             "name": dataset.name,
             "digest": dataset.digest,
+            "split": {"by": str(splitting), "own": record is not None and record.complete},
             "dropped": dataset.dropped | left_out,
             "train": len(parts.train.texts),
             "validation": len(parts.validation.texts),
             "test": len(parts.test.texts),
             "unknown_share": unknown,
+            "untested_labels": labels_without(parts.test, labels, TASKS[str(recipe.task)]),
             "image_values": 0 if dataset.images is None else dataset.images.shape[1],
         },
         parameters=sum(parameter.numel() for parameter in fit_result.model.parameters()),

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from ...data.load import Columns, Dataset
 from ...errors import InputError
-from ..bootstrap import Values
-from ..metrics import Outputs
+from ..metrics import Outputs, Values
 
 UNLABELLED = Columns(label=None)
 """The columns to read if none are named; `Task.columns` adds the labels if a task needs them."""

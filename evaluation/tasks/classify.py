@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from ...data.load import Dataset, label_sets, require_classes
 from ...messages.escaping import markdown
-from ..bootstrap import Values, bootstrap_means, confusion_means, f1, insert_intervals, percentile_interval
+from ..bootstrap import bootstrap_means, confusion_means, insert_intervals, percentile_interval
 from ..calibration import LEAST_SCORE, calibration
-from ..metrics import Outputs, label_matrix, score, score_multilabel, wilson
+from ..metrics import Outputs, Values, f1, label_matrix, macro_f1, score, score_multilabel, wilson
 from .base import Mistake, Task
 
 _SET = 28  # characters of a set of labels in a table
@@ -44,12 +44,20 @@ class _Scores(Task):
         ]
         return [
             f"On the {test['count']:,} test texts: {cls.METRIC.replace('_', ' ')} {test[cls.METRIC]:.4f}, "
-            f"macro-F1 {test['macro_f1']:.4f}.",
+            f"macro-F1 {test['macro_f1']:.4f}.{_absent(test)}",
             "",
             "| label | precision | recall | F1 | texts |",
             "|--|--:|--:|--:|--:|",
             *rows,
         ]
+
+
+def _absent(metrics: Mapping[str, Any]) -> str:
+    """Return a sentence on labels that the metrics say nothing of; "" if there are none."""
+    labels = [label for label, scores in metrics["per_class"].items() if not scores["support"]]
+    if not labels:
+        return ""
+    return f" {len(labels):,} of {len(metrics['per_class']):,} labels have no test text and are not judged."
 
 
 class Classify(_Scores):
@@ -90,7 +98,7 @@ class Classify(_Scores):
         right = round(metrics["accuracy"] * metrics["count"])
         intervals = {
             "accuracy": list(wilson(right, metrics["count"])),
-            "macro_f1": percentile_interval(f1(hits, sums).mean(axis=1)),
+            "macro_f1": percentile_interval(macro_f1(hits, sums)),
         }
         return insert_intervals(metrics, intervals)
 
@@ -175,7 +183,7 @@ class MultiLabel(_Scores):
         intervals = {
             "accuracy": list(wilson(right, metrics["count"])),
             "micro_f1": percentile_interval(f1(hits.sum(axis=1), sums.sum(axis=1))),
-            "macro_f1": percentile_interval(f1(hits, sums).mean(axis=1)),
+            "macro_f1": percentile_interval(macro_f1(hits, sums)),
         }
         return insert_intervals(metrics, intervals)
 

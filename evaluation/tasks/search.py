@@ -17,8 +17,8 @@ import numpy.typing as npt
 from ...data.load import Columns, Dataset, halves
 from ...data.samples import SAMPLES
 from ...errors import InputError
-from ..bootstrap import Values, insert_intervals, rank_intervals
-from ..metrics import Counts, Outputs, ranks, retrieval
+from ..bootstrap import insert_intervals, rank_intervals
+from ..metrics import Counts, Outputs, Values, ranks, retrieval
 from .base import Mistake, Task
 
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
 from lexport.data.load import Dataset, dataset_of
-from lexport.evaluation.bootstrap import Values
 from lexport.evaluation.calibration import BINS, equal_mass
-from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.metrics import Outputs, Values
 from lexport.evaluation.tasks import task_of
 
 LABELS = ["a", "b", "c"]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexport.data.dataset import Dataset
-from lexport.evaluation.bootstrap import Values, bootstrap_means, insert_intervals, percentile_interval
-from lexport.evaluation.metrics import Outputs
+from lexport.evaluation.bootstrap import bootstrap_means, insert_intervals, percentile_interval
+from lexport.evaluation.metrics import Outputs, Values
 from lexport.evaluation.tasks import TASKS, Classify
 from lexport.export.formats.tables import BagTable
 from lexport.export.formats.variants import FORMATS, VARIANTS, Format, Variant
