@@ -55,6 +55,7 @@ def train(
     epochs: int | None = None,
     settings: Sequence[str] = (),
     leave_out: Collection[str] = (),
+    final: bool = False,
     device: str = "auto",
     threads: int = 1,
     resume: bool = False,
@@ -78,6 +79,7 @@ def train(
     glove-6b-50d), `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change it;
     None leaves an option as it is. With `start` that run is trained further: its model and words stay, and only
     `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that are "shared" with training.
+    `final`: after it is judged the model is fitted on all texts, for as many epochs as were best on validation.
 
     A checkpoint is written every `checkpoint_every` seconds; `resume` continues an interrupted training of `out`.
     `replace` allows `out` to exist. `say=print` shows what happens, `progress` is called with (steps done, most
@@ -129,6 +131,7 @@ def train(
             checkpoint_every=checkpoint_every,
             replace=replace,
             without=leave_out,
+            final=final,
             command=command,
             say=say,
             progress=progress,

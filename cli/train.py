@@ -104,6 +104,9 @@ def train(
             help="Texts with a suspicious label (doubted), or held-out texts that are in training too (shared).",
         ),
     ] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="After judging the model, fit it on all texts, held-out ones too.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto is CUDA where it is there.")] = "auto",
     threads: Annotated[int, typer.Option(help="Of the processor.", min=1)] = 1,
     resume: Annotated[
@@ -144,6 +147,7 @@ def train(
             epochs=epochs,
             settings=settings or [],
             leave_out=leave_out or [],
+            final=final,
             device=device,
             threads=threads,
             resume=resume,

@@ -65,7 +65,7 @@ def evaluate(
 
 
 def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str) -> tuple[Dataset, str, int]:
-    """Return the run's own held-out texts, their part, and how many of them were trained on: 0."""
+    """Return the run's own held-out texts, their part, and how many of them were trained on."""
     if columns != UNLABELLED:
         raise InputError("Columns are given without DATA. Name DATA, or leave out the columns.", code="LX-EXPORT-002")
     if part == "train":
@@ -74,7 +74,8 @@ def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str)
             code="LX-EXPORT-003",
         )
     part = "test" if part == "all" else part
-    return replace(opened_target.held_out(part), name=opened_target.trained_name), part, 0
+    held_out = replace(opened_target.held_out(part), name=opened_target.trained_name)
+    return held_out, part, len(held_out) if part in opened_target.trained_parts else 0
 
 
 def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
@@ -94,4 +95,4 @@ def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Column
     if not rows:
         raise InputError(f"{dataset.name} has no texts in the part {part!r}.", code="LX-EXPORT-004")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
-    return chosen, sum(places[row] == "train" for row in rows) if own else 0
+    return chosen, sum(places[row] in opened_target.trained_parts for row in rows) if own else 0

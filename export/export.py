@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, RefusedError
 from ..evaluation.tasks import TASKS
@@ -64,10 +65,11 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
                 "seed": run.info.seed,
                 "data": run.info.data,
                 "warnings": run.info.warnings,
+                "final": _final(run),
                 "weights": run.digest,
                 "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },
-            trained={part: run.metrics[part] for part in ("validation", "test")},
+            trained={part: run.own_metrics[part] for part in ("validation", "test")},
             gates=asdict(run.recipe.gates),
             variants=found,
             left_out=left_out,
@@ -80,6 +82,17 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
         reasons = "; ".join(f"{variant.name}: {variant.refused}" for variant in found)
         raise RefusedError(f"No variant passes the gates. {reasons}.", code="LX-EXPORT-005")
     return evidence
+
+
+def _final(run: Run) -> dict[str, Any] | None:
+    """Return what a model that was fitted on all texts at the end scored before that; None for others."""
+    if "final" not in run.metrics:
+        return None
+    metric = TASKS[run.recipe.task].METRIC
+    return {
+        **run.info.training["final"],
+        "before": {part: run.metrics[part][metric] for part in ("validation", "test")},
+    }
 
 
 def _left_out(run: Run, variants: Sequence[Variant]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.load import Dataset
-from ..data.splits import parts_of
+from ..data.splits import PARTS, parts_of
 from ..errors import InputError
 from ..evaluation.metrics import Outputs
 from ..evaluation.model import OpenedModel
@@ -33,6 +33,7 @@ class RunTarget:
         self.languages = self._run.encoder.languages
         self.trained_on = str(self._run.info.data["digest"])
         self.trained_name = str(self._run.info.data["name"])
+        self.trained_parts = PARTS if "final" in self._run.info.training else PARTS[:1]
 
     def held_out(self, part: str) -> Dataset:
         """Return the "validation" or "test" texts of the run. Raises InputError."""
@@ -73,6 +74,7 @@ class ArchiveTarget:
             described = archived.read(EVIDENCE)["run"]
             name, threshold = str(described["task"]), float(described["threshold"])
             self.trained_on = str(described["data"]["digest"])
+            self.trained_parts = PARTS if described.get("final") else PARTS[:1]
             self._own_split = bool(described["data"].get("split", {}).get("own"))
         except (KeyError, TypeError, ValueError):
             raise InputError(

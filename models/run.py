@@ -86,7 +86,7 @@ class Run:
     labels: list[str]
     """Labels in the order of the model's outputs."""
     metrics: dict[str, Any]
-    """Validation and test metrics."""
+    """Validation and test metrics; of the model before, if this one was fitted on all texts at the end."""
     parts: PartRecord | None = None
     """The parts of the texts; None if all follow the default split."""
 
@@ -94,6 +94,12 @@ class Run:
     def digest(self) -> str:
         """Hex SHA-256 of the weights."""
         return sha256_file(self.folder / "weights.safetensors")
+
+    @property
+    def own_metrics(self) -> dict[str, Any]:
+        """The metrics of this very model, though it may have been fitted on the held-out texts too."""
+        found: dict[str, Any] = self.metrics.get("final", self.metrics)
+        return found
 
     @property
     def threshold(self) -> float:

@@ -44,6 +44,8 @@ def evidence(values: Mapping[str, Any]) -> Group:
             f"{variant['latency']['1']['8']['median_ms']:.2f}",
             _verdict(variant),
         )
+    final = values["run"].get("final")
+    lines = [] if final is None else [Line(_of_final(final, values["run"]["metric"]))]
     title = "On the test texts; batch Δ: the largest change of a score between a batch of 1 and a batch of 64;"
     note = (
         "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
@@ -51,9 +53,17 @@ def evidence(values: Mapping[str, Any]) -> Group:
     )
     remarks = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
     # A name from outside does not begin a line.
-    lines = [Line(f"variant {name}: {what}.") for name, what in remarks if what is not None]
+    lines += [Line(f"variant {name}: {what}.") for name, what in remarks if what is not None]
     lines += [Line(f"left out {name}: {reason}.") for name, reason in values["left_out"].items()]
     return Group(titled(title, table, note), *lines)
+
+
+def _of_final(final: Mapping[str, Any], metric: str) -> str:
+    return (
+        f"The model was fitted on all {final['texts']:,} texts at the end, the test texts too: only differences "
+        f"between the rows mean something. Before, on texts it had not seen: {metric.replace('_', ' ')} "
+        f"{share(final['before']['test'])} on test, {share(final['before']['validation'])} on validation."
+    )
 
 
 def _verdict(variant: Mapping[str, Any]) -> Text:

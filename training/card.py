@@ -38,6 +38,7 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             f"`{recipe.head.NAME}`; {_words(recipe, spec)}, {recipe.embedding.dim} dimensions, "
             f"{info.parameters:,} parameters, seed {info.seed}.",
             f"- **Training**: {epochs}, {training['seconds']:.0f} s.",
+            *_final(training, data),
             *[f"- **Warning**: {one['message']} ({one['code']})." for one in info.warnings],
             *[f"- **Then**: {_event(event)}" for event in info.history],
             f"- **Limits**: {recipe.text.max_tokens:,} tokens per text; the rest is cut off. "
@@ -47,6 +48,17 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             "",
         ]
     )
+
+
+def _final(training: dict[str, Any], data: dict[str, Any]) -> list[str]:
+    """Return the line on a model that was fitted on all texts at the end."""
+    if "final" not in training:
+        return []
+    texts, epochs = training["final"]["texts"], training["final"]["epochs"]
+    return [
+        f"- **Final fit**: on all {texts:,} texts, {epochs} epochs. The figures below are those of the model before "
+        f"it, which was trained on {data['train']:,} texts and had not seen the test texts."
+    ]
 
 
 def _code(text: str) -> str:

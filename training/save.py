@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..data.load import Dataset
 from ..data.part_record import PartRecord
@@ -32,11 +33,13 @@ def save(
     warn: Callable[[Advice], None] = lambda advice: None,
     tokens: Mapping[str, LookedUp] | None = None,
     parts: PartRecord | None = None,
+    judged: dict[str, dict[str, Any]] | None = None,
 ) -> None:
     """Evaluate `model` on the held-out parts and write the run called `name` to the empty `folder`.
 
     `warn` is called with each warning about the predictions for the validation texts. `tokens`: the texts of the
     parts, if `encoder` has already looked them up. `parts`: the parts of all texts, if they are not the default ones.
+    `judged`: the metrics of a model that was not trained on these texts, if `model` was; its own ones are "final".
     """
     task = task_of(recipe.task, labels, getattr(recipe.head, "threshold", 0.5))
     looked_up = tokens or {}
@@ -46,7 +49,9 @@ def save(
         # `expand` hands on what the training before it said.
         others = [one for one in info.warnings if one["code"] != advice.code]
         info = replace(info, warnings=[*others, advice.to_json()])
-    metrics = {part: task.metrics(dataset, answers[part]) for part, dataset in held_out.items()}
+    metrics: dict[str, Any] = {part: task.metrics(dataset, answers[part]) for part, dataset in held_out.items()}
+    if judged is not None:
+        metrics = {**judged, "final": metrics}
     text = card.write_card(name, info, recipe, task, metrics, encoder.spec)
     run.write(folder, info, model, encoder, labels, metrics, held_out, text, parts)
 

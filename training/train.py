@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.tokenized import TokenizedSplits
 from ..evaluation.diagnostics.warnings import data_warnings
-from ..evaluation.tasks import TASKS, UNLABELLED
+from ..evaluation.tasks import TASKS, UNLABELLED, task_of
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import Layout
 from ..models import recipes, run
@@ -29,6 +31,7 @@ from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
 from .distributed import ProcessGroup, process_group
+from .final import fit_on_all, judge
 from .prepare import Prepared, labels_without, new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
@@ -54,6 +57,7 @@ def train(
     checkpoint_every: float = CHECKPOINT_EVERY,
     replace: bool = False,
     without: Collection[str] = (),
+    final: bool = False,
     command: Command | None = None,
     say: Say = silent,
     progress: Progress = silent,
@@ -66,7 +70,8 @@ def train(
     other training options if you like. A checkpoint is written every `checkpoint_every` seconds to the folder
     `out`.training; with `resume` a killed training continues from there and ends with the same weights as without the
     interruption. Processes that torch's launcher started train together, and rank 0 writes. `without`: kinds of rows
-    to leave out, see evaluation/diagnostics/leave_out.py. `command`: the user's command line, so that warnings can
+    to leave out, see evaluation/diagnostics/leave_out.py. `final`: judge the model, then fit it on all texts for as
+    many epochs as were best on validation. `command`: the user's command line, so that warnings can
     suggest a changed one. `progress` is called with (steps done, most steps, description). Raises InputError for data
     or an output folder that cannot be used, and for a checkpoint of another training.
     """
@@ -126,18 +131,41 @@ def train(
             )
             if fit_result.advice is not None:
                 warnings.add(fit_result.advice)
+            kept = {"validation": parts.validation, "test": parts.test}
+            looked_up = {
+                "validation": (tokens.validation, tokens.validation_pairs),
+                "test": (tokens.test, tokens.test_pairs),
+            }
+            unknown, judged, final_texts = unknown_share(tokens.validation), None, 0
+            if final:
+                threshold = getattr(recipe.head, "threshold", 0.5)
+                judged = judge(task_of(recipe.task, labels, threshold), fit_result, encoder, kept, looked_up)
+                again = partial(fit, seed=seed, start=start, device=device, group=group, say=say, progress=progress)
+                say(f"fitting on all texts, held-out ones too: {fit_result.best_epoch} epochs")
+                last = fit_on_all(recipe, parts, labels, fit_result, start, again)
+                recipe, encoder, final_texts, looked_up = last.recipe, last.encoder, last.texts, {}
+                seconds = fit_result.seconds + last.fit.seconds
+                fit_result = dataclasses.replace(fit_result, model=last.fit.model, seconds=seconds)
             if folder is not None:
-                unknown = unknown_share(tokens.validation)
                 given = warnings.to_json()
                 prepared = prepared._replace(parts=parts)  # without what was left out
                 info = _info(recipe, seed, prepared, labels, splitting, unknown, fit_result, start, left_out, given)
-                kept = {"validation": parts.validation, "test": parts.test}
-                looked_up = {
-                    "validation": (tokens.validation, tokens.validation_pairs),
-                    "test": (tokens.test, tokens.test_pairs),
-                }
-                model, record = fit_result.model, prepared.record
-                save(folder, out.name, info, recipe, model, encoder, labels, kept, warnings.add, looked_up, record)
+                if final:
+                    info.training["final"] = {"texts": final_texts, "epochs": fit_result.best_epoch}
+                save(
+                    folder,
+                    out.name,
+                    info,
+                    recipe,
+                    fit_result.model,
+                    encoder,
+                    labels,
+                    kept,
+                    warnings.add,
+                    looked_up,
+                    prepared.record,
+                    judged,
+                )
             warnings.print_summary()
         group.wait()
     return run.open_run(out)

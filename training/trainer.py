@@ -67,11 +67,13 @@ def fit(
     group: ProcessGroup = ProcessGroup(),  # noqa: B008  (likewise)
     checkpoints: Checkpoints | None = None,
     tokens: TokenizedSplits | None = None,
+    epochs: int | None = None,
     say: Say = silent,
     progress: Progress = silent,
 ) -> Fit:
     """Train a new model, or a copy of `start`'s, on parts.train. Keep the epoch with the lowest validation loss.
 
+    With `epochs` exactly so many are trained and the last one is kept, whatever the validation loss.
     `tokens`: the texts of `parts`, if `encoder` has already looked them up. The same seed, device and group give the
     same weights, also when training resumes from one of `checkpoints`. All random numbers come from separate
     generators, so the caller's random state has no influence and does not change. Raises InputError if the validation
@@ -90,7 +92,7 @@ def fit(
         if recipe.learns:
             model.to(device.torch_device)
             group.broadcast_weights(model)
-            trainer = Trainer(recipe, model, seed, device, group, further=start is not None)
+            trainer = Trainer(recipe, model, seed, device, group, further=start is not None, epochs=epochs)
             known = tokens or TokenizedSplits.of(encoder, parts)
             objective = Objective(recipe, encoder, parts.train, labels, known.train, known.pairs, device.torch_device)
             validation = Objective(
@@ -116,10 +118,22 @@ class Trainer:
     """One training: the state that changes from step to step. A checkpoint holds all of it."""
 
     def __init__(
-        self, recipe: Recipe, model: TextModel, seed: int, device: Device, group: ProcessGroup, *, further: bool
+        self,
+        recipe: Recipe,
+        model: TextModel,
+        seed: int,
+        device: Device,
+        group: ProcessGroup,
+        *,
+        further: bool,
+        epochs: int | None = None,
     ) -> None:
-        """`further`: the model was trained before; an epoch counts only if it improves on that model."""
+        """`further`: the model was trained before; an epoch counts only if it improves on that model.
+
+        `epochs`: how many are trained, of which the last is kept; None: as the validation loss says.
+        """
         self._options = recipe.training
+        self._fixed = epochs
         self._model, self._device, self._group, self._further = model, device, group, further
         self._optimizer = ModelOptimizer(model, recipe.training, device.torch_device)
         self._order_generator = np.random.default_rng(seed)
@@ -150,7 +164,7 @@ class Trainer:
         in_order = not isinstance(model, PooledModel)
         if not self._resume(checkpoints, say) and self._further:
             self._lowest_loss = self._validation_loss(validation)
-        while self._epoch <= options.epochs and self._epoch - self.best_epoch <= options.patience:
+        while self._goes_on():
             self._optimizer.start_epoch(self._epoch)
             model.train()
             before = self._order_generator.bit_generator.state
@@ -169,6 +183,12 @@ class Trainer:
             self._save_checkpoint(checkpoints, self._order_generator.bit_generator.state)
         progress(1, 1, f"best epoch {self.best_epoch} of {len(self.losses)}")
         model.load_state_dict(self._best_state)
+
+    def _goes_on(self) -> bool:
+        if self._fixed is not None:
+            return self._epoch <= self._fixed
+        options = self._options
+        return self._epoch <= options.epochs and self._epoch - self.best_epoch <= options.patience
 
     def _take_step(self, objective: Objective, rows: Ids, steps: int) -> Tensor:
         """Take one step on a batch. Return the loss on this process's shard of it."""
@@ -192,7 +212,7 @@ class Trainer:
         self._averaged.update(self._epoch)
         with self._averaged.applied():
             self.losses.append(self._validation_loss(validation))
-            if self.losses[-1] <= self._lowest_loss:
+            if self.losses[-1] <= self._lowest_loss or self._fixed is not None:
                 self._lowest_loss, self.best_epoch = self.losses[-1], self._epoch
                 self._best_state = copy.deepcopy(self._model.state_dict())
         if not math.isfinite(self.losses[-1]):

@@ -73,7 +73,7 @@ def collect_evidence(
     gates = evaluate_gates(
         run.recipe.gates,
         metric,
-        run.metrics["validation"][metric],
+        run.own_metrics["validation"][metric],
         quality["validation"],
         batch_sensitivity["validation"],
         size_ratio,
