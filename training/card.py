@@ -21,7 +21,9 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items() if count) or "none"
     kind = task.card_title(", ".join(map(markdown, task.labels)))
     epochs = (
-        f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
+        f"the minimum of the loss and an L2 penalty, strength {training['strength']:g} of {training['epochs']} tried"
+        if "strength" in training
+        else f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
         if training["epochs"]
         else "none: the pretrained vectors are unchanged"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
 from .distributed import ProcessGroup, process_group
+from .linear import fit_linear
 from .prepare import new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
@@ -36,6 +37,9 @@ log = logging.getLogger("lexport")
 
 CHECKPOINT_EVERY = 30.0
 """Seconds between two checkpoints: a killed training loses at most this much work."""
+
+FITTERS: dict[str, Callable[..., Fit]] = {"newton": fit_linear}
+"""How a recipe is fitted, by its optimizer, unless by the gradient steps of `trainer.fit`; with its arguments."""
 
 
 def train(
@@ -80,8 +84,8 @@ def train(
             corpus = None
             if start is None:
                 corpus = split_texts(recipe, parts.train)
-                recipe, encoder = new_encoder(recipe, corpus, len(parts.train), say)
                 labels = list(data.label_names(TASKS[recipe.task].label_sets(dataset)))
+                recipe, encoder = new_encoder(recipe, corpus, len(parts.train), len(labels), say)
             else:
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
@@ -100,7 +104,7 @@ def train(
                 ):
                     warnings.add(advice)
             identity = _identity(recipe, seed, dataset, labels, start, device, group, left_out)
-            fit_result = fit(
+            fit_result = FITTERS.get(recipe.training.optimizer, fit)(
                 recipe,
                 parts,
                 labels,
@@ -221,6 +225,7 @@ def _info(
             "best_epoch": fit_result.best_epoch,
             "validation_losses": fit_result.losses,
             "seconds": round(fit_result.seconds, 1),
+            **fit_result.details,
         },
         versions=run.versions(),
         created=int(time.time()),

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class Fit:
     """Duration, with that before a resumed checkpoint."""
     advice: Advice | None = None
     """A warning about the gradients, if there is one."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What else the run keeps of its training, as JSON can hold it."""
 
 
 def fit(
