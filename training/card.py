@@ -47,8 +47,29 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             "",
             *task.card_results(metrics["test"]),
             "",
+            *_leaderboard(info.leaderboard, task),
         ]
     )
+
+
+def _leaderboard(board: list[dict[str, Any]], task: Task) -> list[str]:
+    """Return the table of the recipes that were tried, if several were."""
+    if not board:
+        return []
+    rows = [
+        f"| {_code(one['recipe'])} | {' | '.join(f'{one[name]:.4f}' for name in task.HEADLINES)} | {one['loss']:.4f} "
+        f"| {one['seconds']:.0f} |"
+        for one in board
+    ]
+    heads = " | ".join(task.HEADLINES.values())
+    return [
+        "Recipes that were tried, on the validation texts:",
+        "",
+        f"| recipe | {heads} | loss | seconds |",
+        f"|--|{'--:|' * (len(task.HEADLINES) + 2)}",
+        *rows,
+        "",
+    ]
 
 
 def _code(text: str) -> str:

@@ -20,7 +20,15 @@ from lexport.handlers.engine.engines import Engine, open_engine, open_text_engin
 from lexport.handlers.text.encoder import Ids, TextEncoder
 from lexport.models.compose import TextModel, build
 from lexport.models.embeddings import DynamicDim
-from lexport.models.heads import Classifier, ClassifierOptions, HeadOptions, Joint, JointOptions, LinearOptions, VectorOptions
+from lexport.models.heads import (
+    Classifier,
+    ClassifierOptions,
+    HeadOptions,
+    Joint,
+    JointOptions,
+    LinearOptions,
+    VectorOptions,
+)
 from lexport.models.recipes import PARTS, Recipe, TextOptions, TrainingOptions
 from lexport.models.vocabulary import build_encoder
 from lexport.storage.validation import problems_of

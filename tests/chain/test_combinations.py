@@ -65,7 +65,11 @@ _OTHERS = [name for name in IDS_IN if name not in (*_SCRIPTED, "onnx-fp32", *_LO
 
 FULL = list(
     product(
-        [Combination(one.embedding, one.encoder, task, one.grams) for one in PAIRS + GRAMS for task in _HEADS[one.encoder]],
+        [
+            Combination(one.embedding, one.encoder, task, one.grams)
+            for one in PAIRS + GRAMS
+            for task in _HEADS[one.encoder]
+        ],
         IDS_IN,
     )
 )

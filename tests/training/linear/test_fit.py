@@ -29,9 +29,9 @@ EXACT = 1e-5
 
 
 def sample(name: str, every: int) -> tuple[list[str], list[str]]:
-    """Each `every`th text of a sample set, its first forty words, and its label."""
+    """Each `every`th text of a sample set, its first twenty words, and its label."""
     rows = load(name)
-    texts = [" ".join(text.split()[:40]) for text in rows.texts[::every]]
+    texts = [" ".join(text.split()[:20]) for text in rows.texts[::every]]
     return texts, rows.labels[::every]
 
 
@@ -74,7 +74,12 @@ def ours(run: Run, parts: Splits) -> Scores:
 
 @pytest.mark.parametrize(
     ("name", "every", "weights"),
-    [("rotten-tomatoes", 30, "none"), ("bbc-news", 10, "none"), ("bbc-news", 10, "balanced"), ("chinese-reviews", 60, "none")],
+    [
+        ("rotten-tomatoes", 60, "none"),
+        ("bbc-news", 20, "none"),
+        ("bbc-news", 20, "balanced"),
+        ("chinese-reviews", 150, "none"),
+    ],
 )
 def test_it_predicts_as_scikit_learn_does_from_the_same_features(
     name: str, every: int, weights: str, tmp_path: Path
@@ -91,8 +96,8 @@ def test_it_predicts_as_scikit_learn_does_from_the_same_features(
 
 
 def test_several_labels_of_a_text_are_a_regression_each(tmp_path: Path) -> None:
-    texts, names = sample("bbc-news", 8)
-    labels = [[name, *(["long"] if len(text) > 210 else [])] for text, name in zip(texts, names, strict=True)]
+    texts, names = sample("bbc-news", 20)
+    labels = [[name, *(["long"] if len(text) > 110 else [])] for text, name in zip(texts, names, strict=True)]
     run, parts = fitted(linear("head.strength=3", "head.multi_label=true"), texts, labels, tmp_path / "run")
     truth = task_of("multilabel", run.labels).truth(parts.train)
     theirs = [
@@ -105,23 +110,25 @@ def test_several_labels_of_a_text_are_a_regression_each(tmp_path: Path) -> None:
 
 
 def test_the_strength_is_that_with_the_lowest_held_out_loss(tmp_path: Path) -> None:
-    run, _ = fitted(linear(), *sample("rotten-tomatoes", 30), tmp_path / "run")
+    run, _ = fitted(linear(), *sample("rotten-tomatoes", 60), tmp_path / "run")
     losses = run.info.training["validation_losses"]
     assert len(losses) >= 3
     assert run.info.training["best_epoch"] == losses.index(min(losses)) + 1
     assert run.info.training["strength"] in (0.3, 1, 3, 10, 30, 100, 300, 1000)
-    assert f"strength {run.info.training['strength']:g} of {len(losses)} tried" in (run.folder / "README.md").read_text()
+    assert (
+        f"strength {run.info.training['strength']:g} of {len(losses)} tried" in (run.folder / "README.md").read_text()
+    )
 
 
 def test_the_same_texts_give_the_same_weights_whatever_the_seed(tmp_path: Path) -> None:
-    dataset = of_texts(*sample("bbc-news", 12))
+    dataset = of_texts(*sample("bbc-news", 30))
     first, second = (train(dataset, tmp_path / str(seed), recipe=linear(), seed=seed) for seed in (1, 2))
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name])
 
 
 def test_an_interrupted_fit_leaves_nothing_and_resuming_starts_it_again(tmp_path: Path) -> None:
-    dataset, out = of_texts(*sample("bbc-news", 12)), tmp_path / "run"
+    dataset, out = of_texts(*sample("bbc-news", 30)), tmp_path / "run"
 
     def stop(done: float, most: float, what: str) -> None:
         if "strength 3" in what:
@@ -134,17 +141,19 @@ def test_an_interrupted_fit_leaves_nothing_and_resuming_starts_it_again(tmp_path
     assert open_run(out).digest == train(dataset, tmp_path / "whole", recipe=linear()).digest
 
 
-def test_rare_labels_are_learned_beside_a_frequent_one(tmp_path: Path) -> None:
+def test_a_label_ten_times_as_frequent_does_not_swallow_the_others(tmp_path: Path) -> None:
     texts, labels = sample("bbc-news", 1)
-    rows = [row for row, label in enumerate(labels) if label == "sport" or row % 20 == 0]
-    run, parts = fitted(linear(), [texts[row] for row in rows], [labels[row] for row in rows], tmp_path / "run")
-    recall = [one["recall"] for one in run.metrics["test"]["per_class"].values() if one["support"]]
-    assert min(recall) > 0
-    assert np.mean(recall) > 0.6
+    rows = [row for row, label in enumerate(labels) if label == "sport" or (label == "tech" and row % 8 == 0)]
+    found = {}
+    for weights in ("none", "balanced"):
+        recipe = linear(f"head.class_weights={weights}", "head.strength=30")
+        run, _ = fitted(recipe, [texts[row] for row in rows], [labels[row] for row in rows], tmp_path / weights)
+        found[weights] = run.metrics["validation"]["per_class"]["tech"]["recall"]
+    assert found["balanced"] >= found["none"] > 0.3
 
 
 def test_training_further_changes_little_where_the_new_texts_say_little(tmp_path: Path) -> None:
-    texts, labels = sample("rotten-tomatoes", 10)
+    texts, labels = sample("rotten-tomatoes", 15)
     before, parts = fitted(linear(), texts[::2], labels[::2], tmp_path / "before")
     dataset = of_texts(texts[1::2], labels[1::2])
     after = train(dataset, tmp_path / "after", recipe=before.recipe, start=before)
@@ -165,7 +174,9 @@ def test_what_a_linear_model_cannot_have_is_refused(tmp_path: Path) -> None:
     with refused(InputError, "LX-TRAIN-028", "5 labels", "dim=16"):
         train(dataset, tmp_path / "run", recipe=linear("embedding.dim=16"))
     with refused(InputError, "LX-RECIPE-010", "newton", "hashed"):
-        recipes.parse("own", '[text]\n[embedding]\nname="hashed"\n[head]\nname="linear"\n[training]\noptimizer="newton"')
+        recipes.parse(
+            "own", '[text]\n[embedding]\nname="hashed"\n[head]\nname="linear"\n[training]\noptimizer="newton"'
+        )
     with refused(InputError, "LX-RECIPE-010", "'linear'", "sqrtn"):
         recipes.parse("own", '[encoder]\nname="cnn"\n[head]\nname="linear"')
     for setting in ("head.strength=0", 'head.strength="strong"', "head.subword_weight=-1"):
