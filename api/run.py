@@ -118,7 +118,7 @@ class Run(Model):
 
     def expand(self, out: str | Path, *, words: str | Path | None = None, **options: Any) -> Run:
         """Write a run with more words in its vocabulary and return it; the options are those of `lexport expand`."""
-        from ..training.expand import expand
+        from ..training.expansion.expand import expand
 
         return Run(expand(self.folder, Path(out), words=None if words is None else Path(words), **options))
 

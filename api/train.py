@@ -15,7 +15,7 @@ from .packages import names_missing_packages
 from .paths import StrPath
 
 if TYPE_CHECKING:
-    from ..data.load import Dataset
+    from ..data.load import Columns, Dataset
     from ..evaluation.diagnostics.advice import Command
     from ..models.recipes import Recipe
     from ..models.run import Run as TrainedRun
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 HeldOut = StrPath | tuple[Iterable[str], Iterable[Any]]
 """Validation or test data: a file, or texts and labels."""
+AUTO = "auto"
+"""What a recipe is called that stands for the best of several."""
+
 _Options = dict[str, dict[str, Any]]  # those of a recipe, by section; None leaves one as it is
 
 
@@ -47,6 +50,7 @@ def train(
     shares: str | Sequence[int] = "80/10/10",
     split_column: str | None = None,
     multi_label: bool = False,
+    budget: float | None = None,
     vectors: StrPath | None = None,
     seed: int = 0,
     min_count: int | None = None,
@@ -75,7 +79,9 @@ def train(
     `shares` in percent. `split_column` has the part of each row. `validation` and `test` are data apart: files, or
     pairs (texts, labels).
 
-    `recipe` is a shipped one's name (None: bag), a TOML file or a Recipe. `multi_label`, `vectors` (a file, or
+    `recipe` is a shipped one's name (None: bag), a TOML file or a Recipe. With "auto" several recipes are trained and
+    the best on the validation texts is kept; its `info.leaderboard` has them all, none begins after `budget` seconds
+    (None: 120), and only `multi_label`, `epochs` and `settings` change them. `multi_label`, `vectors` (a file, or
     glove-6b-50d), `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change it;
     None leaves an option as it is. With `start` that run is trained further: its model and words stay, and only
     `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that are "shared" with training.
@@ -91,6 +97,7 @@ def train(
     from ..evaluation.tasks import TASKS
     from ..models.recipes.settings import with_settings
     from ..training import train as training
+    from ..training.auto import BUDGET, train_best
     from ..training.device import choose_device
     from .run import Run
 
@@ -108,34 +115,39 @@ def train(
         "embedding": {"dim": dim, "vectors": None if vectors is None else str(vectors)},
         "head": {"multi_label": multi_label or None},
     }
+    columns = Columns(text_column, label_column, language_column, pair_column, image_column, split_column)
     begun = None if start is None else _begun(start, recipe, model)
-    chosen = _recipe(recipe, model, say) if begun is None else begun.recipe
-    chosen = with_settings(chosen.changed("training", epochs=epochs), settings, further=begun is not None)
+    names = _names(recipe, columns, model, budget) if begun is None else []
+    every = [
+        with_settings(one.changed("training", epochs=epochs), settings, further=begun is not None)
+        for one in ([_recipe(name, model, say) for name in names] if begun is None else [begun.recipe])
+    ]
+    chosen = every[0]
     several = TASKS[chosen.task].MULTI_LABEL
     source = str(data) if texts is None else _dataset(texts, labels, languages, "texts", several)
     given = {"validation": validation, "test": test}
-    held_out = {part: _held_out(one, part, several) for part, one in given.items() if one is not None}
     temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
     try:
-        trained = training.train(
-            source,
-            Path(temporary, chosen.name) if out is None else Path(out),
-            recipe=chosen,
-            columns=Columns(text_column, label_column, language_column, pair_column, image_column, split_column),
-            splitting=SplitOptions.parse(split, shares),
-            held_out=held_out,
-            start=begun,
-            seed=seed,
-            device=choose_device(device, threads),
-            resume=resume,
-            checkpoint_every=checkpoint_every,
-            replace=replace,
-            without=leave_out,
-            final=final,
-            command=command,
-            say=say,
-            progress=progress,
-        )
+        place = Path(temporary, chosen.name) if out is None else Path(out)
+        options: dict[str, Any] = {
+            "columns": columns,
+            "splitting": SplitOptions.parse(split, shares),
+            "held_out": {part: _held_out(one, part, several) for part, one in given.items() if one is not None},
+            "seed": seed,
+            "device": choose_device(device, threads),
+            "checkpoint_every": checkpoint_every,
+            "replace": replace,
+            "without": leave_out,
+            "final": final,
+            "command": command,
+            "say": say,
+            "progress": progress,
+        }
+        if recipe == AUTO:
+            seconds = BUDGET if budget is None else budget
+            trained = train_best(source, place, recipes=every, budget=seconds, resume=resume, **options)
+        else:
+            trained = training.train(source, place, recipe=chosen, start=begun, resume=resume, **options)
     except BaseException:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -158,6 +170,34 @@ def _held_out(data: HeldOut, part: str, several: bool) -> str | Dataset:
     return _dataset(*data, None, part, several) if isinstance(data, tuple) else str(data)
 
 
+def _names(
+    recipe: str | Recipe | None, columns: Columns, model: _Options, budget: float | None
+) -> Sequence[str | Recipe | None]:
+    """Return the recipes to train. Raises InputError for options that do not go with them."""
+    from ..training.auto import candidates
+
+    if recipe != AUTO:
+        if budget is not None:
+            raise InputError(f"--budget {budget:g} is for --model {AUTO}; leave it out.", code="LX-API-015")
+        return [recipe]
+    given = _given({name: value for name, value in _flat(model).items() if name != "multi_label"})
+    if given:
+        raise InputError(
+            f"--model {AUTO} tries recipes of different parts; leave out {', '.join(given)}, or name a recipe.",
+            code="LX-API-016",
+        )
+    return candidates(columns)
+
+
+def _flat(model: _Options) -> dict[str, Any]:
+    return {name: value for section in model.values() for name, value in section.items()}
+
+
+def _given(options: dict[str, Any]) -> list[str]:
+    """Return the options that are not None as the command line has them."""
+    return [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+
+
 def _recipe(recipe: str | Recipe | None, model: _Options, say: Say) -> Recipe:
     """Return the recipe with the options of its sections in `model` that are not None."""
     from ..models import recipes
@@ -172,10 +212,7 @@ def _begun(start: Run | StrPath, recipe: str | Recipe | None, model: _Options) -
     """Open the run that is trained further. Raises InputError if an option would change its model."""
     from ..models.run import open_run
 
-    options = {name: value for section in model.values() for name, value in section.items()}
-    given = [
-        f"--{name.replace('_', '-')}" for name, value in {"model": recipe, **options}.items() if value is not None
-    ]
+    given = _given({"model": recipe, **_flat(model)})
     if given:
         raise InputError(
             f"--from continues with the model and words of its run; leave out {', '.join(given)}.", code="LX-API-013"

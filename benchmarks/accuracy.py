@@ -1,4 +1,4 @@
-"""How good every recipe is: beside TF-IDF + logistic regression and fastText, on the same splits.
+"""How good every recipe is: beside linear models of TF-IDF and fastText, on the same splits.
 
     python benchmarks/accuracy.py [--data rotten-tomatoes,bbc-news] [--recipes bag,cnn] [--seeds 5] [--quick]
 
@@ -119,7 +119,7 @@ def _judge_set(
     for recipe in chosen:
         if (recipe.inputs is Layout.LANGUAGES) == (dataset.languages is not None):
             results.append(_judge_recipe(name, dataset, parts, recipe, seeds, kept))
-    against = [baselines.of_words(parts)]
+    against = [baselines.of_words(parts), baselines.of_margins(parts), baselines.of_bayes(parts)]
     if sum(map(len, parts.train.texts)) <= baselines.MOST_CHARACTERS:
         against.append(baselines.of_characters(parts))
     if options.fasttext:

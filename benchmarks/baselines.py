@@ -1,4 +1,4 @@
-"""What recipes are compared with: TF-IDF + logistic regression, of words and of characters, and fastText."""
+"""What recipes are compared with: linear models of TF-IDF, of words and of characters, and fastText."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import ComplementNB
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from lexport.benchmarks import fasttext
 from lexport.benchmarks.figures import Values, say
@@ -22,7 +25,10 @@ Judge = Callable[[Sequence[str]], Sequence[str]]
 """From texts to the label of each."""
 
 WORDS, CHARACTERS, FASTTEXT = "TF-IDF + LR, words", "TF-IDF + LR, characters", "fastText"
+SVM, BAYES = "TF-IDF + linear SVM, words", "complement naive Bayes, words"
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C of the logistic regression
+MARGINS = (0.03, 0.1, 0.3, 1.0, 3.0)  # C of the linear SVM
+SMOOTHING = (0.03, 0.1, 0.3, 1.0, 3.0)  # alpha of naive Bayes
 LENGTHS = ((1, 2), (1, 3), (1, 4))  # of the n-grams of characters
 MOST_CHARACTERS = 3_000_000  # of the training texts, above which n-grams of them take too many minutes
 RATES, EPOCHS = (0.1, 0.3, 1.0), (5, 25, 50)  # of fastText, beside its dim = 16 and pairs of words
@@ -60,6 +66,18 @@ def of_words(parts: Splits) -> Baseline:
     return _regression(WORDS, parts, [("words 1-2", TfidfVectorizer(ngram_range=(1, 2)))])
 
 
+def of_margins(parts: Splits) -> Baseline:
+    """TF-IDF over words and pairs of words with a linear SVM."""
+    reads = [("words 1-2", TfidfVectorizer(ngram_range=(1, 2)))]
+    return _chosen(SVM, parts, reads, "C", MARGINS, lambda strength: LinearSVC(C=strength))
+
+
+def of_bayes(parts: Splits) -> Baseline:
+    """TF-IDF over words and pairs of words with complement naive Bayes."""
+    reads = [("words 1-2", TfidfVectorizer(ngram_range=(1, 2)))]
+    return _chosen(BAYES, parts, reads, "alpha", SMOOTHING, lambda strength: ComplementNB(alpha=strength))
+
+
 def of_characters(parts: Splits) -> Baseline:
     """TF-IDF over n-grams of characters with logistic regression, lengths and strength chosen on validation."""
     choices = [
@@ -70,19 +88,33 @@ def of_characters(parts: Splits) -> Baseline:
 
 
 def _regression(name: str, parts: Splits, choices: Sequence[tuple[str, TfidfVectorizer]]) -> Baseline:
+    return _chosen(
+        name, parts, choices, "C", STRENGTHS, lambda strength: LogisticRegression(C=strength, max_iter=1000)
+    )
+
+
+def _chosen(
+    name: str,
+    parts: Splits,
+    choices: Sequence[tuple[str, TfidfVectorizer]],
+    option: str,
+    values: Sequence[float],
+    make: Callable[[float], Any],
+) -> Baseline:
+    """Fit a model of each vectorizer and value of its option; the most accurate on validation is the baseline."""
     best, found = -1.0, None
     for reads, vectorizer in choices:
         began = time.perf_counter()
         rows = vectorizer.fit_transform(parts.train.texts)
         held = vectorizer.transform(parts.validation.texts)
         reading = time.perf_counter() - began
-        for strength in STRENGTHS:
+        for value in values:
             began = time.perf_counter()
-            model = LogisticRegression(C=strength, max_iter=1000).fit(rows, parts.train.labels)
+            model = make(value).fit(rows, parts.train.labels)
             seconds = reading + time.perf_counter() - began
             accuracy = float(model.score(held, parts.validation.labels))
             if accuracy > best:
-                settings = f"{reads}, C={strength:g}"
+                settings = f"{reads}, {option}={value:g}"
                 best, found = accuracy, Baseline(name, settings, [make_pipeline(vectorizer, model).predict], seconds)
     assert found is not None
     say(f"{name}: {found.settings}, validation {best:.2%}")

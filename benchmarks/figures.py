@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
+from scipy import stats
 
 from lexport.loadtest import environment
 

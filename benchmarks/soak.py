@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from scipy import stats  # type: ignore[import-untyped]  # comes with scikit-learn
+from scipy import stats
 
 from lexport import serving
 from lexport.benchmarks.figures import Values, say

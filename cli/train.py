@@ -58,7 +58,10 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
     model: Annotated[
         str | None,
-        typer.Option(help="A recipe (`lexport recipes`) or a file of your own, *.toml.", show_default="bag"),
+        typer.Option(
+            help="A recipe (`lexport recipes`), a file of your own, *.toml, or auto: the best of several.",
+            show_default="bag",
+        ),
     ] = None,
     start: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Train this run further.")] = None,
     text_column: TextColumn = "text",
@@ -84,6 +87,10 @@ def train(
         str | None, typer.Option(help="Column with train, validation or test.", show_default="none")
     ] = None,
     multi_label: Annotated[bool, typer.Option("--multi-label", help="A text may have several labels: a|b.")] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="With --model auto: none begins later.", show_default="120"),
+    ] = None,
     vectors: Annotated[
         str | None, typer.Option(help="Pretrained word vectors: a file, or glove-6b-50d.", show_default="recipe")
     ] = None,
@@ -119,7 +126,7 @@ def train(
     """Train a model on labelled texts."""
     from ..api.train import train as train_run
     from ..evaluation.diagnostics.advice import Command
-    from ..reports.evaluation_tables import metrics
+    from ..reports.evaluation_tables import leaderboard, metrics
     from ..training.distributed import is_main_process
 
     with bar() as progress:
@@ -139,6 +146,7 @@ def train(
             shares=shares,
             split_column=split_column,
             multi_label=multi_label,
+            budget=budget,
             vectors=vectors,
             seed=seed,
             min_count=min_count,
@@ -160,7 +168,10 @@ def train(
     if not is_main_process():
         return None
     if as_json:
-        return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings})
+        board = {"leaderboard": run.info.leaderboard} if run.info.leaderboard else {}
+        return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings, **board})
+    if run.info.leaderboard:
+        show(leaderboard(run.task, run.info.leaderboard))
     show(metrics(run.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
     print_line(
         f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"
@@ -195,7 +206,7 @@ def expand(
 ) -> None:
     """Add words to a run's vocabulary; every old word keeps its vector."""
     from ..data.load import Columns
-    from ..training.expand import expand as grow
+    from ..training.expansion.expand import expand as grow
 
     columns = Columns("text" if text_column is None else text_column, None, language_column, pair_column)
     named = any(name is not None for name in (text_column, language_column, pair_column))

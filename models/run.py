@@ -66,6 +66,8 @@ class RunInfo:
     """The runs that this one was made from by `expand` or further training, by the digest of their weights."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
     """The warnings of the training: code, message, details, and the options that follow the advice."""
+    leaderboard: list[dict[str, Any]] = field(default_factory=list)
+    """The recipes that `--model auto` tried, the best first: metrics and loss on the validation texts, seconds."""
     schema: int = 1
 
 

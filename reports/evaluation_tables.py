@@ -54,6 +54,17 @@ def metrics(task: str, what: str, values: Mapping[str, Any]) -> Group:
     return titled(title, table, cut)
 
 
+def leaderboard(task: str, board: Sequence[Mapping[str, Any]]) -> Group:
+    """Return the recipes that `--model auto` tried, the best first."""
+    heads = TASKS[task].HEADLINES
+    table = new_table("recipe", *heads.values(), "loss", "seconds")
+    for one in board:
+        table.add_row(
+            one["recipe"], *(share(one[name]) for name in heads), f"{one['loss']:.4f}", f"{one['seconds']:.0f}"
+        )
+    return titled("On the validation texts, by recipe; the first is kept", table)
+
+
 def _neighbours(values: Mapping[str, Any]) -> Table:
     back = values.get("image_to_text")
     ways = {"": values} if back is None else {"text to image": values, "image to text": back}

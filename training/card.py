@@ -21,7 +21,9 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in data["dropped"].items() if count) or "none"
     kind = task.card_title(", ".join(map(markdown, task.labels)))
     epochs = (
-        f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
+        f"the minimum of the loss and an L2 penalty, strength {training['strength']:g} of {training['epochs']} tried"
+        if "strength" in training
+        else f"{training['epochs']} epochs, the best one being {training['best_epoch']}"
         if training["epochs"]
         else "none: the pretrained vectors are unchanged"
     )
@@ -46,6 +48,7 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             "",
             *task.card_results(metrics["test"]),
             "",
+            *_leaderboard(info.leaderboard, task),
         ]
     )
 
@@ -54,10 +57,29 @@ def _final(training: dict[str, Any], data: dict[str, Any]) -> list[str]:
     """Return the line on a model that was fitted on all texts at the end."""
     if "final" not in training:
         return []
-    texts, epochs = training["final"]["texts"], training["final"]["epochs"]
     return [
-        f"- **Final fit**: on all {texts:,} texts, {epochs} epochs. The figures below are those of the model before "
-        f"it, which was trained on {data['train']:,} texts and had not seen the test texts."
+        f"- **Final fit**: on all {training['final']['texts']:,} texts. The figures below are those of the "
+        f"model before it, which was trained on {data['train']:,} texts and had not seen the test texts."
+    ]
+
+
+def _leaderboard(board: list[dict[str, Any]], task: Task) -> list[str]:
+    """Return the table of the recipes that were tried, if several were."""
+    if not board:
+        return []
+    rows = [
+        f"| {_code(one['recipe'])} | {' | '.join(f'{one[name]:.4f}' for name in task.HEADLINES)} | {one['loss']:.4f} "
+        f"| {one['seconds']:.0f} |"
+        for one in board
+    ]
+    heads = " | ".join(task.HEADLINES.values())
+    return [
+        "Recipes that were tried, on the validation texts:",
+        "",
+        f"| recipe | {heads} | loss | seconds |",
+        f"|--|{'--:|' * (len(task.HEADLINES) + 2)}",
+        *rows,
+        "",
     ]
 
 

@@ -119,10 +119,15 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def processes() -> int:
+    """Return how many processes torch's launcher started, this one included; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """Context manager: the process group that torch's launcher started this process for, or a group of one."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = processes()
     if size == 1:
         yield ProcessGroup()
         return

@@ -35,18 +35,18 @@ def fit_on_all(
     start: Run | None,
     fit: Callable[..., Fit],
 ) -> FinalFit:
-    """Fit a model on the texts of all `parts`, for as many epochs as `chosen` found best on validation.
+    """Fit a model on the texts of all `parts`, with the epochs or the strength that `chosen` found best.
 
     The vocabulary is that of all texts, or that of `start`, which is trained further. `fit` is `trainer.fit` with all
     that stays as it was.
     """
     whole = joined({"train": parts.train, "validation": parts.validation, "test": parts.test})
     if start is None:
-        recipe, encoder = new_encoder(recipe, split_texts(recipe, whole), len(whole), silent)
+        recipe, encoder = new_encoder(recipe, split_texts(recipe, whole), len(whole), len(labels), silent)
     else:
         encoder = start.encoder
     every = Splits(whole, parts.validation, parts.test)
-    return FinalFit(recipe, encoder, fit(recipe, every, labels, encoder, epochs=chosen.best_epoch), len(whole))
+    return FinalFit(recipe, encoder, fit(recipe, every, labels, encoder, chosen=chosen), len(whole))
 
 
 def judge(

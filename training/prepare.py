@@ -19,7 +19,7 @@ from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import Layout
 from ..models import recipes, run
 from ..models.corpus import Corpus
-from ..models.embeddings.buckets import AUTO, choose_buckets
+from ..models.embeddings.buckets import AUTO, choose_buckets, most_buckets
 from ..models.vocabulary import build_encoder
 from ..storage.progress import Say
 
@@ -101,15 +101,27 @@ def split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:
     return Corpus.of(texts, recipe.text.max_tokens, languages)
 
 
-def new_encoder(recipe: recipes.Recipe, corpus: Corpus, texts: int, say: Say) -> tuple[recipes.Recipe, TextEncoder]:
+def new_encoder(
+    recipe: recipes.Recipe, corpus: Corpus, texts: int, labels: int, say: Say
+) -> tuple[recipes.Recipe, TextEncoder]:
     """Return the recipe with its dimension and buckets chosen, and the encoder of the corpus.
 
-    `texts`: how many there are before the second texts. Raises InputError for vectors that are missing or cannot be
-    read.
+    `texts`: how many there are before the second texts; `labels`: how many the model has. Raises InputError for
+    vectors that are missing or cannot be read, and for a dimension that the head cannot have.
     """
+    dim, vectors = recipe.embedding.dim, getattr(recipe.embedding, "vectors", None)
+    width = recipe.head.width(labels)
+    if width is not None:
+        if vectors is not None or dim not in (None, width):
+            raise InputError(
+                f"The head {recipe.head.NAME!r} has one dimension for each of {width} labels. Leave out "
+                f"{'the vectors ' + str(vectors) if vectors is not None else f'dim={dim}'}, or use another recipe.",
+                code="LX-TRAIN-028",
+            )
+        dim = width
+        if recipe.text.buckets == AUTO and recipe.text.grams:
+            recipe = recipe.changed("text", buckets=choose_buckets(corpus, recipe.text, most_buckets(width)))
     encoder = build_encoder(corpus, recipe.text, inputs=recipe.inputs)
-    dim = recipe.embedding.dim
-    vectors = getattr(recipe.embedding, "vectors", None)
     if vectors is None and not recipe.learns:
         raise InputError(
             'The head averages pretrained word vectors without training (objective = "pooled"), but no vectors are '

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_
 from .device import Device
 from .distributed import ProcessGroup, process_group
 from .final import fit_on_all, judge
+from .linear import fit_linear
 from .prepare import Prepared, labels_without, new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
@@ -40,6 +41,9 @@ log = logging.getLogger("lexport")
 
 CHECKPOINT_EVERY = 30.0
 """Seconds between two checkpoints: a killed training loses at most this much work."""
+
+FITTERS: dict[str, Callable[..., Fit]] = {"newton": fit_linear}
+"""How a recipe is fitted, by its optimizer, unless by the gradient steps of `trainer.fit`; with its arguments."""
 
 
 def train(
@@ -93,8 +97,8 @@ def train(
             corpus = None
             if start is None:
                 corpus = split_texts(recipe, parts.train)
-                recipe, encoder = new_encoder(recipe, corpus, len(parts.train), say)
                 labels = list(data.label_names(TASKS[recipe.task].label_sets(dataset)))
+                recipe, encoder = new_encoder(recipe, corpus, len(parts.train), len(labels), say)
             else:
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
@@ -115,7 +119,8 @@ def train(
                 ):
                     warnings.add(advice)
             identity = _identity(recipe, seed, prepared, labels, start, device, group, left_out)
-            fit_result = fit(
+            fitter = FITTERS.get(recipe.training.optimizer, fit)
+            fit_result = fitter(
                 recipe,
                 parts,
                 labels,
@@ -140,8 +145,10 @@ def train(
             if final:
                 threshold = getattr(recipe.head, "threshold", 0.5)
                 judged = judge(task_of(recipe.task, labels, threshold), fit_result, encoder, kept, looked_up)
-                again = partial(fit, seed=seed, start=start, device=device, group=group, say=say, progress=progress)
-                say(f"fitting on all texts, held-out ones too: {fit_result.best_epoch} epochs")
+                again = partial(
+                    fitter, seed=seed, start=start, device=device, group=group, say=say, progress=progress
+                )
+                say("fitting on all texts, the held-out ones too")
                 last = fit_on_all(recipe, parts, labels, fit_result, start, again)
                 recipe, encoder, final_texts, looked_up = last.recipe, last.encoder, last.texts, {}
                 seconds = fit_result.seconds + last.fit.seconds
@@ -151,7 +158,7 @@ def train(
                 prepared = prepared._replace(parts=parts)  # without what was left out
                 info = _info(recipe, seed, prepared, labels, splitting, unknown, fit_result, start, left_out, given)
                 if final:
-                    info.training["final"] = {"texts": final_texts, "epochs": fit_result.best_epoch}
+                    info.training["final"] = {"texts": final_texts}
                 save(
                     folder,
                     out.name,
@@ -265,6 +272,7 @@ def _info(
             "best_epoch": fit_result.best_epoch,
             "validation_losses": fit_result.losses,
             "seconds": round(fit_result.seconds, 1),
+            **fit_result.details,
         },
         versions=run.versions(),
         created=int(time.time()),

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class Fit:
     """Duration, with that before a resumed checkpoint."""
     advice: Advice | None = None
     """A warning about the gradients, if there is one."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What else the run keeps of its training, as JSON can hold it."""
 
 
 def fit(
@@ -67,13 +69,13 @@ def fit(
     group: ProcessGroup = ProcessGroup(),  # noqa: B008  (likewise)
     checkpoints: Checkpoints | None = None,
     tokens: TokenizedSplits | None = None,
-    epochs: int | None = None,
+    chosen: Fit | None = None,
     say: Say = silent,
     progress: Progress = silent,
 ) -> Fit:
     """Train a new model, or a copy of `start`'s, on parts.train. Keep the epoch with the lowest validation loss.
 
-    With `epochs` exactly so many are trained and the last one is kept, whatever the validation loss.
+    With `chosen`, a fit of the recipe on other texts, as many epochs as its best are trained, and the last is kept.
     `tokens`: the texts of `parts`, if `encoder` has already looked them up. The same seed, device and group give the
     same weights, also when training resumes from one of `checkpoints`. All random numbers come from separate
     generators, so the caller's random state has no influence and does not change. Raises InputError if the validation
@@ -92,7 +94,15 @@ def fit(
         if recipe.learns:
             model.to(device.torch_device)
             group.broadcast_weights(model)
-            trainer = Trainer(recipe, model, seed, device, group, further=start is not None, epochs=epochs)
+            trainer = Trainer(
+                recipe,
+                model,
+                seed,
+                device,
+                group,
+                further=start is not None,
+                epochs=None if chosen is None else chosen.best_epoch,
+            )
             known = tokens or TokenizedSplits.of(encoder, parts)
             objective = Objective(recipe, encoder, parts.train, labels, known.train, known.pairs, device.torch_device)
             validation = Objective(

@@ -14,7 +14,7 @@ from ...data.splits import Splits
 from ...handlers.text.encoder import Ids, TextEncoder
 from ...handlers.text.spec import Layout
 from ...models.embeddings.buckets import AUTO
-from ...models.heads import ClassifierOptions
+from ...models.heads import LabelOptions
 from ...models.recipes import Recipe
 from ...storage.compression import shown
 from ..metrics import Outputs
@@ -80,7 +80,7 @@ def prediction_warnings(recipe: Recipe, task: Task, part: Dataset, outputs: Outp
 
 def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice | None:
     head = recipe.head
-    if not isinstance(head, ClassifierOptions) or head.class_weights == "balanced":
+    if not isinstance(head, LabelOptions) or head.class_weights == "balanced":
         return None
     sets = TASKS[recipe.task].label_sets(train)
     counts = dict.fromkeys(labels, 0)

@@ -22,6 +22,8 @@ _FOR_EACH, _LEAST, _MOST = 4, 1 << 10, 1 << 18
 _TOGETHER = 256
 # Marks of what has been met: so many that even of the most hardly any two share one.
 _MARKS = 1 << 22
+# Rows as wide as a model has labels are narrower than vectors, mostly: so many numbers may all buckets have then.
+_MOST_NUMBERS, _MOST_ROWS = 1 << 25, 1 << 22
 
 
 def check_buckets(buckets: int | str) -> None:
@@ -30,10 +32,15 @@ def check_buckets(buckets: int | str) -> None:
         raise ValueError(f'buckets is "{buckets}"; a number or "{AUTO}" was expected.')
 
 
-def choose_buckets(corpus: Corpus, options: TextOptions) -> int:
-    """Return a power of two, 1,024 to 262,144: at least four for each word, n-gram and subword of the corpus."""
-    if len(corpus.words) * _FOR_EACH >= _MOST:
-        return _MOST  # the words alone ask for so many
+def most_buckets(width: int) -> int:
+    """Return the most buckets of rows of `width` numbers, one for each label: a power of two, up to 4,194,304."""
+    return max(min(1 << (_MOST_NUMBERS // max(width, 1)).bit_length() - 1, _MOST_ROWS), _LEAST)
+
+
+def choose_buckets(corpus: Corpus, options: TextOptions, most: int = _MOST) -> int:
+    """Return a power of two, 1,024 to `most`: at least four for each word, n-gram and subword of the corpus."""
+    if len(corpus.words) * _FOR_EACH >= most:
+        return most  # the words alone ask for so many
     spec = TextSpec(
         words=FIRST_WORD,
         ngrams=options.ngrams,
@@ -48,6 +55,6 @@ def choose_buckets(corpus: Corpus, options: TextOptions) -> int:
         cells, _ = encoder.flatten(tokens)
         met[cells % _MARKS] = True
         count = int(np.count_nonzero(met))
-        if count * _FOR_EACH >= _MOST:
-            return _MOST
+        if count * _FOR_EACH >= most:
+            return most
     return max(1 << (_FOR_EACH * count).bit_length(), _LEAST)

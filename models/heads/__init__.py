@@ -1,8 +1,9 @@
 """Heads: from a text's vector to what the model answers; `Head` says what they have in common."""
 
 from .base import Head, HeadOptions
-from .classifier import Classifier, ClassifierOptions
+from .classifier import Classifier, ClassifierOptions, LabelOptions
 from .joint import ImageTower, Joint, JointOptions
+from .linear import Linear, LinearOptions
 from .vector import Vector, VectorOptions
 
 __all__ = [
@@ -14,9 +15,14 @@ __all__ = [
     "ImageTower",
     "Joint",
     "JointOptions",
+    "LabelOptions",
+    "Linear",
+    "LinearOptions",
     "Vector",
     "VectorOptions",
 ]
 
-HEADS: dict[str, type[HeadOptions]] = {kind.NAME: kind for kind in (ClassifierOptions, VectorOptions, JointOptions)}
+HEADS: dict[str, type[HeadOptions]] = {
+    kind.NAME: kind for kind in (ClassifierOptions, LinearOptions, VectorOptions, JointOptions)
+}
 """What a recipe may name as head; the first is the default."""

@@ -23,6 +23,10 @@ class HeadOptions:
         """Whether there is anything to train."""
         return True
 
+    def width(self, labels: int) -> int | None:
+        """Return the width of text vectors that the head needs for `labels` labels; None for any."""
+        return None
+
     def build(self, width: int, labels: int, image_values: int) -> Head:
         """Return a new head of text vectors of `width`, for `labels` labels or images of `image_values` numbers."""
         raise NotImplementedError

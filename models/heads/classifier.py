@@ -13,13 +13,9 @@ from .losses import balanced_weights, classification_loss
 
 
 @dataclass(frozen=True)
-class ClassifierOptions(HeadOptions):
-    """Options of the head `classifier`."""
+class LabelOptions(HeadOptions):
+    """What the options of all heads that answer labels have."""
 
-    NAME: ClassVar[str] = "classifier"
-
-    dropout: float = 0.0
-    """Share of the text vector's components that a training step drops."""
     multi_label: bool = False
     """Whether a text may have any number of labels."""
     class_weights: str = "none"
@@ -32,44 +28,34 @@ class ClassifierOptions(HeadOptions):
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
+        raise_any(self.problems())
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the values, in sentences."""
         problems: list[str] = []
-        if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
-            problems.append(
-                f"head: dropout={self.dropout} and label_smoothing={self.label_smoothing} must be at least 0 and "
-                "below 1."
-            )
+        if not 0 <= self.label_smoothing < 1:
+            problems.append(f"head: label_smoothing={self.label_smoothing} must be at least 0 and below 1.")
         if self.class_weights not in ("none", "balanced"):
             problems.append(f'head: class_weights is "{self.class_weights}", known are "none" and "balanced".')
         if not 0 < self.threshold < 1:
             problems.append(f"head: threshold={self.threshold} must lie between 0 and 1.")
-        raise_any(problems)
+        return problems
 
     @property
     def task(self) -> str:
         """What the model answers: "multilabel" or "classify"."""
         return "multilabel" if self.multi_label else "classify"
 
-    def build(self, width: int, labels: int, image_values: int) -> Classifier:
-        """Return a new head of text vectors of `width`."""
-        return Classifier(width, labels, self)
 
+class LabelHead(Head):
+    """Logits of labels: the scores that are served, the loss, and the class weights."""
 
-class Classifier(Head):
-    """One linear layer to a logit per label."""
-
-    def __init__(self, width: int, labels: int, options: ClassifierOptions) -> None:
-        """From vectors of `width` to `labels` logits."""
+    def __init__(self, labels: int, options: LabelOptions) -> None:
+        """For `labels` labels."""
         super().__init__()
+        self.labels = labels
         self.options = options
         self.multi_label = options.multi_label
-        self.dropout = nn.Dropout(options.dropout)
-        self.linear = nn.Linear(width, labels)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """float32 [batch, width] → logits float32 [batch, labels]."""
-        logits: Tensor = self.linear(self.dropout(vectors))
-        return logits
 
     def answer(self, outputs: Tensor) -> Tensor:
         """Logits → scores float32 [batch, labels]: rows that sum to one, or with multi_label scores each its own."""
@@ -89,4 +75,39 @@ class Classifier(Head):
         if self.multi_label:
             present = truth.sum(dim=0)
             return (len(truth) - present) / present.clamp(min=1)
-        return balanced_weights(truth.bincount(minlength=self.linear.out_features))
+        return balanced_weights(truth.bincount(minlength=self.labels))
+
+
+@dataclass(frozen=True)
+class ClassifierOptions(LabelOptions):
+    """Options of the head `classifier`."""
+
+    NAME: ClassVar[str] = "classifier"
+
+    dropout: float = 0.0
+    """Share of the text vector's components that a training step drops."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the values, in sentences."""
+        wrong = not 0 <= self.dropout < 1
+        return [f"head: dropout={self.dropout} must be at least 0 and below 1."] * wrong + super().problems()
+
+    def build(self, width: int, labels: int, image_values: int) -> Classifier:
+        """Return a new head of text vectors of `width`."""
+        return Classifier(width, labels, self)
+
+
+class Classifier(LabelHead):
+    """One linear layer to a logit per label."""
+
+    def __init__(self, width: int, labels: int, options: ClassifierOptions) -> None:
+        """From vectors of `width` to `labels` logits."""
+        super().__init__(labels, options)
+        self.dropout = nn.Dropout(options.dropout)
+        self.linear = nn.Linear(width, labels)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """float32 [batch, width] → logits float32 [batch, labels]."""
+        logits: Tensor = self.linear(self.dropout(vectors))
+        return logits

@@ -79,6 +79,19 @@ class Recipe:
                 f'head: objective = "pooled" learns nothing, and the encoder {self.encoder.NAME!r} would have to; '
                 "use the encoder 'bag'."
             )
+        if self.head.NAME == "linear" and not self.encoder.pools:
+            problems.append(
+                "head: the head 'linear' takes a sum of vectors as logits; use the encoder 'bag' with the mode "
+                '"sqrtn", "mean" or "sum".'
+            )
+        if self.training.optimizer == "newton":
+            limited = getattr(self.embedding, "max_norm", None) is not None
+            if (self.head.NAME, self.embedding.NAME, limited) != ("linear", "table", False):
+                problems.append(
+                    "training: optimizer = \"newton\" is for the embedding 'table' without max_norm and the head "
+                    f"'linear', not {self.embedding.NAME!r}{' with max_norm' * limited} and {self.head.NAME!r}; "
+                    "choose another optimizer."
+                )
         heads, dim = getattr(self.encoder, "heads", 1), self.embedding.dim
         if dim is not None and dim % heads:
             problems.append(

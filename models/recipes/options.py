@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...storage.validation import raise_any
 from ..embeddings.buckets import check_buckets
 
-OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd")
+OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd", "newton")
 SCHEDULES = ("constant", "linear")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -72,7 +72,7 @@ class TrainingOptions:
     """Texts per step."""
     optimizer: str = "adam"
     """"adam", "adamw", "adagrad", "sgd", or "rowwise": Adagrad with one sum of squares per row for large tables, Adam
-    for everything else."""
+    for everything else; or "newton": the exact minimum of the loss of a linear model, for the head `linear`."""
     learning_rate: float = 0.002
     """Learning rate."""
     schedule: str = "constant"

@@ -20,7 +20,15 @@ from lexport.handlers.engine.engines import Engine, open_engine, open_text_engin
 from lexport.handlers.text.encoder import Ids, TextEncoder
 from lexport.models.compose import TextModel, build
 from lexport.models.embeddings import DynamicDim
-from lexport.models.heads import Classifier, ClassifierOptions, HeadOptions, Joint, JointOptions, VectorOptions
+from lexport.models.heads import (
+    Classifier,
+    ClassifierOptions,
+    HeadOptions,
+    Joint,
+    JointOptions,
+    LinearOptions,
+    VectorOptions,
+)
 from lexport.models.recipes import PARTS, Recipe, TextOptions, TrainingOptions
 from lexport.models.vocabulary import build_encoder
 from lexport.storage.validation import problems_of
@@ -29,6 +37,7 @@ EMBEDDINGS, ENCODERS = list(PARTS["embedding"]), list(PARTS["encoder"])
 HEADS: dict[str, HeadOptions] = {
     "classify": ClassifierOptions(),
     "multilabel": ClassifierOptions(multi_label=True),
+    "linear": LinearOptions(),
     "vector": VectorOptions(),
     "joint": JointOptions(size=6, hidden=8),
 }
@@ -63,7 +72,7 @@ class Combination:
 
     def recipe(self) -> Recipe:
         """Rows far enough apart for answers to differ. Raises ValueError for parts that do not fit."""
-        options: dict[str, object] = {"dim": 8, "spread": 1.0}
+        options: dict[str, object] = {"dim": LABELS if self.task == "linear" else 8, "spread": 1.0}
         hashed, characters = self.embedding == "hashed", self.embedding == "char_cnn"
         if hashed:
             options["buckets"] = 50
@@ -171,7 +180,7 @@ def check(combination: Combination, variant: Variant, folder: Path) -> None:
 def check_text_in(combination: Combination, file: Path, answers: Sequence[Outputs]) -> None:
     """Give the exported model its text code, and ask it for the texts themselves."""
     _, encoder = made(combination)
-    make_text_in(file, encoder, combination.task, [f"label {number}" for number in range(LABELS)], 0.5)
+    make_text_in(file, encoder, combination.recipe().task, [f"label {number}" for number in range(LABELS)], 0.5)
     run = open_text_engine(file, threads=1, device="cpu")
     for (name, texts), expected in zip(BATCHES.items(), answers, strict=True):
         own = languages(combination.recipe(), texts)

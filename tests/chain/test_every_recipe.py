@@ -51,6 +51,7 @@ class Case:
 
 CASES = {
     "bag": Case("rotten-tomatoes", 3, "onnx-int8", 0.15),
+    "linear": Case("news", 8, "torchscript-int8", 0.3),
     "bag-glove": Case("news", 3, "onnx-int8-text", 0.3),
     "hashed": Case("news", 4, "onnx-int4", 0.3),
     "char-ngrams": Case("chinese", 4, "onnx-fp32-text", 0.1),

@@ -22,6 +22,7 @@ from lexport.models.vocabulary import build_encoder
 BOUND = {"fp32": 1e-5, "fp16": 2e-3, "int8": 0.02, "int4": 0.2}
 # Of a text alone and in any batch: no variant here quantizes what comes into a layer.
 ALIKE = 1e-5
+LABELS = 3
 WORDS = [f"word{number}" for number in range(40)] + ["café", "很", "好", ",", "!"]
 EXACT = [name for name, variant in IDS_IN.items() if variant.precision == "fp32"]
 
@@ -29,7 +30,8 @@ EXACT = [name for name, variant in IDS_IN.items() if variant.precision == "fp32"
 @cache
 def made(name: str) -> tuple[TextModel, TextEncoder]:
     """A recipe's model with random weights, narrow, over a small vocabulary, and its text code."""
-    recipe = recipes.load(name).changed("embedding", dim=12, spread=1.0)
+    dim = LABELS if name == "linear" else 12
+    recipe = recipes.load(name).changed("embedding", dim=dim, spread=1.0)
     if recipe.text.grams and recipe.embedding.NAME != "hashed":
         recipe = recipe.changed("text", buckets=200)
     if recipe.embedding.NAME == "hashed":
@@ -41,7 +43,7 @@ def made(name: str) -> tuple[TextModel, TextEncoder]:
     encoder = build_encoder(texts, recipe.text, inputs=recipe.inputs, languages=languages)
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        model = build(recipe, encoder.spec, labels=3, image_values=5).eval()
+        model = build(recipe, encoder.spec, labels=LABELS, image_values=5).eval()
     return model, encoder
 
 

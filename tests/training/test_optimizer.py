@@ -170,7 +170,7 @@ def test_a_gradient_beyond_fp16_is_skipped_not_taken(parts: Splits) -> None:
 @pytest.mark.parametrize(
     ("training", "reason"),
     [
-        ('optimizer = "lion"', 'optimizer is "lion", known are: adam, adamw, adagrad, rowwise, sgd'),
+        ('optimizer = "lion"', 'optimizer is "lion", known are: adam, adamw, adagrad, rowwise, sgd, newton'),
         ('schedule = "cosine"', 'schedule is "cosine", known are: constant, linear'),
         ('precision = "int8"', 'precision is "int8", known are: fp32, bf16, fp16'),
         ("embedding_rate = 0", "embedding_rate=0.0 and .* above 0; .* has frozen_epochs = epochs"),

@@ -17,7 +17,7 @@ from lexport.export.export import export
 from lexport.export.formats.variants import choose
 from lexport.models import recipes
 from lexport.models.run import Run, open_run
-from lexport.training.expand import expand
+from lexport.training.expansion.expand import expand
 from lexport.training.train import train
 
 from ..conftest import write_rows

@@ -49,7 +49,7 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ('name = "table"', 'out_of_range = "skip"', 'out_of_range is "skip", known are "error" and "unk"'),
         ('name = "table"', "sparse = true\nscale_grad_by_freq = true", "sparse and scale_grad_by_freq exclude"),
         ('mode = "sqrtn"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum", "max" or "sqrtn"'),
-        ("dropout = 0.3", "dropout = 1.5", r"dropout=1\.5 and label_smoothing=0\.1 must be"),
+        ("dropout = 0.3", "dropout = 1.5", r"dropout=1\.5 must be"),
         ("dropout = 0.3", "multi_label = 1", "multi_label is 1; bool was expected"),
         ("dropout = 0.3", "temperature = 1", r"\[head\]: unknown options: temperature; known are: dropout"),
         ("epochs = 100", "epochs = 0", "epochs=0"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexport.models.run import Run
-from lexport.training.expand import expand
+from lexport.training.expansion.expand import expand
 
 from .cases import WORDS, table, words_file
 

@@ -14,7 +14,7 @@ from lexport.errors import InputError
 from lexport.models import recipes
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
-from lexport.training.expand import expand
+from lexport.training.expansion.expand import expand
 
 WORDS = ["match", "goal", "team", "oven", "butter", "flour", "storm", "cloud", "snow", "thunder"]
 LABELS = ["sport"] * 3 + ["kitchen"] * 3 + ["weather"] * 4

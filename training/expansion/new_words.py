@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 
-from ..data import load as data
-from ..data.load import Columns, Dataset
-from ..errors import InputError
-from ..handlers.text.encoder import TextEncoder
-from ..storage.compression import COMPRESSIONS, check_file, listed, opener_for, readable, shown
-from ..storage.progress import Say
+from ...data import load as data
+from ...data.load import Columns, Dataset
+from ...errors import InputError
+from ...handlers.text.encoder import TextEncoder
+from ...storage.compression import COMPRESSIONS, check_file, listed, opener_for, readable, shown
+from ...storage.progress import Say
 
 
 def read_words(path: Path, encoder: TextEncoder, known: Sequence[str], say: Say) -> list[str]:

@@ -17,20 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.load import Columns
-from ..data.pretrained import Coverage, Vectors, open_vectors
-from ..data.pretrained.subword_neighbours import blend
-from ..errors import InputError
-from ..handlers.text.encoder import TextEncoder, TextError, TextSpec
-from ..handlers.text.spec import Layout
-from ..models import run as runs
-from ..models.compose import TextModel, build
-from ..models.run import Run
-from ..storage import atomic as files
-from ..storage.progress import Say, silent
+from ...data.load import Columns
+from ...data.pretrained import Coverage, Vectors, open_vectors
+from ...data.pretrained.subword_neighbours import blend
+from ...errors import InputError
+from ...handlers.text.encoder import TextEncoder, TextError, TextSpec
+from ...handlers.text.spec import Layout
+from ...models import run as runs
+from ...models.compose import TextModel, build
+from ...models.run import Run
+from ...storage import atomic as files
+from ...storage.progress import Say, silent
+from ..pretrained import check_width, draw_uniform
+from ..save import check_replaceable, save, unknown_share
 from .new_words import find_words, read_words
-from .pretrained import check_width, draw_uniform
-from .save import check_replaceable, save, unknown_share
 
 
 @dataclass(frozen=True)

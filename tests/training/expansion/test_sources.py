@@ -12,7 +12,7 @@ import torch
 from lexport.data.load import Columns
 from lexport.data.pretrained.subword_neighbours import neighbours
 from lexport.models.run import Run
-from lexport.training.expand import expand
+from lexport.training.expansion.expand import expand
 
 from .cases import expanded, vector, vectors_file, words_file
 

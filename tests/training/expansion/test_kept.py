@@ -17,7 +17,7 @@ from lexport.data.load import Columns
 from lexport.models import recipes
 from lexport.models.predict import text_outputs
 from lexport.models.run import Run, open_run
-from lexport.training.expand import expand
+from lexport.training.expansion.expand import expand
 from lexport.training.train import train
 
 from .cases import NEW, expanded, language_of, own_languages, table, vectors_file, words_file

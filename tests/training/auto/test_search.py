@@ -1,0 +1,109 @@
+"""`--model auto`: which recipes are tried, which one is kept, and what is left of the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lexport
+from lexport.client.answers import Prediction
+from lexport.data.load import Columns, of_texts
+from lexport.errors import InputError
+from lexport.models import recipes
+from lexport.models.run import Run
+from lexport.training.auto import candidates, train_best
+from lexport.training.train import train
+
+from ...refusals import refused
+
+WORDS = {"good": "a warm and lively film", "bad": "a dull and empty film", "long": "three hours of talk"}
+DATA = of_texts(
+    [f"{text} {number} {name[0]}{number % 7}" for number in range(50) for name, text in WORDS.items()],
+    [name for _ in range(50) for name in WORDS],
+)
+SMALL = [recipes.load("linear"), *(recipes.load(name).changed("training", epochs=1) for name in ("bag", "hashed"))]
+
+
+def best(out: Path, **options: Any) -> Run:
+    given: dict[str, Any] = {"recipes": SMALL, "columns": Columns()} | options
+    return train_best(DATA, out, **given)
+
+
+def test_the_best_on_the_validation_texts_is_kept_as_if_it_had_been_trained_alone(tmp_path: Path) -> None:
+    run = best(tmp_path / "run")
+    board = run.info.leaderboard
+    assert sorted(one["recipe"] for one in board) == ["bag", "hashed", "linear"]
+    order = [(-one["accuracy"], one["loss"]) for one in board]
+    assert order == sorted(order)
+    assert run.recipe.name == board[0]["recipe"]
+    [recipe] = [one for one in SMALL if one.name == run.recipe.name]
+    assert run.digest == train(DATA, tmp_path / "alone", recipe=recipe).digest
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert all(f"| `{one['recipe']}` |" in card for one in board)
+    assert card.startswith("# run\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "run"]
+    kept, alone = ({path.name for path in (tmp_path / name).iterdir()} for name in ("run", "alone"))
+    assert kept == alone
+
+
+def test_a_budget_ends_the_search_between_two_recipes(tmp_path: Path) -> None:
+    said: list[str] = []
+    run = best(tmp_path / "run", budget=1e-9, say=said.append)
+    assert [one["recipe"] for one in run.info.leaderboard] == ["linear"]
+    assert any("not tried: bag, hashed" in line for line in said)
+
+
+def test_an_interruption_leaves_nothing_and_a_finished_run_is_not_searched_again(tmp_path: Path) -> None:
+    def stop(done: float, most: float, what: str) -> None:
+        if what.startswith("epoch"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        best(tmp_path / "run", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    finished = best(tmp_path / "run", recipes=SMALL[:1], resume=True)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    assert best(tmp_path / "run", resume=True).digest == finished.digest
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_a_run_written_before_there_was_a_leaderboard_opens_without_one(tmp_path: Path) -> None:
+    run = train(DATA, tmp_path / "run", recipe=SMALL[0])
+    values = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    del values["leaderboard"]
+    (run.folder / "run.json").write_text(json.dumps(values), encoding="utf-8")
+    opened = lexport.load(run.folder)
+    assert isinstance(opened, lexport.Run)
+    assert opened.info.leaderboard == []
+
+
+def test_what_is_tried_depends_on_the_columns() -> None:
+    assert candidates(Columns())[0] == "linear"
+    assert candidates(Columns(language="lang")) == ("multilingual",)
+    for columns, recipe in ((Columns(pair="other"), "vectors"), (Columns(image="pixels"), "joint")):
+        with refused(InputError, "LX-TRAIN-029", recipe):
+            candidates(columns)
+
+
+def test_what_auto_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refused(InputError, "LX-TRAIN-030", "budget=0"):
+        best(tmp_path / "run", budget=0)
+    with refused(InputError, "LX-API-015", "--budget 5"):
+        lexport.train(texts=DATA.texts, labels=DATA.labels, recipe="bag", budget=5)
+    with refused(InputError, "LX-API-016", "--dim"):
+        lexport.train(texts=DATA.texts, labels=DATA.labels, recipe="auto", dim=5)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with refused(InputError, "LX-TRAIN-031", "2"):
+        best(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_names_it_as_the_command_does() -> None:
+    run = lexport.train(texts=DATA.texts, labels=DATA.labels, recipe="auto", budget=1e-9)
+    assert [one["recipe"] for one in run.info.leaderboard] == ["linear"]
+    [answer] = run.predict(["a dull and empty film"])
+    assert isinstance(answer, Prediction)
+    assert answer.label == "bad"

@@ -1,0 +1,184 @@
+"""The recipe `linear`: the model that scikit-learn finds for the same features, and how its strength is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from scipy.sparse import csr_matrix, diags
+from sklearn.linear_model import LogisticRegression
+
+from lexport.data.load import load, of_texts
+from lexport.data.splits import Splits, split
+from lexport.errors import InputError
+from lexport.evaluation.tasks import task_of
+from lexport.models import recipes
+from lexport.models.predict import outputs
+from lexport.models.recipes import Recipe
+from lexport.models.recipes.settings import with_settings
+from lexport.models.run import Run, open_run
+from lexport.training.train import train
+
+from ...refusals import refused
+
+Scores = npt.NDArray[np.float64]
+EXACT = 1e-5
+
+
+def sample(name: str, every: int) -> tuple[list[str], list[str]]:
+    """Each `every`th text of a sample set, its first twenty words, and its label."""
+    rows = load(name)
+    texts = [" ".join(text.split()[:20]) for text in rows.texts[::every]]
+    return texts, rows.labels[::every]
+
+
+def linear(*settings: str) -> Recipe:
+    return with_settings(recipes.load("linear"), settings)
+
+
+def fitted(recipe: Recipe, texts: list[str], labels: list[str] | list[list[str]], out: Path) -> tuple[Run, Splits]:
+    dataset = of_texts(texts, labels, multi_label=recipe.head.task == "multilabel")
+    run = train(dataset, out, recipe=recipe)
+    return run, split(dataset, None)
+
+
+def features(run: Run, texts: list[str], train: list[str]) -> csr_matrix:
+    """What the documentation says of the features, from the ids that our text code makes: [texts, features]."""
+
+    def counted(texts: list[str]) -> tuple[csr_matrix, npt.NDArray[np.int64]]:
+        tokens = run.encoder.look_up(texts)
+        cells, counts = run.encoder.flatten(tokens)
+        starts = np.concatenate(([0], np.cumsum(counts)))
+        matrix = csr_matrix((np.ones(len(cells)), cells, starts), shape=(len(texts), run.encoder.spec.rows))
+        return matrix, counts
+
+    seen, cells = counted(train)
+    totals = np.asarray(seen.sum(axis=0)).ravel()
+    factors = np.where(totals > 0, np.log1p(len(train) / np.maximum(totals, 1)), 0)
+    words = run.encoder.look_up_words(sorted({word for text in train for word in run.encoder.tokens(text)[0]}))
+    assert words.subwords is not None
+    subwords = np.unique(words.subwords.values % run.encoder.spec.buckets) + run.encoder.spec.words
+    factors[subwords] *= run.recipe.head.subword_weight  # type: ignore[attr-defined]
+    # The mean square of the length of a text's vector, whose cells count as different ones.
+    factors /= np.sqrt(np.mean((seen @ factors**2) / cells))
+    matrix, counts = counted(texts)
+    return (diags(1 / np.sqrt(np.maximum(counts, 1))) @ matrix @ diags(factors))[:, totals > 0]
+
+
+def ours(run: Run, parts: Splits) -> Scores:
+    return outputs(run.model, run.encoder, parts.test).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("name", "every", "weights"),
+    [
+        ("rotten-tomatoes", 60, "none"),
+        ("bbc-news", 20, "none"),
+        ("bbc-news", 20, "balanced"),
+        ("chinese-reviews", 150, "none"),
+    ],
+)
+def test_it_predicts_as_scikit_learn_does_from_the_same_features(
+    name: str, every: int, weights: str, tmp_path: Path
+) -> None:
+    recipe = linear("head.strength=3", f"head.class_weights={weights}")
+    run, parts = fitted(recipe, *sample(name, every), tmp_path / "run")
+    reference = LogisticRegression(
+        C=3, tol=1e-9, max_iter=10_000, class_weight=None if weights == "none" else weights
+    ).fit(features(run, parts.train.texts, parts.train.texts), parts.train.labels)
+    theirs = reference.predict_proba(features(run, parts.test.texts, parts.train.texts))
+    assert run.labels == list(reference.classes_)
+    assert np.ptp(theirs, axis=0).max() > 0.1
+    np.testing.assert_allclose(ours(run, parts), theirs, rtol=0, atol=EXACT)
+
+
+def test_several_labels_of_a_text_are_a_regression_each(tmp_path: Path) -> None:
+    texts, names = sample("bbc-news", 20)
+    labels = [[name, *(["long"] if len(text) > 110 else [])] for text, name in zip(texts, names, strict=True)]
+    run, parts = fitted(linear("head.strength=3", "head.multi_label=true"), texts, labels, tmp_path / "run")
+    truth = task_of("multilabel", run.labels).truth(parts.train)
+    theirs = [
+        LogisticRegression(C=3, tol=1e-9, max_iter=10_000)
+        .fit(features(run, parts.train.texts, parts.train.texts), own)
+        .predict_proba(features(run, parts.test.texts, parts.train.texts))[:, 1]
+        for own in truth.T
+    ]
+    np.testing.assert_allclose(ours(run, parts), np.stack(theirs, axis=1), rtol=0, atol=EXACT)
+
+
+def test_the_strength_is_that_with_the_lowest_held_out_loss(tmp_path: Path) -> None:
+    run, _ = fitted(linear(), *sample("rotten-tomatoes", 60), tmp_path / "run")
+    losses = run.info.training["validation_losses"]
+    assert len(losses) >= 3
+    assert run.info.training["best_epoch"] == losses.index(min(losses)) + 1
+    assert run.info.training["strength"] in (0.3, 1, 3, 10, 30, 100, 300, 1000)
+    assert (
+        f"strength {run.info.training['strength']:g} of {len(losses)} tried" in (run.folder / "README.md").read_text()
+    )
+
+
+def test_the_same_texts_give_the_same_weights_whatever_the_seed(tmp_path: Path) -> None:
+    dataset = of_texts(*sample("bbc-news", 30))
+    first, second = (train(dataset, tmp_path / str(seed), recipe=linear(), seed=seed) for seed in (1, 2))
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name])
+
+
+def test_an_interrupted_fit_leaves_nothing_and_resuming_starts_it_again(tmp_path: Path) -> None:
+    dataset, out = of_texts(*sample("bbc-news", 30)), tmp_path / "run"
+
+    def stop(done: float, most: float, what: str) -> None:
+        if "strength 3" in what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, out, recipe=linear(), progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    train(dataset, out, recipe=linear(), resume=True)
+    assert open_run(out).digest == train(dataset, tmp_path / "whole", recipe=linear()).digest
+
+
+def test_a_label_ten_times_as_frequent_does_not_swallow_the_others(tmp_path: Path) -> None:
+    texts, labels = sample("bbc-news", 1)
+    rows = [row for row, label in enumerate(labels) if label == "sport" or (label == "tech" and row % 8 == 0)]
+    found = {}
+    for weights in ("none", "balanced"):
+        recipe = linear(f"head.class_weights={weights}", "head.strength=30")
+        run, _ = fitted(recipe, [texts[row] for row in rows], [labels[row] for row in rows], tmp_path / weights)
+        found[weights] = run.metrics["validation"]["per_class"]["tech"]["recall"]
+    assert found["balanced"] >= found["none"] > 0.3
+
+
+def test_training_further_changes_little_where_the_new_texts_say_little(tmp_path: Path) -> None:
+    texts, labels = sample("rotten-tomatoes", 15)
+    before, parts = fitted(linear(), texts[::2], labels[::2], tmp_path / "before")
+    dataset = of_texts(texts[1::2], labels[1::2])
+    after = train(dataset, tmp_path / "after", recipe=before.recipe, start=before)
+    other = split(dataset).validation
+    assert loss(after, other) < loss(before, other)
+    assert loss(after, parts.test) < 0.69  # it did not forget
+
+
+def loss(run: Run, part: object) -> float:
+    """The mean cross-entropy of the labels of `part`."""
+    scores = outputs(run.model, run.encoder, part)  # type: ignore[arg-type]
+    rows = [run.labels.index(label) for label in part.labels]  # type: ignore[attr-defined]
+    return float(-np.log(scores[np.arange(len(rows)), rows]).mean())
+
+
+def test_what_a_linear_model_cannot_have_is_refused(tmp_path: Path) -> None:
+    dataset = of_texts(*sample("bbc-news", 40))
+    with refused(InputError, "LX-TRAIN-028", "5 labels", "dim=16"):
+        train(dataset, tmp_path / "run", recipe=linear("embedding.dim=16"))
+    with refused(InputError, "LX-RECIPE-010", "newton", "hashed"):
+        recipes.parse(
+            "own", '[text]\n[embedding]\nname="hashed"\n[head]\nname="linear"\n[training]\noptimizer="newton"'
+        )
+    with refused(InputError, "LX-RECIPE-010", "'linear'", "sqrtn"):
+        recipes.parse("own", '[encoder]\nname="cnn"\n[head]\nname="linear"')
+    for setting in ("head.strength=0", 'head.strength="strong"', "head.subword_weight=-1"):
+        with refused(InputError, "LX-RECIPE-010", "must be"):
+            linear(setting)

@@ -1,0 +1,153 @@
+"""Train recipes one after the other and keep the one that does best on the validation texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data import load as data
+from ...data.load import Columns, Dataset
+from ...data.splits import SplitOptions
+from ...errors import InputError
+from ...evaluation.tasks import TASKS, Task, task_of
+from ...models import run as runs
+from ...models.predict import Outputs, outputs
+from ...models.recipes import Recipe
+from ...storage import atomic as files
+from ...storage.progress import Progress, Say, silent
+from ..card import write_card
+from ..distributed import processes
+from ..save import check_replaceable
+from ..train import train
+
+BUDGET = 120.0
+"""Seconds after which no further candidate begins, unless others are chosen."""
+_CANDIDATES = ("linear", "bag", "hashed", "char-ngrams", "cnn")
+_BY_LANGUAGE = ("multilingual",)
+_LEAST_SCORE = 1e-7
+
+
+def candidates(columns: Columns) -> tuple[str, ...]:
+    """Return the recipes that are tried, in this order, by the columns that are read.
+
+    Raises InputError for columns of pairs or images, whose recipes have no rivals.
+    """
+    for column, recipe in ((columns.pair, "vectors"), (columns.image, "joint")):
+        if column is not None:
+            raise InputError(
+                f"--model auto chooses among recipes that answer labels, which do not use the column {column!r}. Use "
+                f"--model {recipe}, or leave the column out.",
+                code="LX-TRAIN-029",
+            )
+    return _BY_LANGUAGE if columns.language is not None else _CANDIDATES
+
+
+def train_best(
+    source: str | Dataset,
+    out: Path,
+    *,
+    recipes: Sequence[Recipe],
+    columns: Columns,
+    budget: float = BUDGET,
+    resume: bool = False,
+    replace: bool = False,
+    splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
+    final: bool = False,
+    say: Say = silent,
+    progress: Progress = silent,
+    **options: Any,
+) -> runs.Run:
+    """Train `recipes`, of one task, on the same data. Write the best run to the folder `out`, or nothing.
+
+    The best has the highest metric of its task on the validation texts; among equals the lowest mean loss there, then
+    the first. Its `run.json` and model card have what each came to. After `budget` seconds no further recipe begins,
+    but what has begun is finished, so that the same finished recipes give the same run. All are trained in a hidden
+    folder beside `out`; an interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is
+    finished. With `final` the best is trained once more and then fitted on all texts. `options` are those of `train`
+    for all of them. Raises InputError as `train` does, for a budget that is no time, and for several processes.
+    """
+    if not 0 < budget < float("inf"):
+        raise InputError(f"budget={budget} must be a number of seconds above 0.", code="LX-TRAIN-030")
+    if processes() > 1:
+        raise InputError(
+            f"--model auto trains in one process, and torch's launcher started {processes()}. Start it without the "
+            "launcher, or name a recipe.",
+            code="LX-TRAIN-031",
+        )
+    if resume and (out / "run.json").is_file():
+        say(f"{out} is finished; nothing to resume")
+        return runs.open_run(out)
+    check_replaceable(out, replace=replace)
+    files.check_folder(out, replace=replace)
+    if resume:
+        files.clear_leftovers(out)
+    kind = TASKS[recipes[0].task]
+    if isinstance(source, str):
+        named = dataclasses.replace(kind.columns(source, columns), key=splitting.column)
+        source = data.load(source, named, multi_label=kind.MULTI_LABEL)
+    options |= {"columns": columns, "splitting": splitting, "say": say, "progress": progress}
+    began = time.monotonic()
+    board: list[dict[str, Any]] = []
+    with files.new_folder(out, replace=replace) as folder:
+        tried, best, best_key = folder / ".tried", recipes[0].name, (-np.inf, -np.inf)
+        for number, recipe in enumerate(recipes):
+            if number and time.monotonic() - began >= budget:
+                left = ", ".join(one.name for one in recipes[number:])
+                say(f"the budget of {budget:g} s is used up; not tried: {left}")
+                break
+            say(f"{recipe.name}, {number + 1} of {len(recipes)} recipes; none begins after {budget:g} s")
+            place = tried / recipe.name
+            found = train(source, place, recipe=recipe, **options)
+            board.append(_judged(found))
+            key = (board[-1][kind.METRIC], -board[-1]["loss"])
+            if key > best_key:
+                if number:
+                    shutil.rmtree(tried / best)
+                best, best_key = recipe.name, key
+            else:
+                shutil.rmtree(place)
+        if final:
+            chosen = next(recipe for recipe in recipes if recipe.name == best)
+            train(source, tried / best, recipe=chosen, final=True, replace=True, **options)
+        for path in (tried / best).iterdir():
+            path.rename(folder / path.name)
+        shutil.rmtree(tried)
+        _record(folder, out.name, sorted(board, key=lambda one: (-one[kind.METRIC], one["loss"])))
+    say(f"kept: {best}")
+    return runs.open_run(out)
+
+
+def _judged(run: runs.Run) -> dict[str, Any]:
+    """Return a line of the leaderboard: the recipe, its metrics on the validation texts, and its seconds."""
+    task, part = task_of(run.recipe.task, run.labels, run.threshold), run.held_out("validation")
+    return {
+        "recipe": run.recipe.name,
+        **{name: run.metrics["validation"][name] for name in task.HEADLINES},
+        "loss": _loss(task, part, outputs(run.model, run.encoder, part)),
+        "seconds": run.info.training["seconds"],
+    }
+
+
+def _loss(task: Task, part: Dataset, scores: Outputs) -> float:
+    """Return the mean cross-entropy of the labels that texts have, or lack."""
+    limited = scores.astype(np.float64).clip(_LEAST_SCORE, 1 - _LEAST_SCORE)
+    truth = task.truth(part)
+    if truth.ndim == 1:
+        return float(-np.log(limited[np.arange(len(truth)), truth]).mean())
+    return float(-(truth * np.log(limited) + (1 - truth) * np.log1p(-limited)).mean())
+
+
+def _record(folder: Path, name: str, board: list[dict[str, Any]]) -> None:
+    """Write the leaderboard into the run's `run.json` and model card."""
+    run = runs.open_run(folder)
+    info = dataclasses.replace(run.info, leaderboard=board)
+    task = task_of(run.recipe.task, run.labels, run.threshold)
+    (folder / "run.json").write_bytes(files.json_bytes(dataclasses.asdict(info)))
+    card = write_card(name, info, run.recipe, task, run.metrics, run.encoder.spec)
+    (folder / "README.md").write_bytes(card.encode())

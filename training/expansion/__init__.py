@@ -1,0 +1,1 @@
+"""Adding words to the vocabulary of a trained run."""

@@ -1,0 +1,132 @@
+"""Fit a linear recipe: choose the strength on held-out texts, minimise the loss, write the table."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from ...data.splits import Splits
+from ...evaluation.diagnostics.tokenized import TokenizedSplits
+from ...handlers.text.encoder import TextEncoder
+from ...models.compose import TextModel, build
+from ...models.embeddings import Table
+from ...models.heads import Linear, LinearOptions
+from ...models.recipes import Recipe
+from ...models.run import Run
+from ...storage.progress import Progress, Say, silent
+from ..checkpoint import Checkpoints
+from ..device import Device
+from ..distributed import ProcessGroup
+from ..trainer import Fit
+from .newton import Weights, minimise
+from .problem import Problem
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""What "auto" tries, from the strongest penalty to the weakest, each fit beginning at the one before."""
+_PATIENCE = 2
+"""Strengths without a lower held-out loss before the search ends."""
+_SEARCH, _FINAL = 1e-3, 1e-7
+"""Tolerances of the gradient's norm, as a share of that of a model without weights."""
+
+
+def fit_linear(
+    recipe: Recipe,
+    parts: Splits,
+    labels: Sequence[str],
+    encoder: TextEncoder,
+    *,
+    seed: int = 0,
+    start: Run | None = None,
+    device: Device = Device(),  # noqa: B008  (it is immutable)
+    group: ProcessGroup = ProcessGroup(),  # noqa: B008  (likewise)
+    checkpoints: Checkpoints | None = None,
+    tokens: TokenizedSplits | None = None,
+    chosen: Fit | None = None,
+    say: Say = silent,
+    progress: Progress = silent,
+) -> Fit:
+    """Return the model of least ½ ‖weights‖² + strength · (sum of the training texts' losses).
+
+    The arguments are those of `trainer.fit`; of `chosen` the strength is taken. The same texts give the same
+    model, whatever the seed. It is computed on
+    the CPU in float64, by each process of a group alike, and leaves no checkpoints: a training that was interrupted
+    starts again. With `start` the weights are added to those of that run, and the penalty is for what is added.
+    `losses` are those of the held-out texts for each strength tried.
+    """
+    assert isinstance(recipe.head, LinearOptions)
+    began = time.monotonic()
+    with device.activated():
+        model = copy.deepcopy(start.model) if start is not None else build(recipe, encoder.spec, labels=len(labels))
+        if start is None:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.zero_()
+        known = tokens or TokenizedSplits.of(encoder, parts)
+        problem = Problem.of(recipe, parts, labels, encoder, known, model)
+        tried = STRENGTHS if isinstance(recipe.head.strength, str) else (recipe.head.strength,)
+        if chosen is not None:
+            tried = (float(chosen.details["strength"]),)
+        strength, losses, weights = _search(problem, recipe, tried, progress)
+        best = losses.index(min(losses)) + 1
+        if chosen is None and start is not None and losses[best - 1] >= problem.held_loss(problem.zeros()):
+            say("no strength lowered the validation loss; the weights are those from before training")
+            best = 0
+        else:
+            report = _reporting(progress, len(losses), len(losses) + 1, f"strength {strength:g}")
+            steps = recipe.training.epochs
+            found = minimise(problem.design, problem.loss(), strength, weights, _FINAL, steps, report)
+            _add(model, problem, found.model)
+            say(
+                f"{len(problem.scales.rows):,} features, strength {strength:g}"
+                + ("" if len(losses) == 1 else f", chosen by the loss on {problem.judges} from {len(losses)}")
+                + ("" if found.converged else f"; not yet at the minimum after {found.steps} steps")
+            )
+    progress(1, 1, f"strength {strength:g}")
+    model.eval()
+    return Fit(model, losses, best, time.monotonic() - began, details={"strength": strength})
+
+
+def _search(
+    problem: Problem, recipe: Recipe, strengths: Sequence[float], progress: Progress
+) -> tuple[float, list[float], Weights]:
+    """Return the best of `strengths` on held-out texts, the loss of each one tried, and its weights."""
+    weights, folded = problem.zeros(), [problem.zeros() for _ in range(problem.folds)]
+    losses: list[float] = []
+    best, kept = 0, weights
+    for done, strength in enumerate(strengths):
+        report = _reporting(progress, done, len(strengths) + 1, f"strength {strength:g}")
+
+        def solve(begin: Weights, fold: int | None, strength: float = strength, report: _Report = report) -> Weights:
+            steps = recipe.training.epochs
+            return minimise(problem.design, problem.loss(fold), strength, begin, _SEARCH, steps, report).model
+
+        weights = solve(weights, None)
+        if len(strengths) > 1:
+            folded = [solve(begin, fold) for fold, begin in enumerate(folded)]
+        losses.append(problem.held_loss(weights, folded if len(strengths) > 1 else ()))
+        if losses[done] < losses[best] or not done:
+            best, kept = done, weights
+        if done - best >= _PATIENCE:
+            break
+    return strengths[best], losses, kept
+
+
+_Report = Callable[[int], None]
+
+
+def _reporting(progress: Progress, done: int, most: int, what: str) -> _Report:
+    return lambda step: progress(done, most, f"{what}, step {step}")
+
+
+def _add(model: TextModel, problem: Problem, weights: Weights) -> None:
+    """Add weights to the rows of the model's table and to its biases."""
+    assert isinstance(model.embedding, Table)
+    assert isinstance(model.head, Linear)
+    with torch.no_grad():
+        rows = torch.from_numpy(problem.scales.rows)
+        added = problem.by_label(problem.scales.factors * weights.weight)
+        model.embedding.weight[rows] += added.to(torch.float32)
+        model.head.bias.add_(problem.by_label(weights.bias[None])[0].to(torch.float32))
