@@ -17,6 +17,7 @@ from .api.server import Server as Server
 from .api.train import train as train
 from .client import AsyncClient as AsyncClient
 from .client import Client as Client
+from .data.reading.options import Reading as Reading
 from .errors import InputError as InputError
 from .errors import LexportError as LexportError
 from .errors import RefusedError as RefusedError

@@ -15,7 +15,7 @@ from .packages import names_missing_packages
 from .paths import StrPath
 
 if TYPE_CHECKING:
-    from ..data.load import Columns, Dataset
+    from ..data.load import Columns, Dataset, Reading
     from ..evaluation.diagnostics.advice import Command
     from ..models.recipes import Recipe
     from ..models.run import Run as TrainedRun
@@ -31,7 +31,7 @@ _Options = dict[str, dict[str, Any]]  # those of a recipe, by section; None leav
 
 @names_missing_packages
 def train(
-    data: StrPath | None = None,
+    data: StrPath | Sequence[StrPath] | None = None,
     *,
     texts: Iterable[str] | None = None,
     labels: Iterable[Any] | None = None,
@@ -49,6 +49,7 @@ def train(
     split: str = "hash",
     shares: str | Sequence[int] = "80/10/10",
     split_column: str | None = None,
+    reading: Reading | None = None,
     multi_label: bool = False,
     budget: float | None = None,
     vectors: StrPath | None = None,
@@ -71,7 +72,8 @@ def train(
 ) -> Run:
     """Train a model on a file, a sample set, or on `texts` and `labels` in memory, and return the run.
 
-    `data` is a CSV, TSV, JSONL or Parquet file or the name of a sample set. `labels` has one label for each text, or
+    `data` is a file or a list of them, a pattern, a folder or the name of a sample set; `reading` says how files are
+    read and rows are cleaned, as far as it is not found from them. `labels` has one label for each text, or
     a list of labels for a multi-label recipe; `languages` one language. The run is written to the folder `out`;
     without it to a temporary one, which is removed when the run is no longer used: `run.save(folder)` keeps it.
 
@@ -92,7 +94,7 @@ def train(
     steps, description). `command` is the command line that warnings repeat with their advice (None: one with the
     data alone). Raises InputError for data, options, recipes and folders that cannot be used.
     """
-    from ..data.load import Columns
+    from ..data.load import USUAL_READING, Columns
     from ..data.splits import SplitOptions
     from ..evaluation.tasks import TASKS
     from ..models.recipes.settings import with_settings
@@ -124,15 +126,17 @@ def train(
     ]
     chosen = every[0]
     several = TASKS[chosen.task].MULTI_LABEL
-    source = str(data) if texts is None else _dataset(texts, labels, languages, "texts", several)
+    how = reading or USUAL_READING
+    source = _named(data) if data is not None else _dataset(texts or (), labels, languages, "texts", several, how)
     given = {"validation": validation, "test": test}
     temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
     try:
         place = Path(temporary, chosen.name) if out is None else Path(out)
         options: dict[str, Any] = {
             "columns": columns,
+            "reading": how,
             "splitting": SplitOptions.parse(split, shares),
-            "held_out": {part: _held_out(one, part, several) for part, one in given.items() if one is not None},
+            "held_out": {part: _held_out(one, part, several, how) for part, one in given.items() if one is not None},
             "seed": seed,
             "device": choose_device(device, threads),
             "checkpoint_every": checkpoint_every,
@@ -159,15 +163,24 @@ def train(
 
 
 def _dataset(
-    texts: Iterable[str], labels: Iterable[Any] | None, languages: Iterable[str] | None, name: str, several: bool
+    texts: Iterable[str],
+    labels: Iterable[Any] | None,
+    languages: Iterable[str] | None,
+    name: str,
+    several: bool,
+    how: Reading,
 ) -> Dataset:
     from ..data.load import of_texts
 
-    return of_texts(texts, labels, languages=languages, name=name, multi_label=several)
+    return of_texts(texts, labels, languages=languages, name=name, multi_label=several, reading=how)
 
 
-def _held_out(data: HeldOut, part: str, several: bool) -> str | Dataset:
-    return _dataset(*data, None, part, several) if isinstance(data, tuple) else str(data)
+def _named(data: StrPath | Sequence[StrPath]) -> str | list[str]:
+    return str(data) if isinstance(data, str | Path) else [str(one) for one in data]
+
+
+def _held_out(data: HeldOut, part: str, several: bool, how: Reading) -> str | Dataset:
+    return _dataset(*data, None, part, several, how) if isinstance(data, tuple) else str(data)
 
 
 def _names(

@@ -39,7 +39,9 @@ LabelColumn = Annotated[str | None, typer.Option(help="Column of the labels.", s
 LanguageColumn = Annotated[str | None, typer.Option(help="Column of the languages.", show_default="none")]
 PairColumn = Annotated[str | None, typer.Option(help="Column of second texts.", show_default="none")]
 ImageColumn = Annotated[str | None, typer.Option(help="Column of images, lists of numbers.", show_default="none")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, JSONL or Parquet file, or a sample set.")]
+Data = Annotated[
+    list[str], typer.Argument(metavar="DATA", help="Files, patterns, a folder, - for stdin, or a sample set.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `lexport train` made.")]
 Archive = Annotated[Path, typer.Argument(metavar="MAR", help="An archive that `lexport archive` made.")]
 AnyArchive = Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..data.reading.options import Reading
 from .again import given_options
 from .options import (
     Data,
@@ -28,6 +29,7 @@ from .options import (
     show,
     trusted_keys,
 )
+from .reading import one_or_all, takes_reading
 
 
 @app.command()
@@ -52,6 +54,7 @@ def recipes(
 
 
 @app.command()
+@takes_reading
 def train(
     context: typer.Context,
     source: Data,
@@ -69,6 +72,8 @@ def train(
     language_column: LanguageColumn = None,
     pair_column: PairColumn = None,
     image_column: ImageColumn = None,
+    *,
+    reading: Reading,
     validation: Annotated[
         str | None, typer.Option(metavar="FILE", help="Validation texts.", show_default="a part of DATA")
     ] = None,
@@ -131,7 +136,7 @@ def train(
 
     with bar() as progress:
         run = train_run(
-            source,
+            one_or_all(source),
             out=out,
             recipe=model,
             start=start,
@@ -145,6 +150,7 @@ def train(
             split=split,
             shares=shares,
             split_column=split_column,
+            reading=reading,
             multi_label=multi_label,
             budget=budget,
             vectors=vectors,
@@ -161,7 +167,7 @@ def train(
             resume=resume,
             checkpoint_every=checkpoint_every,
             replace=force,
-            command=Command(source, out, given_options(context, ("out", "resume", "force", "as_json"))),
+            command=Command(one_or_all(source), out, given_options(context, ("out", "resume", "force", "as_json"))),
             say=say_to(as_json),
             progress=progress,
         )
@@ -231,13 +237,14 @@ def expand(
 
 
 @app.command()
+@takes_reading
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="[DATA]",
-            help="CSV, TSV, JSONL or Parquet file, or a sample set.",
+            help="Files, patterns, a folder, - for stdin, or a sample set.",
             show_default="the run's own test texts",
         ),
     ] = None,
@@ -246,6 +253,8 @@ def evaluate(
     language_column: LanguageColumn = None,
     pair_column: PairColumn = None,
     image_column: ImageColumn = None,
+    *,
+    reading: Reading,
     part: Annotated[str, typer.Option(help="Only these texts: all, train, validation or test.")] = "all",
     mistakes: Annotated[int, typer.Option(help="Show so many of the worst mistakes.", min=0)] = 10,
     unknown_rate: Annotated[
@@ -269,14 +278,17 @@ def evaluate(
         evaluation_page.check(report)
     evaluation = judge(
         target,
-        source,
+        one_or_all(source) if source else None,
         columns=columns,
+        reading=reading,
         part=part,
         mistakes=mistakes,
         unknown_rates=rates,
         trusted=trusted_keys(key),
     )
     found = evaluation.to_json()
+    for note in evaluation.notes:
+        print_line(f"note: {note}", err=True)
     if found["seen"]:
         print_line(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",

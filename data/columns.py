@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
@@ -31,9 +32,9 @@ class Columns:
         return {field: name for field, name in vars(self).items() if name is not None}
 
 
-def option(field: str) -> str:
-    """Return the option of the command line that names the column for a field of `Columns`."""
-    return {"part": "--split-column", "key": "--split"}.get(field, f"--{field}-column")
+def option(name: str) -> str:
+    """Return the option of the command line that names the column for the field `name` of `Columns`."""
+    return {"part": "--split-column", "key": "--split"}.get(name, f"--{name}-column")
 
 
 class Row(NamedTuple):
@@ -56,7 +57,30 @@ class Row(NamedTuple):
 class Rows:
     """Rows that can be read once."""
 
+    name: str
+    """The name of their source in messages."""
     unit: str
-    """What their numbers count: "line" or "row"."""
+    """What their numbers count: "line", "row", "item" or "file"."""
     rows: Generator[Row, None, None]
     """The rows."""
+    notes: list[str] = field(default_factory=list)
+    """What was found out about the source, in sentences; complete once all rows were read."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Rows that were left out while reading, by reason; complete once all rows were read."""
+    places: Sequence[str] | None = None
+    """The name of each row, where a row is a file of its own."""
+
+
+class Place:
+    """Where a row stands, for messages: it becomes text only when one is written."""
+
+    def __init__(self, source: Rows) -> None:
+        """Stand before the first row of `source`."""
+        self.source = source
+        self.number = 0
+
+    def __str__(self) -> str:
+        """Return the place as messages name it."""
+        source = self.source
+        row = f"{source.unit} {self.number:,}" if source.places is None else source.places[self.number - 1]
+        return f"{source.name}, {row}"

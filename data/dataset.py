@@ -89,12 +89,13 @@ def dataset_of(
     images: Images | None = None,
     parts: list[str] | None = None,
     keys: list[str] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
     """Return a dataset of these columns and compute its digest; without `dropped` nothing was dropped."""
     further = {"languages": languages, "pairs": pairs, "parts": parts}
     value = digest(texts, labels, further, images)
     gone = {"duplicates": 0, "conflicting": 0, "empty": 0} if dropped is None else dropped
-    return Dataset(texts, labels, name, value, gone, languages, pairs, images, parts, keys)
+    return Dataset(texts, labels, name, value, gone, languages, pairs, images, parts, keys, notes)
 
 
 def joined(parts: Mapping[str, Dataset]) -> Dataset:

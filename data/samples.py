@@ -69,7 +69,7 @@ class Sample:
 
         Raises MissingExtra if a package is missing and SystemProblem if its data are.
         """
-        return Rows("row", self._numbered([source.locate(self.name) for source in self.sources]))
+        return Rows(self.name, "row", self._numbered([source.locate(self.name) for source in self.sources]))
 
     def _numbered(self, paths: list[Path]) -> Generator[Row, None, None]:
         for number, row in enumerate(self.read(*paths), 1):

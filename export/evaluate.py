@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..data.load import Columns, Dataset, load
+from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source, load
 from ..errors import InputError
 from ..evaluation.metrics import label_indices
 from ..evaluation.mistakes import mistakes as worst
@@ -21,9 +21,10 @@ PARTS = ("all", "train", "validation", "test")
 
 def evaluate(
     target: Path,
-    source: str | None = None,
+    source: Source | None = None,
     *,
     columns: Columns = UNLABELLED,
+    reading: Reading = USUAL_READING,
     part: str = "all",
     mistakes: int = 10,
     unknown_rates: Sequence[float] = (),
@@ -43,7 +44,7 @@ def evaluate(
         if source is None:
             chosen, part, seen = _kept(opened_target, columns, part)
         else:
-            chosen, seen = _read(opened_target, source, columns, part)
+            chosen, seen = _read(opened_target, source, columns, reading, part)
         opened_target.check(chosen)
         model = opened_target.open_model()
         if task.GIVES_SCORES:
@@ -57,6 +58,7 @@ def evaluate(
             part=part,
             count=len(chosen),
             seen=seen,
+            notes=chosen.notes,
             metrics=task.with_intervals(chosen, outputs, task.metrics(chosen, outputs)),
             mistakes=worst(task, chosen, outputs, model.encoder, most=mistakes),
             calibration=task.calibration(chosen, outputs),
@@ -78,15 +80,18 @@ def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str)
     return held_out, part, len(held_out) if part in opened_target.trained_parts else 0
 
 
-def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Columns, part: str) -> tuple[Dataset, int]:
+def _read(
+    opened_target: RunTarget | ArchiveTarget, source: Source, columns: Columns, reading: Reading, part: str
+) -> tuple[Dataset, int]:
     """Return the texts of `part` of the data, and how many of them were trained on."""
     task = opened_target.task
-    dataset = load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL)
+    dataset = load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL, reading=reading)
     if not task.TAKES_IMAGES and columns.image is None:
         dataset = replace(dataset, images=None)  # of a sample set; the split is not by image
     if part != "all":
         opened_target.require_parts()
-    dataset = task.prepare(replace(dataset, parts=opened_target.parts_of(dataset)), columns)
+    notes = dataset.notes
+    dataset = replace(task.prepare(replace(dataset, parts=opened_target.parts_of(dataset)), columns), notes=notes)
     if columns.language is None and not opened_target.languages:
         dataset = replace(dataset, languages=None)  # of a sample set that has them
     own = opened_target.knows_its_texts or dataset.digest == opened_target.trained_on
@@ -95,4 +100,5 @@ def _read(opened_target: RunTarget | ArchiveTarget, source: str, columns: Column
     if not rows:
         raise InputError(f"{dataset.name} has no texts in the part {part!r}.", code="LX-EXPORT-004")
     chosen = dataset if part == "all" else dataset.take(rows, dataset.name)
+    chosen = replace(chosen, notes=dataset.notes)
     return chosen, sum(places[row] in opened_target.trained_parts for row in rows) if own else 0

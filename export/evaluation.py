@@ -33,6 +33,8 @@ class Evaluation:
     """The worst mistakes, the worst first; `Task.mistakes` says what each has."""
     calibration: Mapping[str, Any] | None = None
     """Whether scores are too high or too low, as `calibration.calibration` returns it; None for vectors."""
+    notes: Sequence[str] = ()
+    """What was found out while the data were read, in sentences."""
     robustness: Mapping[str, Any] | None = None
     """The metric on texts with unknown words, as `robustness.robustness` returns it; None unless asked for."""
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..data import load as data
 from ..data.dataset import joined
-from ..data.load import Columns, Dataset
+from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ..data.part_record import PartRecord
 from ..data.pretrained import open_vectors
 from ..data.splits import SplitOptions, Splits, parts_of, split, with_parts
@@ -42,25 +42,26 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    source: str | Dataset,
+    source: Source | Dataset,
     recipe: recipes.Recipe,
     columns: Columns,
     splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
-    held_out: Mapping[str, str | Dataset] | None = None,
+    held_out: Mapping[str, Source | Dataset] | None = None,
+    reading: Reading = USUAL_READING,
 ) -> Prepared:
     """Load and split the data as the recipe's task needs them.
 
-    `held_out`: validation or test texts of their own, by "validation" and "test". Raises InputError if a column is
-    missing, and for data that cannot be split so.
+    `reading` says how files are read. `held_out`: validation or test texts of their own, by "validation" and
+    "test". Raises InputError if a column is missing, and for data that cannot be split so.
     """
     task = TASKS[recipe.task]
     label_sets = task.label_sets if task.GIVES_SCORES else None
     given = dict(held_out or {})
     read = {}
     for part, one in {"train": source, **given}.items():
-        if isinstance(one, str):
+        if not isinstance(one, Dataset):
             named = dataclasses.replace(columns, key=splitting.column) if part == "train" else _texts_alone(columns)
-            one = data.load(one, task.columns(one, named), multi_label=task.MULTI_LABEL)
+            one = data.load(one, task.columns(one, named), multi_label=task.MULTI_LABEL, reading=reading)
         if not task.TAKES_IMAGES and columns.image is None:
             one = dataclasses.replace(one, images=None)  # of a sample set; the split is not by image
         read[part] = one

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..data import load as data
-from ..data.load import Columns, Dataset
+from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ..data.splits import SplitOptions, Splits
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
@@ -47,13 +47,14 @@ FITTERS: dict[str, Callable[..., Fit]] = {"newton": fit_linear}
 
 
 def train(
-    source: str | Dataset,
+    source: Source | Dataset,
     out: Path,
     *,
     recipe: recipes.Recipe,
     columns: Columns = UNLABELLED,
     splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
-    held_out: Mapping[str, str | Dataset] | None = None,
+    held_out: Mapping[str, Source | Dataset] | None = None,
+    reading: Reading = USUAL_READING,
     start: run.Run | None = None,
     seed: int = 0,
     device: Device = Device(),  # noqa: B008  (it is immutable)
@@ -90,7 +91,7 @@ def train(
         if not group.is_main:
             say, progress = silent, silent
         with _target(out, group, resume=resume, replace=replace) as (folder, training):
-            prepared = prepare(source, recipe, columns, splitting, held_out)
+            prepared = prepare(source, recipe, columns, splitting, held_out, reading)
             dataset, parts = prepared.dataset, prepared.parts
             for note in dataset.notes:
                 say(note)
@@ -111,7 +112,9 @@ def train(
             if unjudged := labels_without(parts.test, labels, TASKS[recipe.task]):
                 say(f"{len(unjudged):,} of {len(labels):,} labels have no test text: {listed(unjudged)}")
             say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
-            warnings = _Warnings(command or Command(source if isinstance(source, str) else dataset.name, out), say)
+            warnings = _Warnings(
+                command or Command(dataset.name if isinstance(source, Dataset) else source, out), say
+            )
             if recipe.learns:
                 further = start is not None
                 for advice in data_warnings(

@@ -11,7 +11,7 @@ from typing import Any
 Options = tuple[tuple[str, str | None], ...]
 """Options of a command: name and value, None for a flag."""
 
-SET, LEAVE_OUT = "--set", "--leave-out"
+SET, LEAVE_OUT, MAP_LABEL = "--set", "--leave-out", "--map-label"
 # Options that depend on the model. With another model only the head's options, and general ones, stay valid.
 _OF_A_MODEL = ("--dim", "--vectors")
 _KEPT = "head."
@@ -61,12 +61,17 @@ class Advice:
 class Command:
     """A `lexport train` command."""
 
-    source: str
+    source: str | Sequence[str]
     """The data it reads."""
     out: Path
     """The run folder it makes."""
     options: Options = ()
     """Its options."""
+
+    @property
+    def sources(self) -> list[str]:
+        """The data it reads, as arguments."""
+        return [self.source] if isinstance(self.source, str) else list(self.source)
 
     def value(self, name: str) -> str | None:
         """Return the value of an option that is given once; None if it is missing."""
@@ -92,10 +97,10 @@ class Command:
             chosen = [(name, value) for name, value in chosen if _fits_any_model(name, value)]
         options: dict[str, tuple[str, str | None]] = {}
         for name, value in chosen:
-            # These two may be given several times.
-            key = f"{name} {value.partition('=')[0]}" if name in (SET, LEAVE_OUT) and value else name
+            # These may be given several times.
+            key = f"{name} {value.partition('=')[0]}" if name in (SET, LEAVE_OUT, MAP_LABEL) and value else name
             options[key] = (name, value)
-        words = ["lexport", "train", self.source]
+        words = ["lexport", "train", *self.sources]
         for name, value in options.values():
             words += [name] if value is None else [name, value]
         words += ["--out", str(self.free())]

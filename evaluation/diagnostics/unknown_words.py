@@ -80,7 +80,7 @@ def _expanded(unknown: str, details: Mapping[str, int | float | str], command: C
         return None
     grown = str(command.free(Path(run)))
     columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
-    before = ("lexport", "expand", run, "--from-oov", command.source, *columns, "--out", grown)
+    before = ("lexport", "expand", run, "--from-oov", command.sources[0], *columns, "--out", grown)
     warning = f"{unknown} Give the words of these data rows first."
     return Advice("LX-WARN-001", warning, (("--from", grown),), before, details)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...data.load import Columns, Dataset
+from ...data.load import Columns, Dataset, Source
 from ...errors import InputError
 from ..metrics import Outputs, Values
 
@@ -61,7 +61,7 @@ class Task(ABC):
     """Whether a text that is in two parts of the data makes the held-out metrics too good."""
 
     @classmethod
-    def columns(cls, source: str, columns: Columns) -> Columns:
+    def columns(cls, source: Source, columns: Columns) -> Columns:
         """Return the columns to read from `source`: with the default label column if labels are needed."""
         return replace(columns, label="label") if cls.GIVES_SCORES and columns.label is None else columns
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...data.load import Columns, Dataset, halves
+from ...data.load import Columns, Dataset, Source, halves
 from ...data.samples import SAMPLES
 from ...errors import InputError
 from ..bootstrap import insert_intervals, rank_intervals
@@ -182,9 +182,13 @@ class Joint(_Search):
     TARGET: ClassVar[str] = "an image that fits the text"
 
     @classmethod
-    def columns(cls, source: str, columns: Columns) -> Columns:
+    def columns(cls, source: Source, columns: Columns) -> Columns:
         """Return the columns to read: with the labels that a sample set has."""
-        return replace(columns, label="label") if source in SAMPLES and columns.label is None else columns
+        return (
+            replace(columns, label="label")
+            if isinstance(source, str) and source in SAMPLES and columns.label is None
+            else columns
+        )
 
     @classmethod
     def prepare(cls, dataset: Dataset, columns: Columns) -> Dataset:

@@ -117,4 +117,4 @@ def test_dimension(tiny_csv: Path) -> None:
     printed = run("dimension.py", "--data", str(tiny_csv), "--dims", "8,4", "--seeds", "2")
     rows = [line.split(" | ")[0] for line in printed.splitlines() if line.startswith("| ")]
     assert [row.strip("|* ") for row in rows] == ["dim", "--", "4", "8"]
-    assert "smallest width not measurably worse than the best on validation: " in printed
+    assert "Smallest width not measurably worse than the best on validation: " in printed

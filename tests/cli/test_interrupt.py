@@ -77,7 +77,8 @@ def test_while_it_trains(place: Place, tiny_csv: Path, signals: list[int], code:
     command = ["train", str(tiny_csv), "--out", "new/folders/run", "--epochs", "100000", "--dim", "300"]
     with place.start(*command) as child:
         assert child.stdout is not None
-        assert "training texts" in child.stdout.readline()
+        while "training texts" not in child.stdout.readline():
+            assert child.poll() is None
         assert len(place.files()) == 4  # new, new/folders, what becomes the run, and where checkpoints go
         assert_clean(end(child, *signals), place, code=code)
 

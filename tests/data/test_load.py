@@ -103,7 +103,7 @@ def test_a_file_that_is_not_there_names_what_data_may_be(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("", "is a folder"),
+        ("", "no file without a name"),
         ("a\0b.csv", "embedded null"),
         ("x" * 5000 + ".csv", "File name too long"),
         ("/dev/null", "not a regular file"),
@@ -355,7 +355,7 @@ def test_the_same_text_with_other_labels_contradicts_itself(tmp_path: Path) -> N
     ("value", "expected"),
     [
         (["a|b", "c"], "the label a|b contains '|', the separator of labels. Rename it."),
-        ([["a"]], "the label is ['a'] (list); expected one string or number"),
+        ([["a", "b"]], "the label is ['a', 'b'] (list); expected one string or number"),
         ({"a": 1}, "the label is {'a': 1} (dict)"),
         (["\ude00"], "the label has half of a surrogate pair"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...data import load as data
-from ...data.load import Columns, Dataset
+from ...data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ...data.splits import SplitOptions
 from ...errors import InputError
 from ...evaluation.tasks import TASKS, Task, task_of
@@ -49,7 +49,7 @@ def candidates(columns: Columns) -> tuple[str, ...]:
 
 
 def train_best(
-    source: str | Dataset,
+    source: Source | Dataset,
     out: Path,
     *,
     recipes: Sequence[Recipe],
@@ -57,6 +57,7 @@ def train_best(
     budget: float = BUDGET,
     resume: bool = False,
     replace: bool = False,
+    reading: Reading = USUAL_READING,
     splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
     final: bool = False,
     say: Say = silent,
@@ -88,10 +89,10 @@ def train_best(
     if resume:
         files.clear_leftovers(out)
     kind = TASKS[recipes[0].task]
-    if isinstance(source, str):
+    if not isinstance(source, Dataset):
         named = dataclasses.replace(kind.columns(source, columns), key=splitting.column)
-        source = data.load(source, named, multi_label=kind.MULTI_LABEL)
-    options |= {"columns": columns, "splitting": splitting, "say": say, "progress": progress}
+        source = data.load(source, named, multi_label=kind.MULTI_LABEL, reading=reading)
+    options |= {"columns": columns, "reading": reading, "splitting": splitting, "say": say, "progress": progress}
     began = time.monotonic()
     board: list[dict[str, Any]] = []
     with files.new_folder(out, replace=replace) as folder:

@@ -1,0 +1,266 @@
+"""Check and clean rows: what they must have, which are dropped, and what is said of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..storage.compression import listed
+from . import cells
+from .columns import Columns, Place, Row, Rows
+from .dataset import SEPARATOR, Dataset, Images, dataset_of, label_sets
+from .reading.bad_rows import BadRows
+from .reading.options import Reading
+
+_SAMPLE = 2_000  # rows that the separator of labels is found in
+
+
+class _Item(NamedTuple):
+    """A row with checked cells; None if the column is not read or the cell is blank; a blank text is ""."""
+
+    text: str
+    label: str | None
+    language: str | None
+    pair: str | None
+    image: Images | None
+    part: str | None
+    key: str | None
+
+
+class _Identity(NamedTuple):
+    """What identifies a row; an image as the bytes of its float32 values."""
+
+    text: str
+    language: str | None
+    pair: str | None
+    image: bytes | None
+
+    @property
+    def subject(self) -> Hashable:
+        """The part of it that must have only one label."""
+        return self if self.image is None else self.image
+
+
+class _Kept(NamedTuple):
+    """A row that may be kept."""
+
+    identity: _Identity
+    label: str
+    part: str | None
+    key: str | None
+
+
+def clean(
+    name: str, sources: Sequence[Rows], columns: Columns, reading: Reading, bad: BadRows, *, multi_label: bool
+) -> Dataset:
+    """Return the rows of `sources` as a dataset called `name`, without those that `reading` has dropped.
+
+    `bad` has the rows that could not be read. Raises InputError with the places of all rows that are wrong, if there
+    are more than may be skipped, and if none is left.
+    """
+    cleaner = _Cleaner(columns, reading, bad, multi_label=multi_label)
+    for source in sources:
+        cleaner.read(source)
+    bad.check(name, cleaner.rows + bad.count)
+    return cleaner.dataset(name, sources)
+
+
+class _Cleaner:
+    """The rows read so far."""
+
+    def __init__(self, columns: Columns, reading: Reading, bad: BadRows, *, multi_label: bool) -> None:
+        self._columns, self._reading, self._bad, self._multi_label = columns, reading, bad, multi_label
+        self._wanted = list(columns.named())
+        self.rows = 0
+        self._empty = self._unlabelled = 0
+        self._first: dict[Hashable, _Kept] = {}  # in the order of first sight
+        self._every: list[_Kept] = []  # where duplicates are kept
+        self._label_of: dict[Hashable, str] = {}  # the first label of a subject
+        self._copies: Counter[Hashable] = Counter()
+        self._several: dict[Hashable, Counter[str]] = {}  # labels of the subjects that have more than one
+        self._missing: dict[str, list[tuple[Rows, int, str]]] = {field: [] for field in self._wanted}
+        self._sizes: dict[int, str] = {}  # the first place of each number of image values
+        self.separator = reading.label_separator
+
+    def read(self, source: Rows) -> None:
+        """Read the rows of a source."""
+        place = Place(source)
+        for row in self._with_separator(source.rows):
+            self.rows += 1
+            place.number = row.number
+            try:
+                item = self._item(row, place)
+            except InputError as error:
+                self._bad.add(error)
+                self.rows -= 1
+                continue
+            self._add(item, place)
+
+    def _with_separator(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows, once the separator of labels is known, where several are read."""
+        if self.separator is not None or not self._multi_label:
+            return iter(rows)
+        iterator = iter(rows)
+        first = list(islice(iterator, _SAMPLE))
+        self.separator = cells.find_separator(row.label for row in first)
+        return chain(first, iterator)
+
+    def _item(self, row: Row, place: Place) -> _Item:
+        columns = self._columns
+        return _Item(
+            cells.text(row.text, place),
+            "" if columns.label is None else self._label(row, place),
+            None if columns.language is None else cells.language(row.language, place),
+            None if columns.pair is None else cells.text(row.pair, place, "pair"),
+            None if columns.image is None else cells.image(row.image, place),
+            None if row.part is None and columns.part is None else cells.part(row.part, place),
+            None if columns.key is None else cells.label(row.key, place),
+        )
+
+    def _label(self, row: Row, place: Place) -> str | None:
+        names = self._reading.map_labels
+        if not self._multi_label:
+            label = cells.label(row.label, place)
+            return (names.get(label, label) or None) if label is not None and names else label
+        found = cells.labels(row.label, place, self.separator or SEPARATOR)
+        if not names:
+            return found
+        (own,) = label_sets([found])
+        return SEPARATOR.join(sorted({names.get(label, label) for label in own} - {""}))
+
+    def _add(self, item: _Item, place: Place) -> None:
+        if not item.text or item.pair == "":
+            self._empty += 1
+            return
+        lacking = [field for field in self._wanted if getattr(item, field) is None]
+        if lacking == ["label"] and self._reading.drop_unlabelled:
+            self._unlabelled += 1
+            return
+        if lacking:
+            for field in lacking:
+                self._missing[field].append((place.source, place.number, str(place)))
+            return
+        image = None
+        if item.image is not None:
+            self._sizes.setdefault(len(item.image), str(place))
+            _check_sizes(self._sizes)
+            image = item.image.tobytes()
+        label = item.label or ""
+        kept = _Kept(_Identity(item.text, item.language, item.pair, image), label, item.part, item.key)
+        subject = kept.identity.subject
+        known = self._label_of.setdefault(subject, label)
+        if subject in self._several:
+            self._several[subject][label] += 1
+        elif known != label:
+            self._several[subject] = Counter({known: self._copies[subject], label: 1})
+        self._copies[subject] += 1
+        if self._reading.duplicates == "keep":
+            self._every.append(kept)
+        else:
+            # The label matters only to texts with several, of which all may be kept, or one by vote.
+            usual = self._reading.conflicts == "drop"
+            self._first.setdefault(kept.identity if usual else (kept.identity, label), kept)
+
+    def dataset(self, name: str, sources: Sequence[Rows]) -> Dataset:
+        """Return the rows that are kept. Raises InputError if some lack a cell, or none is left."""
+        self._check_missing(name)
+        candidates = self._every if self._reading.duplicates == "keep" else list(self._first.values())
+        chosen = {subject: self._chosen(labels) for subject, labels in self._several.items()}
+        kept = [one for one in candidates if one.label in chosen.get(one.identity.subject, (one.label,))]
+        conflicting = sum(
+            count
+            for subject, labels in self._several.items()
+            for label, count in labels.items()
+            if label not in chosen[subject]
+        )
+        dropped = {
+            "duplicates": self.rows - self._empty - self._unlabelled - conflicting - len(kept),
+            "conflicting": conflicting,
+            "empty": self._empty,
+        }
+        further = Counter({"unlabelled": self._unlabelled, "bad": self._bad.count})
+        for source in sources:
+            further.update(source.dropped)
+        dropped |= {reason: count for reason, count in further.items() if count}
+        if not kept:
+            raise self._nothing_left(name, dropped)
+        return dataset_of(
+            [one.identity.text for one in kept],
+            [one.label for one in kept],
+            name,
+            dropped=dropped,
+            languages=[one.identity.language for one in kept if one.identity.language] or None,
+            pairs=[one.identity.pair for one in kept if one.identity.pair] or None,
+            images=_images([one.identity.image for one in kept if one.identity.image]),
+            parts=[one.part or "train" for one in kept] if any(one.part for one in kept) else None,
+            keys=[one.key for one in kept if one.key] or None,
+            notes=self._notes(sources, dropped),
+        )
+
+    def _chosen(self, labels: Counter[str]) -> tuple[str, ...]:
+        """Return which of a subject's labels are kept."""
+        if self._reading.conflicts == "keep":
+            return tuple(labels)
+        if self._reading.conflicts == "vote":
+            (first, most), (_, second) = labels.most_common(2)
+            return (first,) if most > second else ()
+        return ()
+
+    def _notes(self, sources: Sequence[Rows], dropped: dict[str, int]) -> tuple[str, ...]:
+        notes = [note for source in sources for note in source.notes]
+        if self.separator not in (None, SEPARATOR):
+            notes.append(f"several labels of a text are separated by {self.separator!r} (--label-separator)")
+        gone = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
+        return (*notes, *([f"rows left out: {gone}"] if gone else []))
+
+    def _check_missing(self, name: str) -> None:
+        for field, places in self._missing.items():
+            if places:
+                raise InputError(
+                    f"{name}: {len(places):,} of {self.rows:,} rows have a text but no {field} "
+                    f"({_listed(places)}). Fill in the {field}s or remove these rows"
+                    f"{'; --drop-unlabelled leaves them out' * (field == 'label')}.",
+                    code="LX-DATA-013",
+                )
+
+    def _nothing_left(self, name: str, dropped: dict[str, int]) -> InputError:
+        expected = "a text and a label" if self._columns.pair is None else "two texts"
+        what = "a text" if self._columns.image is None else "an image"
+        if not self.rows:
+            found = "there are columns but no rows."
+        else:
+            found = (
+                f"none of its {self.rows:,} rows can be used: {dropped['empty']:,} with a blank text, "
+                f"{dropped['conflicting']:,} with {what} that also has another label."
+            )
+        return InputError(f"{name}: {found} Expected rows with {expected}.", code="LX-DATA-014")
+
+
+def _listed(places: Sequence[tuple[Rows, int, str]]) -> str:
+    """Return the first of the places, by number alone if all are in one file."""
+    source = places[0][0]
+    if source.places is not None or any(other is not source for other, _, _ in places):
+        return listed([name for _, _, name in places])
+    return f"{source.unit}{'s' * (len(places) > 1)} {listed([number for _, number, _ in places])}"
+
+
+def _check_sizes(sizes: dict[int, str]) -> None:
+    if len(sizes) > 1:
+        (first, there), (other, here) = sizes.items()
+        raise InputError(
+            f"{here}: the image has {other:,} value{'s' * (other > 1)}, that of {there} has {first:,}; "
+            "all must have the same number. Scale or crop the images to one size.",
+            code="LX-DATA-015",
+        )
+
+
+def _images(images: list[bytes]) -> Images | None:
+    if not images:
+        return None
+    # Over a bytearray, so that the array can be written to: torch warns of one that cannot.
+    return np.frombuffer(bytearray().join(images), dtype=np.float32).reshape(len(images), -1)

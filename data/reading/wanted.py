@@ -1,0 +1,84 @@
+"""The columns wanted of a file, and where they are among those found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...storage.compression import listed, shown
+from ..columns import Columns, Row, option
+
+# Another usual name of a column, which is taken if the first is missing.
+_ALSO = {"label": "labels"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns wanted of a file."""
+
+    path: Path
+    """The file."""
+    columns: Columns
+    """Their names."""
+    notes: list[str] = field(default_factory=list)
+    """Names that were taken although they differ."""
+
+    def places(self, found: Sequence[str]) -> list[int | None]:
+        """Return the position in `found` of each wanted column, in the order of a row's cells."""
+        fields = vars(self.columns).items()
+        return [None if name is None else self.place(found, field) for field, name in fields]
+
+    def place(self, found: Sequence[str], field: str) -> int:
+        """Return the position of the column for `field` in `found`. Raises InputError unless it is there once."""
+        name = self.columns.named()[field]
+        if found.count(name) > 1:
+            raise InputError(
+                f"{shown(self.path)} has {found.count(name)} columns named '{shown(name)}'. Rename all but one.",
+                code="LX-DATA-018",
+            )
+        place = find(found, name)
+        if place is None:
+            raise InputError(
+                f"{shown(self.path)} has no column '{shown(name)}'; its columns are: "
+                f"{listed(found, 20) or 'none'}. Name the right one with {option(field)}.",
+                code="LX-DATA-019",
+            )
+        if found[place] != name:
+            self._state(field, found[place])
+        return place
+
+    def names(self, found: Iterable[str]) -> dict[str, str | None]:
+        """Return {field: name in `found`} of all fields, in the order of a row's cells."""
+        known = list(found)
+        names = (None if place is None else known[place] for place in self.places(known))
+        return dict(zip(vars(self.columns), names, strict=True))
+
+    def _state(self, field: str, name: str) -> None:
+        note = f"the column '{shown(name)}' is taken for the {field}s"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def row(self, number: int, names: Mapping[str, str | None], record: Mapping[str, Any]) -> Row:
+        """Return a row of a record, whose columns are called by `names`."""
+        cells = [None if name is None else record.get(name) for name in names.values()]
+        return Row(number, *cells)
+
+
+def find(found: Sequence[str], name: str) -> int | None:
+    """Return the position of a column in `found`: by its exact name, else without regard to case and space.
+
+    The second must be unique. "labels" is taken for "label" if nothing else is.
+    """
+    if found.count(name) == 1:
+        return found.index(name)
+    alike = [place for place, other in enumerate(found) if _plain(other) == _plain(name)]
+    if len(alike) == 1:
+        return alike[0]
+    return find(found, _ALSO[name]) if not alike and name in _ALSO else None
+
+
+def _plain(name: str) -> str:
+    return " ".join(str(name).casefold().split())
