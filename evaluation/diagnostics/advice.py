@@ -27,6 +27,8 @@ TITLES = {
     "LX-WARN-007": "embedding gradients vanish",
     "LX-WARN-008": "no label is predicted for most texts",
     "LX-WARN-009": "one label is predicted for all texts",
+    "LX-WARN-010": "labels differ only in spelling",
+    "LX-WARN-011": "labels look like the absence of one",
 }
 """What each warning is about, by its code. A code never changes its meaning."""
 

@@ -20,6 +20,7 @@ from ...storage.compression import shown
 from ..metrics import Outputs
 from ..tasks import TASKS, MultiLabel, Task
 from .advice import LEAVE_OUT, Advice, Command, setting
+from .label_names import alike_labels, placeholder_labels
 from .label_noise import swapped_labels
 from .leakage import cross_split_duplicates
 from .tokenized import TokenizedSplits
@@ -59,6 +60,9 @@ def data_warnings(
         None if further else _unused_buckets(recipe, encoder, tokens),
     ]
     task = TASKS[recipe.task]
+    if task.GIVES_SCORES:
+        every = [label for part in (parts.train, parts.validation, parts.test) for label in part.labels]
+        found += [alike_labels(every), placeholder_labels(every)]
     if task.GIVES_SCORES and not task.MULTI_LABEL:
         two = (parts.train, parts.validation), (tokens.train, tokens.validation)
         found.append(swapped_labels(encoder.spec, labels, *two))

@@ -380,7 +380,7 @@ ROWS = "text,label\nx,a\nx,a\nx,b\ny,a\ny,a\ny,b\nz,b\nz,b\n"
     ],
 )
 def test_duplicates_and_conflicts_by_choice(
-    tmp_path: Path, options: dict[str, str], rows: list[tuple[str, str]]
+    tmp_path: Path, options: dict[str, Any], rows: list[tuple[str, str]]
 ) -> None:
     found = loaded(tmp_path / "a.csv", ROWS, **options)
     assert list(zip(found.texts, found.labels, strict=True)) == rows

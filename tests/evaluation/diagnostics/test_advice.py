@@ -85,7 +85,7 @@ def test_settings_are_of_any_section_and_type() -> None:
         ("head", "expected SECTION.OPTION=VALUE"),
         ("dropout=1", "expected SECTION.OPTION=VALUE"),
         ("model.dropout=1", "of the sections text, embedding, encoder, head, training, gates"),
-        ("head.droput=1", r"unknown options: droput \(did you mean dropout\?\); known are: dropout"),
+        ("head.droput=1", r"unknown options: droput \(did you mean dropout\?\); known are: "),
         ("head.dropout=much", "dropout is 'much'; float was expected"),
         ("head.dropout=2", "dropout=2.0"),
         ("text.buckets=many", 'buckets is "many"; a number or "auto" was expected'),
