@@ -19,13 +19,14 @@ from lexport.export.textgraph import make_text_in
 from lexport.handlers.engine.engines import Engine, open_engine, open_text_engine
 from lexport.handlers.text.encoder import Ids, TextEncoder
 from lexport.models.compose import TextModel, build
-from lexport.models.embeddings import DynamicDim
+from lexport.models.embeddings import DynamicDim, Table
 from lexport.models.heads import (
     Classifier,
     ClassifierOptions,
     HeadOptions,
     Joint,
     JointOptions,
+    Linear,
     LinearOptions,
     VectorOptions,
 )
@@ -101,12 +102,15 @@ def made(combination: Combination) -> tuple[TextModel, TextEncoder]:
         with torch.no_grad():
             sizes = model.embedding.size
             sizes[1:] = torch.linspace(-3, 3, len(sizes) - 1).unsqueeze(1)
-    if isinstance(model.head, Classifier):
+    if isinstance(model.head, Classifier | Linear):
         # As sure of itself as a trained model, so that a wrong export does not pass for a right one.
         texts = BATCHES["ragged"]
         ids = torch.from_numpy(encoder.assemble(encoder.look_up(texts, languages(recipe, texts))))
+        tables = [part.weight for part in model.embedding.modules() if isinstance(part, Table)]
         with torch.no_grad():
-            model.head.linear.weight *= 2 / model(ids).std(dim=0).mean()
+            factor = 2 / model(ids).std(dim=0).mean()
+            for weight in [model.head.linear.weight] if isinstance(model.head, Classifier) else tables:
+                weight *= factor
     return model, encoder
 
 

@@ -74,7 +74,10 @@ def train_best(
     for all of them. Raises InputError as `train` does, for a budget that is no time, and for several processes.
     """
     if not 0 < budget < float("inf"):
-        raise InputError(f"budget={budget} must be a number of seconds above 0.", code="LX-TRAIN-030")
+        raise InputError(
+            f"budget={budget} must be a number of seconds above 0. Name another --budget, or leave it out.",
+            code="LX-TRAIN-030",
+        )
     if processes() > 1:
         raise InputError(
             f"--model auto trains in one process, and torch's launcher started {processes()}. Start it without the "

@@ -36,7 +36,11 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ('name = "table"', 'name = "tabel"', "embedding 'tabel' is not known; there are: table, hashed, char_cnn"),
         ('name = "table"', "name = [1]", r"embedding \[1\] is not known"),
         ('name = "bag"', 'name = "gru"', "encoder 'gru' is not known; there are: bag, cnn, lstm, transformer"),
-        ('name = "classifier"', 'name = "crf"', "head 'crf' is not known; there are: classifier, vector, joint"),
+        (
+            'name = "classifier"',
+            'name = "crf"',
+            "head 'crf' is not known; there are: classifier, linear, vector, joint",
+        ),
         (
             'name = "table"',
             "dims = 16",
@@ -51,7 +55,7 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         ('mode = "sqrtn"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum", "max" or "sqrtn"'),
         ("dropout = 0.3", "dropout = 1.5", r"dropout=1\.5 must be"),
         ("dropout = 0.3", "multi_label = 1", "multi_label is 1; bool was expected"),
-        ("dropout = 0.3", "temperature = 1", r"\[head\]: unknown options: temperature; known are: dropout"),
+        ("dropout = 0.3", "temperature = 1", r"\[head\]: unknown options: temperature; known are: multi_label"),
         ("epochs = 100", "epochs = 0", "epochs=0"),
         ("epochs = 100", "epochs = 3.0", r"\[training\]: epochs is 3\.0; int was expected"),
         ("learning_rate = 0.02", "learning_rate = nan", "learning_rate=nan a number above 0"),
