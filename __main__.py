@@ -30,6 +30,8 @@ class Ended(BaseException):
 _DAMAGED = (UnicodeError, json.JSONDecodeError, zipfile.BadZipFile, zlib.error)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []
+# Seconds after which to look whether the process is on its way out.
+_AGAIN = 0.05
 
 
 def _note(number: int, frame: FrameType | None) -> None:
@@ -47,13 +49,35 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Unwind everything, but not from where Python cannot be interrupted cleanly: then look again in a moment."""
+    """Unwind everything, but not from where Python cannot be interrupted cleanly: then look again in a moment.
+
+    Look again in any case: C code may drop the exception where Python code that it calls is running, such as a lookup
+    of an attribute, and some libraries have a bare `except`.
+    """
+    if _is_unwinding(sys.exception()):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        return
     while frame:
         if _must_finish(frame):
             signal.setitimer(signal.ITIMER_REAL, 0.02)
             return
         frame = frame.f_back
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN)
     raise Ended
+
+
+def _is_unwinding(error: BaseException | None) -> bool:
+    """Return whether `error`, which is being handled, is or comes from the end that was asked for.
+
+    A generator that is closed cleans up too; what closes it may be the unwinding.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, Ended | GeneratorExit):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _must_finish(frame: FrameType) -> bool:

@@ -253,6 +253,40 @@ def test_a_signal_waits_for_the_end_of_a_constructor_or_finalizer(place: Place, 
     assert (child.returncode, out, err) == (130, "whole True\n", expected)
 
 
+def test_a_signal_that_code_swallows_is_raised_again_and_cleaning_up_is_not_disturbed(place: Place) -> None:
+    """C code that looks up an attribute drops every error of the Python code that it calls."""
+    program = (
+        "import os, signal, time\n"
+        "from contextlib import contextmanager\n"
+        "from lexport import __main__\n"
+        "from lexport.cli import app as cli\n"
+        "@contextmanager\n"
+        "def cleaned():\n"
+        "    try:\n"
+        "        yield\n"
+        "    finally:\n"
+        "        time.sleep(0.4)\n"
+        "        print('cleaned', flush=True)\n"
+        "def app(*_, **__):\n"
+        "    with cleaned():\n"
+        "        try:\n"
+        "            try:\n"
+        "                os.kill(os.getpid(), signal.SIGINT)\n"
+        "                time.sleep(0.2)\n"
+        "            except:\n"
+        "                pass\n"
+        "            time.sleep(20)\n"
+        "        except BaseException as error:\n"
+        "            time.sleep(0.4)\n"
+        "            raise RuntimeError('translated') from error\n"
+        "cli.app = app\n"
+        "__main__.main()\n"
+    )
+    with place.start(sys.executable, "-c", program, console=False) as child:
+        out, err = child.communicate(timeout=15)
+    assert (child.returncode, out, err) == (130, "cleaned\n", "interrupted; everything half-done was removed\n")
+
+
 def test_a_signal_that_an_import_turned_into_an_error_is_no_bug(
     lexport: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
