@@ -82,14 +82,15 @@ def takes_reading(command: Callable[P, R]) -> Callable[..., R]:
     @functools.wraps(command)
     def wrapper(**values: Any) -> R:
         read = {name: values.pop(name) for name in _OPTIONS}
-        return command(**values, reading=_reading(**read))  # type: ignore[call-arg,arg-type]
+        return command(**values, reading=reading_of(**read))  # type: ignore[call-arg,arg-type]
 
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
 
 
-def _reading(*, no_header: bool, columns: str | None, map_label: list[str] | None, **options: Any) -> Reading:
+def reading_of(*, no_header: bool, columns: str | None, map_label: list[str] | None, **options: Any) -> Reading:
+    """Return how files are read, from the values of the options."""
     from ..data.reading.options import Reading, parse_label_map
 
     return Reading(

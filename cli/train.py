@@ -287,8 +287,6 @@ def evaluate(
         trusted=trusted_keys(key),
     )
     found = evaluation.to_json()
-    for note in evaluation.notes:
-        print_line(f"note: {note}", err=True)
     if found["seen"]:
         print_line(
             f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
@@ -298,6 +296,8 @@ def evaluate(
         evaluation_page.write(found, str(target), report)
     if as_json:
         return emit(found)
+    for note in evaluation.notes:
+        print_line(note)
     for screen in evaluation_screens.evaluation(found):
         show(screen)
     if report is not None:

@@ -199,7 +199,7 @@ class _Cleaner:
             images=_images([one.identity.image for one in kept if one.identity.image]),
             parts=[one.part or "train" for one in kept] if any(one.part for one in kept) else None,
             keys=[one.key for one in kept if one.key] or None,
-            notes=self._notes(sources, dropped),
+            notes=self._notes(name, sources, dropped),
         )
 
     def _chosen(self, labels: Counter[str]) -> tuple[str, ...]:
@@ -211,12 +211,12 @@ class _Cleaner:
             return (first,) if most > second else ()
         return ()
 
-    def _notes(self, sources: Sequence[Rows], dropped: dict[str, int]) -> tuple[str, ...]:
+    def _notes(self, name: str, sources: Sequence[Rows], dropped: dict[str, int]) -> tuple[str, ...]:
         notes = [note for source in sources for note in source.notes]
         if self.separator not in (None, SEPARATOR):
             notes.append(f"several labels of a text are separated by {self.separator!r} (--label-separator)")
         gone = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
-        return (*notes, *([f"rows left out: {gone}"] if gone else []))
+        return (*notes, *([f"{name}: rows left out: {gone}"] if gone else []))
 
     def _check_missing(self, name: str) -> None:
         for field, places in self._missing.items():

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lexport
+from lexport.cli import reading
 from lexport.cli.train import train as command
+from lexport.data.load import Reading
 from lexport.errors import InputError
 
+DEFAULTS = {
+    "no_header": False,
+    "skip_bad_rows": 0,
+    "drop_unlabelled": False,
+    "duplicates": "drop",
+    "conflicts": "drop",
+}
 # What the command line calls otherwise.
 NAMES = {"source": "data", "model": "recipe", "force": "replace"}
 # The call's own, and the command line's own.
-ONLY_PYTHON = {"texts", "labels", "languages", "command", "say", "progress"}
-ONLY_COMMAND = {"context", "as_json"}
+ONLY_PYTHON = {"texts", "labels", "languages", "command", "say", "progress", "reading"}
+ONLY_COMMAND = {"context", "as_json", *reading.NAMES}
 
 
 def test_function_and_command_have_the_same_options_and_defaults() -> None:
@@ -26,6 +37,15 @@ def test_function_and_command_have_the_same_options_and_defaults() -> None:
     for name in set(options) - ONLY_COMMAND - {"data", "out"}:  # the command needs these two
         given, own = options[name].default, function[name].default
         assert given == own or (given is None and own == ()), name
+
+
+def test_the_options_of_reading_are_the_fields_of_lexport_reading() -> None:
+    renamed = {"no_header": "header", "columns": "names", "map_label": "map_labels"}
+    assert {renamed.get(name, name) for name in reading.NAMES} == {
+        field.name for field in dataclasses.fields(Reading)
+    }
+    given: dict[str, Any] = dict.fromkeys(reading.NAMES) | DEFAULTS
+    assert reading.reading_of(**given) == Reading()
 
 
 def test_options_change_the_recipe(tiny_csv: Path) -> None:

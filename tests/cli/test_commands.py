@@ -146,7 +146,7 @@ def test_train_a_run_further(place: Place, lexport: Command, run_folder: Path, t
 
 def test_train_says_why_a_dimension_was_chosen(lexport: Command, tiny_csv: Path, place: Place) -> None:
     out = ok(lexport("train", str(tiny_csv), "--out", "run", "--epochs", "1", "--model", "cnn"))
-    assert re.match(r"64 dimensions, for a cnn on \d,\d+ tokens \(below 1,000,000\); --dim sets another\n", out)
+    assert re.search(r"64 dimensions, for a cnn on \d,\d+ tokens \(below 1,000,000\); --dim sets another\n", out)
     assert json.loads((place.cwd / "run" / "run.json").read_text())["recipe"]["embedding"]["dim"] == 64
 
 

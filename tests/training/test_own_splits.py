@@ -174,7 +174,7 @@ def test_a_label_that_only_the_test_file_has_is_refused(whole: Path, tmp_path: P
         ({"shares": "80/20"}, "LX-DATA-082"),
         ({"split": "group:nobody"}, "LX-DATA-019"),
         ({"split_column": "nobody"}, "LX-DATA-019"),
-        ({"split_column": "author"}, "LX-DATA-084"),
+        ({"split_column": "author"}, "LX-DATA-066"),
         ({"test": "nowhere.csv"}, "LX-DATA-012"),
     ],
 )

@@ -275,11 +275,11 @@ def test_a_dimension_that_nobody_named_is_chosen_and_the_reason_said(tiny_csv: P
     encoder, dim = run.encoder, run.recipe.embedding.dim
     tokens = sum(len(encoder.tokens(text)[0]) for text in split(load(str(tiny_csv))).train.texts)
     assert (dim, run.model.embedding.dim) == (64, 64)
-    assert said[0] == f"64 dimensions, for a cnn on {tokens:,} tokens (below 1,000,000); --dim sets another"
+    assert said[1] == f"64 dimensions, for a cnn on {tokens:,} tokens (below 1,000,000); --dim sets another"
     assert open_run(tmp_path / "run").recipe.embedding.dim == 64
     said.clear()
     train(str(tiny_csv), tmp_path / "other", recipe=recipe.changed("embedding", dim=8), say=said.append)
-    assert "training texts" in said[0]
+    assert "training texts" in said[1]
     assert not [line for line in said if "dimensions" in line]
 
 
@@ -292,7 +292,7 @@ def test_pretrained_vectors_set_the_dimension_and_where_words_begin(tiny_csv: Pa
     weight = run.model.embedding.get_parameter("weight")
     row = run.encoder.vocabulary.index("soup") + 2
     assert torch.allclose(weight[row], torch.tensor([1.0, 2.0, 3.0]))
-    assert said[0] == f"3 dimensions, as the vectors {tmp_path / 'words.vec'} have"
+    assert said[1] == f"3 dimensions, as the vectors {tmp_path / 'words.vec'} have"
     with refused(InputError, "LX-TRAIN-022", "3", "8"):
         train(str(tiny_csv), tmp_path / "no", recipe=recipe.changed("embedding", dim=8))
 
