@@ -28,7 +28,8 @@ SMALL = [recipes.load("linear"), *(recipes.load(name).changed("training", epochs
 
 
 def best(out: Path, **options: Any) -> Run:
-    return train_best(DATA, out, **{"recipes": SMALL, "columns": Columns()} | options)
+    given: dict[str, Any] = {"recipes": SMALL, "columns": Columns()} | options
+    return train_best(DATA, out, **given)
 
 
 def test_the_best_on_the_validation_texts_is_kept_as_if_it_had_been_trained_alone(tmp_path: Path) -> None:
