@@ -82,9 +82,9 @@ def ours(run: Run, parts: Splits) -> Scores:
     ("name", "every", "weights"),
     [
         ("rotten-tomatoes", 60, "none"),
-        ("bbc-news", 20, "none"),
-        ("bbc-news", 20, "balanced"),
-        ("chinese-reviews", 150, "none"),
+        ("bbc-news", 40, "none"),
+        ("bbc-news", 40, "balanced"),
+        ("chinese-reviews", 300, "none"),
     ],
 )
 def test_it_predicts_as_scikit_learn_does_from_the_same_features(
@@ -102,7 +102,7 @@ def test_it_predicts_as_scikit_learn_does_from_the_same_features(
 
 
 def test_several_labels_of_a_text_are_a_regression_each(tmp_path: Path) -> None:
-    texts, names = sample("bbc-news", 20)
+    texts, names = sample("bbc-news", 40)
     labels = [[name, *(["long"] if len(text) > 110 else [])] for text, name in zip(texts, names, strict=True)]
     run, parts = fitted(linear("head.strength=3", "head.multi_label=true"), texts, labels, tmp_path / "run")
     truth = task_of("multilabel", run.labels).truth(parts.train)
@@ -147,7 +147,7 @@ def test_an_interrupted_fit_leaves_nothing_and_resuming_starts_it_again(tmp_path
     assert open_run(out).digest == train(dataset, tmp_path / "whole", recipe=linear()).digest
 
 
-def test_a_label_ten_times_as_frequent_does_not_swallow_the_others(tmp_path: Path) -> None:
+def test_class_weights_find_a_label_that_is_a_tenth_as_frequent(tmp_path: Path) -> None:
     texts, labels = sample("bbc-news", 1)
     rows = [row for row, label in enumerate(labels) if label == "sports" or (label == "tech" and row % 8 == 0)]
     unseen = [
@@ -159,7 +159,7 @@ def test_a_label_ten_times_as_frequent_does_not_swallow_the_others(tmp_path: Pat
         run, _ = fitted(recipe, [texts[row] for row in rows], [labels[row] for row in rows], tmp_path / weights)
         answers = text_outputs(run.model, run.encoder, unseen).argmax(axis=1)
         found[weights] = float(np.mean(answers == run.labels.index("tech")))
-    assert found["balanced"] >= found["none"] > 0.3
+    assert found["balanced"] > max(2 * found["none"], 0.3)
 
 
 def test_training_further_changes_little_where_the_new_texts_say_little(tmp_path: Path) -> None:
