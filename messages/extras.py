@@ -11,6 +11,7 @@ CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 # By import name: the distribution, and the extra that installs it.
 PACKAGES = {
     "onnxruntime": ("onnxruntime", "serve"),
+    "charset_normalizer": ("charset-normalizer", "train"),
     "torch": ("torch", "train"),
     "pydantic": ("pydantic", "train"),
     "safetensors": ("safetensors", "train"),
