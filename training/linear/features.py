@@ -19,8 +19,6 @@ from ...handlers.text.encoder import Ids, TextEncoder, Tokens
 from ...handlers.text.layout import flatten
 from ...handlers.text.spec import PAD, UNK
 
-_MOST_GAIN = 3.0
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -118,8 +116,6 @@ class Scales:
     """The rows, ascending, int64 [features]."""
     factors: Tensor
     """What a count is multiplied by, float64 [features, 1]."""
-    gain: float = 1.0
-    """What fitted weights are multiplied by for texts that were not fitted: these have fewer known features."""
 
     @classmethod
     def of(
@@ -135,9 +131,8 @@ class Scales:
 
         A row that occurs c times in n texts has the factor log(1 + n / c), as TF-IDF has it for words of n texts, a
         bucket of subwords `subword_weight` times that. All are then scaled so that a text's vector has length 1 (the
-        root of the mean square), taking its cells as different ones. The gain, at most 3, is by how much the vectors
-        would be shorter without what occurs once in all texts, which a new text would not share. `power` as `Design`
-        has it; `without`: a row that is left out.
+        root of the mean square), taking its cells as different ones. `power` as `Design` has it;
+        `without`: a row that is left out.
         """
         totals = counts.totals()[:, 0].numpy()
         totals[PAD if without is None else [PAD, without]] = 0
@@ -149,10 +144,8 @@ class Scales:
         factors[np.isin(rows, hashed[hashed >= encoder.spec.words])] *= subword_weight
         scales = cls(rows, torch.from_numpy(factors)[:, None])
         squares = Design(counts, replace(scales, factors=scales.factors.square()), 2 * power)
-        others = torch.from_numpy(totals[rows] > 1).to(torch.float64)[:, None]
-        square, known = (float(squares.forward(each).mean()) for each in (torch.ones_like(others), others))
-        gain = min((square / known) ** 0.5, _MOST_GAIN) if known else _MOST_GAIN
-        return replace(scales, factors=scales.factors / max(square, 1e-12) ** 0.5, gain=gain)
+        square = float(squares.forward(torch.ones(len(rows), 1, dtype=torch.float64)).mean())
+        return replace(scales, factors=scales.factors / max(square, 1e-12) ** 0.5)
 
 
 class Design:

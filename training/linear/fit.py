@@ -122,11 +122,11 @@ def _reporting(progress: Progress, done: int, most: int, what: str) -> _Report:
 
 
 def _add(model: TextModel, problem: Problem, weights: Weights) -> None:
-    """Add weights to the rows of the model's table, with the gain for new texts, and to its biases."""
+    """Add weights to the rows of the model's table and to its biases."""
     assert isinstance(model.embedding, Table)
     assert isinstance(model.head, Linear)
     with torch.no_grad():
         rows = torch.from_numpy(problem.scales.rows)
-        added = problem.by_label(problem.scales.gain * problem.scales.factors * weights.weight)
+        added = problem.by_label(problem.scales.factors * weights.weight)
         model.embedding.weight[rows] += added.to(torch.float32)
         model.head.bias.add_(problem.by_label(weights.bias[None])[0].to(torch.float32))

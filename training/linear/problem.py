@@ -127,12 +127,11 @@ class Problem:
 
         That is of the validation texts with `weights`, and of each fold with those of `folded` fitted without it.
         """
-        gain = self.scales.gain
-        logits = [self.held_offset + gain * self.held.forward(weights.weight) + weights.bias]
+        logits = [self.held_offset + self.held.forward(weights.weight) + weights.bias]
         truth = [self.held_truth]
         for fold, own in enumerate(folded):
             rows = torch.from_numpy(np.flatnonzero(self.fold == fold))
-            logits.append((self.offset + gain * self.design.forward(own.weight) + own.bias)[rows])
+            logits.append((self.offset + self.design.forward(own.weight) + own.bias)[rows])
             truth.append(self.truth[rows])
         every = torch.cat(truth)
         ones = torch.ones(len(every), 1, dtype=torch.float64)
