@@ -129,7 +129,7 @@ def with_parts(
             code="LX-DATA-086",
         )
     if dataset.parts is not None and options == SplitOptions():
-        return replace(dataset, parts=["train" if part in given else part for part in dataset.parts])
+        return replace(dataset, parts=_completed(dataset.parts, dataset, given))
     hashes = hashes_of(dataset)
     labels = _what_training_needs(dataset, label_sets)
     if options.method == "stratified":
@@ -145,6 +145,14 @@ def with_parts(
             note = f"{dataset.name}: texts moved to training, which would have had none of {listed(moved)}"
             dataset = replace(dataset, notes=(*dataset.notes, note))
     return replace(dataset, parts=parts)
+
+
+def _completed(parts: list[str], dataset: Dataset, given: Collection[str]) -> list[str]:
+    """Return the parts that the data say; one that they lack, and no file holds, takes its share of training."""
+    lacking = [part for part in PARTS[1:] if part not in parts and part not in given]
+    usual = methods.parts_at(hashes_of(dataset), SplitOptions().shares) if lacking else parts
+    found = ["train" if part in given else part for part in parts]
+    return [other if part == "train" and other in lacking else part for part, other in zip(found, usual, strict=True)]
 
 
 def _what_training_needs(dataset: Dataset, label_sets: LabelSets | None) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from ..data.dataset import joined
 from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ..data.part_record import PartRecord
 from ..data.pretrained import open_vectors
+from ..data.samples import SAMPLES
 from ..data.splits import SplitOptions, Splits, parts_of, split, with_parts
 from ..errors import InputError
 from ..evaluation.tasks import TASKS, Task
@@ -65,7 +66,13 @@ def prepare(
         if not task.TAKES_IMAGES and columns.image is None:
             one = dataclasses.replace(one, images=None)  # of a sample set; the split is not by image
         read[part] = one
-    usual = None if given or columns.part or splitting != SplitOptions() else parts_of(read["train"])
+    # The parts of a sample set are found again by its name, those of other data are recorded.
+    own = (
+        given
+        or splitting != SplitOptions()
+        or (read["train"].parts is not None and read["train"].name not in SAMPLES)
+    )
+    usual = None if own else parts_of(read["train"])
     read["train"] = with_parts(read["train"], splitting, label_sets, given)
     whole = joined(read) if given else read["train"]
     dataset = dataclasses.replace(task.prepare(whole, columns), notes=whole.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from pathlib import Path
@@ -117,6 +118,17 @@ def test_the_share_of_a_part_that_has_its_own_file_is_trained_on(method: str, gi
     labels = [f"{number % 3}" for number in range(500)]
     parts = with_parts(dataset(labels), SplitOptions(method), given=given_parts).parts
     assert set(PARTS) - set(given_parts) == set(parts or ())
+
+
+@pytest.mark.parametrize("held_out", ["test", "validation"])
+def test_a_part_that_the_data_do_not_have_is_taken_from_training(held_out: str) -> None:
+    parts = [held_out if number % 5 == 0 else "train" for number in range(300)]
+    whole = dataset(["a", "b"] * 150)
+    found = with_parts(dataclasses.replace(whole, parts=parts)).parts
+    assert found is not None
+    other = {"test": "validation", "validation": "test"}[held_out]
+    for text, said, part in zip(whole.texts, parts, found, strict=True):
+        assert part == (held_out if said == held_out else other if part_of(text) == other else "train")
 
 
 def test_three_texts_of_two_labels_still_make_three_parts() -> None:

@@ -187,3 +187,16 @@ def test_what_cannot_be_split_so_is_refused(whole: Path, tmp_path: Path, options
 def test_texts_in_memory_have_no_column_to_split_by() -> None:
     with refused(InputError, "LX-DATA-086", "group:author"):
         lexport.train(texts=["a", "b"], labels=["x", "y"], split="group:author")
+
+
+def test_the_parts_of_files_in_a_folder_are_those_of_the_run(whole: Path, tmp_path: Path) -> None:
+    rows = rows_of(whole)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write(folder / "train.csv", rows[40:])
+    write(folder / "test.csv", rows[:40])
+    run = train(str(folder), tmp_path / "run", recipe=SMALL)
+    assert run.held_out("test").texts == load(str(folder / "test.csv")).texts
+    assert run.info.data["validation"] > 0
+    assert evaluate(run.folder, str(folder / "test.csv")).seen == 0
+    assert evaluate(run.folder, str(folder / "train.csv")).seen == run.info.data["train"]
