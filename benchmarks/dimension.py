@@ -57,7 +57,7 @@ def main() -> int:
         )
     if options.quick:
         recipe = recipe.changed("training", epochs=2)
-    dataset, parts, _ = prepare(options.data, recipe, UNLABELLED)
+    dataset, parts, *_ = prepare(options.data, recipe, UNLABELLED)
     encoder = build_encoder([*parts.train.texts, *(parts.train.pairs or [])], recipe.text, inputs=recipe.inputs)
     tokens = int(encoder.look_up(parts.train.texts).lengths.sum())
     labels = dataset.classes if recipe.task == "classify" else []

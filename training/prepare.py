@@ -40,6 +40,8 @@ class Prepared(NamedTuple):
     parts: Splits
     record: PartRecord | None
     """The parts of the texts, where they are not the usual ones."""
+    how: str
+    """How the data were split, in words."""
 
 
 def prepare(
@@ -73,6 +75,10 @@ def prepare(
         or (read["train"].parts is not None and read["train"].name not in SAMPLES)
     )
     usual = None if own else parts_of(read["train"])
+    how = str(splitting)
+    if read["train"].parts is not None and splitting == SplitOptions():
+        how = "as the data say" if columns.part is None else f"column {columns.part}"
+    how += f"; {' and '.join(given)} of their own" if given else ""
     read["train"] = with_parts(read["train"], splitting, label_sets, given)
     whole = joined(read) if given else read["train"]
     dataset = dataclasses.replace(task.prepare(whole, columns), notes=whole.notes)
@@ -88,7 +94,7 @@ def prepare(
             code="LX-TRAIN-024",
         )
     task.check(dataset)
-    return Prepared(dataset, split(dataset, task.label_sets), PartRecord.of(whole, usual))
+    return Prepared(dataset, split(dataset, task.label_sets), PartRecord.of(whole, usual), how)
 
 
 def _texts_alone(columns: Columns) -> Columns:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..data import load as data
 from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source
-from ..data.splits import SplitOptions, Splits
+from ..data.splits import SplitOptions
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.tokenized import TokenizedSplits
 from ..evaluation.diagnostics.warnings import data_warnings
 from ..evaluation.tasks import TASKS, UNLABELLED, task_of
-from ..handlers.text.encoder import TextEncoder
-from ..handlers.text.spec import Layout
 from ..models import recipes, run
 from ..storage import atomic as files
 from ..storage.compression import listed
@@ -31,9 +25,10 @@ from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
 from .distributed import ProcessGroup, process_group
+from .facts import identity_of, info_of, summary
 from .final import fit_on_all, judge
 from .linear import fit_linear
-from .prepare import Prepared, labels_without, new_encoder, prepare, require_known_labels, split_texts
+from .prepare import labels_without, new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
 from .trainer import Fit, fit
 
@@ -111,7 +106,7 @@ def train(
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
             if unjudged := labels_without(parts.test, labels, TASKS[recipe.task]):
                 say(f"{len(unjudged):,} of {len(labels):,} labels have no test text: {listed(unjudged)}")
-            say(_summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
+            say(summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
             warnings = _Warnings(
                 command or Command(dataset.name if isinstance(source, Dataset) else source, out), say
             )
@@ -121,7 +116,7 @@ def train(
                     recipe, parts, encoder, labels, tokens, warnings.command, further=further
                 ):
                     warnings.add(advice)
-            identity = _identity(recipe, seed, prepared, labels, start, device, group, left_out)
+            identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out)
             fitter = FITTERS.get(recipe.training.optimizer, fit)
             fit_result = fitter(
                 recipe,
@@ -159,7 +154,7 @@ def train(
             if folder is not None:
                 given = warnings.to_json()
                 prepared = prepared._replace(parts=parts)  # without what was left out
-                info = _info(recipe, seed, prepared, labels, splitting, unknown, fit_result, start, left_out, given)
+                info = info_of(recipe, seed, prepared, labels, unknown, fit_result, start, left_out, given)
                 if final:
                     info.training["final"] = {"texts": final_texts}
                 save(
@@ -211,94 +206,3 @@ def _target(out: Path, group: ProcessGroup, *, resume: bool, replace: bool) -> I
         return
     with checkpoint_folder(out, resume=resume) as training, files.new_folder(out, replace=replace) as folder:
         yield folder, training
-
-
-def _identity(
-    recipe: recipes.Recipe,
-    seed: int,
-    prepared: Prepared,
-    labels: list[str],
-    start: run.Run | None,
-    device: Device,
-    group: ProcessGroup,
-    left_out: dict[str, int],
-) -> dict[str, Any]:
-    """Return everything that the weights depend on, as JSON can hold it. All of it must be equal to resume."""
-    values = {
-        "recipe": recipe.to_json(),
-        "seed": seed,
-        "data": prepared.dataset.digest,
-        "parts": None if prepared.record is None else prepared.record.digest,
-        "labels": labels,
-        "from": None if start is None else start.digest,
-        "device": device.torch_device.type,
-        "threads": device.threads,
-        "processes": group.size,
-        "torch": torch.__version__,
-        **({"left_out": left_out} if left_out else {}),
-    }
-    identity: dict[str, Any] = json.loads(json.dumps(values))
-    return identity
-
-
-def _info(
-    recipe: recipes.Recipe,
-    seed: int,
-    prepared: Prepared,
-    labels: list[str],
-    splitting: SplitOptions,
-    unknown: float,
-    fit_result: Fit,
-    start: run.Run | None,
-    left_out: dict[str, int],
-    warnings: list[dict[str, Any]],
-) -> run.RunInfo:
-    dataset, parts, record = prepared
-    return run.RunInfo(
-        recipe=recipe.to_json(),
-        seed=seed,
-        data={
-            "name": dataset.name,
-            "digest": dataset.digest,
-            "split": {"by": str(splitting), "own": record is not None and record.complete},
-            "dropped": dataset.dropped | left_out,
-            "train": len(parts.train.texts),
-            "validation": len(parts.validation.texts),
-            "test": len(parts.test.texts),
-            "unknown_share": unknown,
-            "untested_labels": labels_without(parts.test, labels, TASKS[str(recipe.task)]),
-            "image_values": 0 if dataset.images is None else dataset.images.shape[1],
-        },
-        parameters=sum(parameter.numel() for parameter in fit_result.model.parameters()),
-        training={
-            "epochs": len(fit_result.losses),
-            "best_epoch": fit_result.best_epoch,
-            "validation_losses": fit_result.losses,
-            "seconds": round(fit_result.seconds, 1),
-            **fit_result.details,
-        },
-        versions=run.versions(),
-        created=int(time.time()),
-        history=[] if start is None else [*start.info.history, {"trained_from": start.digest}],
-        warnings=warnings,
-    )
-
-
-def _summary(
-    dataset: Dataset,
-    parts: Splits,
-    encoder: TextEncoder,
-    recipe: recipes.Recipe,
-    labels: list[str],
-    unknown: float,
-) -> str:
-    known = {
-        Layout.HASHES: f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
-        Layout.CHARACTERS: f"{encoder.spec.characters - 2:,} characters",
-    }.get(recipe.inputs, f"{len(encoder.vocabulary):,} words")
-    sizes: dict[str, Any] = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
-    return (
-        f"{dataset.name}: {sizes['train']:,} training texts, {sizes['validation']:,} validation texts, "
-        f"{sizes['test']:,} test texts; {f'{len(labels)} labels; ' if labels else ''}{known}; "
-        f"{unknown:.1%} of the validation tokens are unknown"
-    )

@@ -62,7 +62,7 @@ def test_the_column_of_parts_decides(by_column: Run, whole: Path) -> None:
         own = [text for text, name in zip(expected.texts, expected.parts, strict=True) if name == part]
         assert by_column.held_out(part).texts == own
     assert by_column.info.data["train"] == expected.parts.count("train")
-    assert by_column.info.data["split"]["own"]
+    assert by_column.info.data["split"] == {"by": "column set", "own": True}
 
 
 def test_evaluate_follows_the_run_s_own_parts_and_counts_what_it_has_seen(by_column: Run, whole: Path) -> None:
