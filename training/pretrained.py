@@ -38,7 +38,7 @@ def fill_table(
     filled[positions] = found
     rows = torch.arange(FIRST_WORD, FIRST_WORD + len(words))
     table.fill(rows, torch.from_numpy(filled))
-    return Coverage(vectors.name, len(positions), len(words))
+    return Coverage(vectors.name, len(positions), len(words), vectors.skipped)
 
 
 def check_width(vectors: Vectors, dim: int) -> None:

@@ -26,6 +26,10 @@ class Vectors(Protocol):
     def dim(self) -> int:
         """Dimensions of a vector."""
 
+    @property
+    def skipped(self) -> int:
+        """Number of entries without a word, which were skipped; known once words were looked up."""
+
     def look_up(self, words: Sequence[str]) -> Found:
         """Return the vectors of those `words` that have one. Raises InputError for a damaged file."""
 
@@ -40,10 +44,13 @@ class Coverage:
     """Words with a vector."""
     asked: int
     """All words that were looked up."""
+    skipped: int = 0
+    """Entries without a word, which were skipped."""
 
     def __str__(self) -> str:
         share = 100 * self.found / max(self.asked, 1)
-        return f"{self.name}: {self.found:,} of {self.asked:,} words have a vector ({share:.1f} %)"
+        skipped = f"; {self.skipped:,} entries without a word skipped" if self.skipped else ""
+        return f"{self.name}: {self.found:,} of {self.asked:,} words have a vector ({share:.1f} %){skipped}"
 
 
 def arranged(words: Sequence[str], vectors: Mapping[str, npt.NDArray[np.float32]], dim: int) -> Found:

@@ -39,6 +39,10 @@ class _Binary:
     start: int
 
     @property
+    def skipped(self) -> int:
+        return 0
+
+    @property
     def name(self) -> str:
         return shown(self.path.name)
 

@@ -31,6 +31,10 @@ class _Package:
     matrix: npt.NDArray[np.float32]
 
     @property
+    def skipped(self) -> int:
+        return 0
+
+    @property
     def dim(self) -> int:
         return int(self.matrix.shape[1])
 

@@ -60,6 +60,10 @@ class _Keyed:
     keyed: KeyedVectors
 
     @property
+    def skipped(self) -> int:
+        return 0
+
+    @property
     def name(self) -> str:
         return shown(type(self.keyed).__name__)
 

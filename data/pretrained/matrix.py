@@ -59,6 +59,10 @@ class _Matrix:
     matrix: npt.NDArray[Any]
 
     @property
+    def skipped(self) -> int:
+        return 0
+
+    @property
     def name(self) -> str:
         return shown(self.path.name)
 

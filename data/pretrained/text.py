@@ -8,7 +8,7 @@ with a space inside.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,11 @@ class _Text:
     opener: Opener
     dim: int
     count: int | None
+    _blank: list[int] = field(default_factory=list, repr=False, compare=False)  # lines without a word
+
+    @property
+    def skipped(self) -> int:
+        return len(self._blank)
 
     @property
     def name(self) -> str:
@@ -91,6 +96,7 @@ class _Text:
     def _lines(self) -> Iterator[tuple[int, str, list[bytes]]]:
         """Number, word and values of every line that has any."""
         rows = 0
+        self._blank.clear()
         with readable(self.path, self.opener), self.opener(self.path) as lines:
             for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), b""), 1):
                 fields = line.split()
@@ -98,8 +104,10 @@ class _Text:
                     if self.count is not None:
                         continue
                     fields = line.removeprefix(_BYTE_ORDER_MARK).split()
-                if fields:
-                    rows += 1
+                rows += bool(fields)
+                if len(fields) == self.dim and all(map(_is_number, fields)):
+                    self._blank.append(number)  # some published files have a word that is a space
+                elif fields:
                     yield number, *self._parts(number, fields)
         if self.count is not None and self.count != rows:
             raise InputError(
@@ -111,7 +119,8 @@ class _Text:
     def _parts(self, number: int, fields: list[bytes]) -> tuple[str, list[bytes]]:
         words, values = fields[: -self.dim], fields[-self.dim :]
         word = b" ".join(words).decode()
-        if b"".join(values).translate(None, _DIGITS):
+        # Numbers that are not finite concern those who ask for the word.
+        if b"".join(values).translate(None, _DIGITS) and not all(map(_is_float, values)):
             raise self._bad(number, fields)
         if not words or (len(words) > 1 and _is_number(words[-1])):
             raise self._bad(number, fields)
@@ -138,6 +147,14 @@ class _Text:
             "line, as in the text files of GloVe, word2vec and fastText. Fix the line or download the file again.",
             code="LX-VECTORS-024",
         )
+
+
+def _is_float(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(field: bytes) -> bool:

@@ -102,7 +102,7 @@ def expand(
         encoder = _expanded_encoder(run.encoder, point, new)
         model, origins = _expanded_model(run, encoder.spec, point, new, opened, seed)
         if opened is not None:
-            say(str(Coverage(opened.name, origins["from_vectors"], len(new))))
+            say(str(Coverage(opened.name, origins["from_vectors"], len(new), opened.skipped)))
         say(
             f"{len(new):,} new words: {origins['from_vectors']:,} from vectors, {origins['from_neighbours']:,} from "
             f"words with a similar spelling, {origins['drawn']:,} random"
