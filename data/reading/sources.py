@@ -56,12 +56,12 @@ def _paths(names: Sequence[str], stack: ExitStack) -> Iterator[Path]:
             # Path.glob takes no absolute pattern.
             matching = sorted(Path(one) for one in glob.glob(name, recursive=True))  # noqa: PTH207
             if not matching:
-                raise InputError(f"No file matches {shown(name)}. Check the pattern.", code="LX-DATA-078")
+                raise InputError(f"No file matches {shown(path)}. Check the pattern.", code="LX-DATA-078")
             yield from matching
         else:
             raise InputError(
-                f"There is no file {shown(name) or 'without a name'} and no sample set of that name. DATA is a file "
-                f"({ACCEPTED}), a folder, - for standard input, or one of {listed(SAMPLES)}.",
+                f"There is no file {shown(path) if name else 'without a name'} and no sample set of that name. DATA is a "
+                f"file ({ACCEPTED}), a folder, - for standard input, or one of {listed(SAMPLES)}.",
                 code="LX-DATA-012",
             )
 
