@@ -60,8 +60,8 @@ def _paths(names: Sequence[str], stack: ExitStack) -> Iterator[Path]:
             yield from matching
         else:
             raise InputError(
-                f"There is no file {shown(path) if name else 'without a name'} and no sample set of that name. DATA is a "
-                f"file ({ACCEPTED}), a folder, - for standard input, or one of {listed(SAMPLES)}.",
+                f"There is no file {shown(path) if name else 'without a name'} and no sample set of that name. "
+                f"DATA is a file ({ACCEPTED}), a folder, - for standard input, or one of {listed(SAMPLES)}.",
                 code="LX-DATA-012",
             )
 
