@@ -41,7 +41,7 @@ def label(value: Any, where: object) -> str | None:
     """
     match value:
         case str():
-            several = _written_list(value)
+            several = _written_list(value) if "[" in value else None
             if several is None:
                 return _encodable(value.strip(), where, "label") or None
             value = several

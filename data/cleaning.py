@@ -75,15 +75,16 @@ class _Cleaner:
 
     def __init__(self, columns: Columns, reading: Reading, bad: BadRows, *, multi_label: bool) -> None:
         self._columns, self._reading, self._bad, self._multi_label = columns, reading, bad, multi_label
-        self._wanted = list(columns.named())
+        # The fields that a row must have, and their places in an item.
+        self._places = [(field, _Item._fields.index(field)) for field in columns.named()]
         self.rows = 0
         self._empty = self._unlabelled = 0
         self._first: dict[Hashable, _Kept] = {}  # in the order of first sight
         self._every: list[_Kept] = []  # where duplicates are kept
         self._label_of: dict[Hashable, str] = {}  # the first label of a subject
-        self._copies: Counter[Hashable] = Counter()
+        self._copies: Counter[Hashable] = Counter()  # rows after the first, while all have one label
         self._several: dict[Hashable, Counter[str]] = {}  # labels of the subjects that have more than one
-        self._missing: dict[str, list[tuple[Rows, int, str]]] = {field: [] for field in self._wanted}
+        self._missing: dict[str, list[tuple[Rows, int, str]]] = {field: [] for field, _ in self._places}
         self._sizes: dict[int, str] = {}  # the first place of each number of image values
         self.separator = reading.label_separator
 
@@ -137,7 +138,7 @@ class _Cleaner:
         if not item.text or item.pair == "":
             self._empty += 1
             return
-        lacking = [field for field in self._wanted if getattr(item, field) is None]
+        lacking = [field for field, place in self._places if item[place] is None]
         if lacking == ["label"] and self._reading.drop_unlabelled:
             self._unlabelled += 1
             return
@@ -153,18 +154,26 @@ class _Cleaner:
         label = item.label or ""
         kept = _Kept(_Identity(item.text, item.language, item.pair, image), label, item.part, item.key)
         subject = kept.identity.subject
-        known = self._label_of.setdefault(subject, label)
-        if subject in self._several:
-            self._several[subject][label] += 1
-        elif known != label:
-            self._several[subject] = Counter({known: self._copies[subject], label: 1})
-        self._copies[subject] += 1
+        known = self._label_of.get(subject)
+        if known is None:
+            self._label_of[subject] = label
+        else:
+            self._count_copy(subject, known, label)
         if self._reading.duplicates == "keep":
             self._every.append(kept)
         else:
             # The label matters only to texts with several, of which all may be kept, or one by vote.
             usual = self._reading.conflicts == "drop"
             self._first.setdefault(kept.identity if usual else (kept.identity, label), kept)
+
+    def _count_copy(self, subject: Hashable, known: str, label: str) -> None:
+        """Count a row with the subject of an earlier one, whose first label is `known`."""
+        if subject in self._several:
+            self._several[subject][label] += 1
+        elif known != label:
+            self._several[subject] = Counter({known: self._copies[subject] + 1, label: 1})
+        else:
+            self._copies[subject] += 1
 
     def dataset(self, name: str, sources: Sequence[Rows]) -> Dataset:
         """Return the rows that are kept. Raises InputError if some lack a cell, or none is left."""
