@@ -9,6 +9,7 @@ from .api.functions import load as load
 from .api.functions import proxy_configuration as proxy_configuration
 from .api.functions import recipes as recipes
 from .api.functions import record as record
+from .api.functions import samples as samples
 from .api.functions import serve as serve
 from .api.functions import server as server
 from .api.functions import verify as verify

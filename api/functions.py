@@ -12,6 +12,7 @@ from .packages import names_missing_packages
 from .paths import StrPath, with_paths
 
 if TYPE_CHECKING:
+    from ..data.samples import Sample
     from ..export.archive.diff import Comparison
     from ..export.archive.foreign import ForeignArchive
     from ..export.archive.inspect import Inspection
@@ -175,6 +176,13 @@ def recipes() -> dict[str, Recipe]:
     from ..models import recipes as shipped
 
     return {name: shipped.load(name) for name in shipped.names()}
+
+
+def samples() -> dict[str, Sample]:
+    """Return the sample sets by the name that `train` takes as data: what they are, their columns and packages."""
+    from ..data.samples import SAMPLES
+
+    return dict(SAMPLES)
 
 
 @names_missing_packages

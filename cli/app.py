@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # Importing a group of commands adds them to the application.
+from . import catalog as listing
 from . import doctor as checking
 from . import generate as generating
 from . import load as loading
@@ -12,11 +13,24 @@ from . import serve as serving
 from . import train as learning
 from .options import app
 
-__all__ = ["app", "checking", "generating", "learning", "loading", "packing", "recording", "serving"]
+__all__ = ["app", "checking", "generating", "learning", "listing", "loading", "packing", "recording", "serving"]
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "handler", "verify", "inspect", "diff"),
+    *(
+        "demo",
+        "samples",
+        "recipes",
+        "train",
+        "expand",
+        "evaluate",
+        "export",
+        "archive",
+        "handler",
+        "verify",
+        "inspect",
+        "diff",
+    ),
     "record",
     *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )

@@ -1,4 +1,4 @@
-"""Commands that train and evaluate models: recipes, train, expand, evaluate."""
+"""Commands that train and evaluate models: train, expand, evaluate."""
 
 from __future__ import annotations
 
@@ -24,33 +24,11 @@ from .options import (
     bar,
     emit,
     print_line,
-    print_text,
     say_to,
     show,
     trusted_keys,
 )
 from .reading import one_or_all, takes_reading
-
-
-@app.command()
-def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="With --toml: the recipe to print.")] = None,
-    toml: Annotated[bool, typer.Option("--toml", help="Print NAME as TOML, to change and give to --model.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List the recipes for --model, with a line on when to use each, or print one."""
-    from ..models import recipes as shipped
-
-    if toml != (name is not None):
-        raise typer.BadParameter("A recipe is printed with its name and --toml: lexport recipes bag --toml")
-    if name is not None:
-        return print_text(shipped.toml(name))
-    found = {name: shipped.load(name).when for name in shipped.names()}
-    if as_json:
-        return emit(found)
-    for name, when in found.items():
-        print_line(f"{name:12} {when}")
-    return None
 
 
 @app.command()

@@ -64,6 +64,11 @@ class Sample:
     columns: Columns = field(default_factory=Columns)
     """Its columns."""
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether its packages can be found."""
+        return all(importlib.util.find_spec(source.module) is not None for source in self.sources)
+
     def rows(self) -> Rows:
         """Return the rows of the packages, always in the same order.
 

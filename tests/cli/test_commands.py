@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lexport.data.samples import SAMPLES
 from lexport.serving.torchserve.java import find_java
 
 from .conftest import Place, Result
@@ -25,7 +26,7 @@ from .conftest import Place, Result
 Command = Callable[..., Result]
 
 COMMANDS = [
-    *("demo", "recipes", "train", "expand", "evaluate", "export", "archive", "run"),
+    *("demo", "samples", "recipes", "train", "expand", "evaluate", "export", "archive", "run"),
     *("serve", "predict", "status", "stop", "generate", "loadtest"),
 ]
 HEAVY = [
@@ -74,6 +75,16 @@ def test_help_of_every_command_loads_nothing_heavy() -> None:
     for name in COMMANDS:
         assert done.stdout.count(f"Usage: lexport {name} ") == 2
     assert "Exit codes: 0 done, 1 refused, 2 wrong usage or input, 3" in done.stdout
+
+
+def test_samples(lexport: Command) -> None:
+    shown, found = ok(lexport("samples")), parsed(lexport("samples", "--json"))
+    assert list(found) == list(SAMPLES)
+    for name, sample in found.items():
+        assert f"{name} " in shown
+        assert sample["about"] in shown
+        assert sample["installed"]
+        assert sample["columns"]["text"] == "text"
 
 
 def test_recipes(lexport: Command) -> None:

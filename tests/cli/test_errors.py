@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lexport.__main__ import run
-from lexport.cli import train as learning
+from lexport.cli import catalog
 from lexport.serving.folders import make_private
 
 from .conftest import Place, Result, split_error
@@ -512,12 +512,12 @@ def test_what_the_system_refuses_is_one_line_and_a_bug_keeps_its_traceback(
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(learning, "emit", full)
+    monkeypatch.setattr(catalog, "emit", full)
     result = lexport("recipes", "--json")
     assert (result.code, result.line) == (
         3,
         "error[LX-SYSTEM-001]: the system says: No space left on device: run.partial",
     )
-    monkeypatch.setattr(learning, "emit", bug)
+    monkeypatch.setattr(catalog, "emit", bug)
     with pytest.raises(ZeroDivisionError):
         run(["recipes", "--json"])

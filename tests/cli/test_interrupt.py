@@ -17,7 +17,7 @@ import pytest
 
 from lexport import __main__ as console
 from lexport.cli import app as cli
-from lexport.cli import train as learning
+from lexport.cli import catalog
 from lexport.serving.torchserve.java import find_java
 
 from .conftest import Place, Result, wait_for
@@ -308,5 +308,5 @@ def test_interruptions_within_a_program_that_calls_run(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(learning, "emit", interrupted)
+    monkeypatch.setattr(catalog, "emit", interrupted)
     assert lexport("recipes", "--json").code == code
