@@ -16,7 +16,7 @@ import torch
 
 import lexport
 from lexport.__main__ import run
-from lexport.cli import train as learning
+from lexport.cli import catalog
 from lexport.cli.options import bar, say_to, show
 from lexport.errors import InputError, RefusedError
 from lexport.reports import tables as screens
@@ -28,7 +28,7 @@ Command = Callable[..., Result]
 
 
 def fails_with(monkeypatch: pytest.MonkeyPatch, raise_: Callable[[], object]) -> None:
-    monkeypatch.setattr(learning, "emit", lambda _: raise_())
+    monkeypatch.setattr(catalog, "emit", lambda _: raise_())
 
 
 def memory_error() -> None:
@@ -84,9 +84,9 @@ def test_other_errors_are_bugs_and_keep_their_traceback(monkeypatch: pytest.Monk
 
 def test_the_traceback_of_a_bug_shows_codes() -> None:
     program = (
-        "import sys; from lexport import __main__; from lexport.cli import train\n"
+        "import sys; from lexport import __main__; from lexport.cli import catalog\n"
         f"def emit(value): raise ValueError({EVIL!r})\n"
-        "train.emit = emit; sys.argv = ['lexport', 'recipes', '--json']; __main__.main()"
+        "catalog.emit = emit; sys.argv = ['lexport', 'recipes', '--json']; __main__.main()"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
@@ -97,7 +97,7 @@ def test_the_traceback_of_a_bug_shows_codes() -> None:
 
 def test_a_recursion_of_our_own_without_an_end_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     scope: dict[str, Any] = {}
-    exec(compile("def again(): return again()", str(learning.__file__), "exec"), scope)
+    exec(compile("def again(): return again()", str(catalog.__file__), "exec"), scope)
     fails_with(monkeypatch, scope["again"])
     with pytest.raises(RecursionError):
         run(["recipes", "--json"])
