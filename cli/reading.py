@@ -81,7 +81,7 @@ def takes_reading(command: Callable[P, R]) -> Callable[..., R]:
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> R:
-        read = {name: values.pop(name) for name in _OPTIONS}
+        read = {name: values.pop(name) for name in NAMES}
         return command(**values, reading=reading_of(**read))  # type: ignore[call-arg,arg-type]
 
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -26,17 +26,16 @@ class PartRecord:
     """Whether it has all texts; otherwise the others are in their usual part, see `splits.parts_of`."""
 
     @classmethod
-    def of(cls, dataset: Dataset, usual: Sequence[str] | None = None) -> PartRecord | None:
-        """Record the parts of `dataset`; only those that differ from the `usual` ones, if these are given.
+    def of(cls, dataset: Dataset, moved: Sequence[int] | None = None) -> PartRecord | None:
+        """Record the parts of `dataset`; with `moved` only those of these rows, the others being in their usual one.
 
         None if there is nothing to record. A text that is in several parts counts for the first of PARTS.
         """
-        complete = usual is None
-        hashes, named = hashes_of(dataset), parts_of(dataset)
-        parts = np.array([PARTS.index(part) for part in named], np.uint8)
-        if usual is not None:
-            other = np.array([own != part for own, part in zip(named, usual, strict=True)], bool)
-            hashes, parts = hashes[other], parts[other]
+        if moved is not None:
+            dataset = dataset.take(moved, dataset.name)
+        complete = moved is None
+        hashes = hashes_of(dataset)
+        parts = np.array([PARTS.index(part) for part in parts_of(dataset)], np.uint8)
         order = np.lexsort((parts, hashes))
         unique, first = np.unique(hashes[order], return_index=True)
         return cls(unique, parts[order][first], complete) if len(unique) else None

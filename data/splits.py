@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -117,10 +118,27 @@ def with_parts(
     label_sets: LabelSets | None = _one_label,
     given: Collection[str] = (),
 ) -> Dataset:
-    """Return `dataset` with the part of each row, and a note of texts that were moved.
+    """Return `dataset` with the part of each row, as `assign` chooses it."""
+    return assign(dataset, options, label_sets, given).dataset
 
-    Parts that the dataset has stay, unless `options` ask for other ones. `given`: the parts that other
-    files hold; their share is trained on. Raises InputError for times that cannot be read.
+
+class Assigned(NamedTuple):
+    """A dataset with the part of each row."""
+
+    dataset: Dataset
+    """It, with a note of texts that were moved."""
+    moved: list[int] | None
+    """The rows that are not in their usual part, see `parts_of`; None if another way of splitting was chosen."""
+
+
+def assign(
+    dataset: Dataset, options: SplitOptions, label_sets: LabelSets | None, given: Collection[str] = ()
+) -> Assigned:
+    """Choose the part of each row.
+
+    Parts that the dataset has stay, unless `options` ask for other ones. `label_sets` returns the labels of each
+    text. `given`: the parts that other files hold; their share is trained on. Raises InputError for times that cannot
+    be read.
     """
     if options.column and dataset.keys is None:
         raise InputError(
@@ -129,22 +147,29 @@ def with_parts(
             code="LX-DATA-086",
         )
     if dataset.parts is not None and options == SplitOptions():
-        return replace(dataset, parts=_completed(dataset.parts, dataset, given))
+        completed = _completed(dataset.parts, dataset, given)
+        return Assigned(replace(dataset, parts=completed), _differing(completed, dataset.parts))
     hashes = hashes_of(dataset)
-    labels = _what_training_needs(dataset, label_sets)
+    usual: list[str] | None = None
     if options.method == "stratified":
         parts = methods.stratified(dataset.labels, hashes, options.shares, given)
     elif options.method == "time":
         parts = methods.by_time(methods.times(dataset.keys or [], dataset.name), options.shares, given)
     else:
         units = hashes if options.method == "hash" else _hashed(key.encode() for key in dataset.keys or [])
-        parts = methods.parts_at(units, options.shares, given)
-        parts, moved = methods.keep_labels(parts, units, labels)
+        labels = _what_training_needs(dataset, label_sets)
+        usual = methods.parts_at(units, options.shares, given)
+        parts, moved = methods.keep_labels(usual, units, labels)
         parts = methods.fill_empty(parts, units, labels, options.shares, given)
         if moved:
             note = f"{dataset.name}: texts moved to training, which would have had none of {listed(moved)}"
             dataset = replace(dataset, notes=(*dataset.notes, note))
-    return replace(dataset, parts=parts)
+    rows = _differing(parts, usual) if usual is not None and options == SplitOptions() and not given else None
+    return Assigned(replace(dataset, parts=parts), rows)
+
+
+def _differing(parts: Sequence[str], usual: Sequence[str]) -> list[int]:
+    return [row for row, (part, other) in enumerate(zip(parts, usual, strict=True)) if part != other]
 
 
 def _completed(parts: list[str], dataset: Dataset, given: Collection[str]) -> list[str]:
@@ -157,15 +182,18 @@ def _completed(parts: list[str], dataset: Dataset, given: Collection[str]) -> li
 
 def _what_training_needs(dataset: Dataset, label_sets: LabelSets | None) -> list[tuple[str, ...]]:
     """Return the labels and the language of each row, after the word "label" or "language"."""
-    found: list[tuple[str, ...]] = [()] * len(dataset)
-    found = found if label_sets is None else [_prefixed("label", own) for own in label_sets(dataset)]
-    if dataset.languages is not None:
-        found = [(*own, f"language {lang}") for own, lang in zip(found, dataset.languages, strict=True)]
+    sets: list[tuple[str, ...]] = [()] * len(dataset) if label_sets is None else label_sets(dataset)
+    languages: Sequence[str | None] = dataset.languages or [None] * len(dataset)
+    # Most rows share theirs with others: one tuple for all of them.
+    known: dict[tuple[tuple[str, ...], str | None], tuple[str, ...]] = {}
+    found = []
+    for key in zip(sets, languages, strict=True):
+        if key not in known:
+            names, language = key
+            spoken = [] if language is None else [f"language {language}"]
+            known[key] = (*(f"label {name}" for name in names), *spoken)
+        found.append(known[key])
     return found
-
-
-def _prefixed(kind: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{kind} {name}" for name in names)
 
 
 def split(dataset: Dataset, label_sets: LabelSets | None = _one_label) -> Splits:

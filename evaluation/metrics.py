@@ -83,16 +83,13 @@ def score_multilabel(
 
 def f1(hits: npt.NDArray[Any], sums: npt.NDArray[Any]) -> Values:
     """Return 2 * `hits` / `sums`, with sums = predictions + support; 0.0 where sums is 0."""
-    found: Values = np.divide(2 * hits, sums, out=np.zeros(np.shape(hits)), where=sums > 0)
-    return found
+    return _shares(2 * hits, sums)
 
 
 def macro_f1(hits: npt.NDArray[Any], sums: npt.NDArray[Any]) -> Values:
     """Return the mean F1 of the labels (last axis) that occur, whose `sums` are above 0; 0.0 without any."""
-    occurring = (sums > 0).sum(axis=-1)
-    total = f1(hits, sums).sum(axis=-1)
-    found: Values = np.divide(total, occurring, out=np.zeros(np.shape(total)), where=occurring > 0)
-    return found
+    occurring, total = (sums > 0).sum(axis=-1), f1(hits, sums).sum(axis=-1)
+    return _shares(total, occurring)
 
 
 def label_indices(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> dict[str, int]:
@@ -124,7 +121,7 @@ def _per_class(labels: Sequence[str], hits: Counts, answers: Counts, support: Co
     columns = {
         "precision": _shares(hits, answers).tolist(),
         "recall": _shares(hits, support).tolist(),
-        "f1": _shares(2 * hits, support + answers).tolist(),
+        "f1": f1(hits, support + answers).tolist(),
         "support": support.tolist(),
     }
     return {
@@ -133,9 +130,10 @@ def _per_class(labels: Sequence[str], hits: Counts, answers: Counts, support: Co
     }
 
 
-def _shares(part: Counts, whole: Counts) -> npt.NDArray[np.float64]:
+def _shares(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Values:
     """Return `part / whole`, 0.0 where whole is 0."""
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+    found: Values = np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+    return found
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:

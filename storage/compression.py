@@ -17,21 +17,30 @@ from typing import IO, Any
 from ..errors import InputError, MissingExtra
 from ..messages.escaping import visible
 
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+# The endings of compressed files, what they are called, and how they begin.
+_COMPRESSED = {
+    ".gz": ("gzip", b"\x1f\x8b"),
+    ".bz2": ("bzip2", b"BZh"),
+    ".xz": ("xz", b"\xfd7zXZ"),
+    ".zst": ("zstd", b"\x28\xb5\x2f\xfd"),
+}
+COMPRESSIONS = tuple(_COMPRESSED)
 
 Opener = Callable[[Path], IO[bytes]]
 """Opens a file for reading its decompressed bytes."""
 
 _SIGNATURES = {
-    b"\x1f\x8b": "It looks gzip-compressed: end its name in .gz.",
-    b"BZh": "It looks bzip2-compressed: end its name in .bz2.",
-    b"\xfd7zXZ": "It looks xz-compressed: end its name in .xz.",
-    b"\x28\xb5\x2f\xfd": "It looks zstd-compressed: end its name in .zst.",
+    **{begin: f"It looks {name}-compressed: end its name in {end}." for end, (name, begin) in _COMPRESSED.items()},
     b"PAR1": "It looks like Parquet: end its name in .parquet.",
     b"PK\x03\x04": "It looks like a zip archive or spreadsheet: export it as CSV.",
     b"\xff\xfe": "It looks like UTF-16: save it as UTF-8.",
     b"\xfe\xff": "It looks like UTF-16: save it as UTF-8.",
 }
+
+
+def compression_of(start: bytes) -> tuple[str, str] | None:
+    """Return the ending and the name of the compression of a file that begins with `start`; None without one."""
+    return next(((end, name) for end, (name, begin) in _COMPRESSED.items() if start.startswith(begin)), None)
 
 
 def shown(value: object) -> str:

@@ -10,13 +10,12 @@ import torch
 
 from ..data.load import Dataset
 from ..data.splits import Splits
-from ..evaluation.tasks import TASKS
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.spec import Layout
 from ..models import recipes, run
 from .device import Device
 from .distributed import ProcessGroup
-from .prepare import Prepared, labels_without
+from .prepare import Prepared
 from .trainer import Fit
 
 
@@ -52,7 +51,7 @@ def info_of(
     recipe: recipes.Recipe,
     seed: int,
     prepared: Prepared,
-    labels: list[str],
+    untested: list[str],
     unknown: float,
     fit_result: Fit,
     start: run.Run | None,
@@ -73,7 +72,7 @@ def info_of(
             "validation": len(parts.validation.texts),
             "test": len(parts.test.texts),
             "unknown_share": unknown,
-            "untested_labels": labels_without(parts.test, labels, TASKS[str(recipe.task)]),
+            "untested_labels": untested,
             "image_values": 0 if dataset.images is None else dataset.images.shape[1],
         },
         parameters=sum(parameter.numel() for parameter in fit_result.model.parameters()),

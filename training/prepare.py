@@ -13,7 +13,7 @@ from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ..data.part_record import PartRecord
 from ..data.pretrained import open_vectors
 from ..data.samples import SAMPLES
-from ..data.splits import SplitOptions, Splits, parts_of, split, with_parts
+from ..data.splits import SplitOptions, Splits, assign, split
 from ..errors import InputError
 from ..evaluation.tasks import TASKS, Task
 from ..handlers.text.encoder import TextEncoder
@@ -69,17 +69,13 @@ def prepare(
             one = dataclasses.replace(one, images=None)  # of a sample set; the split is not by image
         read[part] = one
     # The parts of a sample set are found again by its name, those of other data are recorded.
-    own = (
-        given
-        or splitting != SplitOptions()
-        or (read["train"].parts is not None and read["train"].name not in SAMPLES)
-    )
-    usual = None if own else parts_of(read["train"])
+    said = read["train"].parts is not None
+    own = bool(given) or (said and read["train"].name not in SAMPLES)
     how = str(splitting)
-    if read["train"].parts is not None and splitting == SplitOptions():
+    if said and splitting == SplitOptions():
         how = "as the data say" if columns.part is None else f"column {columns.part}"
     how += f"; {' and '.join(given)} of their own" if given else ""
-    read["train"] = with_parts(read["train"], splitting, label_sets, given)
+    read["train"], moved = assign(read["train"], splitting, label_sets, given)
     whole = joined(read) if given else read["train"]
     dataset = dataclasses.replace(task.prepare(whole, columns), notes=whole.notes)
     if recipe.inputs is not Layout.LANGUAGES and columns.language is None:
@@ -94,7 +90,7 @@ def prepare(
             code="LX-TRAIN-024",
         )
     task.check(dataset)
-    return Prepared(dataset, split(dataset, task.label_sets), PartRecord.of(whole, usual), how)
+    return Prepared(dataset, split(dataset, task.label_sets), PartRecord.of(whole, None if own else moved), how)
 
 
 def _texts_alone(columns: Columns) -> Columns:

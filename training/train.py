@@ -104,8 +104,9 @@ def train(
             if without:
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
-            if unjudged := labels_without(parts.test, labels, TASKS[recipe.task]):
-                say(f"{len(unjudged):,} of {len(labels):,} labels have no test text: {listed(unjudged)}")
+            untested = labels_without(parts.test, labels, TASKS[recipe.task])
+            if untested:
+                say(f"{len(untested):,} of {len(labels):,} labels have no test text: {listed(untested)}")
             say(summary(dataset, parts, encoder, recipe, labels, unknown_share(tokens.validation)))
             warnings = _Warnings(
                 command or Command(dataset.name if isinstance(source, Dataset) else source, out), say
@@ -154,7 +155,7 @@ def train(
             if folder is not None:
                 given = warnings.to_json()
                 prepared = prepared._replace(parts=parts)  # without what was left out
-                info = info_of(recipe, seed, prepared, labels, unknown, fit_result, start, left_out, given)
+                info = info_of(recipe, seed, prepared, untested, unknown, fit_result, start, left_out, given)
                 if final:
                     info.training["final"] = {"texts": final_texts}
                 save(

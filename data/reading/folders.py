@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 
 from ...errors import InputError
 from ...storage.compression import listed, opener_for, shown
+from ..cells import PART_OF
 from ..columns import Row, Rows
 from .encoding import find_encoding
 from .options import Reading
@@ -14,16 +15,15 @@ from .options import Reading
 _PLAIN = opener_for("")
 
 
-def read_folder(folder: Path, reading: Reading, part_names: Mapping[str, str]) -> Rows:
+def read_folder(folder: Path, reading: Reading) -> Rows:
     """Return a row for each file below `folder`: its text, and the name of its folder as label.
 
-    `part_names`: what folders of parts may be called, and what they are here. Raises InputError for another layout,
-    and while reading for a file that is no text.
+    Raises InputError for another layout, and while reading for a file that is no text.
     """
     inner = _folders(folder)
-    parts = {path.name.lower(): path for path in inner if path.name.lower() in part_names}
+    parts = {path.name.lower(): path for path in inner if path.name.lower() in PART_OF}
     if parts and len(parts) == len(inner):
-        labelled = {label: part_names[name] for name, path in parts.items() for label in _folders(path)}
+        labelled = {label: PART_OF[name] for name, path in parts.items() for label in _folders(path)}
     else:
         labelled = dict.fromkeys(inner, "")
     files = [(file, label.name, part) for label, part in labelled.items() for file in _texts(label)]

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputError
-from ...storage.compression import COMPRESSIONS, Opener, check_file, empty, opener_for, readable, shown
+from ...storage.compression import (
+    COMPRESSIONS,
+    Opener,
+    check_file,
+    compression_of,
+    empty,
+    opener_for,
+    readable,
+    shown,
+)
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"}
 _LINES = (".jsonl", ".ndjson")
@@ -18,7 +27,6 @@ ENDINGS = (*DELIMITERS, *_LINES, ".json", *_TABLES)
 FASTTEXT_LABEL = "__label__"
 _BEGINNING = 1 << 16  # bytes that are looked at
 _PARQUET, _ARROW, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
-_COMPRESSED = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
 # The beginnings of files that are not read, what they are, and what to do.
 _STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Fetch the file: git lfs pull"),
@@ -106,23 +114,20 @@ def _kind(start: bytes, ending: str) -> str:
 
 
 def _refuse_strangers(path: Path, start: bytes, compression: str) -> None:
-    for signature, ending in _COMPRESSED.items():
-        if start.startswith(signature):
-            if compression:
-                raise InputError(
-                    f"{shown(path)} is compressed twice: unpacked, it is a {ending} file. Unpack it once.",
-                    code="LX-DATA-069",
-                )
-            raise InputError(
-                f"{shown(path)} looks {_NAMES[ending]}-compressed, which its name does not say. End its name in "
-                f"{ending}.",
-                code="LX-DATA-070",
-            )
+    found = compression_of(start)
+    if found is not None and compression:
+        raise InputError(
+            f"{shown(path)} is compressed twice: unpacked, it is a {found[0]} file. Unpack it once.",
+            code="LX-DATA-069",
+        )
+    if found is not None:
+        ending, name = found
+        raise InputError(
+            f"{shown(path)} looks {name}-compressed, which its name does not say. End its name in {ending}.",
+            code="LX-DATA-070",
+        )
     for signature, what, remedy in _STRANGERS:
         if start[:64].lstrip().lower().startswith(signature.lower()):
             if signature == b"PK\x03\x04" and b"[Content_Types].xml" in start:
                 what, remedy = "an Excel workbook", "Save it as CSV UTF-8."
             raise InputError(f"{shown(path)} is {what}. {remedy}", code="LX-DATA-071")
-
-
-_NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}

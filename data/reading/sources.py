@@ -96,7 +96,7 @@ def _open(path: Path, columns: Columns, reading: Reading, bad: BadRows) -> list[
     wanted = Wanted(path, columns)
     if _is_folder(path):
         if is_saved_dataset(path):
-            return read_saved_dataset(path, wanted, PART_OF)
+            return read_saved_dataset(path, wanted)
         parts = _files_of_parts(path)
         if parts:
             return [
@@ -104,7 +104,7 @@ def _open(path: Path, columns: Columns, reading: Reading, bad: BadRows) -> list[
                 for file, part in parts
                 for rows in _open(file, columns, reading, bad)
             ]
-        return [read_folder(path, reading, PART_OF)]
+        return [read_folder(path, reading)]
     file = identify(path)
     match file.kind:
         case "lines":

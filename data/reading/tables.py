@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...storage.compression import damaged, import_extra, readable, shown
+from ..cells import PART_OF
 from ..columns import Row, Rows
 from .kinds import DataFile
 from .wanted import Wanted
@@ -39,23 +40,23 @@ def is_saved_dataset(folder: Path) -> bool:
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def read_saved_dataset(folder: Path, wanted: Wanted, part_names: Mapping[str, str]) -> list[Rows]:
+def read_saved_dataset(folder: Path, wanted: Wanted) -> list[Rows]:
     """Return the rows of a folder that `datasets` saved; the parts of a `DatasetDict` are those of the split.
 
-    `part_names`: what parts may be called, and what they are here. Raises InputError for a folder that lacks files.
+    Raises InputError for a folder that lacks files, and for parts that are called otherwise.
     """
     import_extra("pyarrow", "parquet", "Reading a saved dataset")
     if not (folder / "dataset_dict.json").is_file():
         return _saved(folder, wanted, None)
     names = _json(folder / "dataset_dict.json").get("splits", [])
-    unknown = [name for name in names if name not in part_names]
+    unknown = [name for name in names if name not in PART_OF]
     if unknown:
         raise InputError(
-            f"{shown(folder)} has the parts {', '.join(map(shown, names))}; expected {', '.join(part_names)}. Name "
+            f"{shown(folder)} has the parts {', '.join(map(shown, names))}; expected {', '.join(PART_OF)}. Name "
             "the folder of one part.",
             code="LX-DATA-076",
         )
-    return [rows for name in names for rows in _saved(folder / name, wanted, part_names[name])]
+    return [rows for name in names for rows in _saved(folder / name, wanted, PART_OF[name])]
 
 
 def _saved(folder: Path, wanted: Wanted, part: str | None) -> list[Rows]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,6 @@ class Wanted:
         if found[place] != name:
             self._state(field, found[place])
         return place
-
-    def names(self, found: Iterable[str]) -> dict[str, str | None]:
-        """Return {field: name in `found`} of all fields, in the order of a row's cells."""
-        known = list(found)
-        names = (None if place is None else known[place] for place in self.places(known))
-        return dict(zip(vars(self.columns), names, strict=True))
 
     def _state(self, field: str, name: str) -> None:
         note = f"the column '{shown(name)}' is taken for the {field}s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ...data.dataset import label_sets
 from ...storage.compression import listed, shown
@@ -17,12 +17,20 @@ _PLACEHOLDERS = frozenset(
 _SHOWN = 5
 
 
-def alike_labels(labels: Sequence[str]) -> Advice | None:
-    """Return a warning if labels in `labels`, one cell for each text, differ only in case, width or spaces."""
+def count_labels(cells: Iterable[str]) -> Counter[str]:
+    """Return how many texts have each label, from one cell for each text, see `label_sets`."""
+    counts: Counter[str] = Counter()
+    for cell, texts in Counter(cells).items():
+        for name in label_sets([cell])[0]:
+            counts[name] += texts
+    return counts
+
+
+def alike_labels(counts: Counter[str]) -> Advice | None:
+    """Return a warning if labels, with the number of their texts, differ only in case, width or spaces."""
     groups: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for names in label_sets(labels):
-        for name in names:
-            groups[_plain(name)][name] += 1
+    for name, texts in counts.items():
+        groups[_plain(name)][name] = texts
     found = [group.most_common() for group in groups.values() if len(group) > 1]
     if not found:
         return None
@@ -38,18 +46,17 @@ def alike_labels(labels: Sequence[str]) -> Advice | None:
     )
 
 
-def placeholder_labels(labels: Sequence[str]) -> Advice | None:
-    """Return a warning if labels look like what people write where there is none, such as "n/a"."""
-    counts = Counter(name for names in label_sets(labels) for name in names if _plain(name) in _PLACEHOLDERS)
-    if not counts or len(counts) == len({name for names in label_sets(labels) for name in names}):
+def placeholder_labels(counts: Counter[str]) -> Advice | None:
+    """Return a warning if some labels look like what people write where there is none, such as "n/a"."""
+    found = {name: texts for name, texts in counts.items() if _plain(name) in _PLACEHOLDERS}
+    if not found or len(found) == len(counts):
         return None
-    written = listed([f"{shown(name)} ({count:,} texts)" for name, count in counts.items()], _SHOWN)
-    most = max(counts, key=counts.__getitem__)
+    written = listed([f"{shown(name)} ({texts:,} texts)" for name, texts in found.items()], _SHOWN)
     return Advice(
         "LX-WARN-011",
         f"labels look like the absence of one: {written}. They are learned like any other.",
-        (*((MAP_LABEL, f"{name}=") for name in counts), ("--drop-unlabelled", None)),
-        details={"labels": len(counts), "texts": counts.total(), "most": most},
+        (*((MAP_LABEL, f"{name}=") for name in found), ("--drop-unlabelled", None)),
+        details={"labels": len(found), "texts": sum(found.values())},
     )
 
 

@@ -6,6 +6,7 @@ Each comes at most once per training, with the options that follow its advice; d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ...storage.compression import shown
 from ..metrics import Outputs
 from ..tasks import TASKS, MultiLabel, Task
 from .advice import LEAVE_OUT, Advice, Command, setting
-from .label_names import alike_labels, placeholder_labels
+from .label_names import alike_labels, count_labels, placeholder_labels
 from .label_noise import swapped_labels
 from .leakage import cross_split_duplicates
 from .tokenized import TokenizedSplits
@@ -61,8 +62,8 @@ def data_warnings(
     ]
     task = TASKS[recipe.task]
     if task.GIVES_SCORES:
-        every = [label for part in (parts.train, parts.validation, parts.test) for label in part.labels]
-        found += [alike_labels(every), placeholder_labels(every)]
+        counts = count_labels(chain(parts.train.labels, parts.validation.labels, parts.test.labels))
+        found += [alike_labels(counts), placeholder_labels(counts)]
     if task.GIVES_SCORES and not task.MULTI_LABEL:
         two = (parts.train, parts.validation), (tokens.train, tokens.validation)
         found.append(swapped_labels(encoder.spec, labels, *two))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from hypothesis import strategies as st
 from lexport.data.load import Columns, label_sets, load
 from lexport.errors import InputError
 
+from .files import jsonl, parquet, written
+
 
 def refusal(path: Path | str, *, multi_label: bool = False, **columns: Any) -> str:
     """The message with which `load` refuses `path`: always one line of an InputError."""
@@ -22,21 +23,6 @@ def refusal(path: Path | str, *, multi_label: bool = False, **columns: Any) -> s
     message = str(caught.value)
     assert message.isprintable()
     return message
-
-
-def written(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def jsonl(*items: Any) -> str:
-    return "".join(json.dumps(item) + "\n" for item in items)
-
-
-def parquet(path: Path, **columns: Any) -> Path:
-    arrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet").write_table(arrow.table(columns), path)
-    return path
 
 
 def test_columns_are_chosen_by_name(tmp_path: Path) -> None:

@@ -50,10 +50,10 @@ def fit_linear(
 ) -> Fit:
     """Return the model of least ½ ‖weights‖² + strength · (sum of the training texts' losses).
 
-    The arguments are those of `trainer.fit`; of `chosen` the strength is taken. The same texts give the same
-    model, whatever the seed. It is computed on
-    the CPU in float64, by each process of a group alike, and leaves no checkpoints: a training that was interrupted
-    starts again. With `start` the weights are added to those of that run, and the penalty is for what is added.
+    The arguments are those of `trainer.fit`; of `chosen` the strength is taken. The same texts give the same model,
+    whatever the seed. It is computed on the CPU in float64, by each process of a group alike, and leaves no
+    checkpoints: a training that was interrupted starts again. With `start` the weights are added to those of
+    that run, and the penalty is for what is added.
     `losses` are those of the held-out texts for each strength tried.
     """
     assert isinstance(recipe.head, LinearOptions)
@@ -71,7 +71,8 @@ def fit_linear(
             tried = (float(chosen.details["strength"]),)
         strength, losses, weights = _search(problem, recipe, tried, progress)
         best = losses.index(min(losses)) + 1
-        if chosen is None and start is not None and losses[best - 1] >= problem.held_loss(problem.zeros()):
+        worse = start is not None and losses[best - 1] >= problem.held_loss(problem.zeros())
+        if worse if chosen is None else not chosen.best_epoch:
             say("no strength lowered the validation loss; the weights are those from before training")
             best = 0
         else:

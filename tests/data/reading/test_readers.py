@@ -6,7 +6,6 @@ import bz2
 import csv
 import gzip
 import importlib
-import json
 import lzma
 import os
 import random
@@ -20,6 +19,7 @@ from lexport.data.load import Columns, digest, load
 from lexport.errors import InputError, MissingExtra
 
 from ...refusals import refused
+from ..files import jsonl, parquet, written
 
 GOOD = 'text,label\n"A warm, funny film.",positive\nDull.,negative\n很好看,positive\n'
 GOOD_TEXTS = ["A warm, funny film.", "Dull.", "很好看"]
@@ -33,21 +33,6 @@ def refusal(path: Path | str) -> str:
     message = str(caught.value)
     assert message.isprintable()
     return message
-
-
-def written(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def jsonl(*items: Any) -> str:
-    return "".join(json.dumps(item) + "\n" for item in items)
-
-
-def parquet(path: Path, **columns: Any) -> Path:
-    arrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet").write_table(arrow.table(columns), path)
-    return path
 
 
 @pytest.mark.parametrize(
