@@ -87,7 +87,7 @@ def train(
     glove-6b-50d), `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change it;
     None leaves an option as it is. With `start` that run is trained further: its model and words stay, and only
     `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that are "shared" with training.
-    `final`: after it is judged the model is fitted on all texts, for as many epochs as were best on validation.
+    `final`: after it is judged the model is fitted on all texts, with the epochs or the strength that were best.
 
     A checkpoint is written every `checkpoint_every` seconds; `resume` continues an interrupted training of `out`.
     `replace` allows `out` to exist. `say=print` shows what happens, `progress` is called with (steps done, most

@@ -17,21 +17,8 @@ __all__ = ["app", "checking", "generating", "learning", "listing", "loading", "p
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *(
-        "demo",
-        "samples",
-        "recipes",
-        "train",
-        "expand",
-        "evaluate",
-        "export",
-        "archive",
-        "handler",
-        "verify",
-        "inspect",
-        "diff",
-    ),
-    "record",
+    *("demo", "samples", "recipes", "train", "expand", "evaluate"),
+    *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )
 _PLACES = {name: place for place, name in enumerate(_ORDER)}

@@ -1,4 +1,4 @@
-"""The options that say how data files are read and cleaned: the same for every command that takes DATA."""
+"""The options that say how data files are read and cleaned, of `train` and `evaluate`."""
 
 from __future__ import annotations
 
