@@ -266,10 +266,8 @@ def evaluate(
     )
     found = evaluation.to_json()
     if found["seen"]:
-        print_line(
-            f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; --part test leaves them out",
-            err=True,
-        )
+        remedy = "--part test leaves them out" if found["seen"] < found["count"] else "the metrics are too good"
+        print_line(f"note: {found['seen']:,} of these {found['count']:,} texts were trained on; {remedy}", err=True)
     if report is not None:
         evaluation_page.write(found, str(target), report)
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lexport.__main__ import run
 from lexport.data.load import load
 from lexport.export.archive.format.reader import EVIDENCE
 from lexport.export.archive.inprocess import load_archive
@@ -82,3 +83,9 @@ def test_an_archive_of_it_counts_the_texts_of_its_data_as_seen(final: Run, tiny_
     export(final, choose("onnx-fp32"))
     packed = archive(final.folder, version="1.0", variant="onnx-fp32", out=tmp_path)
     assert evaluate(packed, str(tiny_csv), part="test").seen == final.info.data["test"]
+
+
+def test_the_command_says_that_all_texts_were_trained_on(final: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(final.folder)]) == 0
+    count = final.info.data["test"]
+    assert f"{count} of these {count} texts were trained on; the metrics are too good" in capsys.readouterr().err
