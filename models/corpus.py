@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..handlers.text.encoder import FIRST_WORD, Ids, TextEncoder, TextSpec, Tokens
+from ..handlers.text.encoder import FIRST_WORD, Ids, Normalization, TextEncoder, TextSpec, Tokens
+from .recipes import TextOptions
 
 # Texts numbered at a time, so that few Python strings are alive at once.
 _TOGETHER = 256
@@ -31,9 +32,12 @@ class Corpus:
     """The language of each text."""
 
     @classmethod
-    def of(cls, texts: Sequence[str], max_tokens: int, languages: Sequence[str | None] | None = None) -> Corpus:
-        """Split each of `texts` into at most `max_tokens` tokens."""
-        split = TextEncoder(TextSpec(words=FIRST_WORD, max_tokens=max_tokens), []).tokens
+    def of(cls, texts: Sequence[str], options: TextOptions, languages: Sequence[str | None] | None = None) -> Corpus:
+        """Normalize each of `texts` and split it into at most `max_tokens` tokens, as the options say."""
+        spec = TextSpec(
+            words=FIRST_WORD, max_tokens=options.max_tokens, normalization=Normalization(options.normalization)
+        )
+        split = TextEncoder(spec, []).tokens
         positions: defaultdict[str, int] = defaultdict()
         positions.default_factory = positions.__len__
         numbers, lengths, truncated = [], [], []

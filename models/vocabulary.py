@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from ..errors import InputError
-from ..handlers.text.encoder import FIRST_WORD, Ids, TextEncoder, TextSpec
+from ..handlers.text.encoder import FIRST_WORD, Ids, Normalization, TextEncoder, TextSpec
 from ..handlers.text.spec import Layout
 from .corpus import Corpus
 from .embeddings.buckets import choose_buckets
@@ -30,7 +30,7 @@ def build_encoder(
     each text, unless `texts` is a Corpus that has them); with "hashes" nothing is kept. If the options have no number
     of buckets, the texts decide it. Raises InputError if a text has no language.
     """
-    corpus = texts if isinstance(texts, Corpus) else Corpus.of(texts, options.max_tokens, languages)
+    corpus = texts if isinstance(texts, Corpus) else Corpus.of(texts, options, languages)
     kept: dict[str, list[str]] = {}
     characters: list[str] = []
     if inputs is Layout.LANGUAGES:
@@ -48,6 +48,7 @@ def build_encoder(
         buckets=_buckets(corpus, options, inputs),
         ngrams=options.ngrams,
         max_tokens=options.max_tokens,
+        normalization=Normalization(options.normalization),
         min_count=options.min_count,
         max_vocabulary=options.max_vocabulary,
         inputs=inputs,

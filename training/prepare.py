@@ -108,7 +108,7 @@ def split_texts(recipe: recipes.Recipe, part: Dataset) -> Corpus:
     """Split the training texts, and then their second texts, into tokens."""
     texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
     languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
-    return Corpus.of(texts, recipe.text.max_tokens, languages)
+    return Corpus.of(texts, recipe.text, languages)
 
 
 def new_encoder(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from onnx import TensorProto
 
 from ...handlers.text.hashing import BEGIN, END, LONGEST_TOKEN, MULTIPLIER, PRIME, murmur
-from .nodes import MICROSOFT, Nodes
-from .splitting import Split, tokenized
+from .nodes import MICROSOFT, Nodes, tokenized
+from .splitting import Split
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 # Domains beside ONNX's own, and the version of each that stock ONNX Runtime has.
 ML, MICROSOFT = "ai.onnx.ml", "com.microsoft"
 DOMAINS = {ML: 4, MICROSOFT: 1}
+# What a loop's body is given beside its own values.
+_COUNTING = (("turn", TensorProto.INT64), ("going", TensorProto.BOOL))
 
 
 class Nodes:
@@ -20,23 +22,47 @@ class Nodes:
         """`prefix` keeps the names apart from those of the graph that the nodes will join."""
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, TensorProto] = {}
-        self._prefix = prefix
+        self.prefix = prefix
+
+    def inner(self, prefix: str) -> Nodes:
+        """Return nodes for a graph within this one, which reads this one's values; constants are kept here."""
+        found = Nodes(f"{self.prefix}{len(self.nodes)}/{prefix}")
+        found.constants = self.constants
+        return found
+
+    def branch(self, output: str) -> GraphProto:
+        """Return the nodes as one of two branches; the output is a string of any shape."""
+        return helper.make_graph(self.nodes, self.prefix, [], [_value(output, TensorProto.STRING)])
+
+    def loop(self, before: str, after: str, more: str) -> GraphProto:
+        """Return the nodes as the body of a loop, from a string of any shape to the next, while `more` is true."""
+        turn, going = (helper.make_tensor_value_info(f"{self.prefix}{name}", kind, []) for name, kind in _COUNTING)
+        ends = [_value(more, TensorProto.BOOL), _value(after, TensorProto.STRING)]
+        return helper.make_graph(self.nodes, self.prefix, [turn, going, _value(before, TensorProto.STRING)], ends)
 
     def add(
-        self, op: str, *inputs: str, domain: str = "", name: str = "", output: str = "", **attributes: Any
+        self,
+        op: str,
+        *inputs: str,
+        domain: str = "",
+        name: str = "",
+        output: str = "",
+        place: int = 0,
+        **attributes: Any,
     ) -> str:
-        """Add a node with one output, and return the output's name.
+        """Add a node, and return the name of its output (of the one at `place`, where it has several).
 
         `name` is what ONNX Runtime calls the node where it fails; `output` where the graph must have that name.
         """
-        output = output or f"{self._prefix}{op}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [output], name=name or output, domain=domain, **attributes))
+        output = output or f"{self.prefix}{op}_{len(self.nodes)}"
+        outputs = [*(f"{output}_{number}" for number in range(place)), output]
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=name or output, domain=domain, **attributes))
         return output
 
     def constant(self, value: Any, dtype: type = np.int64) -> str:
         """Return the name of a constant, a value or a list; strings as `object`; equal ones are stored once."""
         array: npt.NDArray[Any] = np.array(value, dtype)
-        name = f"{self._prefix}{array.dtype}_{'_'.join(map(str, array.reshape(-1)))}_{array.ndim}"
+        name = f"{self.prefix}{array.dtype}_{'_'.join(map(str, array.reshape(-1)))}_{array.ndim}"
         self.constants.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
@@ -55,3 +81,15 @@ class Nodes:
     def flat(self, value: str) -> str:
         """Return the same values with one axis."""
         return self.add("Reshape", value, self.constant([-1]))
+
+
+def _value(name: str, kind: int) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, None)
+
+
+def tokenized(nodes: Nodes, texts: str, **by: Any) -> str:
+    """Return the parts of strings, on one axis more, "" behind the last: string [batch, parts].
+
+    If all strings are empty, the axis has length 0 after one axis, and is missing after two.
+    """
+    return nodes.add("Tokenizer", texts, domain=MICROSOFT, mark=0, mincharnum=1, pad_value="", **by)

@@ -1,7 +1,7 @@
 """Text to indices: the one implementation that training, export, evaluation and the worker share.
 
-A text is normalised (lower case) and split into tokens by one pattern. What a token becomes is the layout that the
-spec's `inputs` names; PAD is 0 and only on the right:
+A text is normalized (Unicode form, lower case) and split into tokens by one pattern. What a token becomes is the
+layout that the spec's `inputs` names; PAD is 0 and only on the right:
 
 "indices"     [batch, length]: the row of each word, or UNK
 "hashes"      [batch, length]: 1 + the MurmurHash3 of each word; without a vocabulary no word is unknown
@@ -30,6 +30,7 @@ import regex
 from . import layout as matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
 from .languages import language_numbers
+from .normalization import Normalization, lower, normalize
 from .spec import FIRST_WORD, PAD, TOKEN_PATTERN, UNK, Layout, TextError, TextSpec
 from .tokens import Ragged, Tokens, join, sums
 from .vocabulary import Listed, Vocabulary
@@ -41,11 +42,11 @@ __all__ = [
     "UNK",
     "Ids",
     "Layout",
+    "Normalization",
     "TextEncoder",
     "TextError",
     "TextSpec",
     "Tokens",
-    "normalise",
 ]
 
 # The same as TOKEN_PATTERN, only for ASCII text: `re` splits five times as fast as `regex` with its Unicode classes.
@@ -59,19 +60,6 @@ _WHOLE = 16
 _TOGETHER = 256
 # Words whose subwords are kept, so that frequent ones are hashed once; some 20 MB.
 _REMEMBERED = 1 << 16
-
-
-def normalise(text: str) -> str:
-    """Return the text in lower case, code point by code point, without context, so that a graph can do the same.
-
-    U+0130 becomes a plain i (Python makes two code points of it), and a capital sigma always the same small
-    one (Python looks whether the word ends there).
-    """
-    if "\u0130" in text:
-        text = text.replace("\u0130", "i")
-    if "\u03a3" in text:
-        text = text.replace("\u03a3", "\u03c3")
-    return text.lower()
 
 
 class TextEncoder:
@@ -130,9 +118,11 @@ class TextEncoder:
     def tokens(self, text: str) -> tuple[list[str], bool]:
         """Return the tokens of a text, at most max_tokens of them, and whether there were more."""
         limit = self.spec.max_tokens
+        if not text.isascii():
+            text = normalize(text, self.spec.normalization)
         pattern = self._ascii if text.isascii() else self._pattern
         if self.spec.lowercase:
-            text = normalise(text)
+            text = lower(text)
         if len(text) <= _WHOLE * limit:
             found = self._find(text) if pattern is self._pattern else pattern.findall(text)
         else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 import regex
 
-from .encoder import normalise
+from .normalization import Normalization, lower, pieces
 from .spec import TextSpec
 
 
@@ -28,8 +29,22 @@ def _compiled(pattern: str) -> Any:
 def find_tokens(spec: TextSpec, text: str) -> list[Found]:
     """Return the tokens of a text as `TextEncoder.tokens` gives them, at most max_tokens, each with its offsets.
 
-    Normalising changes no length, character by character, so that the offsets are those of the original text.
+    Offsets are those of the original text: a token that normalization has made of several characters has them all.
     """
-    read = normalise(text) if spec.lowercase else text
-    matches = _compiled(spec.pattern).finditer(read)
-    return [Found(match.group(), *match.span()) for match in islice(matches, spec.max_tokens)]
+    if spec.normalization is Normalization.NONE or text.isascii():
+        return [Found(match.group(), *match.span()) for match in _matches(spec, text)]
+    read, starts, ends = [], [], []
+    end = 0
+    for piece, length in pieces(text, spec.normalization):
+        read.append(piece)
+        starts += [end] * len(piece)
+        end += length
+        ends += [end] * len(piece)
+    return [
+        Found(match.group(), starts[match.start()], ends[match.end() - 1]) for match in _matches(spec, "".join(read))
+    ]
+
+
+def _matches(spec: TextSpec, text: str) -> Iterator[Any]:
+    """Yield the matches of tokens in a normalized text; lower case changes no length."""
+    return islice(_compiled(spec.pattern).finditer(lower(text) if spec.lowercase else text), spec.max_tokens)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .normalization import Normalization
+
 PAD = 0
 UNK = 1
 FIRST_WORD = 2
@@ -48,6 +50,8 @@ class TextSpec:
     max_tokens: int = 1024
     """A longer text is cut to this number of tokens and answered as truncated."""
     lowercase: bool = True
+    normalization: Normalization = Normalization.NONE
+    """The Unicode form of texts before they are split; `text.json` of earlier versions lacks it."""
     pattern: str = TOKEN_PATTERN
     """The regular expression of a token."""
     min_count: int = 2
@@ -75,6 +79,12 @@ class TextSpec:
         if self.inputs not in list(Layout):
             raise TextError(f"text spec: inputs={str(self.inputs)!r} is not known; there are {', '.join(Layout)}.")
         object.__setattr__(self, "inputs", Layout(self.inputs))  # of JSON
+        if self.normalization not in list(Normalization):
+            raise TextError(
+                f"text spec: normalization={str(self.normalization)!r} is not known; there are "
+                f"{', '.join(Normalization)}."
+            )
+        object.__setattr__(self, "normalization", Normalization(self.normalization))
         if self.words < FIRST_WORD or self.max_tokens < 1 or self.ngrams < 1:
             raise TextError(
                 f"text spec is wrong: words={self.words} (at least 2), max_tokens={self.max_tokens} and "

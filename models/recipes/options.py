@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ...handlers.text.normalization import Normalization
 from ...storage.validation import raise_any
 from ..embeddings.buckets import check_buckets
 
@@ -25,6 +26,9 @@ class TextOptions:
     """Rows that n-grams and subwords are hashed into; "auto" chooses a number from the training texts."""
     max_tokens: int = 1024
     """Longer texts are cut to this many tokens."""
+    normalization: str = "nfc"
+    """Unicode form of texts before they are split: "nfc", "nfkc" (also replaces full-width letters, ligatures and the
+    like by plain ones) or "none"."""
     word_length: int = 0
     """Characters kept of each word if words are read by character."""
     min_count: int = 2
@@ -49,6 +53,10 @@ class TextOptions:
             problems.append(
                 f"text: ngrams={self.ngrams} and max_tokens={self.max_tokens} must be at least 1, "
                 f"buckets={self.buckets} and word_length={self.word_length} at least 0."
+            )
+        if self.normalization not in list(Normalization):
+            problems.append(
+                f'text: normalization is "{self.normalization}"; one of {", ".join(Normalization)} was expected.'
             )
         if self.min_count < 1:
             problems.append(f"text: min_count={self.min_count} must be at least 1.")

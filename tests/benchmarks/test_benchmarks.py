@@ -112,6 +112,7 @@ def test_serving(run_folder: Path) -> None:
     assert sum(line.endswith((" yes |", " NO |")) for line in printed.splitlines()) == 3
 
 
+@pytest.mark.long
 def test_request_path(run_folder: Path) -> None:
     printed = run("request_path.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--batches", "1,16")
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith(("| 1 |", "| 16 |"))]

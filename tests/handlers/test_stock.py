@@ -61,7 +61,9 @@ def ask(url: str, texts: list[str]) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8", "onnx-int8-text"])
+@pytest.mark.parametrize(
+    "variant", ["torchscript-int8", pytest.param("onnx-int8", marks=pytest.mark.long), "onnx-int8-text"]
+)
 def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], tmp_path: Path, variant: str) -> None:
     mar = archive_of(variant)
     with stock_torchserve(mar, tmp_path) as url:
@@ -73,7 +75,7 @@ def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], 
     assert "NaN" in refused["error"]
 
 
-@pytest.mark.parametrize("variant", ["torchscript-int8", "onnx-int8"])
+@pytest.mark.parametrize("variant", [pytest.param("torchscript-int8", marks=pytest.mark.long), "onnx-int8"])
 def test_stock_torchserve_serves_what_the_stock_archiver_packed(
     run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path, variant: str
 ) -> None:

@@ -16,6 +16,7 @@ from lexport.handlers.text.encoder import TextEncoder, TextError, Tokens
 from lexport.handlers.text.tokens import Ragged
 from lexport.models import recipes
 from lexport.models.corpus import Corpus
+from lexport.models.recipes import TextOptions
 from lexport.training.train import train
 
 from ..handlers.text.test_layouts import ENCODERS, LANGUAGES, batches
@@ -36,7 +37,7 @@ def values(tokens: Tokens) -> dict[str, object]:
 def test_a_corpus_is_looked_up_as_its_texts_are(one: TextEncoder, batch: list[tuple[str, str]], size: int) -> None:
     texts = [text for text, _ in batch]
     languages = [language for _, language in batch] if one.languages else None
-    corpus = Corpus.of(texts, one.spec.max_tokens, languages)
+    corpus = Corpus.of(texts, TextOptions(max_tokens=one.spec.max_tokens, normalization="none"), languages)
     assert len(corpus) == len(texts)
     found = [values(tokens) for tokens in corpus.batches(one, size)]
     parts = [slice(first, first + size) for first in range(0, len(texts), size)]
@@ -45,7 +46,7 @@ def test_a_corpus_is_looked_up_as_its_texts_are(one: TextEncoder, batch: list[tu
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=6).map(" ".join), max_size=5), st.integers(1, 4))
 def test_words_are_counted_as_often_as_they_are_kept(texts: list[str], most: int) -> None:
-    corpus = Corpus.of(texts, most)
+    corpus = Corpus.of(texts, TextOptions(max_tokens=most))
     kept = Counter(word for text in texts for word in text.split()[:most])
     assert dict(zip(corpus.words, corpus.counts().tolist(), strict=True)) == kept
     assert corpus.truncated == tuple(len(text.split()) > most for text in texts)
@@ -53,7 +54,7 @@ def test_words_are_counted_as_often_as_they_are_kept(texts: list[str], most: int
 
 def test_a_language_that_the_encoder_lacks_is_an_error() -> None:
     with pytest.raises(TextError, match="language 'fr' is not known"):
-        list(Corpus.of(["goal", "die"], 8, ["en", "fr"]).batches(LANGUAGES, 2))
+        list(Corpus.of(["goal", "die"], TextOptions(), ["en", "fr"]).batches(LANGUAGES, 2))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import onnx
 import pytest
 import regex
 
-from lexport.export.textgraph.splitting import token_expression
+from lexport.export.textgraph.patterns import token_expression
 from lexport.handlers.text.encoder import TextEncoder, TextSpec
 from lexport.handlers.text.spec import TOKEN_PATTERN, Layout
 

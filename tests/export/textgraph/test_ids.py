@@ -16,7 +16,23 @@ from .cases import LAYOUTS, encoder_of
 from .graphs import Front
 
 # Words of the vocabularies, unknown ones, and anything.
-WORDS = st.sampled_from(["film", "good", "Film", "電影", "café", "ΟΔΥΣΣΕΥΣ", "qxzvkj", "!", "[PAD]", "a", "42"])
+WORDS = st.sampled_from(
+    [
+        "film",
+        "good",
+        "Film",
+        "電影",
+        "café",
+        "cafe\u0301",
+        "fi\u00adlm",
+        "ΟΔΥΣΣΕΥΣ",
+        "qxzvkj",
+        "!",
+        "[PAD]",
+        "a",
+        "42",
+    ]
+)
 TEXTS = st.one_of(st.text(max_size=40), st.lists(WORDS | st.text(max_size=6), max_size=20).map(" ".join))
 
 

@@ -23,7 +23,7 @@ from lexport.handlers.request.explain import ADDS_UP, MAX_EXPLAINED_TEXTS, check
 from lexport.handlers.request.protocol import Request
 from lexport.handlers.request.refusals import Refusal
 from lexport.handlers.text.batch import Batch
-from lexport.handlers.text.encoder import normalise
+from lexport.handlers.text.normalization import lower
 from lexport.handlers.text.offsets import find_tokens
 from lexport.models.encoders.bag import BagOptions
 from lexport.models.heads.classifier import Classifier
@@ -48,16 +48,16 @@ def adds_up(found: dict[str, Any], within: float = ADDS_UP) -> None:
 def test_tokens_with_offsets_are_those_the_model_reads(text: str) -> None:
     found = find_tokens(ENCODER.spec, text)
     assert [one.token for one in found] == ENCODER.tokens(text)[0]
-    assert [normalise(text[one.start : one.end]) for one in found] == [one.token for one in found]
+    assert [lower(text[one.start : one.end]) for one in found] == [one.token for one in found]
 
 
-def test_no_character_changes_its_length_when_a_text_is_normalised() -> None:
+def test_no_character_changes_its_length_in_lower_case() -> None:
     assigned = [
         chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in ("Cn", "Cs")
     ]
     assert len(assigned) > 250_000
-    assert len(normalise("".join(assigned))) == len(assigned)
-    assert not [one for one in assigned if len(normalise(one)) != 1]
+    assert len(lower("".join(assigned))) == len(assigned)
+    assert not [one for one in assigned if len(lower(one)) != 1]
 
 
 @pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-int8", "torchscript-int8", "torchscript-int4", "pt2-fp32"])

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from lexport.handlers.request.protocol import parse
 from lexport.handlers.request.refusals import Refusal
-from lexport.handlers.text.encoder import PAD, TOKEN_PATTERN, UNK, TextEncoder, TextError, TextSpec, Tokens, normalise
+from lexport.handlers.text.encoder import PAD, TOKEN_PATTERN, UNK, TextEncoder, TextError, TextSpec, Tokens
+from lexport.handlers.text.normalization import lower
 
 WORDS = ["goal", "the", "team", ".", "好", "café", "σ", "😀", "i", "it", "s", "'"]
 ASSIGNED = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
@@ -41,7 +42,7 @@ def slow(one: TextEncoder, batch: list[str]) -> tuple[list[list[int]], list[int]
     """Rows without padding, tokens, unknown, truncated: what look_up and assemble do, written down plainly."""
     spec, rows, counts, unknowns, cuts = one.spec, [], [], [], []
     for text in batch:
-        every = regex.findall(spec.pattern, normalise(text) if spec.lowercase else text)
+        every = regex.findall(spec.pattern, lower(text) if spec.lowercase else text)
         tokens = every[: spec.max_tokens]
         row = [WORDS.index(token) + 2 if token in WORDS else UNK for token in tokens]
         counts.append(len(tokens))
@@ -106,7 +107,7 @@ def test_tokens_hold_no_white_space_and_lose_no_word(text: str) -> None:
     tokens, cut = encoder(max_tokens=10_000).tokens(text)
     assert not cut
     assert all(token and not regex.search(r"[\s\p{Z}\p{C}]", token) for token in tokens)
-    assert "".join(tokens) == regex.sub(r"[\s\p{Z}\p{C}]", "", normalise(text))
+    assert "".join(tokens) == regex.sub(r"[\s\p{Z}\p{C}]", "", lower(text))
 
 
 def longest_match(text: str) -> list[str]:
@@ -153,17 +154,17 @@ def test_another_pattern_is_obeyed() -> None:
     assert one.tokens("It's 3.5 é") == (["It", "s", "3", "5", "é"], False)
 
 
-def test_normalising_knows_no_context() -> None:
-    single = {character: normalise(character) for character in ASSIGNED}
-    assert normalise("".join(ASSIGNED)) == "".join(single.values())
+def test_lower_case_knows_no_context() -> None:
+    single = {character: lower(character) for character in ASSIGNED}
+    assert lower("".join(ASSIGNED)) == "".join(single.values())
     assert max(map(len, single.values())) == 1
     assert {c for c in ASSIGNED if single[c] != c.lower()} == {"\u0130"}
-    assert normalise("ΟΔΟΣ Σ ΣΑ") == "οδοσ σ σα"
+    assert lower("ΟΔΟΣ Σ ΣΑ") == "οδοσ σ σα"
 
 
 @given(st.lists(st.sampled_from(["ΑΣ", "Σ", "İ", "a", " ", "."]) | st.text(characters), max_size=8))
-def test_normalising_parts_is_normalising_the_whole(parts: list[str]) -> None:
-    assert normalise("".join(parts)) == "".join(map(normalise, parts))
+def test_parts_in_lower_case_are_the_whole_in_lower_case(parts: list[str]) -> None:
+    assert lower("".join(parts)) == "".join(map(lower, parts))
 
 
 @pytest.mark.parametrize("separator", ["", " ", " " * 40])

@@ -21,7 +21,7 @@ def of_words(count: int) -> list[str]:
 
 
 def chosen(texts: list[str]) -> int:
-    return choose_buckets(Corpus.of(texts, TextOptions().max_tokens), TextOptions(ngrams=2))
+    return choose_buckets(Corpus.of(texts, TextOptions()), TextOptions(ngrams=2))
 
 
 @pytest.mark.parametrize(
