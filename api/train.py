@@ -60,6 +60,7 @@ def train(
     epochs: int | None = None,
     settings: Sequence[str] = (),
     leave_out: Collection[str] = (),
+    cv: int | None = None,
     final: bool = False,
     device: str = "auto",
     threads: int = 1,
@@ -79,7 +80,9 @@ def train(
 
     The texts are split by their hashes; `split` may be "stratified", "group:COLUMN" or "time:COLUMN" instead, with
     `shares` in percent. `split_column` has the part of each row. `validation` and `test` are data apart: files, or
-    pairs (texts, labels).
+    pairs (texts, labels). With `cv` the recipe is also cross-validated, in as many folds of the texts that neither
+    the data nor a file hold back for the test; `info.cross_validation` has the metrics, and with `recipe="auto"` they
+    decide.
 
     `recipe` is a shipped one's name (None: bag), a TOML file or a Recipe. With "auto" several recipes are trained and
     the best on the validation texts is kept; its `info.leaderboard` has them all, none begins after `budget` seconds
@@ -99,8 +102,8 @@ def train(
     from ..evaluation.tasks import TASKS
     from ..models.recipes.settings import with_settings
     from ..training import train as training
-    from ..training.auto import BUDGET, train_best
     from ..training.device import choose_device
+    from ..training.selection import BUDGET, train_best, train_validated
     from .run import Run
 
     if (data is None) == (texts is None):
@@ -149,7 +152,9 @@ def train(
         }
         if recipe == AUTO:
             seconds = BUDGET if budget is None else budget
-            trained = train_best(source, place, recipes=every, budget=seconds, resume=resume, **options)
+            trained = train_best(source, place, recipes=every, budget=seconds, folds=cv, resume=resume, **options)
+        elif cv is not None:
+            trained = train_validated(source, place, folds=cv, recipe=chosen, start=begun, resume=resume, **options)
         else:
             trained = training.train(source, place, recipe=chosen, start=begun, resume=resume, **options)
     except BaseException:
@@ -187,7 +192,7 @@ def _names(
     recipe: str | Recipe | None, columns: Columns, model: _Options, budget: float | None
 ) -> Sequence[str | Recipe | None]:
     """Return the recipes to train. Raises InputError for options that do not go with them."""
-    from ..training.auto import candidates
+    from ..training.selection import candidates
 
     if recipe != AUTO:
         if budget is not None:

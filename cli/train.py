@@ -94,6 +94,10 @@ def train(
             help="Texts with a suspicious label (doubted), or held-out texts that are in training too (shared).",
         ),
     ] = None,
+    cv: Annotated[
+        int | None,
+        typer.Option("--cv", metavar="FOLDS", help="Also cross-validate, in 5 folds or so.", show_default="no"),
+    ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="After judging the model, fit it on all texts, held-out ones too.")
     ] = False,
@@ -109,7 +113,7 @@ def train(
     """Train a model on labelled texts."""
     from ..api.train import train as train_run
     from ..evaluation.diagnostics.advice import Command
-    from ..reports.evaluation_tables import leaderboard, metrics
+    from ..reports.evaluation_tables import cross_validation, leaderboard, metrics
     from ..training.distributed import is_main_process
 
     with bar() as progress:
@@ -139,6 +143,7 @@ def train(
             epochs=epochs,
             settings=settings or [],
             leave_out=leave_out or [],
+            cv=cv,
             final=final,
             device=device,
             threads=threads,
@@ -152,10 +157,13 @@ def train(
     if not is_main_process():
         return None
     if as_json:
-        board = {"leaderboard": run.info.leaderboard} if run.info.leaderboard else {}
-        return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings, **board})
+        further = {"leaderboard": run.info.leaderboard, "cross_validation": run.info.cross_validation}
+        further = {name: value for name, value in further.items() if value}
+        return emit({"run": str(out), **run.metrics["test"], "warnings": run.info.warnings, **further})
     if run.info.leaderboard:
         show(leaderboard(run.task, run.info.leaderboard))
+    if run.info.cross_validation:
+        show(cross_validation(run.task, run.info.cross_validation))
     show(metrics(run.task, f"{run.metrics['test']['count']:,} test texts", run.metrics["test"]))
     print_line(
         f"{out}: trained in {run.info.training['seconds']:.0f} s. Next: lexport export {shlex.quote(str(out))}"

@@ -96,6 +96,21 @@ def hashes_of(dataset: Dataset) -> methods.Hashes:
     return _hashed(text.encode() for text in dataset.texts)
 
 
+def check_keys(dataset: Dataset, options: SplitOptions) -> None:
+    """Raise InputError if the data lack the column that `options` split by."""
+    if options.column and dataset.keys is None:
+        raise InputError(
+            f"{dataset.name} has no column for --split {options.method}:{options.column}. Use a file with that "
+            "column, or another --split.",
+            code="LX-DATA-086",
+        )
+
+
+def keys_hashed(dataset: Dataset) -> methods.Hashes:
+    """Return the hash of each row's key, that of its group, uint64 [rows]."""
+    return _hashed(key.encode() for key in dataset.keys or [])
+
+
 def _hashed(contents: Iterable[bytes]) -> methods.Hashes:
     firsts = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
     return np.frombuffer(firsts, dtype=">u8").astype(np.uint64)
@@ -140,12 +155,7 @@ def assign(
     text. `given`: the parts that other files hold; their share is trained on. Raises InputError for times that cannot
     be read.
     """
-    if options.column and dataset.keys is None:
-        raise InputError(
-            f"{dataset.name} has no column for --split {options.method}:{options.column}. Use a file with that "
-            "column, or another --split.",
-            code="LX-DATA-086",
-        )
+    check_keys(dataset, options)
     if dataset.parts is not None and options == SplitOptions():
         completed = _completed(dataset.parts, dataset, given)
         return Assigned(replace(dataset, parts=completed), _differing(completed, dataset.parts))
@@ -156,8 +166,8 @@ def assign(
     elif options.method == "time":
         parts = methods.by_time(methods.times(dataset.keys or [], dataset.name), options.shares, given)
     else:
-        units = hashes if options.method == "hash" else _hashed(key.encode() for key in dataset.keys or [])
-        labels = _what_training_needs(dataset, label_sets)
+        units = hashes if options.method == "hash" else keys_hashed(dataset)
+        labels = what_training_needs(dataset, label_sets)
         usual = methods.parts_at(units, options.shares, given)
         parts, moved = methods.keep_labels(usual, units, labels)
         parts = methods.fill_empty(parts, units, labels, options.shares, given)
@@ -180,7 +190,7 @@ def _completed(parts: list[str], dataset: Dataset, given: Collection[str]) -> li
     return [other if part == "train" and other in lacking else part for part, other in zip(found, usual, strict=True)]
 
 
-def _what_training_needs(dataset: Dataset, label_sets: LabelSets | None) -> list[tuple[str, ...]]:
+def what_training_needs(dataset: Dataset, label_sets: LabelSets | None) -> list[tuple[str, ...]]:
     """Return the labels and the language of each row, after the word "label" or "language"."""
     sets: list[tuple[str, ...]] = [()] * len(dataset) if label_sets is None else label_sets(dataset)
     languages: Sequence[str | None] = dataset.languages or [None] * len(dataset)

@@ -66,6 +66,7 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
                 "data": run.info.data,
                 "warnings": run.info.warnings,
                 "final": _final(run),
+                "cross_validation": run.info.cross_validation or None,
                 "weights": run.digest,
                 "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },

@@ -68,6 +68,8 @@ class RunInfo:
     """The warnings of the training: code, message, details, and the options that follow the advice."""
     leaderboard: list[dict[str, Any]] = field(default_factory=list)
     """The recipes that `--model auto` tried, the best first: metrics and loss on the validation texts, seconds."""
+    cross_validation: dict[str, Any] = field(default_factory=dict)
+    """With `--cv`: folds, texts, and each metric's values on the tested texts of the folds, mean and deviation."""
     schema: int = 1
 
 

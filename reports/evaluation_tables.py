@@ -60,9 +60,27 @@ def leaderboard(task: str, board: Sequence[Mapping[str, Any]]) -> Group:
     table = new_table("recipe", *heads.values(), "loss", "seconds")
     for one in board:
         table.add_row(
-            one["recipe"], *(share(one[name]) for name in heads), f"{one['loss']:.4f}", f"{one['seconds']:.0f}"
+            one["recipe"],
+            *(share(one.get("cross_validated", one)[name]) for name in heads),
+            f"{one['loss']:.4f}",
+            f"{one['seconds']:.0f}",
         )
-    return titled("On the validation texts, by recipe; the first is kept", table)
+    how = "In cross-validation" if "cross_validated" in board[0] else "On the validation texts"
+    return titled(f"{how}, by recipe; the first is kept", table)
+
+
+def cross_validation(task: str, found: Mapping[str, Any]) -> Group:
+    """Return the metrics of each fold, their mean and standard deviation."""
+    values = found["metrics"]
+    table = new_table("fold", *(TASKS[task].HEADLINES[name] for name in values))
+    for fold in range(found["folds"]):
+        table.add_row(f"{fold + 1}", *(share(one["folds"][fold]) for one in values.values()))
+    table.add_section()
+    table.add_row("mean", *(share(one["mean"]) for one in values.values()))
+    table.add_row("standard deviation", *(share(one["deviation"]) for one in values.values()))
+    untested = found["texts"] - found["tested"]
+    note = f"{untested:,} of {found['texts']:,} texts are tested in no fold" if untested else ""
+    return titled(f"Cross-validation, {found['tested']:,} texts in {found['folds']} folds", table, note)
 
 
 def _neighbours(values: Mapping[str, Any]) -> Table:

@@ -11,6 +11,8 @@ from ..messages.escaping import markdown, visible
 from ..models.recipes import Recipe
 from ..models.run import RunInfo
 
+_VALIDATED = "cross_validated"
+
 
 def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: dict[str, Any], spec: TextSpec) -> str:
     """Return the model card. Names and labels of the data are escaped: they are never read as Markdown or HTML.
@@ -48,6 +50,7 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             "",
             *task.card_results(metrics["test"]),
             "",
+            *_cross_validation(info.cross_validation, task),
             *_leaderboard(info.leaderboard, task),
         ]
     )
@@ -63,18 +66,33 @@ def _final(training: dict[str, Any], data: dict[str, Any]) -> list[str]:
     ]
 
 
+def _cross_validation(found: dict[str, Any], task: Task) -> list[str]:
+    """Return the line on cross-validation, if there was one."""
+    if not found:
+        return []
+    values = ", ".join(
+        f"{task.HEADLINES[name]} {one['mean']:.4f} ± {one['deviation']:.4f}" for name, one in found["metrics"].items()
+    )
+    return [
+        f"Cross-validation of {found['tested']:,} of {found['texts']:,} texts in {found['folds']} folds, each by a "
+        f"model trained on the others: {values} (mean and standard deviation over folds).",
+        "",
+    ]
+
+
 def _leaderboard(board: list[dict[str, Any]], task: Task) -> list[str]:
     """Return the table of the recipes that were tried, if several were."""
     if not board:
         return []
     rows = [
-        f"| {_code(one['recipe'])} | {' | '.join(f'{one[name]:.4f}' for name in task.HEADLINES)} | {one['loss']:.4f} "
+        f"| {_code(one['recipe'])} | "
+        f"{' | '.join(f'{one.get(_VALIDATED, one)[name]:.4f}' for name in task.HEADLINES)} | {one['loss']:.4f} "
         f"| {one['seconds']:.0f} |"
         for one in board
     ]
     heads = " | ".join(task.HEADLINES.values())
     return [
-        "Recipes that were tried, on the validation texts:",
+        f"Recipes that were tried, {'in cross-validation' if _VALIDATED in board[0] else 'on the validation texts'}:",
         "",
         f"| recipe | {heads} | loss | seconds |",
         f"|--|{'--:|' * (len(task.HEADLINES) + 2)}",

@@ -58,6 +58,7 @@ def train(
     replace: bool = False,
     without: Collection[str] = (),
     final: bool = False,
+    cross_validation: Mapping[str, Any] | None = None,
     command: Command | None = None,
     say: Say = silent,
     progress: Progress = silent,
@@ -65,15 +66,15 @@ def train(
     """Train `recipe` on a sample set, a file or a dataset. Write the run folder `out` completely or not at all.
 
     `splitting` says how the data are split; `held_out` has validation or test texts of their own, by "validation" and
-    "test".
-    With `start` training begins with that run's vocabulary, labels and weights; `recipe` is then its recipe, with
-    other training options if you like. A checkpoint is written every `checkpoint_every` seconds to the folder
+    "test". With `start` training begins with that run's vocabulary, labels and weights; `recipe` is then its recipe,
+    with other training options if you like. A checkpoint is written every `checkpoint_every` seconds to the folder
     `out`.training; with `resume` a killed training continues from there and ends with the same weights as without the
     interruption. Processes that torch's launcher started train together, and rank 0 writes. `without`: kinds of rows
     to leave out, see evaluation/diagnostics/leave_out.py. `final`: judge the model, then fit it on all texts for as
-    many epochs as were best on validation. `command`: the user's command line, so that warnings can
-    suggest a changed one. `progress` is called with (steps done, most steps, description). Raises InputError for data
-    or an output folder that cannot be used, and for a checkpoint of another training.
+    many epochs as were best on validation. `cross_validation`: what the recipe came to in it. `command`: the user's
+    command line, so that warnings can suggest a changed one. `progress` is called with (steps done, most steps,
+    description). Raises InputError for data or an output folder that cannot be used, and for a checkpoint of another
+    training.
     """
     check_kinds(without)
     if resume and (out / "run.json").is_file():
@@ -156,6 +157,7 @@ def train(
                 given = warnings.to_json()
                 prepared = prepared._replace(parts=parts)  # without what was left out
                 info = info_of(recipe, seed, prepared, untested, unknown, fit_result, start, left_out, given)
+                info = dataclasses.replace(info, cross_validation=dict(cross_validation or {}))
                 if final:
                     info.training["final"] = {"texts": final_texts}
                 save(

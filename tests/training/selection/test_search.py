@@ -14,7 +14,7 @@ from lexport.data.load import Columns, of_texts
 from lexport.errors import InputError
 from lexport.models import recipes
 from lexport.models.run import Run
-from lexport.training.auto import candidates, train_best
+from lexport.training.selection import candidates, train_best
 from lexport.training.train import train
 
 from ...refusals import refused

@@ -25,6 +25,7 @@ from ..card import write_card
 from ..distributed import processes
 from ..save import check_replaceable
 from ..train import train
+from .cross_validation import train_validated
 
 BUDGET = 120.0
 """Seconds after which no further candidate begins, unless others are chosen."""
@@ -60,18 +61,20 @@ def train_best(
     reading: Reading = USUAL_READING,
     splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
     final: bool = False,
+    folds: int | None = None,
     say: Say = silent,
     progress: Progress = silent,
     **options: Any,
 ) -> runs.Run:
     """Train `recipes`, of one task, on the same data. Write the best run to the folder `out`, or nothing.
 
-    The best has the highest metric of its task on the validation texts; among equals the lowest mean loss there, then
-    the first. Its `run.json` and model card have what each came to. After `budget` seconds no further recipe begins,
-    but what has begun is finished, so that the same finished recipes give the same run. All are trained in a hidden
-    folder beside `out`; an interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is
-    finished. With `final` the best is trained once more and then fitted on all texts. `options` are those of `train`
-    for all of them. Raises InputError as `train` does, for a budget that is no time, and for several processes.
+    The best has the highest metric of its task on the validation texts, or with `folds` the highest mean of as many
+    in cross-validation; among equals the lowest mean loss on the validation texts, then the first. Its `run.json` and
+    model card have what each came to. After `budget` seconds no further recipe begins, but what has begun is
+    finished, so that the same finished recipes give the same run. All are trained in a hidden folder beside `out`; an
+    interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is finished. With `final`
+    the best is trained once more and then fitted on all texts. `options` are those of `train` for all of them. Raises
+    InputError as `train` does, for a budget that is no time, and for several processes.
     """
     if not 0 < budget < float("inf"):
         raise InputError(
@@ -107,9 +110,12 @@ def train_best(
                 break
             say(f"{recipe.name}, {number + 1} of {len(recipes)} recipes; none begins after {budget:g} s")
             place = tried / recipe.name
-            found = train(source, place, recipe=recipe, **options)
+            if folds is None:
+                found = train(source, place, recipe=recipe, **options)
+            else:
+                found = train_validated(source, place, folds=folds, recipe=recipe, **options)
             board.append(_judged(found))
-            key = (board[-1][kind.METRIC], -board[-1]["loss"])
+            key = _rank(board[-1], kind.METRIC)
             if key > best_key:
                 if number:
                     shutil.rmtree(tried / best)
@@ -118,20 +124,30 @@ def train_best(
                 shutil.rmtree(place)
         if final:
             chosen = next(recipe for recipe in recipes if recipe.name == best)
-            train(source, tried / best, recipe=chosen, final=True, replace=True, **options)
+            validated = runs.open_run(tried / best).info.cross_validation
+            options |= {"final": True, "replace": True, "cross_validation": validated}
+            train(source, tried / best, recipe=chosen, **options)
         for path in (tried / best).iterdir():
             path.rename(folder / path.name)
         shutil.rmtree(tried)
-        _record(folder, out.name, sorted(board, key=lambda one: (-one[kind.METRIC], one["loss"])))
+        _record(folder, out.name, sorted(board, key=lambda one: _rank(one, kind.METRIC), reverse=True))
     say(f"kept: {best}")
     return runs.open_run(out)
+
+
+def _rank(line: dict[str, Any], metric: str) -> tuple[float, float]:
+    """Return what the best line of the leaderboard has the highest of."""
+    return line.get("cross_validated", line)[metric], -line["loss"]
 
 
 def _judged(run: runs.Run) -> dict[str, Any]:
     """Return a line of the leaderboard: the recipe, its metrics on the validation texts, and its seconds."""
     task, part = task_of(run.recipe.task, run.labels, run.threshold), run.held_out("validation")
+    found = run.info.cross_validation.get("metrics")
+    validated = {"cross_validated": {name: found[name]["mean"] for name in found}} if found else {}
     return {
         "recipe": run.recipe.name,
+        **validated,
         **{name: run.metrics["validation"][name] for name in task.HEADLINES},
         "loss": _loss(task, part, outputs(run.model, run.encoder, part)),
         "seconds": run.info.training["seconds"],

@@ -1,0 +1,106 @@
+"""`--cv K`: K models are trained, each on all texts but a K-th, and judged on those."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...data import load as data
+from ...data.folds import NOWHERE, fold_parts
+from ...data.load import Columns, Dataset, Reading, Source
+from ...data.splits import SplitOptions
+from ...errors import InputError
+from ...evaluation.tasks import TASKS
+from ...models import run as runs
+from ...models.recipes import Recipe
+from ...storage.progress import Say, silent
+from ..distributed import processes
+from ..train import train
+
+
+def train_validated(source: Source | Dataset, out: Path, *, folds: int, recipe: Recipe, **options: Any) -> runs.Run:
+    """Cross-validate a recipe, and then train it on `source` and write the run folder `out`, which has the result.
+
+    `options` are those of `train`. Raises InputError as `cross_validate` and `train` do.
+    """
+    if options.get("resume") and (out / "run.json").is_file():
+        return train(source, out, recipe=recipe, **options)
+    found = cross_validate(source, recipe, folds=folds, **options)
+    return train(source, out, recipe=recipe, cross_validation=found, **options)
+
+
+def cross_validate(
+    source: Source | Dataset,
+    recipe: Recipe,
+    *,
+    folds: int,
+    columns: Columns,
+    reading: Reading,
+    splitting: SplitOptions,
+    start: runs.Run | None = None,
+    say: Say = silent,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return the metrics of a recipe on the tested texts of each fold of the data, with mean and standard deviation.
+
+    Texts that the data themselves hold back for the test are in no fold. (Stone: Cross-Validatory Choice and
+    Assessment of Statistical Predictions, 1974.) Raises InputError for data that cannot be divided into so many
+    folds, for a run that is trained further, whose texts are in it already, and for several processes.
+    """
+    if start is not None or processes() > 1:
+        what = "a run that is trained further" if start is not None else "torch's launcher"
+        raise InputError(
+            f"--cv {folds} does not go with {what}: it trains new models in one process. Leave one of them out.",
+            code="LX-TRAIN-032",
+        )
+    task = TASKS[recipe.task]
+    if not isinstance(source, Dataset):
+        named = dataclasses.replace(task.columns(source, columns), key=splitting.column)
+        source = data.load(source, named, multi_label=task.MULTI_LABEL, reading=reading)
+    if source.parts is not None:
+        source = source.take([row for row, part in enumerate(source.parts) if part != "test"], source.name)
+    kept = {name: value for name, value in options.items() if name in ("seed", "device", "without", "progress")}
+    every = list(fold_parts(source, folds, splitting, task.label_sets if task.GIVES_SCORES else None))
+    judged: list[dict[str, float]] = []
+    tested: set[int] = set()
+    with tempfile.TemporaryDirectory(prefix="lexport-cv-") as folder, _quiet():
+        for number, parts in enumerate(every, 1):
+            rows = [row for row, part in enumerate(parts) if part != NOWHERE]
+            fold = source.take(rows, source.name)
+            fold = dataclasses.replace(fold, parts=[parts[row] for row in rows])
+            run = train(fold, Path(folder, str(number)), recipe=recipe, columns=columns, reading=reading, **kept)
+            tested.update(row for row in rows if parts[row] == "test")
+            judged.append({name: run.metrics["test"][name] for name in task.HEADLINES})
+            shown = ", ".join(f"{task.HEADLINES[name]} {value:.4f}" for name, value in judged[-1].items())
+            say(f"fold {number} of {len(every)}: {shown}")
+    return {
+        "folds": len(every),
+        "texts": len(source),
+        "tested": len(tested),
+        "metrics": {name: _summary([one[name] for one in judged]) for name in task.HEADLINES},
+    }
+
+
+def _summary(values: list[float]) -> dict[str, Any]:
+    return {"mean": statistics.fmean(values), "deviation": statistics.stdev(values), "folds": values}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Context manager: the training's warnings are not logged for each fold; the kept model's are."""
+
+    def refused(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
+    log = logging.getLogger("lexport")
+    log.addFilter(refused)
+    try:
+        yield
+    finally:
+        log.removeFilter(refused)
