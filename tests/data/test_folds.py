@@ -83,7 +83,7 @@ def test_groups_are_dealt_whole() -> None:
 
 def test_by_time_a_fold_is_tested_on_what_follows_its_training_texts() -> None:
     days = [f"2026-0{1 + number % 6}-01" for number in range(60)]
-    dataset = dataclasses.replace(topics(60, labels=2), keys=days)
+    dataset = dataclasses.replace(topics(60, labels=5), keys=days)
     every = folds_of(dataset, 3, "time:day")
     assert len(every) == 3
     for parts in every:
