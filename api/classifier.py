@@ -27,14 +27,24 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, recipe: Any = "bag", *, seed: int = 0, device: str = "auto", threads: int = 1, epochs: int | None = None
+        self,
+        recipe: Any = "bag",
+        *,
+        budget: float | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int = 1,
+        epochs: int | None = None,
     ) -> None:
         """Keep the options; `fit` checks them.
 
-        `recipe` is a shipped recipe's name, a TOML file or a Recipe. `seed` is the model's. `device` and `threads`
-        are those of `lexport.train`. `epochs` is the largest number of epochs, None for the recipe's.
+        `recipe` is a shipped recipe's name, a TOML file, a Recipe, or "auto": the best of several on a tenth of the
+        texts, of which none begins after `budget` seconds (scikit-learn's tools fit often, so it is not the default).
+        `seed` is the model's. `device` and `threads` are those of
+        `lexport.train`. `epochs` is the largest number of epochs, None for the recipe's.
         """
         self.recipe = recipe
+        self.budget = budget
         self.seed = seed
         self.device = device
         self.threads = threads
@@ -44,21 +54,24 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on `texts` and their `labels`, strings or numbers. Raises InputError for fewer than two labels."""
         from ..evaluation.tasks import TASKS
         from ..models import recipes
-        from .train import train
+        from .train import AUTO, train
 
-        chosen = recipes.load(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        task = TASKS[chosen.task]
-        if not task.GIVES_SCORES or task.MULTI_LABEL:
-            raise InputError(
-                f"The recipe {chosen.name!r} is for the task {chosen.task!r}; expected one that classifies.",
-                code="LX-API-002",
-            )
+        chosen = self.recipe
+        if chosen != AUTO:
+            chosen = recipes.load(chosen) if isinstance(chosen, str) else chosen
+            task = TASKS[chosen.task]
+            if not task.GIVES_SCORES or task.MULTI_LABEL:
+                raise InputError(
+                    f"The recipe {chosen.name!r} is for the task {chosen.task!r}; expected one that classifies.",
+                    code="LX-API-002",
+                )
         given = list(labels)
         self.classes_ = np.unique(np.asarray(given))
         self.run_: Run = train(
             texts=texts,
             labels=[str(label) for label in given],
             recipe=chosen,
+            budget=self.budget,
             epochs=self.epochs,
             seed=self.seed,
             device=self.device,

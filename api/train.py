@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import weakref
@@ -25,6 +26,8 @@ HeldOut = StrPath | tuple[Iterable[str], Iterable[Any]]
 """Validation or test data: a file, or texts and labels."""
 AUTO = "auto"
 """What a recipe is called that stands for the best of several."""
+USUAL = "bag"
+"""The recipe where none is named and several cannot be tried."""
 
 _Options = dict[str, dict[str, Any]]  # those of a recipe, by section; None leaves one as it is
 
@@ -76,7 +79,8 @@ def train(
     `data` is a file or a list of them, a pattern, a folder or the name of a sample set; `reading` says how files are
     read and rows are cleaned, as far as it is not found from them. `labels` has one label for each text, or
     a list of labels for a multi-label recipe; `languages` one language. The run is written to the folder `out`;
-    without it to a temporary one, which is removed when the run is no longer used: `run.save(folder)` keeps it.
+    without it to a temporary one called like the file (or like the recipe), which is removed when the run is no longer
+    used: `run.save(folder)` keeps it.
 
     The texts are split by their hashes; `split` may be "stratified", "group:COLUMN" or "time:COLUMN" instead, with
     `shares` in percent. `split_column` has the part of each row. `validation` and `test` are data apart: files, or
@@ -84,13 +88,15 @@ def train(
     the data nor a file hold back for the test; `info.cross_validation` has the metrics, and with `recipe="auto"` they
     decide.
 
-    `recipe` is a shipped one's name (None: bag), a TOML file or a Recipe. With "auto" several recipes are trained and
-    the best on the validation texts is kept; its `info.leaderboard` has them all, none begins after `budget` seconds
-    (None: 120), and only `multi_label`, `epochs` and `settings` change them. `multi_label`, `vectors` (a file, or
-    glove-6b-50d), `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change it;
-    None leaves an option as it is. With `start` that run is trained further: its model and words stay, and only
-    `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that are "shared" with training.
-    `final`: after it is judged the model is fitted on all texts, with the epochs or the strength that were best.
+    `recipe` is a shipped one's name, a TOML file or a Recipe. With "auto" several recipes are trained and the best on
+    the validation texts is kept; its `info.leaderboard` has them all, none begins after `budget` seconds (None: 120),
+    and only `multi_label`, `epochs` and `settings` change them. `multi_label`, `vectors` (a file, or glove-6b-50d),
+    `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change a recipe; None
+    leaves an option as it is. Without a `recipe` it is "auto", or "bag" if one of these options changes words or
+    vectors, if there are pairs or images, and in several processes. With `start` that run is trained further: its
+    model and words stay, and only `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that
+    are "shared" with training. `final`: after it is judged the model is fitted on all texts, with the epochs or the
+    strength that were best.
 
     A checkpoint is written every `checkpoint_every` seconds; `resume` continues an interrupted training of `out`.
     `replace` allows `out` to exist. `say=print` shows what happens, `progress` is called with (steps done, most
@@ -122,6 +128,8 @@ def train(
     }
     columns = Columns(text_column, label_column, language_column, pair_column, image_column, split_column)
     begun = None if start is None else _begun(start, recipe, model)
+    if begun is None and recipe is None:
+        recipe = _usual(columns, model, settings)
     names = _names(recipe, columns, model, budget) if begun is None else []
     every = [
         with_settings(one.changed("training", epochs=epochs), settings, further=begun is not None)
@@ -134,7 +142,7 @@ def train(
     given = {"validation": validation, "test": test}
     temporary = tempfile.mkdtemp(prefix="lexport-run-") if out is None else ""
     try:
-        place = Path(temporary, chosen.name) if out is None else Path(out)
+        place = Path(temporary, _name(data, recipe, chosen)) if out is None else Path(out)
         options: dict[str, Any] = {
             "columns": columns,
             "reading": how,
@@ -167,6 +175,14 @@ def train(
     return found
 
 
+def _name(data: StrPath | Sequence[StrPath] | None, recipe: str | Recipe | None, chosen: Recipe) -> str:
+    """Return what a run is called that was given no folder: the data's name without its endings, or the recipe's."""
+    named = Path(data).name.partition(".")[0] if isinstance(data, str | Path) else ""
+    if re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", named):
+        return named
+    return "model" if recipe == AUTO else chosen.name
+
+
 def _dataset(
     texts: Iterable[str],
     labels: Iterable[Any] | None,
@@ -186,6 +202,16 @@ def _named(data: StrPath | Sequence[StrPath]) -> str | list[str]:
 
 def _held_out(data: HeldOut, part: str, several: bool, how: Reading) -> str | Dataset:
     return _dataset(*data, None, part, several, how) if isinstance(data, tuple) else str(data)
+
+
+def _usual(columns: Columns, model: _Options, settings: Sequence[str]) -> str:
+    """Return the recipe for those who name none: the best of several, unless an option is for one of them."""
+    from ..training.distributed import processes
+
+    named = _given({name: value for name, value in _flat(model).items() if name != "multi_label"})
+    named += [one for one in settings if one.partition(".")[0] in ("text", "embedding", "encoder")]
+    one_task = columns.pair is not None or columns.image is not None
+    return USUAL if named or one_task or processes() > 1 else AUTO
 
 
 def _names(
@@ -220,7 +246,7 @@ def _recipe(recipe: str | Recipe | None, model: _Options, say: Say) -> Recipe:
     """Return the recipe with the options of its sections in `model` that are not None."""
     from ..models import recipes
 
-    chosen = recipes.load(recipe or "bag", say) if recipe is None or isinstance(recipe, str) else recipe
+    chosen = recipes.load(recipe or USUAL, say) if recipe is None or isinstance(recipe, str) else recipe
     for section, options in model.items():
         chosen = chosen.changed(section, **options)
     return chosen

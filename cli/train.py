@@ -41,7 +41,7 @@ def train(
         str | None,
         typer.Option(
             help="A recipe (`lexport recipes`), a file of your own, *.toml, or auto: the best of several.",
-            show_default="bag",
+            show_default="auto; bag if an option changes words or vectors",
         ),
     ] = None,
     start: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Train this run further.")] = None,

@@ -33,7 +33,7 @@ def rows(count: int) -> tuple[list[str], list[str]]:
 @pytest.fixture(scope="module")
 def run() -> lexport.Run:
     texts, labels = rows(300)
-    return lexport.train(texts=texts, labels=labels)
+    return lexport.train(texts=texts, labels=labels, recipe="bag")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,9 @@ def test_a_file_is_trained_on_and_its_path_may_be_a_string(tmp_path: Path) -> No
     texts, labels = rows(200)
     lines = [f"{text},{label}" for text, label in zip(texts, labels, strict=True)]
     (tmp_path / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
-    run = lexport.train(str(tmp_path / "reviews.csv"), out=str(tmp_path / "run"), label_column="label")
+    run = lexport.train(
+        str(tmp_path / "reviews.csv"), out=str(tmp_path / "run"), recipe="linear", label_column="label"
+    )
     assert lexport.load(str(tmp_path / "run")).predict(TEXTS) == run.predict(TEXTS)
 
 
@@ -126,7 +128,7 @@ def test_a_notebook_shows_tables_with_everything_escaped(run: lexport.Run, archi
 
 def test_a_temporary_run_is_removed_with_its_object_and_saved_by_save(tmp_path: Path) -> None:
     texts, labels = rows(120)
-    run = lexport.train(texts=texts, labels=labels)
+    run = lexport.train(texts=texts, labels=labels, recipe="bag")
     folder = run.folder
     kept = run.save(str(tmp_path / "kept"))
     assert kept.predict(TEXTS) == run.predict(TEXTS)
