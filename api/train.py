@@ -77,10 +77,10 @@ def train(
     """Train a model on a file, a sample set, or on `texts` and `labels` in memory, and return the run.
 
     `data` is a file or a list of them, a pattern, a folder or the name of a sample set; `reading` says how files are
-    read and rows are cleaned, as far as it is not found from them. `labels` has one label for each text, or
-    a list of labels for a multi-label recipe; `languages` one language. The run is written to the folder `out`;
-    without it to a temporary one called like the file (or like the recipe), which is removed when the run is no longer
-    used: `run.save(folder)` keeps it.
+    read and rows are cleaned, as far as it is not found from them. `labels` has one label for each text, or a list of
+    labels for a multi-label recipe; `languages` one language. The run is written to the folder `out`; without it to a
+    temporary one called like the file (or like the recipe), which is removed when the run is no longer used:
+    `run.save(folder)` keeps it.
 
     The texts are split by their hashes; `split` may be "stratified", "group:COLUMN" or "time:COLUMN" instead, with
     `shares` in percent. `split_column` has the part of each row. `validation` and `test` are data apart: files, or
