@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 from lexport.benchmarks import fasttext
@@ -25,6 +25,7 @@ Judge = Callable[[Sequence[str]], Sequence[str]]
 """From texts to the label of each."""
 
 WORDS, CHARACTERS, FASTTEXT = "TF-IDF + LR, words", "TF-IDF + LR, characters", "fastText"
+BOTH = "TF-IDF + LR, words and characters"
 SVM, BAYES = "TF-IDF + linear SVM, words", "complement naive Bayes, words"
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C of the logistic regression
 MARGINS = (0.03, 0.1, 0.3, 1.0, 3.0)  # C of the linear SVM
@@ -87,7 +88,14 @@ def of_characters(parts: Splits) -> Baseline:
     return _regression(CHARACTERS, parts, choices)
 
 
-def _regression(name: str, parts: Splits, choices: Sequence[tuple[str, TfidfVectorizer]]) -> Baseline:
+def of_both(parts: Splits) -> Baseline:
+    """TF-IDF over words and pairs of words, and over n-grams of 2 to 5 characters within words, side by side."""
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    union = make_union(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), characters)
+    return _regression(BOTH, parts, [("words 1-2, characters 2-5", union)])
+
+
+def _regression(name: str, parts: Splits, choices: Sequence[tuple[str, Any]]) -> Baseline:
     return _chosen(
         name, parts, choices, "C", STRENGTHS, lambda strength: LogisticRegression(C=strength, max_iter=1000)
     )
@@ -96,7 +104,7 @@ def _regression(name: str, parts: Splits, choices: Sequence[tuple[str, TfidfVect
 def _chosen(
     name: str,
     parts: Splits,
-    choices: Sequence[tuple[str, TfidfVectorizer]],
+    choices: Sequence[tuple[str, Any]],
     option: str,
     values: Sequence[float],
     make: Callable[[float], Any],

@@ -15,6 +15,10 @@ class Question:
 
 
 QUESTIONS = {
+    "unseen": Question(
+        "On sets that no choice was made with",
+        "Does who names no recipe lose to linear models or fastText, which choose by the same validation texts?",
+    ),
     "accuracy": Question(
         "Accuracy",
         "How accurate is each recipe beside TF-IDF with logistic regression and fastText on the same texts?",

@@ -69,7 +69,7 @@ def cross_validate(
     every = list(fold_parts(source, folds, splitting, task.label_sets if task.GIVES_SCORES else None))
     judged: list[dict[str, float]] = []
     tested: set[int] = set()
-    with tempfile.TemporaryDirectory(prefix="lexport-cv-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="lexport-cv-") as folder, unlogged():
         for number, parts in enumerate(every, 1):
             rows = [row for row, part in enumerate(parts) if part != NOWHERE]
             fold = source.take(rows, source.name)
@@ -92,8 +92,8 @@ def _summary(values: list[float]) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Context manager: the training's warnings are not logged for each fold; the kept model's are."""
+def unlogged() -> Iterator[None]:
+    """Context manager: the warnings of trainings whose models are not kept are not logged."""
 
     def refused(record: logging.LogRecord) -> bool:
         return record.levelno > logging.WARNING

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ...data import load as data
 from ...data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ...data.splits import SplitOptions
 from ...errors import InputError
+from ...evaluation.diagnostics.advice import Command
 from ...evaluation.tasks import TASKS, Task, task_of
 from ...models import run as runs
 from ...models.predict import Outputs, outputs
@@ -25,13 +27,19 @@ from ..card import write_card
 from ..distributed import processes
 from ..save import check_replaceable
 from ..train import train
-from .cross_validation import train_validated
+from .cross_validation import train_validated, unlogged
 
 BUDGET = 120.0
 """Seconds after which no further candidate begins, unless others are chosen."""
 _CANDIDATES = ("linear", "bag", "hashed", "char-ngrams", "cnn")
 _BY_LANGUAGE = ("multilingual",)
 _LEAST_SCORE = 1e-7
+# With fewer validation texts than this the accuracies of two recipes differ by chance alone.
+_FEW, _FOLDS = 100, 5
+
+_WARNING = "warning: "
+
+log = logging.getLogger("lexport")
 
 
 def candidates(columns: Columns) -> tuple[str, ...]:
@@ -69,7 +77,8 @@ def train_best(
     """Train `recipes`, of one task, on the same data. Write the best run to the folder `out`, or nothing.
 
     The best has the highest metric of its task on the validation texts, or with `folds` the highest mean of as many
-    in cross-validation; among equals the lowest mean loss on the validation texts, then the first. Its `run.json` and
+    in cross-validation (None: 5 where there are too few validation texts to choose by, unless they are given apart);
+    among equals the lowest mean loss on the validation texts, then the first. Its `run.json` and
     model card have what each came to. After `budget` seconds no further recipe begins, but what has begun is
     finished, so that the same finished recipes give the same run. All are trained in a hidden folder beside `out`; an
     interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is finished. With `final`
@@ -98,11 +107,16 @@ def train_best(
     if not isinstance(source, Dataset):
         named = dataclasses.replace(kind.columns(source, columns), key=splitting.column)
         source = data.load(source, named, multi_label=kind.MULTI_LABEL, reading=reading)
-    options |= {"columns": columns, "reading": reading, "splitting": splitting, "say": say, "progress": progress}
+    if folds is None and _has_few(source, splitting, options.get("held_out") or {}):
+        folds = _FOLDS
+        say(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
+    options |= {"columns": columns, "reading": reading, "splitting": splitting, "progress": progress}
+    options["command"] = options.get("command") or Command(source.name, out)
     began = time.monotonic()
     board: list[dict[str, Any]] = []
     with files.new_folder(out, replace=replace) as folder:
         tried, best, best_key = folder / ".tried", recipes[0].name, (-np.inf, -np.inf)
+        warned: list[str] = []
         for number, recipe in enumerate(recipes):
             if number and time.monotonic() - began >= budget:
                 left = ", ".join(one.name for one in recipes[number:])
@@ -110,34 +124,73 @@ def train_best(
                 break
             say(f"{recipe.name}, {number + 1} of {len(recipes)} recipes; none begins after {budget:g} s")
             place = tried / recipe.name
-            if folds is None:
-                found = train(source, place, recipe=recipe, **options)
-            else:
-                found = train_validated(source, place, folds=folds, recipe=recipe, **options)
+            # What is said of the data once is enough, and what is warned of counts for the model that is kept.
+            told = _Telling(silent if number else say)
+            with unlogged():
+                if folds is None:
+                    found = train(source, place, recipe=recipe, say=told, **options)
+                else:
+                    found = train_validated(source, place, folds=folds, recipe=recipe, say=told, **options)
             board.append(_judged(found))
+            shown = ", ".join(f"{head} {_shown(board[-1])[name]:.4f}" for name, head in kind.HEADLINES.items())
+            say(f"{recipe.name}: {shown} in {board[-1]['seconds']:.0f} s")
             key = _rank(board[-1], kind.METRIC)
             if key > best_key:
                 if number:
                     shutil.rmtree(tried / best)
-                best, best_key = recipe.name, key
+                best, best_key, warned = recipe.name, key, told.warnings
             else:
                 shutil.rmtree(place)
         if final:
             chosen = next(recipe for recipe in recipes if recipe.name == best)
             validated = runs.open_run(tried / best).info.cross_validation
             options |= {"final": True, "replace": True, "cross_validation": validated}
-            train(source, tried / best, recipe=chosen, **options)
+            with unlogged():
+                train(source, tried / best, recipe=chosen, say=_Telling(say), **options)
         for path in (tried / best).iterdir():
             path.rename(folder / path.name)
         shutil.rmtree(tried)
         _record(folder, out.name, sorted(board, key=lambda one: _rank(one, kind.METRIC), reverse=True))
     say(f"kept: {best}")
+    for line in warned:
+        say(line)
+        log.warning("%s", line.removeprefix(_WARNING))
     return runs.open_run(out)
+
+
+def _has_few(dataset: Dataset, splitting: SplitOptions, held_out: Mapping[str, Any]) -> bool:
+    """Return whether the validation texts are too few to choose by, and others can be had for it."""
+    if "validation" in held_out or splitting.method == "time":
+        return False
+    count = len(dataset) * splitting.shares[1] / 100
+    if dataset.parts is not None and "validation" in dataset.parts:
+        count = dataset.parts.count("validation")
+    return count < _FEW
+
+
+class _Telling:
+    """Hand on what a training says, but for its warnings, which are kept."""
+
+    def __init__(self, say: Say) -> None:
+        self.warnings: list[str] = []
+        self._say = say
+
+    def __call__(self, line: str) -> None:
+        if line.startswith(_WARNING):
+            self.warnings.append(line)
+        elif not line.startswith("all advice together: "):
+            self._say(line)
+
+
+def _shown(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the metrics that a line of the leaderboard is judged by."""
+    found: Mapping[str, Any] = line.get("cross_validated", line)
+    return found
 
 
 def _rank(line: dict[str, Any], metric: str) -> tuple[float, float]:
     """Return what the best line of the leaderboard has the highest of."""
-    return line.get("cross_validated", line)[metric], -line["loss"]
+    return _shown(line)[metric], -line["loss"]
 
 
 def _judged(run: runs.Run) -> dict[str, Any]:
