@@ -107,3 +107,21 @@ def test_python_names_it_as_the_command_does() -> None:
     [answer] = run.predict(["a dull and empty film"])
     assert isinstance(answer, Prediction)
     assert answer.label == "bad"
+
+
+def test_few_validation_texts_are_not_chosen_by(tmp_path: Path) -> None:
+    said: list[str] = []
+    best(tmp_path / "few", budget=1e-9, say=said.append)
+    assert "few validation texts: the recipes are judged by 5-fold cross-validation" in said
+    held = of_texts([f"{text} held {number}" for number in range(4) for text in WORDS.values()], [*WORDS] * 4)
+    run = best(tmp_path / "given", budget=1e-9, held_out={"validation": held})
+    assert run.info.cross_validation == {}
+
+
+def test_only_the_kept_model_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rare = of_texts([f"w{number} x{number * 7} y{number * 13}" for number in range(150)], ["a", "b", "c"] * 50)
+    said: list[str] = []
+    run = train_best(rare, tmp_path / "run", recipes=SMALL, columns=Columns(), say=said.append)
+    warned = [line for line in said if line.startswith("warning: ")]
+    assert len(warned) == len(run.info.warnings) == len(caplog.records)
+    assert said.index(f"kept: {run.recipe.name}") < min(map(said.index, warned), default=len(said))
