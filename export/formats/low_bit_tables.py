@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.embeddings import Embedding
+from .tables import narrowed, none_below
 
 _LEVELS = 15
 """The largest number that four bits hold."""
@@ -43,7 +44,7 @@ class HalfGatherTable(Embedding):
 
     def vectors(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, length, dim]."""
-        return F.embedding(ids, self.weight).to(torch.float32)
+        return F.embedding(none_below(ids), self.weight).to(torch.float32)
 
     def pooled(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, dim]."""
@@ -73,7 +74,7 @@ class NibbleTable(Embedding):
     def pooled(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, dim]."""
         offsets = torch.arange(ids.size(0), dtype=torch.int32, device=ids.device) * ids.size(1)
-        return self._sums(ids.reshape(-1).to(torch.int32), offsets)
+        return self._sums(narrowed(ids.reshape(-1)), offsets)
 
     def _sums(self, rows: Tensor, offsets: Tensor) -> Tensor:
         summed: Tensor = torch.ops.quantized.embedding_bag_4bit_rowwise_offsets(
@@ -104,16 +105,16 @@ class NibbleGatherTable(Embedding):
 
     def vectors(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, length, dim]."""
-        whole = F.embedding(ids, self.weight).to(torch.float32)
+        whole = F.embedding(none_below(ids), self.weight).to(torch.float32)
         high = (whole / 16).floor()
         levels = torch.cat([whole - 16 * high, high + 8], dim=2)[:, :, : self.dim]
-        scale, least = F.embedding(ids, self.scale).chunk(2, dim=2)
+        scale, least = F.embedding(none_below(ids), self.scale).chunk(2, dim=2)
         return levels * scale + least
 
     def pooled(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, dim]; PAD's scale and offset are zero."""
-        whole = F.embedding(ids, self.weight).to(torch.float32)
-        scale, least = F.embedding(ids, self.scale).chunk(2, dim=2)
+        whole = F.embedding(none_below(ids), self.weight).to(torch.float32)
+        scale, least = F.embedding(none_below(ids), self.scale).chunk(2, dim=2)
         across = scale.transpose(1, 2)
         high = torch.matmul(across, (whole / 16).floor())
         low = torch.matmul(across, whole) - 16 * high

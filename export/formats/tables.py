@@ -22,6 +22,16 @@ from ...models.embeddings.table import in_range
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
+def none_below(ids: Tensor) -> Tensor:
+    """`ids` with those below 0 beyond any table, so that ONNX refuses them: it would count them from the end."""
+    return torch.where(ids < 0, 2147483647, ids)
+
+
+def narrowed(ids: Tensor) -> Tensor:
+    """`ids` in 32 bits; those that need more become some that no table has, and are refused."""
+    return ids.clamp(-1, 2147483647).to(torch.int32)
+
+
 class GatherTable(Embedding):
     """fp32 for ONNX: gather the rows, then sum them as a product with ones."""
 
@@ -32,12 +42,12 @@ class GatherTable(Embedding):
 
     def vectors(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, length, dim]."""
-        return F.embedding(ids, self.weight)
+        return F.embedding(none_below(ids), self.weight)
 
     def pooled(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, dim]."""
         mask = (ids != 0).to(torch.float32).unsqueeze(1)
-        return torch.matmul(mask, F.embedding(ids, self.weight)).squeeze(1)
+        return torch.matmul(mask, F.embedding(none_below(ids), self.weight)).squeeze(1)
 
 
 class BagTable(Embedding):
@@ -78,12 +88,14 @@ class Int8GatherTable(Embedding):
 
     def vectors(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, length, dim]."""
-        return F.embedding(ids, self.weight).to(torch.float32) * F.embedding(ids, self.scale.unsqueeze(1))
+        rows = none_below(ids)
+        return F.embedding(rows, self.weight).to(torch.float32) * F.embedding(rows, self.scale.unsqueeze(1))
 
     def pooled(self, ids: Tensor) -> Tensor:
         """int64 [batch, length] → float32 [batch, dim]; PAD's scale is zero."""
-        rows = F.embedding(ids, self.weight).to(torch.float32)
-        return torch.matmul(F.embedding(ids, self.scale.unsqueeze(1)).transpose(1, 2), rows).squeeze(1)
+        rows = none_below(ids)
+        scales = F.embedding(rows, self.scale.unsqueeze(1)).transpose(1, 2)
+        return torch.matmul(scales, F.embedding(rows, self.weight).to(torch.float32)).squeeze(1)
 
 
 class ByteTable(Embedding):
@@ -106,7 +118,7 @@ class ByteTable(Embedding):
         """int64 [batch, length] → float32 [batch, dim]."""
         # 32-bit indices halve what the kernel reads beside the rows.
         offsets = torch.arange(ids.size(0), dtype=torch.int32, device=ids.device) * ids.size(1)
-        return self._sums(ids.reshape(-1).to(torch.int32), offsets)
+        return self._sums(narrowed(ids.reshape(-1)), offsets)
 
     def _sums(self, rows: Tensor, offsets: Tensor) -> Tensor:
         summed: Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(

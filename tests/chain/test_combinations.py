@@ -37,6 +37,7 @@ from .combination_cases import (
     Combination,
     assembled,
     eager,
+    made,
     outcome,
     written,
 )
@@ -250,3 +251,19 @@ def test_the_page_says_what_was_found(tried: list[tuple[Combination, str]]) -> N
         PAGE.write_text(written, encoding="utf-8")
     committed = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
     assert committed == written, f"docs/combinations.md says otherwise. Write it anew with: {COMMAND}"
+
+
+@pytest.mark.parametrize("encoder", ["bag", "cnn"])
+@pytest.mark.parametrize("variant", IDS_IN)
+def test_an_index_that_the_table_lacks_is_refused(encoder: str, variant: str) -> None:
+    """Engines count indices below 0 from the end of a table, or drop what 32 bits do not hold, if they are let."""
+    combination = Combination("table", encoder)
+    one = IDS_IN[variant]
+    run = open_engine(one.engine, written(combination, variant) / one.file, threads=1, device="cpu")
+    ids = assembled(combination, ["film good"])
+    rows = made(combination)[1].spec.rows
+    assert run(ids).shape[0] == 1
+    for wrong in (-1, -rows, rows, 2**31, 2**32 + 2, -(2**32) + 2, 2**63 - 1, -(2**63)):
+        ids[0, -1] = wrong
+        with pytest.raises(Exception, match=r"(?i)ind|range|bound|embedding"):
+            run(ids)
