@@ -112,7 +112,7 @@ def train(
     from ..reports.evaluation_tables import leaderboard, metrics
     from ..training.distributed import is_main_process
 
-    with bar() as progress:
+    with bar("training") as progress:
         run = train_run(
             one_or_all(source),
             out=out,

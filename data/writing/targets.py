@@ -1,0 +1,103 @@
+"""Where rows are written to: the format by the ending of a file's name, or JSON lines on standard output."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from ...errors import InputError
+from ...messages.escaping import json_visible
+from ...storage import atomic
+from ...storage.compression import import_extra, shown
+from ..reading.sources import STDIN
+from .arrow import ArrowRows, ParquetRows
+from .kinds import Columns
+from .text import Cells, JsonLines
+
+STDOUT = STDIN
+"""The name that stands for standard output, as it does for standard input where data are read."""
+_COMPRESSED = ".gz"
+
+
+class Writer(Protocol):
+    """Something that rows are written to."""
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows, each its cells by column."""
+
+    def close(self) -> None:
+        """Write what is held back."""
+
+
+Make = Callable[[IO[bytes], Columns], Writer]
+
+_TEXT: dict[str, Make] = {".csv": Cells, ".tsv": partial(Cells, delimiter="\t"), ".jsonl": JsonLines}
+_TABLES: dict[str, type[ArrowRows]] = {".parquet": ParquetRows, ".arrow": ArrowRows}
+ENDINGS = f"{', '.join(_TEXT)}, each also with {_COMPRESSED}, or {', '.join(_TABLES)}"
+"""The endings of files that can be written, in words."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to write, or standard output."""
+
+    path: Path | None
+    """The file; None for standard output."""
+    make: Make
+    """Makes what writes the format."""
+    compressed: bool = False
+    """Whether the file is compressed with gzip."""
+
+    @contextmanager
+    def open(self, columns: Columns) -> Iterator[Writer]:
+        """Context manager: what writes rows with these columns. After an error an old file is as it was."""
+        if self.path is None:
+            writer = self.make(sys.stdout.buffer, columns)
+            yield writer
+            writer.close()
+            sys.stdout.buffer.flush()
+            return
+        with atomic.new_file(self.path) as handle:
+            if not self.compressed:
+                writer = self.make(handle, columns)
+                yield writer
+                writer.close()
+                return
+            # Without a name and a time the same rows make the same bytes.
+            with gzip.GzipFile("", "wb", 6, handle, mtime=0) as packed:
+                writer = self.make(packed, columns)
+                yield writer
+                writer.close()
+
+
+def check_target(out: str | Path, *, option: str, replace: bool) -> Target:
+    """Return where to write, before any work is done; nothing is created.
+
+    `option` is the name of the option that gives `out`, for messages. Raises InputError for another ending, for a
+    file that is there unless it is to be replaced, and for a folder that cannot be written; MissingExtra without a
+    package that the format needs.
+    """
+    if str(out) == STDOUT:
+        return Target(None, partial(JsonLines, shown=json_visible))
+    path = Path(out)
+    endings = [ending.lower() for ending in path.suffixes]
+    compressed = endings[-1:] == [_COMPRESSED]
+    ending = "".join(endings[-2:-1] if compressed else endings[-1:])
+    table = _TABLES.get(ending) if not compressed else None
+    make: Make | None = table or _TEXT.get(ending)
+    if make is None:
+        raise InputError(
+            f"{option} {shown(path)} does not say its format; expected a name that ends in {ENDINGS}, or {STDOUT} "
+            "for JSON lines on standard output.",
+            code="LX-DATA-090",
+        )
+    atomic.check_file(path, replace=replace)
+    if table is not None:
+        import_extra("pyarrow", "parquet", table.PURPOSE)
+    return Target(path, make, compressed)
