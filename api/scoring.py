@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from ..client.answers import Answer, MultiLabelPrediction, Prediction, Vector
@@ -14,8 +15,9 @@ from ..data.columns import Columns
 from ..data.load import Source
 from ..data.reading.options import Reading
 from ..data.whole_rows import WholeRow, WholeRows, open_whole
+from ..data.writing.answers import ERROR, ONE_LABEL, SEVERAL_LABELS, VECTOR, score_column, score_columns
 from ..data.writing.kinds import Kind
-from ..data.writing.targets import check_target
+from ..data.writing.targets import STDOUT, check_target, standard_output
 from ..errors import InputError
 from ..storage.compression import listed
 from ..storage.progress import Progress, Say
@@ -57,7 +59,8 @@ def score(
     progress: Progress,
 ) -> ScoringSummary:
     """Do what `Model.score` says."""
-    target = check_target(out, option="--out", replace=replace)
+    to_stdout = str(out) == STDOUT
+    target = standard_output() if to_stdout else check_target(Path(out), option="--out", replace=replace)
     refused = done = 0
     with open_whole(data, Columns(text_column, None, language_column), reading) as rows:
         for note in rows.notes:
@@ -141,13 +144,14 @@ class _Added:
         """Return the columns with their kinds."""
         match self.first:
             case Prediction():
-                found = {"prediction": Kind.TEXT, "confidence": Kind.NUMBER}
+                found = dict(ONE_LABEL)
             case MultiLabelPrediction():
-                found = {"prediction": Kind.TEXTS, "confidence": Kind.NUMBERS}
+                found = dict(SEVERAL_LABELS)
             case Vector():
-                found = {"vector": Kind.NUMBERS}
-        found |= dict.fromkeys(self._scores(self.first), Kind.NUMBER)
-        found |= {"error": Kind.TEXT} if self.errors else {}
+                found = dict(VECTOR)
+        if self.scores and not isinstance(self.first, Vector):
+            found |= score_columns(self.first.scores)
+        found |= ERROR if self.errors else {}
         return {f"{self.prefix}{name}": kind for name, kind in found.items()}
 
     def cells(self, answer: Answer | Refused) -> dict[str, Any]:
@@ -163,10 +167,6 @@ class _Added:
                 found = {"vector": list(answer.vector)}
             case _:
                 found = {"error": answer.message}
-        found |= self._scores(answer)
+        if self.scores and isinstance(answer, Prediction | MultiLabelPrediction):
+            found |= {score_column(label): score for label, score in answer.scores.items()}
         return {f"{self.prefix}{name}": value for name, value in found.items()}
-
-    def _scores(self, answer: Answer | Refused) -> dict[str, float]:
-        if not self.scores or not isinstance(answer, Prediction | MultiLabelPrediction):
-            return {}
-        return {f"score_{label}": score for label, score in answer.scores.items()}

@@ -124,8 +124,8 @@ def _records(path: Path, batch: Any) -> list[dict[str, Any]]:
             columns.append(batch.column(name).to_pylist())
         except (ValueError, OverflowError) as error:  # times with nanoseconds, years beyond 9999
             raise InputError(
-                f"{shown(path)}: values of the column '{shown(name)}', {batch.schema.field(name).type}, cannot be read: "
-                f"{shown(error)}. Convert the column to another type, or leave it out.",
+                f"{shown(path)}: a value of the column '{shown(name)}' ({batch.schema.field(name).type}) cannot be "
+                f"read: {shown(error)}. Convert the column to another type, or leave it out.",
                 code="LX-DATA-089",
             ) from None
     return [dict(zip(batch.schema.names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -45,7 +45,7 @@ class Seen:
                 kinds.add(_kind(value))
 
     def columns(self, sources: Sequence[Rows]) -> dict[str, Any]:
-        """Return the columns, with the Arrow type that `sources` declare if all that have a column declare the same."""
+        """Return the columns, with the Arrow type that `sources` declare if all that have it declare the same."""
         found: dict[str, Any] = {}
         for name, kinds in self._kinds.items():
             declared = [source.types.get(name) for source in sources if name in source.types or not source.types]

@@ -39,8 +39,7 @@ Make = Callable[[IO[bytes], Columns], Writer]
 
 _TEXT: dict[str, Make] = {".csv": Cells, ".tsv": partial(Cells, delimiter="\t"), ".jsonl": JsonLines}
 _TABLES: dict[str, type[ArrowRows]] = {".parquet": ParquetRows, ".arrow": ArrowRows}
-ENDINGS = f"{', '.join(_TEXT)}, each also with {_COMPRESSED}, or {', '.join(_TABLES)}"
-"""The endings of files that can be written, in words."""
+_ENDINGS = f"{', '.join(_TEXT)}, each also with {_COMPRESSED}, or {', '.join(_TABLES)}"
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,18 @@ class Target:
                 writer.close()
 
 
-def check_target(out: str | Path, *, option: str, replace: bool) -> Target:
-    """Return where to write, before any work is done; nothing is created.
+def standard_output() -> Target:
+    """Return standard output, which takes JSON lines."""
+    return Target(None, partial(JsonLines, shown=json_visible))
 
-    `option` is the name of the option that gives `out`, for messages. Raises InputError for another ending, for a
+
+def check_target(path: Path, *, option: str, replace: bool) -> Target:
+    """Return the file to write, before any work is done; nothing is created.
+
+    `option` is the name of the option that gives `path`, for messages. Raises InputError for another ending, for a
     file that is there unless it is to be replaced, and for a folder that cannot be written; MissingExtra without a
     package that the format needs.
     """
-    if str(out) == STDOUT:
-        return Target(None, partial(JsonLines, shown=json_visible))
-    path = Path(out)
     endings = [ending.lower() for ending in path.suffixes]
     compressed = endings[-1:] == [_COMPRESSED]
     ending = "".join(endings[-2:-1] if compressed else endings[-1:])
@@ -93,8 +94,8 @@ def check_target(out: str | Path, *, option: str, replace: bool) -> Target:
     make: Make | None = table or _TEXT.get(ending)
     if make is None:
         raise InputError(
-            f"{option} {shown(path)} does not say its format; expected a name that ends in {ENDINGS}, or {STDOUT} "
-            "for JSON lines on standard output.",
+            f"{option} {shown(path)} does not say its format; expected a name that ends in {_ENDINGS}. Change its "
+            "ending.",
             code="LX-DATA-090",
         )
     atomic.check_file(path, replace=replace)
