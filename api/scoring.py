@@ -95,7 +95,7 @@ def _ask(model: Model, rows: Sequence[WholeRow]) -> list[Answer | Refused]:
     languages = [row.language for row in rows if row.language is not None]
     try:
         return list(model.predict([row.text for row in rows], lang=languages or None))
-    except Refused as refusal:
+    except (RequestRefused, RefusedInput) as refusal:
         if len(rows) == 1:
             return [refusal]
     middle = len(rows) // 2

@@ -33,20 +33,22 @@ class ArrowRows:
 
     def close(self) -> None:
         """Write the rows that are held, and the end of the file."""
-        if self._held:
-            self._write_group()
-        self._writer.close()
+        try:
+            if self._held:
+                self._write_group()
+        finally:
+            self._writer.close()
 
     def _open(self, handle: IO[bytes]) -> Any:
         return import_extra("pyarrow.ipc", "parquet", self.PURPOSE).new_file(handle, self._schema)
 
     def _write_group(self) -> None:
+        rows, self._held = self._held, []
         columns = [
-            self._arrow.array([_value(row.get(name), kind) for row in self._held], type=field.type)
+            self._arrow.array([_value(row.get(name), kind) for row in rows], type=field.type)
             for field, (name, kind) in zip(self._schema, self._kinds.items(), strict=True)
         ]
         self._writer.write_batch(self._arrow.record_batch(columns, schema=self._schema))
-        self._held.clear()
 
     def _type(self, kind: Any) -> Any:
         arrow = self._arrow

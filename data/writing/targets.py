@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,23 +56,16 @@ class Target:
     @contextmanager
     def open(self, columns: Columns) -> Iterator[Writer]:
         """Context manager: what writes rows with these columns. After an error an old file is as it was."""
-        if self.path is None:
-            writer = self.make(sys.stdout.buffer, columns)
-            yield writer
-            writer.close()
-            sys.stdout.buffer.flush()
-            return
-        with atomic.new_file(self.path) as handle:
-            if not self.compressed:
-                writer = self.make(handle, columns)
-                yield writer
-                writer.close()
-                return
-            # Without a name and a time the same rows make the same bytes.
-            with gzip.GzipFile("", "wb", 6, handle, mtime=0) as packed:
-                writer = self.make(packed, columns)
-                yield writer
-                writer.close()
+        with ExitStack() as stack:
+            handle: IO[bytes] = sys.stdout.buffer
+            if self.path is None:
+                stack.callback(handle.flush)
+            else:
+                handle = stack.enter_context(atomic.new_file(self.path))
+            if self.compressed:
+                # Without a name and a time the same rows make the same bytes.
+                handle = stack.enter_context(gzip.GzipFile("", "wb", 6, handle, mtime=0))
+            yield stack.enter_context(closing(self.make(handle, columns)))
 
 
 def standard_output() -> Target:
