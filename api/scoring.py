@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -83,7 +83,7 @@ def score(
 _Batch = Sequence[tuple[WholeRow, Answer | Refused]]
 
 
-def _answered(model: Model, rows: WholeRows) -> Iterator[_Batch]:
+def _answered(model: Model, rows: WholeRows) -> Generator[_Batch, None, None]:
     """Yield the rows, a request's worth at a time, with the answer to each or its refusal."""
     iterator = iter(rows)
     while batch := list(islice(iterator, AT_ONCE)):

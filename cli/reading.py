@@ -60,6 +60,8 @@ _ROWS: dict[str, tuple[Any, Any]] = {
     "duplicates": (Annotated[str, typer.Option(help="Equal rows: drop or keep.")], "drop"),
     "conflicts": (Annotated[str, typer.Option(help="Texts under two labels: drop, keep or vote.")], "drop"),
 }
+NAMES = (*_FILES, *_ROWS)
+"""The parameters of the options."""
 
 
 def one_or_all(data: list[str]) -> str | list[str]:

@@ -196,8 +196,8 @@ def _way(client: Client, name: str, first: str, own: bool | None, version: str |
 def _named(source: str, host: str | None) -> tuple[str, str | None, str | None]:
     """Return the name, version and host of a served model, from its URL or its name."""
     if "://" not in source:
-        name, _, version = source.partition("/")
-        return name, version or None, host
+        own, _, number = source.partition("/")
+        return own, number or None, host
     served = served_model(source)
     if served is None or not source.startswith("http://") or host is not None:
         raise InputError(

@@ -72,8 +72,8 @@ class _Lines:
             else:
                 if label is not None:
                     self._labels.add(cells[label])
-                record = dict(zip(names, cells, strict=True)) if whole else None
-                yield Row(begins, *[None if place is None else cells[place] for place in places], record=record)
+                row = Row(begins, *[None if place is None else cells[place] for place in places])
+                yield row._replace(record=dict(zip(names, cells, strict=True))) if whole else row
 
     def _records(self, encoding: Encoding) -> Generator[tuple[int, int, Record], None, None]:
         """Yield each record after the header with its first and last line; blank lines are skipped."""

@@ -109,8 +109,9 @@ def _rows(
                     cells = [nothing if name is None else _cells(batch, name, labels.get(name)) for name in names]
                     records = _records(path, batch) if wanted.whole else nothing
                     for number, (record, *values) in enumerate(zip(records, *cells, strict=True), first):
-                        row = Row(number, *values, record=record)
-                        yield row if part is None else row._replace(part=part)
+                        row = Row(number, *values)
+                        row = row if part is None else row._replace(part=part)
+                        yield row if record is None else row._replace(record=record)
                     first += batch.num_rows
     except arrow_error as error:
         raise damaged(path, error) from None

@@ -70,7 +70,8 @@ class Wanted:
     def row(self, number: int, names: Mapping[str, str | None], record: Mapping[str, Any]) -> Row:
         """Return a row of a record, whose columns are called by `names`."""
         cells = [None if name is None else record.get(name) for name in names.values()]
-        return Row(number, *cells, record=record if self.whole else None)
+        row = Row(number, *cells)
+        return row._replace(record=record) if self.whole else row
 
 
 def find(found: Sequence[str], name: str) -> int | None:

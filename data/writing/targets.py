@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from ...errors import InputError
 from ...messages.escaping import json_visible
@@ -64,7 +64,8 @@ class Target:
                 handle = stack.enter_context(atomic.new_file(self.path))
             if self.compressed:
                 # Without a name and a time the same rows make the same bytes.
-                handle = stack.enter_context(gzip.GzipFile("", "wb", 6, handle, mtime=0))
+                packed = gzip.GzipFile("", "wb", 6, handle, mtime=0)
+                handle = cast(IO[bytes], stack.enter_context(packed))
             yield stack.enter_context(closing(self.make(handle, columns)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ LANGUAGES = jsonl(
 )
 
 
-def assert_errors(rows: list[Mapping[str, Any]]) -> None:
+def assert_errors(rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows of LANGUAGES, of which two were refused."""
     assert len(rows) == 11
     for number, row in enumerate(rows):

@@ -58,7 +58,7 @@ def test_cells_of_text_read_back_as_they_were(name: str, cells: list[tuple[str, 
         assert read(write(Path(folder) / name, rows)) == rows
 
 
-VALUES = [
+VALUES: list[dict[str, Any]] = [
     {"text": "a", "n": 1, "x": 0.1, "yes": True, "tags": ["b", "c"], "v": [1.5, -2.0], "none": None},
     {"text": "b", "n": -(2**40), "x": 2.0, "yes": False, "tags": [], "v": [0.0], "none": None},
     {"text": None, "n": None, "x": None, "yes": None, "tags": None, "v": None, "none": None},
@@ -91,7 +91,7 @@ def test_a_column_of_several_kinds_is_text_in_a_table(tmp_path: Path, name: str)
 
 
 def test_rows_may_lack_columns_and_lines_of_json_keep_only_their_own(tmp_path: Path) -> None:
-    rows = [{"text": "a", "x": 1}, {"text": "b", "y": 2}]
+    rows: list[dict[str, Any]] = [{"text": "a", "x": 1}, {"text": "b", "y": 2}]
     assert read(write(tmp_path / "a.jsonl", rows)) == rows
     assert read(write(tmp_path / "a.csv", rows))[1] == {"text": "b", "x": "", "y": "2"}
     assert read(write(tmp_path / "a.parquet", rows))[1] == {"text": "b", "x": None, "y": 2}
@@ -149,7 +149,7 @@ def test_columns_that_name_categories_are_written_with_the_names(tmp_path: Path)
 
 def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:
     files = pytest.importorskip("pyarrow.parquet")
-    rows = [{"text": f"text {number}", "n": number} for number in range(20_000)]
+    rows: list[dict[str, Any]] = [{"text": f"text {number}", "n": number} for number in range(20_000)]
     write(tmp_path / "a.parquet", rows)
     assert files.ParquetFile(tmp_path / "a.parquet").num_row_groups == 3
     assert read(write(tmp_path / "a.arrow", rows)) == read(tmp_path / "a.parquet") == rows
