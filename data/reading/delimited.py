@@ -72,7 +72,8 @@ class _Lines:
             else:
                 if label is not None:
                     self._labels.add(cells[label])
-                row = Row(begins, *[None if place is None else cells[place] for place in places])
+                wanted: list[Any] = [None if place is None else cells[place] for place in places]
+                row = Row(begins, *wanted)
                 yield row._replace(record=dict(zip(names, cells, strict=True))) if whole else row
 
     def _records(self, encoding: Encoding) -> Generator[tuple[int, int, Record], None, None]:

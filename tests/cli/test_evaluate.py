@@ -48,7 +48,8 @@ def test_options_that_cannot_be_followed(
 def test_answers_are_written_and_a_minimum_that_is_missed_exits_with_1(
     place: Place, lexport: Command, run_folder: Path
 ) -> None:
-    command = ["evaluate", str(run_folder), "--predictions", "answers.csv", "--min", "macro_f1=0.1"]
+    (place.cwd / "new.csv").write_text("text,label\nsoup and bread,sport\na goal,sport\n")
+    command = ["evaluate", str(run_folder), "new.csv", "--predictions", "answers.csv", "--min", "macro_f1=0.1"]
     passed = lexport(*command)
     assert (passed.code, passed.err) == (0, "")
     assert passed.out.endswith("predictions: answers.csv\n")
@@ -56,7 +57,7 @@ def test_answers_are_written_and_a_minimum_that_is_missed_exits_with_1(
     missed = lexport(*command, "--min", "accuracy=1", "--json")
     assert missed.code == 1
     found = json.loads(missed.out)
-    assert found["minimum"] == {"macro_f1": 0.1, "accuracy": 1.0}
+    assert (found["accuracy"], found["minimum"]) == (0.5, {"macro_f1": 0.1, "accuracy": 1.0})
     code, message = missed.error
     assert code == "LX-EXPORT-084"
-    assert message.startswith(f"accuracy is {found['accuracy']:.6g}, and --min asks for 1 (")
+    assert message.startswith("accuracy is 0.5, and --min asks for 1 (2 texts of new.csv)")

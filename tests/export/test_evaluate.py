@@ -233,10 +233,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.csv", "answers.parquet"])
 def test_every_answer_is_written_beside_what_is_right(
-    run_folder: Path, archive_of: Callable[[str], Path], tiny_csv: Path, tmp_path: Path, name: str
+    run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path, name: str
 ) -> None:
+    source = strange_rows(tmp_path)
     for target in (run_folder, archive_of("onnx-fp32")):
-        found = judged(target, str(tiny_csv), part="test", predictions=tmp_path / name)
+        found = judged(target, source, predictions=tmp_path / name)
         rows = read(tmp_path / name)
         assert len(rows) == found["count"]
         scores = [f"score_{label}" for label in found["labels"]]
@@ -283,12 +284,12 @@ def test_answers_cannot_be_written_in_a_format_that_there_is_not(run_folder: Pat
         judged(run_folder, predictions=tmp_path / "a.html")
 
 
-def test_a_metric_below_its_minimum_is_refused_with_its_value(run_folder: Path) -> None:
+def test_a_metric_below_its_minimum_is_refused_with_its_value(run_folder: Path, tmp_path: Path) -> None:
     found = evaluate(run_folder, minimum={"accuracy": 0.5, "macro_f1": 0.5})
     assert found.passed
     found.require()
-    missed = evaluate(run_folder, minimum={"accuracy": 1.0, "macro_f1": 0.5})
-    assert (missed.passed, missed.minimum) == (False, {"accuracy": 1.0, "macro_f1": 0.5})
+    missed = evaluate(run_folder, strange_rows(tmp_path), minimum={"accuracy": 1.0, "macro_f1": 0.0})
+    assert (missed.passed, missed.minimum) == (False, {"accuracy": 1.0, "macro_f1": 0.0})
     with refused(RefusedError, "LX-EXPORT-084", f"accuracy is {missed.value:.6g}", "--min asks for 1") as caught:
         missed.require()
     assert "macro_f1" not in str(caught.value)
