@@ -57,8 +57,8 @@ class Target:
     def open(self, columns: Columns) -> Iterator[Writer]:
         """Context manager: what writes rows with these columns. After an error an old file is as it was."""
         with ExitStack() as stack:
-            handle: IO[bytes] = sys.stdout.buffer
             if self.path is None:
+                handle: IO[bytes] = sys.stdout.buffer
                 stack.callback(handle.flush)
             else:
                 handle = stack.enter_context(atomic.new_file(self.path))

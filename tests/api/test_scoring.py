@@ -250,6 +250,11 @@ def test_a_server_is_asked_and_what_it_refuses_is_an_error_of_the_row(
         rows = read(tmp_path / "served.csv")
         assert_errors(rows)
         assert "refused the request (400)" in rows[1]["error"]
+        # A request that is too long is cut; a text that is too long alone is an error.
+        texts = ["soup " * 500_000, "x" * 7_000_000, "soup " * 900_000, "soup"]
+        written(tmp_path / "long.jsonl", jsonl(*({"text": text, "lang": "en"} for text in texts)))
+        assert server.score(tmp_path / "long.jsonl", tmp_path / "long.out.jsonl", language_column="lang").refused == 1
+        assert ["error" in row for row in read(tmp_path / "long.out.jsonl")] == [False, True, False, False]
         # Its address may name the model, and the version.
         for address in (f"{server.url}/predictions/languages", f"{server.url}/predictions/languages/1.0"):
             with lexport.load(address, token_file=state / "key_file.json") as named:
