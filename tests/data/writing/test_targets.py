@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -20,7 +21,7 @@ from lexport.data.reading.options import Reading
 from lexport.data.whole_rows import open_whole
 from lexport.data.writing.kinds import Kind, Seen
 from lexport.data.writing.targets import check_target
-from lexport.errors import InputError
+from lexport.errors import InputError, MissingExtra
 
 from ...refusals import refused
 from ..files import parquet, written
@@ -202,3 +203,13 @@ def test_a_file_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> Non
         check_target(tmp_path / "b.csv", option="--out", replace=True)
     with refused(InputError, "LX-FILE-004", "a.csv"):
         check_target(tmp_path / "a.csv" / "c.csv", option="--out", replace=False)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_without_pyarrow_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with refused(MissingExtra, "LX-INSTALL-002", "Writing ", "pyarrow", 'pip install "lexport[parquet]"'):
+        check_target(tmp_path / name, option="--out", replace=False)
+    check_target(tmp_path / "a.csv", option="--out", replace=False)
