@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
 from ..reports import notebook
-from .model import Model, encoded
+from .model import Model, RequestRefused, encoded
 from .paths import with_paths
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Archive(Model):
         [(status, answer)] = self._loaded().request([encoded(body)], explain=explain)
         value = json.loads(answer)
         if status != 200:
-            raise InputError(f"{value['error']} Expected: {value['expected']}.", code="LX-API-001")
+            raise RequestRefused(f"{value['error']} Expected: {value['expected']}.", code="LX-API-001")
         return value
 
     def evaluate(self, data: str | Path, **options: Any) -> Evaluation:

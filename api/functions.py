@@ -37,8 +37,8 @@ def load(
     """Return what answers at `source`: a run folder, a `.mar`, or a running server at http://HOST:PORT.
 
     `keys` are files with public keys, one of which must have signed an archive (None: those of LEXPORT_KEYS).
-    `model` is the model that is asked of a server, `token_file` its token. Raises InputError for anything
-    else.
+    `model` is the model that is asked of a server, unless its address names one
+    (http://HOST:PORT/predictions/NAME), and `token_file` the server's token. Raises InputError for anything else.
     """
     given = str(source)
     if given.startswith(("http://", "https://")):

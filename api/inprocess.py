@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ..handlers.model.predictor import Predictor
 from ..handlers.request.answers import render
 from ..handlers.request.compatibility import validate_for_model
 from ..handlers.request.explain import check_explainable, explain
 from ..handlers.request.protocol import parse
 from ..handlers.request.refusals import Refusal
-from .model import encoded
+from .model import RequestRefused, encoded
 
 
 def answer_request(predictor: Predictor, body: dict[str, Any] | str, *, explained: bool) -> Any:
@@ -33,6 +32,6 @@ def answer_request(predictor: Predictor, body: dict[str, Any] | str, *, explaine
             answers = predictor.predict(request.texts, request.languages)
         return json.loads(render(request, answers, predictor.model.name, predictor.model.version))
     except Refusal as refusal:
-        raise InputError(
+        raise RequestRefused(
             f"{refusal.body['error']} Expected: {refusal.body['expected']}.", code="LX-API-005"
         ) from None

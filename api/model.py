@@ -6,17 +6,28 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 import numpy as np
 
 from ..client.answers import Answer, Explanation
 from ..client.questions import Question, about_images, about_texts, read, read_explained
 from ..errors import InputError
+from ..storage.progress import Progress, Say, silent
 from .answers import Predictions
+from .paths import StrPath
+
+if TYPE_CHECKING:
+    from ..data.reading.options import Reading
+    from .scoring import ScoringSummary
 
 Image = Sequence[float]
-_AT_ONCE = 256
+AT_ONCE = 256
+"""The most texts of a request."""
+
+
+class RequestRefused(InputError):
+    """A model in this process does not take a request."""
 
 
 class Model(ABC):
@@ -80,8 +91,8 @@ class Model(ABC):
                 code="LX-API-006",
             )
         found: list[Answer] = []
-        for first in range(0, len(given), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
+        for first in range(0, len(given), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
             own = None if languages is None else languages[part]
             found += self._read(about_texts(given[part], lang=own, top_k=top_k, threshold=threshold))  # type: ignore[arg-type]
         return Predictions(given, found)
@@ -89,8 +100,8 @@ class Model(ABC):
     def predict_images(self, images: Sequence[Image]) -> Predictions:
         """Return a joint model's vectors of images, each a sequence of numbers. Raises InputError."""
         found: list[Answer] = []
-        for first in range(0, len(images), _AT_ONCE):
-            found += self._read(about_images(images[first : first + _AT_ONCE]))  # type: ignore[arg-type]
+        for first in range(0, len(images), AT_ONCE):
+            found += self._read(about_images(images[first : first + AT_ONCE]))  # type: ignore[arg-type]
         return Predictions([], found)
 
     def explain(self, text: str, *, lang: str | None = None) -> Explanation:
@@ -104,6 +115,48 @@ class Model(ABC):
         if not all(hasattr(answer, "vector") for answer in answers):
             raise InputError(f"{self.name} answers labels, not vectors. Ask it with predict.", code="LX-API-007")
         return np.array([answer.vector for answer in answers], np.float32)  # type: ignore[union-attr]
+
+    def score(
+        self,
+        data: StrPath | Sequence[StrPath],
+        out: StrPath,
+        *,
+        text_column: str = "text",
+        language_column: str | None = None,
+        reading: Reading | None = None,
+        scores: bool = False,
+        prefix: str = "",
+        replace: bool = False,
+        say: Say = silent,
+        progress: Progress = silent,
+    ) -> ScoringSummary:
+        """Write the rows of `data` with the model's answers to the file `out`, and return how many there are.
+
+        `data` and `reading` are those of `lexport.train`; no labels are needed, and of `reading` counts how files are
+        read. Every row and every column is kept, in order; behind them come `prediction` and `confidence` (lists,
+        where a text may have several labels) or `vector`, with `scores` also `score_LABEL` for each label, and, where
+        rows may be refused (by a server, or for their language), `error`. `prefix` is put before these names. The
+        ending of `out` says its format: .csv, .tsv or .jsonl, each also with .gz, .parquet or .arrow; "-" writes JSON
+        lines to standard output. Rows are read, asked about and written some hundreds at a time; `out` is there once
+        it is complete, or not at all. Raises InputError for data, a column or a file that cannot be used, or if each
+        of the first 256 rows is refused, and whatever else `predict` raises.
+        """
+        from ..data.reading.options import USUAL_READING
+        from .scoring import score
+
+        return score(
+            self,
+            str(data) if isinstance(data, StrPath) else [str(one) for one in data],
+            out,
+            text_column=text_column,
+            language_column=language_column,
+            reading=reading or USUAL_READING,
+            scores=scores,
+            prefix=prefix,
+            replace=replace,
+            say=say,
+            progress=progress,
+        )
 
     def close(self) -> None:  # noqa: B027  (most have nothing to close)
         """Close what was opened for answering, if anything."""

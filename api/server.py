@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client import Client
+from ..client.questions import served_model
 from ..errors import InputError, SystemProblem
 from ..reports import notebook
 from ..storage.progress import Say, silent
@@ -108,7 +109,10 @@ class Server(Model):
                 f"The server at {self.url} serves {len(names)} models" if names else f"{self.url} is another server"
             )
             known = f": {', '.join(names)}" if names else ""
-            raise InputError(f"{what}{known}. Name the one to ask: server.model(NAME).predict(…)", code="LX-API-011")
+            raise InputError(
+                f"{what}{known}. Name the one to ask: {self.url}/predictions/NAME, or server.model(NAME).predict(…)",
+                code="LX-API-011",
+            )
         return names[0]
 
     def _local(self, what: str) -> Started:
@@ -127,5 +131,10 @@ def of_started(started: Started, *, own: bool = False) -> Server:
 def of_address(
     address: str, *, model: str | None, token_file: str | Path | None = None, timeout: float = 60.0
 ) -> Server:
-    """Return the server at `address`, HOST:PORT or http://HOST:PORT, with the token of `token_file`."""
-    return Server(Client(address, token_file=token_file, timeout=timeout), model=model)
+    """Return the server at `address` with the token of `token_file`.
+
+    The address is HOST:PORT or http://HOST:PORT, or that of one of its models,
+    http://HOST:PORT/predictions/NAME[/VERSION].
+    """
+    host, named, version = served_model(address) or (address, model, None)
+    return Server(Client(host, token_file=token_file, timeout=timeout), model=model or named, version=version)

@@ -9,15 +9,27 @@ from . import generate as generating
 from . import load as loading
 from . import pack as packing
 from . import record as recording
+from . import score as scoring
 from . import serve as serving
 from . import train as learning
 from .options import app
 
-__all__ = ["app", "checking", "generating", "learning", "listing", "loading", "packing", "recording", "serving"]
+__all__ = [
+    "app",
+    "checking",
+    "generating",
+    "learning",
+    "listing",
+    "loading",
+    "packing",
+    "recording",
+    "scoring",
+    "serving",
+]
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "samples", "recipes", "train", "expand", "evaluate"),
+    *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )

@@ -18,7 +18,7 @@ def demo(
     """Run the whole chain on real data: train, export, archive, serve, load-test, report."""
     from ..api.demo import run_demo
 
-    with bar() as progress:
+    with bar("training") as progress:
         run_demo(out, duration=duration, say=print_line, show=show, progress=progress)
 
 

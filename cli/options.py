@@ -171,13 +171,13 @@ def given_images(path: Path, texts: list[str] | None, lang: str | None, *, expla
 
 
 @contextmanager
-def bar() -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a progress bar on stderr: a function of (done, total, current step)."""
+def bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a progress bar on stderr with the name `what`: a function of (done, total, current step)."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     what_now = TextColumn("{task.description}", markup=False)
-    columns = (TextColumn("training"), BarColumn(), what_now, TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), what_now, TimeRemainingColumn())
     console = Console(stderr=True)
     # Without a terminal rich would leave an empty line.
     with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:

@@ -1,4 +1,4 @@
-"""The options that say how data files are read and cleaned, of `train` and `evaluate`."""
+"""The options of `train`, `evaluate` and `score` that say how data files are read and their rows cleaned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIONS: dict[str, tuple[Any, Any]] = {
+_FILES: dict[str, tuple[Any, Any]] = {
     "delimiter": (
         Annotated[str | None, typer.Option(help="Between cells: a character, or tab.", show_default="found")],
         None,
@@ -40,6 +40,8 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[int, typer.Option(metavar="N", help="Leave out up to N rows that cannot be read.", min=0)],
         0,
     ),
+}
+_ROWS: dict[str, tuple[Any, Any]] = {
     "label_separator": (
         Annotated[str | None, typer.Option(help="Between several labels of a text.", show_default="found")],
         None,
@@ -58,7 +60,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "duplicates": (Annotated[str, typer.Option(help="Equal rows: drop or keep.")], "drop"),
     "conflicts": (Annotated[str, typer.Option(help="Texts under two labels: drop, keep or vote.")], "drop"),
 }
-NAMES = tuple(_OPTIONS)
+NAMES = (*_FILES, *_ROWS)
 """The parameters of the options."""
 
 
@@ -68,11 +70,20 @@ def one_or_all(data: list[str]) -> str | list[str]:
 
 
 def takes_reading(command: Callable[P, R]) -> Callable[..., R]:
-    """Return `command` with these options in place of its parameter `reading`, which it is called with."""
+    """Return `command` with all options in place of its parameter `reading`, which it is called with."""
+    return _takes(command, _FILES | _ROWS)
+
+
+def takes_file_reading(command: Callable[P, R]) -> Callable[..., R]:
+    """Return `command` with those options that do not clean rows in place of its parameter `reading`."""
+    return _takes(command, _FILES)
+
+
+def _takes(command: Callable[P, R], options: dict[str, tuple[Any, Any]]) -> Callable[..., R]:
     signature = inspect.signature(command, eval_str=True)
     given = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-        for name, (annotation, default) in _OPTIONS.items()
+        for name, (annotation, default) in options.items()
     ]
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
@@ -81,7 +92,7 @@ def takes_reading(command: Callable[P, R]) -> Callable[..., R]:
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> R:
-        read = {name: values.pop(name) for name in NAMES}
+        read = {name: values.pop(name) for name in options}
         return command(**values, reading=reading_of(**read))  # type: ignore[call-arg,arg-type]
 
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -89,7 +100,9 @@ def takes_reading(command: Callable[P, R]) -> Callable[..., R]:
     return wrapper
 
 
-def reading_of(*, no_header: bool, columns: str | None, map_label: list[str] | None, **options: Any) -> Reading:
+def reading_of(
+    *, no_header: bool, columns: str | None, map_label: list[str] | None = None, **options: Any
+) -> Reading:
     """Return how files are read, from the values of the options."""
     from ..data.reading.options import Reading, parse_label_map
 

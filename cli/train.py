@@ -116,7 +116,7 @@ def train(
     from ..reports.evaluation_tables import cross_validation, leaderboard, metrics
     from ..training.distributed import is_main_process
 
-    with bar() as progress:
+    with bar("training") as progress:
         run = train_run(
             one_or_all(source),
             out=out,
@@ -248,18 +248,30 @@ def evaluate(
         typer.Option(help="Also evaluate with these shares of the tokens replaced by unknown words, 0.1,0.3."),
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write each text with its answer: .csv, .tsv, .jsonl, .parquet, .arrow."),
+    ] = None,
+    minimum: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min", metavar="METRIC=VALUE", help="Exit 1 below this value, as accuracy=0.9; may be repeated."
+        ),
+    ] = None,
     key: Keys = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a trained run, or an archive's variant, on labelled texts."""
+    """Evaluate a trained run, or an archive's variant, on labelled texts; exit 1 below a minimum."""
     from ..data.load import Columns
     from ..evaluation.robustness import parse_rates
     from ..export.evaluate import evaluate as judge
+    from ..export.evaluation import parse_minimum
     from ..reports import evaluation as evaluation_page
     from ..reports import evaluation_tables as evaluation_screens
 
     columns = Columns(text_column, label_column, language_column, pair_column, image_column)
     rates = [] if unknown_rate is None else parse_rates(unknown_rate)
+    least = parse_minimum(minimum or [])
     if report is not None:
         evaluation_page.check(report)
     evaluation = judge(
@@ -270,6 +282,8 @@ def evaluate(
         part=part,
         mistakes=mistakes,
         unknown_rates=rates,
+        minimum=least,
+        predictions=predictions,
         trusted=trusted_keys(key),
     )
     found = evaluation.to_json()
@@ -279,11 +293,14 @@ def evaluate(
     if report is not None:
         evaluation_page.write(found, str(target), report)
     if as_json:
-        return emit(found)
-    for note in evaluation.notes:
-        print_line(note)
-    for screen in evaluation_screens.evaluation(found):
-        show(screen)
-    if report is not None:
-        print_line(f"report: {report}")
-    return None
+        emit(found)
+    else:
+        for note in evaluation.notes:
+            print_line(note)
+        for screen in evaluation_screens.evaluation(found):
+            show(screen)
+        if report is not None:
+            print_line(f"report: {report}")
+        if predictions is not None:
+            print_line(f"predictions: {predictions}")
+    evaluation.require()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import InputError
 from .answers import Answer, Explanation, read_answer, read_explanation
@@ -39,6 +39,15 @@ class Question:
     def path(self, name: str, endpoint: str = "predictions") -> str:
         """Return the path of the request."""
         return f"/{endpoint}/" + "/".join(quote(part, safe="") for part in (name, self.version) if part)
+
+
+def served_model(url: str) -> tuple[str, str, str | None] | None:
+    """Return address, model and version of http://HOST:PORT/predictions/NAME[/VERSION]; None for another URL."""
+    parts = urlsplit(url)
+    path = [unquote(part) for part in parts.path.split("/") if part]
+    if path[:1] != ["predictions"] or len(path) not in (2, 3):
+        return None
+    return f"{parts.scheme}://{parts.netloc}", path[1], path[2] if len(path) == 3 else None
 
 
 def about_texts(texts: Texts, **options: Unpack[Options]) -> Question:

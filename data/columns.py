@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -51,6 +51,8 @@ class Row(NamedTuple):
     image: Any = None
     part: Any = None
     key: Any = None
+    record: Mapping[str, Any] | None = None
+    """Every cell by its column, where whole rows are read and the source has columns."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Rows:
     """Rows that were left out while reading, by reason; complete once all rows were read."""
     places: Sequence[str] | None = None
     """The name of each row, where a row is a file of its own."""
+    types: dict[str, Any] = field(default_factory=dict)
+    """The Arrow types of the columns of whole rows, where the source has them; complete once a row was read."""
 
 
 class Place:

@@ -8,9 +8,9 @@ text may belong to many images; there an image must not have two labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from .dataset import SEPARATOR, Dataset, dataset_of, digest, label_names, label_
 from .pairs import halves
 from .reading.bad_rows import BadRows
 from .reading.options import USUAL_READING, Reading
-from .reading.sources import open_sources
+from .reading.sources import find_paths, open_paths
 from .samples import SAMPLES, Sample
 
 __all__ = [
@@ -59,19 +59,45 @@ def load(
     which become one string (see `label_sets`). What is found out about files stands in the `notes` of the dataset.
     Raises InputError with the places of rows that cannot be read, MissingExtra for a missing package.
     """
+    bad = BadRows(reading.skip_bad_rows)
+    with find_data(data, columns) as found, found.rows(reading, bad) as sources:
+        return clean(name_of(sources), sources, found.columns, reading, bad, multi_label=multi_label)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the user named as data; its rows can be read several times."""
+
+    columns: Columns
+    """The columns to read."""
+    paths: Sequence[Path] = ()
+    """Files and folders."""
+    sample: Sample | None = None
+    """The sample set, in place of paths."""
+
+    @contextmanager
+    def rows(self, reading: Reading, bad: BadRows, *, whole: bool = False) -> Iterator[list[Rows]]:
+        """Context manager: the rows from the beginning, as `sources.open_paths` opens them."""
+        if self.sample is None:
+            with open_paths(self.paths, self.columns, reading, bad, whole=whole) as sources:
+                yield sources
+        else:
+            source = self.sample.rows()
+            with closing(source.rows):
+                yield [source]
+
+
+@contextmanager
+def find_data(data: Source, columns: Columns) -> Iterator[Found]:
+    """Context manager: the files or the sample set that `data` names. Raises InputError for what is not there."""
     names = [data] if isinstance(data, str) else [str(one) for one in data]
     sample = SAMPLES.get(names[0]) if len(names) == 1 else None
-    bad = BadRows(reading.skip_bad_rows)
-    with ExitStack() as stack:
-        if sample and not Path(names[0]).is_file():
-            columns = _own_columns(sample, columns)
-            sources = [sample.rows()]
-            stack.callback(sources[0].rows.close)
-        else:
-            _check_names(columns)
-            sources = stack.enter_context(open_sources(names, columns, reading, bad))
-        name = sources[0].name if len(sources) == 1 else _name(sources)
-        return clean(name, sources, columns, reading, bad, multi_label=multi_label)
+    if sample and not Path(names[0]).is_file():
+        yield Found(_own_columns(sample, columns), sample=sample)
+    else:
+        _check_names(columns)
+        with find_paths(names) as paths:
+            yield Found(columns, paths)
 
 
 def of_texts(
@@ -104,7 +130,8 @@ def of_texts(
     return clean(name, [Rows(name, "row", rows)], wanted, reading, bad, multi_label=multi_label)
 
 
-def _name(sources: Sequence[Rows]) -> str:
+def name_of(sources: Sequence[Rows]) -> str:
+    """Return the name of data that come from `sources`, for messages."""
     names = list(dict.fromkeys(rows.name for rows in sources))
     return listed(names, 2) if len(names) > 1 else names[0]
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source, load
+from ..data.writing.kinds import Kind
+from ..data.writing.targets import Target, check_target
 from ..errors import InputError
-from ..evaluation.metrics import label_indices
+from ..evaluation.metrics import Outputs, label_indices
 from ..evaluation.mistakes import mistakes as worst
 from ..evaluation.robustness import robustness
-from ..evaluation.tasks import UNLABELLED
+from ..evaluation.tasks import UNLABELLED, Task
 from .archive.trust.keys import PublicKey
-from .evaluation import Evaluation
+from .evaluation import Evaluation, check_names
 from .targets import ArchiveTarget, RunTarget, open_target
 
 PARTS = ("all", "train", "validation", "test")
@@ -28,17 +30,22 @@ def evaluate(
     part: str = "all",
     mistakes: int = 10,
     unknown_rates: Sequence[float] = (),
+    minimum: Mapping[str, float] | None = None,
+    predictions: str | Path | None = None,
     trusted: Sequence[PublicKey] | None = None,
 ) -> Evaluation:
     """Evaluate the run folder or `.mar` at `target` on `source`, or a run on its own test texts.
 
     `part` keeps only the texts of one part of the split; `mistakes` is how many of the worst are kept; with
-    `unknown_rates`, shares of the tokens, robustness to unknown words is measured too. With `trusted` keys (None:
-    those that LEXPORT_KEYS names) one of them must have signed an archive. Raises InputError for data that do not
-    fit, and as `inprocess.load_archive` does.
+    `unknown_rates`, shares of the tokens, robustness to unknown words is measured too. `minimum` has the least value
+    of metrics by their names, for `Evaluation.require`. The file `predictions` gets each text with what is right,
+    what was answered and the scores; an old one is replaced. With `trusted` keys (None: those that LEXPORT_KEYS
+    names) one of them must have signed an archive. Raises InputError for data that do not fit, for a metric that the
+    task does not have, and as `inprocess.load_archive` does.
     """
     if part not in PARTS:
         raise InputError(f"--part {part!r} is not known; choose one of: {', '.join(PARTS)}.", code="LX-EXPORT-001")
+    written = None if predictions is None else check_target(Path(predictions), option="--predictions", replace=True)
     with open_target(target, trusted) as opened_target:
         task = opened_target.task
         if source is None:
@@ -50,6 +57,10 @@ def evaluate(
         if task.GIVES_SCORES:
             label_indices(task.labels, task.label_sets(chosen))  # before all texts are predicted
         outputs = model.predict(chosen)
+        metrics = task.with_intervals(chosen, outputs, task.metrics(chosen, outputs))
+        check_names(minimum or {}, metrics)
+        if written is not None:
+            _write(written, task, chosen, outputs)
         return Evaluation(
             task=task.NAME,
             metric=task.METRIC,
@@ -59,10 +70,22 @@ def evaluate(
             count=len(chosen),
             seen=seen,
             notes=chosen.notes,
-            metrics=task.with_intervals(chosen, outputs, task.metrics(chosen, outputs)),
+            metrics=metrics,
             mistakes=worst(task, chosen, outputs, model.encoder, most=mistakes),
             calibration=task.calibration(chosen, outputs),
             robustness=robustness(task, chosen, outputs, model, unknown_rates) if unknown_rates else None,
+            minimum=dict(minimum or {}),
+        )
+
+
+def _write(target: Target, task: Task, part: Dataset, outputs: Outputs) -> None:
+    """Write each text with its answer."""
+    columns = {"text": part.texts, "language": part.languages, "pair": part.pairs}
+    given = {name: column for name, column in columns.items() if column is not None}
+    with target.open(dict.fromkeys(given, Kind.TEXT) | task.answer_columns()) as writer:
+        writer.write(
+            dict(zip(given, cells, strict=True)) | answer
+            for *cells, answer in zip(*given.values(), task.answer_cells(part, outputs), strict=True)
         )
 
 

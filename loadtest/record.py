@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from ..client import Client, ModelFailed, RefusedInput, UnknownModel
 from ..client.answers import is_own
 from ..client.once import made_by_lexport
+from ..client.questions import served_model
 from ..errors import InputError, SystemProblem
 from ..export.archive.recordings import Recorded, digest_of, read_texts, write_recording
 from ..export.archive.trust.keys import PublicKey
@@ -196,14 +196,14 @@ def _way(client: Client, name: str, first: str, own: bool | None, version: str |
 def _named(source: str, host: str | None) -> tuple[str, str | None, str | None]:
     """Return the name, version and host of a served model, from its URL or its name."""
     if "://" not in source:
-        name, _, version = source.partition("/")
-        return name, version or None, host
-    parts = urlsplit(source)
-    path = [unquote(part) for part in parts.path.split("/") if part]
-    if parts.scheme != "http" or path[:1] != ["predictions"] or len(path) not in (2, 3) or host is not None:
+        own, _, number = source.partition("/")
+        return own, number or None, host
+    served = served_model(source)
+    if served is None or not source.startswith("http://") or host is not None:
         raise InputError(
             f"{source!r} is not a served model. Expected http://HOST:PORT/predictions/NAME, or the model's name with "
             "--host HOST:PORT, or an archive.",
             code="LX-LOAD-019",
         )
-    return path[1], path[2] if len(path) == 3 else None, parts.netloc
+    address, name, version = served
+    return name, version, address

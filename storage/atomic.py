@@ -42,17 +42,36 @@ def check_folder(target: Path, *, replace: bool = False) -> None:
     Raises InputError if something is there that may not or cannot be replaced, or if its own folder is not
     writable and cannot be made.
     """
-    if os.path.lexists(target):
-        if not replace:
-            raise InputError(
-                f"{target} exists already. Choose another --out, or replace it with --force.", code="LX-FILE-001"
-            )
-        if not target.is_dir() or Path.cwd().is_relative_to(target.resolve()):
-            what = "the folder you are in" if target.is_dir() else "not a folder"
-            raise InputError(
-                f"{target} is {what}, so nothing takes its place. Choose another --out.", code="LX-FILE-002"
-            )
+    if not replace:
+        _check_free(target)
+    elif os.path.lexists(target) and (not target.is_dir() or Path.cwd().is_relative_to(target.resolve())):
+        what = "the folder you are in" if target.is_dir() else "not a folder"
+        raise InputError(f"{target} is {what}, so nothing takes its place. Choose another --out.", code="LX-FILE-002")
     _check_place(target)
+
+
+def check_file(target: Path, *, replace: bool = False) -> None:
+    """Check that `new_file` can create `target`, for callers with long work before it; nothing is created.
+
+    Raises InputError if a file is there that may not be replaced, or a folder, or if its own folder is not writable
+    and cannot be made.
+    """
+    if not replace:
+        _check_free(target)
+    _check_no_folder(target)
+    _check_place(target)
+
+
+def _check_free(target: Path) -> None:
+    if os.path.lexists(target):
+        raise InputError(
+            f"{target} exists already. Choose another --out, or replace it with --force.", code="LX-FILE-001"
+        )
+
+
+def _check_no_folder(target: Path) -> None:
+    if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
+        raise InputError(f"Cannot write {target}: a folder is there. Choose another place.", code="LX-FILE-003")
 
 
 def write_file(target: Path, content: bytes) -> Path:
@@ -70,8 +89,7 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     until it is complete, so a killed process leaves nothing either. Raises InputError if `target` is a folder, or if
     its folder cannot be created or written.
     """
-    if os.path.isdir(target):  # noqa: PTH112  (Path's raises where a name is too long)
-        raise InputError(f"Cannot write {target}: a folder is there. Choose another place.", code="LX-FILE-003")
+    _check_no_folder(target)
     with _beside(target) as partial:
         with _refused(target):
             handle = _unnamed(partial.parent) or open(partial, "x+b", opener=_unwritable)  # noqa: SIM115

@@ -27,7 +27,7 @@ def read_delimited(file: DataFile, wanted: Wanted, reading: Reading, bad: BadRow
     places = wanted.places(dialect.names)
     notes = [f"{file.name}: {', '.join([encoding.stated(), dialect.describe(), *wanted.notes])}"]
     dropped: Counter[str] = Counter()
-    lines = _Lines(file, dialect, places, bad, dropped, notes)
+    lines = _Lines(file, dialect, places, wanted.whole, bad, dropped, notes)
     return Rows(file.name, "line", lines.rows(encoding), notes, dropped)
 
 
@@ -39,14 +39,19 @@ class _Lines:
         file: DataFile,
         dialect: Dialect,
         places: list[int | None],
+        whole: bool,
         bad: BadRows,
         dropped: Counter[str],
         notes: list[str],
     ) -> None:
-        """`places`: of the columns of a `Row`; `bad`, `dropped` and `notes` are added to while reading."""
+        """`places`: of the columns of a `Row`, `whole`: whether it keeps all cells.
+
+        `bad`, `dropped` and `notes` are added to while reading.
+        """
         self._file = file
         self._dialect = dialect
         self._places = places
+        self._whole = whole
         self._bad = bad
         self._dropped = dropped
         self._notes = notes
@@ -56,7 +61,7 @@ class _Lines:
     def rows(self, encoding: Encoding) -> Generator[Row, None, None]:
         """Yield the rows, but for a header, repeated ones, and rows that cannot be read."""
         names, header, label = self._dialect.names, self._dialect.header, self._label
-        width, places = len(names), self._places
+        width, places, whole = len(names), self._places, self._whole
         for begins, ends, cells in self._records(encoding):
             if cells == header:
                 self._repeated(begins)
@@ -67,7 +72,9 @@ class _Lines:
             else:
                 if label is not None:
                     self._labels.add(cells[label])
-                yield Row(begins, *[None if place is None else cells[place] for place in places])
+                wanted: list[Any] = [None if place is None else cells[place] for place in places]
+                row = Row(begins, *wanted)
+                yield row._replace(record=dict(zip(names, cells, strict=True))) if whole else row
 
     def _records(self, encoding: Encoding) -> Generator[tuple[int, int, Record], None, None]:
         """Yield each record after the header with its first and last line; blank lines are skipped."""

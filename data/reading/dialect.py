@@ -169,12 +169,12 @@ def _width(rows: Sequence[Record]) -> int:
 def _tabs_are_quoted(file: DataFile, codec: str, sample: str, skipped: int) -> bool:
     """Return whether quotes in a file with tabs are those of CSV rather than characters of its texts.
 
-    They are if every cell is quoted; if quoted cells have doubled quotes inside, and no cell has a quote that CSV
-    would not allow; or if rows have equally many cells only with quoting.
+    They are if every cell of the first row is quoted, as in what lexport writes; if quoted cells have doubled quotes
+    inside, and no cell has a quote that CSV would not allow; or if rows have equally many cells only with quoting.
     """
     if '"' in sample:
         plain, quoted = (_records(sample, "\t", quoted=one) for one in (False, True))
-        if all(len(cell) > 1 and cell[0] == cell[-1] == '"' for row in plain for cell in row):
+        if all(len(cell) > 1 and cell[0] == cell[-1] == '"' for row in plain[:1] for cell in row):
             return True
         if not _width(plain) and _width(quoted) > 1:
             return True

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import InputError
@@ -30,16 +31,28 @@ STDIN = "-"
 
 
 @contextmanager
-def open_sources(names: Sequence[str], columns: Columns, reading: Reading, bad: BadRows) -> Iterator[list[Rows]]:
-    """Context manager: the rows of everything that `names` are: files, patterns such as `data/*.csv`, folders, `-`.
+def find_paths(names: Sequence[str]) -> Iterator[list[Path]]:
+    """Context manager: the paths that `names` are: files, patterns such as `data/*.csv`, folders, `-`.
+
+    Standard input is a temporary file inside the block. Raises InputError for what is not there.
+    """
+    with ExitStack() as stack:
+        yield list(_paths(names, stack))
+
+
+@contextmanager
+def open_paths(
+    paths: Sequence[Path], columns: Columns, reading: Reading, bad: BadRows, *, whole: bool = False
+) -> Iterator[list[Rows]]:
+    """Context manager: the rows of everything at `paths`; `whole` rows have all of their cells (`Row.record`).
 
     `bad` takes the rows that cannot be read. Raises InputError, here or while the rows are read, and MissingExtra if
     a package is missing.
     """
     with ExitStack() as stack:
         found: list[Rows] = []
-        for path in _paths(names, stack):
-            found += _open(path, columns, reading, bad)
+        for path in paths:
+            found += _open(Wanted(path, columns, whole), reading, bad)
         for rows in found:
             stack.callback(rows.rows.close)
         yield found
@@ -92,17 +105,17 @@ def _stdin(stack: ExitStack) -> Path:
     return path
 
 
-def _open(path: Path, columns: Columns, reading: Reading, bad: BadRows) -> list[Rows]:
-    wanted = Wanted(path, columns)
+def _open(wanted: Wanted, reading: Reading, bad: BadRows) -> list[Rows]:
+    path = wanted.path
     if _is_folder(path):
         if is_saved_dataset(path):
             return read_saved_dataset(path, wanted)
         parts = _files_of_parts(path)
         if parts:
             return [
-                Rows(rows.name, rows.unit, _with_part(rows, part), rows.notes, rows.dropped, rows.places)
+                replace(rows, rows=_with_part(rows, part))
                 for file, part in parts
-                for rows in _open(file, columns, reading, bad)
+                for rows in _open(replace(wanted, path=file, notes=[]), reading, bad)
             ]
         return [read_folder(path, reading)]
     file = identify(path)

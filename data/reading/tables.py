@@ -18,7 +18,7 @@ from ..columns import Row, Rows
 from .kinds import DataFile
 from .wanted import Wanted
 
-_BATCH, _IMAGE_BATCH = 65_536, 1024  # rows that are Python objects at a time
+_BATCH, _SMALL_BATCH = 65_536, 1024  # rows that are Python objects at a time
 _PURPOSE = {"parquet": "Reading Parquet", "arrow": "Reading Arrow files"}
 
 Names = Mapping[str, Sequence[str]]
@@ -32,7 +32,9 @@ def read_table(file: DataFile, wanted: Wanted) -> Rows:
     """
     import_extra("pyarrow", "parquet", _PURPOSE[file.kind])
     notes: list[str] = []
-    return Rows(file.name, "row", _rows(file.path, file.kind, wanted, notes, {}, None), notes)
+    types: dict[str, Any] = {}
+    rows = _rows(file.path, file.kind, wanted, notes, types, {}, None)
+    return Rows(file.name, "row", rows, notes, types=types)
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -65,7 +67,9 @@ def _saved(folder: Path, wanted: Wanted, part: str | None) -> list[Rows]:
     every = []
     for name in files:
         notes: list[str] = []
-        every.append(Rows(shown(name), "row", _rows(folder / name, "arrow", wanted, notes, labels, part), notes))
+        types: dict[str, Any] = {}
+        rows = _rows(folder / name, "arrow", wanted, notes, types, labels, part)
+        every.append(Rows(shown(name), "row", rows, notes, types=types))
     return every
 
 
@@ -79,7 +83,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _rows(
-    path: Path, kind: str, wanted: Wanted, notes: list[str], labels: Names, part: str | None
+    path: Path,
+    kind: str,
+    wanted: Wanted,
+    notes: list[str],
+    types: dict[str, Any],
+    labels: Names,
+    part: str | None,
 ) -> Generator[Row, None, None]:
     arrow_error = import_extra("pyarrow", "parquet", _PURPOSE[kind]).ArrowException
     try:
@@ -87,20 +97,39 @@ def _rows(
             places = wanted.places(schema.names)
             names = [None if place is None else schema.names[place] for place in places]
             labels = labels or _label_names(_features(schema))
-            size = _IMAGE_BATCH if wanted.columns.image else _BATCH
+            size = _SMALL_BATCH if wanted.columns.image or wanted.whole else _BATCH
             notes += wanted.notes
+            types |= dict(zip(schema.names, schema.types, strict=True)) if wanted.whole else {}
+            read = schema.names if wanted.whole else [name for name in names if name is not None]
             first = 1
-            for whole in batches([name for name in names if name is not None], size):
+            for whole in batches(read, size):
                 for begin in range(0, whole.num_rows, size):
                     batch = whole.slice(begin, size)
                     nothing = [None] * batch.num_rows
                     cells = [nothing if name is None else _cells(batch, name, labels.get(name)) for name in names]
-                    for number, values in enumerate(zip(*cells, strict=True), first):
+                    records = _records(path, batch) if wanted.whole else nothing
+                    for number, (record, *values) in enumerate(zip(records, *cells, strict=True), first):
                         row = Row(number, *values)
-                        yield row if part is None else row._replace(part=part)
+                        row = row if part is None else row._replace(part=part)
+                        yield row if record is None else row._replace(record=record)
                     first += batch.num_rows
     except arrow_error as error:
         raise damaged(path, error) from None
+
+
+def _records(path: Path, batch: Any) -> list[dict[str, Any]]:
+    """Return the rows of a batch as they are: the numbers of labels stay numbers."""
+    columns = []
+    for name in batch.schema.names:
+        try:
+            columns.append(batch.column(name).to_pylist())
+        except (ValueError, OverflowError) as error:  # times with nanoseconds, years beyond 9999
+            raise InputError(
+                f"{shown(path)}: a value of the column '{shown(name)}' ({batch.schema.field(name).type}) cannot be "
+                f"read: {shown(error)}. Convert the column to another type, or leave it out.",
+                code="LX-DATA-089",
+            ) from None
+    return [dict(zip(batch.schema.names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _cells(batch: Any, name: str, labels: Sequence[str] | None) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +24,19 @@ class Wanted:
     """The file."""
     columns: Columns
     """Their names."""
+    whole: bool = False
+    """Whether rows keep all of their cells (`Row.record`)."""
     notes: list[str] = field(default_factory=list)
     """Names that were taken although they differ."""
 
     def places(self, found: Sequence[str]) -> list[int | None]:
-        """Return the position in `found` of each wanted column, in the order of a row's cells."""
+        """Return the position in `found` of each wanted column, in the order of a row's cells.
+
+        Raises InputError as `place` does, for whole rows also if two columns have the same name.
+        """
+        repeated = [name for name, count in Counter(found).items() if count > 1] if self.whole else []
+        if repeated:
+            raise self._repeated(found, repeated[0])
         fields = vars(self.columns).items()
         return [None if name is None else self.place(found, field) for field, name in fields]
 
@@ -35,10 +44,7 @@ class Wanted:
         """Return the position of the column for `field` in `found`. Raises InputError unless it is there once."""
         name = self.columns.named()[field]
         if found.count(name) > 1:
-            raise InputError(
-                f"{shown(self.path)} has {found.count(name)} columns named '{shown(name)}'. Rename all but one.",
-                code="LX-DATA-018",
-            )
+            raise self._repeated(found, name)
         place = find(found, name)
         if place is None:
             raise InputError(
@@ -50,6 +56,12 @@ class Wanted:
             self._state(field, found[place])
         return place
 
+    def _repeated(self, found: Sequence[str], name: str) -> InputError:
+        return InputError(
+            f"{shown(self.path)} has {found.count(name)} columns named '{shown(name)}'. Rename all but one.",
+            code="LX-DATA-018",
+        )
+
     def _state(self, field: str, name: str) -> None:
         note = f"the column '{shown(name)}' is taken for the {field}s"
         if note not in self.notes:
@@ -58,7 +70,8 @@ class Wanted:
     def row(self, number: int, names: Mapping[str, str | None], record: Mapping[str, Any]) -> Row:
         """Return a row of a record, whose columns are called by `names`."""
         cells = [None if name is None else record.get(name) for name in names.values()]
-        return Row(number, *cells)
+        row = Row(number, *cells)
+        return row._replace(record=record) if self.whole else row
 
 
 def find(found: Sequence[str], name: str) -> int | None:

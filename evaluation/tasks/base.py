@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.load import Columns, Dataset, Source
+from ...data.writing.kinds import Kind
 from ...errors import InputError
 from ..metrics import Outputs, Values
 
@@ -135,6 +136,14 @@ class Task(ABC):
     @abstractmethod
     def predictions(self, outputs: Outputs) -> list[tuple[str, ...]]:
         """Return the predicted labels of each text; no rows for a task without labels."""
+
+    @abstractmethod
+    def answer_columns(self) -> dict[str, Kind]:
+        """Return the columns of `answer_cells`."""
+
+    @abstractmethod
+    def answer_cells(self, part: Dataset, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield for each row what is right, what was answered and its scores, to be written beside the text."""
 
     @abstractmethod
     def describe(self, row: Outputs) -> str:

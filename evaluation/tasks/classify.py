@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ...data.load import Dataset, label_sets, require_classes
+from ...data.writing.answers import ONE_LABEL, SEVERAL_LABELS, score_column, score_columns
+from ...data.writing.kinds import Kind
 from ...messages.escaping import markdown
 from ..bootstrap import bootstrap_means, confusion_means, insert_intervals, percentile_interval
 from ..calibration import LEAST_SCORE, calibration
@@ -33,6 +35,9 @@ class _Scores(Task):
         """Return the largest difference of a score, for each text."""
         found: Values = np.abs(outputs - reference)[:count].max(axis=1)
         return found
+
+    def _scores(self, row: Sequence[float]) -> dict[str, float]:
+        return {score_column(label): score for label, score in zip(self.labels, row, strict=True)}
 
     @classmethod
     def card_results(cls, test: Mapping[str, Any]) -> list[str]:
@@ -114,6 +119,17 @@ class Classify(_Scores):
     def predictions(self, outputs: Outputs) -> list[tuple[str, ...]]:
         """Return the label with the highest score, for each text."""
         return [(self.labels[top],) for top in outputs.argmax(axis=1).tolist()]
+
+    def answer_columns(self) -> dict[str, Kind]:
+        """Return the true label, the predicted one with its score, and the score of every label."""
+        return {"label": Kind.TEXT, **ONE_LABEL, **score_columns(self.labels)}
+
+    def answer_cells(self, part: Dataset, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield them for each text."""
+        for label, row in zip(part.labels, outputs.tolist(), strict=True):
+            best = max(row)
+            found = {"label": label, "prediction": self.labels[row.index(best)], "confidence": best}
+            yield found | self._scores(row)
 
     def describe(self, row: Outputs) -> str:
         """Return the label and its score."""
@@ -204,6 +220,22 @@ class MultiLabel(_Scores):
     def predictions(self, outputs: Outputs) -> list[tuple[str, ...]]:
         """Return the labels whose score reaches the threshold, for each text."""
         return [self._named(row >= self.threshold) for row in outputs]
+
+    def answer_columns(self) -> dict[str, Kind]:
+        """Return the true labels, the predicted ones with their scores, and the score of every label."""
+        return {"label": Kind.TEXTS, **SEVERAL_LABELS, **score_columns(self.labels)}
+
+    def answer_cells(self, part: Dataset, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield them for each text, the predicted labels from the highest score down."""
+        # Compared as float32 like `predictions` does, and only then written as Python's numbers.
+        for truth, scores, above in zip(label_sets(part), outputs.tolist(), outputs >= self.threshold, strict=True):
+            best = sorted(np.flatnonzero(above).tolist(), key=lambda place: -scores[place])
+            found = {
+                "label": list(truth),
+                "prediction": [self.labels[place] for place in best],
+                "confidence": [scores[place] for place in best],
+            }
+            yield found | self._scores(scores)
 
     def describe(self, row: Outputs) -> str:
         """Return the labels."""

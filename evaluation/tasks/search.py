@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ...data.load import Columns, Dataset, Source, halves
 from ...data.samples import SAMPLES
+from ...data.writing.kinds import Kind
 from ...errors import InputError
 from ..bootstrap import insert_intervals, rank_intervals
 from ..metrics import Counts, Outputs, Values, ranks, retrieval
@@ -86,6 +87,15 @@ class _Search(Task):
     def predictions(self, outputs: Outputs) -> list[tuple[str, ...]]:
         """Return no rows: there are no labels."""
         return []
+
+    def answer_columns(self) -> dict[str, Kind]:
+        """Return the rank of the first right target, from 1."""
+        return {"rank": Kind.WHOLE}
+
+    def answer_cells(self, part: Dataset, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield it for each text."""
+        for rank in self.ranks(part, outputs).tolist():
+            yield {"rank": int(rank)}
 
     def describe(self, row: Outputs) -> str:
         """Return the first components of the vector."""

@@ -26,7 +26,7 @@ from .conftest import Place, Result
 Command = Callable[..., Result]
 
 COMMANDS = [
-    *("demo", "samples", "recipes", "train", "expand", "evaluate", "export", "archive", "run"),
+    *("demo", "samples", "recipes", "train", "expand", "evaluate", "score", "export", "archive", "run"),
     *("serve", "predict", "status", "stop", "generate", "loadtest"),
 ]
 HEAVY = [

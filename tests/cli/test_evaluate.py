@@ -31,6 +31,9 @@ def test_an_evaluation_without_data_in_full(place: Place, lexport: Command, run_
         ("--report data.csv", "expected one that ends in .html"),
         ("--part train", "--part train needs DATA"),
         ("--label-column stars", "Columns are given without DATA"),
+        ("--predictions answers.txt", "--predictions answers.txt does not say its format"),
+        ("--min accuracy", "--min accuracy is not understood"),
+        ("--min f1=0.5 --predictions answers.csv", "its metrics are: accuracy, macro_f1"),
     ],
 )
 def test_options_that_cannot_be_followed(
@@ -40,3 +43,21 @@ def test_options_that_cannot_be_followed(
     assert result.code == 2
     assert words in result.err
     assert place.files() == []
+
+
+def test_answers_are_written_and_a_minimum_that_is_missed_exits_with_1(
+    place: Place, lexport: Command, run_folder: Path
+) -> None:
+    (place.cwd / "new.csv").write_text("text,label\nsoup and bread,sport\na goal,sport\n")
+    command = ["evaluate", str(run_folder), "new.csv", "--predictions", "answers.csv", "--min", "macro_f1=0.1"]
+    passed = lexport(*command)
+    assert (passed.code, passed.err) == (0, "")
+    assert passed.out.endswith("predictions: answers.csv\n")
+    assert (place.cwd / "answers.csv").read_text().startswith("text,label,prediction,confidence,score_kitchen,")
+    missed = lexport(*command, "--min", "accuracy=1", "--json")
+    assert missed.code == 1
+    found = json.loads(missed.out)
+    assert (found["accuracy"], found["minimum"]) == (0.5, {"macro_f1": 0.1, "accuracy": 1.0})
+    code, message = missed.error
+    assert code == "LX-EXPORT-084"
+    assert message.startswith("accuracy is 0.5, and --min asks for 1 (2 texts of new.csv)")

@@ -123,7 +123,7 @@ def test_progress_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
         shown = "".join(capfd.readouterr())
         assert shown.count("\n") == 1
         check(shown)
-    with bar() as progress:
+    with bar("training") as progress:
         progress(1, 2, EVIL)
     check("".join(capfd.readouterr()))
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from lexport.data.load import Columns
-from lexport.errors import InputError
+from lexport.data.load import Columns, Reading
+from lexport.data.whole_rows import open_whole
+from lexport.errors import InputError, RefusedError
 from lexport.evaluation.robustness import parse_rates
 from lexport.evaluation.tasks import task_of
 from lexport.export.evaluate import evaluate
+from lexport.export.evaluation import parse_minimum
 from lexport.export.evidence.evidence import read_evidence
 from lexport.models.run import Run, open_run
 
@@ -222,6 +224,107 @@ def test_the_texts_whose_target_is_hardest_to_find_are_named(
     for one in found["mistakes"]:
         assert one["found_score"] >= one["score"] - 1e-5
     assert "calibration" not in found
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    with open_whole(str(path), Columns("text", None), Reading()) as rows:
+        return [dict(row.record) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.csv", "answers.parquet"])
+def test_every_answer_is_written_beside_what_is_right(
+    run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    source = strange_rows(tmp_path)
+    for target in (run_folder, archive_of("onnx-fp32")):
+        found = judged(target, source, predictions=tmp_path / name)
+        rows = read(tmp_path / name)
+        assert len(rows) == found["count"]
+        scores = [f"score_{label}" for label in found["labels"]]
+        assert {tuple(row) for row in rows} == {("text", "label", "prediction", "confidence", *scores)}
+        right = sum(row["label"] == row["prediction"] for row in rows)
+        assert right / len(rows) == pytest.approx(found["accuracy"])
+        for row in rows:
+            assert (
+                row["confidence"] == row[f"score_{row['prediction']}"] == max((row[one] for one in scores), key=float)
+            )
+        surest = {row["text"]: row for row in rows}[found["mistakes"][0]["text"]]
+        assert (surest["label"], surest["prediction"]) == (
+            found["mistakes"][0]["truth"],
+            found["mistakes"][0]["answer"],
+        )
+
+
+def test_several_labels_are_written_as_lists(
+    task_run: Callable[[str], Path], tasks_jsonl: Path, tmp_path: Path
+) -> None:
+    found = judged(
+        task_run("multilabel"), str(tasks_jsonl), columns=TASKS["multilabel"][1], predictions=tmp_path / "a.parquet"
+    )
+    rows = read(tmp_path / "a.parquet")
+    right = sum(row["label"] == sorted(row["prediction"]) for row in rows)
+    assert right / found["count"] == pytest.approx(found["accuracy"])
+    for row in rows:
+        assert row["confidence"] == sorted((row[f"score_{label}"] for label in row["prediction"]), reverse=True)
+        assert all(score >= found["threshold"] for score in row["confidence"])
+
+
+@pytest.mark.parametrize(("name", "columns"), [("vector", ["text", "pair", "rank"]), ("joint", ["text", "rank"])])
+def test_of_what_searches_the_rank_is_written(
+    task_run: Callable[[str], Path], tasks_jsonl: Path, tmp_path: Path, name: str, columns: list[str]
+) -> None:
+    found = judged(task_run(name), str(tasks_jsonl), columns=TASKS[name][1], predictions=tmp_path / "a.jsonl")
+    rows = read(tmp_path / "a.jsonl")
+    assert {tuple(row) for row in rows} == {tuple(columns)}
+    assert sum(row["rank"] == 1 for row in rows) / found["count"] == pytest.approx(found["recall_at_1"])
+
+
+def test_answers_cannot_be_written_in_a_format_that_there_is_not(run_folder: Path, tmp_path: Path) -> None:
+    with refused(InputError, "LX-DATA-090", "--predictions", "a.html"):
+        judged(run_folder, predictions=tmp_path / "a.html")
+
+
+def test_a_metric_below_its_minimum_is_refused_with_its_value(run_folder: Path, tmp_path: Path) -> None:
+    found = evaluate(run_folder, minimum={"accuracy": 0.5, "macro_f1": 0.5})
+    assert found.passed
+    found.require()
+    missed = evaluate(run_folder, strange_rows(tmp_path), minimum={"accuracy": 1.0, "macro_f1": 0.0})
+    assert (missed.passed, missed.minimum) == (False, {"accuracy": 1.0, "macro_f1": 0.0})
+    with refused(RefusedError, "LX-EXPORT-084", f"accuracy is {missed.value:.6g}", "--min asks for 1") as caught:
+        missed.require()
+    assert "macro_f1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_metric_with_an_interval_may_have_a_minimum_and_no_other(
+    task_run: Callable[[str], Path], tasks_jsonl: Path, tmp_path: Path, name: str
+) -> None:
+    columns = TASKS[name][1]
+    found = judged(task_run(name), str(tasks_jsonl), columns=columns)
+    known = [metric for metric in found if f"{metric}_interval" in found]
+    assert found["metric"] in known
+    assert evaluate(
+        task_run(name), str(tasks_jsonl), columns=columns, minimum={metric: found[metric] for metric in known}
+    ).passed
+    for other in ("f1", "count", "threshold", "chance_at_1"):
+        with refused(InputError, "LX-EXPORT-083", other, ", ".join(known)):
+            judged(
+                task_run(name),
+                str(tasks_jsonl),
+                columns=columns,
+                minimum={other: 0.1},
+                predictions=tmp_path / "a.csv",
+            )
+    assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "value", ["", "accuracy", "accuracy=", "=0.9", "accuracy=90", "accuracy=-0.1", "accuracy=nan"]
+)
+def test_what_is_no_minimum_is_refused(value: str) -> None:
+    with refused(InputError, "LX-EXPORT-082", f"--min {value}"):
+        parse_minimum([value])
+    assert parse_minimum(["accuracy=0.9", " macro_f1 = 1"]) == {"accuracy": 0.9, "macro_f1": 1.0}
 
 
 def test_unseen_words_cost_what_was_learnt(run_folder: Path, tiny_csv: Path) -> None:

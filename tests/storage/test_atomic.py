@@ -15,6 +15,7 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.storage.atomic import (
+    check_file,
     check_folder,
     json_bytes,
     new_file,
@@ -367,3 +368,17 @@ class TestNewFolder:
     def test_the_check_creates_nothing(self, tmp_path: Path) -> None:
         check_folder(tmp_path / "a" / "b" / "run")
         assert names(tmp_path) == []
+
+
+def test_whether_a_file_can_be_made_is_known_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    check_file(tmp_path / "new" / "deep" / "file")
+    check_file(tmp_path / "file", replace=True)
+    with refused(InputError, "LX-FILE-001", "file exists already"):
+        check_file(tmp_path / "file")
+    with refused(InputError, "LX-FILE-003", "folder"):
+        check_file(tmp_path / "folder", replace=True)
+    with refused(InputError, "LX-FILE-004", "new", "file is not a folder"):
+        check_file(tmp_path / "file" / "new")
+    assert names(tmp_path) == ["file", "folder"]

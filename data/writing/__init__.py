@@ -1,0 +1,1 @@
+"""Write rows to files, in the formats that `reading` reads."""
