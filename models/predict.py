@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ def token_outputs(model: TextModel, encoder: TextEncoder, tokens: Tokens) -> Out
     """Return the trained model's outputs for texts that `encoder` looked up, float32 [texts, outputs]."""
     order = np.argsort(tokens.lengths, kind="stable")
     found: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _threads(model):
         for first in range(0, len(order), 64):
             ids = torch.from_numpy(encoder.assemble(tokens.take(order[first : first + 64])))
             found.append(model.head.answer(model(ids)))
@@ -38,6 +39,17 @@ def token_outputs(model: TextModel, encoder: TextEncoder, tokens: Tokens) -> Out
     outputs: Outputs = np.empty_like(answers)
     outputs[order] = answers
     return outputs
+
+
+@contextmanager
+def _threads(model: TextModel) -> Iterator[None]:
+    """Context manager: one thread for a model whose batches are too short to be shared between several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if model.PARALLEL else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def image_outputs(model: TextModel, images: Outputs) -> Outputs:

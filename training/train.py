@@ -30,6 +30,7 @@ from .final import fit_on_all, judge
 from .linear import fit_linear
 from .prepare import labels_without, new_encoder, prepare, require_known_labels, split_texts
 from .save import check_replaceable, save, unknown_share
+from .steps import choose_steps
 from .trainer import Fit, fit
 
 log = logging.getLogger("lexport")
@@ -104,6 +105,9 @@ def train(
             if without:
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
+            recipe, steps = choose_steps(recipe, tokens.train.lengths)
+            if steps:
+                say(steps)
             untested = labels_without(parts.test, labels, TASKS[recipe.task])
             if untested:
                 say(f"{len(untested):,} of {len(labels):,} labels have no test text: {listed(untested)}")
@@ -156,6 +160,8 @@ def train(
                 given = warnings.to_json()
                 prepared = prepared._replace(parts=parts)  # without what was left out
                 info = info_of(recipe, seed, prepared, untested, unknown, fit_result, start, left_out, given)
+                if steps:
+                    info.training["steps"] = steps
                 if final:
                     info.training["final"] = {"texts": final_texts}
                 save(
