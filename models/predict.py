@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ..data.dataset import Dataset
-from ..handlers.text.encoder import TextEncoder, Tokens
+from ..handlers.text.encoder import TextEncoder
 from .compose import TextModel
+from .corpus import LookedUpTexts
 from .heads import Joint
 
 Outputs = npt.NDArray[np.float32]
-LookedUp = tuple[Tokens, Tokens | None]
-"""The texts of a part and its second texts, if it has any, as `TextEncoder.look_up` returns them."""
+LookedUp = tuple[LookedUpTexts, LookedUpTexts | None]
+"""The texts of a part and its second texts, if it has any, looked up."""
 
 
 def text_outputs(
@@ -27,7 +28,7 @@ def text_outputs(
     return token_outputs(model, encoder, encoder.look_up(texts, languages))
 
 
-def token_outputs(model: TextModel, encoder: TextEncoder, tokens: Tokens) -> Outputs:
+def token_outputs(model: TextModel, encoder: TextEncoder, tokens: LookedUpTexts) -> Outputs:
     """Return the trained model's outputs for texts that `encoder` looked up, float32 [texts, outputs]."""
     order = np.argsort(tokens.lengths, kind="stable")
     found: list[Tensor] = []

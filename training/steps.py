@@ -36,7 +36,7 @@ def choose_steps(recipe: Recipe, lengths: Ids) -> tuple[Recipe, str]:
     reason = ""
     if size > _TEXTS and AUTO in (training.batch_size, training.learning_rate):
         reason = (
-            f"{size:,} texts a step at a rate of {rate:g}, for {texts:,} training texts; --set training.batch_size and "
-            "training.learning_rate set others"
+            f"{size:,} texts a step at a rate of {rate:g}, for {texts:,} training texts; --set training.batch_size "
+            "and training.learning_rate set others"
         )
     return recipe.changed("training", batch_size=size, learning_rate=rate), reason

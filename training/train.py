@@ -101,6 +101,7 @@ def train(
                 run.require_known(start, dataset)
                 require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
             tokens = TokenizedSplits.of(encoder, parts, corpus)
+            del corpus  # and the strings of its words
             left_out: dict[str, int] = {}
             if without:
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)

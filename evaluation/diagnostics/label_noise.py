@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.dataset import Dataset
-from ...handlers.text.encoder import FIRST_WORD, Ids, TextSpec, Tokens
+from ...handlers.text.encoder import FIRST_WORD, Ids, TextSpec
+from ...models.corpus import LookedUpTexts
 from ...storage.compression import shown
 from ..metrics import wilson
 from .advice import LEAVE_OUT, Advice
@@ -92,7 +93,12 @@ class _OutOfFold:
 
     @classmethod
     def of(
-        cls, spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens], step: int
+        cls,
+        spec: TextSpec,
+        labels: Sequence[str],
+        parts: Sequence[Dataset],
+        tokens: Sequence[LookedUpTexts],
+        step: int,
     ) -> _OutOfFold:
         place = {label: index for index, label in enumerate(labels)}
         truths = [np.array([place[label] for label in part.labels], np.int64) for part in parts]
@@ -101,7 +107,7 @@ class _OutOfFold:
         size = max(min(_COUNTS // len(labels), _KEYS if spec.words <= FIRST_WORD else spec.words), 1)
         words = []
         for part, own in zip(tokens, rows, strict=True):
-            taken = part if step == 1 else part.take(own)
+            taken = part.take(own)
             words.append(_Words.of(word_keys(spec, taken) % size, taken.lengths))
         scores = _out_of_fold_scores(words, truths, (size, len(labels)))
         return cls(
@@ -110,7 +116,7 @@ class _OutOfFold:
 
 
 def swapped_labels(
-    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens]
+    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[LookedUpTexts]
 ) -> Advice | None:
     """Return a warning if in training and validation texts, `parts`, many rows of one label have another label.
 
@@ -128,7 +134,7 @@ def swapped_labels(
 
 
 def suspicious_rows(
-    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens]
+    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[LookedUpTexts]
 ) -> list[list[int]]:
     """Return the rows of training and validation, `parts`, whose label is suspicious, if labels look swapped.
 

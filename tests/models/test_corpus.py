@@ -15,7 +15,7 @@ from lexport.data.load import Columns
 from lexport.handlers.text.encoder import TextEncoder, TextError, Tokens
 from lexport.handlers.text.tokens import Ragged
 from lexport.models import recipes
-from lexport.models.corpus import Corpus
+from lexport.models.corpus import Corpus, pieces
 from lexport.training.train import train
 
 from ..handlers.text.test_layouts import ENCODERS, LANGUAGES, batches
@@ -38,7 +38,7 @@ def test_a_corpus_is_looked_up_as_its_texts_are(one: TextEncoder, batch: list[tu
     languages = [language for _, language in batch] if one.languages else None
     corpus = Corpus.of(texts, one.spec.max_tokens, languages)
     assert len(corpus) == len(texts)
-    found = [values(tokens) for tokens in corpus.batches(one, size)]
+    found = [values(tokens) for tokens in pieces(corpus.looked_up(one), size)]
     parts = [slice(first, first + size) for first in range(0, len(texts), size)]
     assert found == [values(one.look_up(texts[part], languages and languages[part])) for part in parts]
 
@@ -53,7 +53,7 @@ def test_words_are_counted_as_often_as_they_are_kept(texts: list[str], most: int
 
 def test_a_language_that_the_encoder_lacks_is_an_error() -> None:
     with pytest.raises(TextError, match="language 'fr' is not known"):
-        list(Corpus.of(["goal", "die"], 8, ["en", "fr"]).batches(LANGUAGES, 2))
+        Corpus.of(["goal", "die"], 8, ["en", "fr"]).looked_up(LANGUAGES)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,9 @@ class Problem:
         multi, count = recipe.head.multi_label, len(labels)
         outputs = 1 if count == 2 and not multi else count
         power = _POWERS[model.encoder.mode]
-        counts, held_counts = Counts.of(encoder, tokens.train), Counts.of(encoder, tokens.validation)
+        counts, held_counts = (
+            Counts.of(encoder, one.take(np.arange(len(one.lengths)))) for one in (tokens.train, tokens.validation)
+        )
         # A padding row stays zero; UNK can be one.
         without = UNK if getattr(recipe.embedding, "padding_idx", None) == UNK else None
         weight = recipe.head.subword_weight
