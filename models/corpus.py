@@ -32,8 +32,8 @@ class Corpus:
     """The position in `words` of each token, int32 [sum(lengths)]."""
     lengths: Ids
     """Number of tokens of each text, int64 [texts]."""
-    truncated: tuple[bool, ...]
-    """Whether each text was cut."""
+    truncated: npt.NDArray[np.bool_]
+    """Whether each text was cut, bool [texts]."""
     languages: Sequence[str | None] | None = None
     """The language of each text."""
 
@@ -60,7 +60,7 @@ class Corpus:
                 truncated.append(cut)
             numbers.append(np.array(found, np.int32))
         joined = np.concatenate(numbers) if numbers else np.zeros(0, np.int32)
-        return cls(list(positions), joined, np.array(lengths, np.int64), tuple(truncated), languages)
+        return cls(list(positions), joined, np.array(lengths, np.int64), np.array(truncated, np.bool_), languages)
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -109,8 +109,8 @@ class NumberedTexts:
     """The position in `words` of each token, int32 [sum(lengths)]."""
     lengths: Ids
     """Number of tokens of each text, int64 [texts]."""
-    truncated: tuple[bool, ...]
-    """Whether each text was cut."""
+    truncated: npt.NDArray[np.bool_]
+    """Whether each text was cut, bool [texts]."""
     languages: Ids | None
     """The number of each text's language, int64 [texts]."""
 
@@ -136,7 +136,7 @@ class NumberedTexts:
             self.indices[0][numbers] if languages is None else self.indices[np.repeat(languages, lengths), numbers],
             words.hashes[numbers],
             lengths,
-            tuple(self.truncated[row] for row in rows.tolist()),
+            tuple(self.truncated[rows].tolist()),
             languages,
             None if words.characters is None else words.characters.take(numbers),
             None if words.subwords is None else words.subwords.take(numbers),

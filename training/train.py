@@ -21,6 +21,7 @@ from ..evaluation.tasks import TASKS, UNLABELLED, task_of
 from ..models import recipes, run
 from ..storage import atomic as files
 from ..storage.compression import listed
+from ..storage.memory import give_back
 from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
@@ -83,6 +84,52 @@ def train(
     check_replaceable(out, replace=replace)
     files.check_folder(out, replace=replace)
     check_resumable(out, resume=resume, replace=replace)
+    _train(
+        source,
+        out,
+        recipe=recipe,
+        columns=columns,
+        splitting=splitting,
+        held_out=held_out,
+        reading=reading,
+        start=start,
+        seed=seed,
+        device=device,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        replace=replace,
+        without=without,
+        final=final,
+        command=command,
+        say=say,
+        progress=progress,
+    )
+    give_back()
+    return run.open_run(out)
+
+
+def _train(
+    source: Source | Dataset,
+    out: Path,
+    *,
+    recipe: recipes.Recipe,
+    columns: Columns,
+    splitting: SplitOptions,
+    held_out: Mapping[str, Source | Dataset] | None,
+    reading: Reading,
+    start: run.Run | None,
+    seed: int,
+    device: Device,
+    resume: bool,
+    checkpoint_every: float,
+    replace: bool,
+    without: Collection[str],
+    final: bool,
+    command: Command | None,
+    say: Say,
+    progress: Progress,
+) -> None:
+    """Do what `train` says, its arguments checked."""
     with process_group(device.torch_device) as group:
         if not group.is_main:
             say, progress = silent, silent
@@ -102,6 +149,7 @@ def train(
                 require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
             tokens = TokenizedSplits.of(encoder, parts, corpus)
             del corpus  # and the strings of its words
+            give_back()
             left_out: dict[str, int] = {}
             if without:
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
@@ -122,6 +170,7 @@ def train(
                     recipe, parts, encoder, labels, tokens, warnings.command, further=further
                 ):
                     warnings.add(advice)
+            give_back()
             identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out)
             fitter = FITTERS.get(recipe.training.optimizer, fit)
             fit_result = fitter(
@@ -138,6 +187,7 @@ def train(
                 say=say,
                 progress=progress,
             )
+            give_back()
             if fit_result.advice is not None:
                 warnings.add(fit_result.advice)
             kept = {"validation": parts.validation, "test": parts.test}
@@ -181,7 +231,6 @@ def train(
                 )
             warnings.print_summary()
         group.wait()
-    return run.open_run(out)
 
 
 class _Warnings:

@@ -29,6 +29,8 @@ Scores = npt.NDArray[np.float64]
 _FOLDS = 4
 # Limit for tokens × labels (about 0.5 s); with more, only every second, third … row is used.
 _WORK = 1 << 24
+# And for tokens, which are numbers of 8 bytes in several arrays.
+_WORDS = 1 << 20
 # Limit for word counts by label: 64 MiB. With more words several words share a count.
 _COUNTS = 1 << 23
 # Number of word counts if words are hashed and have no row.
@@ -122,7 +124,8 @@ def swapped_labels(
 
     `tokens` are the same texts looked up. If there are many texts, only every second, third … is used.
     """
-    step = 1 + sum(int(part.lengths.sum()) for part in tokens) * len(labels) // _WORK
+    words = sum(int(part.lengths.sum()) for part in tokens)
+    step = 1 + max(words * len(labels) // _WORK, words // _WORDS)
     predicted = _OutOfFold.of(spec, labels, parts, tokens, step)
     suspicious = _suspicious(predicted.scores, predicted.truth, predicted.lengths)
     if suspicious is None:
