@@ -64,7 +64,9 @@ class _Cleaner:
         self._further: dict[str, list[Any]] = {
             field: [] for field in ("language", "pair", "image", "part", "key") if field in columns.named()
         }
-        self._first: dict[Hashable, int] = {}  # the place in the columns of the first row of a subject
+        # The first label of a subject. Not the number of its row: a new number for each would lie between the texts
+        # and, once forgotten, leave holes that keep their memory from being given back.
+        self._label_of: dict[Hashable, str] = {}
         # What rows are known by, where more than the first of a subject may be kept.
         self._seen: set[Hashable] | None = None
         if reading.duplicates == "drop" and (columns.image is not None or reading.conflicts != "drop"):
@@ -137,22 +139,23 @@ class _Cleaner:
         label = self._names.setdefault(item.label or "", item.label or "")
         subject = _subject(item.text, item.language, item.pair, image)
         identity = subject if image is None else (item.text, item.language, item.pair, image)
-        end = len(self._texts)
-        first = self._first.setdefault(subject, end)
-        if first != end:
-            self._count_copy(subject, self._labels[first], label)
+        known = self._label_of.get(subject)
+        if known is None:
+            self._label_of[subject] = label
+        else:
+            self._count_copy(subject, known, label)
         if self._seen is not None:
             # The label matters only to texts with several, of which all may be kept, or one by vote.
             key = identity if self._reading.conflicts == "drop" else (identity, label)
             if key in self._seen:
                 return
             self._seen.add(key)
-        elif first != end and self._reading.duplicates == "drop":
+        elif known is not None and self._reading.duplicates == "drop":
             return
         self._texts.append(item.text)
         self._labels.append(label)
         if item.part is not None and "part" not in self._further:
-            self._further["part"] = [None] * end
+            self._further["part"] = [None] * (len(self._texts) - 1)
         for field, column in self._further.items():
             column.append(image if field == "image" else getattr(item, field))
 
@@ -211,7 +214,7 @@ class _Cleaner:
 
     def _keep(self, chosen: Mapping[Hashable, tuple[str, ...]]) -> None:
         """Keep the rows whose labels are `chosen`, of subjects with several labels, and all of the others."""
-        self._first.clear()
+        self._label_of.clear()
         if not chosen:
             return
         columns = self._further

@@ -6,6 +6,7 @@ for the few texts of a step.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,7 @@ import numpy.typing as npt
 from ..handlers.text.encoder import FIRST_WORD, UNK, Ids, TextEncoder, TextSpec, Tokens
 from ..handlers.text.tokens import spread, sums
 
-# Texts numbered at a time, so that few Python strings are alive at once.
-_TOGETHER = 256
+_TOGETHER = 1 << 20  # tokens counted at a time
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,20 @@ class Corpus:
         split = encoder.tokens
         positions: defaultdict[str, int] = defaultdict()
         positions.default_factory = positions.__len__
-        numbers, lengths, truncated = [], [], []
-        for first in range(0, len(texts), _TOGETHER):
-            found: list[int] = []
-            for text in texts[first : first + _TOGETHER]:
-                tokens, cut = split(text)
-                found += map(positions.__getitem__, tokens)
-                lengths.append(len(tokens))
-                truncated.append(cut)
-            numbers.append(np.array(found, np.int32))
-        joined = np.concatenate(numbers) if numbers else np.zeros(0, np.int32)
-        return cls(list(positions), joined, np.array(lengths, np.int64), np.array(truncated, np.bool_), languages)
+        # Arrays that grow in place: lists of parts would take twice the memory once they are joined.
+        numbers, lengths, truncated = array("i"), array("q"), array("b")
+        for text in texts:
+            tokens, cut = split(text)
+            numbers.extend(map(positions.__getitem__, tokens))
+            lengths.append(len(tokens))
+            truncated.append(cut)
+        return cls(
+            list(positions),
+            np.frombuffer(numbers, np.int32),
+            np.frombuffer(lengths, np.int64),
+            np.frombuffer(truncated, np.bool_),
+            languages,
+        )
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -69,7 +72,10 @@ class Corpus:
     def counts(self, rows: npt.NDArray[np.bool_] | None = None) -> Ids:
         """Return how often each of `words` occurs, int64 [words]; in the texts at `rows`, bool [texts], only."""
         numbers = self.numbers if rows is None else self.numbers[np.repeat(rows, self.lengths)]
-        return np.bincount(numbers, minlength=len(self.words)).astype(np.int64)
+        found = np.zeros(len(self.words), np.int64)
+        for first in range(0, len(numbers), _TOGETHER):  # numpy makes 8 bytes of each to count it
+            found += np.bincount(numbers[first : first + _TOGETHER], minlength=len(found))
+        return found
 
     def looked_up(self, encoder: TextEncoder) -> NumberedTexts:
         """Return all texts as `encoder` looks them up, without splitting them again.

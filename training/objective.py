@@ -12,6 +12,7 @@ from torch import Tensor
 from ..data.load import Dataset
 from ..evaluation.tasks import task_of
 from ..handlers.text.encoder import Ids, TextEncoder
+from ..handlers.text.spec import Layout
 from ..models.compose import PooledModel, TextModel
 from ..models.corpus import LookedUpTexts, pieces
 from ..models.heads import Joint
@@ -23,15 +24,18 @@ _BLOCK = 256
 
 
 class IdCache:
-    """The flat ids of every text, as `TextEncoder.flatten` returns them; stored as int32 if they fit."""
+    """The flat ids of every text, as `TextEncoder.flatten` returns them; stored as int32 if they are rows."""
 
     def __init__(self, encoder: TextEncoder, tokens: LookedUpTexts) -> None:
         """Flatten all texts of `tokens`."""
-        parts = [encoder.flatten(one) for one in pieces(tokens, _BLOCK)]
+        narrow = np.int32 if encoder.spec.inputs is not Layout.HASHES else np.int64
+        parts = []
+        for one in pieces(tokens, _BLOCK):
+            flat_ids, counts = encoder.flatten(one)
+            parts.append((flat_ids.astype(narrow), counts))
         self._counts = np.concatenate([counts for _, counts in parts])
         self._starts = np.cumsum(self._counts) - self._counts
-        narrow = np.int32 if max(flat_ids.max(initial=0) for flat_ids, _ in parts) < 2**31 else np.int64
-        self._flat_ids = np.concatenate([flat_ids.astype(narrow) for flat_ids, _ in parts])
+        self._flat_ids = np.concatenate([flat_ids for flat_ids, _ in parts])
 
     def take(self, rows: Ids) -> tuple[Ids, Ids]:
         """Return the flat ids of the texts at `rows`, int64 [ids] or [ids, 2], and counts int64 [rows]."""

@@ -29,7 +29,14 @@ from .distributed import ProcessGroup, process_group
 from .facts import identity_of, info_of, summary
 from .final import fit_on_all, judge
 from .linear import fit_linear
-from .prepare import labels_without, new_encoder, prepare, require_known_labels, split_texts
+from .prepare import (
+    labels_without,
+    new_encoder,
+    prepare,
+    require_known_labels,
+    split_texts,
+    without_training_texts,
+)
 from .save import check_replaceable, save, unknown_share
 from .steps import choose_steps
 from .trainer import Fit, fit
@@ -170,6 +177,11 @@ def _train(
                     recipe, parts, encoder, labels, tokens, warnings.command, further=further
                 ):
                     warnings.add(advice)
+            prepared = prepared._replace(parts=parts)  # without what was left out
+            if TASKS[recipe.task].GIVES_SCORES and not final:
+                prepared = without_training_texts(prepared)
+                parts = prepared.parts
+            del dataset
             give_back()
             identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out)
             fitter = FITTERS.get(recipe.training.optimizer, fit)
@@ -209,7 +221,6 @@ def _train(
                 fit_result = dataclasses.replace(fit_result, model=last.fit.model, seconds=seconds)
             if folder is not None:
                 given = warnings.to_json()
-                prepared = prepared._replace(parts=parts)  # without what was left out
                 info = info_of(recipe, seed, prepared, untested, unknown, fit_result, start, left_out, given)
                 if steps:
                     info.training["steps"] = steps
