@@ -55,7 +55,7 @@ class _Cleaner:
         self._columns, self._reading, self._bad, self._multi_label = columns, reading, bad, multi_label
         # The fields that a row must have, and their places in an item.
         self._places = [(field, _Item._fields.index(field)) for field in columns.named()]
-        self._needed = itemgetter(*(place for _, place in self._places), 0)
+        self._needed = itemgetter(*(place for field, place in self._places if field != "image"), 0)
         self.rows = 0
         self._empty = self._unlabelled = 0
         self._texts: list[str] = []
@@ -127,7 +127,7 @@ class _Cleaner:
         if not item.text or item.pair == "":
             self._empty += 1
             return
-        if None in self._needed(item):
+        if None in self._needed(item) or (item.image is None and self._columns.image is not None):
             self._note_missing(item, place)
             return
         image = None
