@@ -71,7 +71,7 @@ class DenseOptimizer(Optimizer):
             beta1=_BETAS[0],
             beta2=_BETAS[1],
             lr=group["lr"],
-            weight_decay=group["weight_decay"],
+            weight_decay=group["weight_decay"] if self._rule == "adamw" else 0.0,
             eps=_ADAM_EPS,
             maximize=False,
         )

@@ -43,6 +43,20 @@ def test_a_corpus_is_looked_up_as_its_texts_are(one: TextEncoder, batch: list[tu
     assert found == [values(one.look_up(texts[part], languages and languages[part])) for part in parts]
 
 
+@given(st.sampled_from(ENCODERS), batches, st.integers(0, 3), st.integers(0, 3))
+def test_a_part_of_it_is_that_of_its_texts(
+    one: TextEncoder, batch: list[tuple[str, str]], first: int, count: int
+) -> None:
+    texts = [text for text, _ in batch]
+    languages = [language for _, language in batch] if one.languages else None
+    found = Corpus.split_by(one, texts, languages).looked_up(one)
+    last = min(first + count, len(texts))
+    part, expected = found.part(first, last), one.look_up(texts[first:last], languages and languages[first:last])
+    assert values(part.take(np.arange(len(part.lengths)))) == values(expected)
+    assert part.unknown.tolist() == expected.unknown.tolist()
+    assert found.unknown.tolist() == one.look_up(texts, languages).unknown.tolist()
+
+
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=6).map(" ".join), max_size=5), st.integers(1, 4))
 def test_words_are_counted_as_often_as_they_are_kept(texts: list[str], most: int) -> None:
     corpus = Corpus.of(texts, most)
