@@ -60,7 +60,7 @@ class _Cleaner:
         self._empty = self._unlabelled = 0
         self._texts: list[str] = []
         self._labels: list[str] = []
-        self._names: dict[str, str] = {}
+        self._names: dict[str, str | None] = {}  # the labels by their cells
         self._further: dict[str, list[Any]] = {
             field: [] for field in ("language", "pair", "image", "part", "key") if field in columns.named()
         }
@@ -104,7 +104,7 @@ class _Cleaner:
         columns = self._columns
         return _Item(
             cells.text(row.text, place),
-            "" if columns.label is None else self._label(row, place),
+            "" if columns.label is None else self._label(row.label, place),
             None if columns.language is None else cells.language(row.language, place),
             None if columns.pair is None else cells.text(row.pair, place, "pair"),
             None if columns.image is None else cells.image(row.image, place),
@@ -112,12 +112,20 @@ class _Cleaner:
             None if columns.key is None else cells.label(row.key, place),
         )
 
-    def _label(self, row: Row, place: Place) -> str | None:
+    def _label(self, cell: Any, place: Place) -> str | None:
+        """Return the label of a cell; one string for all rows of a label, not one for each."""
+        if not isinstance(cell, str):
+            return self._read_label(cell, place)
+        if cell not in self._names:
+            self._names[cell] = self._read_label(cell, place)
+        return self._names[cell]
+
+    def _read_label(self, cell: Any, place: Place) -> str | None:
         names = self._reading.map_labels
         if not self._multi_label:
-            label = cells.label(row.label, place)
+            label = cells.label(cell, place)
             return (names.get(label, label) or None) if label is not None and names else label
-        found = cells.labels(row.label, place, self.separator or SEPARATOR)
+        found = cells.labels(cell, place, self.separator or SEPARATOR)
         if not names:
             return found
         (own,) = label_sets([found])
@@ -135,8 +143,7 @@ class _Cleaner:
             self._sizes.setdefault(len(item.image), str(place))
             _check_sizes(self._sizes)
             image = item.image.tobytes()
-        # One string for all rows of a label, not one for each.
-        label = self._names.setdefault(item.label or "", item.label or "")
+        label = item.label or ""
         subject = _subject(item.text, item.language, item.pair, image)
         identity = subject if image is None else (item.text, item.language, item.pair, image)
         known = self._label_of.get(subject)

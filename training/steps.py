@@ -7,8 +7,8 @@ from ..models.recipes import Recipe
 from ..models.recipes.options import AUTO
 
 # A step costs a millisecond whatever it holds: as much as 2,000 words and n-grams. So from 32,768 texts on it holds
-# more of them, doubled as long as an epoch keeps its 256 steps. docs/experiments.md has the measurements.
-_TEXTS, _MOST_TEXTS, _STEPS = 64, 2048, 256
+# more of them, twice as many whenever there are half as many again. docs/experiments.md has the measurements.
+_TEXTS, _MOST_TEXTS, _SQUARE = 64, 2048, 1 << 23
 # Words of a step: more make it no faster, and take memory.
 _MOST_WORDS = 1 << 16
 # Adagrad's rate. A rare word moves as far in a large step as in a small one, a frequent one moves in fewer: measured
@@ -26,9 +26,8 @@ def choose_steps(recipe: Recipe, lengths: Ids) -> tuple[Recipe, str]:
     size, rate = training.batch_size, training.learning_rate
     if size == AUTO:
         size = _TEXTS
-        while (
-            2 * size <= _MOST_TEXTS and 2 * size * _STEPS <= texts and 2 * size * words <= _MOST_WORDS * max(texts, 1)
-        ):
+        most = min(_MOST_TEXTS, texts**2 // _SQUARE, _MOST_WORDS * texts // max(words, 1))
+        while 2 * size <= most:
             size *= 2
     assert isinstance(size, int)
     if rate == AUTO:

@@ -26,14 +26,17 @@ def chosen(texts: int, words: int = 20, recipe: Recipe | None = None) -> tuple[f
         (1, 0, 64, 0.02),
         (32_767, 20, 64, 0.02),
         (32_768, 20, 128, 0.022),
-        (160_000, 20, 512, 0.028),
+        (46_340, 20, 128, 0.022),
+        (46_341, 20, 256, 0.025),
+        (65_536, 20, 512, 0.028),
+        (160_000, 20, 2048, 0.036),
         (1_600_000, 20, 2048, 0.036),
         (50_000_000, 5, 2048, 0.036),
         (160_000, 1000, 64, 0.02),
         (160_000, 300, 128, 0.022),
     ],
 )
-def test_an_epoch_of_many_texts_has_as_many_steps_of_more_texts(
+def test_steps_hold_more_of_many_texts(
     texts: int, words: int, size: int, rate: float
 ) -> None:
     assert chosen(texts, words) == (size, rate)
@@ -43,7 +46,7 @@ def test_what_a_recipe_or_the_user_says_is_kept() -> None:
     assert chosen(160_000, recipe=recipes.load("cnn")) == (64, 0.002)
     fixed = with_settings(recipes.load("bag"), ["training.batch_size=32", "training.learning_rate=0.1"])
     assert chosen(160_000, recipe=fixed) == (32, 0.1)
-    assert chosen(160_000, recipe=recipes.load("bag").changed("training", learning_rate=0.1)) == (512, 0.1)
+    assert chosen(160_000, recipe=recipes.load("bag").changed("training", learning_rate=0.1)) == (2048, 0.1)
     assert chosen(1_000, recipe=recipes.load("bag").changed("training", batch_size=512)) == (512, 0.028)
 
 
@@ -52,7 +55,7 @@ def test_only_other_than_usual_steps_have_a_reason() -> None:
     assert choose_steps(bag, np.full(1_000, 20))[1] == ""
     assert choose_steps(bag.changed("training", batch_size=512, learning_rate=0.1), np.full(99_999, 20))[1] == ""
     assert choose_steps(bag, np.full(160_000, 20))[1] == (
-        "512 texts a step at a rate of 0.028, for 160,000 training texts; --set training.batch_size and "
+        "2,048 texts a step at a rate of 0.036, for 160,000 training texts; --set training.batch_size and "
         "training.learning_rate set others"
     )
 
@@ -69,7 +72,7 @@ def test_a_run_keeps_its_steps_and_why(tiny_csv: Path, tmp_path: Path, monkeypat
     usual = train(str(tiny_csv), tmp_path / "usual", recipe=recipe)
     assert (usual.recipe.training.batch_size, usual.recipe.training.learning_rate) == (64, 0.02)
     assert "steps" not in usual.info.training
-    monkeypatch.setattr(steps, "_STEPS", 2)
+    monkeypatch.setattr(steps, "_SQUARE", 8)
     said: list[str] = []
     larger = train(str(tiny_csv), tmp_path / "larger", recipe=recipe, say=said.append)
     assert larger.recipe.training.texts_per_step > 64
