@@ -36,9 +36,7 @@ def chosen(texts: int, words: int = 20, recipe: Recipe | None = None) -> tuple[f
         (160_000, 300, 128, 0.022),
     ],
 )
-def test_steps_hold_more_of_many_texts(
-    texts: int, words: int, size: int, rate: float
-) -> None:
+def test_steps_hold_more_of_many_texts(texts: int, words: int, size: int, rate: float) -> None:
     assert chosen(texts, words) == (size, rate)
 
 
