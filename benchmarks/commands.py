@@ -248,7 +248,7 @@ def _measured(task: Task, rate: float, program: str, options: argparse.Namespace
 
 
 def _median(costs: Sequence[Cost], name: str) -> float:
-    return median(getattr(one, name) for one in costs)
+    return float(median(getattr(one, name) for one in costs))
 
 
 def _row(one: Measured) -> list[str]:

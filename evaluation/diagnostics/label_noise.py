@@ -30,7 +30,7 @@ _FOLDS = 4
 # Limit for tokens × labels (about 0.5 s); with more, only every second, third … row is used.
 _WORK = 1 << 24
 # And for tokens, which are numbers of 8 bytes in several arrays.
-_WORDS = 1 << 20
+_WORDS = 1 << 19
 # Limit for word counts by label: 64 MiB. With more words several words share a count.
 _COUNTS = 1 << 23
 # Number of word counts if words are hashed and have no row.
