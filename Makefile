@@ -42,6 +42,7 @@ FIGURES := docs/benchmarks
 bench: .venv/installed
 	-$(BIN)/python benchmarks/accuracy.py --json $(FIGURES)/accuracy.json
 	-$(BIN)/python benchmarks/training.py --json $(FIGURES)/training.json
+	-$(BIN)/python benchmarks/commands.py --json $(FIGURES)/commands.json
 	-$(BIN)/python benchmarks/robustness.py --json $(FIGURES)/robustness.json
 	-$(BIN)/python benchmarks/joint.py --json $(FIGURES)/joint.json
 	-$(BIN)/python benchmarks/dimension.py --dims 4,8,16,32,64 --json $(FIGURES)/dimension-bag-rotten-tomatoes.json

@@ -1,38 +1,8 @@
-"""Ask a served model from Python: `Client`, `AsyncClient`, their answers and errors. Page: docs/client.md."""
+"""Ask a served model from Python: `Client`, `AsyncClient`, their answers and errors. Page: docs/client.md.
 
-from .answers import Answer, Contribution, Explanation, MultiLabelPrediction, Prediction, Scored, Vector
-from .clients import AsyncClient, Client
-from .errors import (
-    ClientError,
-    ModelFailed,
-    NoServer,
-    QueueFull,
-    RefusedInput,
-    TimedOut,
-    Unauthorised,
-    UnexpectedAnswer,
-    UnknownModel,
-    WorkerLost,
-)
+Each name is imported when it is first used, as those of `lexport` are: a run has the same answers, and no HTTP.
+"""
 
-__all__ = [
-    "Answer",
-    "AsyncClient",
-    "Client",
-    "ClientError",
-    "Contribution",
-    "Explanation",
-    "ModelFailed",
-    "MultiLabelPrediction",
-    "NoServer",
-    "Prediction",
-    "QueueFull",
-    "RefusedInput",
-    "Scored",
-    "TimedOut",
-    "Unauthorised",
-    "UnexpectedAnswer",
-    "UnknownModel",
-    "Vector",
-    "WorkerLost",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

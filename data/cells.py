@@ -184,6 +184,8 @@ def image(value: Any, where: object) -> Images | None:
 
 
 def _encodable(value: str, where: object, what: str) -> str:
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError as error:

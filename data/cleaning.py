@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,29 +33,6 @@ class _Item(NamedTuple):
     key: str | None
 
 
-class _Identity(NamedTuple):
-    """What identifies a row; an image as the bytes of its float32 values."""
-
-    text: str
-    language: str | None
-    pair: str | None
-    image: bytes | None
-
-    @property
-    def subject(self) -> Hashable:
-        """The part of it that must have only one label."""
-        return self if self.image is None else self.image
-
-
-class _Kept(NamedTuple):
-    """A row that may be kept."""
-
-    identity: _Identity
-    label: str
-    part: str | None
-    key: str | None
-
-
 def clean(
     name: str, sources: Sequence[Rows], columns: Columns, reading: Reading, bad: BadRows, *, multi_label: bool
 ) -> Dataset:
@@ -71,17 +49,28 @@ def clean(
 
 
 class _Cleaner:
-    """The rows read so far."""
+    """The rows read so far, those that may be kept as columns: an object a row would take twice the memory."""
 
     def __init__(self, columns: Columns, reading: Reading, bad: BadRows, *, multi_label: bool) -> None:
         self._columns, self._reading, self._bad, self._multi_label = columns, reading, bad, multi_label
         # The fields that a row must have, and their places in an item.
         self._places = [(field, _Item._fields.index(field)) for field in columns.named()]
+        self._needed = itemgetter(*(place for field, place in self._places if field != "image"), 0)
         self.rows = 0
         self._empty = self._unlabelled = 0
-        self._first: dict[Hashable, _Kept] = {}  # in the order of first sight
-        self._every: list[_Kept] = []  # where duplicates are kept
-        self._label_of: dict[Hashable, str] = {}  # the first label of a subject
+        self._texts: list[str] = []
+        self._labels: list[str] = []
+        self._names: dict[str, str | None] = {}  # the labels by their cells
+        self._further: dict[str, list[Any]] = {
+            field: [] for field in ("language", "pair", "image", "part", "key") if field in columns.named()
+        }
+        # The first label of a subject. Not the number of its row: a new number for each would lie between the texts
+        # and, once forgotten, leave holes that keep their memory from being given back.
+        self._label_of: dict[Hashable, str] = {}
+        # What rows are known by, where more than the first of a subject may be kept.
+        self._seen: set[Hashable] | None = None
+        if reading.duplicates == "drop" and (columns.image is not None or reading.conflicts != "drop"):
+            self._seen = set()
         self._copies: Counter[Hashable] = Counter()  # rows after the first, while all have one label
         self._several: dict[Hashable, Counter[str]] = {}  # labels of the subjects that have more than one
         self._missing: dict[str, list[tuple[Rows, int, str]]] = {field: [] for field, _ in self._places}
@@ -115,7 +104,7 @@ class _Cleaner:
         columns = self._columns
         return _Item(
             cells.text(row.text, place),
-            "" if columns.label is None else self._label(row, place),
+            "" if columns.label is None else self._label(row.label, place),
             None if columns.language is None else cells.language(row.language, place),
             None if columns.pair is None else cells.text(row.pair, place, "pair"),
             None if columns.image is None else cells.image(row.image, place),
@@ -123,12 +112,20 @@ class _Cleaner:
             None if columns.key is None else cells.label(row.key, place),
         )
 
-    def _label(self, row: Row, place: Place) -> str | None:
+    def _label(self, cell: Any, place: Place) -> str | None:
+        """Return the label of a cell; one string for all rows of a label, not one for each."""
+        if not isinstance(cell, str):
+            return self._read_label(cell, place)
+        if cell not in self._names:
+            self._names[cell] = self._read_label(cell, place)
+        return self._names[cell]
+
+    def _read_label(self, cell: Any, place: Place) -> str | None:
         names = self._reading.map_labels
         if not self._multi_label:
-            label = cells.label(row.label, place)
+            label = cells.label(cell, place)
             return (names.get(label, label) or None) if label is not None and names else label
-        found = cells.labels(row.label, place, self.separator or SEPARATOR)
+        found = cells.labels(cell, place, self.separator or SEPARATOR)
         if not names:
             return found
         (own,) = label_sets([found])
@@ -138,13 +135,8 @@ class _Cleaner:
         if not item.text or item.pair == "":
             self._empty += 1
             return
-        lacking = [field for field, place in self._places if item[place] is None]
-        if lacking == ["label"] and self._reading.drop_unlabelled:
-            self._unlabelled += 1
-            return
-        if lacking:
-            for field in lacking:
-                self._missing[field].append((place.source, place.number, str(place)))
+        if None in self._needed(item) or (item.image is None and self._columns.image is not None):
+            self._note_missing(item, place)
             return
         image = None
         if item.image is not None:
@@ -152,19 +144,35 @@ class _Cleaner:
             _check_sizes(self._sizes)
             image = item.image.tobytes()
         label = item.label or ""
-        kept = _Kept(_Identity(item.text, item.language, item.pair, image), label, item.part, item.key)
-        subject = kept.identity.subject
+        subject = _subject(item.text, item.language, item.pair, image)
+        identity = subject if image is None else (item.text, item.language, item.pair, image)
         known = self._label_of.get(subject)
         if known is None:
             self._label_of[subject] = label
         else:
             self._count_copy(subject, known, label)
-        if self._reading.duplicates == "keep":
-            self._every.append(kept)
-        else:
+        if self._seen is not None:
             # The label matters only to texts with several, of which all may be kept, or one by vote.
-            usual = self._reading.conflicts == "drop"
-            self._first.setdefault(kept.identity if usual else (kept.identity, label), kept)
+            key = identity if self._reading.conflicts == "drop" else (identity, label)
+            if key in self._seen:
+                return
+            self._seen.add(key)
+        elif known is not None and self._reading.duplicates == "drop":
+            return
+        self._texts.append(item.text)
+        self._labels.append(label)
+        if item.part is not None and "part" not in self._further:
+            self._further["part"] = [None] * (len(self._texts) - 1)
+        for field, column in self._further.items():
+            column.append(image if field == "image" else getattr(item, field))
+
+    def _note_missing(self, item: _Item, place: Place) -> None:
+        lacking = [field for field, position in self._places if item[position] is None]
+        if lacking == ["label"] and self._reading.drop_unlabelled:
+            self._unlabelled += 1
+            return
+        for field in lacking:
+            self._missing[field].append((place.source, place.number, str(place)))
 
     def _count_copy(self, subject: Hashable, known: str, label: str) -> None:
         """Count a row with the subject of an earlier one, whose first label is `known`."""
@@ -178,9 +186,8 @@ class _Cleaner:
     def dataset(self, name: str, sources: Sequence[Rows]) -> Dataset:
         """Return the rows that are kept. Raises InputError if some lack a cell, or none is left."""
         self._check_missing(name)
-        candidates = self._every if self._reading.duplicates == "keep" else list(self._first.values())
         chosen = {subject: self._chosen(labels) for subject, labels in self._several.items()}
-        kept = [one for one in candidates if one.label in chosen.get(one.identity.subject, (one.label,))]
+        self._keep(chosen)
         conflicting = sum(
             count
             for subject, labels in self._several.items()
@@ -188,7 +195,7 @@ class _Cleaner:
             if label not in chosen[subject]
         )
         dropped = {
-            "duplicates": self.rows - self._empty - self._unlabelled - conflicting - len(kept),
+            "duplicates": self.rows - self._empty - self._unlabelled - conflicting - len(self._texts),
             "conflicting": conflicting,
             "empty": self._empty,
         }
@@ -196,20 +203,39 @@ class _Cleaner:
         for source in sources:
             further.update(source.dropped)
         dropped |= {reason: count for reason, count in further.items() if count}
-        if not kept:
+        if not self._texts:
             raise self._nothing_left(name, dropped)
+        columns = self._further
         return dataset_of(
-            [one.identity.text for one in kept],
-            [one.label for one in kept],
+            self._texts,
+            self._labels,
             name,
             dropped=dropped,
-            languages=[one.identity.language for one in kept if one.identity.language] or None,
-            pairs=[one.identity.pair for one in kept if one.identity.pair] or None,
-            images=_images([one.identity.image for one in kept if one.identity.image]),
-            parts=[one.part or "train" for one in kept] if any(one.part for one in kept) else None,
-            keys=[one.key for one in kept if one.key] or None,
+            languages=columns.get("language"),
+            pairs=columns.get("pair"),
+            images=_images(columns.get("image")),
+            parts=[part or "train" for part in columns["part"]] if any(columns.get("part", ())) else None,
+            keys=columns.get("key"),
             notes=self._notes(name, sources, dropped),
         )
+
+    def _keep(self, chosen: Mapping[Hashable, tuple[str, ...]]) -> None:
+        """Keep the rows whose labels are `chosen`, of subjects with several labels, and all of the others."""
+        self._label_of.clear()
+        if not chosen:
+            return
+        columns = self._further
+        none = [None] * len(self._texts)
+        identities = zip(
+            self._texts, *(columns.get(field, none) for field in ("language", "pair", "image")), strict=True
+        )
+        rows = [
+            row
+            for row, (label, identity) in enumerate(zip(self._labels, identities, strict=True))
+            if label in chosen.get(_subject(*identity), (label,))
+        ]
+        self._texts, self._labels = ([column[row] for row in rows] for column in (self._texts, self._labels))
+        self._further = {field: [column[row] for row in rows] for field, column in columns.items()}
 
     def _chosen(self, labels: Counter[str]) -> tuple[str, ...]:
         """Return which of a subject's labels are kept."""
@@ -250,6 +276,13 @@ class _Cleaner:
         return InputError(f"{name}: {found} Expected rows with {expected}.", code="LX-DATA-014")
 
 
+def _subject(text: str, language: str | None, pair: str | None, image: bytes | None) -> Hashable:
+    """Return what must have only one label: the image, else all that identifies a row."""
+    if image is not None:
+        return image
+    return text if language is None and pair is None else (text, language, pair)
+
+
 def _listed(places: Sequence[tuple[Rows, int, str]]) -> str:
     """Return the first of the places, by number alone if all are in one file."""
     source = places[0][0]
@@ -268,7 +301,7 @@ def _check_sizes(sizes: dict[int, str]) -> None:
         )
 
 
-def _images(images: list[bytes]) -> Images | None:
+def _images(images: list[bytes] | None) -> Images | None:
     if not images:
         return None
     # Over a bytearray, so that the array can be written to: torch warns of one that cannot.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ SEPARATOR = "|"
 """Separator between the labels of a text."""
 
 Images = npt.NDArray[np.float32]
+
+_REPEATED = ("languages", "parts")
+_TOGETHER = 8192  # strings hashed at a time
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,19 @@ def _stacked(images: list[Images]) -> Images | None:
     return np.concatenate(images) if images else None
 
 
+def _framed(value: str) -> bytes:
+    encoded = value.encode()
+    return len(encoded).to_bytes(8, "big") + encoded
+
+
+class _Framed(dict[str, bytes]):
+    """The bytes of values that repeat."""
+
+    def __missing__(self, value: str) -> bytes:
+        self[value] = found = _framed(value)
+        return found
+
+
 def digest(
     texts: Iterable[str],
     labels: Iterable[str],
@@ -156,22 +172,19 @@ def digest(
     never a length, come before each further column.
     """
     state = hashlib.sha256()
+    known = _Framed()
 
-    def add(value: str) -> None:
-        encoded = value.encode()
-        state.update(len(encoded).to_bytes(8, "big") + encoded)
+    def add(values: Iterator[bytes]) -> None:
+        while block := b"".join(islice(values, _TOGETHER)):
+            state.update(block)
 
-    for value in chain.from_iterable(zip(texts, labels, strict=True)):
-        add(value)
+    add(chain.from_iterable(zip(map(_framed, texts), map(known.__getitem__, labels), strict=True)))
     for name, column in (further or {}).items():
         if column is not None:
             state.update(b"\xff" * 8)
-            add(name)
-            for value in column:
-                add(value)
+            add(map(known.__getitem__ if name in _REPEATED else _framed, chain([name], column)))
     if images is not None:
-        state.update(b"\xff" * 8)
-        add(f"images {images.shape}")
+        state.update(b"\xff" * 8 + _framed(f"images {images.shape}"))
         state.update(np.ascontiguousarray(images, dtype="<f4").tobytes())
     return state.hexdigest()
 

@@ -9,6 +9,7 @@ one exception: a label whose texts would all be held out keeps one in training.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -124,7 +125,8 @@ def parts_of(dataset: Dataset) -> list[str]:
 
 
 def _one_label(dataset: Dataset) -> list[tuple[str, ...]]:
-    return [(label,) for label in dataset.labels]
+    sets = {label: (label,) for label in dataset.classes}
+    return [sets[label] for label in dataset.labels]
 
 
 def with_parts(
@@ -213,7 +215,7 @@ def split(dataset: Dataset, label_sets: LabelSets | None = _one_label) -> Splits
     Raises InputError if a part would be empty, or if a language or such a label would not occur in train.
     """
     parts = dataset.parts or with_parts(dataset, label_sets=label_sets).parts or []
-    rows: dict[str, list[int]] = {name: [] for name in PARTS}
+    rows = {name: array("q") for name in PARTS}
     for row, part in enumerate(parts):
         rows[part].append(row)
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in rows.items())

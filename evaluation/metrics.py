@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from statistics import NormalDist
 from typing import Any
 
@@ -97,8 +98,8 @@ def label_indices(labels: Sequence[str], truth: Sequence[tuple[str, ...]]) -> di
     index_of = {label: index for index, label in enumerate(labels)}
     if not truth or not labels or len(index_of) != len(labels):
         raise ValueError("at least one text and distinct labels are needed")
-    unknown = [{name for name in names if name not in index_of} for names in truth]
-    if any(unknown):
+    if not index_of.keys() >= set(chain.from_iterable(truth)):
+        unknown = [{name for name in names if name not in index_of} for names in truth]
         raise InputError(
             f"{sum(map(bool, unknown)):,} of {len(truth):,} texts have a label that the model does not know: "
             f"{listed(sorted(set().union(*unknown)))}. Its labels are: {listed(labels)}. "

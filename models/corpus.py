@@ -1,19 +1,26 @@
-"""A corpus: texts split into tokens once, for everything in training that reads them."""
+"""A corpus: texts split into tokens once, for everything in training that reads them.
+
+A token takes four bytes, the number of its word; what an encoder knows of a word is kept once and put in its place
+for the few texts of a step.
+"""
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..handlers.text.encoder import FIRST_WORD, Ids, Normalization, TextEncoder, TextSpec, Tokens
+from ..handlers.text.encoder import FIRST_WORD, UNK, Ids, Normalization, TextEncoder, TextSpec, Tokens
+from ..handlers.text.tokens import spread, sums
 from .recipes import TextOptions
 
-# Texts numbered at a time, so that few Python strings are alive at once.
-_TOGETHER = 256
+_TOGETHER = 1 << 20  # tokens counted at a time
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,8 @@ class Corpus:
     """The position in `words` of each token, int32 [sum(lengths)]."""
     lengths: Ids
     """Number of tokens of each text, int64 [texts]."""
-    truncated: tuple[bool, ...]
-    """Whether each text was cut."""
+    truncated: npt.NDArray[np.bool_]
+    """Whether each text was cut, bool [texts]."""
     languages: Sequence[str | None] | None = None
     """The language of each text."""
 
@@ -37,20 +44,30 @@ class Corpus:
         spec = TextSpec(
             words=FIRST_WORD, max_tokens=options.max_tokens, normalization=Normalization(options.normalization)
         )
-        split = TextEncoder(spec, []).tokens
+        return cls.split_by(TextEncoder(spec, []), texts, languages)
+
+    @classmethod
+    def split_by(
+        cls, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str | None] | None = None
+    ) -> Corpus:
+        """Split each of `texts` as `encoder` does."""
+        split = encoder.tokens
         positions: defaultdict[str, int] = defaultdict()
         positions.default_factory = positions.__len__
-        numbers, lengths, truncated = [], [], []
-        for first in range(0, len(texts), _TOGETHER):
-            found: list[int] = []
-            for text in texts[first : first + _TOGETHER]:
-                tokens, cut = split(text)
-                found += map(positions.__getitem__, tokens)
-                lengths.append(len(tokens))
-                truncated.append(cut)
-            numbers.append(np.array(found, np.int32))
-        joined = np.concatenate(numbers) if numbers else np.zeros(0, np.int32)
-        return cls(list(positions), joined, np.array(lengths, np.int64), tuple(truncated), languages)
+        # Arrays that grow in place: lists of parts would take twice the memory once they are joined.
+        numbers, lengths, truncated = array("i"), array("q"), array("b")
+        for text in texts:
+            tokens, cut = split(text)
+            numbers.extend(map(positions.__getitem__, tokens))
+            lengths.append(len(tokens))
+            truncated.append(cut)
+        return cls(
+            list(positions),
+            np.frombuffer(numbers, np.int32),
+            np.frombuffer(lengths, np.int64),
+            np.frombuffer(truncated, np.bool_),
+            languages,
+        )
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -59,41 +76,97 @@ class Corpus:
     def counts(self, rows: npt.NDArray[np.bool_] | None = None) -> Ids:
         """Return how often each of `words` occurs, int64 [words]; in the texts at `rows`, bool [texts], only."""
         numbers = self.numbers if rows is None else self.numbers[np.repeat(rows, self.lengths)]
-        return np.bincount(numbers, minlength=len(self.words)).astype(np.int64)
+        found = np.zeros(len(self.words), np.int64)
+        for first in range(0, len(numbers), _TOGETHER):  # numpy makes 8 bytes of each to count it
+            found += np.bincount(numbers[first : first + _TOGETHER], minlength=len(found))
+        return found
 
-    def batches(self, encoder: TextEncoder, size: int) -> Iterator[Tokens]:
-        """Yield all texts as `encoder.look_up` returns them, `size` at a time, without splitting them again.
+    def looked_up(self, encoder: TextEncoder) -> NumberedTexts:
+        """Return all texts as `encoder` looks them up, without splitting them again.
 
         The encoder must split as the corpus was. Raises TextError for a language that is missing or not known.
         """
-        found = _LookedUp(self, encoder)
-        for first in range(0, len(self), size):
-            yield found.texts(first, min(first + size, len(self)))
+        languages = encoder.number_languages(self.languages if encoder.languages else None, len(self))
+        words = [encoder.look_up_words(self.words, number) for number in range(max(len(encoder.languages), 1))]
+        indices = np.stack([one.indices for one in words])
+        return NumberedTexts(words[0], indices, self.numbers, self.lengths, self.truncated, languages)
 
 
-class _LookedUp:
-    """The words of a corpus, each looked up once (once in each language)."""
+class LookedUpTexts(Protocol):
+    """Texts that an encoder has looked up: `Tokens`, or `NumberedTexts`."""
 
-    def __init__(self, corpus: Corpus, encoder: TextEncoder) -> None:
-        self._corpus = corpus
-        languages = corpus.languages if encoder.languages else None
-        self._languages = encoder.number_languages(languages, len(corpus))
-        words = [encoder.look_up_words(corpus.words, number) for number in range(max(len(encoder.languages), 1))]
-        self._words = words[0]
-        self._indices = np.stack([one.indices for one in words])
-        self._starts = np.concatenate(([0], np.cumsum(corpus.lengths)))
+    @property
+    def lengths(self) -> Ids:
+        """Number of tokens of each text, int64 [texts]."""
 
-    def texts(self, first: int, last: int) -> Tokens:
-        corpus, words = self._corpus, self._words
-        numbers = corpus.numbers[self._starts[first] : self._starts[last]].astype(np.int64)
-        lengths = corpus.lengths[first:last]
-        languages = None if self._languages is None else self._languages[first:last]
+    @property
+    def unknown(self) -> Ids:
+        """Unknown tokens per text, int64 [texts]."""
+
+    def take(self, rows: Ids) -> Tokens:
+        """Return the texts at `rows`, int64 [chosen], in that order."""
+
+
+@dataclass(frozen=True)
+class NumberedTexts:
+    """Texts as numbers of words that were looked up, each once (once in each language)."""
+
+    words: Tokens
+    """The words, as if they were one text."""
+    indices: Ids
+    """The row of each word in each language, or in the only vocabulary, int64 [languages or 1, words]."""
+    numbers: npt.NDArray[np.int32]
+    """The position in `words` of each token, int32 [sum(lengths)]."""
+    lengths: Ids
+    """Number of tokens of each text, int64 [texts]."""
+    truncated: npt.NDArray[np.bool_]
+    """Whether each text was cut, bool [texts]."""
+    languages: Ids | None
+    """The number of each text's language, int64 [texts]."""
+
+    @cached_property
+    def _starts(self) -> Ids:
+        starts: Ids = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+    @property
+    def unknown(self) -> Ids:
+        """Unknown tokens per text, int64 [texts]."""
+        unknown = self.indices == UNK
+        if self.languages is None:
+            return sums(unknown[0][self.numbers], self.lengths)
+        return sums(unknown[np.repeat(self.languages, self.lengths), self.numbers], self.lengths)
+
+    def take(self, rows: Ids) -> Tokens:
+        """Return the texts at `rows`, int64 [chosen], in that order."""
+        lengths, words = self.lengths[rows], self.words
+        numbers = self.numbers[spread(lengths, self._starts[rows])].astype(np.int64)
+        languages = None if self.languages is None else self.languages[rows]
         return Tokens(
-            self._indices[0][numbers] if languages is None else self._indices[np.repeat(languages, lengths), numbers],
+            self.indices[0][numbers] if languages is None else self.indices[np.repeat(languages, lengths), numbers],
             words.hashes[numbers],
             lengths,
-            corpus.truncated[first:last],
+            tuple(self.truncated[rows].tolist()),
             languages,
             None if words.characters is None else words.characters.take(numbers),
             None if words.subwords is None else words.subwords.take(numbers),
         )
+
+    def part(self, first: int, last: int) -> NumberedTexts:
+        """Return the texts from `first` to before `last`."""
+        start, end = (int(self.lengths[:row].sum()) for row in (first, last))
+        languages = None if self.languages is None else self.languages[first:last]
+        return NumberedTexts(
+            self.words,
+            self.indices,
+            self.numbers[start:end],
+            self.lengths[first:last],
+            self.truncated[first:last],
+            languages,
+        )
+
+
+def pieces(texts: LookedUpTexts, size: int) -> Iterator[Tokens]:
+    """Yield all of `texts`, `size` at a time."""
+    for first in range(0, len(texts.lengths), size):
+        yield texts.take(np.arange(first, min(first + size, len(texts.lengths))))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ..data.dataset import Dataset
-from ..handlers.text.encoder import TextEncoder, Tokens
+from ..handlers.text.encoder import TextEncoder
 from .compose import TextModel
+from .corpus import LookedUpTexts
 from .heads import Joint
 
 Outputs = npt.NDArray[np.float32]
-LookedUp = tuple[Tokens, Tokens | None]
-"""The texts of a part and its second texts, if it has any, as `TextEncoder.look_up` returns them."""
+LookedUp = tuple[LookedUpTexts, LookedUpTexts | None]
+"""The texts of a part and its second texts, if it has any, looked up."""
 
 
 def text_outputs(
@@ -26,11 +28,11 @@ def text_outputs(
     return token_outputs(model, encoder, encoder.look_up(texts, languages))
 
 
-def token_outputs(model: TextModel, encoder: TextEncoder, tokens: Tokens) -> Outputs:
+def token_outputs(model: TextModel, encoder: TextEncoder, tokens: LookedUpTexts) -> Outputs:
     """Return the trained model's outputs for texts that `encoder` looked up, float32 [texts, outputs]."""
     order = np.argsort(tokens.lengths, kind="stable")
     found: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _threads(model):
         for first in range(0, len(order), 64):
             ids = torch.from_numpy(encoder.assemble(tokens.take(order[first : first + 64])))
             found.append(model.head.answer(model(ids)))
@@ -38,6 +40,17 @@ def token_outputs(model: TextModel, encoder: TextEncoder, tokens: Tokens) -> Out
     outputs: Outputs = np.empty_like(answers)
     outputs[order] = answers
     return outputs
+
+
+@contextmanager
+def _threads(model: TextModel) -> Iterator[None]:
+    """Context manager: one thread for a model whose batches are too short to be shared between several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if model.PARALLEL else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def image_outputs(model: TextModel, images: Outputs) -> Outputs:

@@ -17,6 +17,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from .tensor_file import write_tensors
 
 _MEMBERS = ("run.json", "weights.safetensors", "text.json", "vocabulary.txt", "labels.json", "metrics.json")
 _PARTS = "parts.safetensors"
+_TOGETHER = 1024  # held-out texts written at a time
 # The columns of held-out texts beside text and label: their key in a line, and what Dataset calls them.
 _FURTHER = {"lang": "languages", "pair": "pairs", "image": "images"}
 
@@ -158,12 +160,18 @@ def write(
     (folder / "metrics.json").write_bytes(json_bytes(metrics))
     (folder / "README.md").write_bytes(card.encode())
     for part, dataset in held_out.items():
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(dataset))
-        # mtime 0: the same texts make the same bytes.
-        (folder / f"{part}.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+        _write_rows(folder / f"{part}.jsonl.gz", dataset)
     if parts is not None:
         with (folder / _PARTS).open("wb") as handle:
             write_tensors(handle, {name: torch.from_numpy(array) for name, array in parts.arrays().items()})
+
+
+def _write_rows(path: Path, dataset: Dataset) -> None:
+    lines = map(json.JSONEncoder(ensure_ascii=False).encode, _rows(dataset))
+    # mtime 0: the same texts make the same bytes. Level 4: a third of the time of 9, and 5 % more bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", 4, raw, mtime=0) as packed:
+        while block := "".join(f"{line}\n" for line in islice(lines, _TOGETHER)):
+            packed.write(block.encode())
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,9 @@
-"""How much memory this process needed for a while."""
+"""How much memory this process needed for a while, and giving back what it needs no more."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -27,3 +29,13 @@ def peak_memory(work: Callable[[], _Result]) -> tuple[_Result, int | None]:
 def _kilobytes(status: Path, name: str) -> int:
     [line] = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith(f"{name}:")]
     return int(line.split()[1])
+
+
+def give_back() -> None:
+    """Return free memory to the system. Call this between the phases of a command that takes much of it.
+
+    glibc alone is known to keep it: after large arrays came and went, as much as is in use.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -74,7 +74,7 @@ class ProcessGroup:
         dist.all_gather(gathered, local)
         return [one.cpu().numpy().tobytes() for one in gathered]
 
-    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: list[Tensor]) -> None:
         """Replace every gradient by the sum over all processes; a missing gradient counts as zero."""
         if self.size == 1:
             return

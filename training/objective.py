@@ -11,8 +11,10 @@ from torch import Tensor
 
 from ..data.load import Dataset
 from ..evaluation.tasks import task_of
-from ..handlers.text.encoder import Ids, TextEncoder, Tokens
+from ..handlers.text.encoder import Ids, TextEncoder
+from ..handlers.text.spec import Layout
 from ..models.compose import PooledModel, TextModel
+from ..models.corpus import LookedUpTexts, pieces
 from ..models.heads import Joint
 from ..models.recipes import Recipe
 from .word_dropout import drop_flat_ngrams, drop_ngrams, drop_words
@@ -22,19 +24,18 @@ _BLOCK = 256
 
 
 class IdCache:
-    """The flat ids of every text, as `TextEncoder.flatten` returns them; stored as int32 if they fit."""
+    """The flat ids of every text, as `TextEncoder.flatten` returns them; stored as int32 if they are rows."""
 
-    def __init__(self, encoder: TextEncoder, tokens: Tokens) -> None:
+    def __init__(self, encoder: TextEncoder, tokens: LookedUpTexts) -> None:
         """Flatten all texts of `tokens`."""
-        texts = len(tokens.lengths)
-        parts = [
-            encoder.flatten(tokens.take(np.arange(first, min(first + _BLOCK, texts))))
-            for first in range(0, max(texts, 1), _BLOCK)
-        ]
+        narrow = np.int32 if encoder.spec.inputs is not Layout.HASHES else np.int64
+        parts = []
+        for one in pieces(tokens, _BLOCK):
+            flat_ids, counts = encoder.flatten(one)
+            parts.append((flat_ids.astype(narrow), counts))
         self._counts = np.concatenate([counts for _, counts in parts])
         self._starts = np.cumsum(self._counts) - self._counts
-        narrow = np.int32 if max(flat_ids.max(initial=0) for flat_ids, _ in parts) < 2**31 else np.int64
-        self._flat_ids = np.concatenate([flat_ids.astype(narrow) for flat_ids, _ in parts])
+        self._flat_ids = np.concatenate([flat_ids for flat_ids, _ in parts])
 
     def take(self, rows: Ids) -> tuple[Ids, Ids]:
         """Return the flat ids of the texts at `rows`, int64 [ids] or [ids, 2], and counts int64 [rows]."""
@@ -66,8 +67,8 @@ class Objective:
         encoder: TextEncoder,
         part: Dataset,
         labels: Sequence[str],
-        tokens: Tokens | None = None,
-        pairs: Tokens | None = None,
+        tokens: LookedUpTexts | None = None,
+        pairs: LookedUpTexts | None = None,
         device: torch.device = torch.device("cpu"),  # noqa: B008  (it is immutable)
     ) -> None:
         """Turn the labels of `part` into targets on `device`. Look up its texts unless `tokens` are given."""
@@ -117,7 +118,9 @@ class Objective:
             return images
         return None if self._pairs is None else self._forward(model, self._pairs, rows, drop)[1]
 
-    def _forward(self, model: TextModel, tokens: Tokens, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:
+    def _forward(
+        self, model: TextModel, tokens: LookedUpTexts, rows: Ids, drop: Dropout | None
+    ) -> tuple[Tensor, Tensor]:
         """Return the ids of some texts, a matrix or all flat ids as one row, and the model's outputs for them."""
         if not isinstance(model, PooledModel):
             ids = self._padded_ids(tokens, rows, drop)
@@ -125,7 +128,7 @@ class Objective:
         flat_ids, counts = self._flat_ids(tokens, rows, drop)
         return flat_ids[None], model.forward_flat(flat_ids, counts)
 
-    def _flat_ids(self, tokens: Tokens, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:
+    def _flat_ids(self, tokens: LookedUpTexts, rows: Ids, drop: Dropout | None) -> tuple[Tensor, Tensor]:
         if drop is not None and drop.words:
             taken = drop_words(tokens.take(rows), drop.words, drop.generator)
             flat_ids, counts = self._encoder.flatten(taken)
@@ -138,7 +141,7 @@ class Objective:
             flat_ids, counts = drop_flat_ngrams(flat_ids, counts, tokens.lengths[rows], drop.ngrams, drop.generator)
         return torch.from_numpy(flat_ids).to(self._device), torch.from_numpy(counts).to(self._device)
 
-    def _padded_ids(self, tokens: Tokens, rows: Ids, drop: Dropout | None) -> Tensor:
+    def _padded_ids(self, tokens: LookedUpTexts, rows: Ids, drop: Dropout | None) -> Tensor:
         taken = tokens.take(rows)
         if drop is not None and drop.words:
             taken = drop_words(taken, drop.words, drop.generator)

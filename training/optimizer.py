@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..models.compose import TextModel
 from ..models.embeddings import Table
+from ..models.embeddings.optimizer import Optimizer
 from ..models.embeddings.sparse_optimizer import RowOptimizer
 from ..models.recipes import TrainingOptions
+from .dense_optimizer import DenseOptimizer
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class ModelOptimizer:
-    """The optimizers of one model, stepped together; large tables have one of their own.
-
-    Adam: Kingma, Ba: Adam: A Method for Stochastic ModelOptimizer, 2014, arXiv:1412.6980. AdamW:
-    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101. The sources for
-    large tables are in models/embeddings/sparse_optimizer.py.
-    """
+    """The optimizers of one model, stepped together; large tables have one of their own."""
 
     def __init__(self, model: TextModel, options: TrainingOptions, device: torch.device) -> None:
         """Make the optimizers for every parameter of `model`, which is on `device`."""
@@ -37,21 +34,21 @@ class ModelOptimizer:
         rest = [one for one in model.parameters() if id(one) not in embedding_ids]
         dense = [one for one in self._embedding if id(one) not in sparse_ids]
         groups = [{"params": group, "embedding": which} for group, which in ((rest, False), (dense, True)) if group]
-        self.optimizers: list[torch.optim.Optimizer] = []
+        self.optimizers: list[Optimizer] = []
         if groups:
             self.optimizers.append(_dense(options, groups))
         self._rows: RowOptimizer | None = None
         if sparse:
             rule = "adam" if options.optimizer == "adamw" else options.optimizer
-            self._rows = RowOptimizer([{"params": sparse, "embedding": True}], options.learning_rate, rule)
+            self._rows = RowOptimizer([{"params": sparse, "embedding": True}], options.rate, rule)
             self.optimizers.append(self._rows)
         # fp16 cannot hold small gradients: the loss is scaled up, the gradients are scaled down again.
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
 
     @property
-    def parameters(self) -> list[nn.Parameter]:
+    def parameters(self) -> list[Tensor]:
         """All parameters that are trained now, of all optimizers."""
-        return [one for optimizer in self.optimizers for one in _parameters(optimizer) if one.requires_grad]
+        return [one for optimizer in self.optimizers for one in optimizer.parameters if one.requires_grad]
 
     def start_epoch(self, epoch: int) -> None:
         """Freeze or release the embedding for `epoch` (from 1), as the recipe's `frozen_epochs` says."""
@@ -85,11 +82,11 @@ class ModelOptimizer:
     def step(self, done: float) -> None:
         """Clip the gradients if the recipe asks for it, and step; `done`: share of training done, 0 to 1."""
         options = self._options
-        rate = options.learning_rate * (1 - done if options.schedule == "linear" else 1)
+        rate = options.rate * (1 - done if options.schedule == "linear" else 1)
         embedding = rate * options.embedding_rate * (options.released_rate if options.frozen_epochs else 1)
         stepped = [one for one in self.optimizers if self._has_gradients(one)]
         for optimizer in stepped:
-            self._scaler.unscale_(optimizer)
+            self._scaler.unscale_(_as_torch(optimizer))
             for group in optimizer.param_groups:
                 group["lr"] = embedding if group["embedding"] else rate
         scale = min(options.clip / max(math.hypot(*self.norms()), 1e-12), 1.0) if options.clip else 1.0
@@ -98,23 +95,20 @@ class ModelOptimizer:
                 if parameter.grad is not None:
                     parameter.grad *= scale
         for optimizer in stepped:
-            if optimizer is self._rows and not self._scaler.is_enabled():
-                self._rows.update()
-            else:
-                self._scaler.step(optimizer)
+            self._scaler.step(_as_torch(optimizer))
         self._scaler.update()
 
-    def _has_gradients(self, optimizer: torch.optim.Optimizer) -> bool:
+    def _has_gradients(self, optimizer: Optimizer) -> bool:
         if optimizer is self._rows:
-            return any(self._rows.gradient(one) is not None for one in _parameters(optimizer))
-        return any(one.grad is not None for one in _parameters(optimizer))
+            return any(self._rows.gradient(one) is not None for one in optimizer.parameters)
+        return any(one.grad is not None for one in optimizer.parameters)
 
     def norms(self) -> tuple[float, float]:
         """Return the L2 norm of the embedding's gradients and that of all other gradients."""
         embedding_ids = {id(one) for one in self._embedding}
         squares = [0.0, 0.0]
         for optimizer in self.optimizers:
-            for parameter in _parameters(optimizer):
+            for parameter in optimizer.parameters:
                 norm = 0.0
                 if optimizer is self._rows:
                     rows = self._rows.gradient(parameter)
@@ -129,7 +123,7 @@ class ModelOptimizer:
         tensors: dict[str, Tensor] = {}
         numbers: dict[str, Any] = {"scaler": self._scaler.state_dict()}
         for position, optimizer in enumerate(self.optimizers):
-            for parameter, values in optimizer.state_dict()["state"].items():
+            for parameter, values in optimizer.state_dict().items():
                 for name, value in values.items():
                     target = tensors if isinstance(value, Tensor) else numbers
                     target[f"{position}.{parameter}.{name}"] = value
@@ -140,30 +134,21 @@ class ModelOptimizer:
         numbers = dict(numbers)
         self._scaler.load_state_dict(numbers.pop("scaler"))
         for position, optimizer in enumerate(self.optimizers):
-            values = optimizer.state_dict()
+            values: dict[int, dict[str, Any]] = {}
             for key, value in {**tensors, **numbers}.items():
                 at, parameter, name = key.split(".")
                 if int(at) == position:
-                    values["state"].setdefault(int(parameter), {})[name] = value
+                    values.setdefault(int(parameter), {})[name] = value
             optimizer.load_state_dict(values)
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [one for group in optimizer.param_groups for one in group["params"]]
+def _as_torch(optimizer: Optimizer) -> torch.optim.Optimizer:
+    """Return it as what torch's scaler asks for, which uses its groups and its step alone."""
+    return cast("torch.optim.Optimizer", optimizer)
 
 
-def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    rate = options.learning_rate
-    match options.optimizer:
-        case "adam" | "rowwise":
-            return torch.optim.Adam(groups, lr=rate, fused=True)
-        case "adamw":
-            # With weight decay the vector of a rare word would shrink at every step without that word.
-            decayed = [
-                group | {"weight_decay": 0.0 if group["embedding"] else options.weight_decay} for group in groups
-            ]
-            return torch.optim.AdamW(decayed, lr=rate, fused=True)
-        case "adagrad":
-            return torch.optim.Adagrad(groups, lr=rate)
-        case _:
-            return torch.optim.SGD(groups, lr=rate)
+def _dense(options: TrainingOptions, groups: list[dict[str, Any]]) -> DenseOptimizer:
+    # With weight decay the vector of a rare word would shrink at every step without that word.
+    decayed = [group | {"weight_decay": 0.0 if group["embedding"] else options.weight_decay} for group in groups]
+    rule = "adam" if options.optimizer == "rowwise" else options.optimizer
+    return DenseOptimizer(decayed, options.rate, rule)

@@ -13,9 +13,10 @@ from ..errors import InputError
 from ..evaluation.diagnostics.advice import Advice
 from ..evaluation.diagnostics.warnings import prediction_warnings
 from ..evaluation.tasks import task_of
-from ..handlers.text.encoder import TextEncoder, Tokens
+from ..handlers.text.encoder import TextEncoder
 from ..models import run
 from ..models.compose import TextModel
+from ..models.corpus import LookedUpTexts
 from ..models.predict import LookedUp, outputs
 from ..models.recipes import Recipe
 from . import card
@@ -65,6 +66,6 @@ def check_replaceable(out: Path, *, replace: bool) -> None:
         )
 
 
-def unknown_share(tokens: Tokens) -> float:
+def unknown_share(tokens: LookedUpTexts) -> float:
     """Return the share of tokens that the model reads as unknown, 0 to 1."""
     return float(tokens.unknown.sum() / max(int(tokens.lengths.sum()), 1))

@@ -21,6 +21,7 @@ from ..evaluation.tasks import TASKS, UNLABELLED, task_of
 from ..models import recipes, run
 from ..storage import atomic as files
 from ..storage.compression import listed
+from ..storage.memory import give_back
 from ..storage.progress import Progress, Say, silent
 from .checkpoint import Checkpoints, check_resumable, checkpoint_folder, folder_of
 from .device import Device
@@ -28,8 +29,16 @@ from .distributed import ProcessGroup, process_group
 from .facts import identity_of, info_of, summary
 from .final import fit_on_all, judge
 from .linear import fit_linear
-from .prepare import labels_without, new_encoder, prepare, require_known_labels, split_texts
+from .prepare import (
+    labels_without,
+    new_encoder,
+    prepare,
+    require_known_labels,
+    split_texts,
+    without_training_texts,
+)
 from .save import check_replaceable, save, unknown_share
+from .steps import choose_steps
 from .trainer import Fit, fit
 
 log = logging.getLogger("lexport")
@@ -83,6 +92,54 @@ def train(
     check_replaceable(out, replace=replace)
     files.check_folder(out, replace=replace)
     check_resumable(out, resume=resume, replace=replace)
+    _train(
+        source,
+        out,
+        recipe=recipe,
+        columns=columns,
+        splitting=splitting,
+        held_out=held_out,
+        reading=reading,
+        start=start,
+        seed=seed,
+        device=device,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        replace=replace,
+        without=without,
+        final=final,
+        cross_validation=cross_validation,
+        command=command,
+        say=say,
+        progress=progress,
+    )
+    give_back()
+    return run.open_run(out)
+
+
+def _train(
+    source: Source | Dataset,
+    out: Path,
+    *,
+    recipe: recipes.Recipe,
+    columns: Columns,
+    splitting: SplitOptions,
+    held_out: Mapping[str, Source | Dataset] | None,
+    reading: Reading,
+    start: run.Run | None,
+    seed: int,
+    device: Device,
+    resume: bool,
+    checkpoint_every: float,
+    replace: bool,
+    without: Collection[str],
+    final: bool,
+    cross_validation: Mapping[str, Any] | None,
+    command: Command | None,
+    say: Say,
+    progress: Progress,
+) -> None:
+    """Do what `train` says, its arguments checked."""
     with process_group(device.torch_device) as group:
         if not group.is_main:
             say, progress = silent, silent
@@ -101,10 +158,15 @@ def train(
                 run.require_known(start, dataset)
                 require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
             tokens = TokenizedSplits.of(encoder, parts, corpus)
+            del corpus  # and the strings of its words
+            give_back()
             left_out: dict[str, int] = {}
             if without:
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
+            recipe, steps = choose_steps(recipe, tokens.train.lengths)
+            if steps:
+                say(steps)
             untested = labels_without(parts.test, labels, TASKS[recipe.task])
             if untested:
                 say(f"{len(untested):,} of {len(labels):,} labels have no test text: {listed(untested)}")
@@ -118,6 +180,12 @@ def train(
                     recipe, parts, encoder, labels, tokens, warnings.command, further=further
                 ):
                     warnings.add(advice)
+            prepared = prepared._replace(parts=parts)  # without what was left out
+            if TASKS[recipe.task].GIVES_SCORES and not final:
+                prepared = without_training_texts(prepared)
+                parts = prepared.parts
+            del dataset
+            give_back()
             identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out)
             fitter = FITTERS.get(recipe.training.optimizer, fit)
             fit_result = fitter(
@@ -134,6 +202,7 @@ def train(
                 say=say,
                 progress=progress,
             )
+            give_back()
             if fit_result.advice is not None:
                 warnings.add(fit_result.advice)
             kept = {"validation": parts.validation, "test": parts.test}
@@ -155,9 +224,10 @@ def train(
                 fit_result = dataclasses.replace(fit_result, model=last.fit.model, seconds=seconds)
             if folder is not None:
                 given = warnings.to_json()
-                prepared = prepared._replace(parts=parts)  # without what was left out
                 info = info_of(recipe, seed, prepared, untested, unknown, fit_result, start, left_out, given)
                 info = dataclasses.replace(info, cross_validation=dict(cross_validation or {}))
+                if steps:
+                    info.training["steps"] = steps
                 if final:
                     info.training["final"] = {"texts": final_texts}
                 save(
@@ -176,7 +246,6 @@ def train(
                 )
             warnings.print_summary()
         group.wait()
-    return run.open_run(out)
 
 
 class _Warnings:

@@ -33,6 +33,7 @@ from .distributed import ProcessGroup
 from .objective import Dropout, Objective
 from .optimizer import ModelOptimizer
 from .pretrained import fill_table
+from .steps import choose_steps
 
 # Texts of similar length share a batch; they are sorted within this many batches.
 _SORTED_TOGETHER = 32
@@ -92,6 +93,8 @@ def fit(
             _load_pretrained(recipe, model, encoder, np.random.default_rng(seed), say)
         losses, best, before, advice = [], 0, 0.0, None
         if recipe.learns:
+            known = tokens or TokenizedSplits.of(encoder, parts)
+            recipe, _ = choose_steps(recipe, known.train.lengths)
             model.to(device.torch_device)
             group.broadcast_weights(model)
             trainer = Trainer(
@@ -103,7 +106,6 @@ def fit(
                 further=start is not None,
                 epochs=None if chosen is None else chosen.best_epoch,
             )
-            known = tokens or TokenizedSplits.of(encoder, parts)
             objective = Objective(recipe, encoder, parts.train, labels, known.train, known.pairs, device.torch_device)
             validation = Objective(
                 recipe,
@@ -153,7 +155,9 @@ class Trainer:
             torch.manual_seed(seed + group.rank)
         self.losses: list[float] = []
         self.best_epoch, self._lowest_loss = 0, math.inf
-        self._best_state = copy.deepcopy(model.state_dict())
+        self._best_state: dict[str, Tensor] = {}
+        if further:
+            self._keep_weights()
         self._averaged = AveragedWeights(model, recipe.training.averaging)
         self._epoch, self._step = 1, 0
         self.gradient_monitor = GradientMonitor()
@@ -224,13 +228,21 @@ class Trainer:
             self.losses.append(self._validation_loss(validation))
             if self.losses[-1] <= self._lowest_loss or self._fixed is not None:
                 self._lowest_loss, self.best_epoch = self.losses[-1], self._epoch
-                self._best_state = copy.deepcopy(self._model.state_dict())
+                self._keep_weights()
         if not math.isfinite(self.losses[-1]):
             raise InputError(
                 f"The validation loss of epoch {self._epoch} is {self.losses[-1]}: training diverged. Set a "
-                f"learning_rate below {self._options.learning_rate:g} or a clip in [training].",
+                f"learning_rate below {self._options.rate:g} or a clip in [training].",
                 code="LX-TRAIN-027",
             )
+
+    def _keep_weights(self) -> None:
+        """Copy the weights as the best so far, over those kept before."""
+        for name, value in self._model.state_dict().items():
+            if name in self._best_state:
+                self._best_state[name].copy_(value)
+            else:
+                self._best_state[name] = value.clone()
 
     def _validation_loss(self, validation: Objective) -> float:
         self._model.eval()
@@ -310,7 +322,7 @@ def _batches(
     If padding costs time (`in_order`: the encoder reads word after word), texts of similar length share a batch.
     """
     order = generator.permutation(len(objective))
-    size = options.batch_size
+    size = options.texts_per_step
     if not in_order:
         return [order[first : first + size] for first in range(0, len(order), size)]
     batches: list[Ids] = []

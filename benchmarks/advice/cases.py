@@ -87,7 +87,7 @@ def batches(words: int) -> list[tuple[Tensor, Tensor]]:
     return list(zip(torch.from_numpy(ids), torch.from_numpy(labels), strict=True))
 
 
-def optimizers(case: Case, model: Model) -> list[torch.optim.Optimizer]:
+def optimizers(case: Case, model: Model) -> list[torch.optim.Optimizer | RowOptimizer]:
     """What moves the weights; what is made for tables alone leaves the rest to a fused Adam."""
     if case.optimizer in ("Adam", "Adam, fused"):
         return [torch.optim.Adam(model.parameters(), _RATE, fused=case.optimizer == "Adam, fused")]

@@ -62,6 +62,8 @@ class _Lines:
         """Yield the rows, but for a header, repeated ones, and rows that cannot be read."""
         names, header, label = self._dialect.names, self._dialect.header, self._label
         width, places, whole = len(names), self._places, self._whole
+        while places[-1] is None:  # the text's place is known
+            places = places[:-1]
         for begins, ends, cells in self._records(encoding):
             if cells == header:
                 self._repeated(begins)

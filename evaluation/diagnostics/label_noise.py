@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.dataset import Dataset
-from ...handlers.text.encoder import FIRST_WORD, Ids, TextSpec, Tokens
+from ...handlers.text.encoder import FIRST_WORD, Ids, TextSpec
+from ...models.corpus import LookedUpTexts
 from ...storage.compression import shown
 from ..metrics import wilson
 from .advice import LEAVE_OUT, Advice
@@ -28,6 +29,8 @@ Scores = npt.NDArray[np.float64]
 _FOLDS = 4
 # Limit for tokens × labels (about 0.5 s); with more, only every second, third … row is used.
 _WORK = 1 << 24
+# And for tokens, which are numbers of 8 bytes in several arrays.
+_WORDS = 1 << 19
 # Limit for word counts by label: 64 MiB. With more words several words share a count.
 _COUNTS = 1 << 23
 # Number of word counts if words are hashed and have no row.
@@ -92,7 +95,12 @@ class _OutOfFold:
 
     @classmethod
     def of(
-        cls, spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens], step: int
+        cls,
+        spec: TextSpec,
+        labels: Sequence[str],
+        parts: Sequence[Dataset],
+        tokens: Sequence[LookedUpTexts],
+        step: int,
     ) -> _OutOfFold:
         place = {label: index for index, label in enumerate(labels)}
         truths = [np.array([place[label] for label in part.labels], np.int64) for part in parts]
@@ -101,7 +109,7 @@ class _OutOfFold:
         size = max(min(_COUNTS // len(labels), _KEYS if spec.words <= FIRST_WORD else spec.words), 1)
         words = []
         for part, own in zip(tokens, rows, strict=True):
-            taken = part if step == 1 else part.take(own)
+            taken = part.take(own)
             words.append(_Words.of(word_keys(spec, taken) % size, taken.lengths))
         scores = _out_of_fold_scores(words, truths, (size, len(labels)))
         return cls(
@@ -110,13 +118,14 @@ class _OutOfFold:
 
 
 def swapped_labels(
-    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens]
+    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[LookedUpTexts]
 ) -> Advice | None:
     """Return a warning if in training and validation texts, `parts`, many rows of one label have another label.
 
     `tokens` are the same texts looked up. If there are many texts, only every second, third … is used.
     """
-    step = 1 + sum(int(part.lengths.sum()) for part in tokens) * len(labels) // _WORK
+    words = sum(int(part.lengths.sum()) for part in tokens)
+    step = 1 + max(words * len(labels) // _WORK, words // _WORDS)
     predicted = _OutOfFold.of(spec, labels, parts, tokens, step)
     suspicious = _suspicious(predicted.scores, predicted.truth, predicted.lengths)
     if suspicious is None:
@@ -128,7 +137,7 @@ def swapped_labels(
 
 
 def suspicious_rows(
-    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[Tokens]
+    spec: TextSpec, labels: Sequence[str], parts: Sequence[Dataset], tokens: Sequence[LookedUpTexts]
 ) -> list[list[int]]:
     """Return the rows of training and validation, `parts`, whose label is suspicious, if labels look swapped.
 

@@ -7,12 +7,12 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ...data.dataset import Dataset
 from ...data.splits import Splits
-from ...handlers.text.encoder import UNK, TextEncoder, Tokens
+from ...handlers.text.encoder import UNK, TextEncoder
 from ...handlers.text.spec import Layout
+from ...models.corpus import LookedUpTexts, pieces
 from ...models.recipes import Recipe
 from ...storage.compression import shown
 from ..tasks import TASKS
@@ -20,6 +20,7 @@ from .advice import Advice, Command, Options, setting
 from .tokenized import TokenizedSplits
 
 _MOST = 0.5
+_TOGETHER = 1024  # texts looked at together
 _COLUMNS = ("--text-column", "--language-column", "--pair-column")
 
 
@@ -56,7 +57,7 @@ def unknown_words(
         return _expanded(unknown, details, command) if inputs is not Layout.CHARACTERS else None
     known = set(_read(encoder, parts.train, language))
     # The share that stays unknown if every training word has a row.
-    new = _mean(np.array([one not in known for one in _read(encoder, parts.validation, language)]))
+    new = float(np.mean([one not in known for one in _read(encoder, parts.validation, language)]))
     if new < share / 2:
         more: list[tuple[str, str | None]] = [("--min-count", "1")]
         if recipe.text.max_vocabulary is not None:
@@ -93,23 +94,26 @@ def _read(encoder: TextEncoder, part: Dataset, language: str) -> Iterator[str]:
     return chain.from_iterable(words) if encoder.spec.inputs is Layout.CHARACTERS else words
 
 
-def _unknown_shares(encoder: TextEncoder, train: Tokens, tokens: Tokens) -> dict[str, float]:
+def _unknown_shares(encoder: TextEncoder, train: LookedUpTexts, texts: LookedUpTexts) -> dict[str, float]:
     """Return the share of unknown words (or characters) by language; under "" of all texts without languages.
 
     With "hashes" a word is unknown if it is not in training, unless the model reads subwords.
     """
     spec = encoder.spec
-    if spec.inputs is Layout.HASHES:
-        unknown = np.zeros(len(tokens.hashes), bool) if spec.subwords else ~np.isin(tokens.hashes, train.hashes)
-    elif tokens.characters is not None:
-        unknown = tokens.characters.values == UNK
-    else:
-        unknown = tokens.indices == UNK
-    if tokens.languages is None:
-        return {"": _mean(unknown)}
-    numbers = np.repeat(tokens.languages, tokens.lengths)
-    return {language: _mean(unknown[numbers == number]) for number, language in enumerate(encoder.languages)}
-
-
-def _mean(flags: npt.NDArray[np.bool_]) -> float:
-    return float(flags.mean()) if len(flags) else 0.0
+    hashed = spec.inputs is Layout.HASHES and not spec.subwords
+    known = np.unique(np.concatenate([np.unique(one.hashes) for one in pieces(train, _TOGETHER)])) if hashed else None
+    names = encoder.languages or ("",)
+    unknown, every = np.zeros(len(names)), np.zeros(len(names))
+    for tokens in pieces(texts, _TOGETHER):
+        if spec.inputs is Layout.HASHES:
+            flags = np.zeros(len(tokens.hashes), bool) if known is None else ~np.isin(tokens.hashes, known)
+        elif tokens.characters is not None:
+            flags = tokens.characters.values == UNK
+        else:
+            flags = tokens.indices == UNK
+        numbers = np.zeros(len(flags), np.int64)
+        if tokens.languages is not None:
+            numbers = np.repeat(tokens.languages, tokens.lengths)
+        unknown += np.bincount(numbers, flags, len(names))
+        every += np.bincount(numbers, minlength=len(names))
+    return dict(zip(names, (unknown / np.maximum(every, 1)).tolist(), strict=True))

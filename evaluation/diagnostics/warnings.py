@@ -14,6 +14,7 @@ from ...data.dataset import Dataset
 from ...data.splits import Splits
 from ...handlers.text.encoder import Ids, TextEncoder
 from ...handlers.text.spec import Layout
+from ...models.corpus import pieces
 from ...models.embeddings.buckets import AUTO
 from ...models.heads import LabelOptions
 from ...models.recipes import Recipe
@@ -173,8 +174,8 @@ def _bucket_rows(encoder: TextEncoder, tokens: TokenizedSplits, buckets: int) ->
     if not buckets:
         return
     for part in tokens.trained:
-        for first in range(0, len(part.lengths), _CHUNK):
-            ids = encoder.assemble(part.take(np.arange(first, min(first + _CHUNK, len(part.lengths)))))
+        for piece in pieces(part, _CHUNK):
+            ids = encoder.assemble(piece)
             if spec.inputs is Layout.HASHES:
                 yield (ids[ids > 0] - 1) % buckets
             elif spec.inputs is Layout.LANGUAGES:

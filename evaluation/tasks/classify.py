@@ -83,7 +83,9 @@ class Classify(_Scores):
     @classmethod
     def label_sets(cls, part: Dataset) -> list[tuple[str, ...]]:
         """Return the one label of each text."""
-        return [(label,) for label in part.labels]
+        # One tuple for all texts of a label, not one for each.
+        sets = {label: (label,) for label in part.classes}
+        return [sets[label] for label in part.labels]
 
     def truth(self, part: Dataset) -> npt.NDArray[Any]:
         """Return the place of each text's label among the model's, int64 [texts]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -40,7 +41,13 @@ class Ragged:
     def take(self, tokens: Ids) -> Ragged:
         """Return the numbers of the tokens at `tokens`, int64 [chosen], in that order."""
         counts = self.counts[tokens]
-        return Ragged(self.values[spread(counts, (np.cumsum(self.counts) - self.counts)[tokens])], counts)
+        return Ragged(self.values[spread(counts, self._starts[tokens])], counts)
+
+    @cached_property
+    def _starts(self) -> Ids:
+        """Where the numbers of each token begin. Kept: a step takes few of many texts."""
+        starts: Ids = np.cumsum(self.counts) - self.counts
+        return starts
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Tokens:
     def take(self, rows: Ids) -> Tokens:
         """Return the texts at `rows`, int64 [chosen], in that order."""
         lengths = self.lengths[rows]
-        where = spread(lengths, (np.cumsum(self.lengths) - self.lengths)[rows])
+        where = spread(lengths, self._starts[rows])
         return Tokens(
             self.indices[where],
             self.hashes[where],
@@ -89,6 +96,12 @@ class Tokens:
             None if self.characters is None else self.characters.take(where),
             None if self.subwords is None else self.subwords.take(where),
         )
+
+    @cached_property
+    def _starts(self) -> Ids:
+        """Where the tokens of each text begin. Kept: a step takes few of many texts."""
+        starts: Ids = np.cumsum(self.lengths) - self.lengths
+        return starts
 
 
 def join(parts: Sequence[Tokens]) -> Tokens:

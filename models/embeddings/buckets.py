@@ -8,9 +8,9 @@ import numpy as np
 
 from ...handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 from ...handlers.text.spec import Layout
+from ..corpus import Corpus, pieces
 
 if TYPE_CHECKING:
-    from ..corpus import Corpus
     from ..recipes import TextOptions
 
 AUTO = "auto"
@@ -51,7 +51,7 @@ def choose_buckets(corpus: Corpus, options: TextOptions, most: int = _MOST) -> i
     encoder = TextEncoder(spec, [])
     met = np.zeros(_MARKS, bool)
     count = 0
-    for tokens in corpus.batches(encoder, _TOGETHER):
+    for tokens in pieces(corpus.looked_up(encoder), _TOGETHER):
         cells, _ = encoder.flatten(tokens)
         met[cells % _MARKS] = True
         count = int(np.count_nonzero(met))

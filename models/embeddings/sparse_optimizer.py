@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .optimizer import Optimizer
 from .sparse_gradients import Lookup, RowGradient, add_rows, coalesced, gradient, set_rows
 
 RULES = ("sgd", "adagrad", "rowwise", "adam")
@@ -89,7 +90,7 @@ def _record(weight: Tensor, lookup: Lookup) -> Tensor | None:
     return None
 
 
-class RowOptimizer(torch.optim.Optimizer):
+class RowOptimizer(Optimizer):
     """Update the rows that have a gradient, in one pass. Other rows and their optimizer state do not change.
 
     "sgd": the rate times the gradient. "adagrad": Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online
@@ -119,7 +120,7 @@ class RowOptimizer(torch.optim.Optimizer):
         if not (lr > 0 and eps > 0 and all(0 <= beta < 1 for beta in betas)):
             raise ValueError(f"lr={lr} and eps={eps} must be above 0, betas={betas} from 0 to below 1.")
         super().__init__(params, {"lr": lr, "rule": rule, "betas": betas, "eps": eps})
-        self._weights: list[Tensor] = [weight for group in self.param_groups for weight in group["params"]]
+        self._weights = self.parameters
         self._lookups: dict[int, list[Lookup]] = {id(weight): [] for weight in self._weights}
         self._gradients: dict[int, RowGradient] = {}
         for weight in self._weights:
@@ -130,9 +131,9 @@ class RowOptimizer(torch.optim.Optimizer):
         self._lookups[id(weight)].append(lookup)
         self._gradients.pop(id(weight), None)
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
+    def zero_grad(self) -> None:
         """Clear all gradients."""
-        super().zero_grad(set_to_none)
+        super().zero_grad()
         self.clear()
 
     def clear(self) -> None:
@@ -169,13 +170,9 @@ class RowOptimizer(torch.optim.Optimizer):
         if weight.grad is not None:
             weight.grad = coalesced(weight.grad)
 
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Apply the gradients. Raises as `gradient`."""
-        self.update()
-
     @torch.no_grad()
-    def update(self) -> None:
-        """Do the same as `step` without torch's wrapper, which takes as long as a small step."""
+    def step(self) -> None:
+        """Apply the gradients. Raises as `gradient`."""
         for group in self.param_groups:
             for weight in group["params"]:
                 found = self.gradient(weight)

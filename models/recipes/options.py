@@ -12,6 +12,8 @@ from ..embeddings.buckets import check_buckets
 OPTIMIZERS = ("adam", "adamw", "adagrad", "rowwise", "sgd", "newton")
 SCHEDULES = ("constant", "linear")
 PRECISIONS = ("fp32", "bf16", "fp16")
+AUTO = "auto"
+"""What a recipe says for steps that the size of the data decides."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,13 @@ class TrainingOptions:
 
     epochs: int = 30
     """Largest number of epochs."""
-    batch_size: int = 64
-    """Texts per step."""
+    batch_size: int | str = 64
+    """Texts per step; "auto" chooses 64 to 2,048 by the number of training texts."""
     optimizer: str = "adam"
     """"adam", "adamw", "adagrad", "sgd", or "rowwise": Adagrad with one sum of squares per row for large tables, Adam
     for everything else; or "newton": the exact minimum of the loss of a linear model, for the head `linear`."""
-    learning_rate: float = 0.002
-    """Learning rate."""
+    learning_rate: float | str = 0.002
+    """Learning rate; "auto" is 0.02, and more for steps of more than 64 texts."""
     schedule: str = "constant"
     """"constant", or "linear": the learning rate falls to 0 at the last epoch."""
     embedding_rate: float = 1.0
@@ -110,7 +112,12 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         """Raise ValueError for numbers out of range."""
         problems: list[str] = []
-        if min(self.epochs, self.batch_size, self.patience) < 1 or not 0 < self.learning_rate < math.inf:
+        size, rate = self.batch_size, self.learning_rate
+        for option, value in (("batch_size", size), ("learning_rate", rate)):
+            if isinstance(value, str) and value != AUTO:
+                problems.append(f'training: {option} is "{value}"; a number or "{AUTO}" was expected.')
+        counts = [self.epochs, self.patience, *([] if isinstance(size, str) else [size])]
+        if min(counts) < 1 or not (isinstance(rate, str) or 0 < rate < math.inf):
             problems.append(
                 f"training: epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience} must be "
                 f"at least 1 and learning_rate={self.learning_rate} a number above 0."
@@ -145,3 +152,19 @@ class TrainingOptions:
                 f'"adamw" alone; the optimizer is "{self.optimizer}".'
             )
         raise_any(problems)
+
+    @property
+    def texts_per_step(self) -> int:
+        """The batch size, once it is a number. Raises ValueError for "auto": training chooses it first."""
+        return int(_chosen("batch_size", self.batch_size))
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, once it is a number. Raises ValueError likewise."""
+        return float(_chosen("learning_rate", self.learning_rate))
+
+
+def _chosen(option: str, value: float | str) -> float:
+    if isinstance(value, str):
+        raise ValueError(f"training: {option} is not chosen yet; give the options a number before training.")
+    return value

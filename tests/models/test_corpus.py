@@ -15,7 +15,7 @@ from lexport.data.load import Columns
 from lexport.handlers.text.encoder import TextEncoder, TextError, Tokens
 from lexport.handlers.text.tokens import Ragged
 from lexport.models import recipes
-from lexport.models.corpus import Corpus
+from lexport.models.corpus import Corpus, pieces
 from lexport.models.recipes import TextOptions
 from lexport.training.train import train
 
@@ -39,9 +39,23 @@ def test_a_corpus_is_looked_up_as_its_texts_are(one: TextEncoder, batch: list[tu
     languages = [language for _, language in batch] if one.languages else None
     corpus = Corpus.of(texts, TextOptions(max_tokens=one.spec.max_tokens, normalization="none"), languages)
     assert len(corpus) == len(texts)
-    found = [values(tokens) for tokens in corpus.batches(one, size)]
+    found = [values(tokens) for tokens in pieces(corpus.looked_up(one), size)]
     parts = [slice(first, first + size) for first in range(0, len(texts), size)]
     assert found == [values(one.look_up(texts[part], languages and languages[part])) for part in parts]
+
+
+@given(st.sampled_from(ENCODERS), batches, st.integers(0, 3), st.integers(0, 3))
+def test_a_part_of_it_is_that_of_its_texts(
+    one: TextEncoder, batch: list[tuple[str, str]], first: int, count: int
+) -> None:
+    texts = [text for text, _ in batch]
+    languages = [language for _, language in batch] if one.languages else None
+    found = Corpus.split_by(one, texts, languages).looked_up(one)
+    last = min(first + count, len(texts))
+    part, expected = found.part(first, last), one.look_up(texts[first:last], languages and languages[first:last])
+    assert values(part.take(np.arange(len(part.lengths)))) == values(expected)
+    assert part.unknown.tolist() == expected.unknown.tolist()
+    assert found.unknown.tolist() == one.look_up(texts, languages).unknown.tolist()
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=6).map(" ".join), max_size=5), st.integers(1, 4))
@@ -49,12 +63,12 @@ def test_words_are_counted_as_often_as_they_are_kept(texts: list[str], most: int
     corpus = Corpus.of(texts, TextOptions(max_tokens=most))
     kept = Counter(word for text in texts for word in text.split()[:most])
     assert dict(zip(corpus.words, corpus.counts().tolist(), strict=True)) == kept
-    assert corpus.truncated == tuple(len(text.split()) > most for text in texts)
+    assert corpus.truncated.tolist() == [len(text.split()) > most for text in texts]
 
 
 def test_a_language_that_the_encoder_lacks_is_an_error() -> None:
     with pytest.raises(TextError, match="language 'fr' is not known"):
-        list(Corpus.of(["goal", "die"], TextOptions(), ["en", "fr"]).batches(LANGUAGES, 2))
+        Corpus.of(["goal", "die"], TextOptions(), ["en", "fr"]).looked_up(LANGUAGES)
 
 
 @pytest.mark.parametrize(

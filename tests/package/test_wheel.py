@@ -118,7 +118,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     plugin = {f"lexport/{path.as_posix()}" for path in checkout_files() if "plugin" in path.parts}
     own = {name for name in names if ".dist-info/" not in name}
     assert expected <= own
-    assert own == sources | plugin | {"lexport/py.typed", "lexport/__init__.pyi"}
+    assert own == sources | plugin | {"lexport/py.typed", "lexport/__init__.pyi", "lexport/client/__init__.pyi"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert "Requires-Python: <3.14,>=3.11" in metadata
     for extra in ("all", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"):

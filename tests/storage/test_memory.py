@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lexport.storage.memory import peak_memory
+from lexport.storage.memory import give_back, peak_memory
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not say how much memory")
@@ -23,3 +23,7 @@ def test_peak_memory_is_what_a_process_held_for_a_while() -> None:
     small = peak_memory(lambda: None)[1]
     assert small is not None
     assert small < 20e6
+
+
+def test_giving_memory_back_may_be_asked_for_anywhere() -> None:
+    give_back()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -63,6 +64,11 @@ class Counts:
             encoder.widths(tokens.lengths, tokens.subword_counts),
         )
 
+    def alike(self) -> npt.NDArray[np.uint64]:
+        """Return a number for each row, uint64 [rows]: equal for rows that occur equally often in every text."""
+        texts = np.random.default_rng(0).integers(0, 1 << 64, len(self.cells), np.uint64)
+        return self.parts.sums(self.words.sums(texts)) + self.ngrams.sums(texts)
+
     def totals(self) -> Tensor:
         """Return how often each row occurs in all texts, float64 [rows, 1]."""
         ones = torch.ones(len(self.cells), 1, dtype=torch.float64)
@@ -83,6 +89,12 @@ class Sparse:
         upto = np.concatenate(([0], np.cumsum(kept)))
         ends = np.cumsum(self.lengths)
         return Sparse(moved[kept], upto[ends] - upto[ends - self.lengths], width)
+
+    def sums(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Return the transpose times `values`, uint64 [rows] → uint64 [width], modulo 2**64."""
+        found = np.zeros(self.width, np.uint64)
+        np.add.at(found, self.columns, np.repeat(values, self.lengths))
+        return found
 
     @cached_property
     def matrix(self) -> Tensor:
@@ -146,6 +158,38 @@ class Scales:
         squares = Design(counts, replace(scales, factors=scales.factors.square()), 2 * power)
         square = float(squares.forward(torch.ones(len(rows), 1, dtype=torch.float64)).mean())
         return replace(scales, factors=scales.factors / max(square, 1e-12) ** 0.5)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Features that are alike in the training texts, as one.
+
+    Most features of few texts are in one text only, or are parts of one word only. Of features that occur equally
+    often in every text a minimum with an L2 penalty has weights in proportion to their factors; one feature, whose
+    factor is the root of the sum of their squares, has the same minimum with the same penalty.
+    """
+
+    scales: Scales
+    """One feature for each group of them: the first of its rows."""
+    group: Tensor
+    """The group of each feature, int64 [features]."""
+    shares: Tensor
+    """What a group's weight is multiplied by to be that of a row of the table, float64 [features, 1]."""
+
+    @classmethod
+    def of(cls, counts: Counts, scales: Scales) -> Merged:
+        """Merge the features of `scales` by the `counts` of the training texts."""
+        _, first, group = np.unique(counts.alike()[scales.rows], return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        group = np.argsort(order)[group]
+        squares = torch.from_numpy(np.bincount(group, scales.factors.square()[:, 0].numpy()))[:, None]
+        own = torch.from_numpy(group)
+        merged = Scales(scales.rows[first[order]], squares.sqrt())
+        return cls(merged, own, scales.factors.square() / squares.sqrt()[own])
+
+    def rows_of(self, weight: Tensor) -> Tensor:
+        """Return what the weights of groups, float64 [groups, outputs], are in the table: [features, outputs]."""
+        return self.shares * weight[self.group]
 
 
 class Design:

@@ -128,6 +128,6 @@ def _add(model: TextModel, problem: Problem, weights: Weights) -> None:
     assert isinstance(model.head, Linear)
     with torch.no_grad():
         rows = torch.from_numpy(problem.scales.rows)
-        added = problem.by_label(problem.scales.factors * weights.weight)
+        added = problem.by_label(problem.merged.rows_of(weights.weight))
         model.embedding.weight[rows] += added.to(torch.float32)
         model.head.bias.add_(problem.by_label(weights.bias[None])[0].to(torch.float32))

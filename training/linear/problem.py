@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from ...models.embeddings import Table
 from ...models.encoders import Bag
 from ...models.heads import Linear, LinearOptions
 from ...models.recipes import Recipe
-from .features import Counts, Design, Scales
+from .features import Counts, Design, Merged, Scales
 from .newton import LogisticLoss, Weights
 
 _FOLDS = 5
@@ -37,10 +37,12 @@ class Problem:
 
     scales: Scales
     """The features."""
+    merged: Merged
+    """Those that differ in the training texts; `weights` are theirs."""
     design: Design
     """Those of the training texts."""
     held: Design
-    """Those of the validation texts."""
+    """The rows of all features in the validation texts."""
     truth: Tensor
     """Targets of the training texts, float64 [texts, outputs]. Of two labels that exclude each other one has an
     output, a sigmoid."""
@@ -76,7 +78,9 @@ class Problem:
         multi, count = recipe.head.multi_label, len(labels)
         outputs = 1 if count == 2 and not multi else count
         power = _POWERS[model.encoder.mode]
-        counts, held_counts = Counts.of(encoder, tokens.train), Counts.of(encoder, tokens.validation)
+        counts, held_counts = (
+            Counts.of(encoder, one.take(np.arange(len(one.lengths)))) for one in (tokens.train, tokens.validation)
+        )
         # A padding row stays zero; UNK can be one.
         without = UNK if getattr(recipe.embedding, "padding_idx", None) == UNK else None
         weight = recipe.head.subword_weight
@@ -86,10 +90,12 @@ class Problem:
         truth, held_truth = (_targets(place, count, multi=multi) for place in places)
         smoothing = recipe.head.label_smoothing
         small = len(scales.rows) * outputs <= _FOLDED
+        merged = Merged.of(counts, scales)
         return cls(
             scales=scales,
-            design=Design(counts, scales, power),
-            held=Design(held_counts, scales, power),
+            merged=merged,
+            design=Design(counts, merged.scales, power),
+            held=Design(held_counts, replace(scales, factors=torch.ones_like(scales.factors)), power),
             truth=truth * (1 - smoothing) + smoothing / (count if outputs > 1 and not multi else 2),
             held_truth=held_truth,
             weights=_loss_weights(model.head, places[0], multi=multi),
@@ -113,7 +119,7 @@ class Problem:
 
     def zeros(self) -> Weights:
         """Return weights that change nothing."""
-        return Weights.zeros(len(self.scales.rows), self.truth.size(1))
+        return Weights.zeros(len(self.merged.scales.rows), self.truth.size(1))
 
     def loss(self, without: int | None = None) -> LogisticLoss:
         """Return the loss of the training texts, `without` those of one fold."""
@@ -127,7 +133,7 @@ class Problem:
 
         That is of the validation texts with `weights`, and of each fold with those of `folded` fitted without it.
         """
-        logits = [self.held_offset + self.held.forward(weights.weight) + weights.bias]
+        logits = [self.held_offset + self.held.forward(self.merged.rows_of(weights.weight)) + weights.bias]
         truth = [self.held_truth]
         for fold, own in enumerate(folded):
             rows = torch.from_numpy(np.flatnonzero(self.fold == fold))

@@ -16,6 +16,7 @@ from lexport.models.recipes.settings import with_settings
 from lexport.models.vocabulary import build_encoder
 from lexport.training.objective import Objective
 from lexport.training.optimizer import ModelOptimizer
+from lexport.training.steps import choose_steps
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def watched(recipe: Recipe, parts: Splits, steps: int = 12) -> Advice | None:
         torch.manual_seed(0)
         model = build(recipe, encoder.spec, labels=2)
         objective = Objective(recipe, encoder, train, train.classes)
+        recipe, _ = choose_steps(recipe, objective.lengths)
         optimizer = ModelOptimizer(model, recipe.training, torch.device("cpu"))
         optimizer.start_epoch(1)
         for step in range(steps):

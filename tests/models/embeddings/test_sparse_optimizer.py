@@ -72,7 +72,9 @@ def plain(look: Look, sparse: bool = False) -> Look:
     return found
 
 
-def trained(optimizer: torch.optim.Optimizer, weight: nn.Parameter, steps: list[Step], look: Look) -> Tensor:
+def trained(
+    optimizer: torch.optim.Optimizer | RowOptimizer, weight: nn.Parameter, steps: list[Step], look: Look
+) -> Tensor:
     for step in steps:
         optimizer.zero_grad()
         push(weight, step, look)

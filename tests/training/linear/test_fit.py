@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from lexport.models.predict import outputs, text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.recipes.settings import with_settings
 from lexport.models.run import Run, open_run
+from lexport.models.vocabulary import build_encoder
+from lexport.training.linear.features import Counts, Design, Merged, Scales
 from lexport.training.train import train
 
 from ...refusals import refused
@@ -70,6 +73,21 @@ def features(run: Run, texts: list[str], train: list[str]) -> csr_matrix:
     factors /= length(factors)
     matrix, counts = counted(texts)
     return (diags(1 / np.sqrt(np.maximum(counts, 1))) @ matrix @ diags(factors))[:, totals > 0]
+
+
+def test_rows_that_occur_equally_often_in_every_text_are_one_feature_with_the_same_sums() -> None:
+    encoder = build_encoder(["a b a b", "c d", "c d c e"], recipes.TextOptions(min_count=1))
+    counts = Counts.of(encoder, encoder.look_up(["a b a b", "c d", "c d c e"]))
+    scales = Scales.of(counts, encoder, 0.5, 1.0, 100)
+    merged = Merged.of(counts, scales)
+    words = [encoder.vocabulary[row - 2] for row in merged.scales.rows.tolist()]
+    assert (words, len(scales.rows)) == (["c", "a", "d", "e"], 5)  # the most frequent first; b is as a
+    weight = torch.randn(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = merged.rows_of(weight)
+    plain = Design(counts, replace(scales, factors=torch.ones_like(scales.factors)), 0.5)
+    torch.testing.assert_close(plain.forward(rows), Design(counts, merged.scales, 0.5).forward(weight))
+    # The penalty of the features that were merged.
+    torch.testing.assert_close((rows / scales.factors).square().sum(), weight.square().sum())
 
 
 def ours(run: Run, parts: Splits) -> Scores:
