@@ -29,6 +29,7 @@ from .distributed import ProcessGroup, process_group
 from .facts import identity_of, info_of, summary
 from .final import fit_on_all, judge
 from .linear import fit_linear
+from .optimization.steps import choose_steps
 from .prepare import (
     labels_without,
     new_encoder,
@@ -38,7 +39,6 @@ from .prepare import (
     without_training_texts,
 )
 from .save import check_replaceable, save, unknown_share
-from .steps import choose_steps
 from .trainer import Fit, fit
 
 log = logging.getLogger("lexport")

@@ -26,14 +26,14 @@ from ..models.embeddings import Table
 from ..models.recipes import Recipe, TrainingOptions
 from ..models.run import Run
 from ..storage.progress import Progress, Say, silent
-from .averaging import AveragedWeights
 from .checkpoint import Checkpoint, Checkpoints
 from .device import Device
 from .distributed import ProcessGroup
 from .objective import Dropout, Objective
-from .optimizer import ModelOptimizer
+from .optimization.averaging import AveragedWeights
+from .optimization.model import ModelOptimizer
+from .optimization.steps import choose_steps
 from .pretrained import fill_table
-from .steps import choose_steps
 
 # Texts of similar length share a batch; they are sorted within this many batches.
 _SORTED_TOGETHER = 32

@@ -15,8 +15,8 @@ from lexport.models.recipes import Recipe
 from lexport.models.recipes.settings import with_settings
 from lexport.models.vocabulary import build_encoder
 from lexport.training.objective import Objective
-from lexport.training.optimizer import ModelOptimizer
-from lexport.training.steps import choose_steps
+from lexport.training.optimization.model import ModelOptimizer
+from lexport.training.optimization.steps import choose_steps
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..handlers.text.encoder import Ids
-from ..models.recipes import Recipe
-from ..models.recipes.options import AUTO
+from ...handlers.text.encoder import Ids
+from ...models.recipes import Recipe
+from ...models.recipes.options import AUTO
 
 # A step costs a millisecond whatever it holds: as much as 2,000 words and n-grams. So from 32,768 texts on it holds
 # more of them, twice as many whenever there are half as many again. docs/experiments.md has the measurements.

@@ -19,10 +19,10 @@ from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.averaging import AveragedWeights
+from lexport.training.optimization.averaging import AveragedWeights
 from lexport.training.trainer import Fit, fit
 
-from ..refusals import refused
+from ...refusals import refused
 
 PLAIN = recipes.parse(
     "mine",

@@ -9,12 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..models.compose import TextModel
-from ..models.embeddings import Table
-from ..models.embeddings.optimizer import Optimizer
-from ..models.embeddings.sparse_optimizer import RowOptimizer
-from ..models.recipes import TrainingOptions
-from .dense_optimizer import DenseOptimizer
+from ...models.compose import TextModel
+from ...models.embeddings import Table
+from ...models.embeddings.optimizer import Optimizer
+from ...models.embeddings.sparse_optimizer import RowOptimizer
+from ...models.recipes import TrainingOptions
+from .dense import DenseOptimizer
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -17,7 +17,7 @@ from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.optimizer import ModelOptimizer
+from lexport.training.optimization.model import ModelOptimizer
 from lexport.training.trainer import Fit, fit
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..models.compose import TextModel
+from ...models.compose import TextModel
 
 
 class AveragedWeights:

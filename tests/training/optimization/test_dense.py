@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lexport.training.dense_optimizer import DenseOptimizer
+from lexport.training.optimization.dense import DenseOptimizer
 
 TORCHS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "adam": lambda parameters: torch.optim.Adam(parameters, 0.1, fused=True),

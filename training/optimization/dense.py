@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
-from ..models.embeddings.optimizer import Optimizer
+from ...models.embeddings.optimizer import Optimizer
 
 _BETAS, _ADAM_EPS, _ADAGRAD_EPS = (0.9, 0.999), 1e-8, 1e-10
 

@@ -10,8 +10,8 @@ import pytest
 from lexport.models import recipes
 from lexport.models.recipes import Recipe
 from lexport.models.recipes.settings import with_settings
-from lexport.training import steps
-from lexport.training.steps import choose_steps
+from lexport.training.optimization import steps
+from lexport.training.optimization.steps import choose_steps
 from lexport.training.train import train
 
 

@@ -1,0 +1,1 @@
+"""Steps of training: their size, the optimizers, and the average of the weights."""
