@@ -11,14 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..handlers.text.encoder import FIRST_WORD, UNK, Ids, Normalization, TextEncoder, TextSpec, Tokens
 from ..handlers.text.tokens import spread, sums
-from .recipes import TextOptions
+
+if TYPE_CHECKING:
+    from .recipes import TextOptions
 
 _TOGETHER = 1 << 20  # tokens counted at a time
 
