@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError
@@ -66,7 +66,9 @@ def open_whole(data: Source, columns: Columns, reading: Reading) -> Iterator[Who
     read, if there are more than may be skipped, and for data without rows.
     """
     bad, seen, count = BadRows(reading.skip_bad_rows), Seen(), 0
-    with find_data(data, columns) as found:
+    with find_data(data, columns) as named:
+        # A sample set has columns of its own, and languages that were perhaps not asked for.
+        found = replace(named, columns=replace(named.columns, language=columns.language))
         with found.rows(reading, bad, whole=True) as sources:
             for source in sources:
                 for row in _read(source, found.columns, bad):

