@@ -28,7 +28,7 @@ from .options import (
     show,
     trusted_keys,
 )
-from .reading import one_or_all, takes_reading
+from .reading import one_or_all, takes_file_reading, takes_reading
 
 
 @app.command()
@@ -172,12 +172,19 @@ def train(
 
 
 @app.command()
+@takes_file_reading
 def expand(
     run: RunFolder,
     out: Annotated[Path, typer.Option(metavar="RUN2", help="The run folder to make.")],
     words: Annotated[Path | None, typer.Option(help="A file of new words, one a line.", show_default="none")] = None,
     from_oov: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Take the unknown words of these texts.", show_default="none")
+        list[str] | None,
+        typer.Option(
+            "--from-oov",
+            metavar="DATA",
+            help="Take the unknown words of these texts; may be repeated.",
+            show_default="none",
+        ),
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.", show_default="text")] = None,
     language_column: LanguageColumn = None,
@@ -192,6 +199,8 @@ def expand(
         int | None, typer.Option(help="With --from-oov: rarer words stay unknown.", min=1, show_default="2")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Add the first so many words.", min=1, show_default="all")] = None,
+    *,
+    reading: Reading,
     seed: Annotated[int, typer.Option(help="Of vectors drawn at random.", min=0, max=2**63 - 1)] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace RUN2 if it is there.")] = False,
     as_json: Json = False,
@@ -206,8 +215,9 @@ def expand(
         run,
         out,
         words=words,
-        from_oov=from_oov,
+        from_oov=one_or_all(from_oov) if from_oov else None,
         columns=columns if named else None,
+        reading=reading,
         vectors=vectors,
         language=language,
         min_count=min_count,

@@ -22,6 +22,7 @@ from .tokenized import TokenizedSplits
 _MOST = 0.5
 _TOGETHER = 1024  # texts looked at together
 _COLUMNS = ("--text-column", "--language-column", "--pair-column")
+_READING = ("--delimiter", "--quoting", "--encoding", "--no-header", "--columns", "--skip-bad-rows")
 
 
 def unknown_words(
@@ -80,8 +81,11 @@ def _expanded(unknown: str, details: Mapping[str, int | float | str], command: C
     if run is None:
         return None
     grown = str(command.free(Path(run)))
-    columns = [word for name in _COLUMNS if (value := command.value(name)) is not None for word in (name, value)]
-    before = ("lexport", "expand", run, "--from-oov", command.sources[0], *columns, "--out", grown)
+    sources = [word for source in command.sources for word in ("--from-oov", source)]
+    read = [
+        word for pair in command.options if pair[0] in (*_COLUMNS, *_READING) for word in pair if word is not None
+    ]
+    before = ("lexport", "expand", run, *sources, *read, "--out", grown)
     warning = f"{unknown} Give the words of these data rows first."
     return Advice("LX-WARN-001", warning, (("--from", grown),), before, details)
 

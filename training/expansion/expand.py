@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...data.load import Columns
+from ...data.load import USUAL_READING, Columns, Reading, Source
 from ...data.pretrained import Coverage, Vectors, open_vectors
 from ...data.pretrained.subword_neighbours import blend
 from ...errors import InputError
@@ -52,8 +52,9 @@ def expand(
     out: Path,
     *,
     words: Path | None = None,
-    from_oov: str | None = None,
+    from_oov: Source | None = None,
     columns: Columns | None = None,
+    reading: Reading = USUAL_READING,
     language: str | None = None,
     vectors: str | None = None,
     min_count: int | None = None,
@@ -65,19 +66,20 @@ def expand(
     """Write a copy of the run `folder` with new words to `out`, completely or not at all; `folder` does not change.
 
     The new words are those of the file `words`, one per line, or the unknown tokens that occur `min_count` times or
-    more (None: 2) in the data `from_oov`, read by `columns`, most frequent first; in both cases the first `limit`. A
-    model of several languages needs the `language` of the words, and data with the language of every text. The
-    held-out texts of the run are evaluated again; exported variants are not copied.
-    Raises InputError for words, data, vectors or an output folder that cannot be used.
+    more (None: 2) in the data `from_oov`, read by `columns` and `reading`, most frequent first; in both cases the
+    first `limit`. A model of several languages needs the `language` of the words, and data with the language of every
+    text. The held-out texts of the run are evaluated again; exported variants are not copied. Raises InputError for
+    words, data, vectors or an output folder that cannot be used.
     """
     if (words is None) == (from_oov is None):
         raise InputError(
             "Give the new words either as a file or as data to find them in, not both.", code="LX-TRAIN-010"
         )
-    if words is not None and (columns is not None or min_count is not None):
+    if words is not None and (columns is not None or min_count is not None or reading != USUAL_READING):
         raise InputError(
-            "A file of words is used completely; columns and min_count are only for reading data. Leave out "
-            "--min-count, --text-column, --language-column and --pair-column, or give --from-oov instead of --words.",
+            "A file of words is used completely; columns, min_count and how files are read are only for data. Leave "
+            "out --min-count, --text-column, --language-column, --pair-column and the options of reading files, or "
+            "give --from-oov instead of --words.",
             code="LX-TRAIN-011",
         )
     if any(number is not None and number < 1 for number in (min_count, limit)):
@@ -97,7 +99,14 @@ def expand(
             assert from_oov is not None
             least = 2 if min_count is None else min_count
             new = find_words(
-                from_oov, columns or Columns(), run.encoder, point.known, language=language, min_count=least
+                from_oov,
+                columns or Columns(),
+                reading,
+                run.encoder,
+                point.known,
+                language=language,
+                min_count=least,
+                say=say,
             )[:limit]
         encoder = _expanded_encoder(run.encoder, point, new)
         model, origins = _expanded_model(run, encoder.spec, point, new, opened, seed)

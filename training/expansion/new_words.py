@@ -9,7 +9,7 @@ from itertools import compress
 from pathlib import Path
 
 from ...data import load as data
-from ...data.load import Columns, Dataset
+from ...data.load import Columns, Dataset, Reading, Source
 from ...errors import InputError
 from ...handlers.text.encoder import TextEncoder
 from ...storage.compression import COMPRESSIONS, check_file, listed, opener_for, readable, shown
@@ -61,20 +61,24 @@ def read_words(path: Path, encoder: TextEncoder, known: Sequence[str], say: Say)
 
 
 def find_words(
-    source: str,
+    source: Source,
     columns: Columns,
+    reading: Reading,
     encoder: TextEncoder,
     known: Sequence[str],
     *,
     language: str | None,
     min_count: int,
+    say: Say,
 ) -> list[str]:
     """Return the tokens of data that are not in `known`, most frequent first, then by code point.
 
     `language`: only texts in it count; None in a model of one vocabulary. A token counts that occurs `min_count`
     times or more. Raises InputError for data without new words, and for languages that the data do not name.
     """
-    dataset = data.load(source, dataclasses.replace(columns, label=None))
+    dataset = data.load(source, dataclasses.replace(columns, label=None), reading=reading)
+    for note in dataset.notes:
+        say(note)
     chosen = _in_language(dataset, columns, language)
     old = set(known)
     counts: Counter[str] = Counter()

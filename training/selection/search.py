@@ -111,7 +111,7 @@ def train_best(
         folds = _FOLDS
         say(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
     options |= {"columns": columns, "reading": reading, "splitting": splitting, "progress": progress}
-    options["command"] = options.get("command") or Command(source.name, out)
+    command = options.pop("command", None) or Command(source.name, out)
     began = time.monotonic()
     board: list[dict[str, Any]] = []
     with files.new_folder(out, replace=replace) as folder:
@@ -126,6 +126,7 @@ def train_best(
             place = tried / recipe.name
             # What is said of the data once is enough, and what is warned of counts for the model that is kept.
             told = _Telling(silent if number else say)
+            options["command"] = _for_one(command, recipe)
             with unlogged():
                 if folds is None:
                     found = train(source, place, recipe=recipe, say=told, **options)
@@ -166,6 +167,12 @@ def _has_few(dataset: Dataset, splitting: SplitOptions, held_out: Mapping[str, A
     if dataset.parts is not None and "validation" in dataset.parts:
         count = dataset.parts.count("validation")
     return count < _FEW
+
+
+def _for_one(command: Command, recipe: Recipe) -> Command:
+    """Return the command that trains this recipe alone, for the advice of its warnings."""
+    others = [option for option in command.options if option[0] not in ("--model", "--budget", "--cv")]
+    return dataclasses.replace(command, options=(("--model", recipe.name), *others))
 
 
 class _Telling:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lexport.data.load import Columns
+from lexport.data.load import Columns, Reading
 from lexport.data.pretrained.subword_neighbours import neighbours
 from lexport.models.run import Run
 from lexport.training.expansion.expand import expand
@@ -82,6 +82,17 @@ def test_unknown_tokens_of_data_join_by_their_frequency(run_of: Callable[[str], 
     assert after.encoder.vocabulary == [*run.encoder.vocabulary, "zeta", "alpha"]
     after = expand(run.folder, tmp_path / "c", from_oov=str(source), columns=columns, min_count=3)
     assert after.encoder.vocabulary == [*run.encoder.vocabulary, "zeta"]
+
+
+def test_data_are_read_as_they_come_and_of_several_files(run_of: Callable[[str], Run], tmp_path: Path) -> None:
+    run, heard = run_of("words"), list[str]()
+    (tmp_path / "old.csv").write_bytes("Zeta zeta café;x\nzeta;y\n".encode("cp1252"))
+    (tmp_path / "new.csv").write_bytes("café;z\n".encode("cp1252"))
+    reading = Reading(delimiter=";", encoding="cp1252", header=False, names=("text", "label"))
+    sources = [str(tmp_path / "old.csv"), str(tmp_path / "new.csv")]
+    after = expand(run.folder, tmp_path / "out", from_oov=sources, reading=reading, say=heard.append)
+    assert after.encoder.vocabulary == [*run.encoder.vocabulary, "zeta", "café"]
+    assert any("cp1252" in line or "1252" in line for line in heard)
 
 
 def test_of_data_in_several_languages_the_texts_of_one_count(run_of: Callable[[str], Run], tmp_path: Path) -> None:
