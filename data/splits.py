@@ -113,7 +113,9 @@ def keys_hashed(dataset: Dataset) -> methods.Hashes:
 
 
 def _hashed(contents: Iterable[bytes]) -> methods.Hashes:
-    firsts = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
+    firsts = bytearray()
+    for content in contents:
+        firsts += hashlib.sha256(content).digest()[:8]
     return np.frombuffer(firsts, dtype=">u8").astype(np.uint64)
 
 

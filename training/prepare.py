@@ -93,19 +93,22 @@ def prepare(
     return Prepared(dataset, split(dataset, task.label_sets), PartRecord.of(whole, None if own else moved), how)
 
 
-def without_training_texts(prepared: Prepared) -> Prepared:
-    """Return the data without what only looking texts up needs: the characters of the training texts.
+def without_rows(prepared: Prepared) -> Prepared:
+    """Return the data without the rows of the whole, once the parts and the labels are known."""
+    empty = dataclasses.replace(prepared.dataset, texts=[], labels=[], languages=None, parts=None, keys=None)
+    return prepared._replace(dataset=empty)
+
+
+def without_training_texts(parts: Splits) -> Splits:
+    """Return the parts without the characters of the training texts, once they are looked up.
 
     The held-out texts are copied: side by side with those of training they would keep the memory of both.
     """
-    parts, data = prepared.parts, prepared.dataset
     held_out = (
         dataclasses.replace(part, texts=[text.encode().decode() for text in part.texts])
         for part in (parts.validation, parts.test)
     )
-    train = dataclasses.replace(parts.train, texts=[""] * len(parts.train))
-    data = dataclasses.replace(data, texts=[], labels=[], languages=None, parts=None, keys=None)
-    return prepared._replace(dataset=data, parts=Splits(train, *held_out))
+    return Splits(dataclasses.replace(parts.train, texts=[""] * len(parts.train)), *held_out)
 
 
 def _texts_alone(columns: Columns) -> Columns:

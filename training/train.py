@@ -36,6 +36,7 @@ from .prepare import (
     prepare,
     require_known_labels,
     split_texts,
+    without_rows,
     without_training_texts,
 )
 from .save import check_replaceable, save, unknown_share
@@ -157,6 +158,8 @@ def _train(
                 encoder, labels = start.encoder, start.labels
                 run.require_known(start, dataset)
                 require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
+            prepared = without_rows(prepared)
+            dataset = prepared.dataset
             tokens = TokenizedSplits.of(encoder, parts, corpus)
             del corpus  # and the strings of its words
             give_back()
@@ -180,11 +183,9 @@ def _train(
                     recipe, parts, encoder, labels, tokens, warnings.command, further=further
                 ):
                     warnings.add(advice)
-            prepared = prepared._replace(parts=parts)  # without what was left out
             if TASKS[recipe.task].GIVES_SCORES and not final:
-                prepared = without_training_texts(prepared)
-                parts = prepared.parts
-            del dataset
+                parts = without_training_texts(parts)
+            prepared = prepared._replace(parts=parts)  # without what was left out
             give_back()
             identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out)
             fitter = FITTERS.get(recipe.training.optimizer, fit)
