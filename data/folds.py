@@ -45,7 +45,7 @@ def fold_parts(
             f"--cv {folds}: {dataset.name} can be divided into 2 to {count:,} folds; 5 or 10 are usual."
             if count >= 2
             else f"--cv {folds}: {dataset.name} has too few different texts, groups or times for folds. Add rows.",
-            code="LX-DATA-089",
+            code="LX-DATA-093",
         )
     share = options.shares[1] / (options.shares[0] + options.shares[1])
     if by_time:

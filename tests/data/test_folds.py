@@ -96,5 +96,5 @@ def test_by_time_a_fold_is_tested_on_what_follows_its_training_texts() -> None:
 
 @pytest.mark.parametrize("folds", [-1, 1, 31])
 def test_a_number_of_folds_that_cannot_be_made_is_an_error(folds: int) -> None:
-    with refused(InputError, "LX-DATA-089", f"--cv {folds}", "2 to 30 folds"):
+    with refused(InputError, "LX-DATA-093", f"--cv {folds}", "2 to 30 folds"):
         folds_of(topics(30), folds)

@@ -85,6 +85,6 @@ def test_a_run_that_is_trained_further_cannot_be_cross_validated(
 
 
 def test_folds_that_cannot_be_made_are_an_error(tiny_csv: Path, tmp_path: Path) -> None:
-    with refused(InputError, "LX-DATA-089", "--cv 1", "2 to"):
+    with refused(InputError, "LX-DATA-093", "--cv 1", "2 to"):
         lexport.train(tiny_csv, out=tmp_path / "run", cv=1)
     assert not (tmp_path / "run").exists()
