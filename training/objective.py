@@ -19,6 +19,8 @@ from ..models.heads import Joint
 from ..models.recipes import Recipe
 from .word_dropout import drop_flat_ngrams, drop_ngrams, drop_words
 
+# Of more texts the ids are not kept: with pairs they take twice the memory of the words' numbers.
+_CACHED = 1 << 14
 # Texts flattened at a time, so that the memory stays in the CPU cache.
 _BLOCK = 256
 
@@ -132,6 +134,8 @@ class Objective:
         if drop is not None and drop.words:
             taken = drop_words(tokens.take(rows), drop.words, drop.generator)
             flat_ids, counts = self._encoder.flatten(taken)
+        elif len(tokens.lengths) > _CACHED:
+            flat_ids, counts = self._encoder.flatten(tokens.take(rows))
         else:
             # Without word dropout the ids are the same in every epoch: flatten them once.
             if id(tokens) not in self._id_caches:
