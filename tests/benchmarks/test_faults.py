@@ -109,7 +109,8 @@ def test_every_request_ends_in_exactly_one_way(monkeypatch: pytest.MonkeyPatch) 
     assert dict(zip(ENDS, found, strict=False)) == ENDS
     counts = load.counts()
     assert counts["sent"] == len(found) == sum(counts[end.value] for end in End)
-    assert counts["wrong"] == 1
+    # The load goes on with the first texts until it is stopped.
+    assert counts["wrong"] == sum(kind == WRONG for _, kind in found) >= 1
 
 
 def test_a_closed_port_is_told_from_a_lost_request() -> None:

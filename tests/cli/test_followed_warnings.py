@@ -112,7 +112,9 @@ def inflected(count: int, seed: int = 1) -> list[tuple[str, str]]:
 
 def test_words_that_were_cut_off_get_rows(place: Place, follow: Follow) -> None:
     write(place.cwd / "mine.csv", texts(400, share=0.2))
-    before = follow("lexport train mine.csv --min-count 300 --max-vocabulary 3 --epochs 5 --out runs/mine")
+    before = follow(
+        "lexport train mine.csv --model bag --min-count 300 --max-vocabulary 3 --epochs 5 --out runs/mine"
+    )
     after = follow(before.command("most words are unknown"))
     shares = [one.read("run.json")["data"]["unknown_share"] for one in (before, after)]
     assert shares[0] > 0.5 > shares[1]
@@ -122,7 +124,7 @@ def test_words_that_were_cut_off_get_rows(place: Place, follow: Follow) -> None:
 
 def test_words_that_training_lacks_are_read_by_their_parts(place: Place, follow: Follow) -> None:
     write(place.cwd / "mine.csv", inflected(500))
-    before = follow("lexport train mine.csv --epochs 8 --out runs/mine")
+    before = follow("lexport train mine.csv --model bag --epochs 8 --out runs/mine")
     after = follow(before.command("most words are unknown"))
     assert after.metric("accuracy") > before.metric("accuracy") + 0.2
     assert after.commands == {}
@@ -143,7 +145,7 @@ def test_a_run_that_is_trained_further_learns_the_new_words(place: Place, follow
     rows = texts(400)
     write(place.cwd / "old.csv", rows)
     write(place.cwd / "new.csv", [(" ".join(word[::-1] for word in text.split()), label) for text, label in rows])
-    follow("lexport train old.csv --epochs 5 --out runs/old")
+    follow("lexport train old.csv --model bag --epochs 5 --out runs/old")
     before = follow("lexport train new.csv --from runs/old --epochs 5 --out runs/new")
     after = follow(before.command("most words are unknown"))
     assert after.metric("accuracy") > before.metric("accuracy") + 0.1
@@ -152,7 +154,7 @@ def test_a_run_that_is_trained_further_learns_the_new_words(place: Place, follow
 
 def test_weights_raise_macro_f1_of_unbalanced_labels(place: Place, follow: Follow) -> None:
     write(place.cwd / "mine.csv", texts(1500, share=0.25, rare=0.1))
-    before = follow("lexport train mine.csv --out runs/mine")
+    before = follow("lexport train mine.csv --model bag --out runs/mine")
     after = follow(before.command("labels are unbalanced"))
     assert after.metric("macro_f1") > before.metric("macro_f1") + 0.02
     assert after.metric("accuracy") > before.metric("accuracy") - 0.02
@@ -162,7 +164,7 @@ def test_weights_raise_macro_f1_of_unbalanced_labels(place: Place, follow: Follo
 def test_weights_raise_macro_f1_of_a_rare_one_of_several_labels(place: Place, follow: Follow) -> None:
     rows = [(text, "talk|rare" if label == "kitchen" else "talk") for text, label in texts(1500, 0.3, rare=0.04)]
     write(place.cwd / "mine.csv", rows)
-    before = follow("lexport train mine.csv --multi-label --out runs/mine")
+    before = follow("lexport train mine.csv --model bag --multi-label --out runs/mine")
     after = follow(before.command("labels are unbalanced"))
     assert after.metric("macro_f1") > before.metric("macro_f1") + 0.02
     assert after.commands == {}
@@ -174,7 +176,7 @@ def test_held_out_texts_that_training_has_flatter_no_more(place: Place, follow: 
     words = [[f"w{draw.randrange(9000)}" for _ in range(8)] for _ in range(1500)]
     rows = [(" ".join(own), draw.choice("ab")) for own in words]
     write(place.cwd / "mine.csv", [*rows, *((text.upper(), label) for text, label in rows)])
-    before = follow("lexport train mine.csv --out runs/mine")
+    before = follow("lexport train mine.csv --model bag --out runs/mine")
     after = follow(before.command("the same texts are in training and held out"))
     assert after.commands == {}
     assert before.metric("accuracy") > 0.75 > after.metric("accuracy")
@@ -186,7 +188,9 @@ def test_held_out_texts_that_training_has_flatter_no_more(place: Place, follow: 
 
 def test_unused_buckets_are_done_without(place: Place, follow: Follow) -> None:
     write(place.cwd / "mine.csv", texts(400))
-    before = follow("lexport train mine.csv --set text.buckets=1048576 --epochs 5 --dim 4 --out runs/mine")
+    before = follow(
+        "lexport train mine.csv --model bag --set text.buckets=1048576 --epochs 5 --dim 4 --out runs/mine"
+    )
     after = follow(before.command("nearly all buckets stay unused"))
     sizes = [(one.run / "weights.safetensors").stat().st_size for one in (before, after)]
     assert sizes[0] > 50 * sizes[1]
@@ -214,7 +218,7 @@ def test_a_threshold_lets_a_silent_model_answer(place: Place, follow: Follow) ->
         own = draw.sample(names, 2)
         rows.append((f"{' '.join(own)} {draw.choice(FILLER)} no{row}", "|".join(own)))
     write(place.cwd / "mine.csv", rows)
-    before = follow("lexport train mine.csv --multi-label --epochs 1 --out runs/mine")
+    before = follow("lexport train mine.csv --model bag --multi-label --epochs 1 --out runs/mine")
     after = follow(before.command("the model predicts no label"))
     assert after.metric("micro_f1") > before.metric("micro_f1") + 0.1
     assert after.commands == {}
@@ -231,8 +235,8 @@ def test_a_simpler_model_tells_texts_apart(place: Place, follow: Follow) -> None
 def test_all_advice_can_be_followed_at_once(place: Place, follow: Follow) -> None:
     write(place.cwd / "mine.csv", texts(1500, share=0.25, rare=0.1))
     before = follow(
-        "lexport train mine.csv --min-count 700 --set text.buckets=524288 --set head.dropout=0.1 --epochs 6 --dim 4 "
-        "--out runs/mine"
+        "lexport train mine.csv --model bag --min-count 700 --set text.buckets=524288 --set head.dropout=0.1 "
+        "--epochs 6 --dim 4 --out runs/mine"
     )
     assert len(before.commands) == 3
     assert before.together is not None
@@ -257,7 +261,7 @@ def test_rows_whose_labels_look_swapped_are_better_left_out(place: Place, follow
     swapped = ["negative" if one == "positive" and draw.random() < 0.2 else one for one in clean.labels]
     for name, labels in (("clean.csv", clean.labels), ("mine.csv", swapped)):
         write(place.cwd / name, list(zip(clean.texts, labels, strict=True)))
-    before = follow("lexport train mine.csv --out runs/mine")
+    before = follow("lexport train mine.csv --model bag --out runs/mine")
     after = follow(before.command("labels look swapped"))
     assert after.read("run.json")["data"]["dropped"]["doubted"] > 100
     right = []

@@ -107,9 +107,10 @@ def train_best(
     if not isinstance(source, Dataset):
         named = dataclasses.replace(kind.columns(source, columns), key=splitting.column)
         source = data.load(source, named, multi_label=kind.MULTI_LABEL, reading=reading)
+    heading = []
     if folds is None and _has_few(source, splitting, options.get("held_out") or {}):
         folds = _FOLDS
-        say(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
+        heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
     options |= {"columns": columns, "reading": reading, "splitting": splitting, "progress": progress}
     command = options.pop("command", None) or Command(source.name, out)
     began = time.monotonic()
@@ -122,10 +123,11 @@ def train_best(
                 left = ", ".join(one.name for one in recipes[number:])
                 say(f"the budget of {budget:g} s is used up; not tried: {left}")
                 break
-            say(f"{recipe.name}, {number + 1} of {len(recipes)} recipes; none begins after {budget:g} s")
+            heading.append(f"{recipe.name}, {number + 1} of {len(recipes)} recipes; none begins after {budget:g} s")
             place = tried / recipe.name
             # What is said of the data once is enough, and what is warned of counts for the model that is kept.
-            told = _Telling(silent if number else say)
+            told = _Telling(say, heading, brief=number > 0)
+            heading = []
             options["command"] = _for_one(command, recipe)
             with unlogged():
                 if folds is None:
@@ -147,7 +149,7 @@ def train_best(
             validated = runs.open_run(tried / best).info.cross_validation
             options |= {"final": True, "replace": True, "cross_validation": validated}
             with unlogged():
-                train(source, tried / best, recipe=chosen, say=_Telling(say), **options)
+                train(source, tried / best, recipe=chosen, say=_Telling(say, []), **options)
         for path in (tried / best).iterdir():
             path.rename(folder / path.name)
         shutil.rmtree(tried)
@@ -176,16 +178,24 @@ def _for_one(command: Command, recipe: Recipe) -> Command:
 
 
 class _Telling:
-    """Hand on what a training says, but for its warnings, which are kept."""
+    """Hand on what a training says, but for its warnings, which are kept.
 
-    def __init__(self, say: Say) -> None:
+    A heading comes before it, once the data have turned out to be such as can be learned.
+    """
+
+    def __init__(self, say: Say, heading: Sequence[str], *, brief: bool = False) -> None:
+        """With `brief` only the heading is handed on."""
         self.warnings: list[str] = []
-        self._say = say
+        self._say, self._heading, self._brief = say, list(heading), brief
 
     def __call__(self, line: str) -> None:
+        """Say a line, or keep it."""
+        for one in self._heading:
+            self._say(one)
+        self._heading = []
         if line.startswith(_WARNING):
             self.warnings.append(line)
-        elif not line.startswith("all advice together: "):
+        elif not self._brief and not line.startswith("all advice together: "):
             self._say(line)
 
 
