@@ -36,6 +36,8 @@ _BY_LANGUAGE = ("multilingual",)
 _LEAST_SCORE = 1e-7
 # With fewer validation texts than this the accuracies of two recipes differ by chance alone.
 _FEW, _FOLDS = 100, 5
+# With fewer texts than this folds say nothing either.
+_LEAST = 20
 
 _WARNING = "warning: "
 
@@ -168,7 +170,7 @@ def _has_few(dataset: Dataset, splitting: SplitOptions, held_out: Mapping[str, A
     count = len(dataset) * splitting.shares[1] / 100
     if dataset.parts is not None and "validation" in dataset.parts:
         count = dataset.parts.count("validation")
-    return count < _FEW
+    return count < _FEW and len(dataset) >= _LEAST
 
 
 def _for_one(command: Command, recipe: Recipe) -> Command:
