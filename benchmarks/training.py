@@ -41,11 +41,11 @@ RATES = (0.1, 0.5, 1.0)
 CELLS = 65_536
 # Where the time of a step goes: (part, file, function), none within another; what is left is "all else".
 STAGES = (
-    ("choosing and laying out a batch", "lessons.py", "_cells"),
-    ("the sums of a text's rows", "updates.py", "bags"),
-    ("sorting tokens by row, gradients of rows", "row_gradients.py", "gradient"),
-    ("changing the rows", "updates.py", "_apply"),
-    ("Adam for the classifier", "adam.py", "step"),
+    ("choosing and laying out a batch", "objective.py", "_flat_ids"),
+    ("the sums of a text's rows", "sparse_optimizer.py", "bags"),
+    ("sorting tokens by row, gradients of rows", "sparse_gradients.py", "gradient"),
+    ("changing the rows", "sparse_optimizer.py", "_apply"),
+    ("Adam for the classifier", "dense.py", "step"),
 )
 
 Tokens = list[list[str]]

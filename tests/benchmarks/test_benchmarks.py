@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lexport.benchmarks import accuracy, baselines, figures, soak
+from lexport.benchmarks import accuracy, baselines, figures, soak, training
 from lexport.export.formats.variants import IDS_IN
 from lexport.models import recipes
 
@@ -53,6 +53,13 @@ def test_accuracy_judges_what_is_best_on_validation_of_a_set_and_over_both() -> 
     assert [name for name, _ in asked] == ["`a`", "`b`", "`a`", "`char`"]
     assert ["over both sets" in as_what for _, as_what in asked] == [False, False, True, False]
     assert [verdict.held for verdict in verdicts] == [True, False, True, False]  # above, below, level, not above
+
+
+def test_the_stages_of_training_are_functions_that_there_are() -> None:
+    sources = [*(BENCHMARKS.parent / "training").rglob("*.py"), *(BENCHMARKS.parent / "models").rglob("*.py")]
+    for _, file, function in training.STAGES:
+        found = [path.read_text(encoding="utf-8") for path in sources if path.name == file]
+        assert any(f"def {function}(" in text for text in found), (file, function)
 
 
 @pytest.mark.long
