@@ -14,7 +14,7 @@ import numpy as np
 
 from ...data import load as data
 from ...data.load import USUAL_READING, Columns, Dataset, Reading, Source
-from ...data.splits import SplitOptions
+from ...data.splits import SplitOptions, assign
 from ...errors import InputError
 from ...evaluation.diagnostics.advice import Command
 from ...evaluation.tasks import TASKS, Task, task_of
@@ -27,7 +27,7 @@ from ..card import write_card
 from ..distributed import processes
 from ..save import check_replaceable
 from ..train import train
-from .cross_validation import train_validated, unlogged
+from .cross_validation import cross_validate, unlogged
 
 BUDGET = 120.0
 """Seconds after which no further candidate begins, unless others are chosen."""
@@ -113,6 +113,8 @@ def train_best(
     if folds is None and _has_few(source, splitting, options.get("held_out") or {}):
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
+    # The texts of the test part choose nothing.
+    judging = assign(source, splitting, kind.label_sets, options.get("held_out") or {}).dataset
     options |= {"columns": columns, "reading": reading, "splitting": splitting, "progress": progress}
     command = options.pop("command", None) or Command(source.name, out)
     began = time.monotonic()
@@ -132,10 +134,8 @@ def train_best(
             heading = []
             options["command"] = _for_one(command, recipe)
             with unlogged():
-                if folds is None:
-                    found = train(source, place, recipe=recipe, say=told, **options)
-                else:
-                    found = train_validated(source, place, folds=folds, recipe=recipe, say=told, **options)
+                validated = cross_validate(judging, recipe, folds=folds, **options) if folds else None
+                found = train(source, place, recipe=recipe, cross_validation=validated, say=told, **options)
             board.append(_judged(found))
             shown = ", ".join(f"{head} {_shown(board[-1])[name]:.4f}" for name, head in kind.HEADLINES.items())
             say(f"{recipe.name}: {shown} in {board[-1]['seconds']:.0f} s")
@@ -148,8 +148,8 @@ def train_best(
                 shutil.rmtree(place)
         if final:
             chosen = next(recipe for recipe in recipes if recipe.name == best)
-            validated = runs.open_run(tried / best).info.cross_validation
-            options |= {"final": True, "replace": True, "cross_validation": validated}
+            judged = runs.open_run(tried / best).info.cross_validation
+            options |= {"final": True, "replace": True, "cross_validation": judged}
             with unlogged():
                 train(source, tried / best, recipe=chosen, say=_Telling(say, []), **options)
         for path in (tried / best).iterdir():

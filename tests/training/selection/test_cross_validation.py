@@ -73,6 +73,8 @@ def test_with_auto_the_folds_decide(tiny_csv: Path, tmp_path: Path) -> None:
     run = lexport.train(tiny_csv, out=tmp_path / "run", recipe="auto", epochs=1, cv=3, budget=1e-9)
     [line] = run.info.leaderboard
     assert line["cross_validated"]["accuracy"] == run.info.cross_validation["metrics"]["accuracy"]["mean"]
+    # What chooses a recipe does not include what the chosen one is judged by.
+    assert run.info.cross_validation["texts"] == run.info.data["train"] + run.info.data["validation"]
     assert "in cross-validation" in (tmp_path / "run" / "README.md").read_text("utf-8")
 
 
