@@ -34,8 +34,10 @@ def normalized(nodes: Nodes, texts: str, form: Normalization) -> str:
     """Return the texts, string [batch], in the form."""
     tables = _tables(form)
     plain = nodes.add("RegexFullMatch", texts, pattern=tables.plain)
-    needed = nodes.add("Cast", nodes.add("Not", plain), to=TensorProto.INT32)
-    needed = nodes.add("Cast", nodes.add("ReduceMax", needed, keepdims=0), to=TensorProto.BOOL)
+    # Of no texts at all none needs it.
+    any_text = [nodes.constant([0]), nodes.add("Cast", nodes.add("Not", plain), to=TensorProto.INT64)]
+    needed = nodes.add("ReduceMax", nodes.add("Concat", *any_text, axis=0), keepdims=0)
+    needed = nodes.add("Cast", needed, to=TensorProto.BOOL)
     replaced = nodes.inner("normalize/")
     found = _joined(replaced, _composed(replaced, _decomposed(replaced, texts, tables), tables))
     left = nodes.inner("leave/")

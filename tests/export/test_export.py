@@ -96,7 +96,10 @@ def test_batch_and_length_are_symbolic_and_weights_lie_outside(run_folder: Path,
     folder = run_folder / "export" / name
     graph = onnx.load(str(folder / "model.onnx"), load_external_data=False).graph
     assert all(dim.dim_param for dim in graph.input[0].type.tensor_type.shape.dim)
-    assert (folder / "model.onnx").stat().st_size < 100_000 < (folder / "model.onnx.data").stat().st_size + 50_000
+    # A graph that takes texts has the vocabulary in it, and Unicode's tables, 250 kB.
+    most = 350_000 if VARIANTS[name].takes == "text" else 100_000
+    assert (folder / "model.onnx").stat().st_size < most
+    assert (folder / "model.onnx.data").stat().st_size > 50_000
 
 
 @pytest.mark.parametrize("name", TEXT_IN)
