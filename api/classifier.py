@@ -40,8 +40,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         `recipe` is a shipped recipe's name, a TOML file, a Recipe, or "auto": the best of several on a tenth of the
         texts, of which none begins after `budget` seconds (scikit-learn's tools fit often, so it is not the default).
-        `seed` is the model's. `device` and `threads` are those of
-        `lexport.train`. `epochs` is the largest number of epochs, None for the recipe's.
+        `seed` is the model's. `device` and `threads` are those of `lexport.train`. `epochs` is the largest number of
+        epochs, None for the recipe's.
         """
         self.recipe = recipe
         self.budget = budget

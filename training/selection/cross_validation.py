@@ -16,6 +16,7 @@ from ...data.folds import NOWHERE, fold_parts
 from ...data.load import Columns, Dataset, Reading, Source
 from ...data.splits import SplitOptions
 from ...errors import InputError
+from ...evaluation.diagnostics.advice import Command
 from ...evaluation.tasks import TASKS
 from ...models import run as runs
 from ...models.recipes import Recipe
@@ -31,12 +32,30 @@ def train_validated(source: Source | Dataset, out: Path, *, folds: int, recipe: 
     """
     if options.get("resume") and (out / "run.json").is_file():
         return train(source, out, recipe=recipe, **options)
-    found = cross_validate(source, recipe, folds=folds, **options)
-    return train(source, out, recipe=recipe, cross_validation=found, **options)
+    dataset = loaded(source, recipe, options["columns"], options["splitting"], options["reading"])
+    options["command"] = options.get("command") or command_of(source, out)
+    found = cross_validate(dataset, recipe, folds=folds, **options)
+    return train(dataset, out, recipe=recipe, cross_validation=found, **options)
+
+
+def loaded(
+    source: Source | Dataset, recipe: Recipe, columns: Columns, splitting: SplitOptions, reading: Reading
+) -> Dataset:
+    """Return the data, read once for several trainings: standard input cannot be read again."""
+    if isinstance(source, Dataset):
+        return source
+    task = TASKS[recipe.task]
+    named = dataclasses.replace(task.columns(source, columns), key=splitting.column)
+    return data.load(source, named, multi_label=task.MULTI_LABEL, reading=reading)
+
+
+def command_of(source: Source | Dataset, out: Path) -> Command:
+    """Return the command that trains on the data, for advice where the user's is not known."""
+    return Command(source.name if isinstance(source, Dataset) else source, out)
 
 
 def cross_validate(
-    source: Source | Dataset,
+    dataset: Dataset,
     recipe: Recipe,
     *,
     folds: int,
@@ -60,19 +79,16 @@ def cross_validate(
             code="LX-TRAIN-032",
         )
     task = TASKS[recipe.task]
-    if not isinstance(source, Dataset):
-        named = dataclasses.replace(task.columns(source, columns), key=splitting.column)
-        source = data.load(source, named, multi_label=task.MULTI_LABEL, reading=reading)
-    if source.parts is not None:
-        source = source.take([row for row, part in enumerate(source.parts) if part != "test"], source.name)
+    if dataset.parts is not None:
+        dataset = dataset.take([row for row, part in enumerate(dataset.parts) if part != "test"], dataset.name)
     kept = {name: value for name, value in options.items() if name in ("seed", "device", "without", "progress")}
-    every = list(fold_parts(source, folds, splitting, task.label_sets if task.GIVES_SCORES else None))
+    every = list(fold_parts(dataset, folds, splitting, task.label_sets if task.GIVES_SCORES else None))
     judged: list[dict[str, float]] = []
     tested: set[int] = set()
     with tempfile.TemporaryDirectory(prefix="lexport-cv-") as folder, unlogged():
         for number, parts in enumerate(every, 1):
             rows = [row for row, part in enumerate(parts) if part != NOWHERE]
-            fold = source.take(rows, source.name)
+            fold = dataset.take(rows, dataset.name)
             fold = dataclasses.replace(fold, parts=[parts[row] for row in rows])
             run = train(fold, Path(folder, str(number)), recipe=recipe, columns=columns, reading=reading, **kept)
             tested.update(row for row in rows if parts[row] == "test")
@@ -81,7 +97,7 @@ def cross_validate(
             say(f"fold {number} of {len(every)}: {shown}")
     return {
         "folds": len(every),
-        "texts": len(source),
+        "texts": len(dataset),
         "tested": len(tested),
         "metrics": {name: _summary([one[name] for one in judged]) for name in task.HEADLINES},
     }

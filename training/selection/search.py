@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ...data import load as data
 from ...data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ...data.splits import SplitOptions, assign
 from ...errors import InputError
@@ -27,7 +26,7 @@ from ..card import write_card
 from ..distributed import processes
 from ..save import check_replaceable
 from ..train import train
-from .cross_validation import cross_validate, unlogged
+from .cross_validation import command_of, cross_validate, loaded, unlogged
 
 BUDGET = 120.0
 """Seconds after which no further candidate begins, unless others are chosen."""
@@ -106,17 +105,17 @@ def train_best(
     if resume:
         files.clear_leftovers(out)
     kind = TASKS[recipes[0].task]
-    if not isinstance(source, Dataset):
-        named = dataclasses.replace(kind.columns(source, columns), key=splitting.column)
-        source = data.load(source, named, multi_label=kind.MULTI_LABEL, reading=reading)
+    command = options.pop("command", None) or command_of(source, out)
+    source = loaded(source, recipes[0], columns, splitting, reading)
     heading = []
     if folds is None and _has_few(source, splitting, options.get("held_out") or {}):
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
-    # The texts of the test part choose nothing.
-    judging = assign(source, splitting, kind.label_sets, options.get("held_out") or {}).dataset
+    judging = source
+    if folds:
+        # The texts of the test part choose nothing.
+        judging = assign(source, splitting, kind.label_sets, options.get("held_out") or {}).dataset
     options |= {"columns": columns, "reading": reading, "splitting": splitting, "progress": progress}
-    command = options.pop("command", None) or Command(source.name, out)
     began = time.monotonic()
     board: list[dict[str, Any]] = []
     with files.new_folder(out, replace=replace) as folder:

@@ -45,6 +45,13 @@ def test_every_fold_is_judged_and_the_run_has_the_mean(run_path: Path, tiny_csv:
     assert f"{accuracy['mean']:.4f} ± {accuracy['deviation']:.4f}" in (run_path / "README.md").read_text("utf-8")
 
 
+def test_standard_input_is_read_once_for_all_trainings(run_path: Path, tiny_csv: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lexport", "train", "-", "--out", str(tmp_path / "run"), "--cv", "4", *OPTIONS]
+    with tiny_csv.open("rb") as file:
+        subprocess.run(command, stdin=file, capture_output=True, check=True)
+    assert open_run(tmp_path / "run").digest == open_run(run_path).digest
+
+
 def test_the_kept_model_is_the_one_without_it(run_path: Path, tiny_csv: Path, tmp_path: Path) -> None:
     plain = lexport.train(tiny_csv, out=tmp_path / "run", recipe="bag", epochs=3, dim=8)
     assert open_run(run_path).digest == open_run(plain.folder).digest

@@ -123,6 +123,7 @@ def test_only_the_kept_model_is_warned_of(tmp_path: Path, caplog: pytest.LogCapt
     said: list[str] = []
     run = train_best(rare, tmp_path / "run", recipes=SMALL, columns=Columns(), say=said.append)
     warned = [line for line in said if line.startswith("warning: ")]
+    assert warned
     assert len(warned) == len(run.info.warnings) == len(caplog.records)
     assert all(f"--model {run.recipe.name}" in line or "--model hashed" in line for line in warned)
     assert said.index(f"kept: {run.recipe.name}") < min(map(said.index, warned), default=len(said))
