@@ -12,6 +12,9 @@ UNIT := $(addprefix tests/,messages storage reports data handlers/text handlers/
 demo: .venv/installed
 	$(BIN)/python -m lexport demo
 
+# Compiled modules are kept, whatever the shell says: every worker, command and server would compile all of them again.
+test test-unit test-full: export PYTHONDONTWRITEBYTECODE =
+
 # Three workers on two cores, because a third of the time a test waits for a server to start.
 test: .venv/installed
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"

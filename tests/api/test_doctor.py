@@ -34,6 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_VARIANTS", {})
 
 
+@pytest.mark.long
 def test_on_this_machine_every_kind_of_variant_can_be_made_and_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

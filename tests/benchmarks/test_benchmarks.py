@@ -22,6 +22,7 @@ def run(script: str, *options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_accuracy(tiny_csv: Path, tmp_path: Path) -> None:
     options = ("--data", str(tiny_csv), "--recipes", "bag,cnn", "--seeds", "2", "--keep", str(tmp_path / "kept"))
     printed = run("accuracy.py", *options)

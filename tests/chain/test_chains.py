@@ -60,7 +60,15 @@ TURNS = [
 ]
 VARIANTS_OF = dict(zip(CHAINS, cycle(TURNS), strict=False))
 # The first of every kind of part; the others are minutes long together.
-_LONG = {"bag of sums", "table sparse", "table with max_norm", "table by frequency", "cnn of other widths"}
+_LONG = {
+    "bag of sums",
+    "bag of maxima",
+    "table sparse",
+    "table with max_norm",
+    "table by frequency",
+    "hashed side by side",
+    "cnn of other widths",
+}
 
 
 @dataclass(frozen=True)

@@ -158,8 +158,8 @@ def make(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Call
     return chain
 
 
-# These take seconds; the others are minutes long.
-_QUICK = ("bag", "joint")
+# It takes seconds; the others are minutes long together.
+_QUICK = ("bag",)
 
 
 @pytest.fixture(params=[pytest.param(name, marks=[] if name in _QUICK else [pytest.mark.long]) for name in CASES])

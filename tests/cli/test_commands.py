@@ -274,10 +274,7 @@ def test_export_shows_what_suits_the_task(place: Place, lexport: Command, task_r
     assert "recall@1" in out
     assert "passed" in out
     made = sorted(path.name for path in (place.cwd / "run" / "export" / "torchscript-fp32").iterdir())
-    goldens, models = (
-        ["golden.jsonl", "golden.made.jsonl"],
-        ["image.pt", "model.json", "model.pt", "model.safetensors"],
-    )
+    goldens, models = ["golden.jsonl", "golden.made.jsonl"], ["image.pt", "model.json", "model.pt"]
     assert made == [*goldens, *models, "requirements.txt"]
 
 

@@ -12,29 +12,28 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from lexport.docs.generate import schemas
 from lexport.errors import InputError
 from lexport.export.archive.inprocess import load_archive
 from lexport.models import recipes
 
+from .. import json_schema
+
 KEPT = Path(__file__).parents[1] / "models" / "kept"
 
 
-def validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads((schemas.FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")))
-
-
 def problems(name: str, value: Any) -> list[str]:
-    return [error.message for error in validator(name).iter_errors(value)]
+    return json_schema.problems(
+        json.loads((schemas.FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")), value
+    )
 
 
 def test_they_are_written_from_the_code() -> None:
     found = {path: path.read_text(encoding="utf-8") for path in schemas.FOLDER.iterdir()}
     assert found == schemas.files(), "Write them again with: python docs/generate"
     for content in found.values():
-        Draft202012Validator.check_schema(json.loads(content))
+        json_schema.check(json.loads(content))
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -91,6 +91,7 @@ def test_stock_torchserve_serves_what_the_stock_archiver_packed(
         assert answer == own.predict(TEXTS)
 
 
+@pytest.mark.long
 def test_stock_torchserve_logs_which_package_is_missing_and_its_pip_line(
     archive_of: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -1,9 +1,9 @@
-"""TorchScript tables lie beside their program, whatever holds them, and are put in their place when it is opened."""
+"""Large TorchScript tables lie beside their program, whatever holds them, and are put in place when it is opened."""
 
 from __future__ import annotations
 
-import io
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lexport.export.formats.torchscript_onnx import without_debug
+from lexport.export.formats import safetensors
 from lexport.export.formats.variants import VARIANTS
 from lexport.handlers.engine.engines import open_engine
 
@@ -21,7 +21,19 @@ from ...chain.combination_cases import BATCHES, EMBEDDINGS, Combination, assembl
 # Of torch.jit itself.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
+Capture = pytest.CaptureFixture[str]
+_PAGE = (Path(__file__).parents[3] / "docs" / "memory.md").read_text(encoding="utf-8")
+_SECTION = _PAGE.partition("## A TorchScript file without lexport")[2].partition("\n## ")[0]
+SHOWN = [textwrap.dedent(code) for code in re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", _SECTION, re.MULTILINE)]
+"""The two programs of the page: for a table inside, and for one beside the program."""
+
 TORCHSCRIPT = [name for name, variant in VARIANTS.items() if variant.engine == "torchscript"]
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of any size lie beside their program, as large ones do."""
+    monkeypatch.setattr(safetensors, "INSIDE", 0)
 
 
 def rows_of(combination: Combination) -> int:
@@ -29,6 +41,7 @@ def rows_of(combination: Combination) -> int:
     return max(len(value) for name, value in model.embedding.named_parameters() if name.endswith("weight"))
 
 
+@pytest.mark.usefixtures("outside")
 @pytest.mark.parametrize("variant", TORCHSCRIPT)
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
 def test_the_table_of_every_embedding_lies_outside_and_one_row_within(
@@ -50,6 +63,7 @@ def test_the_table_of_every_embedding_lies_outside_and_one_row_within(
     assert torch.equal(left[0], table[0])
 
 
+@pytest.mark.usefixtures("outside")
 def test_a_model_answers_by_the_table_beside_it(tmp_path: Path) -> None:
     combination = Combination("table", "bag")
     model, encoder = made(combination)
@@ -63,6 +77,7 @@ def test_a_model_answers_by_the_table_beside_it(tmp_path: Path) -> None:
     assert abs(answers[0] - answers[1]).max() > 0.01
 
 
+@pytest.mark.usefixtures("outside")
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -81,32 +96,43 @@ def test_a_table_that_does_not_fit_its_program_is_refused(
         open_engine("torchscript", tmp_path / "model.pt", threads=1, device="cpu")
 
 
+@pytest.mark.parametrize(("inside", "files"), [(None, ["model.pt"]), (0, ["model.pt", "model.safetensors"])])
 def test_the_page_shows_how_to_open_one_without_lexport(
-    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    inside: int | None, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "memory.md").read_text(encoding="utf-8")
-    section = page.partition("## A TorchScript file without lexport")[2].partition("\n## ")[0]
-    code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    ") or not line)
-    monkeypatch.chdir(run_folder / "export" / "torchscript-int8")
-    exec(compile(code, "docs/memory.md", "exec"), {})
+    if inside is not None:
+        monkeypatch.setattr(safetensors, "INSIDE", inside)
+    combination = Combination("table", "bag")
+    model, encoder = made(combination)
+    VARIANTS["torchscript-int8"].write(model, encoder.spec.inputs, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    monkeypatch.chdir(tmp_path)
+    exec(compile(SHOWN[len(files) - 1], "docs/memory.md", "exec"), {})
     engine = open_engine("torchscript", Path("model.pt"), threads=1, device="cpu")
     expected = torch.from_numpy(engine(torch.tensor([[2, 3, 4]]).numpy()))
     assert capsys.readouterr().out == f"{expected}\n"
 
 
-def test_a_program_with_its_table_inside_opens_too(tmp_path: Path) -> None:
-    """As archives had it before."""
-
-    class Sum(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = torch.nn.Buffer(torch.arange(6.0).reshape(3, 2))
-
-        def forward(self, ids: Tensor) -> Tensor:
-            return self.weight[ids].sum(dim=1)
-
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.freeze(torch.jit.script(Sum().eval())), buffer)
-    (tmp_path / "model.pt").write_bytes(without_debug(buffer.getvalue()))
+@pytest.mark.parametrize("variant", TORCHSCRIPT)
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_a_small_table_lies_inside_and_torch_alone_opens_it(embedding: str, variant: str, tmp_path: Path) -> None:
+    combination = Combination(embedding, "cnn")
+    model, encoder = made(combination)
+    VARIANTS[variant].write(model, encoder.spec.inputs, tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+    program = torch.jit.load(str(tmp_path / "model.pt"))  # type: ignore[no-untyped-call]
+    ids = torch.from_numpy(assembled(combination, BATCHES["ragged"]))
     engine = open_engine("torchscript", tmp_path / "model.pt", threads=1, device="cpu")
-    assert engine(torch.tensor([[1, 2]]).numpy()).tolist() == [[6.0, 8.0]]
+    assert torch.equal(program(ids), torch.from_numpy(engine(ids.numpy())))
+
+
+def test_tables_of_the_limit_lie_inside_and_those_of_a_byte_more_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, encoder = made(Combination("table", "bag"))
+    size = 4 * 8 * rows_of(Combination("table", "bag"))
+    for limit, outside in ((size, False), (size - 1, True)):
+        monkeypatch.setattr(safetensors, "INSIDE", limit)
+        (folder := tmp_path / str(limit)).mkdir()
+        VARIANTS["torchscript-fp32"].write(model, encoder.spec.inputs, folder)
+        assert (folder / "model.safetensors").exists() == outside

@@ -8,12 +8,14 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from lexport.export.formats import safetensors
 from lexport.export.formats.torchscript_onnx import rewrite
 from lexport.export.formats.variants import IDS_IN
 from lexport.handlers.engine.engines import open_engine
@@ -61,7 +63,9 @@ def models() -> Iterator[tuple[TextModel, Layout]]:
         model, encoder = made_of_parts(parts)
         yield model, encoder.spec.inputs
     recipe = recipes.load("bag").changed("embedding", dim=8, out_of_range="unk")
-    encoder = build_encoder(["a few words"] * 2, recipe.text, inputs=recipe.inputs)
+    # A table of 80,000 numbers, whose count takes four bytes of a pickle.
+    words = " ".join(f"word{number}" for number in range(10_000))
+    encoder = build_encoder([words] * 2, recipe.text, inputs=recipe.inputs)
     yield build(recipe, encoder.spec, labels=3).eval(), encoder.spec.inputs
 
 
@@ -78,19 +82,20 @@ def called(file: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Every TorchScript file of every model in every variant."""
+    """Every TorchScript file of every model in every variant, its tables inside and beside it."""
     files: list[Path] = []
-    for model, inputs in models():
-        for variant in TORCHSCRIPT:
-            if variant.unsupported_reason(model) is None:
-                folder = tmp_path_factory.mktemp("export")
+    for (model, inputs), variant, inside in product(models(), TORCHSCRIPT, (safetensors.INSIDE, 0)):
+        if variant.unsupported_reason(model) is None:
+            folder = tmp_path_factory.mktemp("export")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(safetensors, "INSIDE", inside)
                 variant.write(model, inputs, folder)
-                files += folder.glob("*.pt")
+            files += folder.glob("*.pt")
     return files
 
 
 def test_every_export_is_opened_and_the_list_has_what_they_call_and_nothing_else(exports: list[Path]) -> None:
-    assert len(exports) > 60
+    assert len(exports) > 120
     for file in exports:
         check_torchscript(file)
     assert set().union(*map(called, exports)) == OPERATORS

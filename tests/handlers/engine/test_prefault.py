@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import mmap
+import shutil
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lexport.export.archive.pack import archive
+from lexport.export.export import export
+from lexport.export.formats import safetensors
+from lexport.export.formats.variants import choose
 from lexport.handlers.engine import prefault as pages
 from lexport.handlers.engine.prefault import prefault
 from lexport.handlers.worker import load_checked
+from lexport.models.run import open_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what is mapped")
 
@@ -52,14 +57,25 @@ def test_every_page_of_a_folders_mapped_files_is_brought_in(
     assert prefault(inside.parent) == 0
 
 
-@pytest.mark.parametrize("variant", ["torchscript-int8", "torchscript-fp32", "onnx-int8"])
+@pytest.mark.parametrize(
+    ("variant", "file"),
+    [
+        ("torchscript-int8", "model.safetensors"),
+        ("torchscript-fp32", "model.safetensors"),
+        ("onnx-int8", "model.onnx.data"),
+    ],
+)
 def test_a_loaded_models_table_is_mapped_and_in_memory(
-    archive_of: Callable[[str], Path], tmp_path: Path, variant: str
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, file: str
 ) -> None:
-    with zipfile.ZipFile(archive_of(variant)) as packed:
-        packed.extractall(tmp_path)
-    weights = tmp_path / ("model.onnx.data" if variant.startswith("onnx") else "model.safetensors")
+    monkeypatch.setattr(safetensors, "INSIDE", 0)
+    run = tmp_path / "topics"
+    shutil.copytree(run_folder, run, ignore=shutil.ignore_patterns("export"))
+    export(open_run(run), choose(variant))
+    with zipfile.ZipFile(archive(run, version="1.0", variant=variant, out=tmp_path)) as packed:
+        packed.extractall(folder := tmp_path / "opened")
+    weights = folder / file
     assert resident(weights) == 0
-    predictor, _ = load_checked(tmp_path, threads=1, device="cpu")
+    predictor, _ = load_checked(folder, threads=1, device="cpu")
     assert resident(weights) >= weights.stat().st_size
     assert predictor.predict(["the goal"])[0]["tokens"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zipfile
@@ -14,6 +15,7 @@ import pytest
 
 from lexport.errors import SystemProblem
 from lexport.export.archive.format.reader import extracted
+from lexport.export.formats.torchscript_onnx import rewrite
 from lexport.serving import serve
 
 from ...trust_cases import fitted
@@ -32,15 +34,26 @@ def one_label(members: Members) -> Members:
 
 def one_scale(members: Members) -> Members:
     """The float32 scale behind one word's row of bytes is a hundred times as large."""
-    content = bytearray(members["model.safetensors"])
-    begin = 8 + int.from_bytes(content[:8], "little")
-    [table] = json.loads(content[8:begin]).values()
-    _, width = table["shape"]
+    with zipfile.ZipFile(io.BytesIO(members["model.pt"])) as program:
+        table = max(program.infolist(), key=lambda member: member.file_size)
+    spec = json.loads(members["text.json"])
+    width = table.file_size // (spec["words"] + spec["buckets"])
     row = 2 + members["vocabulary.txt"].split(b"\n").index(WORD)
-    place = begin + table["data_offsets"][0] + row * width + width - 8
-    scale = np.frombuffer(content[place : place + 4], np.float32)
-    content[place : place + 4] = (scale * np.float32(100)).tobytes()
-    return {"model.safetensors": bytes(content)}
+
+    def alter(content: bytes) -> bytes:
+        altered, place = bytearray(content), row * width + width - 8
+        scale = np.frombuffer(content[place : place + 4], np.float32)
+        altered[place : place + 4] = (scale * np.float32(100)).tobytes()
+        return bytes(altered)
+
+    written = io.BytesIO()
+    rewrite(
+        io.BytesIO(members["model.pt"]),
+        written,
+        drop=lambda name: False,
+        edit=lambda name: alter if name == table.filename else None,
+    )
+    return {"model.pt": written.getvalue()}
 
 
 def one_line(members: Members) -> Members:

@@ -349,6 +349,7 @@ def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Pat
     assert traces.folders() == []
 
 
+@pytest.mark.long
 def test_of_two_starts_on_one_port_the_loser_says_so(
     make_archive: MakeArchive, tmp_path: Path, traces: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
