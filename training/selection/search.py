@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.dataset import label_names, label_sets
 from ...data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ...data.splits import SplitOptions, assign
 from ...errors import InputError
@@ -37,6 +38,9 @@ _LEAST_SCORE = 1e-7
 _FEW, _FOLDS = 100, 5
 # With fewer texts than this folds say nothing either.
 _LEAST = 20
+
+# An exact fit reads every n-gram for every label some hundred times: more characters times labels take minutes.
+_MOST_EXACT = 500_000_000
 
 _WARNING = "warning: "
 
@@ -81,7 +85,8 @@ def train_best(
     in cross-validation (None: 5 where there are too few validation texts to choose by, unless they are given apart);
     among equals the lowest mean loss on the validation texts, then the first. Its `run.json` and
     model card have what each came to. After `budget` seconds no further recipe begins, but what has begun is
-    finished, so that the same finished recipes give the same run. All are trained in a hidden folder beside `out`; an
+    finished, so that the same finished recipes give the same run; a recipe fitted exactly is left out where there is
+    too much text for it. All are trained in a hidden folder beside `out`; an
     interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is finished. With `final`
     the best is trained once more and then fitted on all texts. `options` are those of `train` for all of them. Raises
     InputError as `train` does, for a budget that is no time, and for several processes.
@@ -108,6 +113,8 @@ def train_best(
     command = options.pop("command", None) or command_of(source, out)
     source = loaded(source, recipes[0], columns, splitting, reading)
     heading = []
+    recipes, too_large = _affordable(recipes, source)
+    heading += too_large
     if folds is None and _has_few(source, splitting, options.get("held_out") or {}):
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
@@ -160,6 +167,21 @@ def train_best(
         say(line)
         log.warning("%s", line.removeprefix(_WARNING))
     return runs.open_run(out)
+
+
+def _affordable(recipes: Sequence[Recipe], dataset: Dataset) -> tuple[Sequence[Recipe], list[str]]:
+    """Return the recipes whose training ends in a time that suits the data, and what is said of the others."""
+    labels = len(label_names(label_sets(set(dataset.labels))))
+    characters = sum(map(len, dataset.texts))
+    left = [recipe for recipe in recipes if recipe.training.optimizer == "newton"]
+    if characters * labels <= _MOST_EXACT or len(left) == len(recipes):
+        return recipes, []
+    told = [
+        f"{recipe.name} is not tried: its exact fit would take long for {characters:,} characters and {labels:,} "
+        f"labels; --model {recipe.name} trains it"
+        for recipe in left
+    ]
+    return [recipe for recipe in recipes if recipe not in left], told
 
 
 def _has_few(dataset: Dataset, splitting: SplitOptions, held_out: Mapping[str, Any]) -> bool:

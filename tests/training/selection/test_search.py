@@ -14,7 +14,7 @@ from lexport.data.load import Columns, of_texts
 from lexport.errors import InputError
 from lexport.models import recipes
 from lexport.models.run import Run
-from lexport.training.selection import candidates, train_best
+from lexport.training.selection import candidates, search, train_best
 from lexport.training.train import train
 
 from ...refusals import refused
@@ -54,6 +54,19 @@ def test_a_budget_ends_the_search_between_two_recipes(tmp_path: Path) -> None:
     run = best(tmp_path / "run", budget=1e-9, say=said.append)
     assert [one["recipe"] for one in run.info.leaderboard] == ["linear"]
     assert any("not tried: bag, hashed" in line for line in said)
+
+
+def test_an_exact_fit_that_would_take_long_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = sum(map(len, DATA.texts)) * len(WORDS)
+    for most, tried in ((cost, ["bag", "hashed", "linear"]), (cost - 1, ["bag", "hashed"])):
+        monkeypatch.setattr(search, "_MOST_EXACT", most)
+        said: list[str] = []
+        run = best(tmp_path / str(most), say=said.append)
+        assert sorted(one["recipe"] for one in run.info.leaderboard) == tried
+        assert any(line.startswith("linear is not tried: ") for line in said) == ("linear" not in tried)
+    assert best(tmp_path / "alone", recipes=SMALL[:1]).recipe.name == "linear"
 
 
 def test_an_interruption_leaves_nothing_and_a_finished_run_is_not_searched_again(tmp_path: Path) -> None:
