@@ -29,6 +29,7 @@ from .distributed import ProcessGroup, process_group
 from .facts import identity_of, info_of, summary
 from .final import fit_on_all, judge
 from .linear import fit_linear
+from .optimization.class_weights import explain_weights
 from .optimization.steps import choose_steps
 from .prepare import (
     labels_without,
@@ -168,8 +169,9 @@ def _train(
                 parts, tokens, left_out = leave_out(without, encoder, labels, parts, tokens)
                 say("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in left_out.items()))
             recipe, steps = choose_steps(recipe, tokens.train.lengths)
-            if steps:
-                say(steps)
+            for line in (steps, explain_weights(recipe, labels, parts.train)):
+                if line:
+                    say(line)
             untested = labels_without(parts.test, labels, TASKS[recipe.task])
             if untested:
                 say(f"{len(untested):,} of {len(labels):,} labels have no test text: {listed(untested)}")

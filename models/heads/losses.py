@@ -40,9 +40,10 @@ def classification_loss(
     return (losses if weights is None else losses * weights[truth]).mean()
 
 
-def balanced_weights(counts: Tensor) -> Tensor:
-    """Return a class weight for each label, float32 [labels]: the inverse of its count. The mean over texts is 1.
+def balanced_weights(counts: Tensor, power: float = 1.0) -> Tensor:
+    """Return a class weight for each label, float32 [labels]: the inverse of its count to the `power`.
 
-    King, Zeng: Logistic Regression in Rare Events Data, 2001.
+    The mean over texts is 1. King, Zeng: Logistic Regression in Rare Events Data, 2001.
     """
-    return (counts.sum() / (len(counts) * counts.clamp(min=1))).to(torch.float32)
+    inverse = counts.clamp(min=1).to(torch.float64) ** -power
+    return (counts.sum() / (counts * inverse).sum() * inverse).to(torch.float32)

@@ -63,11 +63,14 @@ def test_of_one_label_the_loss_is_minus_its_mean_log_score() -> None:
     assert objective.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_balanced_weights_weigh_each_text_by_its_label() -> None:
-    model, objective, logits = classified(class_weights="balanced")
+@pytest.mark.parametrize(("name", "power"), [("balanced", 1.0), ("root", 0.5)])
+def test_class_weights_weigh_each_text_by_its_label(name: str, power: float) -> None:
+    model, objective, logits = classified(class_weights=name)
     objective.set_class_weights(model)
     truth = [NAMES.index(label) for label in LABELS]
-    weights = balanced_weights(torch.tensor([2, 3, 1]))[truth].double()
+    weights = balanced_weights(torch.tensor([2, 3, 1]), power)[truth].double()
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights[truth.index(2)] / weights[truth.index(0)]).item() == pytest.approx(2**power)
     expected = -(weights * logits.log_softmax(dim=1)[ALL, truth]).mean()
     assert objective.loss(model, ALL).item() == pytest.approx(expected.item(), rel=1e-5)
     assert objective.loss(model, ALL).item() != pytest.approx(classified()[1].loss(model, ALL).item(), rel=1e-3)
@@ -92,13 +95,14 @@ def test_smoothing_spreads_a_share_of_the_truth_in_training_alone() -> None:
         assert objective.loss(model.train(mode), ALL).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+@pytest.mark.parametrize("class_weights", ["none", "auto", "root", "balanced"])
 @pytest.mark.parametrize("training", [True, False])
 def test_of_several_labels_each_is_a_question_of_its_own(class_weights: str, training: bool) -> None:
     model, objective, logits = classified(multi_label=True, class_weights=class_weights, label_smoothing=0.2)
     objective.set_class_weights(model)
     truth = torch.tensor([[float(name in own.split("|")) for name in NAMES] for own in SETS]).double()
-    absent_by_present = torch.tensor([5 / 1, 2 / 4, 4 / 2] if class_weights == "balanced" else [1, 1, 1])
+    power = {"balanced": 1.0, "root": 0.5}.get(class_weights, 0.0)
+    absent_by_present = torch.tensor([5 / 1, 2 / 4, 4 / 2]) ** power
     target = truth * 0.8 + 0.1 if training else truth
     yes, no = logits.sigmoid().log(), (-logits).sigmoid().log()
     weights = torch.where(truth == 1, absent_by_present, 1.0)

@@ -121,7 +121,11 @@ def test_dropout_is_for_training_alone(head: Head) -> None:
         (ClassifierOptions, {"dropout": 1.0}, r"dropout=1\.0"),
         (ClassifierOptions, {"dropout": float("nan")}, "dropout=nan"),
         (ClassifierOptions, {"label_smoothing": -0.1}, r"label_smoothing=-0\.1"),
-        (ClassifierOptions, {"class_weights": "equal"}, 'class_weights is "equal", known are "none" and "balanced"'),
+        (
+            ClassifierOptions,
+            {"class_weights": "equal"},
+            'is "equal", known are "auto", "none", "root", "balanced"',
+        ),
         (ClassifierOptions, {"threshold": 0.0}, r"threshold=0\.0 must lie between 0 and 1"),
         (ClassifierOptions, {"threshold": 1.0}, r"threshold=1\.0 must lie between 0 and 1"),
         (VectorOptions, {"size": -1}, "size=-1 must be at least 0"),

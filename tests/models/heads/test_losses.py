@@ -74,4 +74,4 @@ def test_rare_labels_weigh_more_and_texts_one_on_average() -> None:
 
 
 def test_a_label_without_texts_has_a_finite_weight() -> None:
-    assert balanced_weights(torch.tensor([4, 0])).tolist() == [0.5, 2.0]
+    assert balanced_weights(torch.tensor([4, 0])).tolist() == [1.0, 4.0]

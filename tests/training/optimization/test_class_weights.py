@@ -1,0 +1,51 @@
+"""Labels are weighed where they are unbalanced, unless the recipe says how much each counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import f1_score
+
+from lexport.data.load import load, of_texts
+from lexport.models import recipes
+from lexport.models.heads import ClassifierOptions
+from lexport.models.predict import text_outputs
+from lexport.training.optimization.class_weights import explain_weights
+from lexport.training.train import train
+
+
+@pytest.mark.parametrize(("rare", "weighting"), [(11, "none"), (10, "root"), (1, "root"), (0, "root")])
+def test_ten_times_the_texts_of_the_rarest_label_are_unbalanced(rare: int, weighting: str) -> None:
+    assert ClassifierOptions().weighting([100, rare, 40]) == weighting
+    assert ClassifierOptions(multi_label=True).weighting([100, rare, 40]) == "none"
+    for name in ("none", "root", "balanced"):
+        assert ClassifierOptions(class_weights=name).weighting([100, rare, 40]) == name
+
+
+@pytest.mark.parametrize("name", ["linear", "bag"])
+def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, tmp_path: Path) -> None:
+    rows = load("bbc-news")
+    texts = [" ".join(text.split()[:20]) for text in rows.texts]
+    chosen = [row for row, label in enumerate(rows.labels) if label == "sports" or row % 12 == 0]
+    others = [row for row in range(len(texts)) if row not in set(chosen)]
+    data = of_texts([texts[row] for row in chosen], [rows.labels[row] for row in chosen])
+    found, said = {}, {}
+    for weights in ("none", "auto"):
+        recipe = recipes.load(name).changed("head", class_weights=weights)
+        lines: list[str] = []
+        run = train(data, tmp_path / weights, recipe=recipe, say=lines.append)
+        answers = text_outputs(run.model, run.encoder, [texts[row] for row in others]).argmax(axis=1)
+        truth = [rows.labels[row] for row in others]
+        found[weights] = f1_score(truth, [run.labels[answer] for answer in answers], average="macro")
+        said[weights] = [line for line in lines if line.startswith("class weights by the root")]
+    assert found["auto"] > found["none"] + 0.03
+    assert said["none"] == []
+    [line] = said["auto"]
+    assert line.endswith("training texts; --set head.class_weights=none leaves them out")
+
+
+@pytest.mark.parametrize("name", ["vectors", "bag"])
+def test_nothing_is_said_where_nothing_is_weighed(name: str) -> None:
+    data = of_texts(["one", "two"] * 10, ["a", "b"] * 10)
+    assert explain_weights(recipes.load(name), ["a", "b"], data) == ""

@@ -1,0 +1,27 @@
+"""What is said of class weights that a recipe leaves "auto"."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ...data.dataset import Dataset
+from ...evaluation.tasks import TASKS
+from ...models.heads import LabelOptions
+from ...models.recipes import Recipe
+
+
+def explain_weights(recipe: Recipe, labels: Sequence[str], train: Dataset) -> str:
+    """Return why labels are weighed though the recipe does not say so, a line for the user; "" if they are not."""
+    head = recipe.head
+    if not isinstance(head, LabelOptions):
+        return ""
+    counter = Counter(name for names in TASKS[recipe.task].label_sets(train) for name in names)
+    counts = [counter[label] for label in labels]
+    weighting = head.weighting(counts)
+    if weighting in (head.class_weights, "none"):
+        return ""
+    return (
+        f"class weights by the {weighting} of the inverse counts, for labels of {min(counts):,} to {max(counts):,} "
+        "training texts; --set head.class_weights=none leaves them out"
+    )
