@@ -23,6 +23,9 @@ class LabelOptions(HeadOptions):
     label_smoothing: float = 0.0
     """Share of the target spread over all labels (Szegedy et al.: Rethinking the Inception Architecture for Computer
     Vision, 2015, arXiv:1512.00567)."""
+    teacher_weight: float = 1.0
+    """Share of the target that the probabilities of a teacher have, of a text that it knows; the label has the rest
+    (Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015, arXiv:1503.02531)."""
     threshold: float = 0.5
     """Lowest score of a label that a multi-label answer names."""
 
@@ -37,6 +40,8 @@ class LabelOptions(HeadOptions):
             problems.append(f"head: label_smoothing={self.label_smoothing} must be at least 0 and below 1.")
         if self.class_weights not in ("none", "balanced"):
             problems.append(f'head: class_weights is "{self.class_weights}", known are "none" and "balanced".')
+        if not 0 <= self.teacher_weight <= 1:
+            problems.append(f"head: teacher_weight={self.teacher_weight} must be at least 0 and at most 1.")
         if not 0 < self.threshold < 1:
             problems.append(f"head: threshold={self.threshold} must lie between 0 and 1.")
         return problems
@@ -64,7 +69,7 @@ class LabelHead(Head):
         return outputs.softmax(dim=1)
 
     def loss(self, outputs: Tensor, truth: Tensor, others: Tensor | None, weights: Tensor | None) -> Tensor:
-        """Return the cross-entropy; truth is int64 [batch], or with multi_label float32 [batch, labels]."""
+        """Return the cross-entropy; truth is int64 [batch], or probabilities float32 [batch, labels]."""
         smoothing = self.options.label_smoothing if self.training else 0.0
         return classification_loss(outputs, truth, self.multi_label, smoothing, weights)
 
@@ -75,7 +80,8 @@ class LabelHead(Head):
         if self.multi_label:
             present = truth.sum(dim=0)
             return (len(truth) - present) / present.clamp(min=1)
-        return balanced_weights(truth.bincount(minlength=self.labels))
+        soft = truth.is_floating_point()
+        return balanced_weights(truth.sum(dim=0) if soft else truth.bincount(minlength=self.labels))
 
 
 @dataclass(frozen=True)
