@@ -213,8 +213,9 @@ def _number(value: Any, label: str, where: object) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number <= 1 + _ROUNDING:
+        given = "missing" if value in (None, "") else shown(value)
         raise InputError(
-            f"{where}: the probability of {shown(label)} is {shown(value)}; expected a number from 0 to 1.",
+            f"{where}: the probability of {shown(label)} is {given}; expected a number from 0 to 1.",
             code="LX-DATA-097",
         )
     return min(number, 1.0)
