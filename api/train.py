@@ -230,10 +230,10 @@ def _teacher(given: Any, text_column: str, how: Reading) -> Teacher:
     from .functions import load
 
     if not isinstance(given, str | Path):
-        return Teacher.of(given)
+        return Teacher.of(given, how)
     name = str(given)
     if name.startswith(("http://", "https://")) or name.endswith(".mar") or (Path(given) / "run.json").is_file():
-        return Teacher.of(load(given))
+        return Teacher.of(load(given), how)
     return Teacher.of_file(name, text_column, how)
 
 

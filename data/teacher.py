@@ -9,6 +9,7 @@ import copy
 import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,14 +39,15 @@ class Teacher:
     def __init__(
         self,
         name: str,
-        answers: Callable[[Sequence[str], Sequence[str], Progress], Answers],
+        answers: Callable[[Sequence[str], Sequence[str], BadRows, Progress], Answers],
         *,
         has_texts: bool,
-        skip_bad_rows: int = 0,
+        skip_bad_rows: int,
     ) -> None:
-        """`answers(labels, texts, progress)` yields an answer to each text, or with `has_texts` those that there are.
+        """`answers(labels, texts, bad, progress)` yields an answer to each text, or those that there are.
 
-        `skip_bad_rows`: how many answers that cannot be used are left out.
+        `has_texts`: it does the latter. `bad` is told of what cannot be read. `skip_bad_rows`: how many answers that
+        cannot be used are left out.
         """
         self.name = name
         """The name of its file, of its model, "mapping" or "callable"."""
@@ -59,23 +61,24 @@ class Teacher:
 
         Of `reading` counts how many rows may be left out.
         """
-        bad = Reading(skip_bad_rows=reading.skip_bad_rows)
 
-        def answers(labels: Sequence[str], texts: Sequence[str], progress: Progress) -> Answers:
+        def answers(labels: Sequence[str], texts: Sequence[str], bad: BadRows, progress: Progress) -> Answers:
             return _file_answers(data, text_column, bad, labels)
 
         return cls(data.rpartition("/")[2], answers, has_texts=True, skip_bad_rows=reading.skip_bad_rows)
 
     @classmethod
-    def of(cls, given: Any) -> Teacher:
+    def of(cls, given: Any, reading: Reading = USUAL_READING) -> Teacher:
         """Return the teacher that answers as `given` does.
 
         That is a mapping of texts to {label: probability}; a run, an archive or a server; a fitted scikit-learn
         classifier of texts; or a function of a list of texts that returns an answer of a run, or {label:
-        probability}, for each. Raises InputError for anything else.
+        probability}, for each. `reading` as in `of_file`. Raises InputError for anything else.
         """
+        skip = reading.skip_bad_rows
         if isinstance(given, Mapping):
-            return cls("mapping", lambda *_: _answers(given.keys(), given.values(), 1), has_texts=True)
+            own = partial(_answers, given.keys(), given.values(), 1)
+            return cls("mapping", lambda *_: own(), has_texts=True, skip_bad_rows=skip)
         ask: Any = None
         if hasattr(given, "predict_proba") and hasattr(given, "classes_"):
             names = [cells.label(label, "teacher") or "" for label in np.asarray(given.classes_).tolist()]
@@ -95,10 +98,10 @@ class Teacher:
             )
         name = getattr(given, "name", "callable")
 
-        def answers(labels: Sequence[str], texts: Sequence[str], progress: Progress) -> Answers:
+        def answers(labels: Sequence[str], texts: Sequence[str], bad: BadRows, progress: Progress) -> Answers:
             return _asked(ask, texts, progress)
 
-        return cls(name if isinstance(name, str) else "callable", answers, has_texts=False)
+        return cls(name if isinstance(name, str) else "callable", answers, has_texts=False, skip_bad_rows=skip)
 
     def learn(
         self, labels: Sequence[str], texts: Sequence[str], *, several: bool, progress: Progress = silent
@@ -114,15 +117,16 @@ class Teacher:
         elif self._has_texts:
             return
         asked = [] if self._has_texts else list(dict.fromkeys(text for text in texts if text not in known.places))
-        bad, count = BadRows(self._skip_bad_rows), 0
-        for where, text, answer in self._answers(labels, asked, progress):
-            count += 1
+        bad, used = BadRows(self._skip_bad_rows), 0
+        for where, text, answer in self._answers(labels, asked, bad, progress):
             known.require_labels(answer, where)
             try:
                 known.add(cells.text(text, where), answer, where)
             except InputError as error:
                 bad.add(error)
-        bad.check(self.name, count)
+            else:
+                used += 1
+        bad.check(self.name, used + bad.count)
 
     def without(self, texts: Iterable[str]) -> Teacher:
         """Return the teacher without `texts` among its own; what one of both learns from now on the other knows."""
@@ -221,23 +225,20 @@ def _number(value: Any, label: str, where: object) -> float:
     return min(number, 1.0)
 
 
-def _file_answers(name: str, text_column: str, reading: Reading, labels: Sequence[str]) -> Answers:
-    """Yield the rows of files. Raises InputError if none has the probability of a label."""
-    bad, found, columns = BadRows(reading.skip_bad_rows), False, dict[str, None]()
-    rows = 0
-    with find_data(name, Columns(text_column, None)) as data, data.rows(reading, bad, whole=True) as sources:
+def _file_answers(name: str, text_column: str, bad: BadRows, labels: Sequence[str]) -> Answers:
+    """Yield the rows of a file. Raises InputError if none has the probability of a label."""
+    found, columns = False, dict[str, None]()
+    with find_data(name, Columns(text_column, None)) as data, data.rows(USUAL_READING, bad, whole=True) as sources:
         for source in sources:
             place = Place(source)
             for row in source.rows:
                 place.number = row.number
-                rows += 1
                 record = row.record or {}
                 columns |= dict.fromkeys(record)
                 answer = _by_label(record, labels)
                 found = found or bool(answer)
                 yield place, row.text, answer
-    bad.check(shown(name), rows + bad.count)
-    if not found:
+    if not found and not bad.count:
         raise InputError(
             f"{shown(name)} has no probabilities of the labels {listed(labels)}; its columns are: "
             f"{listed(list(columns), 20) or 'none'}. Expected a column for each label, called {shown(labels[0])} or "

@@ -106,6 +106,16 @@ def test_all_rows_that_are_no_probabilities_are_listed_at_once(tmp_path: Path) -
     assert teacher.texts == ["fine"]
 
 
+def test_rows_that_cannot_be_read_are_listed_with_those_that_are_wrong(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "text,neg,pos\nfine,0.5,0.5\na,0.5,0.4\nb,1,0,more,cells\n")
+    with refused(InputError, "LX-DATA-066", "t.csv", "2 of 3 rows", "--skip-bad-rows 2"):
+        learned(Teacher.of_file(path, reading=Reading(skip_bad_rows=1)))
+    answers = {"fine": {"neg": 0.5, "pos": 0.5}, "a": {"neg": 2, "pos": 0}}
+    teacher = Teacher.of(answers, Reading(skip_bad_rows=1))
+    learned(teacher)
+    assert teacher.texts == ["fine"]
+
+
 @pytest.mark.parametrize(
     ("row", "code", "said"),
     [("0.5,0.4", "LX-DATA-098", "0.9"), ("1.5,0", "LX-DATA-097", "1.5"), ("true,0", "LX-DATA-097", "true")],

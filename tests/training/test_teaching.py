@@ -122,6 +122,17 @@ def test_certain_probabilities_of_several_labels_are_those_labels(tasks_jsonl: P
     assert open_run(same.folder).digest == open_run(plain.folder).digest
 
 
+def test_of_several_labels_a_text_that_only_the_teacher_has_counts_for_the_probable_ones(tasks_jsonl: Path) -> None:
+    recipe = SMALL.changed("head", multi_label=True, threshold=0.4)
+    prepared = prepare(str(tasks_jsonl), recipe, Columns(label="labels"), SplitOptions())
+    answer = {"kitchen": 0.4, "long": 0.9, "sport": 0.1, "weather": 0.0}
+    teacher = Teacher.of({"something new": answer})
+    train = teach(prepared, teacher, recipe, sorted(answer), final=False, progress=silent).prepared.parts.train
+    assert (train.texts[-1], train.labels[-1]) == ("something new", "kitchen|long")
+    assert train.targets is not None
+    assert train.targets[-1].tolist() == pytest.approx(list(answer.values()))
+
+
 def test_certain_probabilities_give_a_linear_model_the_labels(tiny_csv: Path) -> None:
     data = load(str(tiny_csv))
     teacher = {
