@@ -6,9 +6,9 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InputError
 from ..storage.progress import Progress, Say, silent
@@ -17,10 +17,23 @@ from .paths import StrPath
 
 if TYPE_CHECKING:
     from ..data.load import Columns, Dataset, Reading
+    from ..data.teacher import Teacher
     from ..evaluation.diagnostics.advice import Command
     from ..models.recipes import Recipe
     from ..models.run import Run as TrainedRun
+    from .model import Model
     from .run import Run
+
+
+class Estimator(Protocol):
+    """A fitted scikit-learn classifier of texts."""
+
+    classes_: Any
+    """The labels."""
+
+    def predict_proba(self, texts: Any, /) -> Any:
+        """Return their probabilities, float [texts, labels]."""
+
 
 HeldOut = StrPath | tuple[Iterable[str], Iterable[Any]]
 """Validation or test data: a file, or texts and labels."""
@@ -53,6 +66,7 @@ def train(
     shares: str | Sequence[int] = "80/10/10",
     split_column: str | None = None,
     reading: Reading | None = None,
+    teacher: StrPath | Mapping[str, Any] | Callable[[list[str]], Sequence[Any]] | Model | Estimator | None = None,
     multi_label: bool = False,
     budget: float | None = None,
     vectors: StrPath | None = None,
@@ -87,6 +101,12 @@ def train(
     pairs (texts, labels). With `cv` the recipe is also cross-validated, in as many folds of the texts that neither
     the data nor a file hold back for the test; `info.cross_validation` has the metrics, and with `recipe="auto"` they
     decide.
+
+    `teacher` says the probability of each label for the training texts, which are then learned in place of the labels
+    (`head.teacher_weight`): a file with a column `LABEL` or `score_LABEL` for each, read with `text_column`, or
+    {text: {label: probability}}; texts that the data lack are trained on too. Or what is asked about the texts: a
+    run, an archive or a server (its folder, file or address), a fitted scikit-learn classifier of texts, or a
+    function of a list of texts that returns {label: probability}, or a run's answer, for each.
 
     `recipe` is a shipped one's name, a TOML file or a Recipe. With "auto" several recipes are trained and the best on
     the validation texts is kept; its `info.leaderboard` has them all, none begins after `budget` seconds (None: 120),
@@ -147,6 +167,7 @@ def train(
             "columns": columns,
             "reading": how,
             "splitting": SplitOptions.parse(split, shares),
+            "teacher": None if teacher is None else _teacher(teacher, text_column, how),
             "held_out": {part: _held_out(one, part, several, how) for part, one in given.items() if one is not None},
             "seed": seed,
             "device": choose_device(device, threads),
@@ -202,6 +223,18 @@ def _named(data: StrPath | Sequence[StrPath]) -> str | list[str]:
 
 def _held_out(data: HeldOut, part: str, several: bool, how: Reading) -> str | Dataset:
     return _dataset(*data, None, part, several, how) if isinstance(data, tuple) else str(data)
+
+
+def _teacher(given: Any, text_column: str, how: Reading) -> Teacher:
+    from ..data.teacher import Teacher
+    from .functions import load
+
+    if not isinstance(given, str | Path):
+        return Teacher.of(given, how)
+    name = str(given)
+    if name.startswith(("http://", "https://")) or name.endswith(".mar") or (Path(given) / "run.json").is_file():
+        return Teacher.of(load(given), how)
+    return Teacher.of_file(name, text_column, how)
 
 
 def _usual(columns: Columns, model: _Options, settings: Sequence[str]) -> str:

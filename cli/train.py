@@ -69,6 +69,14 @@ def train(
     split_column: Annotated[
         str | None, typer.Option(help="Column with train, validation or test.", show_default="none")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|RUN|MAR|URL",
+            help="Learn its probabilities of the labels: a file's columns, or a model's answers.",
+            show_default="none",
+        ),
+    ] = None,
     multi_label: Annotated[bool, typer.Option("--multi-label", help="A text may have several labels: a|b.")] = False,
     budget: Annotated[
         float | None,
@@ -133,6 +141,7 @@ def train(
             shares=shares,
             split_column=split_column,
             reading=reading,
+            teacher=teacher,
             multi_label=multi_label,
             budget=budget,
             vectors=vectors,

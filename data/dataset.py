@@ -47,6 +47,8 @@ class Dataset:
     """"train", "validation" or "test" for each text, if the source says it; `split` then follows it."""
     keys: list[str] | None = field(default=None, compare=False)
     """The group or the time of each text, if the split asks for one."""
+    targets: Images | None = field(default=None, compare=False)
+    """What training learns in place of the labels, float32 [texts, labels of the model], where a teacher says it."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What was found out or decided while the data were read, in sentences for the user."""
 
@@ -69,16 +71,18 @@ class Dataset:
         def chosen(column: list[str]) -> list[str]:
             return [column[row] for row in rows]
 
-        return dataset_of(
+        places = np.asarray(rows, dtype=np.int64)
+        found = dataset_of(
             chosen(self.texts),
             chosen(self.labels),
             name,
             languages=None if self.languages is None else chosen(self.languages),
             pairs=None if self.pairs is None else chosen(self.pairs),
-            images=None if self.images is None else self.images[np.asarray(rows, dtype=np.int64)],
+            images=None if self.images is None else self.images[places],
             parts=None if self.parts is None else chosen(self.parts),
             keys=None if self.keys is None else chosen(self.keys),
         )
+        return found if self.targets is None else replace(found, targets=self.targets[places])
 
 
 def dataset_of(
@@ -98,7 +102,7 @@ def dataset_of(
     further = {"languages": languages, "pairs": pairs, "parts": parts}
     value = digest(texts, labels, further, images)
     gone = {"duplicates": 0, "conflicting": 0, "empty": 0} if dropped is None else dropped
-    return Dataset(texts, labels, name, value, gone, languages, pairs, images, parts, keys, notes)
+    return Dataset(texts, labels, name, value, gone, languages, pairs, images, parts, keys, notes=notes)
 
 
 def joined(parts: Mapping[str, Dataset]) -> Dataset:
@@ -133,7 +137,12 @@ def joined(parts: Mapping[str, Dataset]) -> Dataset:
             *(part for part, one in parts.items() if part != "train" for _ in one.texts),
         ],
     )
-    return replace(whole, notes=tuple(dict.fromkeys(note for one in every for note in one.notes)))
+    targets = [one.targets for one in every if one.targets is not None]
+    return replace(
+        whole,
+        targets=np.concatenate(targets) if len(targets) == len(every) else None,
+        notes=tuple(dict.fromkeys(note for one in every for note in one.notes)),
+    )
 
 
 def _stacked(images: list[Images]) -> Images | None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .dataset import Dataset
-from .split_methods import Hashes
-from .splits import PARTS, hashes_of, parts_of
+from .dataset import Dataset, dataset_of
+from .split_methods import Hashes, parts_at
+from .splits import PARTS, SplitOptions, hashes_of, parts_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,23 @@ class PartRecord:
         order = np.lexsort((parts, hashes))
         unique, first = np.unique(hashes[order], return_index=True)
         return cls(unique, parts[order][first], complete) if len(unique) else None
+
+    @classmethod
+    def with_training(cls, record: PartRecord | None, texts: list[str]) -> PartRecord | None:
+        """Return `record` with `texts` that it does not have as training texts; None for none, as in `of`."""
+        hashes = hashes_of(dataset_of(texts, [""] * len(texts), ""))
+        if record is None or not record.complete:
+            usual = np.array(parts_at(hashes, SplitOptions().shares))
+            hashes = hashes[usual != PARTS[0]]
+        if record is not None:
+            hashes = np.concatenate([record.hashes, hashes])
+        if not len(hashes):
+            return None
+        parts = np.zeros(len(hashes), np.uint8)
+        if record is not None:
+            parts[: len(record.parts)] = record.parts
+        order = np.argsort(hashes, kind="stable")
+        return cls(hashes[order], parts[order], record is not None and record.complete)
 
     @property
     def digest(self) -> str:

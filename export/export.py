@@ -65,6 +65,7 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
                 "seed": run.info.seed,
                 "data": run.info.data,
                 "warnings": run.info.warnings,
+                "teacher": run.info.training.get("teacher"),
                 "final": _final(run),
                 "cross_validation": run.info.cross_validation or None,
                 "weights": run.digest,

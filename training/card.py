@@ -42,6 +42,7 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             f"`{recipe.head.NAME}`; {_words(recipe, spec)}, {recipe.embedding.dim} dimensions, "
             f"{info.parameters:,} parameters, seed {info.seed}.",
             f"- **Training**: {epochs}, {training['seconds']:.0f} s.",
+            *_teacher(training),
             *_final(training, data),
             *[f"- **Warning**: {one['message']} ({one['code']})." for one in info.warnings],
             *[f"- **Then**: {_event(event)}" for event in info.history],
@@ -54,6 +55,19 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, metrics: di
             *_leaderboard(info.leaderboard, task),
         ]
     )
+
+
+def _teacher(training: dict[str, Any]) -> list[str]:
+    """Return the line on a teacher, if there was one."""
+    if "teacher" not in training:
+        return []
+    found = training["teacher"]
+    more = f", and {found['added']:,} further texts that it alone has probabilities of" if found["added"] else ""
+    return [
+        f"- **Teacher**: {markdown(found['name'])}, whose probabilities count {found['weight']:g} and the labels "
+        f"{1 - found['weight']:g}, for {found['texts']:,} of the training texts{more}. SHA-256 of these texts and "
+        f"probabilities: {_code(found['digest'])}."
+    ]
 
 
 def _final(training: dict[str, Any], data: dict[str, Any]) -> list[str]:

@@ -28,6 +28,7 @@ def identity_of(
     device: Device,
     group: ProcessGroup,
     left_out: dict[str, int],
+    taught: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return everything that the weights depend on, as JSON can hold it. All of it must be equal to resume."""
     values = {
@@ -36,6 +37,7 @@ def identity_of(
         "data": prepared.dataset.digest,
         "parts": None if prepared.record is None else prepared.record.digest,
         "labels": labels,
+        "teacher": None if taught is None else taught["digest"],
         "from": None if start is None else start.digest,
         "device": device.torch_device.type,
         "threads": device.threads,

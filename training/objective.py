@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -72,8 +73,13 @@ class Objective:
         tokens: LookedUpTexts | None = None,
         pairs: LookedUpTexts | None = None,
         device: torch.device = torch.device("cpu"),  # noqa: B008  (it is immutable)
+        *,
+        targets: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        """Turn the labels of `part` into targets on `device`. Look up its texts unless `tokens` are given."""
+        """Turn the labels of `part` into targets on `device`. Look up its texts unless `tokens` are given.
+
+        `targets`: probabilities that are learned in place of the labels, float32 [texts, labels].
+        """
         self._recipe = recipe
         self._device = device
         self._encoder = encoder
@@ -84,7 +90,8 @@ class Objective:
         self._id_caches: dict[int, IdCache] = {}
         self._images = torch.from_numpy(part.images) if part.images is not None else None
         self._weights: Tensor | None = None
-        self._truth = torch.from_numpy(task_of(recipe.task, labels).truth(part)).to(device)
+        truth = task_of(recipe.task, labels).truth(part) if targets is None else targets
+        self._truth = torch.from_numpy(truth).to(device)
         if self._images is not None:
             self._images = self._images.to(device)
 

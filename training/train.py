@@ -13,6 +13,7 @@ from typing import Any
 from ..data import load as data
 from ..data.load import USUAL_READING, Columns, Dataset, Reading, Source
 from ..data.splits import SplitOptions
+from ..data.teacher import Teacher
 from ..evaluation.diagnostics.advice import Advice, Command
 from ..evaluation.diagnostics.leave_out import check_kinds, leave_out
 from ..evaluation.diagnostics.tokenized import TokenizedSplits
@@ -41,6 +42,7 @@ from .prepare import (
     without_training_texts,
 )
 from .save import check_replaceable, save, unknown_share
+from .teaching import check_teachable, teach
 from .trainer import Fit, fit
 
 log = logging.getLogger("lexport")
@@ -61,6 +63,7 @@ def train(
     splitting: SplitOptions = SplitOptions(),  # noqa: B008  (it is immutable)
     held_out: Mapping[str, Source | Dataset] | None = None,
     reading: Reading = USUAL_READING,
+    teacher: Teacher | None = None,
     start: run.Run | None = None,
     seed: int = 0,
     device: Device = Device(),  # noqa: B008  (it is immutable)
@@ -76,18 +79,20 @@ def train(
 ) -> run.Run:
     """Train `recipe` on a sample set, a file or a dataset. Write the run folder `out` completely or not at all.
 
-    `splitting` says how the data are split; `held_out` has validation or test texts of their own, by "validation" and
-    "test". With `start` training begins with that run's vocabulary, labels and weights; `recipe` is then its recipe,
-    with other training options if you like. A checkpoint is written every `checkpoint_every` seconds to the folder
-    `out`.training; with `resume` a killed training continues from there and ends with the same weights as without the
-    interruption. Processes that torch's launcher started train together, and rank 0 writes. `without`: kinds of rows
-    to leave out, see evaluation/diagnostics/leave_out.py. `final`: judge the model, then fit it on all texts for as
-    many epochs as were best on validation. `cross_validation`: what the recipe came to in it. `command`: the user's
-    command line, so that warnings can suggest a changed one. `progress` is called with (steps done, most steps,
-    description). Raises InputError for data or an output folder that cannot be used, and for a checkpoint of another
-    training.
+    `splitting` says how the data are split; `held_out` has validation or test texts of their own, by "validation"
+    and "test". What `teacher` knows of the texts is learned, see teaching.py. With `start` training begins with that
+    run's vocabulary, labels and weights; `recipe` is then its recipe, with other training options. A checkpoint is
+    written every `checkpoint_every` seconds to the folder `out`.training; with `resume` a killed training continues
+    from there and ends with the same weights as without the interruption. Processes that torch's launcher started
+    train together, and rank 0 writes. `without`: kinds of rows to leave out, see
+    evaluation/diagnostics/leave_out.py. `final`: judge the model, then fit it on all texts for as many epochs as
+    were best on validation. `cross_validation`: what the recipe came to in it. `command`: the user's command line,
+    so that warnings can suggest a changed one. `progress` is called with (steps done, most steps, description).
+    Raises InputError for data or an output folder that cannot be used, and for a checkpoint of another training.
     """
     check_kinds(without)
+    if teacher is not None:
+        check_teachable(recipe)
     if resume and (out / "run.json").is_file():
         say(f"{out} is finished; nothing to resume")
         return run.open_run(out)
@@ -102,6 +107,7 @@ def train(
         splitting=splitting,
         held_out=held_out,
         reading=reading,
+        teacher=teacher,
         start=start,
         seed=seed,
         device=device,
@@ -128,6 +134,7 @@ def _train(
     splitting: SplitOptions,
     held_out: Mapping[str, Source | Dataset] | None,
     reading: Reading,
+    teacher: Teacher | None,
     start: run.Run | None,
     seed: int,
     device: Device,
@@ -147,18 +154,24 @@ def _train(
             say, progress = silent, silent
         with _target(out, group, resume=resume, replace=replace) as (folder, training):
             prepared = prepare(source, recipe, columns, splitting, held_out, reading)
-            dataset, parts = prepared.dataset, prepared.parts
+            dataset = prepared.dataset
             for note in dataset.notes:
                 say(note)
-            corpus = None
+            labels = list(data.label_names(TASKS[recipe.task].label_sets(dataset)))
+            if start is not None:
+                run.require_known(start, dataset)
+                require_known_labels(dataset, labels, start)
+                labels = start.labels
+            taught: dict[str, Any] | None = None
+            if teacher is not None:
+                prepared, taught, said = teach(prepared, teacher, recipe, labels, final=final, progress=progress)
+                say(said)
+            parts, corpus = prepared.parts, None
             if start is None:
                 corpus = split_texts(recipe, parts.train)
-                labels = list(data.label_names(TASKS[recipe.task].label_sets(dataset)))
                 recipe, encoder = new_encoder(recipe, corpus, len(parts.train), len(labels), say)
             else:
-                encoder, labels = start.encoder, start.labels
-                run.require_known(start, dataset)
-                require_known_labels(dataset, data.label_names(TASKS[recipe.task].label_sets(dataset)), start)
+                encoder = start.encoder
             prepared = without_rows(prepared)
             dataset = prepared.dataset
             tokens = TokenizedSplits.of(encoder, parts, corpus)
@@ -189,7 +202,7 @@ def _train(
                 parts = without_training_texts(parts)
             prepared = prepared._replace(parts=parts)  # without what was left out
             give_back()
-            identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out)
+            identity = identity_of(recipe, seed, prepared, labels, start, device, group, left_out, taught)
             fitter = FITTERS.get(recipe.training.optimizer, fit)
             fit_result = fitter(
                 recipe,
@@ -231,6 +244,8 @@ def _train(
                 info = dataclasses.replace(info, cross_validation=dict(cross_validation or {}))
                 if steps:
                     info.training["steps"] = steps
+                if taught:
+                    info.training["teacher"] = taught
                 if final:
                     info.training["final"] = {"texts": final_texts}
                 save(

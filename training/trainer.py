@@ -76,6 +76,7 @@ def fit(
 ) -> Fit:
     """Train a new model, or a copy of `start`'s, on parts.train. Keep the epoch with the lowest validation loss.
 
+    What is learned of parts.train are its `targets`, if it has some; the validation loss is that of the labels.
     With `chosen`, a fit of the recipe on other texts, as many epochs as its best are trained, and the last is kept.
     `tokens`: the texts of `parts`, if `encoder` has already looked them up. The same seed, device and group give the
     same weights, also when training resumes from one of `checkpoints`. All random numbers come from separate
@@ -106,7 +107,16 @@ def fit(
                 further=start is not None,
                 epochs=None if chosen is None else chosen.best_epoch,
             )
-            objective = Objective(recipe, encoder, parts.train, labels, known.train, known.pairs, device.torch_device)
+            objective = Objective(
+                recipe,
+                encoder,
+                parts.train,
+                labels,
+                known.train,
+                known.pairs,
+                device.torch_device,
+                targets=parts.train.targets,
+            )
             validation = Objective(
                 recipe,
                 encoder,

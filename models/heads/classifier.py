@@ -31,6 +31,9 @@ class LabelOptions(HeadOptions):
     label_smoothing: float = 0.0
     """Share of the target spread over all labels (Szegedy et al.: Rethinking the Inception Architecture for Computer
     Vision, 2015, arXiv:1512.00567)."""
+    teacher_weight: float = 1.0
+    """Share of the target that the probabilities of a teacher have, of a text that it knows; the label has the rest
+    (Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015, arXiv:1503.02531)."""
     threshold: float = 0.5
     """Lowest score of a label that a multi-label answer names."""
 
@@ -46,11 +49,13 @@ class LabelOptions(HeadOptions):
         if self.class_weights not in (_AUTO, *_POWERS):
             known = ", ".join(f'"{name}"' for name in (_AUTO, *_POWERS))
             problems.append(f'head: class_weights is "{self.class_weights}", known are {known}.')
+        if not 0 <= self.teacher_weight <= 1:
+            problems.append(f"head: teacher_weight={self.teacher_weight} must be at least 0 and at most 1.")
         if not 0 < self.threshold < 1:
             problems.append(f"head: threshold={self.threshold} must lie between 0 and 1.")
         return problems
 
-    def weighting(self, counts: Sequence[int]) -> str:
+    def weighting(self, counts: Sequence[float]) -> str:
         """Return "none", "root" or "balanced", for labels with as many training texts each."""
         if self.class_weights != _AUTO:
             return self.class_weights
@@ -80,13 +85,13 @@ class LabelHead(Head):
         return outputs.softmax(dim=1)
 
     def loss(self, outputs: Tensor, truth: Tensor, others: Tensor | None, weights: Tensor | None) -> Tensor:
-        """Return the cross-entropy; truth is int64 [batch], or with multi_label float32 [batch, labels]."""
+        """Return the cross-entropy; truth is int64 [batch], or probabilities float32 [batch, labels]."""
         smoothing = self.options.label_smoothing if self.training else 0.0
         return classification_loss(outputs, truth, self.multi_label, smoothing, weights)
 
     def class_weights(self, truth: Tensor) -> Tensor | None:
         """Return the weights that the options ask for, float32 [labels], or None."""
-        counts = truth.sum(dim=0) if self.multi_label else truth.bincount(minlength=self.labels)
+        counts = truth.sum(dim=0) if truth.is_floating_point() else truth.bincount(minlength=self.labels)
         power = _POWERS[self.options.weighting(counts.tolist())]
         if not power:
             return None

@@ -27,17 +27,20 @@ def classification_loss(
 ) -> Tensor:
     """Return the mean cross-entropy of logits float32 [batch, labels], a scalar.
 
-    truth: int64 [batch], or with `multi_label` float32 [batch, labels] of 0 and 1. smoothing: label smoothing, the
-    share of the truth that is spread over all labels. weights: class weights float32 [labels]; each text is weighted
-    by its label, or with `multi_label` each label that is present. The weights apply after smoothing: torch's own
-    `weight` and `pos_weight` also weight the spread share, so that the rarest label gets most of it from every text.
+    truth: int64 [batch], or the probability of each label, float32 [batch, labels]; with `multi_label` always the
+    latter. smoothing: label smoothing, the share of the truth that is spread over all labels. weights: class weights
+    float32 [labels]; each text is weighted by its label (by its labels' mean weight, where they have probabilities),
+    or with `multi_label` each label that is present. The weights apply after smoothing: torch's own `weight` and
+    `pos_weight` also weight the spread share, so that the rarest label gets most of it from every text.
     """
     if multi_label:
         smoothed = truth * (1 - smoothing) + smoothing / 2
         losses = F.binary_cross_entropy_with_logits(outputs, smoothed, reduction="none")
         return (losses if weights is None else losses * (1 + (weights - 1) * truth)).mean()
     losses = F.cross_entropy(outputs, truth, reduction="none", label_smoothing=smoothing)
-    return (losses if weights is None else losses * weights[truth]).mean()
+    if weights is None:
+        return losses.mean()
+    return (losses * ((truth * weights).sum(dim=1) if truth.is_floating_point() else weights[truth])).mean()
 
 
 def balanced_weights(counts: Tensor, power: float = 1.0) -> Tensor:

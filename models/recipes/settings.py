@@ -13,7 +13,7 @@ from . import Recipe, checked, refused
 
 # What a run that is trained further may change: the rest belongs to the shape of its model.
 _FURTHER = ("training", "gates")
-_FURTHER_HEAD = ("class_weights", "label_smoothing", "temperature", "threshold")
+_FURTHER_HEAD = ("class_weights", "label_smoothing", "teacher_weight", "temperature", "threshold")
 
 
 def with_settings(recipe: Recipe, settings: Sequence[str], *, further: bool = False) -> Recipe:

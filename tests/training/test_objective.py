@@ -76,6 +76,19 @@ def test_class_weights_weigh_each_text_by_its_label(name: str, power: float) -> 
     assert objective.loss(model, ALL).item() != pytest.approx(classified()[1].loss(model, ALL).item(), rel=1e-3)
 
 
+def test_of_probabilities_the_loss_is_the_mean_cross_entropy_and_a_texts_weight_the_mean_of_its_labels() -> None:
+    model, _, logits = classified(class_weights="balanced")
+    shares = np.random.default_rng(0).dirichlet([1, 1, 1], len(TEXTS)).astype(np.float32)
+    encoder = build_encoder([*TEXTS, *PAIRS], recipe().text)
+    objective = Objective(recipe(class_weights="balanced"), encoder, part(labels=LABELS), NAMES, targets=shares)
+    soft = torch.from_numpy(shares).double()
+    each = -(soft * logits.log_softmax(dim=1)).sum(dim=1)
+    assert objective.loss(model, ALL).item() == pytest.approx(each.mean().item(), rel=1e-5)
+    objective.set_class_weights(model)
+    weights = len(TEXTS) / 3 / soft.sum(dim=0).clamp(min=1)
+    assert objective.loss(model, ALL).item() == pytest.approx((soft @ weights * each).mean().item(), rel=1e-5)
+
+
 def test_the_share_that_smoothing_spreads_is_not_weighed_by_the_label_it_goes_to() -> None:
     model, objective, logits = classified(class_weights="balanced", label_smoothing=0.3)
     objective.set_class_weights(model)

@@ -88,6 +88,10 @@ class Problem:
         task = task_of(recipe.task, labels)
         places = [torch.from_numpy(task.truth(part)) for part in (parts.train, parts.validation)]
         truth, held_truth = (_targets(place, count, multi=multi) for place in places)
+        taught = parts.train.targets
+        learned = places[0] if taught is None else torch.from_numpy(taught)
+        if taught is not None:
+            truth = learned.to(torch.float64)[:, -outputs:]
         smoothing = recipe.head.label_smoothing
         small = len(scales.rows) * outputs <= _FOLDED
         merged = Merged.of(counts, scales)
@@ -98,7 +102,7 @@ class Problem:
             held=Design(held_counts, replace(scales, factors=torch.ones_like(scales.factors)), power),
             truth=truth * (1 - smoothing) + smoothing / (count if outputs > 1 and not multi else 2),
             held_truth=held_truth,
-            weights=_loss_weights(model.head, places[0], multi=multi),
+            weights=_loss_weights(model.head, learned, multi=multi),
             softmax=not multi and outputs > 1,
             halves=outputs < count,
             fold=_folds(places[0].numpy()) if small else np.full(len(truth), -1),
@@ -157,13 +161,18 @@ def _targets(places: Tensor, labels: int, *, multi: bool) -> Tensor:
     return found[:, 1:] if labels == 2 else found
 
 
-def _loss_weights(head: Linear, places: Tensor, *, multi: bool) -> Tensor:
-    """Return the weight of each loss, float64 [texts, 1 or labels], from the class weights of the head."""
-    weights = head.class_weights(places)
+def _loss_weights(head: Linear, truth: Tensor, *, multi: bool) -> Tensor:
+    """Return the weight of each loss, float64 [texts, 1 or labels], from the class weights of the head.
+
+    truth: of `Task.truth`, or probabilities float32 [texts, labels].
+    """
+    weights = head.class_weights(truth)
     if weights is None:
-        return torch.ones(len(places), 1, dtype=torch.float64)
+        return torch.ones(len(truth), 1, dtype=torch.float64)
     weights = weights.to(torch.float64)
-    return 1 + (weights - 1) * places if multi else weights[places][:, None]
+    if multi:
+        return 1 + (weights - 1) * truth
+    return (truth.to(torch.float64) @ weights if truth.is_floating_point() else weights[truth])[:, None]
 
 
 def _folds(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -16,12 +16,15 @@ def explain_weights(recipe: Recipe, labels: Sequence[str], train: Dataset) -> st
     head = recipe.head
     if not isinstance(head, LabelOptions):
         return ""
-    counter = Counter(name for names in TASKS[recipe.task].label_sets(train) for name in names)
-    counts = [counter[label] for label in labels]
+    if train.targets is None:
+        counter = Counter(name for names in TASKS[recipe.task].label_sets(train) for name in names)
+        counts = [float(counter[label]) for label in labels]
+    else:
+        counts = train.targets.sum(axis=0, dtype=float).tolist()
     weighting = head.weighting(counts)
     if weighting in (head.class_weights, "none"):
         return ""
     return (
-        f"class weights by the {weighting} of the inverse counts, for labels of {min(counts):,} to {max(counts):,} "
+        f"class weights by the {weighting} of the inverse counts, for labels of {min(counts):,.0f} to {max(counts):,.0f} "
         "training texts; --set head.class_weights=none leaves them out"
     )

@@ -27,7 +27,7 @@ from ..card import write_card
 from ..distributed import processes
 from ..save import check_replaceable
 from ..train import train
-from .cross_validation import command_of, cross_validate, loaded, unlogged
+from .cross_validation import command_of, cross_validate, held_out_loaded, loaded, unlogged
 
 BUDGET = 120.0
 """Seconds after which no further candidate begins, unless others are chosen."""
@@ -112,16 +112,17 @@ def train_best(
     kind = TASKS[recipes[0].task]
     command = options.pop("command", None) or command_of(source, out)
     source = loaded(source, recipes[0], columns, splitting, reading)
+    options["held_out"] = held_out_loaded(recipes[0], columns=columns, reading=reading, **options)
     heading = []
     recipes, too_large = _affordable(recipes, source)
     heading += too_large
-    if folds is None and _has_few(source, splitting, options.get("held_out") or {}):
+    if folds is None and _has_few(source, splitting, options["held_out"]):
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
     judging = source
     if folds:
         # The texts of the test part choose nothing.
-        judging = assign(source, splitting, kind.label_sets, options.get("held_out") or {}).dataset
+        judging = assign(source, splitting, kind.label_sets, options["held_out"]).dataset
     options |= {"columns": columns, "reading": reading, "splitting": splitting, "progress": progress}
     began = time.monotonic()
     board: list[dict[str, Any]] = []
