@@ -91,7 +91,7 @@ class LabelHead(Head):
 
     def class_weights(self, truth: Tensor) -> Tensor | None:
         """Return the weights that the options ask for, float32 [labels], or None."""
-        counts = truth.sum(dim=0) if truth.is_floating_point() else truth.bincount(minlength=self.labels)
+        counts = truth.sum(dim=0) if truth.dim() > 1 else truth.bincount(minlength=self.labels)
         power = _POWERS[self.options.weighting(counts.tolist())]
         if not power:
             return None

@@ -25,6 +25,6 @@ def explain_weights(recipe: Recipe, labels: Sequence[str], train: Dataset) -> st
     if weighting in (head.class_weights, "none"):
         return ""
     return (
-        f"class weights by the {weighting} of the inverse counts, for labels of {min(counts):,.0f} to {max(counts):,.0f} "
-        "training texts; --set head.class_weights=none leaves them out"
+        f"class weights by the {weighting} of the inverse counts, for labels of {min(counts):,.0f} to "
+        f"{max(counts):,.0f} training texts; --set head.class_weights=none leaves them out"
     )
