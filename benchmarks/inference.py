@@ -16,7 +16,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,8 @@ from torch.nn import functional as F
 
 from lexport.benchmarks.figures import Values, interval, say
 from lexport.benchmarks.report import Report, Verdict, add_options
-from lexport.export.formats.dense import has_dense_layers
 from lexport.export.formats.torchscript_onnx import Scoring, write_torchscript
-from lexport.export.formats.variants import IDS_IN, Variant
+from lexport.export.formats.variants import IDS_IN, VARIANTS, Variant
 from lexport.handlers.engine.engines import Engine, Scores, open_engine
 from lexport.handlers.text.encoder import Ids, TextSpec
 from lexport.handlers.text.spec import Layout
@@ -288,17 +287,17 @@ def _layered(options: argparse.Namespace, folder: Path, report: Report) -> list[
         recipe = recipes.load(name).changed("embedding", dim=100)
         torch.manual_seed(0)
         model = build(recipe, TextSpec(words=words, max_tokens=recipe.text.max_tokens), labels=LABELS).eval()
-        assert has_dense_layers(model.encoder)
         for engine in ("torchscript", "onnx"):
             fp32, size = _written(IDS_IN[f"{engine}-fp32"], model, _new(folder, f"{name}-{engine}-fp32"))
-            for dense in (False, True):
-                variant = replace(IDS_IN[f"{engine}-int8"], dense=dense)
-                own, small = _written(variant, model, _new(folder, f"{name}-{engine}-int8-{dense}"))
+            for variant in (VARIANTS[f"{engine}-int8"], VARIANTS[f"{engine}-int8-dynamic"]):
+                if variant.unsupported_reason(model) is not None:
+                    continue
+                own, small = _written(variant, model, _new(folder, f"{name}-{variant.name}"))
                 found = [_compare(fp32, own, _batches(words, count, 12), options.pairs) for count in (1, 16)]
-                what = f"`{name}`, {variant.name}{' and dense layers' if dense else ''}"
+                what = f"`{name}`, {variant.name}"
                 rows.append([what, f"{small / size:.0%}", *map(str, found)])
                 say(" | ".join(rows[-1]))
-                if dense and (name, engine) == ("cnn", "onnx"):
+                if variant.dense:
                     asked = f"{what}: not slower than fp32 at batch 1 and 16"
                     held = all(one.median >= 1 for one in found)
                     verdicts.append(Verdict(asked, ", ".join(map(str, found)), held))

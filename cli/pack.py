@@ -39,13 +39,6 @@ def export(
             show_default="fp32 and int8 of torchscript and onnx",
         ),
     ] = None,
-    quantize_dense: Annotated[
-        bool,
-        typer.Option(
-            "--quantize-dense",
-            help="In int8 variants quantize the encoder's layers too; scores then depend on batches.",
-        ),
-    ] = False,
     goldens: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +57,7 @@ def export(
     from ..models.run import open_run
     from ..reports.evidence_table import evidence as evidence_table
 
-    chosen = choose(variants, quantize_dense=quantize_dense)
+    chosen = choose(variants)
     evidence = asdict(export_run(open_run(run), chosen, goldens=goldens, say=say_to(as_json)))
     if as_json:
         return emit(evidence)

@@ -18,14 +18,21 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
     """Return the variant to pack, of those that passed the gates, and the reason.
 
     Without a preference: of the variants that take ids (a worker has Python, where these need no locale and less
-    memory), the smallest of those as fast as the fastest, for 8 texts, within noise. `prefer` is "speed": the fastest
-    of all, text-in too; "size": the smallest; "accuracy": the one that is closest to the trained model. Raises
-    RefusedError if none passed, InputError for another preference.
+    memory) and whose answers do not depend on their batch, the smallest of those as fast as the fastest, for 8 texts,
+    within noise. `prefer` is "speed": the fastest of all, text-in too; "size": the smallest; "accuracy": the one that
+    is closest to the trained model. The reason says so where the chosen one is slower than the fp32 variant of its
+    engine, and where its answers depend on their batch. Raises RefusedError if none passed, InputError for another
+    preference.
     """
     if prefer not in (None, *PREFERENCES):
         raise InputError(
             f"--prefer {prefer!r} is not known; choose one of: {', '.join(PREFERENCES)}.", code="LX-ARCHIVE-003"
         )
+    chosen, why = _by_rule(_passing(evidence), prefer)
+    return chosen, "; ".join([why, *_drawbacks(chosen)])
+
+
+def _passing(evidence: Evidence) -> list[VariantEvidence]:
     passing = [one for one in evidence.variants if one.refused is None]
     if not passing:
         raise RefusedError(
@@ -33,6 +40,10 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
             + "; ".join(f"{one.name}: {one.refused}" for one in evidence.variants),
             code="LX-ARCHIVE-004",
         )
+    return passing
+
+
+def _by_rule(passing: Sequence[VariantEvidence], prefer: str | None) -> tuple[VariantEvidence, str]:
     of_ids = [one for one in passing if one.takes == "ids"]
     if prefer == "speed":
         chosen = min(passing, key=lambda one: one.time(_BATCH))
@@ -49,6 +60,9 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
             f"{chosen.name} is closest to the trained model {kind}: {flips:,} of {texts:,} validation texts "
             "are predicted differently"
         )
+    alone = [one for one in among if one.dense == "fp32"]
+    if alone and len(alone) < len(among):
+        among, kind = alone, f"{kind}, of answers that do not depend on their batch"
     least = min(one.time(_BATCH) for one in among)
     alike = [one for one in among if one.time(_BATCH) <= least * (1 + _NOISE)]
     chosen = min(alike, key=lambda one: one.size)
@@ -58,6 +72,17 @@ def choose_variant(evidence: Evidence, prefer: str | None = None) -> tuple[Varia
         f"{chosen.name} is the smallest, {chosen.size:,} bytes, of those equally fast within {_NOISE:.0%} {kind}: "
         f"{_times(alike)} for {_BATCH} texts"
     )
+
+
+def _drawbacks(variant: VariantEvidence) -> list[str]:
+    """Return what speaks against a variant, in clauses: its speed, and how much answers depend on their batch."""
+    clauses = [
+        gate["told"] for gate in variant.gates if gate["name"] == "min_speedup" and round(gate["value"], 2) < 1
+    ]
+    if variant.dense == "int8":
+        change = variant.batch_sensitivity["validation"]["largest_change"]
+        clauses.append(f"its answers depend on their batch, by up to {change:.1e} on the validation texts")
+    return clauses
 
 
 def _distance_from_trained(variant: VariantEvidence) -> tuple[int, float, int]:

@@ -28,7 +28,7 @@ class VariantEvidence:
     precision: str
     """Precision of the table: `fp32`, `fp16`, `int8` or `int4`."""
     dense: str
-    """`int8` if the encoder's layers are quantized too, else `fp32`."""
+    """`int8` if the encoder's wide layers are quantized too, as in `onnx-int8-dynamic`; else `fp32`."""
     takes: str
     """Its input: `ids` or `text`."""
     file: str

@@ -178,11 +178,21 @@ def hide_vectors(path: Path) -> None:
     onnx.save(model, str(path))
 
 
+def show_vectors(path: Path) -> None:
+    """Undo `hide_vectors`, before a graph is changed in ways that keep the names of outputs alone."""
+    model = onnx.load(str(path), load_external_data=False)
+    model.graph.output.append(_vectors())
+    onnx.save(model, str(path))
+
+
 def graph_to_vectors(path: Path) -> bytes:
     """Return the graph in a file with the encoder's output as its only one; its weights stay beside the file."""
     model = onnx.load(str(path), load_external_data=False)
     del model.graph.output[:]
-    shape = ["batch", "width"]
-    model.graph.output.append(onnx.helper.make_tensor_value_info(VECTORS, onnx.TensorProto.FLOAT, shape))
+    model.graph.output.append(_vectors())
     content: bytes = model.SerializeToString()
     return content
+
+
+def _vectors() -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(VECTORS, onnx.TensorProto.FLOAT, ["batch", "width"])

@@ -15,7 +15,7 @@ from ...handlers.text.spec import Layout
 from ...models.compose import TextModel
 from ...models.embeddings import Embedding
 from ...models.heads import Joint
-from .dense import has_dense_layers, quantize_onnx, quantized_for_torch
+from .dense import quantize_onnx, quantized_for_torch, reason_against_dense
 from .low_bit_tables import HalfGatherTable, HalfTable, NibbleGatherTable, NibbleTable
 from .pt2 import unsupported_program_reason, write_program
 from .tables import BagTable, ByteTable, GatherTable, Int8GatherTable, exported
@@ -42,8 +42,10 @@ class Format:
     """Write a module to a file, given the name of its input, an example of it and the names of its symbolic axes."""
     quantize: Callable[[TextModel], TextModel] | None = None
     """Quantize the encoder's dense layers before the model is written."""
-    finish: Callable[[Path, TextModel, bool], None] | None = None
-    """Change the file afterwards, given the model and whether its dense layers are to be quantized."""
+    finish: Callable[[Path], None] = lambda path: None
+    """Change the file afterwards."""
+    quantize_file: Callable[[Path, TextModel], None] | None = None
+    """Quantize the encoder's dense layers in a finished file of the model."""
     unsupported_reason: Callable[[TextModel], str | None] = lambda model: None
     """Return why the engine cannot run a model, in a sentence, or None."""
 
@@ -60,15 +62,9 @@ def _write_onnx(module: nn.Module, path: Path, feed: str, example: Tensor, axes:
     write_onnx(module, path, feed=feed, example=example, symbolic=axes)
 
 
-def _finish_onnx(path: Path, model: TextModel, dense: bool) -> None:
-    if dense:
-        quantize_onnx(path, model)
-    hide_vectors(path)
-
-
 FORMATS = {
     "torchscript": Format(".pt", "torch", _write_torchscript, quantize=quantized_for_torch),
-    "onnx": Format(".onnx", "onnxruntime", _write_onnx, finish=_finish_onnx),
+    "onnx": Format(".onnx", "onnxruntime", _write_onnx, finish=hide_vectors, quantize_file=quantize_onnx),
     "pt2": Format(".pt2", "torch", _write_program, unsupported_reason=unsupported_program_reason),
 }
 """The engines by name."""
@@ -87,14 +83,15 @@ class Variant:
     takes: str = "ids"
     """What its text model's input is: "ids", or "text" where the text code is in the graph."""
     dense: bool = False
-    """Whether the encoder's layers are quantized as well."""
+    """Whether the encoder's wide layers are quantized as well, what goes into them as it comes."""
     named: bool = False
     """Whether the user named it, so that it is an error if it cannot be made."""
 
     @property
     def name(self) -> str:
-        """The name, ENGINE-PRECISION or ENGINE-PRECISION-text."""
-        return f"{self.engine}-{self.precision}" + ("-text" if self.takes == "text" else "")
+        """The name, ENGINE-PRECISION[-dynamic][-text]."""
+        dynamic, text = "-dynamic" if self.dense else "", "-text" if self.takes == "text" else ""
+        return f"{self.engine}-{self.precision}{dynamic}{text}"
 
     @property
     def file(self) -> str:
@@ -108,9 +105,8 @@ class Variant:
 
     def unsupported_reason(self, model: TextModel) -> str | None:
         """Return why this variant cannot be made of the model, in a sentence, or None."""
-        if self.dense and not has_dense_layers(model.encoder):
-            return "its encoder has no dense layers; leave --quantize-dense out"
-        return FORMATS[self.engine].unsupported_reason(model)
+        against_dense = reason_against_dense(model.encoder, self.engine) if self.dense else None
+        return against_dense or FORMATS[self.engine].unsupported_reason(model)
 
     def form(self, model: TextModel) -> TextModel:
         """Return the model with its table in this variant's form; everything else is shared and fp32."""
@@ -123,8 +119,9 @@ class Variant:
         if self.dense and kind.quantize is not None:
             form = kind.quantize(form)
         kind.write(Scoring(form), path, "ids", torch.ones(2, 3, *rest).long(), axes)
-        if kind.finish is not None:
-            kind.finish(path, model, self.dense)
+        kind.finish(path)
+        if self.dense and kind.quantize_file is not None:
+            kind.quantize_file(path, model)
         if isinstance(model.head, Joint):
             tower = model.head.image
             kind.write(tower, folder / self.image_file, "image", torch.ones(2, tower.values), ["batch"])
@@ -148,7 +145,12 @@ TEXT_IN = {
     variant.name: variant
     for variant in (replace(one, takes="text") for one in IDS_IN.values() if one.engine == "onnx")
 }
-VARIANTS = IDS_IN | TEXT_IN
+DYNAMIC = {
+    variant.name: variant
+    for variant in (replace(one, dense=True) for one in (IDS_IN | TEXT_IN).values() if one.precision == "int8")
+}
+"""int8 whose encoder's layers have 8 bits too: a score depends on the other texts of its batch."""
+VARIANTS = IDS_IN | TEXT_IN | DYNAMIC
 
 
 PLAIN = "fp32"
@@ -163,15 +165,23 @@ def families(variants: Sequence[Variant]) -> list[list[Variant]]:
     return [sorted(family, key=lambda one: one.precision != PLAIN) for family in found.values()]
 
 
-DEFAULT = ("torchscript-fp32", "torchscript-int8", "onnx-fp32", "onnx-int8", "onnx-fp32-text", "onnx-int8-text")
+DEFAULT = (
+    "torchscript-fp32",
+    "torchscript-int8",
+    "torchscript-int8-dynamic",
+    "onnx-fp32",
+    "onnx-int8",
+    "onnx-int8-dynamic",
+    "onnx-fp32-text",
+    "onnx-int8-text",
+)
 """What is exported unless variants are named: the exact and the small of both engines, and those that take texts."""
 
 
-def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:
+def choose(names: str | None) -> list[Variant]:
     """Return the variants of a comma-separated list of names and patterns (`onnx-*`, `*`), or the usual ones.
 
-    `quantize_dense`: the int8 variants among them quantize the encoder's layers too. Raises InputError for a name
-    that there is not, naming those there are, and where nothing would be quantized.
+    Raises InputError for a name that there is not, naming those there are.
     """
     wanted = DEFAULT if names is None else tuple(name.strip() for name in names.split(","))
     found: dict[str, Variant] = {}
@@ -188,12 +198,4 @@ def choose(names: str | None, *, quantize_dense: bool = False) -> list[Variant]:
             f"There is no variant {', '.join(map(repr, unknown))}; known are: {', '.join(VARIANTS)}.",
             code="LX-EXPORT-014",
         )
-    if not quantize_dense:
-        return list(found.values())
-    if not any(variant.precision == "int8" for variant in found.values()):
-        raise InputError(
-            f"Dense layers are quantized in int8 variants, and none is among {', '.join(found)}. Add one, or leave "
-            "--quantize-dense out.",
-            code="LX-EXPORT-015",
-        )
-    return [replace(variant, dense=variant.precision == "int8") for variant in found.values()]
+    return list(found.values())

@@ -78,12 +78,15 @@ class VariantWriter:
         return WrittenVariant(variant, folder, digests, predictor, memory)
 
     def _write_model(self, variant: Variant, folder: Path) -> None:
-        """Write the model files; those of a text-in variant from the ids-in form if that was written before."""
-        run = self._run
+        """Write the model files, from those of a simpler form if that was written before: ids-in, or plain int8."""
+        run, quantize_file = self._run, FORMATS[variant.engine].quantize_file
         ids_in = self._folder / replace(variant, takes="ids").name
+        plain = self._folder / replace(variant, takes="ids", dense=False).name
         if variant.takes == "text" and ids_in.is_dir():
-            for file in ids_in.glob("*.onnx*"):
-                shutil.copyfile(file, folder / file.name)
+            _copy_model(ids_in, folder)
+        elif variant.dense and quantize_file is not None and plain.is_dir():
+            _copy_model(plain, folder)
+            quantize_file(folder / variant.file, run.model)
         else:
             variant.write(run.model, run.encoder.spec.inputs, folder)
         if variant.takes == "text":
@@ -103,6 +106,12 @@ class VariantWriter:
         predictor = open_model(model, folder, self._run.folder, threads=1, device="cpu")
         predictor.raw_outputs(self._first)
         return predictor
+
+
+def _copy_model(source: Path, folder: Path) -> None:
+    """Copy the files of an ONNX model."""
+    for file in source.glob("*.onnx*"):
+        shutil.copyfile(file, folder / file.name)
 
 
 def _requirements(variant: Variant) -> str:

@@ -61,19 +61,22 @@ BATCHES: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class Combination:
-    """The parts of a small model; grams: with n-grams and subwords beside the words."""
+    """The parts of a small model; grams: with n-grams and subwords beside the words; dim: of a token's vector."""
 
     embedding: str
     encoder: str
     task: str = "classify"
     grams: bool = False
+    dim: int = 8
 
     def __str__(self) -> str:
-        return "-".join([self.embedding, self.encoder, self.task, *["grams"] * self.grams])
+        return "-".join(
+            [self.embedding, self.encoder, self.task, *["grams"] * self.grams, *[str(self.dim)] * (self.dim != 8)]
+        )
 
     def recipe(self) -> Recipe:
         """Rows far enough apart for answers to differ. Raises ValueError for parts that do not fit."""
-        options: dict[str, object] = {"dim": LABELS if self.task == "linear" else 8, "spread": 1.0}
+        options: dict[str, object] = {"dim": LABELS if self.task == "linear" else self.dim, "spread": 1.0}
         hashed, characters = self.embedding == "hashed", self.embedding == "char_cnn"
         if hashed:
             options["buckets"] = 50

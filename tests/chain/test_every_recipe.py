@@ -20,7 +20,7 @@ from lexport.data.columns import Row
 from lexport.data.load import Columns, load
 from lexport.data.samples import SAMPLES
 from lexport.export.archive.inprocess import load_archive
-from lexport.export.formats.variants import DEFAULT, IDS_IN
+from lexport.export.formats.variants import DEFAULT, DYNAMIC, IDS_IN
 from lexport.models import recipes
 from lexport.models.recipes import GateOptions
 from lexport.serving import running
@@ -68,8 +68,8 @@ CASES = {
 
 
 def exported(case: Case) -> tuple[str, ...]:
-    """The usual variants, and that which is served."""
-    return tuple(dict.fromkeys((*DEFAULT, case.variant)))
+    """The usual variants that every model can have, and that which is served."""
+    return tuple(dict.fromkeys((*(name for name in DEFAULT if name not in DYNAMIC), case.variant)))
 
 
 def lexport(*arguments: str | Path) -> str:

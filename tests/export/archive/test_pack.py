@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.export.export import export
 from lexport.export.formats import writer
-from lexport.export.formats.variants import VARIANTS, choose
+from lexport.export.formats.variants import IDS_IN, TEXT_IN, choose
 from lexport.handlers.model.goldens import differences, read_goldens
 from lexport.handlers.text.files import load_encoder, read_vocabulary
 from lexport.handlers.text.vocabulary import index_of
@@ -33,7 +32,7 @@ from ...refusals import refused
 ArchiveOf = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*IDS_IN, *TEXT_IN])
 def test_two_archives_of_one_run_are_the_same_bytes(
     run_folder: Path, archive_of: ArchiveOf, variant: str, tmp_path: Path
 ) -> None:
@@ -52,7 +51,7 @@ def contents(content: bytes) -> Iterator[bytes]:
                 yield inner.read(name)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*IDS_IN, *TEXT_IN])
 def test_no_member_holds_a_path_of_this_machine(run_folder: Path, archive_of: ArchiveOf, variant: str) -> None:
     checkout, here = str(Path(__file__).parents[3]).encode(), str(run_folder.parent).encode()
     with zipfile.ZipFile(archive_of(variant)) as mar:
@@ -131,71 +130,6 @@ def test_the_date_comes_from_the_export_or_from_source_date_epoch(
         archive(run_folder, version="2.0", out=tmp_path)
 
 
-Changes = dict[str, tuple[float, int, int]]
-
-
-def exported(run_folder: Path, folder: Path, changes: Changes) -> Path:
-    """A copy of the run whose evidence says that these variants alone passed: milliseconds, bytes, flips of each."""
-    shutil.copytree(run_folder, folder)
-    path = folder / "export" / "evidence.json"
-    evidence = json.loads(path.read_text())
-    for variant in evidence["variants"]:
-        if variant["name"] in changes:
-            time, size, flips = changes[variant["name"]]
-            variant |= {"refused": None, "size": size}
-            variant["latency"]["1"]["8"]["median_ms"] = time
-            variant["validation"] |= {"flips": flips}
-        else:
-            variant["refused"] = "max_metric_drop: accuracy fell"
-    path.write_text(json.dumps(evidence))
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("prefer", "changes", "wanted", "reason"),
-    [
-        (
-            None,
-            {"onnx-fp32": (0.21, 17, 0), "onnx-int8": (0.24, 5, 0)},
-            "onnx-int8",
-            "smallest, 5 bytes, of",
-        ),
-        (None, {"onnx-fp32": (0.21, 17, 0), "onnx-int8": (0.30, 5, 0)}, "onnx-fp32", "the fastest of the variants"),
-        (None, {"onnx-int8": (0.9, 5, 0), "onnx-int8-text": (0.1, 4, 0)}, "onnx-int8", "that take ids and passed"),
-        (None, {"onnx-int8-text": (0.1, 4, 0)}, "onnx-int8-text", "the fastest of those that passed"),
-        ("speed", {"onnx-int8": (0.9, 5, 0), "onnx-int8-text": (0.1, 4, 0)}, "onnx-int8-text", "0.10 ms for 8 texts"),
-        (
-            "size",
-            {"onnx-fp32": (0.1, 17, 0), "onnx-int8": (0.9, 5, 9)},
-            "onnx-int8",
-            "is the smallest of the",
-        ),
-        (
-            "accuracy",
-            {"onnx-fp32": (0.9, 17, 0), "onnx-int8": (0.1, 5, 9)},
-            "onnx-fp32",
-            "0 of .* texts are predicted differently",
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) else None,
-)
-def test_auto_says_by_which_rule_it_takes_a_variant(
-    run_folder: Path, tmp_path: Path, prefer: str | None, changes: Changes, wanted: str, reason: str
-) -> None:
-    told: list[str] = []
-    folder = exported(run_folder, tmp_path / "topics", changes)
-    mar = archive(folder, version="1.0", prefer=prefer, out=tmp_path, say=told.append)
-    assert read_json(mar, "MAR-INF/EVIDENCE.json")["variant"] == wanted
-    assert re.search(rf"{wanted} .*{reason}", told[0])
-
-
-def test_what_cannot_be_preferred_is_an_error(run_folder: Path, tmp_path: Path) -> None:
-    with refused(InputError, "LX-ARCHIVE-003", "--prefer", "'beauty'", "speed, size, accuracy"):
-        archive(run_folder, version="1.0", prefer="beauty", out=tmp_path)
-    with refused(InputError, "LX-ARCHIVE-018", "--variant", "onnx-int8"):
-        archive(run_folder, version="1.0", prefer="size", variant="onnx-int8", out=tmp_path)
-
-
 @pytest.mark.parametrize("no_texts", [False, True])
 def test_it_says_that_texts_of_the_data_are_packed(run_folder: Path, tmp_path: Path, no_texts: bool) -> None:
     told: list[str] = []
@@ -263,7 +197,7 @@ def test_names_and_versions_that_no_url_could_hold_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*IDS_IN, *TEXT_IN])
 def test_the_archives_own_handler_answers_as_recorded(archive_of: ArchiveOf, run_folder: Path, variant: str) -> None:
     lines = (run_folder / "export" / variant / "golden.jsonl").read_text(encoding="utf-8").splitlines()
     goldens = [json.loads(line) for line in lines]

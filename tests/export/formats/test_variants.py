@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import ast
+import io
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 import lexport
 from lexport.errors import InputError, RefusedError
-from lexport.export.archive.format.reader import read_json
+from lexport.export.archive.format.reader import EVIDENCE, read_json
 from lexport.export.archive.pack import archive
 from lexport.export.evidence.evidence import read_evidence
 from lexport.export.export import export
 from lexport.export.formats import pt2 as programs
-from lexport.export.formats.variants import DEFAULT, VARIANTS, choose
+from lexport.export.formats.variants import DEFAULT, DYNAMIC, VARIANTS, choose
 from lexport.handlers.model.predictor import Predictor
 from lexport.models import recipes
 from lexport.models.run import Run, open_run
+from lexport.reports.evidence_table import evidence as evidence_table
 from lexport.training.train import train
 
 from ...chain.combination_cases import Combination, made
@@ -32,14 +36,17 @@ def names(text: str | None) -> list[str]:
     return [variant.name for variant in choose(text)]
 
 
-def test_names_are_engine_precision_and_whether_texts_go_in() -> None:
+def test_names_are_engine_precision_whether_layers_are_quantized_and_whether_texts_go_in() -> None:
     every = [(engine, bits) for engine in ("torchscript", "onnx") for bits in ("fp32", "fp16", "int8", "int4")]
     assert {(one.engine, one.precision, one.takes) for one in VARIANTS.values()} == {
         *((engine, bits, "ids") for engine, bits in [*every, ("pt2", "fp32")]),
         *((engine, bits, "text") for engine, bits in every if engine == "onnx"),
     }
+    assert list(DYNAMIC) == ["torchscript-int8-dynamic", "onnx-int8-dynamic", "onnx-int8-dynamic-text"]
     for name, one in VARIANTS.items():
-        assert name == f"{one.engine}-{one.precision}" + ("-text" if one.takes == "text" else "")
+        assert one.dense == (name in DYNAMIC)
+        dynamic, text = "-dynamic" if one.dense else "", "-text" if one.takes == "text" else ""
+        assert name == f"{one.engine}-{one.precision}{dynamic}{text}"
     assert len({variant.file for variant in VARIANTS.values()}) == 3
 
 
@@ -50,7 +57,9 @@ def test_the_usual_ones_are_the_exact_and_the_small_of_both_engines_and_of_texts
 
 TAKE_APART = {"split", "rsplit", "partition", "rpartition", "startswith", "endswith", "removeprefix", "removesuffix"}
 PARTS = {"-"} | {
-    part for one in VARIANTS.values() for part in (one.engine, one.precision, f"-{one.precision}", "-text")
+    part
+    for one in VARIANTS.values()
+    for part in (one.engine, one.precision, f"-{one.precision}", "-dynamic", "-text")
 }
 # Other names with hyphens: an archive's file, an error's code, a range of addresses.
 OTHERS = ["benchmarks/memory.py", "docs/generate/errors.py", "handlers/engine/prefault.py"]
@@ -78,7 +87,11 @@ def test_no_name_of_a_variant_is_taken_apart() -> None:
     [
         ("*", list(VARIANTS)),
         ("onnx-*", [name for name in VARIANTS if name.startswith("onnx-")]),
-        ("*-text", ["onnx-fp32-text", "onnx-fp16-text", "onnx-int8-text", "onnx-int4-text"]),
+        (
+            "*-text",
+            ["onnx-fp32-text", "onnx-fp16-text", "onnx-int8-text", "onnx-int4-text", "onnx-int8-dynamic-text"],
+        ),
+        ("*-dynamic", ["torchscript-int8-dynamic", "onnx-int8-dynamic"]),
         ("*-int?", ["torchscript-int8", "torchscript-int4", "onnx-int8", "onnx-int4"]),
         ("pt2-fp32, *-fp32", ["pt2-fp32", "torchscript-fp32", "onnx-fp32"]),
         ("onnx-int8,onnx-int8", ["onnx-int8"]),
@@ -96,14 +109,6 @@ def test_what_chooses_nothing_is_an_error_that_names_those_there_are(text: str) 
         choose(text)
 
 
-def test_dense_layers_are_quantized_in_int8_variants_alone() -> None:
-    assert not any(variant.dense for variant in choose("*"))
-    chosen = choose("*", quantize_dense=True)
-    assert [one.name for one in chosen if one.dense] == ["torchscript-int8", "onnx-int8", "onnx-int8-text"]
-    with refused(InputError, "LX-EXPORT-015", "onnx-fp32", "onnx-int4"):
-        choose("onnx-fp32,onnx-int4", quantize_dense=True)
-
-
 @pytest.fixture
 def copied(run_folder: Path, tmp_path: Path) -> Run:
     folder = tmp_path / "topics"
@@ -112,19 +117,26 @@ def copied(run_folder: Path, tmp_path: Path) -> Run:
 
 
 def test_what_cannot_be_made_is_left_out_with_the_reason(copied: Run) -> None:
-    evidence = export(copied, choose("*-int8*,onnx-fp32*", quantize_dense=True))
-    reason = "its encoder has no dense layers; leave --quantize-dense out"
-    assert evidence.left_out == dict.fromkeys(("torchscript-int8", "onnx-int8", "onnx-int8-text"), reason)
-    assert [one.name for one in evidence.variants] == ["onnx-fp32", "onnx-fp32-text"]
+    evidence = export(copied, choose("*-int8*,onnx-fp32"))
+    assert evidence.left_out == dict.fromkeys(DYNAMIC, "its encoder has no dense layers")
+    assert [one.name for one in evidence.variants] == [
+        "torchscript-int8",
+        "onnx-int8",
+        "onnx-int8-text",
+        "onnx-fp32",
+    ]
     assert read_evidence(copied.folder).left_out == evidence.left_out
-    with pytest.raises(InputError, match="onnx-int8 is not supported for this model: its encoder has no"):
-        archive(copied.folder, version="1.0", variant="onnx-int8", out=copied.folder)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(evidence_table(asdict(evidence)))
+    assert f"left out {', '.join(DYNAMIC)}: its encoder has no dense layers." in console.export_text()
+    with pytest.raises(InputError, match="onnx-int8-dynamic is not supported for this model: its encoder has no"):
+        archive(copied.folder, version="1.0", variant="onnx-int8-dynamic", out=copied.folder)
 
 
-@pytest.mark.parametrize("text", ["onnx-int8,onnx-fp32", "*-int8"])
+@pytest.mark.parametrize("text", ["onnx-int8-dynamic,onnx-fp32", "*-dynamic"])
 def test_what_cannot_be_made_is_an_error_by_name_and_where_nothing_else_is_left(copied: Run, text: str) -> None:
-    with refused(InputError, "LX-EXPORT-006", "onnx-int8: its encoder has no dense layers"):
-        export(copied, choose(text, quantize_dense=True))
+    with refused(InputError, "LX-EXPORT-006", "onnx-int8-dynamic: its encoder has no dense layers"):
+        export(copied, choose(text))
     assert not (copied.folder / "export").exists()
 
 
@@ -171,15 +183,24 @@ def test_evidence_states_how_far_an_answer_depends_on_its_batch(run_folder: Path
 
 @pytest.mark.parametrize("name", ["cnn", pytest.param("transformer", marks=pytest.mark.long)])
 def test_dynamic_layers_are_measured_to_depend_on_their_batch(name: str, tiny_csv: Path, tmp_path: Path) -> None:
-    recipe = recipes.load(name).changed("embedding", dim=16).changed("training", epochs=2)
+    recipe = recipes.load(name).changed("embedding", dim=96).changed("training", epochs=2)
     run = train(str(tiny_csv), tmp_path / name, recipe=recipe, seed=0)
-    evidence = export(run, choose("torchscript-int8,onnx-int8,*-fp32", quantize_dense=True))
+    evidence = export(run, choose(None))
+    assert evidence.left_out == {}
+    assert [one.name for one in evidence.variants] == list(DEFAULT)
     changes = {one.name: one.batch_sensitivity["test"]["largest_change"] for one in evidence.variants}
     for variant in evidence.variants:
-        assert variant.dense == ("int8" if variant.precision == "int8" else "fp32")
-    assert max(changes["torchscript-fp32"], changes["onnx-fp32"], changes["pt2-fp32"]) <= 1e-6
-    assert min(changes["torchscript-int8"], changes["onnx-int8"]) > 1e-6
+        assert variant.dense == ("int8" if variant.name in DYNAMIC else "fp32")
+    assert max(change for name, change in changes.items() if name not in DYNAMIC) <= 1e-6
+    assert min(changes["torchscript-int8-dynamic"], changes["onnx-int8-dynamic"]) > 1e-6
     assert max(changes.values()) < 0.2
-    mar = archive(run.folder, version="1.0", variant="onnx-int8", out=tmp_path)
-    [own] = [one for one in read_json(mar, "MAR-INF/EVIDENCE.json")["variants"] if one["name"] == "onnx-int8"]
-    assert own["batch_sensitivity"]["test"]["largest_change"] == changes["onnx-int8"]
+    said: list[str] = []
+    mar = archive(run.folder, version="1.0", variant="onnx-int8-dynamic", out=tmp_path)
+    [own] = [one for one in read_json(mar, EVIDENCE)["variants"] if one["name"] == "onnx-int8-dynamic"]
+    assert own["batch_sensitivity"]["test"]["largest_change"] == changes["onnx-int8-dynamic"]
+    chosen = archive(run.folder, version="1.1", out=tmp_path, say=said.append)
+    assert read_json(chosen, EVIDENCE)["variant"] not in DYNAMIC
+    assert "of answers that do not depend on their batch" in said[0]
+    # Made of the files of int8 or by itself: the same bytes.
+    alone = export(run, choose("onnx-int8-dynamic"))
+    assert alone.variants[0].digests == evidence.variant("onnx-int8-dynamic").digests

@@ -7,7 +7,6 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from lexport.export.formats import safetensors
 from lexport.export.formats.torchscript_onnx import rewrite
-from lexport.export.formats.variants import IDS_IN
+from lexport.export.formats.variants import VARIANTS
 from lexport.handlers.engine.engines import open_engine
 from lexport.handlers.engine.operators import (
     CLASSES,
@@ -42,8 +41,7 @@ from ...chain.test_every_variant import made
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 TORCHSCRIPT = [
-    *(variant for variant in IDS_IN.values() if variant.engine == "torchscript"),
-    replace(IDS_IN["torchscript-int8"], dense=True),
+    *(variant for variant in VARIANTS.values() if variant.engine == "torchscript"),
 ]
 # What no recipe has.
 PARTS = [
@@ -51,6 +49,9 @@ PARTS = [
     Combination("dynamic_dim", "bag"),
     Combination("char_cnn", "lstm"),
     Combination("hashed", "transformer", "vector"),
+    # With layers wide enough for 8 bits; the LSTM's have more weights than a pickle's shorter integers count.
+    Combination("table", "cnn", dim=48),
+    Combination("table", "lstm", dim=960),
 ]
 
 
