@@ -55,7 +55,7 @@ class Request:
         self.peer: Any = None
         """What the socket calls the other side: (address, port) or (address, port, flow, scope)."""
         self.arrived = 0.0
-        """Time of the loop at which the head was complete, in seconds."""
+        """Time of the loop at which the last of it was received, in seconds; for `Admission`, of its head."""
 
     @property
     def path(self) -> str:

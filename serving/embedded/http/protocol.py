@@ -145,19 +145,19 @@ class Connection(asyncio.Protocol):
     def _read(self) -> None:
         """Hand on as many requests as are here and may be."""
         intake, pending, most = self._intake, self._pending, self._limits.pipelined
-        turn = most
+        turn, now = most, self._loop.time()
         try:
-            while self._phase is not _LAST and self._phase is not _LINGER:
+            while intake.unread and self._phase is not _LAST and self._phase is not _LINGER:
                 if (len(pending) >= most or not turn or self._write_by is not None) and intake.body is None:
-                    if intake.unread:
-                        self._hold_back()
-                        if not turn:  # Others have theirs, even where all answers are made at once.
-                            self._loop.call_soon(self._go_on)
+                    self._hold_back()
+                    if not turn:  # Others have theirs, even where all answers are made at once.
+                        self._loop.call_soon(self._go_on)
                     return
                 request = intake.next()
                 if request is None:
                     break
                 turn -= 1
+                request.arrived = now
                 self._hand_on(request)
             if intake.body is not None:
                 self._reserve(len(intake.body.data))
@@ -170,6 +170,7 @@ class Connection(asyncio.Protocol):
     def _on_head(self, request: Request, begun: bool) -> bool:
         """Decide whether to read a request's body; `begun`: whether some of it is here."""
         if self._server.admit is not None:
+            request.peer, request.arrived = self._peer, self._loop.time()
             refused = self._server.admit(request)
             if refused is not None:
                 self._last(request, refused)
@@ -222,7 +223,6 @@ class Connection(asyncio.Protocol):
     def _hand_on(self, request: Request) -> None:
         """Have the handler answer, now or later."""
         request.peer = self._peer
-        request.arrived = self._loop.time()
         if self._reserved:
             self._reserve(0)
         self._owes_continue = False

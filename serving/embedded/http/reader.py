@@ -17,9 +17,10 @@ from .messages import CHUNKED, Request
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 # Without a fragment, which is no part of a request; other bytes are judged by llhttp.
-_TARGET = re.compile(rb"/[^#]*|(?i:https?)://[^#/?@]+(?:[/?][^#]*)?")
+_SLASH = ord("/")
+_URL = re.compile(rb"(?i:https?)://[^#/?@]+(?:[/?][^#]*)?")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
-_LENGTH = re.compile(rb"[0-9]{1,15}")
+_DIGITS = 15  # of a length
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 # Line ends without CR, and NUL, are refused before a head is complete, which it never is where all lines end so.
 _STRAY = re.compile(rb"(?<!\r)\n|\0")
@@ -36,6 +37,7 @@ class Reader:
         self._limits = limits
         self._fields: dict[bytes, bytes] = {}
         self._repeated = b""
+        self._host = b""
         self._in_head = False
         self._keep = False
         self._ended = False
@@ -90,7 +92,8 @@ class Reader:
             self._check_target(parts)
             raise refusals.malformed("its first line is not `METHOD TARGET HTTP/1.1`")
         method, target, version = parts
-        self._check_target(parts)
+        if len(target) > limits.target:
+            raise refusals.target(limits)
         if len(data) > limits.head or data.count(b"\n") - 2 > limits.fields:
             raise refusals.head(limits)
         if version == b"HTTP/1.1":
@@ -109,14 +112,16 @@ class Reader:
             raise refusals.host("several Hosts")
         if self._repeated:
             raise refusals.malformed(f"{self._repeated.decode()} is repeated")
-        if not _TARGET.fullmatch(target) and not (target == b"*" and method == b"OPTIONS"):
+        if (target[0] != _SLASH or b"#" in target) and not _URL.fullmatch(target) and line[:10] != b"OPTIONS * ":
             raise refusals.malformed("its target is neither a path nor a URL of HTTP")
         host = fields.get(b"host")
         if host is None:
             if minor:
                 raise refusals.host("no Host")
-        elif not _HOST.fullmatch(host.rstrip(_BLANK)):
-            raise refusals.host("a Host that is no name")
+        elif host != self._host:  # the same in every request of most connections
+            if not _HOST.fullmatch(host.rstrip(_BLANK)):
+                raise refusals.host("a Host that is no name")
+            self._host = host
         length = self._length(minor)
         expects = False
         if minor and b"expect" in fields:
@@ -173,13 +178,11 @@ class Reader:
         if b"content-length" not in fields:
             return 0
         told = fields[b"content-length"].rstrip(_BLANK)
-        if not _LENGTH.fullmatch(told):
-            # More digits than any body that is read; anything else llhttp has refused.
+        if not told.isdigit():
+            raise refusals.malformed("its length is no number")
+        if len(told) > _DIGITS or int(told) > self._limits.body:
             raise refusals.body(self._limits)
-        length = int(told)
-        if length > self._limits.body:
-            raise refusals.body(self._limits)
-        return length
+        return int(told)
 
 
 def _reason(error: HttpParserError) -> str:
