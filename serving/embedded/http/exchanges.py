@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ....handlers.request.refusals import Refusal
 from . import refusals
 from .messages import Request, Response
+
+if TYPE_CHECKING:
+    from .protocol import Connection
 
 log = logging.getLogger("lexport")
 
@@ -16,20 +19,15 @@ log = logging.getLogger("lexport")
 class Exchange:
     """A request that was handed on, until its answer has been written."""
 
-    __slots__ = ("_flush", "_refused", "bodiless", "future", "keep", "minor", "response")
+    __slots__ = ("_connection", "bodiless", "future", "keep", "minor", "response")
 
-    def __init__(
-        self, request: Request, refused: Callable[[Refusal], Response], flush: Callable[[], None], *, keep: bool
-    ) -> None:
-        """`refused` makes the answer of a refusal and counts it; `flush` is called when there is an answer.
-
-        `keep`: whether the connection may stay open after it.
-        """
-        self._refused = refused
-        self._flush = flush
+    def __init__(self, request: Request, connection: Connection) -> None:
+        """Wait for the answer to a `request` of `connection`."""
+        self._connection = connection
         self.minor = request.minor
         self.bodiless = request.method == "HEAD"
-        self.keep = keep
+        self.keep = request.keep
+        """Whether the connection may stay open after the answer."""
         self.response: Response | None = None
         self.future: asyncio.Future[Response] | None = None
 
@@ -47,16 +45,16 @@ class Exchange:
     def fail(self, error: BaseException) -> None:
         """Answer with a handler's error: as it says if it is a refusal, else 500."""
         if isinstance(error, Refusal):
-            self.response = self._refused(error)
+            self.response = self._connection.refused(error)
         else:
             log.error("A request could not be answered.", exc_info=error)
-            self.response = self._refused(refusals.failure())
+            self.response = self._connection.refused(refusals.failure())
 
     def _take(self, future: asyncio.Future[Response]) -> None:
         if future.cancelled():
-            self.response = self._refused(refusals.ending())
+            self.response = self._connection.refused(refusals.ending())
         elif (error := future.exception()) is not None:
             self.fail(error)
         else:
             self.response = future.result()
-        self._flush()
+        self._connection.flush()

@@ -227,7 +227,7 @@ class Connection(asyncio.Protocol):
             self._reserve(0)
         self._owes_continue = False
         self._phase = _ANSWER if request.keep else _LAST
-        exchange = Exchange(request, self._refused, self._flush, keep=request.keep)
+        exchange = Exchange(request, self)
         self._pending.append(exchange)
         self._server.counts.requests += 1
         try:
@@ -239,9 +239,9 @@ class Connection(asyncio.Protocol):
                 exchange.wait(asyncio.ensure_future(answer))
                 return
             exchange.response = answer
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write the answers that are ready and whose turn it is."""
         pending, server = self._pending, self._server
         keep = True
@@ -267,26 +267,26 @@ class Connection(asyncio.Protocol):
         """Whether nothing that was received is left to answer."""
         return not self._pending and self._phase is _ANSWER and not self._intake.unread
 
-    def _refused(self, refusal: Refusal) -> Response:
+    def refused(self, refusal: Refusal) -> Response:
         """Return the answer of a refusal, and count it."""
         self._server.counts.refused[refusal.body["code"]] += 1
         return refusals.response(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be read, after all that could, and close."""
-        self._last(Request("", "", {}), self._refused(refusal))
+        self._last(Request("", "", {}), self.refused(refusal))
 
     def _last(self, request: Request, response: Response) -> None:
         """Answer a request of which nothing more is read, and close."""
-        exchange = Exchange(request, self._refused, self._flush, keep=False)
-        exchange.response = response
+        exchange = Exchange(request, self)
+        exchange.keep, exchange.response = False, response
         self._pending.append(exchange)
         self._phase, self._owes_continue = _LAST, False
         self._intake.clear()
         self._reserve(0)
         # What still comes is thrown away as it comes, so that the client gets to read the answer.
         self._read_on()
-        self._flush()
+        self.flush()
 
     def _finish(self) -> None:
         """Close once all is written.
