@@ -93,14 +93,21 @@ class Fields:
 
     def __init__(self, *pairs: tuple[str, str]) -> None:
         """`pairs` of name and value."""
-        for name, value in pairs:
-            if not _NAME.fullmatch(name) or name.lower() in _OWN:
-                raise ValueError(
-                    f"a header cannot be called {name!r}; expected a token that the server does not write"
-                )
-            if not _VALUE.fullmatch(value):
-                raise ValueError(f"the header {name} cannot be {value!r}; expected visible ASCII characters")
-        self.lines = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode()
+        self.lines = b"".join(_line(name, value) for name, value in pairs)
+
+    def also(self, name: str, value: str) -> Fields:
+        """Return these lines and one more. Raises ValueError as for the others."""
+        more = Fields()
+        more.lines = self.lines + _line(name, value)
+        return more
+
+
+def _line(name: str, value: str) -> bytes:
+    if not _NAME.fullmatch(name) or name.lower() in _OWN:
+        raise ValueError(f"a header cannot be called {name!r}; expected a token that the server does not write")
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"the header {name} cannot be {value!r}; expected visible ASCII characters")
+    return f"{name}: {value}\r\n".encode()
 
 
 JSON = Fields(("content-type", "application/json"))
