@@ -73,7 +73,7 @@ class Inference:
     ) -> asyncio.Future[Response]:
         headers = {name: value for name in _READ if (value := request.header(name)) is not None}
         parameters = parameters_of(request.body, headers.get("content-type", ""))
-        question = Question(parameters | (more or {}), headers | (further or {}), _id_of(request))
+        question = Question({**parameters, **(more or {})}, {**headers, **(further or {})}, _id_of(request))
         return self._models.find(name, version).ask(question)
 
 
