@@ -164,5 +164,8 @@ PROGRAMS = {
         "--host 127.0.0.1 --port {port} program:app",
     ),
     "aiohttp": Program(_AIOHTTP, "program.py {port}"),
-    "hypercorn": Program(_ASGI, "-m hypercorn --workers 1 --worker-class uvloop --bind 127.0.0.1:{port} program:app"),
+    "hypercorn": Program(
+        _ASGI + "\nkeep_alive_max_requests = 10**9\n",  # read as its settings
+        "-m hypercorn --config python:program --workers 1 --worker-class uvloop --bind 127.0.0.1:{port} program:app",
+    ),
 }

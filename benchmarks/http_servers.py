@@ -199,7 +199,7 @@ def _turns(
     requests: Sequence[bytes],
     seconds: float,
 ) -> list[float]:
-    """Seconds from each request to its answer, for so many seconds. Raises SystemExit for an answer other than 200."""
+    """Seconds from each request to its answer, for so many seconds. Raises SystemExit for any but 200."""
     took: list[float] = []
     clock, number, ends = time.perf_counter, 0, time.perf_counter() + seconds
     while (now := clock()) < ends:
