@@ -10,6 +10,7 @@ CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
 # By import name: the distribution, and the extra that installs it.
 PACKAGES = {
+    "httptools": ("httptools", "serve"),
     "onnxruntime": ("onnxruntime", "serve"),
     "charset_normalizer": ("charset-normalizer", "train"),
     "torch": ("torch", "train"),

@@ -41,6 +41,8 @@ REMEDIES = {
     "LX-HTTP-044": "Send one of the two.",
     "LX-HTTP-061": "Ask POST /predictions/NAME.",
     "LX-HTTP-065": "Send fewer texts or images in one request, or `top_k`.",
+    "LX-HTTP-115": "Look into the server's log, which has the traceback.",
+    "LX-HTTP-116": "Send the same request again in a second, or at another server.",
     "LX-HTTP-067": "Look into the worker's log, which has the traceback.",
     "LX-EXPORT-005": "Read the reasons in the message; train longer or on more data, or loosen the gates.",
     "LX-FILE-014": "Save the file as UTF-8, or name its encoding where the message offers that.",

@@ -1,0 +1,1 @@
+"""The embedded engine: archives served by one Python process, without Java."""

@@ -1,0 +1,8 @@
+"""An HTTP/1.1 server for small answers: asyncio protocols on llhttp, for clients on the open internet."""
+
+from .limits import Limits
+from .loop import new_event_loop
+from .messages import JSON, Fields, Request, Response
+from .server import Counts, Server
+
+__all__ = ["JSON", "Counts", "Fields", "Limits", "Request", "Response", "Server", "new_event_loop"]

@@ -1,0 +1,160 @@
+"""The server: sockets, connections and their times, counts, and the end without a lost request."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+from .limits import Limits
+from .messages import Admission, Handler
+from .protocol import Connection
+
+BACKLOG = 1_024
+"""Connections that the system completes before they are accepted; Linux caps it by `net.core.somaxconn`."""
+_TURNED_AWAY = 64  # connections too many that are told so at once; further ones are cut
+_GRACE = 1.0  # seconds since the last answer, or the connection's start, after which a draining server closes it
+_TICKS = 4  # checks within the shortest of the times
+
+
+@dataclass
+class Counts:
+    """What happened since the start."""
+
+    connections: int = 0
+    """Accepted, those too many included."""
+    requests: int = 0
+    """Handed to the handler."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Answered by the server itself or refused by the handler's errors, by code (docs/errors.md)."""
+    ended: Counter[str] = field(default_factory=Counter)
+    """Connections ended by the server: `idle`, `write` (the client did not read), `drain` (cut when time was up)."""
+
+
+class Server:
+    """An HTTP/1.1 server in the running loop. `start`, then `drain` or `close`."""
+
+    def __init__(self, handle: Handler, limits: Limits | None = None, *, admit: Admission | None = None) -> None:
+        """Have `handle` answer requests within `limits`.
+
+        `admit` is asked about requests with a body before it is read, and before `100 Continue`: it may answer
+        what lacks a token. The connection is closed after such an answer.
+        """
+        self.handle = handle
+        self.admit = admit
+        self.limits = limits or Limits()
+        self.counts = Counts()
+        self.draining = False
+        self.date = b""
+        """The header line of the date."""
+        self.arriving = 0
+        """Bytes of the bodies that are arriving."""
+        self._listening: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
+        self._empty: asyncio.Event | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick = min(
+            0.5, *(value / _TICKS for name, value in vars(self.limits).items() if name.endswith("seconds"))
+        )
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open, without those that were too many."""
+        return len(self._connections)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that the server listens at. Raises RuntimeError if it does not."""
+        if self._listening is None or not self._listening.sockets:
+            raise RuntimeError("the server does not listen; call `start` first")
+        host, port = self._listening.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    async def start(
+        self, host: str, port: int, *, reuse_port: bool = False, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        """Listen at `host` and `port`; 0 takes any free port. Raises OSError if that cannot be.
+
+        `reuse_port`: let further processes listen at the same port, among which the system divides connections.
+        `ssl_context`: speak TLS; its handshakes have `head_seconds`.
+        """
+        limits = self.limits
+        self._listening = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            backlog=BACKLOG,
+            reuse_address=True,
+            reuse_port=reuse_port or None,
+            ssl=ssl_context,
+            ssl_handshake_timeout=None if ssl_context is None else limits.head_seconds,
+            ssl_shutdown_timeout=None if ssl_context is None else limits.linger_seconds,
+        )
+        self._check()
+
+    async def drain(self, seconds: float) -> int:
+        """Stop: accept nothing more, answer what is under way within `seconds`, close. Return how many were cut.
+
+        Connections that have been idle for a second are closed at once. The others may ask once more; their last
+        answers say `Connection: close`.
+        """
+        self.draining = True
+        # What the system has accepted and received by now is served.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        if self._listening is not None:
+            self._listening.close()
+        for connection in list(self._connections):
+            connection.drain(_GRACE)
+        if self._connections:
+            self._empty = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)
+        cut = len(self._connections)
+        self.counts.ended["drain"] += cut
+        self.close()
+        return cut
+
+    def close(self) -> None:
+        """Stop at once: cut every connection."""
+        self.draining = True
+        if self._listening is not None:
+            self._listening.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in [*self._connections, *self._turned_away]:
+            connection.abort()
+
+    def opened(self, connection: Connection) -> bool | None:
+        """Take in a new connection: True; or say that there are too many, False; None if it is to be cut unheard.
+
+        Those too many are answered rather than left waiting for `accept`: a load balancer goes elsewhere at once.
+        """
+        self.counts.connections += 1
+        if len(self._connections) < self.limits.connections:
+            self._connections.add(connection)
+            return True
+        if len(self._turned_away) < _TURNED_AWAY:
+            self._turned_away.add(connection)
+            return False
+        return None
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        self._turned_away.discard(connection)
+        if self._empty is not None and not self._connections:
+            self._empty.set()
+
+    def _check(self) -> None:
+        """End what takes too long, and set the date."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        for connection in [*self._connections, *self._turned_away]:
+            connection.check(now)
+        self._timer = loop.call_later(self._tick, self._check)

@@ -1,0 +1,168 @@
+"""The inference address of the embedded engine: TorchServe's paths, statuses, headers and bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lexport.export.archive.inprocess import LoadedArchive, load_archive
+from lexport.serving.embedded.inference import Inference, parameters_of
+from lexport.serving.embedded.models import Model, Models
+
+from .http.clients import Answer, ask, connected, run, serving
+
+KEPT = Path(__file__).parents[2] / "export" / "archive" / "kept" / "schema-2.mar"
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[LoadedArchive]:
+    with load_archive(KEPT) as opened:
+        yield opened
+
+
+def request(method: str, path: str, body: bytes = b"", kind: str = "text/plain", *more: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", f"Content-Type: {kind}", *more]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def answers(loaded: LoadedArchive, *requests: bytes, token: str | None = None) -> list[Answer]:
+    """The answers to requests of one connection each, all sent at once."""
+
+    async def main() -> list[Answer]:
+        models = Models()
+        models.add(Model(loaded))
+        inference = Inference(models, token)
+        async with serving(inference.handle, admit=inference.admit) as server:
+            return await asyncio.gather(*[ask(server, one) for one in requests])
+
+    return run(main())
+
+
+def test_a_models_answers_are_those_of_its_archive_in_process(loaded: LoadedArchive) -> None:
+    goldens = [json.loads(line) for line in (loaded.folder / "golden.jsonl").read_text("utf-8").splitlines()]
+    bodies = [(json.dumps({"text": one["text"]}).encode(), "application/json") for one in goldens if "text" in one]
+    bodies += [(b'{"texts": ["goal", 1]}', "application/json"), (b"\xff", "text/plain"), (b"goal", "image/png")]
+    name, version = loaded.worker.predictor.model.name, loaded.worker.predictor.model.version
+    for path in (f"/predictions/{name}", f"/predictions/{name}/{version}", f"/models/{name}/invoke"):
+        for body, kind in bodies:
+            [found] = answers(loaded, request("POST", path, body, kind))
+            [(status, expected)] = loaded.request([(body, kind)])
+            assert (found.status, found.body) == (status, expected)
+            assert found.headers["content-type"] == "application/json"
+            assert found.headers["lexport-version"] == version
+            assert found.headers["lexport-variant"] == loaded.worker.predictor.model.variant
+            assert found.headers["cache-control"].startswith("no-cache")
+
+
+def test_a_bad_request_among_others_is_refused_alone(loaded: LoadedArchive) -> None:
+    name = loaded.worker.predictor.model.name
+    bodies = [b"goal", b"", b"rain", b'{"text": 3}']
+    found = answers(loaded, *[request("POST", f"/predictions/{name}", body) for body in bodies])
+    assert [answer.status for answer in found] == [200, 400, 200, 400]
+
+
+def test_an_explanation_is_that_of_the_archive(loaded: LoadedArchive) -> None:
+    name = loaded.worker.predictor.model.name
+    [found] = answers(loaded, request("POST", f"/explanations/{name}", b"goal"))
+    assert (found.status, found.body) == loaded.request([(b"goal", "text/plain")], explain=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind", "message"),
+    [
+        ("POST", "/predictions/nope", 404, "ModelNotFoundException", "Model not found: nope"),
+        (
+            "POST",
+            "/predictions/{name}/9.9",
+            404,
+            "ModelVersionNotFoundException",
+            "Model version: 9.9 does not exist for model: {name}",
+        ),
+        ("POST", "/predictions", 404, "ResourceNotFoundException", "Requested resource is not found, "),
+        ("POST", "/predictions/", 404, "ResourceNotFoundException", "Requested resource is not found, "),
+        ("GET", "/models", 404, "ResourceNotFoundException", "Requested resource is not found, "),
+        ("GET", "/", 405, "MethodNotAllowedException", "Requested method is not allowed, "),
+    ],
+)
+def test_what_is_not_there_is_said_as_torchserve_says_it(
+    loaded: LoadedArchive, method: str, path: str, status: int, kind: str, message: str
+) -> None:
+    name = loaded.worker.predictor.model.name
+    [found] = answers(loaded, request(method, path.format(name=name)))
+    value = json.loads(found.body)
+    assert (found.status, value["code"], value["type"]) == (status, status, kind)
+    assert value["message"].startswith(message.format(name=name))
+
+
+def test_a_request_without_the_token_is_refused_before_its_body_is_read(loaded: LoadedArchive) -> None:
+    name = loaded.worker.predictor.model.name
+    right, wrong = f"Authorization: Bearer {TOKEN}", f"Authorization: Bearer {TOKEN}x"
+    path = f"/predictions/{name}"
+    found = answers(
+        loaded,
+        request("POST", path, b"goal", "text/plain", right),
+        request("POST", path, b"goal", "text/plain", wrong),
+        request("POST", path, b"goal"),
+        request("GET", "/ping"),
+        request("GET", "/ping", b"", "text/plain", right),
+        token=TOKEN,
+    )
+    assert [answer.status for answer in found] == [200, 400, 400, 400, 200]
+    assert json.loads(found[1].body)["type"] == "InvalidKeyException"
+
+    async def main() -> Answer:
+        inference = Inference(Models(), TOKEN)
+        async with serving(inference.handle, admit=inference.admit) as server, connected(server) as client:
+            client.send(request("POST", path, b"goal")[:-2])
+            return await client.answer()
+
+    assert run(main()).status == 400
+
+
+def test_ping_answers_byte_for_byte_as_torchserve_does(loaded: LoadedArchive) -> None:
+    [found] = answers(loaded, request("GET", "/ping"))
+    assert found.body == b'{\n  "status": "Healthy"\n}\n'
+
+
+def test_an_answer_has_the_id_of_its_request(loaded: LoadedArchive) -> None:
+    path = f"/predictions/{loaded.worker.predictor.model.name}"
+    own = "X-Request-Id: order-17/3"
+    found = answers(
+        loaded,
+        request("POST", path, b"goal", "text/plain", own),
+        request("POST", path, b"goal"),
+        request("POST", path, b"goal", "text/plain", "X-Request-Id: <script>"),
+    )
+    ids = [answer.headers["x-request-id"] for answer in found]
+    assert ids[0] == "order-17/3"
+    assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one) for one in ids[1:])
+    assert len(set(ids)) == 3
+
+
+FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="data"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\n'
+    b'goal\r\n\xc3\xa9\r\n--b\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n1\r\n--b--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (b"goal", "text/plain", {"body": b"goal"}),
+        (b"goal", "", {"body": b"goal"}),
+        (b"data=goal+x%21&top_k=1", "application/x-www-form-urlencoded", {"data": b"goal x!", "top_k": b"1"}),
+        (b"data=&x", "Application/X-WWW-Form-Urlencoded; charset=utf-8", {"data": b"", "x": b""}),
+        (b"&".join(b"a%d=1" % place for place in range(101)), "application/x-www-form-urlencoded", {}),
+        (FORM, "multipart/form-data; boundary=b", {"data": b"goal\r\n\xc3\xa9", "top_k": b"1"}),
+        (b"no parts", "multipart/form-data; boundary=b", {}),
+        (b"", "multipart/form-data", {}),
+    ],
+)
+def test_forms_are_read_as_torchserve_reads_them(body: bytes, kind: str, expected: dict[str, bytes]) -> None:
+    assert parameters_of(body, kind) == expected
