@@ -159,8 +159,9 @@ def _running(
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-                one.kill()
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
             process.wait()
 
 
