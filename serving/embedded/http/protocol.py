@@ -226,7 +226,11 @@ class Connection(asyncio.Protocol):
         if self._reserved:
             self._reserve(0)
         self._owes_continue = False
-        self._phase = _ANSWER if request.keep else _LAST
+        if request.keep:
+            self._phase = _ANSWER
+        else:
+            self._phase = _LAST
+            self._intake.clear()  # What stands behind the last request is not read.
         exchange = Exchange(request, self)
         self._pending.append(exchange)
         self._server.counts.requests += 1

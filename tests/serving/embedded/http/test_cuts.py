@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +77,13 @@ def test_a_pipeline_is_read_in_its_order_wherever_it_is_cut(
 @settings(max_examples=300, deadline=None)
 def test_what_is_read_and_refused_does_not_depend_on_cuts(data: bytes, places: list[int]) -> None:
     assert run(read(cut(data, places))) == run(read([data]))
+
+
+@pytest.mark.parametrize(("name", "data"), [(name, data) for name, data, _ in [*VALID, *INVALID]])
+def test_a_cut_at_any_place_changes_nothing(name: str, data: bytes) -> None:
+    whole = run(read([data]))
+    for place in range(1, min(len(data), 300)):
+        assert run(read(cut(data, [place]))) == whole, place
 
 
 SMALL = Limits(head=120, target=40, fields=4, body=50, chunks=3)
