@@ -161,8 +161,9 @@ def _running(
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            for one in psutil.Process(process.pid).children(recursive=True):
                 one.kill()
+            process.kill()
             process.wait()
 
 
