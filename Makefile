@@ -63,6 +63,7 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/text_in.py --data chinese-reviews --json $(FIGURES)/text-in-chinese-reviews.json
 	-$(BIN)/python benchmarks/serving.py --json $(FIGURES)/serving.json
 	-$(BIN)/python benchmarks/request_path.py --variant onnx-fp32 --json $(FIGURES)/request_path.json
+	-$(BIN)/python benchmarks/http_servers.py --json $(FIGURES)/http_servers.json
 	-$(BIN)/python benchmarks/soak.py --json $(FIGURES)/soak.json
 	-$(BIN)/python benchmarks/faults.py --json $(FIGURES)/faults.json
 	-$(BIN)/python benchmarks/memory.py --json $(FIGURES)/memory.json

@@ -1,6 +1,6 @@
 """How fast HTTP servers in Python hand on a small request and its answer: ours beside granian, uvicorn and others.
 
-    python benchmarks/http_servers.py [--python PYTHON] [--archive MAR] [--seconds 3] [--quick]
+    python benchmarks/http_servers.py [--python PYTHON] [--archive MAR] [--servers ours,granian] [--quick]
 
 Every server answers the same request, a JSON of some 20 words, with the same 200 bytes, from one process: at once, or
 together with the others of that turn of the loop, as a model would. Without --python the others are installed into a
@@ -56,9 +56,10 @@ def main() -> int:
     report = Report(options)
     connections = [int(one) for one in options.connections.split(",")]
     with tempfile.TemporaryDirectory(prefix="lexport-http-") as scratch:
-        python = options.python or _installed(Path(scratch) / "env")
+        servers = [name for name in PROGRAMS if name.split()[0] in options.servers.split(",")]
+        python = options.python or (Path() if servers == ["ours"] else _installed(Path(scratch) / "env"))
         report.part("A request and 200 bytes, one process")
-        names = [(name, mode) for name in PROGRAMS for mode in ("at once", "by turns")]
+        names = [(name, mode) for name in servers for mode in ("at once", "by turns")]
         _measure(report, names, connections, options, Path(scratch), python)
         if options.archive:
             report.part("A model behind our server")
@@ -73,6 +74,7 @@ def _options() -> argparse.Namespace:
     add_options(parser)
     add("--python", type=Path, help=f"an interpreter that has {', '.join(PACKAGES)}; lexport's own serves ours")
     add("--archive", type=Path, help="an archive whose model answers in a second table")
+    add("--servers", default=",".join(name.split()[0] for name in PROGRAMS), help="names, separated by commas")
     add("--connections", default="1,16,64")
     add("--seconds", type=float, default=3.0, help="for each cell")
     add("--rounds", type=int, default=3, help="the best of so many is shown")

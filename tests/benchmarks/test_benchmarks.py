@@ -123,6 +123,13 @@ def test_serving(run_folder: Path) -> None:
 
 
 @pytest.mark.long
+def test_http_servers() -> None:
+    archive = BENCHMARKS.parent / "tests" / "export" / "archive" / "kept" / "schema-2.mar"
+    printed = run("http_servers.py", "--servers", "ours", "--connections", "1,4", "--archive", str(archive))
+    for name in ("ours, at once", "ours, by turns", "a model, in the loop", "a model, in a thread"):
+        assert f"| {name} |" in printed
+
+
 def test_request_path(run_folder: Path) -> None:
     printed = run("request_path.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--batches", "1,16")
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith(("| 1 |", "| 16 |"))]

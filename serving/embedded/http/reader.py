@@ -21,6 +21,7 @@ _SLASH = ord("/")
 _URL = re.compile(rb"(?i:https?)://[^#/?@]+(?:[/?][^#]*)?")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 _DIGITS = 15  # of a length
+_VERSIONS = ("1.0", "1.1")
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 # Line ends without CR, and NUL, are refused before a head is complete, which it never is where all lines end so.
 _STRAY = re.compile(rb"(?<!\r)\n|\0")
@@ -40,6 +41,7 @@ class Reader:
         self._host = b""
         self._in_head = False
         self._keep = False
+        self._version = ""
         self._ended = False
         self._parser = HttpRequestParser(self)
 
@@ -59,6 +61,7 @@ class Reader:
         """Keep what llhttp says of the connection, which it forgets with the message's end."""
         self._in_head = False
         self._keep = self._parser.should_keep_alive()
+        self._version = self._parser.get_http_version()
 
     def on_message_complete(self) -> None:
         """Keep that llhttp is at the end of a message."""
@@ -87,16 +90,18 @@ class Reader:
         limits = self._limits
         line = data[: data.index(b"\r\n")]
         parts = line.split(b" ")
-        # llhttp skips any line ends before a method; blank lines have been skipped already. A line end behind the
-        # target makes it a request of HTTP/0.9 to llhttp.
-        if len(parts) != 3 or data[0] <= 32 or b"\n" in line:
+        # llhttp skips any line ends before a method; blank lines have been skipped already.
+        if len(parts) != 3 or data[0] <= 32:
             self._check_target(parts)
             raise refusals.malformed("its first line is not `METHOD TARGET HTTP/1.1`")
         method, target, version = parts
         if len(target) > limits.target:
             raise refusals.target(limits)
-        if len(data) > limits.head or data.count(b"\n") - 2 > limits.fields:
+        lines = data.count(b"\n")
+        if len(data) > limits.head or lines - 2 > limits.fields:
             raise refusals.head(limits)
+        if lines != data.count(b"\r\n"):
+            raise refusals.malformed("a line ends without CR")
         if version == b"HTTP/1.1":
             minor = 1
         elif version == b"HTTP/1.0":
@@ -130,8 +135,9 @@ class Reader:
             if expectation.lower() != b"100-continue":
                 raise refusals.expectation(expectation[:40].decode("latin-1"))
             expects = length != 0
-        if self._ended != (length == 0):
-            raise refusals.malformed("its length can be read in two ways")
+        if self._ended != (length == 0) or self._version != _VERSIONS[minor]:
+            # llhttp takes `GET /` and a line end for HTTP/0.9, with headers behind it.
+            raise refusals.malformed("it can be read in two ways")
         return Request(
             method.decode(), target.decode(), fields, minor=minor, keep=keep, length=length, expects=expects
         )

@@ -133,6 +133,8 @@ INVALID: list[tuple[str, bytes, int]] = [
     # Line ends.
     ("LF ends every line", b"GET / HTTP/1.1\nHost: x\n\n", 400),
     ("LF ends the first line", b"GET / HTTP/1.1\nHost: x\r\n\r\n", 400),
+    ("LF ends a line of HTTP/0.9", b"GET /\n0: HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("CR ends a line of HTTP/0.9", b"GET /\r0: HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ("LF ends a header", GET + b"A: b\nC: d\r\n\r\n", 400),
     ("LF ends the head", GET + b"A: b\r\n\n", 400),
     ("CR ends a header", GET + b"A: b\rC: d\r\n\r\n", 400),
