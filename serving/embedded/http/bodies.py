@@ -67,6 +67,8 @@ class Chunked:
             else:
                 end = data.find(b"\r\n", position)
                 if end < 0:
+                    if data.find(b"\n", position) >= 0:
+                        raise refusals.malformed("a line ends without CR")
                     self._check_line(len(data) - position)
                     break
                 part = data[position : end + 2]

@@ -140,8 +140,6 @@ class Connection(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
-    # Reading.
-
     def _read(self) -> None:
         """Hand on as many requests as are here and may be."""
         intake, pending, most = self._intake, self._pending, self._limits.pipelined
@@ -164,7 +162,9 @@ class Connection(asyncio.Protocol):
                 return
         except Refusal as refusal:
             self._refuse(refusal)
-        if intake.unread and self._phase is not _HEAD:
+        if self._phase is _LAST or self._phase is _LINGER:
+            intake.clear()  # what came behind the last request
+        elif intake.unread and self._phase is not _HEAD:
             self._phase, self._since = _HEAD, self._loop.time()
 
     def _on_head(self, request: Request, begun: bool) -> bool:
@@ -218,19 +218,13 @@ class Connection(asyncio.Protocol):
             self._reading = True
             self._transport.resume_reading()
 
-    # Answering.
-
     def _hand_on(self, request: Request) -> None:
         """Have the handler answer, now or later."""
         request.peer = self._peer
         if self._reserved:
             self._reserve(0)
         self._owes_continue = False
-        if request.keep:
-            self._phase = _ANSWER
-        else:
-            self._phase = _LAST
-            self._intake.clear()  # What stands behind the last request is not read.
+        self._phase = _ANSWER if request.keep else _LAST
         exchange = Exchange(request, self)
         self._pending.append(exchange)
         self._server.counts.requests += 1
@@ -252,7 +246,8 @@ class Connection(asyncio.Protocol):
         parts = []
         while pending and (response := pending[0].response) is not None:
             exchange = pending.popleft()
-            keep = exchange.keep and not (server.draining and self._is_last())
+            last = not pending and self._phase is _ANSWER and not self._intake.unread
+            keep = exchange.keep and not (server.draining and last)
             parts.append(render(response, server.date, minor=exchange.minor, bodiless=exchange.bodiless, keep=keep))
         if parts:
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
@@ -266,10 +261,6 @@ class Connection(asyncio.Protocol):
                 self._continue()
         if self._held_back:
             self._go_on()
-
-    def _is_last(self) -> bool:
-        """Whether nothing that was received is left to answer."""
-        return not self._pending and self._phase is _ANSWER and not self._intake.unread
 
     def refused(self, refusal: Refusal) -> Response:
         """Return the answer of a refusal, and count it."""

@@ -124,7 +124,7 @@ def test_a_client_with_thousands_of_requests_leaves_others_their_turn(loop: str)
 def test_a_connection_stays_as_its_request_says(head: bytes, stays: bool, loop: str) -> None:
     async def main() -> None:
         async with serving() as server, connected(server) as client:
-            client.send(head + b"\r\n")
+            client.send(head + b"\r\n" + (b"" if stays else GET[:9]))
             answer = await client.answer()
             if stays:
                 assert answer.headers.get("connection") == ("keep-alive" if b"1.0" in head else None)
@@ -135,6 +135,7 @@ def test_a_connection_stays_as_its_request_says(head: bytes, stays: bool, loop: 
                 client.send(GET)
                 assert await client.closed()
                 assert server.counts.requests == 1
+                assert server.counts.refused == {}
 
     run(main(), loop)
 

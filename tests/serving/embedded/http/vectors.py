@@ -197,6 +197,7 @@ INVALID: list[tuple[str, bytes, int]] = [
     ("nothing behind a chunk", CHUNKED + b"\r\n2\r\nhi0\r\n\r\n", 400),
     ("a chunk that is longer", CHUNKED + b"\r\n2\r\nhi you" + OVER, 400),
     ("a chunk that is shorter", CHUNKED + b"\r\n4\r\nhi" + OVER, 400),
+    ("LF behind the last chunk", CHUNKED + b"\r\n0\r\n\n", 400),
     ("LF behind a trailer", CHUNKED + b"\r\n0\r\nA: b\n\r\n", 400),
     ("a folded trailer", CHUNKED + b"\r\n0\r\nA: b\r\n c\r\n\r\n", 400),
     ("a trailer without a colon", CHUNKED + b"\r\n0\r\nA\r\n\r\n", 400),
