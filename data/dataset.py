@@ -47,7 +47,7 @@ class Dataset:
     """"train", "validation" or "test" for each text, if the source says it; `split` then follows it."""
     keys: list[str] | None = field(default=None, compare=False)
     """The group or the time of each text, if the split asks for one."""
-    targets: Images | None = field(default=None, compare=False)
+    targets: npt.NDArray[np.float32] | None = field(default=None, compare=False)
     """What training learns in place of the labels, float32 [texts, labels of the model], where a teacher says it."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What was found out or decided while the data were read, in sentences for the user."""

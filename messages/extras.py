@@ -11,6 +11,7 @@ CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 # By import name: the distribution, and the extra that installs it.
 PACKAGES = {
     "httptools": ("httptools", "serve"),
+    "python_multipart": ("python-multipart", "serve"),
     "onnxruntime": ("onnxruntime", "serve"),
     "charset_normalizer": ("charset-normalizer", "train"),
     "torch": ("torch", "train"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from email.message import Message
-from email.parser import BytesParser
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,12 +12,11 @@ from uuid import uuid4
 
 from . import answers
 from .answers import Failure, segments
+from .forms import parameters_of
 from .http import Request, Response
 from .models import Models, Question
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
-_FORM, _PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
-_MOST_FIELDS = 100
 _ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _EXPLAINED = {"explain": "True"}
 
@@ -75,32 +72,6 @@ class Inference:
         parameters = parameters_of(request.body, headers.get("content-type", ""))
         question = Question({**parameters, **(more or {})}, {**headers, **(further or {})}, _id_of(request))
         return self._models.find(name, version).ask(question)
-
-
-def parameters_of(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return what TorchServe hands to a handler: the fields of a form, or the body."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == _FORM:
-        try:
-            pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-        except ValueError:  # too many fields
-            return {}
-        return {name.decode("utf-8", "replace"): value for name, value in pairs}
-    if kind == _PARTS:
-        return _parts_of(body, content_type)
-    return {"body": body}
-
-
-def _parts_of(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return the parts of a multipart form by name."""
-    head = b"content-type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    message: Message[str, str] = BytesParser().parsebytes(head + body)
-    found: dict[str, Any] = {}
-    for part in message.walk():
-        name = part.get_param("name", header="content-disposition")
-        if isinstance(name, str) and not part.is_multipart():
-            found[name] = part.get_payload(decode=True)
-    return found
 
 
 def _id_of(request: Request) -> str:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...data.dataset import Dataset
-from ...evaluation.tasks import TASKS
 from ...models.heads import LabelOptions
 from ...models.recipes import Recipe
 
@@ -14,10 +13,10 @@ from ...models.recipes import Recipe
 def explain_weights(recipe: Recipe, labels: Sequence[str], train: Dataset) -> str:
     """Return why labels are weighed though the recipe does not say so, a line for the user; "" if they are not."""
     head = recipe.head
-    if not isinstance(head, LabelOptions):
+    if not isinstance(head, LabelOptions) or head.multi_label:  # several labels are never weighed unasked
         return ""
     if train.targets is None:
-        counter = Counter(name for names in TASKS[recipe.task].label_sets(train) for name in names)
+        counter = Counter(train.labels)
         counts = [float(counter[label]) for label in labels]
     else:
         counts = train.targets.sum(axis=0, dtype=float).tolist()

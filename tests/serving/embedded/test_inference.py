@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
-from lexport.serving.embedded.inference import Inference, parameters_of
+from lexport.serving.embedded.inference import Inference
 from lexport.serving.embedded.models import Model, Models
 
 from .http.clients import Answer, ask, connected, run, serving
@@ -65,6 +65,22 @@ def test_a_bad_request_among_others_is_refused_alone(loaded: LoadedArchive) -> N
     bodies = [b"goal", b"", b"rain", b'{"text": 3}']
     found = answers(loaded, *[request("POST", f"/predictions/{name}", body) for body in bodies])
     assert [answer.status for answer in found] == [200, 400, 200, 400]
+
+
+def test_a_form_is_answered_as_json_is_and_a_form_in_forms_is_no_error_of_the_server(loaded: LoadedArchive) -> None:
+    path = f"/predictions/{loaded.worker.predictor.model.name}"
+    nested = b"x"
+    for depth in range(3_000, 0, -1):
+        kind = b"Content-Type: multipart/mixed; boundary=b%d" % (depth + 1)
+        nested = b"--b%d\r\n%b\r\n\r\n%b\r\n--b%d--\r\n" % (depth, kind, nested, depth)
+    of_json, of_form, of_nested = answers(
+        loaded,
+        request("POST", path, b'{"text": "goal rain", "top_k": 1}', "application/json"),
+        request("POST", path, b"data=goal+rain&top_k=1", "application/x-www-form-urlencoded"),
+        request("POST", path, nested, "multipart/form-data; boundary=b1"),
+    )
+    assert (of_json.status, of_json.body) == (of_form.status, of_form.body)
+    assert (of_nested.status, of_nested.code) == (400, "LX-HTTP-010")
 
 
 def test_an_explanation_is_that_of_the_archive(loaded: LoadedArchive) -> None:
@@ -143,26 +159,3 @@ def test_an_answer_has_the_id_of_its_request(loaded: LoadedArchive) -> None:
     assert ids[0] == "order-17/3"
     assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one) for one in ids[1:])
     assert len(set(ids)) == 3
-
-
-FORM = (
-    b'--b\r\nContent-Disposition: form-data; name="data"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\n'
-    b'goal\r\n\xc3\xa9\r\n--b\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n1\r\n--b--\r\n'
-)
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "expected"),
-    [
-        (b"goal", "text/plain", {"body": b"goal"}),
-        (b"goal", "", {"body": b"goal"}),
-        (b"data=goal+x%21&top_k=1", "application/x-www-form-urlencoded", {"data": b"goal x!", "top_k": b"1"}),
-        (b"data=&x", "Application/X-WWW-Form-Urlencoded; charset=utf-8", {"data": b"", "x": b""}),
-        (b"&".join(b"a%d=1" % place for place in range(101)), "application/x-www-form-urlencoded", {}),
-        (FORM, "multipart/form-data; boundary=b", {"data": b"goal\r\n\xc3\xa9", "top_k": b"1"}),
-        (b"no parts", "multipart/form-data; boundary=b", {}),
-        (b"", "multipart/form-data", {}),
-    ],
-)
-def test_forms_are_read_as_torchserve_reads_them(body: bytes, kind: str, expected: dict[str, bytes]) -> None:
-    assert parameters_of(body, kind) == expected

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
@@ -43,6 +45,20 @@ def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, tmp_
     assert said["none"] == []
     [line] = said["auto"]
     assert line.endswith("training texts; --set head.class_weights=none leaves them out")
+
+
+def test_the_texts_of_a_label_are_counted_by_what_a_teacher_says_of_them() -> None:
+    data = of_texts(["one", "two"] * 10, ["a", "b"] * 10)
+    sure = np.tile(np.array([[0.95, 0.05]], np.float32), (20, 1))
+    line = explain_weights(recipes.load("bag"), ["a", "b"], replace(data, targets=sure))
+    assert "for labels of 1 to 19 training texts" in line
+    assert explain_weights(recipes.load("bag"), ["a", "b"], replace(data, targets=np.full_like(sure, 0.5))) == ""
+
+
+def test_several_labels_a_text_are_not_weighed_unasked() -> None:
+    data = of_texts(["one", "two"] * 20, [["a"]] * 39 + [["a", "b"]], multi_label=True)
+    recipe = recipes.load("bag").changed("head", multi_label=True)
+    assert explain_weights(recipe, ["a", "b"], data) == ""
 
 
 @pytest.mark.parametrize("name", ["vectors", "bag"])
