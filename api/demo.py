@@ -114,7 +114,7 @@ def run_demo(
 def _ask_served(mar: Path, say: Say, show: Callable[[Any], None]) -> None:
     from .. import serving
     from ..client.once import predict
-    from ..serving.torchserve.temporary import STATE, temporary_folder
+    from ..serving.temporary import STATE, temporary_folder
 
     with temporary_folder() as folder:
         serving.serve([mar], state_dir=folder / STATE, port=0, trusted=(), bound=True, say=say)

@@ -132,8 +132,9 @@ def _version(package: str) -> str | None:
 
 def _ports(state_dir: Path | None) -> Finding:
     from ..serving import running
-    from ..serving.torchserve.ports import check_free
-    from ..serving.torchserve.settings import addresses, read_settings
+    from ..serving.settings.addresses import addresses
+    from ..serving.settings.files import read_settings
+    from ..serving.settings.ports import check_free
 
     try:
         server = running(state_dir)

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from lexport.export.formats.torchscript_onnx import write_torchscript
 from lexport.loadtest.locust_process import Target
+from lexport.serving.settings.addresses import addresses
+from lexport.serving.settings.files import read_settings
+from lexport.serving.settings.ports import pick_free
 from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve.java import find_java
-from lexport.serving.torchserve.ports import pick_free
-from lexport.serving.torchserve.settings import addresses, read_settings
 
 NAME = "plain"
 _WORDS, _DIM, _PATIENCE = 25_000, 64, 120

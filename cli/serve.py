@@ -37,8 +37,9 @@ def serve(
     allow_cpu: Annotated[
         bool, typer.Option("--allow-cpu", help="With gpu workers: int8 and int4 archives may run on the CPU.")
     ] = False,
+    engine: Annotated[str, typer.Option(help="torchserve, or embedded: without Java.")] = "torchserve",
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TorchServe settings.", show_default="closed")] = None,
+    config: Annotated[Path | None, typer.Option(help="A config.properties.", show_default="closed")] = None,
     key: Keys = None,
     trust_code: TrustCode = False,
     env: Annotated[
@@ -65,7 +66,7 @@ def serve(
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start TorchServe and return when every worker has answered its goldens."""
+    """Start a server and return when every worker has answered its goldens."""
     from .. import serving
 
     chosen = archives or []
@@ -73,6 +74,7 @@ def serve(
     server = serving.serve(
         chosen,
         model_store=store,
+        engine=engine,
         workers=workers,
         allow_cpu=allow_cpu,
         state_dir=state_dir,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..serving.server import running
 from ..serving.torchserve import http as api
 from ..serving.torchserve.health.ready import read_reports
-from ..serving.torchserve.server import running
 
 if TYPE_CHECKING:
     from . import Client

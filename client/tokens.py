@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from ..errors import InputError, SystemProblem
 from ..serving import folders, state
+from ..serving.server import running
 from ..serving.torchserve import http as api
-from ..serving.torchserve.server import running
 from .errors import Unauthorised
 
 

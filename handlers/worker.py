@@ -22,6 +22,7 @@ from .model.predictor import ModelFile, Predictor
 from .request.answers import render, render_refusal
 from .request.compatibility import validate_for_model
 from .request.compression import unpacked
+from .request.describe import render_description
 from .request.explain import TimeBudget, check_explainable, explain
 from .request.protocol import Request, parse
 from .request.refusals import Refusal
@@ -70,10 +71,11 @@ class Worker:
         cores, threads = from_environment()
         self.predictor, goldens = load_checked(folder, threads=threads, device=device)
         model = self.predictor.model
-        self._metrics = Metrics(model.name, model.version)
+        self.metrics = Metrics(model.name, model.version)
+        """What it counts."""
         self._switch = Switch()
         if in_torchserve:
-            self._metrics.start()
+            self.metrics.start()
         facts = {"version": model.version, "device": device, "ready": True, "goldens": goldens}
         report = partial(write_report, model.name, **facts, chunked=in_torchserve and sockets.install())
         report(threads=threads if model.parallel else 1)
@@ -97,7 +99,7 @@ class Worker:
         replies = _Replies(context, len(data), self.predictor.model)
         for position in range(len(data)):
             replies.refuse(position, refusal())
-        self._metrics.record_requests(len(data), replies.refused)
+        self.metrics.record_requests(len(data), replies.refused)
         return replies.bodies
 
     def _handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
@@ -108,6 +110,9 @@ class Worker:
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
+                if headers.get("describe") == "True":  # set by TorchServe for GET /models/NAME?customized=true
+                    replies.bodies[position] = render_description(self.predictor)
+                    continue
                 request = parse(unpacked(parameters, headers), _content_type(headers))
                 validate_for_model(request, model, languages)
                 if headers.get("explain") == "True":
@@ -129,7 +134,7 @@ class Worker:
                     replies.refuse(position, error)
         if to_explain:
             self._explain(to_explain, replies)
-        self._metrics.record_requests(len(data), replies.refused)
+        self.metrics.record_requests(len(data), replies.refused)
         return replies.bodies
 
     def _explain(self, requests: Mapping[int, Request], replies: _Replies) -> None:
@@ -154,7 +159,7 @@ class Worker:
         began = time.perf_counter()
         for_texts = predictor.predict(texts, languages or None) if texts else []
         for_images = predictor.predict_images(np.array(images, np.float32)) if images else []
-        self._metrics.record_batch(for_texts, len(images), time.perf_counter() - began)
+        self.metrics.record_batch(for_texts, len(images), time.perf_counter() - began)
         of_texts, of_images = iter(for_texts), iter(for_images)
         model = predictor.model
         for position, request in requests.items():

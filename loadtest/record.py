@@ -19,8 +19,8 @@ from ..errors import InputError, SystemProblem
 from ..export.archive.recordings import Recorded, digest_of, read_texts, write_recording
 from ..export.archive.trust.keys import PublicKey
 from ..export.archive.trust.rule import Trust
+from ..serving.process import sigterm_raises
 from ..serving.store import read
-from ..serving.torchserve.process import sigterm_raises
 from ..storage.atomic import sha256_file
 from ..storage.progress import Say, silent
 from . import environment

@@ -17,8 +17,8 @@ from ..export.archive.trust.rule import Trust
 from ..export.archive.verify import verify
 from ..messages.extras import is_installed
 from ..serving.plan import find_gpus, parse_workers
-from ..serving.torchserve.process import sigterm_raises
-from ..serving.torchserve.temporary import STATE, temporary_folder
+from ..serving.process import sigterm_raises
+from ..serving.temporary import STATE, temporary_folder
 from ..storage.cores import cores
 from ..storage.progress import Say, silent
 from . import environment

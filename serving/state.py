@@ -29,9 +29,9 @@ class Server:
     id: str
     """The id that the environment of every process of this server has, and no other process."""
     supervisor: int
-    """Process number of the supervisor, which starts TorchServe again if it dies."""
+    """Process number of the supervisor, which starts again what dies of the server."""
     pid: int
-    """Process number of TorchServe's Java frontend."""
+    """Process number of TorchServe's Java frontend; with the embedded engine that of the supervisor."""
     started: float
     """When that process started, in seconds since 1970."""
     inference_url: str
@@ -46,16 +46,18 @@ class Server:
     """Threads of one worker."""
     device: str
     """`cpu` or `gpu`."""
+    engine: str = "torchserve"
+    """`torchserve` or `embedded`."""
     authorized: bool = True
     """Whether requests need a token."""
     drain: float = 10.0
     """Seconds that requests in flight may take to be answered when the server is stopped."""
     restarts: int = 0
-    """How often the supervisor has started TorchServe again."""
+    """How often the supervisor has started TorchServe again, or a process of the embedded engine."""
     health_url: str = ""
     """The URL that answers probes without a token; "" if there is none."""
     last_reason: str = ""
-    """Why TorchServe ended the last time; "" if it never has."""
+    """Why TorchServe, or a process of the embedded engine, ended the last time; "" if none has."""
 
     def token(self, kind: str = "inference") -> str:
         """Return the token for `inference` or `management` requests, read from the key file each time; "" if none is
@@ -178,6 +180,7 @@ _CHECKS = {
     "state_dir": lambda value: isinstance(value, str),
     "models": lambda value: isinstance(value, dict) and all(map(_is_text, (*value, *value.values()))),
     "device": lambda value: value in ("cpu", "gpu"),
+    "engine": lambda value: value in ("torchserve", "embedded"),
     "authorized": lambda value: isinstance(value, bool),
     "last_reason": _is_text,
 }

@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from ..export.archive.format.manifest import NAME, VERSION, read_manifest, read_
 from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
 from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.format.writer import rewrite
-from ..export.archive.trust.code import accept
-from ..export.archive.trust.rule import Trust
 from ..handlers.engine.devices import why_cpu_alone
 from ..handlers.model.digests import MANIFEST
 from .versions import newest as versions_newest
@@ -41,6 +39,8 @@ class Archive:
     """Why it cannot run on a GPU; None if it can."""
     setting_names: tuple[str, ...] | None = None
     """The settings in its own settings file; None if it has no such file."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Those of its settings that are whole numbers."""
 
     def __str__(self) -> str:
         """Return `NAME VERSION`."""
@@ -69,6 +69,7 @@ def read(path: Path) -> Archive:
         most_workers=most_workers,
         cpu_alone=cpu_alone,
         setting_names=tuple(sorted(map(str, settings))) if model.get("configFile") is not None else None,
+        numbers={str(key): value for key, value in settings.items() if type(value) is int},
     )
 
 
@@ -148,12 +149,14 @@ def choose(
     return chosen
 
 
-def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[[str], None]) -> list[str]:
-    """Put archives into the new, private folder `store`, and print for each why its code may run.
+def place(
+    archives: Iterable[Archive], store: Path, accept: Callable[[Path], str], say: Callable[[str], None]
+) -> list[str]:
+    """Put archives into the new, private folder `store`, and print for each what `accept` says of it.
 
-    Each archive is copied first. The copy is verified, and TorchServe's file is written again from the copy. So
-    exactly the verified content runs, even if the original file changes. Returns the file names in `store`. Raises
-    RefusedError as `code.accept` does, InputError for a file that is no longer the archive that was chosen.
+    Each archive is copied first. `accept` verifies the copy, and the server's file is written again from the copy. So
+    exactly the verified content is served, even if the original file changes. Returns the file names in `store`.
+    Raises what `accept` raises, InputError for a file that is no longer the archive that was chosen.
     """
     store.mkdir(mode=0o700)
     names = []
@@ -172,10 +175,10 @@ def place(archives: Iterable[Archive], store: Path, trust: Trust, say: Callable[
         with _named(archive.path, copy):
             if replace(read(copy), path=archive.path) != archive:
                 raise InputError(f"{copy} changed after it was chosen. Run the command again.", code="LX-SERVE-028")
-            reason = accept(copy, trust)
+            reason = accept(copy)
             rewrite(copy, store / name)
         copy.unlink()
-        say(f"{archive}: its code may run: {reason}.")
+        say(f"{archive}: {reason}.")
         names.append(name)
     return names
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from . import properties
+from .settings import properties
 
 PLUGIN = Path(__file__).resolve().parent / "torchserve" / "plugin"
 SHORTEST, LONGEST = 16, 512

@@ -30,9 +30,9 @@ _TELEMETRY = "ORT_DISABLE_TELEMETRY"
 class Context:
     """The parts of TorchServe's context that the handler needs: its folder, and statuses and types per request."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` holds the extracted archive."""
-        self.system_properties: dict[str, Any] = {"model_dir": str(folder), "gpu_id": None}
+    def __init__(self, folder: Path, gpu: int | None = None) -> None:
+        """`folder` holds the extracted archive; `gpu`: the device it is loaded onto, None for the CPU."""
+        self.system_properties: dict[str, Any] = {"model_dir": str(folder), "gpu_id": gpu}
         self.headers: list[dict[str, str]] = []
         self.statuses: dict[int, int] = {}
 
@@ -159,14 +159,18 @@ def load_archive(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> I
         check_schemas(path)
         context = Context(folder)
         with _process_kept():
-            yield LoadedArchive(_worker(path, context), context, path)
+            yield LoadedArchive(open_worker(path, context), context, path)
 
 
 def _bytes(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _worker(path: Path, context: Context) -> Worker:
+def open_worker(path: Path, context: Context) -> Worker:
+    """Return the worker of an archive, `path` in errors, that is extracted in the folder of `context`.
+
+    Raises as `load_archive` does.
+    """
     try:
         from ...handlers.worker import Worker
 

@@ -75,6 +75,11 @@ class Metrics:
         totals["lexport_unknown_tokens"] += unknown
         totals["lexport_truncated_texts"] += truncated
 
+    @property
+    def totals(self) -> dict[str, float]:
+        """What was counted since the start, by the names of COUNTERS."""
+        return dict(self._totals)
+
     def report(self) -> None:
         """Emit what was counted since the last report."""
         self._dirty.clear()

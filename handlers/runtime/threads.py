@@ -15,6 +15,9 @@ from pathlib import Path
 
 log = logging.getLogger("lexport")
 
+THREADS, CORES = "LEXPORT_THREADS", "LEXPORT_CORES"
+"""The environment variables with the threads of a worker, and the cores that all workers divide."""
+
 # Seconds between two counts. Two in a row must be equal: TorchServe replaces a dead worker within seconds.
 PAUSE = 2.0
 
@@ -78,4 +81,4 @@ def from_environment() -> tuple[int, int]:
 
     Outside `lexport serve` the cores are 1, so the number of threads never changes.
     """
-    return int(os.environ.get("LEXPORT_CORES", "1")), int(os.environ.get("LEXPORT_THREADS", "1"))
+    return int(os.environ.get(CORES, "1")), int(os.environ.get(THREADS, "1"))

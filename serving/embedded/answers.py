@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 from .http import Fields, Request, Response
 
@@ -16,11 +18,17 @@ _NEVER_KEPT = (
     ("expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
 )
 REQUEST_ID = "x-request-id"
+_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
 def fields(*more: tuple[str, str]) -> Fields:
     """Return the header lines of a JSON answer that no cache keeps, with `more`."""
     return Fields(_JSON, *more, *_NEVER_KEPT)
+
+
+def fields_of(content_type: str) -> Fields:
+    """Return the header lines of another answer that no cache keeps."""
+    return Fields(("content-type", content_type), *_NEVER_KEPT)
 
 
 PLAIN = fields()
@@ -70,6 +78,11 @@ def no_model(name: str) -> Failure:
     return Failure(HTTPStatus.NOT_FOUND, "ModelNotFoundException", f"Model not found: {name}")
 
 
+def not_found_at(message: str) -> Failure:
+    """Return the refusal of an archive that is not in the store."""
+    return Failure(HTTPStatus.NOT_FOUND, "ModelNotFoundException", message)
+
+
 def no_version(name: str, version: str) -> Failure:
     """Return the refusal of a version that is not here."""
     return Failure(
@@ -88,7 +101,67 @@ def wrong_token() -> Failure:
     )
 
 
+def no_worker(name: str) -> Failure:
+    """Return the refusal of a model that was scaled to 0."""
+    return Failure(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "ServiceUnavailableException",
+        f'Model "{name}" has no worker to serve inference request. Please use scale workers API to add workers.',
+    )
+
+
+def no_default(name: str, version: str) -> Failure:
+    """Return the refusal of a default version that is not here."""
+    return Failure(
+        HTTPStatus.NOT_FOUND,
+        "ModelVersionNotFoundException",
+        f"Model version {version} does not exist for model {name}",
+    )
+
+
+def is_default(name: str, version: str) -> Failure:
+    """Return the refusal to remove the default one of several versions."""
+    return Failure(
+        HTTPStatus.FORBIDDEN,
+        "InvalidModelVersionException",
+        f"Cannot remove default version {version} for model {name}",
+    )
+
+
+def conflict(message: str) -> Failure:
+    """Return the refusal of what is there already."""
+    return Failure(HTTPStatus.CONFLICT, "ConflictStatusException", message)
+
+
+def failed(message: str) -> Failure:
+    """Return the answer where an operation did not succeed."""
+    return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalServerException", message)
+
+
+def bad_request(message: str) -> Failure:
+    """Return the refusal of parameters that cannot be."""
+    return Failure(HTTPStatus.BAD_REQUEST, "BadRequestException", message)
+
+
+def id_of(request: Request) -> str:
+    """Return the id that the client gave its request, or a new one."""
+    given = request.header(REQUEST_ID)
+    return given if given is not None and _ID.fullmatch(given) else str(uuid4())
+
+
+def identified(response: Response, request: Request) -> Response:
+    """Return an answer with the id of its request."""
+    return Response(response.status, response.body, response.fields.also(REQUEST_ID, id_of(request)))
+
+
+def is_open(request: Request) -> bool:
+    """Return whether a request needs no token: it is about the address itself, which describes what it answers."""
+    return request.path in ("/", "*", "/api-description")
+
+
 def segments(request: Request) -> list[str]:
-    """Return the segments of a request's path, decoded."""
+    """Return the segments of a request's path, decoded first, without empty ones at the end: as TorchServe does."""
     path = request.path
-    return [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
+    if "%" in path:
+        path = unquote(path, errors="replace")
+    return path.rstrip("/").split("/")[1:]

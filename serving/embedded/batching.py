@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class Batcher(Generic[Item, Answer]):
         self.counts = Counts()
         self._engine = engine
         self._largest = largest
-        self._most = queue
+        self.most = queue
+        """Items that may wait."""
         self._seconds = seconds
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._due = False
@@ -81,11 +83,11 @@ class Batcher(Generic[Item, Answer]):
 
         A future that is cancelled before its batch begins is left out of it. Raises Refusal if the queue is full.
         """
-        if len(self._queue) >= self._most:
+        if len(self._queue) >= self.most:
             self.counts.full += 1
             raise Refusal(
                 429,
-                f"The queue of this model is full: {self._most:,} requests wait.",
+                f"The queue of this model is full: {self.most:,} requests wait.",
                 "fewer requests; try again in a second",
                 code="LX-HTTP-117",
             )
@@ -105,14 +107,14 @@ class Batcher(Generic[Item, Answer]):
             self._due = False
         if not batch:
             return
-        counts, began = self.counts, self._loop.time()
+        counts, began = self.counts, time.perf_counter()
         try:
             answers = self._engine([waiting.item for waiting in batch])
         except Exception as error:
             answers = [error] * len(batch)
         counts.batches += 1
         counts.items += len(batch)
-        counts.seconds += self._loop.time() - began
+        counts.seconds += time.perf_counter() - began
         if len(answers) != len(batch):
             problem = RuntimeError(f"the engine gave {len(answers)} answers to {len(batch)} items")
             answers = [problem] * len(batch)

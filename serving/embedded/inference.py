@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import time
+from collections import Counter
 from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
-from . import answers
+from . import answers, descriptions
 from .answers import Failure, segments
 from .forms import parameters_of
 from .http import Request, Response
 from .models import Models, Question
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
-_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _EXPLAINED = {"explain": "True"}
 
 
@@ -27,20 +26,28 @@ class Inference:
     def __init__(self, models: Models, token: str | None) -> None:
         """Serve `models` to those who bear the `token`; None: to everybody who can connect."""
         self._models = models
+        self.statuses: Counter[int] = Counter()
+        """Answers that no model gave, by status."""
         self._bearer = None if token is None else f"Bearer {token}".encode()
 
     def admit(self, request: Request) -> Response | None:
         """Refuse a request without the token before its body is read."""
-        return None if self._is_allowed(request) else answers.wrong_token().response
+        if self._is_allowed(request) or answers.is_open(request):
+            return None
+        return self._count(answers.wrong_token().response, request)
 
     def handle(self, request: Request) -> Response | asyncio.Future[Response]:
         """Answer a request; a model's answer comes later."""
         try:
-            if not self._is_allowed(request):
+            if not self._is_allowed(request) and not answers.is_open(request):
                 raise answers.wrong_token()
             return self._route(request)
         except Failure as failure:
-            return failure.response
+            return self._count(failure.response, request)
+
+    def _count(self, response: Response, request: Request) -> Response:
+        self.statuses[response.status] += 1
+        return answers.identified(response, request)
 
     def _is_allowed(self, request: Request) -> bool:
         return self._bearer is None or compare_digest(request.fields.get(b"authorization", b""), self._bearer)
@@ -48,14 +55,28 @@ class Inference:
     def _route(self, request: Request) -> Response | asyncio.Future[Response]:
         match segments(request):
             case ["predictions", name, *rest] if name:
+                if request.method == "OPTIONS":
+                    self._models.find(name)
+                    return self._count(answers.answer(descriptions.of_model(name)), request)
                 return self._ask(request, name, rest[0] if rest and rest[0] else None)
             case ["explanations", name, *rest] if name:
                 return self._ask(request, name, rest[0] if rest and rest[0] else None, _EXPLAINED)
             case ["models", name, "invoke"] if name:
                 return self._ask(request, name, None, more=dict(parse_qsl(request.query, keep_blank_values=True)))
             case ["ping"]:
-                return answers.answer({"status": "Healthy"})
-            case [""]:
+                return self._count(answers.answer({"status": "Healthy"}), request)
+            case ["api-description"]:
+                return self._count(answers.answer(descriptions.inference()), request)
+            case [] if request.method == "OPTIONS":
+                return self._count(answers.answer(descriptions.inference()), request)
+            case ["v1", "models", named] if named.endswith((":predict", ":explain")):
+                name, _, what = named.rpartition(":")
+                return self._ask(request, name, None, _EXPLAINED if what == "explain" else None)
+            case ["v2", "models", name, "infer" | "explain" as what]:
+                return self._ask(request, name, None, _EXPLAINED if what == "explain" else None)
+            case ["invocations"] if (only := self._models.only()) is not None:
+                return self._ask(request, only, None)
+            case []:
                 raise answers.wrong_method()
             case _:
                 raise answers.not_found()
@@ -70,11 +91,11 @@ class Inference:
     ) -> asyncio.Future[Response]:
         headers = {name: value for name in _READ if (value := request.header(name)) is not None}
         parameters = parameters_of(request.body, headers.get("content-type", ""))
-        question = Question({**parameters, **(more or {})}, {**headers, **(further or {})}, _id_of(request))
-        return self._models.find(name, version).ask(question)
-
-
-def _id_of(request: Request) -> str:
-    """Return the id that the client gave its request, or a new one."""
-    given = request.header(answers.REQUEST_ID)
-    return given if given is not None and _ID.fullmatch(given) else str(uuid4())
+        return self._models.find(name, version).ask(
+            Question(
+                {**parameters, **(more or {})},
+                {**headers, **(further or {})},
+                answers.id_of(request),
+                time.perf_counter(),
+            )
+        )

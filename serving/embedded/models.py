@@ -1,9 +1,10 @@
-"""The models of an embedded server: archives that are open in this process, each with its queue."""
+"""The models of a process: archives that are open in it, each with its queue."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...export.archive.inprocess import LoadedArchive
@@ -11,6 +12,7 @@ from ...handlers.worker import VARIANT, VERSION
 from . import answers
 from .batching import Batcher
 from .http import Fields, Response
+from .statistics import Statistics
 
 
 class Question(NamedTuple):
@@ -22,6 +24,12 @@ class Question(NamedTuple):
     """The headers that a handler reads, by lower-case name."""
     id: str
     """What the answer's header X-Request-Id says."""
+    arrived: float = 0.0
+    """When the last of it was received, in seconds of `time.perf_counter`; uvloop's clock has milliseconds."""
+
+
+Log = Callable[[Question, "Model", int, int, float], None]
+"""Notes an answered request: question, model, status, bytes of the answer, seconds since it was received."""
 
 
 class _Context:
@@ -53,28 +61,55 @@ class Model:
     """One version of a model."""
 
     def __init__(
-        self, loaded: LoadedArchive, *, largest: int = 64, queue: int = 1_000, seconds: float = 60.0
+        self,
+        loaded: LoadedArchive,
+        name: str | None = None,
+        *,
+        largest: int = 64,
+        queue: int = 1_000,
+        seconds: float = 60.0,
+        log: Log | None = None,
     ) -> None:
-        """Serve an open archive in batches of at most `largest`; `queue` requests may wait, `seconds` each."""
+        """Serve an open archive, as `name` if that is not its own, in batches of at most `largest`.
+
+        `queue` requests may wait, `seconds` each.
+        """
         self.loaded = loaded
         described = loaded.worker.predictor.model
-        self.name, self.version = described.name, described.version
+        self.name, self.version = name or described.name, described.version
+        self.statistics = Statistics()
+        self._log = log
         self._fields = answers.fields((VERSION.lower(), described.version), (VARIANT.lower(), described.variant))
-        self._batcher: Batcher[Question, Response] = Batcher(
-            self._answer, largest=largest, queue=queue, seconds=seconds
-        )
+        self.queue: Batcher[Question, Response] = Batcher(self._answer, largest=largest, queue=queue, seconds=seconds)
+        """What waits for it."""
 
     def ask(self, question: Question) -> asyncio.Future[Response]:
         """Return the answer to come. Raises Refusal if too many wait."""
-        return self._batcher.submit(question)
+        return self.queue.submit(question)
+
+    def describe(self) -> Any:
+        """Return the model's own description (`handlers.request.describe`)."""
+        from ...handlers.request.describe import describe
+
+        return describe(self.loaded.worker.predictor)
 
     def _answer(self, questions: Sequence[Question]) -> list[Response]:
+        statistics, began = self.statistics, time.perf_counter()
         context = _Context(questions)
         bodies = self.loaded.worker.handle([one.parameters for one in questions], context)
-        return [
-            Response(status, body, self._lines(question, context.further.get(place)))
-            for place, (question, status, body) in enumerate(zip(questions, context.statuses, bodies, strict=True))
-        ]
+        ended = time.perf_counter()
+        statistics.inference.add(ended - began)
+        statistics.sizes.add(len(questions))
+        found = []
+        for place, (question, status, body) in enumerate(zip(questions, context.statuses, bodies, strict=True)):
+            took = ended - question.arrived
+            statistics.statuses[status] += 1
+            statistics.latency.add(took)
+            statistics.queued += began - question.arrived
+            if self._log is not None:
+                self._log(question, self, status, len(body), took)
+            found.append(Response(status, body, self._lines(question, context.further.get(place))))
+        return found
 
     def _lines(self, question: Question, further: Sequence[tuple[str, str]] | None) -> Fields:
         own = self._fields.also(answers.REQUEST_ID, question.id)
@@ -84,24 +119,56 @@ class Model:
 
 
 class Models:
-    """The versions that are served, by name."""
+    """The versions that are served, by name. A version may be known and have no worker."""
 
     def __init__(self) -> None:
         """Serve nothing yet."""
-        self._versions: dict[str, dict[str, Model]] = {}
+        self._versions: dict[str, dict[str, Model | None]] = {}
         self._default: dict[str, str] = {}
+
+    def __iter__(self) -> Any:
+        """Iterate over the models that answer."""
+        return iter([model for versions in self._versions.values() for model in versions.values() if model])
+
+    def __len__(self) -> int:
+        """Return how many versions are known."""
+        return sum(map(len, self._versions.values()))
 
     def add(self, model: Model) -> None:
         """Serve a version; the first one of a name is its default."""
         self._versions.setdefault(model.name, {})[model.version] = model
         self._default.setdefault(model.name, model.version)
 
+    def suspend(self, name: str, version: str) -> None:
+        """Know a version that no worker answers, for now."""
+        self._versions.setdefault(name, {})[version] = None
+        self._default.setdefault(name, version)
+
+    def remove(self, name: str, version: str) -> None:
+        """Forget a version. What waits for it is still answered."""
+        versions = self._versions.get(name, {})
+        versions.pop(version, None)
+        if not versions:
+            self._versions.pop(name, None)
+            self._default.pop(name, None)
+
+    def make_default(self, name: str, version: str) -> None:
+        """Send requests that name no version to this one."""
+        self._default[name] = version
+
+    def only(self) -> str | None:
+        """Return the name of the only model that is served; None if there are several, or none."""
+        return next(iter(self._versions)) if len(self._versions) == 1 else None
+
     def find(self, name: str, version: str | None = None) -> Model:
-        """Return a version of a model, None: its default one. Raises Failure if it is not here."""
+        """Return a version of a model, None: its default one. Raises Failure if it is not here or has no worker."""
         versions = self._versions.get(name)
         if versions is None:
             raise answers.no_model(name)
-        found = versions.get(self._default[name] if version is None else version)
+        wanted = self._default[name] if version is None else version
+        if wanted not in versions:
+            raise answers.no_version(name, wanted)
+        found = versions[wanted]
         if found is None:
-            raise answers.no_version(name, version or "")
+            raise answers.no_worker(name)
         return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import InputError
-from ..torchserve.settings import Address
+from ..settings.addresses import Address
 
 LISTEN = Address("127.0.0.1", 8443)
 UPSTREAM = Address("127.0.0.1", 8080)

@@ -12,9 +12,9 @@ import psutil
 
 from ...errors import SystemProblem
 from ...handlers.runtime.draining import CONTROL, busy_name, share
+from ..process import is_alive
 from . import http as api
 from .listeners import NotPermitted, connections, refuse_new, unanswered
-from .process import is_alive
 
 _PAUSE = 0.05  # seconds between two checks
 # Seconds for which every check must find nothing: a request may be on its way from one place to the next.

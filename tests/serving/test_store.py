@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import lexport.serving.store
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.pack import archive
 from lexport.export.archive.trust.code import accept
@@ -87,12 +86,16 @@ def test_choose_takes_archives_or_a_store(tmp_path: Path, make_archive: MakeArch
             choose(archives, store)
 
 
+def trusting(trust: Trust) -> Callable[[Path], str]:
+    return lambda copy: accept(copy, trust)
+
+
 def test_place_keeps_other_archives_out(tmp_path: Path, make_archive: MakeArchive) -> None:
     wanted = read(make_archive(tmp_path / "in", "a"))
     make_archive(tmp_path / "in", "b")
     said: list[str] = []
-    assert place([wanted], tmp_path / "store", Trust(insist=True), said.append) == ["a-1.0.mar"]
-    assert said == ["a 1.0: its code may run: --trust-code."]
+    assert place([wanted], tmp_path / "store", trusting(Trust(insist=True)), said.append) == ["a-1.0.mar"]
+    assert said == ["a 1.0: --trust-code."]
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["a-1.0.mar"]
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
 
@@ -101,7 +104,7 @@ def test_models_whose_names_and_versions_run_together_are_kept_apart(
     tmp_path: Path, make_archive: MakeArchive
 ) -> None:
     both = [read(make_archive(tmp_path / "1", "a-1", "0")), read(make_archive(tmp_path / "2", "a", "1-0"))]
-    names = place(both, tmp_path / "store", Trust(insist=True), lambda line: None)
+    names = place(both, tmp_path / "store", trusting(Trust(insist=True)), lambda line: None)
     assert names == ["a-1-0.mar", "_a-1-0.mar"]
     assert [str(read(tmp_path / "store" / name)) for name in names] == ["a-1 0", "a 1-0"]
 
@@ -110,7 +113,7 @@ def test_an_archive_with_a_local_version_is_packed_verified_and_placed(tmp_path:
     mar = archive(run_folder, version="1.0.0+build.7", variant="onnx-int8", out=tmp_path)
     assert mar.name == "topics-1.0.0+build.7.mar"
     assert verify(mar).version == read(mar).version == "1.0.0+build.7"
-    assert place([read(mar)], tmp_path / "store", Trust(), lambda line: None) == [mar.name]
+    assert place([read(mar)], tmp_path / "store", trusting(Trust()), lambda line: None) == [mar.name]
     with refused(InputError, "LX-ARCHIVE-021", "'+1'"):
         archive(run_folder, version="+1", variant="onnx-int8", out=tmp_path)
 
@@ -199,7 +202,6 @@ def removed(path: Path, content: bytes) -> None:
 def test_what_was_verified_is_what_torchserve_gets(
     tmp_path: Path,
     archive_of: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
     change: Callable[[Path, bytes], None],
 ) -> None:
     """Whoever can write the archive changes it while it is verified."""
@@ -208,13 +210,12 @@ def test_what_was_verified_is_what_torchserve_gets(
     expected = members_of(path)
     evil = repacked(path, {"handler.py": OTHER}, tmp_path / "evil.mar").read_bytes()
 
-    def accepted(copy: Path, trust: Trust) -> str:
-        reason = accept(copy, trust)
+    def accepted(copy: Path) -> str:
+        reason = accept(copy, Trust())
         change(path, evil)
         return reason
 
-    monkeypatch.setattr(lexport.serving.store, "accept", accepted)
-    [name] = place([read(path)], tmp_path / "store", Trust(), lambda line: None)
+    [name] = place([read(path)], tmp_path / "store", accepted, lambda line: None)
     assert members_of(tmp_path / "store" / name) == expected
     assert [one.name for one in (tmp_path / "store").iterdir()] == [name]
 
@@ -228,7 +229,7 @@ def test_what_changed_after_it_was_chosen_is_verified_as_it_is_then(
     chosen = read(path)
     change(path, repacked(path, {"handler.py": OTHER}, tmp_path / "evil.mar").read_bytes())
     with refused(RefusedError, "LX-TRUST-001", "topics-1.0.mar", "'handler.py' differs") as caught:
-        place([chosen], tmp_path / "store", Trust(), lambda line: None)
+        place([chosen], tmp_path / "store", trusting(Trust()), lambda line: None)
     assert str(path) in str(caught.value)
     assert str(tmp_path / "store") not in str(caught.value)
 
@@ -241,10 +242,10 @@ def test_another_model_under_the_same_name_is_refused(
     chosen = read(path)
     shutil.copy(archive(run_folder, version="2.0", variant="onnx-int8", out=tmp_path), path)
     with refused(InputError, "LX-SERVE-028", "topics-1.0.mar"):
-        place([chosen], tmp_path / "store", Trust(), lambda line: None)
+        place([chosen], tmp_path / "store", trusting(Trust()), lambda line: None)
     path.unlink()
     with refused(InputError, "LX-SERVE-027", "topics-1.0.mar"):
-        place([chosen], tmp_path / "store-2", Trust(), lambda line: None)
+        place([chosen], tmp_path / "store-2", trusting(Trust()), lambda line: None)
 
 
 def test_numbers_of_workers_that_no_machine_has_are_refused(tmp_path: Path, make_archive: MakeArchive) -> None:

@@ -19,13 +19,14 @@ import pytest
 
 from lexport.client.tokens import Keys
 from lexport.errors import InputError, SystemProblem
-from lexport.serving import properties
+from lexport.serving.settings import properties
+from lexport.serving.settings.addresses import addresses
+from lexport.serving.settings.files import read_settings
+from lexport.serving.settings.ports import pick_free
 from lexport.serving.state import read_token
 from lexport.serving.tokens import PLUGIN, Tokens, generate, java_arguments, read_token_file
 from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve.java import find_java
-from lexport.serving.torchserve.ports import pick_free
-from lexport.serving.torchserve.settings import addresses, read_settings
 
 from ..refusals import refused
 

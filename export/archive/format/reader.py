@@ -235,17 +235,22 @@ def extracted(path: Path) -> Iterator[Path]:
     """
     folder = Path(tempfile.mkdtemp(prefix="lexport-"))
     try:
-        try:
-            with open_archive(path) as archive:
-                check_sizes(path, archive.infolist())
-                declared(archive)
-                _extract(archive, folder)
-            check_digests(folder)
-        except ValueError as error:
-            raise RefusedError(f"{path}: {error}", code="LX-ARCHIVE-077") from None
+        extract(path, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def extract(path: Path, folder: Path) -> None:
+    """Write the archive's members into an empty folder. Raises as `extracted` does; what was written stays."""
+    try:
+        with open_archive(path) as archive:
+            check_sizes(path, archive.infolist())
+            declared(archive)
+            _extract(archive, folder)
+        check_digests(folder)
+    except ValueError as error:
+        raise RefusedError(f"{path}: {error}", code="LX-ARCHIVE-077") from None
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from typing import Any
 
 from .limits import Limits
 from .messages import Admission, Handler
@@ -75,25 +77,29 @@ class Server:
         return str(host), int(port)
 
     async def start(
-        self, host: str, port: int, *, reuse_port: bool = False, ssl_context: ssl.SSLContext | None = None
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        listening: socket.socket | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """Listen at `host` and `port`; 0 takes any free port. Raises OSError if that cannot be.
+        """Listen at `host` and `port`, 0 being any free port, or with a socket that is bound.
 
-        `reuse_port`: let further processes listen at the same port, among which the system divides connections.
-        `ssl_context`: speak TLS; its handshakes have `head_seconds`.
+        `ssl_context`: speak TLS; its handshakes have `head_seconds`. Raises OSError if that cannot be.
         """
-        limits = self.limits
-        self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self),
-            host,
-            port,
-            backlog=BACKLOG,
-            reuse_address=True,
-            reuse_port=reuse_port or None,
-            ssl=ssl_context,
-            ssl_handshake_timeout=None if ssl_context is None else limits.head_seconds,
-            ssl_shutdown_timeout=None if ssl_context is None else limits.linger_seconds,
-        )
+        limits, loop = self.limits, asyncio.get_running_loop()
+        options: dict[str, Any] = {"backlog": BACKLOG, "ssl": ssl_context}
+        if ssl_context is not None:
+            options |= {
+                "ssl_handshake_timeout": limits.head_seconds,
+                "ssl_shutdown_timeout": limits.linger_seconds,
+            }
+        if listening is None:
+            options |= {"host": host, "port": port, "reuse_address": True}
+        else:
+            options["sock"] = listening
+        self._listening = await loop.create_server(lambda: Connection(self), **options)
         self._check()
 
     async def drain(self, seconds: float) -> int:

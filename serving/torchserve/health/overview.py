@@ -8,9 +8,9 @@ import psutil
 
 from ....errors import SystemProblem
 from ...state import Server
+from ...supervision import LOG
 from .. import http as api
 from ..process import frontend
-from ..supervisor import LOG
 from . import logs
 from .ready import read_reports
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from ....errors import SystemProblem
 from ...plan import Plan
+from ...process import is_alive
 from ...state import Server
 from ...store import Archive
 from .. import http as api
-from ..process import frontend, is_alive, workers_of
+from ..process import frontend, workers_of
 from . import logs
 from .missing import missing_package
 

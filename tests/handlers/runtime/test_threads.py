@@ -27,9 +27,8 @@ from lexport.handlers.runtime import threads as sharing
 from lexport.handlers.runtime.threads import ThreadAllocator, count_workers, from_environment
 from lexport.handlers.text.batch import Batch
 from lexport.models import recipes
-from lexport.serving import serve, status, stop
+from lexport.serving import serve, start, status, stop
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve import start as torchserve
 from lexport.training.train import train
 
 TEXTS = ["goal keeper team rain", "", "storm", "butter and flour and sugar", "unheard"]
@@ -130,7 +129,7 @@ def test_reopened_engines_answer_alike(run: Path, variant: str, tmp_path: Path) 
 def test_scaled_and_registered_models_share_the_cores(
     run: Path, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torchserve, "cores", lambda: 4)
+    monkeypatch.setattr(start, "cores", lambda: 4)
     own = tmp_path / "own.properties"
     own.write_text("enable_model_api=true\n")
     state = tmp_path / "state"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lexport.serving.proxies.configuration import Limits, Proxy, proxy_configuration
-from lexport.serving.torchserve.settings import Address
+from lexport.serving.settings.addresses import Address
 
 KINDS = ("haproxy", "nginx")
 SHORT = Limits(body=1 << 18, form=1 << 12, header_time=1, body_time=1, idle_time=1)

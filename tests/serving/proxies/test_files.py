@@ -17,7 +17,7 @@ import pytest
 from lexport.__main__ import run
 from lexport.errors import InputError
 from lexport.serving.proxies.configuration import Limits, Proxy, parse_address, proxy_configuration
-from lexport.serving.torchserve.settings import Address
+from lexport.serving.settings.addresses import Address
 
 from .proxy_cases import KINDS, SHORT, command, program, proxied
 from .proxy_requests import BODY, POST

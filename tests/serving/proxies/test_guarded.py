@@ -17,7 +17,7 @@ import pytest
 
 from lexport.serving import Server, serve, stop
 from lexport.serving.proxies.configuration import Limits, Proxy, parse_address
-from lexport.serving.torchserve.settings import Address
+from lexport.serving.settings.addresses import Address
 
 from .proxy_cases import KINDS, exchange, running, statuses
 

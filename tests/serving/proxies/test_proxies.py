@@ -17,7 +17,7 @@ import pytest
 
 from lexport.serving.proxies.configuration import Limits, Proxy
 from lexport.serving.proxies.rules import UPSTREAM_CONNECTIONS
-from lexport.serving.torchserve.settings import Address
+from lexport.serving.settings.addresses import Address
 
 from .proxy_cases import KINDS, SHORT, Recorder, contents, exchange, proxied, running, statuses
 from .proxy_requests import BODY, POST, cases

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from lexport.errors import SystemProblem
-from lexport.serving import serve, stop
-from lexport.serving.torchserve import start as torchserve
-from lexport.serving.torchserve.ports import pick_free
-from lexport.serving.torchserve.settings import Address
+from lexport.serving import serve, start, stop
+from lexport.serving.settings.addresses import Address
+from lexport.serving.settings.ports import pick_free
 
 from ...hostile import EVIL, check
 from ...stranger_cases import stock_archive
@@ -228,7 +227,7 @@ def test_a_port_taken_at_the_last_moment_is_replaced(
             tries.append(picked)
             return picked if len(tries) > 1 else picked | {"metrics": Address("127.0.0.1", taken.getsockname()[1])}
 
-        monkeypatch.setattr(torchserve, "pick_free", pick)
+        monkeypatch.setattr(start, "pick_free", pick)
         server = serve([archive], workers="cpu:1", state_dir=tmp_path / "state", port=0, trust_code=True)
     assert len(tries) == 2
     assert traces.folders() == [server.run_dir]

@@ -20,7 +20,7 @@ def test_a_java_that_ends_while_its_workers_are_counted_has_none(
             raise error
 
     server: Any = SimpleNamespace(pid=1, id="0" * 32)
-    monkeypatch.setattr(process, "_process", lambda pid, identity: Ending())
+    monkeypatch.setattr(process, "find", lambda pid, identity: Ending())
     assert process.workers_of(server) == {}
-    monkeypatch.setattr(process, "_process", lambda pid, identity: None)
+    monkeypatch.setattr(process, "find", lambda pid, identity: None)
     assert process.workers_of(server) == {}

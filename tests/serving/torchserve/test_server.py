@@ -22,13 +22,13 @@ import pytest
 from lexport.client.once import predict
 from lexport.errors import InputError, SystemProblem
 from lexport.serving import Server, running, serve, status, stop, wait
+from lexport.serving import start as starting
+from lexport.serving.settings.addresses import Address, addresses
+from lexport.serving.settings.files import PACKAGED, read_settings
+from lexport.serving.settings.ports import check_free, pick_free
 from lexport.serving.state import read_token
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve import start as torchserve
-from lexport.serving.torchserve.java import find_java
-from lexport.serving.torchserve.launch import LOG_SETTINGS
-from lexport.serving.torchserve.ports import check_free, pick_free
-from lexport.serving.torchserve.settings import PACKAGED, Address, addresses, read_settings
+from lexport.serving.torchserve.java import LOG_SETTINGS, find_java
 
 MakeArchive = Callable[..., Path]
 
@@ -365,7 +365,7 @@ def test_of_two_starts_on_one_port_the_loser_says_so(
         check_free(endpoints)
         both_have_looked.wait()
 
-    monkeypatch.setattr(torchserve, "check_free", look)
+    monkeypatch.setattr(starting, "check_free", look)
     outcomes: list[Server | Exception] = []
 
     def start(folder: Path) -> None:

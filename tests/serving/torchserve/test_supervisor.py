@@ -14,14 +14,14 @@ import psutil
 import pytest
 
 from lexport.errors import SystemProblem
-from lexport.serving import Server, running, state, stop, wait
+from lexport.serving import Server, launch, running, state, stop, wait
 from lexport.serving.folders import fresh_logs, make_private
 from lexport.serving.plan import Plan
-from lexport.serving.tokens import generate
-from lexport.serving.torchserve import launch
-from lexport.serving.torchserve.environment import server_environment
-from lexport.serving.torchserve.process import end, frontend, is_alive, is_running
-from lexport.serving.torchserve.settings import read_settings
+from lexport.serving.process import end, is_alive, is_running
+from lexport.serving.settings.environment import server_environment
+from lexport.serving.settings.files import read_settings
+from lexport.serving.torchserve.engine import run
+from lexport.serving.torchserve.process import frontend
 
 from ..test_state import server
 
@@ -33,7 +33,7 @@ PLAN = Plan(device="cpu", gpus=0, workers={"m": 1}, threads=1, cores=1)
 CALLER = """
 import sys, time
 from pathlib import Path
-from lexport.serving.torchserve import launch
+from lexport.serving import launch
 from {tests} import started
 server = started(Path(sys.argv[1]), bound=sys.argv[2] == "bound", ready=sys.argv[3] == "ready")
 print("started", flush=True)
@@ -46,7 +46,7 @@ def started(folder: Path, command: list[str] = LASTS, *, bound: bool = False, re
     fresh_logs(folder)
     described = replace(server(folder), authorized=False)  # the programs here take no tokens
     environment = server_environment(os.environ, (), folder, described.id, PLAN, read_settings())
-    made = launch.start(described, command, environment, generate(), bound=bound)
+    made = run(described, command, environment, None, bound=bound)
     if ready:
         launch.keep(made, bound=bound)
     return made

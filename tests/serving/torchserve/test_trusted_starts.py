@@ -13,9 +13,9 @@ from lexport.client.once import predict
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.pack import archive
 from lexport.export.archive.trust.keys import read_public
-from lexport.serving import serve, status, stop
+from lexport.serving import serve, start, status, stop
 from lexport.serving.store import Archive, choose, place
-from lexport.serving.torchserve import start as torchserve
+from lexport.serving.torchserve import engine
 
 from ...trust_cases import key_pair, members_of, repacked, write_members
 
@@ -42,13 +42,13 @@ def test_a_signed_archive_overwritten_between_choosing_and_starting_runs_nothing
         path.write_bytes(evil)
         return found
 
-    monkeypatch.setattr(torchserve, "choose", chosen)
+    monkeypatch.setattr(start, "choose", chosen)
     with pytest.raises(RefusedError, match=r"topics-1\.0\.mar: The archive is not signed"):
         serve([path], workers="cpu:1", state_dir=tmp_path / "state", port=0, trusted=trusted)
     assert traces.processes() == []
 
     path.write_bytes(signed)
-    monkeypatch.setattr(torchserve, "choose", choose)
+    monkeypatch.setattr(start, "choose", choose)
     said: list[str] = []
 
     def placed(archives: Sequence[Archive], *given: Any) -> list[str]:
@@ -58,7 +58,7 @@ def test_a_signed_archive_overwritten_between_choosing_and_starting_runs_nothing
             handle.truncate()
         return names
 
-    monkeypatch.setattr(torchserve, "place", placed)
+    monkeypatch.setattr(engine, "place", placed)
     server = serve([path], workers="cpu:1", state_dir=tmp_path / "state", port=0, trusted=trusted, say=said.append)
     try:
         assert said[0].startswith("topics 1.0: its code may run: signed by ours.pub (SHA256:")

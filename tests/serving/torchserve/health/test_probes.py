@@ -14,15 +14,15 @@ import psutil
 import pytest
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving import Server, running
+from lexport.serving import Server, launch, running
 from lexport.serving.folders import fresh_logs, make_private
-from lexport.serving.tokens import generate
+from lexport.serving.process import end
+from lexport.serving.settings.addresses import Address, health_address
+from lexport.serving.settings.environment import server_environment
+from lexport.serving.settings.files import read_settings
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve import launch
-from lexport.serving.torchserve.environment import server_environment
+from lexport.serving.torchserve.engine import run
 from lexport.serving.torchserve.health.probes import HealthEndpoint
-from lexport.serving.torchserve.process import end
-from lexport.serving.torchserve.settings import Address, health_address, read_settings
 
 from ...proxies.proxy_cases import free_port
 from ...test_state import server as described
@@ -146,7 +146,7 @@ def probed(tmp_path: Path) -> Iterator[tuple[Server, str]]:
     server = replace(described(folder), id=secrets.token_hex(16), authorized=False)
     environment = server_environment(os.environ, (), folder, server.id, PLAN, read_settings())
     try:
-        made = launch.start(server, LASTS, environment, generate(), bound=False, health=endpoint)
+        made = run(server, LASTS, environment, None, bound=False, health=endpoint)
         launch.keep(made, bound=False)
         yield made, endpoint.url
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...handlers.request.limits import REQUEST_VARIABLE, RESPONSE_VARIABLE
+from ...handlers.runtime.threads import CORES, THREADS
 from ..folders import REPORTS, RUN
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 ID_VARIABLE = "LEXPORT_SERVER_ID"
 REPORTS_VARIABLE = "LEXPORT_REPORT_DIR"
-THREADS_VARIABLE = "LEXPORT_THREADS"
-CORES_VARIABLE = "LEXPORT_CORES"
 # By setting, the variable by which workers know it.
 _LIMITS = {"max_request_size": REQUEST_VARIABLE, "max_response_size": RESPONSE_VARIABLE}
 
@@ -68,8 +67,8 @@ def server_environment(
     for a limit that is not a number.
     """
     own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder / RUN))
-    own |= dict.fromkeys((THREADS_VARIABLE, "OMP_NUM_THREADS"), str(plan.threads))
-    own[CORES_VARIABLE] = str(plan.cores)
+    own |= dict.fromkeys((THREADS, "OMP_NUM_THREADS"), str(plan.threads))
+    own[CORES] = str(plan.cores)
     # Idle OpenMP threads that spin take the cores from the other workers and from Java.
     own["OMP_WAIT_POLICY"] = "PASSIVE"
     for name, variable in _LIMITS.items():

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from lexport.serving import folders, state
-from lexport.serving.torchserve.process import end
-from lexport.serving.torchserve.temporary import STATE, sweep, temporary_folder
+from lexport.serving.process import end
+from lexport.serving.temporary import STATE, sweep, temporary_folder
 
-from ..test_state import server
-from .test_supervisor import started
+from .test_state import server
+from .torchserve.test_supervisor import started
 
 # `lexport` may be the checkout this test runs in; a child process finds it the same way.
 KILLED = """
 import os, sys
-from lexport.serving.torchserve.temporary import temporary_folder
+from lexport.serving.temporary import temporary_folder
 with temporary_folder() as folder:
     print(folder, flush=True)
     sys.stdin.read()

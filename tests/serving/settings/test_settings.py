@@ -11,17 +11,11 @@ from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.export.archive.trust.keys import PublicKey
 from lexport.export.archive.trust.rule import Trust
 from lexport.serving.plan import Plan
+from lexport.serving.settings.addresses import Address, addresses, warn_if_open
+from lexport.serving.settings.files import PACKAGED, read_settings
+from lexport.serving.settings.ports import check_free, pick_free
 from lexport.serving.store import Archive
-from lexport.serving.torchserve.ports import check_free, pick_free
-from lexport.serving.torchserve.settings import (
-    PACKAGED,
-    Address,
-    addresses,
-    check_model_api,
-    derive,
-    read_settings,
-    warn_if_open,
-)
+from lexport.serving.torchserve.settings import check_model_api, derive
 
 
 def test_every_packaged_setting_is_explained() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.serving.plan import Plan
-from lexport.serving.torchserve.environment import allowed, server_environment
+from lexport.serving.settings.environment import allowed, server_environment
 
 PLAN = Plan(device="cpu", gpus=0, workers={"m": 1}, threads=2, cores=4)
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...errors import SystemProblem
-from .. import folders, state
-from . import process
+from ..errors import SystemProblem
+from . import folders, process, state
 
 STATE = "state"
 """The state folder in a temporary folder."""

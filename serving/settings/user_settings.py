@@ -58,12 +58,31 @@ class UserSettings:
 
 
 def read_user_settings(own: Mapping[str, str], archives: Sequence[Archive], *, count: int | None) -> UserSettings:
-    """Read the user's `own` settings for the archives that are served; `count` are the workers of --workers, if any.
+    """Read the user's `own` settings for a TorchServe with these archives.
+
+    `count` are the workers of --workers, if any. Raises as `read_model_settings` does.
+    """
+    found = read_model_settings(own, archives, count=count)
+    lines = replaced(own) + list(found.lines)
+    for name, (closed, what) in _LOOSE.items():
+        value = own.get(name, "").strip()
+        if name in own and value.lower() not in closed:
+            lines.append(f"{name}={value} is kept: {what}.")
+    return UserSettings(found.limits, found.workers, tuple(lines))
+
+
+def replaced(own: Mapping[str, str]) -> list[str]:
+    """Return a line on each of the user's settings that the command sets itself."""
+    return [f"{name} of the settings is not used: {why}." for name, why in _REPLACED.items() if own.get(name)]
+
+
+def read_model_settings(own: Mapping[str, str], archives: Sequence[Archive], *, count: int | None) -> UserSettings:
+    """Read what the user's `own` settings say of the archives that are served; `count` are the workers of --workers.
 
     Batch sizes, delays, timeouts and workers come from `models`, or from the `model_snapshot` that TorchServe writes,
     and from `default_workers_per_model`. Raises InputError for JSON or numbers that TorchServe could not use.
     """
-    lines = [f"{name} of the settings is not used: {why}." for name, why in _REPLACED.items() if own.get(name)]
+    lines: list[str] = []
     models = _models(own)
     default = _default_workers(own)
     limits: dict[str, dict[str, int]] = {}
@@ -92,10 +111,6 @@ def read_user_settings(own: Mapping[str, str], archives: Sequence[Archive], *, c
     served = {archive.name for archive in archives}
     if others := sorted(models.keys() - served):
         lines.append(f"The settings' models {', '.join(others)} are not used: they are not among those served.")
-    for name, (closed, what) in _LOOSE.items():
-        value = own.get(name, "").strip()
-        if name in own and value.lower() not in closed:
-            lines.append(f"{name}={value} is kept: {what}.")
     return UserSettings({name: found for name, found in limits.items() if found}, workers, tuple(lines))
 
 

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...errors import SystemProblem
-from ...storage.progress import Say, silent
-from .. import folders, state
-from ..state import Server
-from . import launch
-from .health import overview
-from .health import probes as health
+from ..errors import SystemProblem
+from ..storage.progress import Say, silent
+from . import folders, launch, state
 from .process import end, is_running, sigterm_raises
+from .state import Server
+from .torchserve.health import overview
+from .torchserve.health import probes as health
 
-_PATIENCE = 60.0  # seconds the supervisor may take to end TorchServe once requests are answered; it needs 2 to 3
+_PATIENCE = 60.0  # seconds the supervisor may take to end its processes once requests are answered; it needs 2 to 3
 
 
 def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.serving.properties import parse, render
+from lexport.serving.settings.properties import parse, render
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -11,10 +11,10 @@ import pytest
 from lexport.errors import InputError
 from lexport.serving import serve, stop
 from lexport.serving.plan import plan
+from lexport.serving.settings.files import own_settings, read_settings
+from lexport.serving.settings.user_settings import read_user_settings
 from lexport.serving.store import Archive
 from lexport.serving.torchserve.http import describe
-from lexport.serving.torchserve.settings import own_settings, read_settings
-from lexport.serving.torchserve.user_settings import read_user_settings
 
 from ...stranger_cases import stock_archive
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import psutil
 
 from ...errors import InputError, SystemProblem
-from .settings import HIGHEST_PORT, Address
+from .addresses import HIGHEST_PORT, Address
 
 _OPTIONS = {**dict.fromkeys(("inference", "management", "metrics"), "--port"), "health": "--health"}
 """The option that sets the port, by purpose of the HTTP endpoint."""

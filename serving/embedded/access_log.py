@@ -1,0 +1,60 @@
+"""The access log of a process: a line of JSON for each request, without anything of its text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from logging import LogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .models import Model, Question
+
+_EVERY = 0.5  # seconds between two writes
+_MOST_BYTES, _FILES = 16 << 20, 3
+_MOST_LINES = 100_000  # that wait to be written; further ones are counted and left out
+
+
+class AccessLog:
+    """Lines are collected and written twice a second, into a file of at most 16 MiB and three before it."""
+
+    def __init__(self, path: Path) -> None:
+        """Write to `path`, from the running loop."""
+        # Nothing is formatted per request by `logging`, which would cost more than a small model's answer.
+        self._file = RotatingFileHandler(path, maxBytes=_MOST_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
+        self._lines: list[str] = []
+        self._left_out = 0
+        self._names: dict[str, str] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def note(self, question: Question, model: Model, status: int, size: int, seconds: float) -> None:
+        """Collect the line of an answered request."""
+        if len(self._lines) >= _MOST_LINES:
+            self._left_out += 1
+            return
+        # The id has no character that JSON escapes, and names are quoted once.
+        self._lines.append(
+            f'{{"time":{time.time():.3f},"id":"{question.id}","model":"{model.name}","version":"{model.version}",'
+            f'"status":{status},"bytes":{size},"ms":{seconds * 1000:.3f}}}'
+        )
+        if self._timer is None:
+            self._timer = self._loop.call_later(_EVERY, self._write)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._write()
+        self._file.close()
+
+    def _write(self) -> None:
+        self._timer = None
+        if self._left_out:
+            self._lines.append(json.dumps({"time": round(time.time(), 3), "left_out": self._left_out}))
+            self._left_out = 0
+        lines, self._lines = self._lines, []
+        if lines:
+            # A full disk is told on the process's output and loses the lines, not the requests.
+            self._file.handle(LogRecord("access", 0, "", 0, "\n".join(lines), None, None))

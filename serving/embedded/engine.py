@@ -1,0 +1,136 @@
+"""The embedded engine: Python processes that answer by themselves, without Java."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import InputError, MissingExtra
+from ...export.archive.trust.rule import Trust
+from ...export.archive.verify import verify
+from .. import folders, launch
+from ..settings.addresses import HTTP, Address
+from ..settings.user_settings import UserSettings, read_model_settings, replaced
+from ..state import Server
+from ..store import Archive, place
+from .orders import Orders
+
+if TYPE_CHECKING:
+    from ..start import Start
+
+SUPERVISOR = "lexport.serving.embedded.supervisor"
+PACKAGES = ("httptools", "python_multipart", "onnxruntime")
+_USED = {
+    *HTTP.values(),
+    *("disable_token_authorization", "enable_model_api", "max_request_size", "max_response_size"),
+    *("job_queue_size", "default_response_timeout", "default_workers_per_model", "models", "model_snapshot"),
+    *("model_store", "workflow_store", "load_models", "number_of_gpu", "python"),
+}
+
+
+class Embedded:
+    """See `serving.start.Engine`."""
+
+    name = "embedded"
+    title = "The embedded engine"
+
+    def __init__(self) -> None:
+        """Raise MissingExtra if a package is not installed that it needs."""
+        for package in PACKAGES:
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtra.of(package, "The embedded engine")
+
+    def read_settings(
+        self,
+        own: Mapping[str, str],
+        settings: Mapping[str, str],
+        archives: list[Archive],
+        trust: Trust,
+        *,
+        count: int | None,
+    ) -> UserSettings:
+        """Return what is kept of the user's settings, and a line on each setting that has no meaning here.
+
+        Raises InputError for an archive that lexport did not make: its own code is not run here.
+        """
+        for archive in archives:
+            if not archive.made_by_lexport:
+                raise InputError(
+                    f"{archive.path} was not made by lexport, and the embedded engine answers with lexport's own "
+                    "code alone. Serve it with: lexport serve --engine torchserve",
+                    code="LX-SERVE-106",
+                )
+        found = read_model_settings(own, archives, count=count)
+        ignored = [name for name in own if name not in _USED]
+        lines = [f"{name} of the settings has no meaning in the embedded engine." for name in ignored]
+        return UserSettings(found.limits, found.workers, (*replaced(own), *found.lines, *lines))
+
+    def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
+        """Start the engine on these ports and return when each of its processes is ready."""
+
+        def accept(copy: Path) -> str:
+            verified = verify(copy, order.trust.keys)
+            return f"verified, signed by {verified.signer}" if verified.signer else "verified"
+
+        names = place(order.archives, order.folder / folders.STORE, accept, order.say)
+        plan, settings = order.plan, order.settings
+        processes = max(plan.workers.values())
+        order.say(
+            f"Starting the embedded engine: {', '.join(map(str, order.archives))}; processes on {plan.device}: "
+            f"{processes}, threads of each: {max(1, plan.cores // processes)}."
+        )
+        defaults = {
+            "queue": _count(settings, "job_queue_size"),
+            "seconds": _count(settings, "default_response_timeout"),
+        }
+        orders = Orders(
+            server=order.described(endpoints),
+            tokens=order.tokens,
+            addresses={
+                purpose: (endpoint.host, endpoint.port)
+                for purpose, endpoint in endpoints.items()
+                if purpose in HTTP or purpose == "health"
+            },
+            models={
+                file: {
+                    **defaults,
+                    **_own(archive, order.limits.get(archive.name, {})),
+                    "workers": plan.workers[archive.name],
+                }
+                for archive, file in zip(order.archives, names, strict=True)
+            },
+            defaults={**defaults, "workers": 1, "largest": 64},
+            limits={"body": int(settings["max_request_size"])},
+            model_api=settings.get("enable_model_api", "").strip().lower() == "true",
+            cores=plan.cores,
+            gpus=plan.gpus,
+            bound=order.bound,
+        )
+        return launch.start(orders.server, SUPERVISOR, orders.to_json(), order.environment, say=order.say)
+
+    def lost_port(self, log_folder: Path) -> bool:
+        """Return False: the supervisor names a port that cannot be opened."""
+        return False
+
+
+def _count(settings: Mapping[str, str], name: str) -> int:
+    value = settings[name].strip()
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 2**31):
+        raise InputError(f"{name}={value} is not a number. Expected a whole number above 0.", code="LX-SERVE-107")
+    return int(value)
+
+
+def _own(archive: Archive, limits: Mapping[str, int]) -> dict[str, int]:
+    """Return an archive's batch size, delay and timeouts: its own settings', else the user's, else defaults."""
+    found = {**limits, **archive.numbers}
+    names: dict[str, tuple[str, int | None]] = {
+        "largest": ("batchSize", 64),
+        "delay": ("maxBatchDelay", 0),
+        "seconds": ("responseTimeout", None),
+        "startup": ("startupTimeout", 120),
+        "queue": ("jobQueueSize", None),
+    }
+    values = {ours: found.get(theirs, default) for ours, (theirs, default) in names.items()}
+    return {ours: value for ours, value in values.items() if value is not None}

@@ -1,0 +1,269 @@
+"""The management address: TorchServe's operations on models, done by the supervisor in all of its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from hmac import compare_digest
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from ...errors import LexportError
+from . import answers, descriptions
+from .answers import Failure, segments
+from .http import Request, Response
+from .registry import Registry, Served
+
+_PAGE = 100
+_NAME = re.compile(r"[\w .+-]{1,200}")
+
+
+class Operations(Protocol):
+    """What the supervisor does for the management address."""
+
+    registry: Registry
+
+    async def describe(self, served: Served) -> dict[str, Any]:
+        """Return a version as TorchServe describes it."""
+
+    async def describe_itself(self, served: Served) -> Any:
+        """Return what the model says of itself. Raises Failure if no process can."""
+
+    async def register(self, file: str, name: str | None, options: Mapping[str, int]) -> Served:
+        """Serve an archive of the store. Raises Failure, or the LexportError that kept it from being opened."""
+
+    async def scale(self, served: Served, workers: int) -> None:
+        """Have so many processes answer a version. Raises LexportError if one does not start."""
+
+    async def make_default(self, name: str, version: str) -> None:
+        """Make a version its name's default. Raises Failure."""
+
+    async def unregister(self, served: Served) -> None:
+        """Stop serving a version. Raises Failure."""
+
+
+class Management:
+    """Answers what TorchServe's management address answers."""
+
+    def __init__(self, operations: Operations, token: str | None, *, model_api: bool, most_workers: int) -> None:
+        """Do `operations` for those who bear the `token`; None: for everybody who can connect.
+
+        `model_api`: whether models may be registered and unregistered; `most_workers` that one may be scaled to.
+        """
+        self._operations = operations
+        self._bearer = None if token is None else f"Bearer {token}".encode()
+        self._model_api = model_api
+        self._most_workers = most_workers
+        # One operation after the other, those in the background too.
+        self._lock = asyncio.Lock()
+        self._background: set[asyncio.Task[None]] = set()
+
+    def admit(self, request: Request) -> Response | None:
+        """Refuse a request without the token before its body is read."""
+        return None if self._is_allowed(request) else answers.identified(answers.wrong_token().response, request)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            if not self._is_allowed(request):
+                raise answers.wrong_token()
+            return answers.identified(await self._route(request), request)
+        except Failure as failure:
+            return answers.identified(failure.response, request)
+
+    def _is_allowed(self, request: Request) -> bool:
+        if answers.is_open(request):
+            return True
+        return self._bearer is None or compare_digest(request.fields.get(b"authorization", b""), self._bearer)
+
+    async def _route(self, request: Request) -> Response:
+        match request.method, segments(request):
+            case "OPTIONS", []:
+                return answers.answer(descriptions.management())
+            case _, ["api-description"]:
+                return answers.answer(descriptions.management())
+            case "GET", ["workflows"]:
+                return answers.answer({"workflows": []})
+            case "GET", ["models"]:
+                return self._list(_query(request))
+            case "POST", ["models"] if self._model_api:
+                return await self._register(_query(request) | _json(request))
+            case "GET", ["models", name]:
+                return await self._describe(name, None, _query(request))
+            case "GET", ["models", name, version]:
+                return await self._describe(name, version, _query(request))
+            case "PUT", ["models", name]:
+                return await self._scale(name, None, _query(request))
+            case "PUT", ["models", name, version]:
+                return await self._scale(name, version, _query(request))
+            case "PUT", ["models", name, version, "set-default"]:
+                return await self._set_default(name, version)
+            case "DELETE", ["models", name] if self._model_api:
+                return await self._unregister(name, None)
+            case "DELETE", ["models", name, version] if self._model_api:
+                return await self._unregister(name, version)
+            case _, [] | ["models"] | ["models", _] | ["models", _, _] | ["models", _, _, "set-default"]:
+                raise answers.wrong_method()
+            case _:
+                raise answers.not_found()
+
+    def _list(self, query: Mapping[str, str]) -> Response:
+        registry, limit = self._operations.registry, _number(query.get("limit"), _PAGE)
+        limit = _PAGE if limit < 0 else min(limit, _PAGE)
+        first = max(0, _number(query.get("next_page_token"), 0))
+        names = registry.names
+        models = [{"modelName": name, "modelUrl": registry.find(name).url} for name in names[first : first + limit]]
+        following = {"nextPageToken": str(first + limit)} if first + limit <= len(names) else {}
+        return answers.answer({**following, "models": models})
+
+    async def _describe(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
+        operations = self._operations
+        registry = operations.registry
+        versions = registry.all(name) if version == "all" else [registry.find(name, version)]
+        found = [await operations.describe(one) for one in versions]
+        if _is_true(query.get("customized")) and version != "all":
+            for one, served in zip(found, versions, strict=True):
+                one["customizedMetadata"] = await operations.describe_itself(served)
+        return answers.answer(found)
+
+    async def _register(self, asked: Mapping[str, Any]) -> Response:
+        file = asked.get("url")
+        if not isinstance(file, str):
+            raise answers.bad_request("Parameter url is required.")
+        runtime = str(asked.get("runtime", "python")).lower()
+        if runtime not in ("python", "python3"):
+            raise answers.bad_request(f"Invalid RuntimeType value: {asked['runtime']}")
+        if "handler" in asked:
+            raise answers.bad_request("The embedded engine answers with lexport's own handler; leave handler out.")
+        workers = min(max(0, _number(asked.get("initial_workers"), 1)), self._most_workers)
+        options = {"workers": workers}
+        for given, key in (("batch_size", "largest"), ("max_batch_delay", "delay"), ("response_timeout", "seconds")):
+            if (value := _number(asked.get(given), 0)) > 0:
+                options[key] = value
+        name = asked.get("model_name")
+        if name is not None and not _NAME.fullmatch(str(name)):
+            raise answers.bad_request(f"model_name is {str(name)[:100]!r}; expected letters, digits, blanks, . _ + -")
+
+        async def register() -> Served:
+            async with self._lock:
+                return await self._operations.register(file, None if name is None else str(name), options)
+
+        if not _is_true(asked.get("synchronous", "true")):
+            return self._later(register())
+        try:
+            served = await register()
+        except LexportError as error:
+            raise answers.failed(str(error)) from None
+        what = f'Model "{served.name}" Version: {served.version} registered with {workers} initial workers'
+        return answers.answer(
+            {"status": what if workers else f"{what}. Use scale workers API to add workers for the model."}
+        )
+
+    async def _scale(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
+        least = _number(query.get("min_worker"), 1)
+        most = _number(query.get("max_worker"), least)
+        if most < least:
+            raise answers.bad_request("max_worker cannot be less than min_worker.")
+        served = self._operations.registry.find(name, version)
+        if not 0 <= least <= self._most_workers:
+            raise answers.bad_request(
+                f"min_worker is {least}; expected 0 to {self._most_workers}, the most processes on this machine."
+            )
+
+        async def scale() -> None:
+            async with self._lock:
+                await self._operations.scale(self._operations.registry.find(name, served.version), least)
+
+        if not _is_true(query.get("synchronous")):
+            return self._later(scale())
+        try:
+            await scale()
+        except LexportError as error:
+            raise answers.failed(str(error)) from None
+        which = f"{name}, version: {version}" if version is not None else name
+        return answers.answer({"status": f"Workers scaled to {least} for model: {which}"})
+
+    async def _set_default(self, name: str, version: str) -> Response:
+        async with self._lock:
+            await self._operations.make_default(name, version)
+        return answers.answer({"status": f'Default version successfully updated for model "{name}" to "{version}"'})
+
+    async def _unregister(self, name: str, version: str | None) -> Response:
+        async with self._lock:
+            await self._operations.unregister(self._operations.registry.find(name, version))
+        return answers.answer({"status": f'Model "{name}" unregistered'})
+
+    def _later(self, operation: Awaitable[Any]) -> Response:
+        """Do something in the background; its failure is in the log."""
+
+        async def run() -> None:
+            from ..supervision import log
+
+            try:
+                await operation
+            except (Failure, LexportError) as error:
+                log(f"An operation in the background failed: {error}")
+
+        task = asyncio.ensure_future(run())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return answers.answer({"status": "Processing worker updates..."}, 202)
+
+
+class MetricsAddress:
+    """Answers what TorchServe's metrics address answers, without a token, as there."""
+
+    def __init__(self, collect: Callable[[list[str]], Awaitable[bytes]], content_type: str) -> None:
+        """Have `collect` return the text of the metrics with these names, or of all."""
+        self._collect = collect
+        self._fields = answers.fields_of(content_type)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        return answers.identified(await self._route(request), request)
+
+    async def _route(self, request: Request) -> Response:
+        match request.method, segments(request):
+            case _, ["metrics"]:
+                names = [value for name, value in parse_qsl(request.query) if name == "name[]"]
+                return Response(200, await self._collect(names), self._fields)
+            case "OPTIONS", []:
+                return answers.answer(descriptions.metrics())
+            case _, ["api-description"]:
+                return answers.answer(descriptions.metrics())
+            case _, []:
+                return answers.wrong_method().response
+            case _:
+                return answers.not_found().response
+
+
+def _query(request: Request) -> dict[str, Any]:
+    return dict(parse_qsl(request.query, keep_blank_values=True))
+
+
+def _json(request: Request) -> dict[str, Any]:
+    """Return the parameters in a JSON body. Raises Failure."""
+    if not (request.header("content-type") or "").startswith("application/json") or not request.body:
+        return {}
+    try:
+        value = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise answers.bad_request("The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise answers.bad_request("The body is not a JSON object.")
+    return value
+
+
+def _number(value: Any, otherwise: int) -> int:
+    """Return a number in a query; `otherwise` for what is none, as TorchServe does."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        return otherwise
+    return number if abs(number) < 2**31 else otherwise
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"

@@ -1,0 +1,124 @@
+"""The metrics address's text for Prometheus: TorchServe's names where it has them, and histograms of ours."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...handlers.runtime.metrics import COUNTERS
+from .statistics import SECONDS, SIZES
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_HELP = {
+    "Requests2XX": "Answers with a status from 200 to 299.",
+    "Requests4XX": "Answers with a status from 400 to 499.",
+    "Requests5XX": "Answers with a status from 500 to 599.",
+    "ts_inference_requests_total": "Requests that a model has answered.",
+    "ts_inference_latency_microseconds": "Microseconds from receiving requests to their answers, added up.",
+    "ts_queue_latency_microseconds": "Microseconds that requests waited for their batch, added up.",
+    "lexport_request_seconds": "From the last byte of a request to its answer.",
+    "lexport_batch_seconds": "Time that a batch takes the model.",
+    "lexport_batch_requests": "Requests of a batch.",
+    "lexport_queue_requests": "Requests that wait for a model.",
+    "lexport_refused_requests": "Requests that the server refused by itself, by the code of docs/errors.md.",
+    "lexport_connections": "Open connections.",
+    "lexport_workers": "Processes that are ready.",
+    "lexport_worker_restarts": "Processes that died and were started again.",
+}
+
+
+def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterable[str] = ()) -> bytes:
+    """Return the metrics of all processes together, as text; only those of `names` if there are any.
+
+    `found` is the sum of what the processes count: `models` by "NAME VERSION" (`statistics`, `handler`, `waiting`),
+    `statuses` of answers that no model gave, `refused` by code, `connections`.
+    """
+    text = _Text(frozenset(names))
+    statuses: dict[str, int] = dict(found.get("statuses", {}))
+    models = found.get("models", {})
+    for one in models.values():
+        for status, count in one["statistics"]["statuses"].items():
+            statuses[status] = statuses.get(status, 0) + count
+    host = {"Level": "Host", "Hostname": socket.gethostname()}
+    for first in (2, 4, 5):
+        total = sum(count for status, count in statuses.items() if status.startswith(str(first)))
+        text.add(f"Requests{first}XX", "counter", [(host, total)])
+    both = [(_labels(key), one) for key, one in sorted(models.items())]
+    lower = [({"model_name": k["ModelName"], "model_version": k["ModelVersion"]}, one) for k, one in both]
+    text.add(
+        "ts_inference_requests_total",
+        "counter",
+        [(labels, sum(one["statistics"]["statuses"].values())) for labels, one in lower],
+    )
+    text.add(
+        "ts_inference_latency_microseconds",
+        "counter",
+        [(labels, one["statistics"]["latency"]["total"] * 1e6) for labels, one in lower],
+    )
+    text.add(
+        "ts_queue_latency_microseconds",
+        "counter",
+        [(labels, one["statistics"]["queued"] * 1e6) for labels, one in lower],
+    )
+    for name in COUNTERS:
+        text.add(name, "counter", [(labels, one["handler"][name]) for labels, one in both])
+    for name, key, bounds in (
+        ("lexport_request_seconds", "latency", SECONDS),
+        ("lexport_batch_seconds", "inference", SECONDS),
+        ("lexport_batch_requests", "sizes", SIZES),
+    ):
+        text.add_histogram(name, bounds, [(labels, one["statistics"][key]) for labels, one in both])
+    text.add("lexport_queue_requests", "gauge", [(labels, one["waiting"]) for labels, one in both])
+    refused = sorted(found.get("refused", {}).items())
+    text.add("lexport_refused_requests", "counter", [({"code": code}, count) for code, count in refused])
+    text.add("lexport_connections", "gauge", [({}, found.get("connections", 0))])
+    text.add("lexport_workers", "gauge", [({}, workers)])
+    text.add("lexport_worker_restarts", "counter", [({}, restarts)])
+    return text.encoded()
+
+
+class _Text:
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._lines: list[str] = []
+
+    def add(self, name: str, kind: str, values: Iterable[tuple[Mapping[str, str], float]]) -> None:
+        if not self._names or name in self._names:
+            self._head(name, kind)
+            self._lines += [f"{name}{_written(labels)} {_number(value)}" for labels, value in values]
+
+    def add_histogram(
+        self, name: str, bounds: Iterable[float], values: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]
+    ) -> None:
+        if self._names and name not in self._names:
+            return
+        self._head(name, "histogram")
+        uppers = [*(_number(bound) for bound in bounds), "+Inf"]
+        for labels, one in values:
+            total = 0
+            for upper, count in zip(uppers, one["counts"], strict=True):
+                total += count
+                self._lines.append(f"{name}_bucket{_written({**labels, 'le': upper})} {total}")
+            self._lines.append(f"{name}_sum{_written(labels)} {_number(one['total'])}")
+            self._lines.append(f"{name}_count{_written(labels)} {total}")
+
+    def encoded(self) -> bytes:
+        return ("\n".join(self._lines) + "\n").encode()
+
+    def _head(self, name: str, kind: str) -> None:
+        what = _HELP.get(name, "Counted by the model's handler.")
+        self._lines += [f"# HELP {name} {what}", f"# TYPE {name} {kind}"]
+
+
+def _labels(key: str) -> dict[str, str]:
+    name, _, version = key.rpartition(" ")
+    return {"ModelName": name, "ModelVersion": version}
+
+
+def _written(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))

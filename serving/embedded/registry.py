@@ -1,0 +1,165 @@
+"""The versions of models that a server has, as its supervisor knows them, in TorchServe's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import answers
+
+if TYPE_CHECKING:
+    from .workers import WorkerProcess
+
+
+@dataclass(frozen=True)
+class Served:
+    """One version of a model."""
+
+    name: str
+    version: str
+    url: str
+    """The archive's file name in the server's store."""
+    folder: Path
+    """Where it is extracted."""
+    workers: int
+    """Processes that are to answer it; 0 for none."""
+    largest: int
+    """Most requests of a batch."""
+    delay: int = 0
+    """TorchServe's delay of a batch in milliseconds, which has no meaning here and is only told."""
+    seconds: int = 60
+    """That a request may wait."""
+    startup: int = 120
+    """Seconds that TorchServe would give it to start, only told."""
+    queue: int = 1_000
+    """Requests that may wait for it, in all processes together."""
+    gpu: bool = False
+    at_startup: bool = True
+    """Whether the server was started with it."""
+
+    def __str__(self) -> str:
+        """Return `NAME VERSION`."""
+        return f"{self.name} {self.version}"
+
+
+class Registry:
+    """All versions by name, and which one is each name's default."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._versions: dict[str, dict[str, Served]] = {}
+        self._default: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[Served]:
+        """Iterate over all versions."""
+        return iter([one for versions in self._versions.values() for one in versions.values()])
+
+    @property
+    def names(self) -> list[str]:
+        """The names, sorted."""
+        return sorted(self._versions)
+
+    @property
+    def processes(self) -> int:
+        """Processes that are to run: as many as the model with the most asks for, one at least."""
+        return max([1, *(one.workers for one in self)])
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """Default version by name."""
+        return dict(self._default)
+
+    def add(self, served: Served) -> None:
+        """Add a version; the first of a name is its default. Raises Failure if it is there already."""
+        versions = self._versions.get(served.name, {})
+        if served.version in versions:
+            raise answers.conflict(f"Model version {served.version} is already registered for model {served.name}")
+        self._versions[served.name] = {**versions, served.version: served}
+        self._default.setdefault(served.name, served.version)
+
+    def find(self, name: str, version: str | None = None) -> Served:
+        """Return a version, None: the default one. Raises Failure if it is not here."""
+        versions = self._versions.get(name)
+        if versions is None:
+            raise answers.no_model(name)
+        wanted = self._default[name] if version is None else version
+        if wanted not in versions:
+            raise answers.no_version(name, wanted)
+        return versions[wanted]
+
+    def all(self, name: str) -> list[Served]:
+        """Return every version of a name. Raises Failure if there is none."""
+        self.find(name)
+        return list(self._versions[name].values())
+
+    def scale(self, served: Served, workers: int) -> Served:
+        """Set how many processes are to answer a version; return it as it is now."""
+        changed = replace(served, workers=workers)
+        self._versions[served.name][served.version] = changed
+        return changed
+
+    def make_default(self, name: str, version: str) -> None:
+        """Make a version its name's default. Raises Failure if it is not here."""
+        versions = self._versions.get(name)
+        if versions is None:
+            raise answers.no_model(name)
+        if version not in versions:
+            raise answers.no_default(name, version)
+        self._default[name] = version
+
+    def remove(self, served: Served) -> None:
+        """Forget a version. Raises Failure for the default one of several."""
+        versions = self._versions[served.name]
+        if len(versions) > 1 and self._default[served.name] == served.version:
+            raise answers.is_default(served.name, served.version)
+        del versions[served.version]
+        if not versions:
+            del self._versions[served.name], self._default[served.name]
+
+
+def described(served: Served, workers: Sequence[WorkerProcess], waiting: int) -> dict[str, Any]:
+    """Return a version as TorchServe describes it; its workers are the processes that run."""
+    return {
+        "modelName": served.name,
+        "modelVersion": served.version,
+        "modelUrl": served.url,
+        "runtime": "python",
+        "minWorkers": served.workers,
+        "maxWorkers": served.workers,
+        "batchSize": served.largest,
+        "maxBatchDelay": served.delay,
+        "responseTimeout": served.seconds,
+        "startupTimeout": served.startup,
+        "maxRetryTimeoutInSec": 300,
+        "clientTimeoutInMills": 0,
+        "parallelType": "",
+        "parallelLevel": 0,
+        "deviceType": "gpu" if served.gpu else "cpu",
+        "continuousBatching": False,
+        "useJobTicket": False,
+        "useVenv": False,
+        "stateful": False,
+        "sequenceMaxIdleMSec": 0,
+        "sequenceTimeoutMSec": 0,
+        "maxNumSequence": 0,
+        "maxSequenceJobQueueSize": 0,
+        "loadedAtStartup": served.at_startup,
+        "workers": [_worker(one, served) for one in workers] if served.workers else [],
+        "jobQueueStatus": {"remainingCapacity": max(0, served.queue - waiting), "pendingRequests": waiting},
+    }
+
+
+def _worker(one: WorkerProcess, served: Served) -> dict[str, Any]:
+    started = datetime.fromtimestamp(one.started, UTC).isoformat(timespec="milliseconds")
+    return {
+        "id": str(9000 + one.number),
+        "startTime": started.replace("+00:00", "Z"),
+        "status": "READY" if one.ready else "UNLOADING",
+        "memoryUsage": 0,
+        "pid": one.pid or -1,
+        "gpu": served.gpu,
+        "gpuUsage": "N/A",
+    }

@@ -1,0 +1,167 @@
+"""A process that answers: it listens at the inference address and has every model open.
+
+Its supervisor starts it with two descriptors, the channel's and the listening socket's, and tells it by the channel
+what to load. It ends when it is told to, or when the channel closes because the supervisor has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...export.archive.inprocess import Context, LoadedArchive, open_worker
+from ...handlers.model.loading import reopen
+from ...handlers.runtime.threads import THREADS
+from .access_log import AccessLog
+from .channel import Channel
+from .http import Limits, Server, new_event_loop
+from .inference import Inference
+from .models import Model, Models
+
+MODULE = __name__
+
+
+def main() -> int:
+    """Serve until told to end."""
+    channel, listening = (socket.socket(fileno=int(number)) for number in sys.argv[3:5])
+    # The supervisor decides: Ctrl-C in a terminal reaches this process too.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(channel, listening))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # What native libraries do at the end of a process takes a while, and may crash.
+    os._exit(0)
+
+
+async def _serve(channel: socket.socket, listening: socket.socket) -> None:
+    worker = _Worker(listening)
+    asked = await Channel.over(channel, worker.answer)
+    await asyncio.wait(
+        [asyncio.ensure_future(asked.run()), asyncio.ensure_future(worker.ended.wait())],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    worker.close()
+
+
+class _Worker:
+    """The state of the process; `answer` does what its supervisor asks for."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self.ended = asyncio.Event()
+        self._listening = listening
+        self._models = Models()
+        self._server: Server | None = None
+        self._inference: Inference | None = None
+        self._log: AccessLog | None = None
+        self._gpu: int | None = None
+        # One thread: models are opened one after the other, while requests are answered.
+        self._loader = ThreadPoolExecutor(1, "lexport-loader")
+        self._questions: Mapping[str, Callable[..., Any]] = {
+            "begin": self._begin,
+            "load": self._load,
+            "suspend": self._suspend,
+            "unload": self._unload,
+            "default": self._default,
+            "listen": self._listen,
+            "threads": self._use_threads,
+            "count": self._count,
+            "describe": self._describe,
+            "drain": self._drain,
+        }
+
+    async def answer(self, question: str, facts: Mapping[str, Any]) -> Any:
+        """Do what a question of the supervisor asks for."""
+        return await self._questions[question](**facts)
+
+    def close(self) -> None:
+        """Cut what is open."""
+        if self._server is not None:
+            self._server.close()
+        if self._log is not None:
+            self._log.close()
+
+    async def _begin(
+        self, token: str | None, limits: Mapping[str, Any], threads: int, gpu: int | None, log: str | None
+    ) -> None:
+        os.environ[THREADS] = str(threads)
+        self._gpu = gpu
+        self._log = None if log is None else AccessLog(Path(log))
+        self._inference = Inference(self._models, token)
+        self._server = Server(self._inference.handle, Limits(**limits), admit=self._inference.admit)
+
+    async def _load(self, folder: str, name: str, largest: int, queue: int, seconds: float) -> dict[str, Any]:
+        def open_archive() -> LoadedArchive:
+            context = Context(Path(folder), self._gpu)
+            return LoadedArchive(open_worker(Path(folder), context), context, Path(folder))
+
+        loaded = await asyncio.get_running_loop().run_in_executor(self._loader, open_archive)
+        log = None if self._log is None else self._log.note
+        model = Model(loaded, name, largest=largest, queue=queue, seconds=seconds, log=log)
+        self._models.add(model)
+        described = loaded.worker.predictor.model
+        return {"parallel": described.parallel, "variant": described.variant}
+
+    async def _suspend(self, name: str, version: str) -> None:
+        self._models.suspend(name, version)
+
+    async def _unload(self, name: str, version: str) -> None:
+        self._models.remove(name, version)
+
+    async def _default(self, name: str, version: str) -> None:
+        self._models.make_default(name, version)
+
+    async def _listen(self) -> None:
+        assert self._server is not None
+        await self._server.start(listening=self._listening)
+
+    async def _use_threads(self, threads: int, queues: Mapping[str, int]) -> None:
+        """Let models that gain by several threads use so many, and bound the queues anew."""
+        device = "cpu" if self._gpu is None else f"cuda:{self._gpu}"
+        changed = os.environ[THREADS] != str(threads)
+        os.environ[THREADS] = str(threads)
+        for model in self._models:
+            model.queue.most = queues.get(f"{model.name} {model.version}", model.queue.most)
+            predictor = model.loaded.worker.predictor
+            if changed and predictor.model.parallel and device == "cpu":
+                await asyncio.get_running_loop().run_in_executor(
+                    self._loader, partial(_reopen, model, threads, device)
+                )
+
+    async def _count(self) -> dict[str, Any]:
+        assert self._server is not None
+        assert self._inference is not None
+        return {
+            "models": {
+                f"{model.name} {model.version}": {
+                    "statistics": model.statistics.to_json(),
+                    "handler": model.loaded.worker.metrics.totals,
+                    "waiting": len(model.queue),
+                }
+                for model in self._models
+            },
+            "statuses": {str(status): count for status, count in self._inference.statuses.items()},
+            "refused": dict(self._server.counts.refused),
+            "connections": self._server.connections,
+        }
+
+    async def _describe(self, name: str, version: str) -> Any:
+        return self._models.find(name, version).describe()
+
+    async def _drain(self, seconds: float) -> int:
+        cut = 0 if self._server is None else await self._server.drain(seconds)
+        asyncio.get_running_loop().call_later(0.05, self.ended.set)  # once this is answered
+        return cut
+
+
+def _reopen(model: Model, threads: int, device: str) -> None:
+    reopen(model.loaded.worker.predictor, model.loaded.folder, threads=threads, device=device)

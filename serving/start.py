@@ -1,0 +1,256 @@
+"""Start a server: `serve`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import InputError, SystemProblem
+from ..export.archive.trust.keys import PublicKey
+from ..export.archive.trust.rule import Trust
+from ..storage.cores import cores
+from ..storage.progress import Say, silent
+from . import folders, launch, state, temporary
+from .plan import Plan, check_devices, find_gpus, parse_workers, plan
+from .process import end, is_running, sigterm_raises
+from .server import remove
+from .settings.addresses import Address, addresses, health_address, warn_if_open
+from .settings.environment import server_environment
+from .settings.files import own_settings, read_settings
+from .settings.ports import check_free, explain_lost, pick_free
+from .settings.user_settings import UserSettings
+from .state import Server
+from .store import Archive, choose
+from .tokens import Tokens, generate, read_token_file
+
+_TRIES = 3  # for a port that is taken between its choice and the server's start
+ENGINES = ("torchserve", "embedded")
+
+
+class Engine(Protocol):
+    """What serves archives. All engines answer TorchServe's HTTP interface and are stopped by their supervisor."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `--engine`."""
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+
+    def read_settings(
+        self,
+        own: Mapping[str, str],
+        settings: Mapping[str, str],
+        archives: list[Archive],
+        trust: Trust,
+        *,
+        count: int | None,
+    ) -> UserSettings:
+        """Return what it keeps of the user's `own` settings; raise for those that it refuses.
+
+        `settings` are all that apply, `count` the workers that the command line names.
+        """
+
+    def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
+        """Start a server on these ports and return when all of its models can answer.
+
+        Raises SystemProblem; what has been started then is ended by the caller.
+        """
+
+    def lost_port(self, log_folder: Path) -> bool:
+        """Return whether the last start ended because another process had taken a port."""
+
+
+def engine_of(name: str) -> Engine:
+    """Return an engine by name. Raises InputError for another one, MissingExtra if it is not installed."""
+    if name == "embedded":
+        from .embedded.engine import Embedded
+
+        return Embedded()
+    if name == "torchserve":
+        from .torchserve.engine import TorchServe
+
+        return TorchServe()
+    raise InputError(f"There is no engine {name!r}. Expected {' or '.join(ENGINES)}.", code="LX-SERVE-103")
+
+
+def serve(
+    archives: Sequence[Path] = (),
+    *,
+    engine: str = "torchserve",
+    model_store: Path | None = None,
+    workers: str = "cpu",
+    allow_cpu: bool = False,
+    state_dir: Path | None = None,
+    port: int | None = None,
+    config: Path | None = None,
+    trusted: Sequence[PublicKey] | None = None,
+    trust_code: bool = False,
+    env: Sequence[str] = (),
+    token_file: Path | None = None,
+    health_at: str | None = None,
+    drain: float = 10.0,
+    bound: bool = False,
+    timeout: float = 300.0,
+    say: Say = silent,
+) -> Server:
+    """Start a server in the background and return when every worker is ready.
+
+    `engine` is `torchserve` or `embedded`. Serves `archives`, or the newest of each name in `model_store`. `workers`
+    is `cpu`, `cpu:2`, `gpu:1` (workers per model); with `allow_cpu` archives that no GPU runs have CPU workers all
+    the same. `port` is the inference port, management and metrics follow on the next two; 0 takes any free ones, None
+    those of the settings (8080). `config` is a properties file over the packaged one; what the engine keeps of it is
+    in its settings' page, and a line is printed for each setting that is dropped or opens something. With `trusted`
+    keys (None: those that LEXPORT_KEYS names) one of them must have signed every archive; without keys, `trust_code`
+    lets code run that is not this kit's. The server's processes get the environment variables they need, and those
+    that `env` names. `token_file` holds the tokens that requests must carry, else new ones are made. At `health_at`,
+    PORT or ADDRESS:PORT, `/livez` and `/readyz` are answered without a token. When the server is stopped, requests in
+    flight have `drain` seconds to be answered. With `bound` the server ends when this process does, even if it is
+    killed. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
+
+    Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
+    signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
+    already in `state_dir`, or a worker that cannot start, its traceback below the first line.
+    """
+    folder = folders.locate(state_dir)
+    device, count = parse_workers(workers)
+    trust = Trust.of(trusted, trust_code)
+    chosen = choose(archives, model_store, say)
+    for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
+        say(f"{archive.cpu_alone}; so do the workers of {archive}.")
+    server_engine = engine_of(engine)
+    settings, own = read_settings(config), own_settings(config)
+    kept = server_engine.read_settings(own, settings, chosen, trust, count=count)
+    given = generate() if token_file is None else read_token_file(token_file)
+    authorized = settings.get("disable_token_authorization", "").strip().lower() != "true"
+    endpoints = addresses(settings, port)
+    if health_at is not None:
+        endpoints["health"] = health_address(health_at)
+    gpus = find_gpus() if device == "gpu" else 0
+    worker_plan = plan(chosen, workers, cores=cores(), gpus=gpus, configured=kept.workers)
+    identity = secrets.token_hex(16)
+    start = Start(
+        engine=server_engine,
+        folder=folder,
+        identity=identity,
+        environment=server_environment(os.environ, env, folder, identity, worker_plan, settings),
+        settings=settings,
+        limits=kept.limits,
+        plan=worker_plan,
+        archives=chosen,
+        trust=trust,
+        tokens=given if authorized else None,
+        drain=drain,
+        bound=bound,
+        timeout=timeout,
+        say=say,
+    )
+    temporary.sweep()
+    folders.make_private(folder)
+    with sigterm_raises(), folders.locked(folder):
+        _clear_stale_server(folder, say)
+        check_free(endpoints)
+        warn_if_open(settings, endpoints, say)
+        for line in kept.lines:
+            say(line)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return start.on(pick_free(endpoints))
+            except _PortLost:
+                if attempt == _TRIES or not any(endpoint.port == 0 for endpoint in endpoints.values()):
+                    raise
+    raise AssertionError("unreachable")
+
+
+class _PortLost(SystemProblem):
+    """Another process took a port between its check and the server's start."""
+
+
+def _clear_stale_server(folder: Path, say: Callable[[str], None]) -> None:
+    """Refuse to start beside a running server; remove what a crashed server left."""
+    before = state.load(folder)
+    if before is None:
+        folders.clean(folder)
+    elif is_running(before):
+        raise SystemProblem(
+            f"A server runs already in {folder} (pid {before.supervisor}, {before.inference_url}). Stop it with: "
+            "lexport stop, or give another --state-dir and --port.",
+            code="LX-SERVE-051",
+        )
+    else:
+        say(f"Clearing what a server that ended unexpectedly (pid {before.supervisor}) left in {folder}.")
+        remove(before, patience=3.0)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Everything that a start needs, except its ports."""
+
+    engine: Engine
+    folder: Path
+    """The state folder."""
+    identity: str
+    """The server's id."""
+    environment: dict[str, str]
+    """The environment of the server's processes."""
+    settings: dict[str, str]
+    """Settings as in config.properties."""
+    limits: dict[str, dict[str, int]]
+    """Limits of each model, by TorchServe's names."""
+    plan: Plan
+    archives: Sequence[Archive]
+    trust: Trust
+    tokens: Tokens | None
+    """The tokens that requests must carry; None if none are needed."""
+    drain: float
+    """Seconds that requests in flight have when the server is stopped."""
+    bound: bool
+    """Whether the server ends when this process does."""
+    timeout: float
+    """Seconds to become ready."""
+    say: Callable[[str], None]
+
+    def on(self, endpoints: dict[str, Address]) -> Server:
+        """Start the server on these ports and wait until it is ready."""
+        began = time.monotonic()
+        try:
+            folders.fresh_logs(self.folder)
+            server = self.engine.start(self, endpoints)
+            launch.keep(server, bound=self.bound)
+        except BaseException as error:
+            lost = self.engine.lost_port(self.folder / folders.LOGS)
+            end(self.identity, patience=0.0)
+            launch.release(self.identity)
+            folders.clean(self.folder)
+            if lost and isinstance(error, SystemProblem):
+                raise _PortLost(explain_lost(endpoints), code="LX-SERVE-052") from None
+            raise
+        self.say(f"Ready after {time.monotonic() - began:.1f} s at {server.inference_url}")
+        return server
+
+    def described(self, endpoints: dict[str, Address]) -> Server:
+        """Return the server as its supervisor finds it, without process numbers."""
+        return Server(
+            id=self.identity,
+            engine=self.engine.name,
+            supervisor=0,
+            pid=0,
+            started=0.0,
+            inference_url=endpoints["inference"].url,
+            management_url=endpoints["management"].url,
+            metrics_url=endpoints["metrics"].url,
+            state_dir=self.folder,
+            models={archive.name: archive.version for archive in self.archives},
+            workers=self.plan.total,
+            threads=self.plan.threads,
+            device=self.plan.device,
+            authorized=self.tokens is not None,
+            drain=self.drain,
+            health_url=endpoints["health"].url if "health" in endpoints else "",
+        )
