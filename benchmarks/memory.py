@@ -150,7 +150,10 @@ def _start(
     for number in range(starts + 1):
         for key, target in list(extracted.items())[:: 1 if number % 2 else -1]:
             command = [sys.executable, "-W", "ignore", "-c", START, str(target), text]
-            times = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            if done.returncode:
+                raise SystemExit(f"{variant}, {size}: {done.stderr}")
+            times = json.loads(done.stdout)
             if number:  # the first one fills the page cache
                 found[key].append(times)
         say(f"start {number} of {starts}")

@@ -44,7 +44,7 @@ def show(figures: Figures) -> Shown:
     short = (
         f"**In part.** Better at {listed(better)}" if better else "**Not found.** No multiple is measurably better"
     )
-    optimizers = [f"{one['recipe']}: {one['optimizer']}, {one['rate']:g}" for one in figures["recipes"]]
+    optimizers = [f"{one['recipe']}: {one['optimizer']}, {one['rate']}" for one in figures["recipes"]]
     how = (
         f"The embedding's rate as a multiple of the others' (`embedding_rate`; {'; '.join(optimizers)}), all "
         "else as the recipe has it, trained until the validation loss no longer falls. Intervals: 95 %, seeds and "

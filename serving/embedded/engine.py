@@ -102,6 +102,7 @@ class Embedded:
                 for archive, file in zip(order.archives, names, strict=True)
             },
             defaults={**defaults, "workers": 1, "largest": 64},
+            keys=tuple(order.trust.keys),
             limits={"body": int(settings["max_request_size"])},
             model_api=settings.get("enable_model_api", "").strip().lower() == "true",
             cores=plan.cores,

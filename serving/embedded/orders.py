@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ...export.archive.trust.keys import PublicKey
 from .. import state
 from ..state import Server
 from ..tokens import Tokens
@@ -28,6 +29,8 @@ class Orders:
     """The same for archives that are registered later."""
     limits: dict[str, Any]
     """Values of `http.Limits` other than its defaults."""
+    keys: tuple[PublicKey, ...]
+    """If there are any, one of them must have signed what is registered."""
     model_api: bool
     """Whether models may be registered and unregistered over HTTP."""
     cores: int
@@ -47,7 +50,10 @@ class Orders:
     def to_json(self) -> dict[str, Any]:
         """Return the orders without the server, which `launch.start` adds."""
         facts = {name: value for name, value in vars(self).items() if name not in ("server", "environment")}
-        return facts | {"tokens": None if self.tokens is None else asdict(self.tokens)}
+        return facts | {
+            "tokens": None if self.tokens is None else asdict(self.tokens),
+            "keys": [[key.raw.hex(), key.name] for key in self.keys],
+        }
 
     @classmethod
     def parse(cls, orders: Mapping[str, Any]) -> Orders:
@@ -58,6 +64,7 @@ class Orders:
                 **orders,
                 "server": state.parse(orders["server"]),
                 "tokens": None if tokens is None else Tokens(**tokens),
+                "keys": tuple(PublicKey(bytes.fromhex(raw), name) for raw, name in orders["keys"]),
                 "addresses": {purpose: (host, port) for purpose, (host, port) in orders["addresses"].items()},
             }
         )

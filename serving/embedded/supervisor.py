@@ -21,6 +21,7 @@ from typing import Any
 
 from ...errors import LexportError, SystemProblem
 from ...export.archive.format.reader import extract
+from ...export.archive.verify import verify
 from ...storage.atomic import json_bytes, write_file
 from .. import folders, state
 from ..store import read
@@ -180,9 +181,10 @@ class Supervisor:
     async def register(self, file: str, name: str | None, options: Mapping[str, int]) -> Served:
         """Serve an archive of the store. Raises Failure, or the LexportError that kept it from being opened."""
         known = self.orders.models.get(file)
-        self._check_file(file)
+        path = self._path_of(file)
         defaults = known if known is not None else self.orders.defaults
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, verify, path, self.orders.keys)
         served = await loop.run_in_executor(None, self._extract, file, name, {**defaults, **options})
         served = replace(served, at_startup=False)
         try:
@@ -244,6 +246,7 @@ class Supervisor:
         await worker.ask(
             "load",
             folder=str(served.folder),
+            file=served.url,
             name=served.name,
             largest=served.largest,
             queue=self._share(served),
@@ -405,16 +408,18 @@ class Supervisor:
         idle = sum(not served.workers for served in self.registry)
         return f"{idle} of {len(list(self.registry))} models have no worker that is ready" if idle else ""
 
-    def _check_file(self, file: str) -> None:
-        """Raise Failure, with TorchServe's words, unless an archive of this name is in the server's store."""
+    def _path_of(self, file: str) -> Path:
+        """Return an archive of the server's store. Raises Failure, with TorchServe's words, if there is none."""
         if not file:
             raise answers.not_found_at("empty url")
         if ".." in file:
             raise answers.not_found_at(f"Relative path is not allowed in url: {file}")
         if "://" in file:
             raise answers.not_found_at(f"Given URL {file} does not match any allowed URL(s)")
-        if Path(file).name != file or not (self.server.state_dir / folders.STORE / file).is_file():
+        path = self.server.state_dir / folders.STORE / file
+        if Path(file).name != file or not path.is_file():
             raise answers.not_found_at(f"Model not found at: {file}")
+        return path
 
     def _extract(self, file: str, name: str | None, options: Mapping[str, Any]) -> Served:
         """Extract an archive of the store, whose digests are checked then. Raises LexportError."""

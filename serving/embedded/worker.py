@@ -99,10 +99,12 @@ class _Worker:
         self._inference = Inference(self._models, token)
         self._server = Server(self._inference.handle, Limits(**limits), admit=self._inference.admit)
 
-    async def _load(self, folder: str, name: str, largest: int, queue: int, seconds: float) -> dict[str, Any]:
+    async def _load(
+        self, folder: str, file: str, name: str, largest: int, queue: int, seconds: float
+    ) -> dict[str, Any]:
         def open_archive() -> LoadedArchive:
             context = Context(Path(folder), self._gpu)
-            return LoadedArchive(open_worker(Path(folder), context), context, Path(folder))
+            return LoadedArchive(open_worker(Path(file), context), context, Path(file))
 
         loaded = await asyncio.get_running_loop().run_in_executor(self._loader, open_archive)
         log = None if self._log is None else self._log.note

@@ -18,6 +18,7 @@ from lexport.export.archive.diff import compare
 from lexport.export.archive.format.reader import open_archive
 from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.inspect import inspect
+from lexport.export.archive.trust.code import accept
 from lexport.export.archive.trust.rule import Trust
 from lexport.export.archive.verify import verify
 from lexport.export.targets import open_target
@@ -71,7 +72,9 @@ def test_a_folder_is_read_as_the_very_file_that_was_unpacked(folder: Path, archi
 
 
 def test_a_folder_is_served_from_an_archive_rewritten(folder: Path, archive_of: ArchiveOf, tmp_path: Path) -> None:
-    assert place([read(folder)], tmp_path / "store", Trust(), lambda line: None) == ["topics-1.0.mar"]
+    assert place([read(folder)], tmp_path / "store", lambda copy: accept(copy, Trust()), lambda line: None) == [
+        "topics-1.0.mar"
+    ]
     assert (tmp_path / "store" / "topics-1.0.mar").read_bytes() == archive_of(VARIANT).read_bytes()
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["topics-1.0.mar"]
 

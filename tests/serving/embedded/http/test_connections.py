@@ -14,6 +14,7 @@ import pytest
 
 from lexport.handlers.request.refusals import Refusal
 from lexport.serving.embedded.http import JSON, Fields, Limits, Request, Response, Server
+from lexport.serving.embedded.sockets import beside, bound
 
 from .clients import CHUNKED, GET, LOOPS, PLAIN, POST, Client, Held, ask, connected, echo, run, serving
 
@@ -385,14 +386,17 @@ def _certificate(folder: Path) -> Path:
 def test_ports_may_be_shared_by_processes(loop: str) -> None:
     async def main() -> None:
         first, second = Server(echo), Server(echo)
-        await first.start("127.0.0.1", 0, reuse_port=True)
-        await second.start(*first.address, reuse_port=True)
+        one = bound("127.0.0.1", 0)
+        await first.start(listening=one)
+        await second.start(listening=beside(one))
         for _ in range(20):
             assert (await ask(first, GET)).status == 200
         assert first.counts.requests + second.counts.requests == 20
         third = Server(echo)
         with pytest.raises(OSError, match="in use"):
             await third.start(*first.address)
+        with pytest.raises(OSError, match="in use"):  # nor one that would share it
+            bound(*first.address)
         first.close()
         second.close()
 

@@ -1,0 +1,425 @@
+"""The embedded engine's server: real processes, started, asked, killed, scaled and stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+
+import lexport
+from lexport.client import Client
+from lexport.errors import InputError, RefusedError, SystemProblem
+from lexport.export.archive.pack import archive
+from lexport.serving import Server, check_live, check_ready, running, serve, status, stop
+from lexport.serving.process import is_alive
+from lexport.serving.torchserve.http import request
+
+from ...refusals import refused
+from ...trust_cases import repacked
+from ..conftest import MakeArchive, Traces
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def shared(archive_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of two processes. Tests only ask it."""
+    folder = tmp_path_factory.mktemp("embedded") / "state"
+    server = serve([archive_of("onnx-int8")], engine="embedded", workers="cpu:2", port=0, state_dir=folder)
+    yield server
+    stop(folder)
+
+
+@pytest.fixture
+def start(archive_of: Callable[[str], Path], tmp_path: Path) -> Iterator[Start]:
+    """Start a server in `tmp_path / "state"`, which is stopped in the end."""
+    folder = tmp_path / "state"
+
+    def begin(*archives: Path, **options: Any) -> Server:
+        chosen = archives or (archive_of("onnx-int8"),)
+        return serve(chosen, **{"engine": "embedded", "port": 0, "state_dir": folder, **options})
+
+    yield begin
+    if (folder / "server.json").exists():
+        stop(folder)
+
+
+def ask(server: Server, text: str = "goal rain", name: str = "topics") -> tuple[int, Any]:
+    body = json.dumps({"text": text}).encode()
+    return request("POST", server.inference_url, f"/predictions/{name}", token=server.token(), body=body)
+
+
+def managed(server: Server, method: str, path: str) -> tuple[int, Any]:
+    return request(method, server.management_url, path, token=server.token("management"))
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_of(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.supervisor).children()
+
+
+def test_it_answers_what_the_archive_answers_in_process(shared: Server, archive_of: Callable[[str], Path]) -> None:
+    texts = ["goal rain", "", "oven rare7 flour", "Ω≈ç√∫˜µ", "wind " * 2_000]
+    with lexport.load(archive_of("onnx-int8")) as model:
+        expected = model.predict(texts)
+    with Client(state_dir=shared.state_dir) as client:
+        assert client.predict("topics", texts) == expected
+
+
+def test_it_is_described_as_a_server_of_torchserve_is(shared: Server) -> None:
+    found = status(shared.state_dir)
+    [model] = found["models"]
+    assert found["healthy"]
+    assert found["problems"] == []
+    assert (model["name"], model["version"], model["default"]) == ("topics", "1.0", True)
+    assert sorted(one["pid"] for one in model["workers"]) == sorted(one.pid for one in workers_of(shared))
+    assert {one["state"] for one in model["workers"]} == {"ready"}
+    assert all(one["memory_bytes"] > 10_000_000 for one in model["workers"])
+    check_live(shared.state_dir)
+    check_ready(shared.state_dir)
+
+
+def test_its_processes_share_the_port_and_import_no_torch(shared: Server) -> None:
+    pids = {worker.pid for worker in workers_of(shared)}
+    answered = {pid for _ in range(60) for pid in [_answering(shared, pids)] if pid}
+    assert answered == pids
+    for worker in workers_of(shared):
+        mapped = {Path(one.path).name for one in worker.memory_maps()}
+        assert not [name for name in mapped if name.startswith("libtorch")]
+
+
+def _answering(server: Server, pids: set[int]) -> int | None:
+    """The process that a new connection has come to."""
+    where = urlsplit(server.inference_url)
+    with socket.create_connection((str(where.hostname), int(where.port or 0))) as client:
+        client.sendall(
+            b"GET /ping HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + server.token().encode() + b"\r\n\r\n"
+        )
+        client.recv(1_000)
+        own = client.getsockname()
+        for pid in pids:
+            for one in psutil.Process(pid).net_connections("tcp4"):
+                if one.raddr and tuple(one.raddr) == own:
+                    return pid
+    return None
+
+
+def test_tokens_are_asked_for_at_both_addresses_and_no_file_is_others_to_read(shared: Server) -> None:
+    for url, path in ((shared.inference_url, "/predictions/topics"), (shared.management_url, "/models")):
+        for token in ("", "wrong", shared.token("management" if url == shared.inference_url else "inference")):
+            found, value = request("GET", url, path, token=token)
+            assert (found, value["type"]) == (400, "InvalidKeyException")
+    for file in shared.state_dir.rglob("*"):
+        if file.name in ("key_file.json", "server.json") or file.name.startswith("access_log"):
+            assert file.stat().st_mode & 0o077 == 0
+    assert shared.state_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_metrics_are_added_up_over_the_processes_and_need_no_token(shared: Server) -> None:
+    def counted(name: str) -> float:
+        text = httpx.get(f"{shared.metrics_url}/metrics", params={"name[]": name}, trust_env=False).text
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+    before = counted("ts_inference_requests_total")
+    for _ in range(20):  # over connections of their own: both processes get some
+        assert ask(shared)[0] == 200
+    assert counted("ts_inference_requests_total") == before + 20
+    assert counted("lexport_workers") == 2
+    whole = httpx.get(f"{shared.metrics_url}/metrics", trust_env=False).text
+    assert 'lexport_request_seconds_bucket{ModelName="topics",ModelVersion="1.0",le="+Inf"}' in whole
+    assert "lexport_batch_requests_sum" in whole
+
+
+def test_the_access_log_has_a_line_for_each_request_and_no_text(shared: Server) -> None:
+    body = b'{"text": "confidential words"}'
+    headers = {"Authorization": f"Bearer {shared.token()}", "X-Request-Id": "order-4711"}
+    url = f"{shared.inference_url}/predictions/topics"
+    answer = httpx.post(url, content=body, headers=headers, trust_env=False)
+    assert answer.headers["x-request-id"] == "order-4711"
+    logs = shared.state_dir / "logs"
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for path in logs.glob("access_log.*") for line in path.read_text().splitlines()]
+
+    until(lambda: [line for line in lines() if line["id"] == "order-4711"])
+    [line] = [line for line in lines() if line["id"] == "order-4711"]
+    assert (line["model"], line["version"], line["status"]) == ("topics", "1.0", 200)
+    assert line["bytes"] == len(answer.content)
+    assert 0 < line["ms"] < 60_000
+    assert not any("confidential" in path.read_text() for path in logs.iterdir())
+
+
+def test_nothing_is_left_of_a_stopped_server_but_its_logs(start: Start, traces: Traces) -> None:
+    before = traces.folders()
+    server = start(workers="cpu:2")
+    pids = [server.supervisor, *(worker.pid for worker in workers_of(server))]
+    stop(server.state_dir)
+    assert not any(map(is_alive, pids))
+    assert sorted(path.name for path in server.state_dir.iterdir()) == [".lexport-state", "logs"]
+    assert traces.folders() == before
+    with refused(SystemProblem, "LX-SERVE-056"):
+        running(server.state_dir)
+
+
+def test_without_tokens_where_the_settings_say_so(start: Start, tmp_path: Path) -> None:
+    config = tmp_path / "own.properties"
+    config.write_text("disable_token_authorization=true\n")
+    said: list[str] = []
+    server = start(config=config, say=said.append)
+    assert not server.authorized
+    assert request("GET", server.inference_url, "/ping", token="")[0] == 200
+    assert "Token authorization is off: anyone who can reach a port can use it." in said
+    assert not (server.state_dir / "key_file.json").exists()
+
+
+def test_a_killed_process_is_replaced_and_said(start: Start) -> None:
+    server = start(workers="cpu:2")
+    victim = workers_of(server)[0]
+    victim.kill()
+    until(lambda: running(server.state_dir).restarts == 1)
+    assert "killed by signal 9" in running(server.state_dir).last_reason
+    until(lambda: not status(server.state_dir)["problems"])
+    assert len(workers_of(server)) == 2
+    assert victim.pid not in {worker.pid for worker in workers_of(server)}
+    assert {ask(server)[0] for _ in range(20)} == {200}
+
+
+def test_a_process_that_dies_again_and_again_is_given_growing_pauses_and_requests_a_reason(start: Start) -> None:
+    server = start(workers="cpu:1", health_at="0")
+    for deaths in (1, 2, 3):
+        until(lambda: ask_again(server)[0] == 200)
+        workers_of(server)[0].kill()
+        until(lambda deaths=deaths: running(server.state_dir).restarts == deaths)  # type: ignore[misc]
+    # Now it waits for 2 s, and says so to whoever asks.
+    until(lambda: ask_again(server)[0] == 503, 2.0)
+    with refused(SystemProblem, "LX-SERVE-055"):
+        check_ready(server.state_dir)
+    check_live(server.state_dir)
+    url = f"{server.inference_url}/predictions/topics"
+    answer = httpx.post(url, content=b"goal", headers={"Authorization": "Bearer x"}, trust_env=False)
+    if answer.status_code == 503:
+        assert answer.json()["code"] == "LX-HTTP-119"
+        assert answer.headers["retry-after"] == "1"
+    until(lambda: ask_again(server)[0] == 200, 10.0)
+
+
+def test_all_its_processes_end_with_a_killed_supervisor_and_what_is_left_is_cleared(start: Start) -> None:
+    server = start(workers="cpu:2")
+    pids = [worker.pid for worker in workers_of(server)]
+    os.kill(server.supervisor, signal.SIGKILL)
+    until(lambda: not any(map(is_alive, pids)))
+    with refused(SystemProblem, "LX-SERVE-054", "lexport stop"):
+        running(server.state_dir)
+    stop(server.state_dir)
+    assert sorted(path.name for path in server.state_dir.iterdir()) == [".lexport-state", "logs"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_end_it_with_every_request_answered(start: Start, number: signal.Signals) -> None:
+    server = start(workers="cpu:2")
+    statuses, errors = _under_load(server, lambda: os.kill(server.supervisor, number))
+    assert set(statuses) == {200}
+    assert all("refused" in error or "closed" in error for error in errors), errors
+    until(lambda: not is_alive(server.supervisor))
+
+
+def _under_load(server: Server, act: Callable[[], object], clients: int = 8) -> tuple[Counter[int], list[str]]:
+    """Statuses and errors of clients whose connections stay open, each until its first error, while `act` acts."""
+    url, headers = f"{server.inference_url}/predictions/topics", {"Authorization": f"Bearer {server.token()}"}
+    statuses: Counter[int] = Counter()
+    errors: list[str] = []
+    finished = threading.Event()
+
+    def load() -> None:
+        with httpx.Client(trust_env=False, headers=headers) as client:
+            while not finished.is_set():
+                try:
+                    statuses[client.post(url, content=b"goal rain").status_code] += 1
+                except httpx.ConnectError:
+                    errors.append("connection refused")  # nobody listens any more
+                    return
+                except httpx.HTTPError as error:
+                    errors.append(f"{type(error).__name__}: {error}")
+                    return
+
+    threads = [threading.Thread(target=load) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    until(lambda: sum(statuses.values()) > 200)
+    act()
+    time.sleep(1.0)
+    finished.set()
+    for thread in threads:
+        thread.join()
+    return statuses, errors
+
+
+def test_scaling_loses_no_request_and_divides_the_cores(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lexport.serving.start.cores", lambda: 4)
+    server = start(workers="cpu:1")
+    sizes: list[int] = []
+
+    def scale() -> None:
+        for count in (4, 1, 2):
+            assert managed(server, "PUT", f"/models/topics?min_worker={count}&synchronous=true")[0] == 200
+            sizes.append(len(workers_of(server)))
+
+    statuses, errors = _under_load(server, scale)
+    assert sizes == [4, 1, 2]
+    assert (set(statuses), errors) == ({200}, [])
+    now = running(server.state_dir)
+    assert (now.workers, now.threads) == (2, 2)
+
+
+def test_several_models_are_asked_by_name_and_version(start: Start, archive_of: Any, task_archive: Any) -> None:
+    server = start(archive_of("onnx-int8"), task_archive("vector"), task_archive("languages"))
+    assert ask(server)[1]["label"] in ("sport", "weather")
+    assert len(ask(server, name="vector")[1]["vector"]) == 8
+    assert ask(server, name="languages")[0] == 400  # it wants a language
+    assert managed(server, "GET", "/models/vector?customized=true")[1][0]["customizedMetadata"]["task"] == "vector"
+    assert sorted(running(server.state_dir).models) == ["languages", "topics", "vector"]
+
+
+def test_two_versions_side_by_side_the_default_changed_and_one_removed(
+    start: Start, run_folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "own.properties"
+    config.write_text("enable_model_api=true\n")
+    first = archive(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "1")
+    second = archive(run_folder, version="2.0", variant="onnx-fp32", out=tmp_path / "2")
+    server = start(first, config=config)
+    (server.state_dir / "store" / "topics-2.0.mar").write_bytes(second.read_bytes())
+    assert managed(server, "POST", "/models?url=topics-2.0.mar")[0] == 200
+    url, headers = f"{server.inference_url}/predictions/topics", {"Authorization": f"Bearer {server.token()}"}
+
+    def version(path: str = "") -> str:
+        answer = httpx.post(url + path, content=b"goal", headers=headers, trust_env=False)
+        return answer.headers["lexport-version"]
+
+    assert (version(), version("/2.0"), version("/1.0")) == ("1.0", "2.0", "1.0")
+    assert managed(server, "DELETE", "/models/topics/1.0")[0] == 403  # it is the default
+    assert managed(server, "PUT", "/models/topics/2.0/set-default")[0] == 200
+    assert version() == "2.0"
+    assert running(server.state_dir).models == {"topics": "2.0"}
+    assert managed(server, "DELETE", "/models/topics/1.0")[0] == 200
+    assert ask(server)[0] == 200
+    assert len(list((server.run_dir / "models").iterdir())) == 1
+    # What replaces a killed process knows all of it.
+    workers_of(server)[0].kill()
+    until(lambda: ask_again(server)[0] == 200)
+    assert version() == "2.0"
+
+
+def ask_again(server: Server) -> tuple[int, Any]:
+    """Ask; a connection that is cut has no status."""
+    try:
+        return ask(server)
+    except OSError:
+        return 0, None
+
+
+def test_a_damaged_archive_is_not_registered_and_the_others_answer(start: Start, tmp_path: Path) -> None:
+    config = tmp_path / "own.properties"
+    config.write_text("enable_model_api=true\n")
+    server = start(config=config)
+    store = server.state_dir / "store"
+    whole = (store / "topics-1.0.mar").read_bytes()
+    (store / "cut-1.0.mar").write_bytes(whole[: len(whole) // 2])
+    repacked(store / "topics-1.0.mar", {"model.json": b"{}"}, store / "changed-1.0.mar")
+    for file in ("cut-1.0.mar", "changed-1.0.mar"):
+        found, value = managed(server, "POST", f"/models?url={file}&model_name=other")
+        assert (found, value["type"]) == (500, "InternalServerException")
+        assert file in value["message"]
+    assert [one["modelName"] for one in managed(server, "GET", "/models")[1]["models"]] == ["topics"]
+    assert ask(server)[0] == 200
+    assert len(list((server.run_dir / "models").iterdir())) == 1
+
+
+def test_only_lexports_archives_are_served(start: Start, make_archive: MakeArchive, tmp_path: Path) -> None:
+    foreign = make_archive(tmp_path / "in", "foreign", made_by_lexport=False)
+    with refused(InputError, "LX-SERVE-106", "--engine torchserve"):
+        start(foreign)
+    with refused(RefusedError, "LX-ARCHIVE-036", "ours-1.0.mar"):
+        start(make_archive(tmp_path / "in", "ours"))
+    assert not (tmp_path / "state" / "server.json").exists()
+
+
+def test_an_engine_that_there_is_not_is_said(start: Start) -> None:
+    with refused(InputError, "LX-SERVE-103", "'triton'", "torchserve or embedded"):
+        start(engine="triton")
+
+
+def test_settings_without_a_meaning_here_are_named(start: Start, tmp_path: Path) -> None:
+    config = tmp_path / "own.properties"
+    config.write_text("netty_client_threads=4\njob_queue_size=7\ncors_allowed_origin=*\n")
+    said: list[str] = []
+    server = start(config=config, say=said.append)
+    for name in ("netty_client_threads", "cors_allowed_origin"):
+        assert f"{name} of the settings has no meaning in the embedded engine." in said
+    [described] = managed(server, "GET", "/models/topics")[1]
+    assert described["jobQueueStatus"] == {"remainingCapacity": 7, "pendingRequests": 0}
+
+
+def test_a_port_in_use_is_said_and_nothing_is_left(start: Start, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with refused(SystemProblem, "LX-SERVE-048", str(port)):
+            start(port=port)
+    assert not (tmp_path / "state" / "server.json").exists()
+
+
+def test_a_second_server_on_the_same_port_does_not_share_it(start: Start, archive_of: Any, tmp_path: Path) -> None:
+    first = start()
+    port = urlsplit(first.inference_url).port
+    config = tmp_path / "own.properties"
+    config.write_text(
+        f"inference_address=http://127.0.0.1:{port}\nmanagement_address=http://127.0.0.1:0\n"
+        "metrics_address=http://127.0.0.1:0\n"
+    )
+    with refused(SystemProblem, "LX-SERVE-048", str(port)):
+        serve([archive_of("onnx-int8")], engine="embedded", state_dir=tmp_path / "two", config=config)
+
+
+def test_probes_need_no_token(start: Start) -> None:
+    server = start(health_at="0")
+    assert request("GET", server.health_url, "/livez", token="") == (200, {"status": "ok"})
+    assert request("GET", server.health_url, "/readyz", token="") == (200, {"status": "ok"})
+    assert request("GET", server.health_url, "/models", token="")[0] == 404
+    assert managed(server, "PUT", "/models/topics?min_worker=0&synchronous=true")[0] == 200
+    found, value = request("GET", server.health_url, "/readyz", token="")
+    assert (found, value["status"]) == (503, "1 of 1 models have no worker that is ready")
+    assert request("GET", server.health_url, "/livez", token="")[0] == 200
+
+
+def test_a_bound_server_ends_with_its_process(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        server = serve([archive_of("onnx-int8")], engine="embedded", port=0, state_dir=tmp_path / "state", bound=True)
+        os.write(writing, str(server.supervisor).encode())
+        os._exit(0)
+    os.close(writing)
+    supervisor = int(os.read(reading, 100))
+    os.close(reading)
+    os.waitpid(child, 0)
+    until(lambda: not is_alive(supervisor))
+    assert not (tmp_path / "state" / "server.json").exists()
