@@ -17,10 +17,13 @@ def parameters_of(body: bytes, content_type: str) -> dict[str, Any]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == _FORM:
         try:
-            pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+            # As Latin-1, every byte is a character of its own and comes back as it was sent.
+            pairs = parse_qsl(
+                body.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, encoding="latin-1"
+            )
         except ValueError:  # too many fields
             return {}
-        return {name.decode("utf-8", "replace"): value for name, value in pairs}
+        return {name.encode("latin-1").decode("utf-8", "replace"): value.encode("latin-1") for name, value in pairs}
     if kind == _PARTS:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         try:

@@ -61,7 +61,7 @@ class Inference:
                 return self._ask(request, name, rest[0] if rest and rest[0] else None)
             case ["explanations", name, *rest] if name:
                 return self._ask(request, name, rest[0] if rest and rest[0] else None, _EXPLAINED)
-            case ["models", name, "invoke"] if name:
+            case ["models", name, "invoke"] | [name, "predict"] if name:
                 return self._ask(request, name, None, more=dict(parse_qsl(request.query, keep_blank_values=True)))
             case ["ping"]:
                 return self._count(answers.answer({"status": "Healthy"}), request)

@@ -8,10 +8,12 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -21,9 +23,11 @@ from lexport.data.load import Columns, load
 from lexport.data.samples import SAMPLES
 from lexport.export.archive.inprocess import load_archive
 from lexport.export.formats.variants import DEFAULT, DYNAMIC, IDS_IN
+from lexport.handlers.model.goldens import Golden, differences, read_goldens
 from lexport.models import recipes
 from lexport.models.recipes import GateOptions
 from lexport.serving import running
+from lexport.serving.start import ENGINES
 
 # Texts of the languages in the data, one nobody has seen, one without a token.
 ASKED = {
@@ -233,13 +237,14 @@ def test_evaluating_the_run_and_its_archive_agree(made: Made) -> None:
     assert judged(made.archives[made.case.variant])[metric] == pytest.approx(served["test"][metric], abs=1e-9)
 
 
-@pytest.fixture(scope="module")
-def state(make: Callable[[str], Made]) -> Iterator[Path]:
-    """The state folder of one TorchServe that serves a variant of every recipe."""
+@pytest.fixture(scope="module", params=ENGINES)
+def state(make: Callable[[str], Made], request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The state folder of one server, of either engine, that serves a variant of every recipe."""
     archives = [make(name).archives[case.variant] for name, case in CASES.items()]
     with tempfile.TemporaryDirectory(prefix="lr-", dir="/tmp") as folder:  # short enough for sockets
         state = Path(folder).resolve() / "state"
-        lexport("serve", *archives, "--workers", "cpu:1", "--port", "0", "--state-dir", state)
+        options = ["--engine", request.param, "--workers", "cpu:1", "--port", "0", "--state-dir", state]
+        lexport("serve", *archives, *options)
         try:
             yield state
         finally:
@@ -305,6 +310,36 @@ def test_served_answers_are_byte_for_byte_those_in_process(
             connection.close()
             assert reply.status == 200
             assert found == expected
+
+
+@pytest.mark.long
+def test_every_golden_is_answered_byte_for_byte_alone_and_within_tolerance_among_others(
+    made: Made, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = running(state)
+    monkeypatch.setenv("LEXPORT_THREADS", str(server.threads))
+    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/json"}
+    url = f"{server.inference_url}/predictions/{made.name}"
+    with load_archive(made.archives[made.case.variant]) as archived:
+        goldens, predictor = read_goldens(archived.folder / "golden.jsonl"), archived.worker.predictor
+        assert len(goldens) >= 10
+        bodies = [json.dumps(question(golden)).encode() for golden in goldens]
+        with httpx.Client(headers=headers, trust_env=False, timeout=60) as client:
+            for body in bodies:
+                [(status, expected)] = archived.request([(body, "application/json")])
+                assert status == 200
+                assert client.post(url, content=body).content == expected
+            with ThreadPoolExecutor(16) as several:
+                mixed = list(several.map(lambda body: client.post(url, content=body).json(), bodies * 3))
+        model = predictor.model
+        for golden, answer in zip(goldens * 3, mixed, strict=True):
+            assert differences(golden, answer, model.precision, model.threshold) == []
+
+
+def question(golden: Golden) -> dict[str, Any]:
+    if golden.image is not None:
+        return {"image": golden.image}
+    return {"text": golden.text} | ({} if golden.lang is None else {"lang": golden.lang})
 
 
 @pytest.mark.long

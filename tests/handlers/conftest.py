@@ -19,6 +19,7 @@ import pytest
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.export.archive.pack import archive
 from lexport.serving import Server, serve, stop
+from lexport.serving.start import ENGINES
 
 from ..trust_cases import fitted
 
@@ -125,19 +126,25 @@ def archives(run_folder: Path, repack: Repack, tmp_path_factory: pytest.TempPath
     return made | {"patient": repack(patient, {"model-config.yaml": config})}
 
 
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that serves: what a model answers, and refuses, is the same on both."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def client(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(engine: str, archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("served") / "state"
-    server = serve(list(archives.values()), workers="cpu:1", state_dir=folder, port=0)
+    server = serve(list(archives.values()), engine=engine, workers="cpu:1", state_dir=folder, port=0)
     yield Client(server)
     stop(folder)
 
 
 @pytest.fixture(scope="session")
 def pids(client: Client) -> list[int]:
-    """The four worker processes the server started with."""
+    """The worker processes the server started with: one for each model, or for all of them."""
     found = client.workers()
-    assert len(found) == 4
+    assert len(found) == {"torchserve": 4, "embedded": 1}[client.server.engine]
     return found
 
 

@@ -232,3 +232,18 @@ def test_with_serve_alone_archives_of_onnx_answer(serve: Path, place: Path) -> N
     for command, (code, out, err) in answers(serve, expected, place).items():
         assert code == 0, err
         assert expected[command] in out
+
+
+def test_with_serve_alone_an_archive_is_served_by_the_embedded_engine(serve: Path, place: Path) -> None:
+    """Without torch, TorchServe, Java and Locust."""
+    where = "--state-dir state"
+    expected = {
+        f"serve topics.mar --engine embedded --port 0 {where}": "Next: lexport predict topics",
+        f"predict topics goal {where}": "sport",
+        f"predict topics goal --explain {where}": "sport",
+        f"status {where}": "ready",
+        f"stop {where}": "Stopped the server",
+    }
+    for command, (code, out, err) in answers(serve, expected, place).items():
+        assert code == 0, (command, err)
+        assert expected[command] in out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 
 from lexport.serving.embedded.forms import parameters_of
@@ -50,3 +52,14 @@ def test_forms_in_forms_are_the_content_of_a_part() -> None:
         body = b"--b%d\r\n\r\n%b\r\n--b%d--\r\n" % (depth, body, depth)
     body = b'--b1\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + body + b"\r\n--b1--\r\n"
     assert [*parameters_of(body, "multipart/form-data; boundary=b1")] == ["data"]
+
+
+@pytest.mark.parametrize("text", ["Ω≈ç√", "名詞", "a+b&c=d %41", "\x00\x1f", "😀", ""])
+def test_a_form_gives_the_bytes_that_were_sent(text: str) -> None:
+    body = urlencode({"data": text, "schlüssel": "wert"}).encode()
+    found = parameters_of(body, "application/x-www-form-urlencoded")
+    assert found == {"data": text.encode(), "schlüssel": b"wert"}
+
+
+def test_bytes_that_are_no_utf8_are_left_for_the_handler_to_refuse() -> None:
+    assert parameters_of(b"data=%ff\xfe", "application/x-www-form-urlencoded") == {"data": b"\xff\xfe"}
