@@ -55,6 +55,7 @@ def run_demo(
     from ..loadtest.report import check_out, table
     from ..loadtest.runner import loadtest
     from ..models import recipes
+    from ..serving.start import ENGINES
     from ..serving.torchserve.java import find_java
     from ..training import train
 
@@ -82,9 +83,10 @@ def run_demo(
         show(screens.answers(TEXTS, archived.predict(TEXTS)))
     step(5, "serve it with TorchServe, ask over HTTP, stop")
     _ask_served(mar, say, show)
-    step(6, "load-test it with Locust on one and two CPU workers, and on a GPU where there is one")
+    step(6, "load-test it with Locust on both engines, on one and two CPU workers, and on a GPU where there is one")
     report = loadtest(
         [mar],
+        engines=ENGINES,
         duration=duration,
         slo=["failures=0%"],
         texts=run.held_out("test").texts,
@@ -139,7 +141,7 @@ def _best_lines(report: LoadReport) -> list[str]:
         if row.workers not in best or row.requests_per_second > best[row.workers].requests_per_second:
             best[row.workers] = row
     return [
-        f"{workers:8} {row.requests_per_second:,.0f} requests/s with {row.users} users, "
+        f"{workers:14} {row.requests_per_second:,.0f} requests/s with {row.users} users, "
         f"p99 {row.p99_ms or 0:.1f} ms, {row.failures} failed"
         for workers, row in best.items()
     ]

@@ -26,6 +26,7 @@ def demo(
 def loadtest(
     name: Annotated[str, typer.Argument(metavar="NAME|MAR|RUN", help="A model of the store, an archive or a run.")],
     workers: Annotated[str, typer.Option(help="Worker sets, comma-separated.")] = "cpu:1,cpu:2,gpu:1",
+    engines: Annotated[str, typer.Option(help="torchserve, embedded, comma-separated.")] = "torchserve",
     users: Annotated[str, typer.Option(help="Numbers of users, comma-separated.")] = "1,16,64",
     duration: Annotated[str, typer.Option(help="Of each run, for example 10s or 1m.")] = "10s",
     slo: Annotated[list[str] | None, typer.Option(help="For example p99=50ms, rps=500, failures=0%.")] = None,
@@ -43,6 +44,7 @@ def loadtest(
     report = run_loadtest(
         name,
         worker_sets=workers,
+        engines=engines,
         users=users,
         duration=duration,
         slo=slo or [],

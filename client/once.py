@@ -59,9 +59,15 @@ def predict(
 
 
 def made_by_lexport(name: str, state_dir: Path | None) -> bool:
-    """Return whether lexport made a model of our own server: its workers reported that their goldens passed."""
-    reports = read_reports(running(state_dir))
-    return any(report.get("model") == name and report.get("ready") is True for report in reports)
+    """Return whether lexport made a model of our own server.
+
+    The embedded engine serves no others; TorchServe's workers of such a model reported that their goldens passed.
+    """
+    server = running(state_dir)
+    reports = read_reports(server)
+    return server.engine == "embedded" or any(
+        report.get("model") == name and report.get("ready") is True for report in reports
+    )
 
 
 def ask_texts(

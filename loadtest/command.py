@@ -22,6 +22,7 @@ def run_loadtest(
     name: str,
     *,
     worker_sets: str,
+    engines: str,
     users: str,
     duration: str,
     slo: Sequence[str],
@@ -44,6 +45,7 @@ def run_loadtest(
         report = loadtest(
             archives,
             worker_sets=[one.strip() for one in worker_sets.split(",")],
+            engines=[one.strip() for one in engines.split(",")],
             users=levels,
             duration=seconds,
             slo=slo,

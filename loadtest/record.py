@@ -167,7 +167,7 @@ def _archive(path: Path, first: str, trust: Trust, timeout: float, say: Say) -> 
         return
     [subject] = subjects([path])
     with (
-        open_server(subject, "cpu:1", trust, say) as target,
+        open_server(subject, "torchserve", "cpu:1", trust, say) as target,
         Client(target.url, token=target.token, timeout=timeout) as client,
     ):
         own, ask = _way(client, target.model, first, False, None)

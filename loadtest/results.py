@@ -15,7 +15,7 @@ class Row:
     archive: str
     """NAME-VERSION, and the file's stem where two archives share it."""
     workers: str
-    """Such as cpu:2."""
+    """Such as `cpu:2`, of TorchServe; of another engine with its name, `embedded cpu:2`."""
     users: int
     seconds: float
     """Length of the measured window."""

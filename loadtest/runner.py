@@ -1,4 +1,4 @@
-"""Run a load test: every archive × worker set × number of users, served by a real TorchServe, loaded by Locust."""
+"""Run a load test: every archive × worker set × number of users, served by a real server, loaded by Locust."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..export.archive.verify import verify
 from ..messages.extras import is_installed
 from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
+from ..serving.start import TITLES
 from ..serving.temporary import STATE, temporary_folder
 from ..storage.cores import cores
 from ..storage.progress import Say, silent
@@ -38,6 +40,7 @@ def loadtest(
     archives: Sequence[Path],
     *,
     worker_sets: Sequence[str] = ("cpu:1", "cpu:2", "gpu:1"),
+    engines: Sequence[str] = ("torchserve",),
     users: Sequence[int] = (1, 16, 64),
     duration: float = 10.0,
     warmup: float = 5.0,
@@ -50,7 +53,7 @@ def loadtest(
     trust_code: bool = False,
     say: Say = silent,
 ) -> LoadReport:
-    """Load every archive on every worker set with every number of users, and judge the result.
+    """Load every archive on every engine and worker set with every number of users, and judge the result.
 
     Each server is warmed up for `warmup` seconds with the most users; each run measures `duration` seconds.
     `texts` is a file (JSON lines with "text", or a text a line) or a list; without it the archive's golden
@@ -65,7 +68,7 @@ def loadtest(
     if not is_installed("locust"):
         raise MissingExtra.of("locust", "A load test")
     objectives = parse(slo)
-    check_bounds(archives, worker_sets, users, duration, warmup, unknown_share)
+    check_bounds(archives, worker_sets, engines, users, duration, warmup, unknown_share)
     trust = Trust.of(trusted, trust_code)
     if trust.keys:
         # The servers verify their archives too; this check protects the report and comes before any server starts.
@@ -82,12 +85,13 @@ def loadtest(
     with sigterm_raises(), temporary_folder() as scratch:
         for subject in tested:
             load = Load(max(users), 0.0, duration, texts_file(texts, subject, scratch), unknown_share, seed)
-            for workers in worker_sets:
+            for engine, workers in product(engines, worker_sets):
+                setting = _named(engine, workers)
                 try:
-                    rows += _run_set(subject, workers, trust, users, warmup, load, scratch, say)
+                    rows += _run_set(subject, engine, workers, trust, users, warmup, load, scratch, say)
                 except _CannotRun as reason:
-                    say(f"{workers} not run: {reason}")
-                    missing.append(NotRun(subject.label, workers, str(reason)))
+                    say(f"{setting} not run: {reason}")
+                    missing.append(NotRun(subject.label, setting, str(reason)))
     report = LoadReport(
         started=started.isoformat(timespec="seconds"),
         rows=tuple(rows),
@@ -98,6 +102,7 @@ def loadtest(
         settings={
             "archives": [subject.path.name for subject in tested],
             "workers": list(worker_sets),
+            "engines": list(engines),
             "users": list(users),
             "duration_seconds": duration,
             "warmup_seconds": warmup,
@@ -105,7 +110,7 @@ def loadtest(
             "texts": texts_in_words(texts),
             "seed": seed,
             "slo": list(slo),
-            "command": _command(tested, worker_sets, users, duration, unknown_share, texts, slo),
+            "command": _command(tested, worker_sets, engines, users, duration, unknown_share, texts, slo),
         },
         machine=environment.machine(),
         versions=environment.versions(),
@@ -118,16 +123,17 @@ def loadtest(
 
 
 @contextmanager
-def open_server(subject: Subject, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
-    """Start a TorchServe with one archive, on free ports and with a private state folder; stop it at the end.
+def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
+    """Start a server with one archive, on free ports and with a private state folder; stop it at the end.
 
     It ends with this process even if this process is killed; the next start then removes its folder.
     """
     with temporary_folder() as folder:
         state_dir = folder / STATE
-        say(f"{subject.label} {workers}: starting TorchServe")
+        say(f"{subject.label} {workers}: starting {TITLES[engine]}")
         server = serving.serve(
             [subject.path],
+            engine=engine,
             workers=workers,
             state_dir=state_dir,
             port=0,
@@ -145,8 +151,14 @@ class _CannotRun(Exception):
     """A GPU worker set that this machine or this archive does not allow."""
 
 
+def _named(engine: str, workers: str) -> str:
+    """Return a worker set as results name it."""
+    return workers if engine == "torchserve" else f"{engine} {workers}"
+
+
 def _run_set(
     subject: Subject,
+    engine: str,
     workers: str,
     trust: Trust,
     users: Sequence[int],
@@ -165,12 +177,12 @@ def _run_set(
             raise _CannotRun("no CUDA device") from None
     rows = []
     try:
-        with open_server(subject, workers, trust, say) as target:
+        with open_server(subject, engine, workers, trust, say) as target:
             if warmup:
                 client.run(target, replace(load, duration=warmup), scratch)
             for level in users:
                 measured = client.run(target, replace(load, users=level, warmup=SETTLE), scratch)
-                rows.append(_row(subject, workers, level, measured))
+                rows.append(_row(subject, _named(engine, workers), level, measured))
                 say(_in_words(rows[-1]))
     except SystemProblem as problem:
         if on_gpu and not rows:
@@ -213,6 +225,7 @@ def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any]) -
 def _command(
     tested: Sequence[Subject],
     worker_sets: Sequence[str],
+    engines: Sequence[str],
     users: Sequence[int],
     duration: float,
     unknown_share: float,
@@ -224,6 +237,8 @@ def _command(
     words += [
         "--workers",
         ",".join(worker_sets),
+        "--engines",
+        ",".join(engines),
         "--users",
         ",".join(map(str, users)),
         "--duration",

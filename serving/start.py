@@ -29,7 +29,9 @@ from .store import Archive, choose
 from .tokens import Tokens, generate, read_token_file
 
 _TRIES = 3  # for a port that is taken between its choice and the server's start
-ENGINES = ("torchserve", "embedded")
+TITLES = {"torchserve": "TorchServe", "embedded": "the embedded engine"}
+"""The engines by name, with their names in sentences."""
+ENGINES = tuple(TITLES)
 
 
 class Engine(Protocol):
@@ -38,10 +40,6 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """Its name in `--engine`."""
-
-    @property
-    def title(self) -> str:
-        """Its name in messages."""
 
     def read_settings(
         self,
@@ -67,17 +65,22 @@ class Engine(Protocol):
         """Return whether the last start ended because another process had taken a port."""
 
 
+def check_engine(name: str) -> None:
+    """Raise InputError if there is no such engine."""
+    if name not in ENGINES:
+        raise InputError(f"There is no engine {name!r}. Expected {' or '.join(ENGINES)}.", code="LX-SERVE-103")
+
+
 def engine_of(name: str) -> Engine:
     """Return an engine by name. Raises InputError for another one, MissingExtra if it is not installed."""
+    check_engine(name)
     if name == "embedded":
         from .embedded.engine import Embedded
 
         return Embedded()
-    if name == "torchserve":
-        from .torchserve.engine import TorchServe
+    from .torchserve.engine import TorchServe
 
-        return TorchServe()
-    raise InputError(f"There is no engine {name!r}. Expected {' or '.join(ENGINES)}.", code="LX-SERVE-103")
+    return TorchServe()
 
 
 def serve(

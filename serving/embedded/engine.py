@@ -34,7 +34,6 @@ class Embedded:
     """See `serving.start.Engine`."""
 
     name = "embedded"
-    title = "The embedded engine"
 
     def __init__(self) -> None:
         """Raise MissingExtra if a package is not installed that it needs."""

@@ -32,7 +32,6 @@ class TorchServe:
     """See `serving.start.Engine`."""
 
     name = "torchserve"
-    title = "TorchServe"
 
     def __init__(self) -> None:
         """Find Java. Raises MissingExtra if there is none."""

@@ -43,7 +43,7 @@ def stubbed(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
     """The stub in TorchServe's place, on a machine without CUDA."""
 
     @contextmanager
-    def opened(subject: Subject, workers: str, trust: Trust, say: object) -> Iterator[Target]:
+    def opened(subject: Subject, engine: str, workers: str, trust: Trust, say: object) -> Iterator[Target]:
         yield Target(stub.url, subject.model, "key")
 
     def no_gpus() -> int:
@@ -130,7 +130,7 @@ def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
 
 
 def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(subject: Subject, workers: str, trust: Trust, say: object) -> AbstractContextManager[Target]:
+    def broken(*options: object) -> AbstractContextManager[Target]:
         raise SystemProblem("The worker cannot use CUDA.", "Traceback")
 
     monkeypatch.setattr(lab, "open_server", broken)

@@ -20,6 +20,7 @@ import pytest
 
 import lexport
 from lexport.client import Client
+from lexport.client.once import predict
 from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.export.archive.pack import archive
 from lexport.serving import Server, check_live, check_ready, running, serve, status, stop
@@ -292,6 +293,8 @@ def test_scaling_loses_no_request_and_divides_the_cores(start: Start, monkeypatc
 def test_several_models_are_asked_by_name_and_version(start: Start, archive_of: Any, task_archive: Any) -> None:
     server = start(archive_of("onnx-int8"), task_archive("vector"), task_archive("languages"))
     assert ask(server)[1]["label"] in ("sport", "weather")
+    # An empty text is one like others, of each of the models.
+    assert [len(predict(name, ["goal", ""], state_dir=server.state_dir)) for name in ("topics", "vector")] == [2, 2]
     assert len(ask(server, name="vector")[1]["vector"]) == 8
     assert ask(server, name="languages")[0] == 400  # it wants a language
     assert managed(server, "GET", "/models/vector?customized=true")[1][0]["customizedMetadata"]["task"] == "vector"
