@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from http import HTTPStatus
@@ -18,6 +19,10 @@ _NEVER_KEPT = (
     ("expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
 )
 REQUEST_ID = "x-request-id"
+# Ids look like UUIDs: the random part is drawn once for a process, the last one counts. A UUID for each request took
+# a tenth of its time.
+_PROCESS = str(uuid4())[:-13]
+_NUMBERS = itertools.count()
 _ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
@@ -143,15 +148,30 @@ def bad_request(message: str) -> Failure:
     return Failure(HTTPStatus.BAD_REQUEST, "BadRequestException", message)
 
 
+def given_id(request: Request) -> str | None:
+    """Return the id that the client gave its request, None where it gave none that can be one."""
+    given = request.header(REQUEST_ID)
+    return given if given is not None and _ID.fullmatch(given) else None
+
+
+def new_id() -> str:
+    """Return an id that no other request has."""
+    return f"{_PROCESS}-{next(_NUMBERS):012x}"
+
+
 def id_of(request: Request) -> str:
     """Return the id that the client gave its request, or a new one."""
-    given = request.header(REQUEST_ID)
-    return given if given is not None and _ID.fullmatch(given) else str(uuid4())
+    return given_id(request) or new_id()
+
+
+def id_line(identity: str) -> bytes:
+    """Return the header line of an id that `id_of` has returned."""
+    return b"x-request-id: %b\r\n" % identity.encode()
 
 
 def identified(response: Response, request: Request) -> Response:
     """Return an answer with the id of its request."""
-    return Response(response.status, response.body, response.fields.also(REQUEST_ID, id_of(request)))
+    return Response(response.status, response.body, response.fields.with_line(id_line(id_of(request))))
 
 
 def is_open(request: Request) -> bool:

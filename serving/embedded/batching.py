@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ...errors import InputError
 from ...handlers.request.refusals import Refusal
+from .http import Later
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -41,7 +42,7 @@ class _Waiting(NamedTuple, Generic[Item, Answer]):
     """An item in the queue."""
 
     item: Item
-    future: asyncio.Future[Answer]
+    answer: Later[Answer]
     by: float
     """Time of the loop until which it is worth an answer."""
 
@@ -78,10 +79,10 @@ class Batcher(Generic[Item, Answer]):
         """Return how many items wait, those that nobody waits for any more included."""
         return len(self._queue)
 
-    def submit(self, item: Item) -> asyncio.Future[Answer]:
-        """Queue an item; the future gets its answer, or Refusal if it waits too long, or what its engine raises.
+    def submit(self, item: Item) -> Later[Answer]:
+        """Queue an item; what is returned gets its answer, Refusal if it waits too long, or what its engine raises.
 
-        A future that is cancelled before its batch begins is left out of it. Raises Refusal if the queue is full.
+        What is cancelled before its batch begins is left out of it. Raises Refusal if the queue is full.
         """
         if len(self._queue) >= self.most:
             self.counts.full += 1
@@ -91,12 +92,12 @@ class Batcher(Generic[Item, Answer]):
                 "fewer requests; try again in a second",
                 code="LX-HTTP-117",
             )
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._queue.append(_Waiting(item, future, self._loop.time() + self._seconds))
+        answer: Later[Answer] = Later()
+        self._queue.append(_Waiting(item, answer, self._loop.time() + self._seconds))
         if not self._due:
             self._due = True
             self._loop.call_soon(self._run)
-        return future
+        return answer
 
     def _run(self) -> None:
         """Answer one batch; the rest of the queue has its turn after what the loop receives meanwhile."""
@@ -120,9 +121,9 @@ class Batcher(Generic[Item, Answer]):
             answers = [problem] * len(batch)
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
-                waiting.future.set_exception(answer)
+                waiting.answer.set_exception(answer)
             else:
-                waiting.future.set_result(answer)
+                waiting.answer.set_result(answer)
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
         """Take the next batch off the queue, without what is not worth an answer any more."""
@@ -130,11 +131,11 @@ class Batcher(Generic[Item, Answer]):
         queue, counts, now = self._queue, self.counts, self._loop.time()
         while queue and len(batch) < self._largest:
             waiting = queue.popleft()
-            if waiting.future.done():
+            if waiting.answer.done():
                 counts.gone += 1
             elif waiting.by < now:
                 counts.late += 1
-                waiting.future.set_exception(self._too_late())
+                waiting.answer.set_exception(self._too_late())
             else:
                 batch.append(waiting)
         return batch

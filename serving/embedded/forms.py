@@ -12,6 +12,11 @@ _FORM, _PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
 _MOST_FIELDS = 100
 
 
+def is_form(content_type: str) -> bool:
+    """Return whether a body of this type is read as a form."""
+    return content_type.partition(";")[0].strip().lower() in (_FORM, _PARTS)
+
+
 def parameters_of(body: bytes, content_type: str) -> dict[str, Any]:
     """Return `body`, or the fields of a form; none for a form that cannot be read or has more than 100 fields."""
     kind = content_type.partition(";")[0].strip().lower()

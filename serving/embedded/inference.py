@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from . import answers, descriptions
 from .answers import Failure, segments
-from .forms import parameters_of
-from .http import Request, Response
+from .forms import is_form, parameters_of
+from .http import Later, Request, Response
 from .models import Models, Question
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
 _EXPLAINED = {"explain": "True"}
+_PLAN = "plan"
+
+
+class _Plan(NamedTuple):
+    """What a request's head says that is asked, of whom."""
+
+    name: str
+    version: str | None
+    headers: dict[str, str]
+    more: Mapping[str, Any] | None
+    kind: str
+    form: bool
+    id: str | None
 
 
 class Inference:
@@ -36,9 +48,12 @@ class Inference:
             return None
         return self._count(answers.wrong_token().response, request)
 
-    def handle(self, request: Request) -> Response | asyncio.Future[Response]:
+    def handle(self, request: Request) -> Response | Later[Response]:
         """Answer a request; a model's answer comes later."""
         try:
+            plan = None if request.memo is None else request.memo.get(_PLAN)
+            if plan is not None:
+                return self._ask(request, plan)
             if not self._is_allowed(request) and not answers.is_open(request):
                 raise answers.wrong_token()
             return self._route(request)
@@ -52,17 +67,17 @@ class Inference:
     def _is_allowed(self, request: Request) -> bool:
         return self._bearer is None or compare_digest(request.fields.get(b"authorization", b""), self._bearer)
 
-    def _route(self, request: Request) -> Response | asyncio.Future[Response]:
+    def _route(self, request: Request) -> Response | Later[Response]:
         match segments(request):
             case ["predictions", name, *rest] if name:
                 if request.method == "OPTIONS":
                     self._models.find(name)
                     return self._count(answers.answer(descriptions.of_model(name)), request)
-                return self._ask(request, name, rest[0] if rest and rest[0] else None)
+                return self._to(request, name, rest[0] if rest and rest[0] else None)
             case ["explanations", name, *rest] if name:
-                return self._ask(request, name, rest[0] if rest and rest[0] else None, _EXPLAINED)
+                return self._to(request, name, rest[0] if rest and rest[0] else None, _EXPLAINED)
             case ["models", name, "invoke"] | [name, "predict"] if name:
-                return self._ask(request, name, None, more=dict(parse_qsl(request.query, keep_blank_values=True)))
+                return self._to(request, name, None, more=dict(parse_qsl(request.query, keep_blank_values=True)))
             case ["ping"]:
                 return self._count(answers.answer({"status": "Healthy"}), request)
             case ["api-description"]:
@@ -71,31 +86,39 @@ class Inference:
                 return self._count(answers.answer(descriptions.inference()), request)
             case ["v1", "models", named] if named.endswith((":predict", ":explain")):
                 name, _, what = named.rpartition(":")
-                return self._ask(request, name, None, _EXPLAINED if what == "explain" else None)
+                return self._to(request, name, None, _EXPLAINED if what == "explain" else None)
             case ["v2", "models", name, "infer" | "explain" as what]:
-                return self._ask(request, name, None, _EXPLAINED if what == "explain" else None)
+                return self._to(request, name, None, _EXPLAINED if what == "explain" else None)
             case ["invocations"] if (only := self._models.only()) is not None:
-                return self._ask(request, only, None)
+                return self._to(request, only, None)
             case []:
                 raise answers.wrong_method()
             case _:
                 raise answers.not_found()
 
-    def _ask(
+    def _to(
         self,
         request: Request,
         name: str,
         version: str | None,
         further: Mapping[str, str] | None = None,
         more: Mapping[str, Any] | None = None,
-    ) -> asyncio.Future[Response]:
+    ) -> Later[Response]:
+        """Ask a model, and remember for requests with the same head, whose token is right, what is asked."""
         headers = {name: value for name in _READ if (value := request.header(name)) is not None}
-        parameters = parameters_of(request.body, headers.get("content-type", ""))
-        return self._models.find(name, version).ask(
-            Question(
-                {**parameters, **(more or {})},
-                {**headers, **(further or {})},
-                answers.id_of(request),
-                time.perf_counter(),
-            )
+        kind = headers.get("content-type", "")
+        plan = _Plan(
+            name, version, {**headers, **(further or {})}, more, kind, is_form(kind), answers.given_id(request)
         )
+        if request.memo is not None:
+            request.memo[_PLAN] = plan
+        return self._ask(request, plan)
+
+    def _ask(self, request: Request, plan: _Plan) -> Later[Response]:
+        parameters: dict[str, Any] = {"body": request.body}
+        if plan.form:
+            parameters = parameters_of(request.body, plan.kind)
+        if plan.more is not None:
+            parameters |= plan.more
+        question = Question(parameters, plan.headers, plan.id or answers.new_id(), time.perf_counter())
+        return self._models.find(plan.name, plan.version).ask(question)

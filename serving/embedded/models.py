@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from ...export.archive.inprocess import LoadedArchive
 from ...handlers.worker import VARIANT, VERSION
 from . import answers
 from .batching import Batcher
-from .http import Fields, Response
+from .http import Fields, Later, Response
 from .statistics import Statistics
 
 
@@ -83,7 +82,7 @@ class Model:
         self.queue: Batcher[Question, Response] = Batcher(self._answer, largest=largest, queue=queue, seconds=seconds)
         """What waits for it."""
 
-    def ask(self, question: Question) -> asyncio.Future[Response]:
+    def ask(self, question: Question) -> Later[Response]:
         """Return the answer to come. Raises Refusal if too many wait."""
         return self.queue.submit(question)
 
@@ -112,7 +111,7 @@ class Model:
         return found
 
     def _lines(self, question: Question, further: Sequence[tuple[str, str]] | None) -> Fields:
-        own = self._fields.also(answers.REQUEST_ID, question.id)
+        own = self._fields.with_line(answers.id_line(question.id))
         for name, value in further or ():
             own = own.also(name, value)
         return own

@@ -7,6 +7,7 @@ what to load. It ends when it is told to, or when the channel closes because the
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -124,6 +125,9 @@ class _Worker:
 
     async def _listen(self) -> None:
         assert self._server is not None
+        # What has been loaded stays, and the garbage collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         await self._server.start(listening=self._listening)
 
     async def _use_threads(self, threads: int, queues: Mapping[str, int]) -> None:

@@ -1,8 +1,9 @@
 """An HTTP/1.1 server for small answers: asyncio protocols on llhttp, for clients on the open internet."""
 
+from .later import Later
 from .limits import Limits
 from .loop import new_event_loop
 from .messages import JSON, Fields, Request, Response
 from .server import Counts, Server
 
-__all__ = ["JSON", "Counts", "Fields", "Limits", "Request", "Response", "Server", "new_event_loop"]
+__all__ = ["JSON", "Counts", "Fields", "Later", "Limits", "Request", "Response", "Server", "new_event_loop"]

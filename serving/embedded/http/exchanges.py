@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ....handlers.request.refusals import Refusal
 from . import refusals
+from .later import Later
 from .messages import Request, Response
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class Exchange:
         self.keep = request.keep
         """Whether the connection may stay open after the answer."""
         self.response: Response | None = None
-        self.future: asyncio.Future[Response] | None = None
+        self.future: asyncio.Future[Response] | Later[Response] | None = None
 
-    def wait(self, future: asyncio.Future[Response]) -> None:
+    def wait(self, future: asyncio.Future[Response] | Later[Response]) -> None:
         """Answer when the future is done."""
         self.future = future
         future.add_done_callback(self._take)
@@ -50,7 +51,7 @@ class Exchange:
             log.error("A request could not be answered.", exc_info=error)
             self.response = self._connection.refused(refusals.failure())
 
-    def _take(self, future: asyncio.Future[Response]) -> None:
+    def _take(self, future: asyncio.Future[Response] | Later[Response]) -> None:
         if future.cancelled():
             self.response = self._connection.refused(refusals.ending())
         elif (error := future.exception()) is not None:

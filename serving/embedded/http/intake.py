@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .bodies import Chunked, Sized
 from .limits import Limits
 from .messages import CHUNKED, Request
-from .reader import Reader
+from .reader import Heads, Reader
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -17,15 +17,15 @@ class Intake:
 
     __slots__ = ("_begun", "_checked", "_data", "_limits", "_on_head", "_position", "_reader", "body")
 
-    def __init__(self, limits: Limits, on_head: Callable[[Request, bool], bool]) -> None:
-        """Read within `limits`.
+    def __init__(self, limits: Limits, heads: Heads, on_head: Callable[[Request, bool], bool]) -> None:
+        """Read within `limits`; `heads` are those known of all connections.
 
         `on_head` is called with a request whose body has not arrived with its head, and whether some of it has. It
         returns whether the body is to be read.
         """
         self._limits = limits
         self._on_head = on_head
-        self._reader = Reader(limits)
+        self._reader = Reader(limits, heads)
         self._data = b""
         self._position = 0
         # How many of the bytes have been searched for the end of a head.

@@ -24,7 +24,19 @@ CHUNKED = -1
 class Request:
     """One request. Methods and names are as RFC 9110 has them: the first in capitals, the second in any case."""
 
-    __slots__ = ("arrived", "body", "expects", "fields", "keep", "length", "method", "minor", "peer", "target")
+    __slots__ = (
+        "arrived",
+        "body",
+        "expects",
+        "fields",
+        "keep",
+        "length",
+        "memo",
+        "method",
+        "minor",
+        "peer",
+        "target",
+    )
 
     def __init__(
         self,
@@ -42,7 +54,7 @@ class Request:
         self.target = target
         """Path and query as they were sent, or an absolute URL, or `*`."""
         self.fields = fields
-        """Header values by lower-case name; several lines of one name are joined by commas."""
+        """Header values by lower-case name; several lines of one name are joined by commas. Not to be changed."""
         self.minor = minor
         """1 for HTTP/1.1, 0 for HTTP/1.0."""
         self.keep = keep
@@ -56,6 +68,16 @@ class Request:
         """What the socket calls the other side: (address, port) or (address, port, flow, scope)."""
         self.arrived = 0.0
         """Time of the loop at which the last of it was received, in seconds; for `Admission`, of its head."""
+        self.memo: dict[str, Any] | None = None
+        """What a handler wants to know again of requests with the same head, byte by byte; None if none will come."""
+
+    def again(self) -> Request:
+        """Return another request with the same head."""
+        other = Request.__new__(Request)
+        other.method, other.target, other.fields = self.method, self.target, self.fields
+        other.minor, other.keep, other.length, other.expects = self.minor, self.keep, self.length, self.expects
+        other.body, other.peer, other.arrived, other.memo = b"", None, 0.0, self.memo
+        return other
 
     @property
     def path(self) -> str:
@@ -95,11 +117,15 @@ class Fields:
         """`pairs` of name and value."""
         self.lines = b"".join(_line(name, value) for name, value in pairs)
 
+    def with_line(self, line: bytes) -> Fields:
+        """Return these lines and one more, which is known to be in order and ends with CRLF."""
+        more = Fields.__new__(Fields)
+        more.lines = self.lines + line
+        return more
+
     def also(self, name: str, value: str) -> Fields:
         """Return these lines and one more. Raises ValueError as for the others."""
-        more = Fields()
-        more.lines = self.lines + _line(name, value)
-        return more
+        return self.with_line(_line(name, value))
 
 
 def _line(name: str, value: str) -> bytes:

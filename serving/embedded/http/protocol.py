@@ -11,6 +11,7 @@ from ....handlers.request.refusals import Refusal
 from . import refusals
 from .exchanges import Exchange
 from .intake import Intake
+from .later import Later
 from .messages import Request, Response, render
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._peer: Any = None
-        self._intake = Intake(server.limits, self._on_head)
+        self._intake = Intake(server.limits, server.heads, self._on_head)
         self._pending: deque[Exchange] = deque()
         self._phase = _FRESH
         self._since = self._loop.time()
@@ -234,7 +235,7 @@ class Connection(asyncio.Protocol):
             exchange.fail(error)
         else:
             if not isinstance(answer, Response):
-                exchange.wait(asyncio.ensure_future(answer))
+                exchange.wait(answer if isinstance(answer, Later) else asyncio.ensure_future(answer))
                 return
             exchange.response = answer
         self.flush()

@@ -26,16 +26,50 @@ _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 # Line ends without CR, and NUL, are refused before a head is complete, which it never is where all lines end so.
 _STRAY = re.compile(rb"(?<!\r)\n|\0")
 _BLANK = b" \t"
+_LONGEST_KEPT, _MOST_KEPT = 2_048, 1_024  # bytes of a head that is remembered, and how many of them
 # Of which several lines do not make a list.
 _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+
+
+class Heads:
+    """Heads that were read and found in order, by their bytes.
+
+    Most clients send one and the same head again and again, but for the length of the body. What a head says follows
+    from its bytes alone, so that the same bytes need not be read twice.
+    """
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._known: dict[bytes, Request] = {}
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._known)
+
+    def find(self, data: bytes) -> Request | None:
+        """Return another request with this head, if it is known."""
+        known = self._known.get(data)
+        return None if known is None else known.again()
+
+    def keep(self, data: bytes, request: Request) -> None:
+        """Remember a head, unless it is long, or its body has no length that llhttp has agreed on."""
+        if len(data) > _LONGEST_KEPT or request.length == CHUNKED or request.expects:
+            return
+        if len(self._known) >= _MOST_KEPT:
+            self._known.clear()
+        request.memo = {}
+        self._known[data] = request.again()
 
 
 class Reader:
     """Reads the heads of one connection and has llhttp check the bodies behind them."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Refuse what goes beyond `limits`."""
+    def __init__(self, limits: Limits, heads: Heads) -> None:
+        """Refuse what goes beyond `limits`; `heads` are those that all connections with these limits have sent."""
         self._limits = limits
+        self._heads = heads
+        # Whether the head before was known, so that llhttp has not seen it and must not see its body.
+        self._skips = False
         self._fields: dict[bytes, bytes] = {}
         self._repeated = b""
         self._host = b""
@@ -87,6 +121,10 @@ class Reader:
 
     def read(self, data: bytes) -> Request:
         """Read a whole head, blank line and all, and check it. Raises Refusal."""
+        known = self._heads.find(data)
+        self._skips = known is not None
+        if known is not None:
+            return known
         limits = self._limits
         line = data[: data.index(b"\r\n")]
         parts = line.split(b" ")
@@ -138,12 +176,16 @@ class Reader:
         if self._ended != (length == 0) or self._version != _VERSIONS[minor]:
             # llhttp takes `GET /` and a line end for HTTP/0.9, with headers behind it.
             raise refusals.malformed("it can be read in two ways")
-        return Request(
+        request = Request(
             method.decode(), target.decode(), fields, minor=minor, keep=keep, length=length, expects=expects
         )
+        self._heads.keep(data, request)
+        return request
 
     def feed(self, data: bytes, *, last: bool) -> None:
         """Have llhttp check a part of a body. `last`: whether the body ends with it. Raises Refusal."""
+        if self._skips:  # of the same head llhttp has said before where the body ends
+            return
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:

@@ -14,6 +14,7 @@ from typing import Any
 from .limits import Limits
 from .messages import Admission, Handler
 from .protocol import Connection
+from .reader import Heads
 
 BACKLOG = 1_024
 """Connections that the system completes before they are accepted; Linux caps it by `net.core.somaxconn`."""
@@ -49,6 +50,8 @@ class Server:
         self.admit = admit
         self.limits = limits or Limits()
         self.counts = Counts()
+        self.heads = Heads()
+        """Heads of requests that need not be read again."""
         self.draining = False
         self.date = b""
         """The header line of the date."""

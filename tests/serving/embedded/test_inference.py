@@ -159,3 +159,44 @@ def test_an_answer_has_the_id_of_its_request(loaded: LoadedArchive) -> None:
     assert ids[0] == "order-17/3"
     assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one) for one in ids[1:])
     assert len(set(ids)) == 3
+
+
+def test_a_token_is_checked_again_in_every_head_that_differs(loaded: LoadedArchive) -> None:
+    path = f"/predictions/{loaded.worker.predictor.model.name}"
+
+    def asked(token: str) -> bytes:
+        return request("POST", path, b"goal", "text/plain", f"Authorization: Bearer {token}")
+
+    async def main() -> list[int]:
+        models = Models()
+        models.add(Model(loaded))
+        inference = Inference(models, TOKEN)
+        found = []
+        async with serving(inference.handle, admit=inference.admit) as server:
+            for token in (TOKEN, TOKEN, TOKEN[:-1] + "X", TOKEN, "x" * len(TOKEN)):
+                found.append((await ask(server, asked(token))).status)
+        return found
+
+    assert run(main()) == [200, 200, 400, 200, 400]
+
+
+def test_what_is_remembered_of_a_head_is_not_its_body_or_its_model(loaded: LoadedArchive) -> None:
+    name, version = loaded.worker.predictor.model.name, loaded.worker.predictor.model.version
+
+    async def main() -> list[int]:
+        models = Models()
+        models.add(Model(loaded))
+        found = []
+        async with serving(Inference(models, None).handle) as server, connected(server) as client:
+            for body in (b"goal", b"    ", b"\xff\xfe\xfd\xfc", b"goal"):
+                client.send(request("POST", f"/predictions/{name}", body))
+                found.append((await client.answer()).status)
+            models.suspend(name, version)
+            client.send(request("POST", f"/predictions/{name}", b"goal"))
+            found.append((await client.answer()).status)
+            models.remove(name, version)
+            client.send(request("POST", f"/predictions/{name}", b"goal"))
+            found.append((await client.answer()).status)
+        return found
+
+    assert run(main()) == [200, 200, 400, 200, 503, 404]

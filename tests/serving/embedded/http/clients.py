@@ -186,22 +186,36 @@ class Seen(NamedTuple):
     body: bytes
 
 
-async def read(pieces: list[bytes], limits: Limits | None = None) -> tuple[list[Seen], list[int]]:
-    """The requests that a connection reads in some pieces, and the statuses that it answers by itself."""
+async def read(
+    pieces: list[bytes], limits: Limits | None = None, *, before: list[bytes] | None = None
+) -> tuple[list[Seen], list[int]]:
+    """The requests that a connection reads in some pieces, and the statuses that it answers by itself.
+
+    `before`: what another connection has sent to the same server.
+    """
     seen: list[Seen] = []
 
     def handle(request: Request) -> Response:
         seen.append(Seen(request.method, request.target, request.fields, request.body))
         return Response(299)
 
-    server, wire = Server(handle, limits), Wire()
-    connection = Connection(server)
+    server = Server(handle, limits)
+    if before is not None:
+        await _sent(server, before)
+        seen.clear()
+    written = await _sent(server, pieces)
+    statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", written)]
+    return seen, [status for status in statuses if status not in (100, 299)]
+
+
+async def _sent(server: Server, pieces: list[bytes]) -> bytes:
+    """What a connection answers to some pieces."""
+    wire, connection = Wire(), Connection(server)
     connection.connection_made(wire)  # type: ignore[arg-type]
     for piece in pieces:
         connection.data_received(piece)
         # Reading is held back for a turn of the loop after a number of requests.
         while connection._held_back:
             await asyncio.sleep(0)
-    statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", bytes(wire.written))]
     connection.connection_lost(None)
-    return seen, [status for status in statuses if status not in (100, 299)]
+    return bytes(wire.written)
