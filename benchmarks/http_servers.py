@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import select
 import signal
 import socket
 import subprocess
@@ -22,32 +21,17 @@ import time
 import venv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from lexport.benchmarks.connections import PATIENCE, Cell, load
 from lexport.benchmarks.figures import say
 from lexport.benchmarks.http_programs import ARCHIVED, PROGRAMS
 from lexport.benchmarks.report import Report, add_options
 
 PACKAGES = ("aiohttp", "granian", "hypercorn", "httptools", "uvicorn", "uvloop")
 WORDS = ("gripping", "film", "about", "love", "war", "never", "bores", "one", "weak", "scene", "near", "end")
-PATIENCE = 20  # seconds until a server must answer
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one server did for so many connections."""
-
-    rate: float
-    """Requests a second."""
-    median: float
-    """Milliseconds from a request to its answer."""
-    p99: float
-    """Of a hundred requests, one takes longer, in milliseconds."""
-    cpu: float
-    """Processor time of the server's processes, in microseconds a request."""
 
 
 def main() -> int:
@@ -105,7 +89,7 @@ def _measure(
             say(f"round {turn + 1}: {name}, {mode}")
             with _running(name, mode, options, scratch, python) as (process, address):
                 for count in connections:
-                    cell = _load(address, count, seconds, process)
+                    cell = load(address, _requests(), count, seconds, process)
                     found.setdefault((name, mode, count), []).append(cell)
     rows = []
     for name, mode in names:
@@ -165,79 +149,6 @@ def _running(
                 child.kill()
             process.kill()
             process.wait()
-
-
-def _load(address: tuple[str, int], connections: int, seconds: float, process: psutil.Process) -> Cell:
-    """Ask over so many connections, each as soon as it has its answer."""
-    requests = _requests()
-    watched = select.epoll()
-    clients: dict[int, socket.socket] = {}
-    began: dict[int, float] = {}
-    try:
-        for place in range(connections):
-            client = socket.create_connection(address, PATIENCE)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            clients[client.fileno()] = client
-            watched.register(client, select.EPOLLIN)
-            began[client.fileno()] = time.perf_counter()
-            client.sendall(requests[place % len(requests)])
-        _turns(watched, clients, began, requests, min(1.0, seconds / 3))
-        before = _spent(process)
-        started = time.perf_counter()
-        took = _turns(watched, clients, began, requests, seconds)
-        passed, after = time.perf_counter() - started, _spent(process)
-    finally:
-        for client in clients.values():
-            client.close()
-        watched.close()
-    took.sort()
-    count = len(took)
-    return Cell(count / passed, took[count // 2] * 1e3, took[count * 99 // 100] * 1e3, (after - before) / count * 1e6)
-
-
-def _turns(
-    watched: select.epoll,
-    clients: dict[int, socket.socket],
-    began: dict[int, float],
-    requests: Sequence[bytes],
-    seconds: float,
-) -> list[float]:
-    """Seconds from each request to its answer, for so many seconds. Raises SystemExit for any but 200."""
-    took: list[float] = []
-    clock, number, ends = time.perf_counter, 0, time.perf_counter() + seconds
-    while (now := clock()) < ends:
-        for place, _ in watched.poll(PATIENCE):
-            client = clients[place]
-            answer = client.recv(1 << 16)
-            while not _whole(answer):
-                more = client.recv(1 << 16)
-                if not more:
-                    raise SystemExit(f"the connection was closed in the middle of an answer: {answer!r}")
-                answer += more
-            now = clock()
-            took.append(now - began[place])
-            began[place] = now
-            number += 1
-            client.sendall(requests[number % len(requests)])
-    return took
-
-
-def _whole(answer: bytes) -> bool:
-    """Whether an answer of a known length is all here."""
-    end = answer.find(b"\r\n\r\n")
-    if end < 0:
-        return False
-    if not answer.startswith(b"HTTP/1.1 200"):
-        raise SystemExit(f"expected 200: {answer[:200]!r}")
-    head = answer[:end].lower()
-    place = head.index(b"content-length:") + 15
-    return len(answer) >= end + 4 + int(head[place:].split(b"\r", 1)[0])
-
-
-def _spent(process: psutil.Process) -> float:
-    """Processor time of a process and those that it started, in seconds."""
-    times = [one.cpu_times() for one in [process, *process.children(recursive=True)]]
-    return sum(one.user + one.system for one in times)
 
 
 def _requests() -> list[bytes]:

@@ -128,6 +128,19 @@ QUESTIONS = {
             "request and bytes of the answer.",
         ),
     ),
+    "rivals": Question(
+        "The same archive behind other servers",
+        "How fast is one archive behind lexport's two engines, and its predictor behind other servers?",
+        (
+            "Each server has one process that computes, and the same predictor with the same thread. The embedded "
+            "engine and TorchServe check tokens, count, and log; the others do none of it. `tutorial` is another "
+            "model of about the same size, served as TorchServe's tutorials show it.",
+            "Each figure is the median of the rounds, with the least and the most in brackets. Server and client "
+            "share two cores: what the client takes the server lacks, the fastest of them most.",
+            "granian and the embedded engine answer the requests of one turn of the event loop together; mosec and "
+            "LitServe wait a millisecond for a batch, their least; FastAPI answers one by one, as its pages show it.",
+        ),
+    ),
     "http_servers": Question(
         "HTTP servers",
         "Is an HTTP server of our own, on llhttp and uvloop, 1.3 times as fast as a complete one?",

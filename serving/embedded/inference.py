@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from hmac import compare_digest
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from . import answers, descriptions
+from . import answers, descriptions, open_inference
 from .answers import Failure, segments
 from .forms import is_form, parameters_of
 from .http import Later, Request, Response
@@ -89,10 +90,40 @@ class Inference:
                 return self._to(request, name, None, _EXPLAINED if what == "explain" else None)
             case ["v2", "models", name, "infer" | "explain" as what]:
                 return self._to(request, name, None, _EXPLAINED if what == "explain" else None)
+            case ["v2", "models", name, "versions", version, "infer"]:
+                return self._to(request, name, version)
+            case ["v2", *rest]:
+                return self._count(self._tell(rest), request)
             case ["invocations"] if (only := self._models.only()) is not None:
                 return self._to(request, only, None)
             case []:
                 raise answers.wrong_method()
+            case _:
+                raise answers.not_found()
+
+    def _tell(self, rest: list[str]) -> Response:
+        """Answer a path of the Open Inference Protocol that asks for no answer of a model. Raises Failure."""
+        models = self._models
+        match rest:
+            case []:
+                return answers.answer(open_inference.SERVER)
+            case ["health", "live"]:
+                return answers.answer({"live": True})
+            case ["health", "ready"]:
+                ready = all(answering for _, _, answering in models.states)
+                return answers.answer({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.BAD_REQUEST)
+            case ["repository", "index"]:
+                return answers.answer(open_inference.index(models.states))
+            case ["models", name] | ["models", name, "versions", _]:
+                model = models.find(name, rest[3] if len(rest) > 2 else None)
+                versions = [version for other, version, _ in models.states if other == name]
+                return answers.answer(open_inference.metadata(name, versions, model.loaded.worker.predictor))
+            case ["models", name, "ready"]:
+                models.find(name)
+                return answers.answer({"name": name, "ready": True})
+            case ["models", name, "versions", version, "ready"]:
+                models.find(name, version)
+                return answers.answer({"name": name, "ready": True})
             case _:
                 raise answers.not_found()
 

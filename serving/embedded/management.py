@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from ...errors import LexportError
-from . import answers, descriptions
+from . import answers, descriptions, open_inference
 from .answers import Failure, segments
 from .http import Request, Response
 from .registry import Registry, Served
@@ -36,6 +36,12 @@ class Operations(Protocol):
 
     async def scale(self, served: Served, workers: int) -> None:
         """Have so many processes answer a version. Raises LexportError if one does not start."""
+
+    def files(self) -> list[tuple[str, str, str]]:
+        """Return file, name and version of each archive in the store that is not served."""
+
+    def repository(self) -> list[tuple[str, str, bool]]:
+        """Return name and version of each that is served or in the store, and whether it answers."""
 
     async def make_default(self, name: str, version: str) -> None:
         """Make a version its name's default. Raises Failure."""
@@ -84,6 +90,10 @@ class Management:
                 return answers.answer(descriptions.management())
             case _, ["api-description"]:
                 return answers.answer(descriptions.management())
+            case "POST", ["v2", "repository", "index"]:
+                return answers.answer(open_inference.index(self._operations.repository()))
+            case "POST", ["v2", "repository", "models", name, "load" | "unload" as what] if self._model_api:
+                return await self._change_repository(name, what)
             case "GET", ["workflows"]:
                 return answers.answer({"workflows": []})
             case "GET", ["models"]:
@@ -194,6 +204,26 @@ class Management:
         async with self._lock:
             await self._operations.unregister(self._operations.registry.find(name, version))
         return answers.answer({"status": f'Model "{name}" unregistered'})
+
+    async def _change_repository(self, name: str, what: str) -> Response:
+        """Load a model of the store, or unload each of its versions."""
+        async with self._lock:
+            operations = self._operations
+            if what == "unload":
+                default = operations.registry.find(name)
+                others = [one for one in operations.registry.all(name) if one != default]
+                for served in (*others, default):
+                    await operations.unregister(served)
+            else:
+                files = [file for file, model, _ in operations.files() if model == name]
+                if not files:
+                    raise answers.no_model(name)
+                for file in files:
+                    try:
+                        await operations.register(file, None, {})
+                    except LexportError as error:
+                        raise answers.failed(str(error)) from None
+        return answers.answer({})
 
     def _later(self, operation: Awaitable[Any]) -> Response:
         """Do something in the background; its failure is in the log."""

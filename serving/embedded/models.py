@@ -133,6 +133,15 @@ class Models:
         """Return how many versions are known."""
         return sum(map(len, self._versions.values()))
 
+    @property
+    def states(self) -> list[tuple[str, str, bool]]:
+        """Name and version of each that is known, and whether it answers; sorted."""
+        return sorted(
+            (name, version, model is not None)
+            for name, versions in self._versions.items()
+            for version, model in versions.items()
+        )
+
     def add(self, model: Model) -> None:
         """Serve a version; the first one of a name is its default."""
         self._versions.setdefault(model.name, {})[model.version] = model

@@ -15,6 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,23 @@ class Supervisor:
             self.registry.scale(changed, served.workers)
             raise
         await self._shrink()
+
+    def files(self) -> list[tuple[str, str, str]]:
+        """Return file, name and version of each archive in the store that is not served."""
+        served = {(one.name, one.version) for one in self.registry}
+        found = []
+        for path in sorted((self.server.state_dir / folders.STORE).glob("*.mar")):
+            with suppress(LexportError):  # a damaged one is none
+                archive = read(path)
+                if (archive.name, archive.version) not in served:
+                    found.append((path.name, archive.name, archive.version))
+        return found
+
+    def repository(self) -> list[tuple[str, str, bool]]:
+        """Return name and version of each that is served or in the store, and whether it answers."""
+        ready = any(worker.ready for worker in self._workers)
+        served = [(one.name, one.version, ready and one.workers > 0) for one in self.registry]
+        return sorted([*served, *((name, version, False) for _, name, version in self.files())])
 
     async def make_default(self, name: str, version: str) -> None:
         """Make a version its name's default. Raises Failure."""

@@ -123,6 +123,14 @@ def test_serving(run_folder: Path) -> None:
 
 
 @pytest.mark.long
+def test_rivals() -> None:
+    archive = Path(__file__).parents[1] / "export" / "archive" / "kept" / "schema-2.mar"
+    printed = run("rivals.py", str(archive), "--servers", "embedded", "--connections", "1,4", "--wrk", "")
+    assert "| embedded |" in printed
+    assert "first answer, s" in printed
+
+
+@pytest.mark.long
 def test_http_servers() -> None:
     archive = BENCHMARKS.parent / "tests" / "export" / "archive" / "kept" / "schema-2.mar"
     printed = run("http_servers.py", "--servers", "ours", "--connections", "1,4", "--archive", str(archive))
