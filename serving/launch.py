@@ -33,6 +33,10 @@ sys.exit(import_module(sys.argv[2]).main())
 _pipes: dict[str, int] = {}
 
 
+class _Reported(SystemProblem):
+    """An error that a supervisor has raised, with its own code."""
+
+
 def command(module: str) -> list[str]:
     """Return the command that runs the `main` of one of this package's modules in a process of its own."""
     # -E, -P: neither PYTHON… variables nor the working folder change what is imported.
@@ -77,10 +81,14 @@ def start(
         answer = _answer(answers, say)
     running = load(server.state_dir)
     if "started" not in answer or running is None:
-        problem = answer.get("problem") or (
-            f"The supervisor of the server ended while starting (log: {server.logs / LOG})."
+        problem = answer.get("problem", "It ended while starting.")
+        if answer.get("code"):
+            raise _Reported(problem, answer.get("below", ""), code=answer["code"])
+        raise SystemProblem(
+            f"The supervisor of the server could not start it: {problem} Look into {server.logs / LOG}",
+            answer.get("below", ""),
+            code="LX-SERVE-046",
         )
-        raise SystemProblem(problem, answer.get("below", ""), code=answer.get("code") or "LX-SERVE-046")
     return running
 
 

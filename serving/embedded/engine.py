@@ -15,12 +15,12 @@ from ..settings.addresses import HTTP, Address
 from ..settings.user_settings import UserSettings, read_model_settings, replaced
 from ..state import Server
 from ..store import Archive, place
-from .orders import Orders
+from .processes.orders import Orders
 
 if TYPE_CHECKING:
     from ..start import Start
 
-SUPERVISOR = "lexport.serving.embedded.supervisor"
+SUPERVISOR = "lexport.serving.embedded.processes.supervisor"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
 _USED = {
     *HTTP.values(),

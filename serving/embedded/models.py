@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...export.archive.inprocess import LoadedArchive
 from ...handlers.worker import VARIANT, VERSION
-from . import answers
+from .addresses import answers
 from .batching import Batcher
 from .http import Fields, Later, Response
 from .statistics import Statistics

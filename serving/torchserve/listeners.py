@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-import struct
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -18,12 +17,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..listening import drop_new
+
 _ESTABLISHED, _SYN_RECEIVED, _LISTEN = 1, 3, 10  # the kernel's numbers of TCP states
 _PIDFD_GETFD = 438
-_ATTACH_FILTER = 26
-# A socket filter, (operation, if true, if false, value) each: load the byte of TCP flags; keep its SYN and ACK bits;
-# SYN without ACK requests a new connection and is dropped (0 bytes kept), everything else passes.
-_DROP_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 _SETTLE = 1.0  # seconds that connections made before have to be accepted; it takes some milliseconds
 
 
@@ -73,7 +70,7 @@ def refuse_new(pid: int, ports: Sequence[int]) -> None:
             raise NotPermitted(f"a process other than {pid} listens at {' or '.join(map(str, ports))}")
         try:
             for one in listening:
-                _attach(one)
+                drop_new(one)
             deadline = time.monotonic() + _SETTLE
             while _under_way(pid, ports) and time.monotonic() < deadline:
                 time.sleep(0.005)
@@ -122,12 +119,6 @@ def _duplicate(process: int, descriptor: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return found
-
-
-def _attach(one: socket.socket) -> None:
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN))
-    # The kernel's struct sock_fprog: how many steps, and where they are.
-    one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(_DROP_SYN), ctypes.addressof(program)))
 
 
 def _listed(table: Path) -> Iterator[Connection]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections import Counter
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
+from ...listening import drop_new, unaccepted
 from .limits import Limits
 from .messages import Admission, Handler
 from .protocol import Connection
@@ -20,6 +22,7 @@ BACKLOG = 1_024
 """Connections that the system completes before they are accepted; Linux caps it by `net.core.somaxconn`."""
 _TURNED_AWAY = 64  # connections too many that are told so at once; further ones are cut
 _GRACE = 1.0  # seconds since the last answer, or the connection's start, after which a draining server closes it
+_SETTLE = 0.005  # seconds that the system has to complete connections that are under way; it needs less
 _TICKS = 4  # checks within the shortest of the times
 
 
@@ -112,10 +115,8 @@ class Server:
         answers say `Connection: close`.
         """
         self.draining = True
-        # What the system has accepted and received by now is served.
-        for _ in range(2):
-            await asyncio.sleep(0)
         if self._listening is not None:
+            await _settle(self._listening)
             self._listening.close()
         for connection in list(self._connections):
             connection.drain(_GRACE)
@@ -167,3 +168,26 @@ class Server:
         for connection in [*self._connections, *self._turned_away]:
             connection.check(now)
         self._timer = loop.call_later(self._tick, self._check)
+
+
+async def _settle(listening: asyncio.Server) -> None:
+    """Let no new connection begin, and wait until those that the system has completed are accepted.
+
+    Where a listening socket is closed with connections that nobody has accepted, the system resets them, and with
+    them the requests that they have sent.
+    """
+    sockets = [socket.socket(fileno=os.dup(one.fileno())) for one in listening.sockets]
+    try:
+        for one in sockets:
+            drop_new(one)
+        await asyncio.sleep(_SETTLE)
+        for _ in range(200):
+            if not any(map(unaccepted, sockets)):
+                break
+            await asyncio.sleep(_SETTLE)
+    except (OSError, AttributeError):  # another system than Linux: what it has accepted by now is served
+        await asyncio.sleep(0)
+    finally:
+        for one in sockets:
+            one.close()
+    await asyncio.sleep(0)

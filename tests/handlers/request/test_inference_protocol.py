@@ -68,14 +68,20 @@ def test_tritons_default_binary_tensors_are_read(
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_a_route_of_the_server_that_torchserve_lacks(triton: Any, headers: dict[str, str], name: str) -> None:
+def test_a_route_of_the_server_that_torchserve_lacks(
+    engine: str, triton: Any, headers: dict[str, str], name: str
+) -> None:
+    if engine != "torchserve":
+        pytest.skip("the embedded engine has it: tests/serving/embedded/addresses/test_open_inference.py")
     lacks(lambda: getattr(triton, name)(headers=headers))
 
 
 @pytest.mark.parametrize("name", MISSING_OF_A_MODEL)
 def test_a_route_of_a_model_that_torchserve_lacks(
-    triton: Any, headers: dict[str, str], model: str, name: str
+    engine: str, triton: Any, headers: dict[str, str], model: str, name: str
 ) -> None:
+    if engine != "torchserve":
+        pytest.skip("the embedded engine has it: tests/serving/embedded/addresses/test_open_inference.py")
     lacks(lambda: getattr(triton, name)(model, headers=headers))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from lexport.handlers.request.refusals import Refusal
 from lexport.serving.embedded.http import JSON, Fields, Limits, Request, Response, Server
-from lexport.serving.embedded.sockets import beside, bound
+from lexport.serving.embedded.processes.sockets import beside, bound
 
 from .clients import CHUNKED, GET, LOOPS, PLAIN, POST, Client, Held, ask, connected, echo, run, serving
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from lexport.serving.embedded.forms import parameters_of
+from lexport.serving.embedded.addresses.forms import parameters_of
 
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="data"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\n'

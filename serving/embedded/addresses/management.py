@@ -10,11 +10,11 @@ from hmac import compare_digest
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from ...errors import LexportError
+from ....errors import LexportError
+from ..http import Request, Response
+from ..processes.registry import Registry, Served
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
-from .http import Request, Response
-from .registry import Registry, Served
 
 _PAGE = 100
 _NAME = re.compile(r"[\w .+-]{1,200}")
@@ -229,7 +229,7 @@ class Management:
         """Do something in the background; its failure is in the log."""
 
         async def run() -> None:
-            from ..supervision import log
+            from ...supervision import log
 
             try:
                 await operation

@@ -20,25 +20,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import LexportError, SystemProblem
-from ...export.archive.format.reader import extract
-from ...export.archive.verify import verify
-from ...storage.atomic import json_bytes, write_file
-from .. import folders, state
-from ..store import read
-from ..supervision import answer_problem, answer_started, log, read_orders, say
-from . import answers, metrics
+from ....errors import LexportError, SystemProblem
+from ....export.archive.format.reader import extract
+from ....export.archive.verify import verify
+from ....storage.atomic import json_bytes, write_file
+from ... import folders, state
+from ...store import read
+from ...supervision import answer_problem, answer_started, log, read_orders, say
+from ..addresses import answers, metrics
+from ..addresses.management import Management, MetricsAddress
+from ..http import Response, Server
+from ..statistics import added
 from .channel import Closed
-from .http import Response, Server
-from .management import Management, MetricsAddress
 from .orders import Orders
 from .registry import Registry, Served, described
 from .sockets import beside, bound
-from .statistics import added
 from .workers import WorkerProcess
 
 MODULE = __name__
-_WORKER = "lexport.serving.embedded.worker"
+_WORKER = "lexport.serving.embedded.processes.worker"
 _ACCESS_LOG = "access_log.{}.jsonl"
 _PATIENCE = 3.0  # seconds that a process may take to say what it has counted
 
@@ -402,7 +402,9 @@ class Supervisor:
             await server.start(host, port)
         except OSError as error:
             raise SystemProblem(
-                f"The address {host}:{port} ({purpose}) cannot be opened: {error.strerror}.", code="LX-SERVE-105"
+                f"The address {host}:{port} ({purpose}) cannot be opened: {error.strerror}. Choose another port with "
+                "--port.",
+                code="LX-SERVE-105",
             ) from None
         self._servers.append(server)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
-from lexport.serving.embedded.inference import Inference
+from lexport.serving.embedded.addresses.inference import Inference
 from lexport.serving.embedded.models import Model, Models
 
-from .http.clients import Answer, ask, connected, run, serving
+from ..http.clients import Answer, ask, connected, run, serving
 
-KEPT = Path(__file__).parents[2] / "export" / "archive" / "kept" / "schema-2.mar"
+KEPT = Path(__file__).parents[3] / "export" / "archive" / "kept" / "schema-2.mar"
 TOKEN = "0123456789abcdef"
 
 

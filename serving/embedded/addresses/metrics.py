@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...handlers.runtime.metrics import COUNTERS
-from .statistics import SECONDS, SIZES
+from ....handlers.runtime.metrics import COUNTERS, RATIO
+from ..statistics import SECONDS, SIZES
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HELP = {
@@ -17,6 +17,7 @@ _HELP = {
     "ts_inference_requests_total": "Requests that a model has answered.",
     "ts_inference_latency_microseconds": "Microseconds from receiving requests to their answers, added up.",
     "ts_queue_latency_microseconds": "Microseconds that requests waited for their batch, added up.",
+    RATIO: "Share of unknown tokens since the start.",
     "lexport_request_seconds": "From the last byte of a request to its answer.",
     "lexport_batch_seconds": "Time that a batch takes the model.",
     "lexport_batch_requests": "Requests of a batch.",
@@ -45,7 +46,10 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
         total = sum(count for status, count in statuses.items() if status.startswith(str(first)))
         text.add(f"Requests{first}XX", "counter", [(host, total)])
     both = [(_labels(key), one) for key, one in sorted(models.items())]
-    lower = [({"model_name": k["ModelName"], "model_version": k["ModelVersion"]}, one) for k, one in both]
+    lower = [
+        ({"model_name": one["ModelName"], "model_version": one["ModelVersion"], "hostname": one["Hostname"]}, counted)
+        for one, counted in both
+    ]
     text.add(
         "ts_inference_requests_total",
         "counter",
@@ -63,6 +67,7 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
     )
     for name in COUNTERS:
         text.add(name, "counter", [(labels, one["handler"][name]) for labels, one in both])
+    text.add(RATIO, "gauge", [(labels, _ratio(one["handler"])) for labels, one in both])
     for name, key, bounds in (
         ("lexport_request_seconds", "latency", SECONDS),
         ("lexport_batch_seconds", "inference", SECONDS),
@@ -113,7 +118,13 @@ class _Text:
 
 def _labels(key: str) -> dict[str, str]:
     name, _, version = key.rpartition(" ")
-    return {"ModelName": name, "ModelVersion": version}
+    return {"ModelName": name, "ModelVersion": version, "Hostname": socket.gethostname()}
+
+
+def _ratio(counted: Mapping[str, float]) -> float:
+    """Return the share of unknown tokens, of all since the start."""
+    tokens = counted["lexport_tokens"]
+    return counted["lexport_unknown_tokens"] / tokens if tokens else 0.0
 
 
 def _written(labels: Mapping[str, str]) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ...export.archive.trust.keys import PublicKey
-from .. import state
-from ..state import Server
-from ..tokens import Tokens
+from ....export.archive.trust.keys import PublicKey
+from ... import state
+from ...state import Server
+from ...tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from ..http import Later, Request, Response
+from ..models import Models, Question
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
 from .forms import is_form, parameters_of
-from .http import Later, Request, Response
-from .models import Models, Question
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
 _EXPLAINED = {"explain": "True"}

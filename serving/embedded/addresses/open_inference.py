@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...handlers.model.predictor import Predictor
-from ...version import __version__
+from ....handlers.model.predictor import Predictor
+from ....version import __version__
 
 SERVER = {"name": "lexport", "version": __version__, "extensions": ["binary_tensor_data", "model_repository"]}
 READY, UNAVAILABLE = "READY", "UNAVAILABLE"

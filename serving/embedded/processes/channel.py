@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ...errors import InputError, LexportError, RefusedError, SystemProblem
+from ....errors import InputError, LexportError, RefusedError, SystemProblem
 
 _LONGEST = 1 << 24  # bytes of a line
 _KINDS: dict[str, type[LexportError]] = {kind.__name__: kind for kind in (InputError, RefusedError, SystemProblem)}

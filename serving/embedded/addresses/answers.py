@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from .http import Fields, Request, Response
+from ..http import Fields, Request, Response
 
 _JSON = ("content-type", "application/json")
 _NEVER_KEPT = (

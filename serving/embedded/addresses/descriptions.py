@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ...version import __version__
+from ....version import __version__
 
 _ERROR = {
     "type": "object",

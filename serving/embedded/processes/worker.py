@@ -18,14 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...export.archive.inprocess import Context, LoadedArchive, open_worker
-from ...handlers.model.loading import reopen
-from ...handlers.runtime.threads import THREADS
-from .access_log import AccessLog
+from ....export.archive.inprocess import Context, LoadedArchive, open_worker
+from ....handlers.model.loading import reopen
+from ....handlers.runtime.threads import THREADS
+from ..access_log import AccessLog
+from ..addresses.inference import Inference
+from ..http import Limits, Server, new_event_loop
+from ..models import Model, Models
 from .channel import Channel
-from .http import Limits, Server, new_event_loop
-from .inference import Inference
-from .models import Model, Models
 
 MODULE = __name__
 

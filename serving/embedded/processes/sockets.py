@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from .http.server import BACKLOG
+from ..http.server import BACKLOG
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from types import TracebackType
 
-from ...handlers.request.refusals import Refusal
-from .http import Request, Response, Server
+from ....handlers.request.refusals import Refusal
+from ..http import Request, Response, Server
 
 
 class Refusing:

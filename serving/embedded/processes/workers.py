@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ...errors import LexportError, SystemProblem
-from .. import launch
-from ..supervision import MAX_RESTARTS, STEADY, log, pause_before
+from ....errors import LexportError, SystemProblem
+from ... import launch
+from ...supervision import MAX_RESTARTS, STEADY, log, pause_before
 from .channel import Channel, Closed
 from .refusing import Refusing
 from .sockets import listen
@@ -65,7 +65,10 @@ class WorkerProcess:
         try:
             await self._prepare(self)
         except Closed:
-            raise SystemProblem(await self._reason(run), code="LX-SERVE-104") from None
+            raise SystemProblem(
+                f"{await self._reason(run)} before it was ready (out of memory?). Look into the server's logs.",
+                code="LX-SERVE-104",
+            ) from None
         self.ready = True
         self._watching = asyncio.ensure_future(self._watch(run))
 

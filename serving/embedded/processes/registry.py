@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import answers
+from ..addresses import answers
 
 if TYPE_CHECKING:
     from .workers import WorkerProcess

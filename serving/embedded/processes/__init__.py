@@ -1,0 +1,1 @@
+"""The supervisor of a server and the processes that answer."""
