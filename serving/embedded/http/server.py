@@ -108,15 +108,17 @@ class Server:
         self._listening = await loop.create_server(lambda: Connection(self), **options)
         self._check()
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, *, shared: bool = False) -> int:
         """Stop: accept nothing more, answer what is under way within `seconds`, close. Return how many were cut.
 
+        `shared`: the listening socket stays open elsewhere, and new connections wait for whoever accepts there.
         Connections that have been idle for a second are closed at once. The others may ask once more; their last
         answers say `Connection: close`.
         """
         self.draining = True
         if self._listening is not None:
-            await _settle(self._listening)
+            if not shared:
+                await _settle(self._listening)
             self._listening.close()
         for connection in list(self._connections):
             connection.drain(_GRACE)

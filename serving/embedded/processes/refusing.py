@@ -26,7 +26,7 @@ class Refusing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End; the next connections wait for the process."""
-        await self._server.drain(0.5)
+        await self._server.drain(0.5, shared=True)
 
     def _refuse(self, request: Request) -> Response:
         request.keep = False
