@@ -20,7 +20,7 @@ from .processes.orders import Orders
 if TYPE_CHECKING:
     from ..start import Start
 
-SUPERVISOR = "lexport.serving.embedded.processes.supervisor"
+SUPERVISOR = "lexport.serving.embedded.processes.main"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
 _USED = {
     *HTTP.values(),

@@ -23,6 +23,9 @@ _REFUSED_FROM = 1.0  # seconds of a pause from which on connections are refused 
 Prepare = Callable[["WorkerProcess"], Awaitable[None]]
 """Tells a process that has just started what it needs to know, until it can listen."""
 
+Died = Callable[["WorkerProcess", str], None]
+"""Is told of a process that has ended without being asked to, and why."""
+
 
 class WorkerProcess:
     """One process, and those that take its place when it dies. All of them listen at the same socket."""
@@ -34,7 +37,7 @@ class WorkerProcess:
         listening: socket.socket,
         environment: Mapping[str, str],
         prepare: Prepare,
-        died: Callable[[WorkerProcess, str], None],
+        died: Died,
     ) -> None:
         """Run `module`. `prepare` is called at each start, `died` with the reason of each end nobody asked for."""
         self.number = number

@@ -1,0 +1,73 @@
+"""The process above the embedded engine's others: it starts them, starts them again, and answers for the server.
+
+`launch.start` runs it (`supervision` says how they talk). `supervisor.py` listens at the management and metrics
+addresses and at the one for probes, extracts archives, and tells the processes that answer what to load. SIGTERM ends
+the server, its requests answered first. The end of the input before KEEP ends it too, because the process that
+started the server has died then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from ....errors import LexportError
+from ...supervision import answer_problem, answer_started, log, read_orders
+from .orders import Orders
+from .supervisor import Supervisor
+
+
+def main() -> int:
+    """Run one server until it must stop. Return 0 after a requested stop, 1 if it could not be started."""
+    os.umask(0o077)
+    orders = read_orders()
+    if orders is None:
+        return 1  # the process that started this one has died
+    return asyncio.run(_run(Orders.parse(orders)))
+
+
+async def _run(orders: Orders) -> int:
+    supervisor = Supervisor(orders)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    starting = asyncio.ensure_future(supervisor.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await supervisor.end()
+        return 0
+    if (error := starting.exception()) is not None:
+        await supervisor.end(0.0)
+        if isinstance(error, LexportError):
+            answer_problem(error.message, error.below, error.code)
+        elif isinstance(error, OSError):
+            answer_problem(str(error))
+        else:
+            answer_problem(f"{type(error).__name__}: {error}")
+        return 1
+    answer_started()
+    _watch_input(supervisor, stop)
+    await stop.wait()
+    await supervisor.end()
+    return 0
+
+
+def _watch_input(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    """Stop the server if the process that started it ends before it says that the server outlives it."""
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        message = os.read(0, 1024)
+        if message and not supervisor.orders.bound:  # KEEP
+            loop.remove_reader(0)
+        elif not message:
+            loop.remove_reader(0)
+            log("The process that started this server has ended, and the server ends with it.")
+            supervisor.abandoned = True
+            stop.set()
+
+    loop.add_reader(0, look)

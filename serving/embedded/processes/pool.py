@@ -1,0 +1,108 @@
+"""The processes that answer, together: as many as are wanted, told the same, their counts added up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from ....errors import LexportError
+from ..statistics import added
+from .channel import Closed
+from .orders import Orders
+from .sockets import beside, bound
+from .workers import Died, Prepare, WorkerProcess
+
+_WORKER = "lexport.serving.embedded.processes.worker"
+_PATIENCE = 3.0  # seconds that a process may take to say what it has counted
+
+
+class Pool:
+    """The processes of one server. All listen at the inference address, each at a socket of its own."""
+
+    def __init__(self, orders: Orders, prepare: Prepare, died: Died) -> None:
+        """Have none yet; `prepare` and `died` are those of `WorkerProcess`."""
+        self._orders = orders
+        self._prepare = prepare
+        self._died = died
+        self._workers: list[WorkerProcess] = []
+        self._first: socket.socket | None = None
+        # What processes had counted that were ended.
+        self._gone: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[WorkerProcess]:
+        """Iterate over the processes, those that are being started again included."""
+        return iter(self._workers)
+
+    def __len__(self) -> int:
+        """Return how many there are to be."""
+        return len(self._workers)
+
+    @property
+    def ready(self) -> list[WorkerProcess]:
+        """Those that answer."""
+        return [worker for worker in self._workers if worker.ready]
+
+    def open(self) -> None:
+        """Take the inference address. Raises OSError if it is in use."""
+        self._first = bound(*self._orders.addresses["inference"])
+
+    async def grow(self, wanted: int) -> bool:
+        """Start processes until there are `wanted`; return whether any was started.
+
+        Raises what keeps one from becoming ready; then none of the new ones is left.
+        """
+        new: list[WorkerProcess] = []
+        for number in range(len(self._workers), wanted):
+            assert self._first is not None
+            listening = self._first.dup() if number == 0 else beside(self._first)
+            new.append(WorkerProcess(number, _WORKER, listening, self._orders.environment, self._prepare, self._died))
+        self._workers += new
+        outcomes = await asyncio.gather(*[worker.start() for worker in new], return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if failures:
+            for worker in new:
+                self._workers.remove(worker)
+                await worker.end(0.0)
+            raise failures[0]
+        return bool(new)
+
+    async def shrink(self, wanted: int, seconds: float) -> bool:
+        """End processes beyond `wanted`, their requests answered within `seconds`; return whether there were any."""
+        left_over, self._workers = self._workers[wanted:], self._workers[:wanted]
+        await asyncio.gather(*[self._retire(worker, seconds) for worker in left_over])
+        return bool(left_over)
+
+    async def tell(self, question: str, **facts: Any) -> None:
+        """Ask each that is ready for the same."""
+        for worker in self.ready:
+            try:
+                await worker.ask(question, **facts)
+            except Closed:  # the one that takes its place is told everything
+                continue
+
+    async def count(self) -> dict[str, Any]:
+        """Return the sum of what all have counted, those that were ended included."""
+        return added([self._gone, *await asyncio.gather(*map(self._counts_of, self.ready))])
+
+    async def end(self, seconds: float) -> int:
+        """End all, their requests answered within `seconds`. Return how many connections were cut."""
+        if self._first is not None:
+            self._first.close()
+        return sum(await asyncio.gather(*[worker.end(seconds) for worker in self._workers]))
+
+    async def _retire(self, worker: WorkerProcess, seconds: float) -> None:
+        counts = await self._counts_of(worker)
+        await worker.end(seconds)
+        if counts:  # counters never fall
+            for model in counts["models"].values():
+                model["waiting"] = 0
+            self._gone = added([self._gone, {**counts, "connections": 0}])
+
+    async def _counts_of(self, worker: WorkerProcess) -> dict[str, Any]:
+        try:
+            counts: dict[str, Any] = await asyncio.wait_for(worker.ask("count"), _PATIENCE)
+        except (Closed, TimeoutError, LexportError):
+            return {}
+        return counts
