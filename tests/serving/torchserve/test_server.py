@@ -91,6 +91,25 @@ def test_without_the_right_token_nothing_is_answered(shared: Server, tmp_path: P
         predict("echo", ["x"], state_dir=shared.state_dir, token_file=tmp_path / "k.json")
 
 
+def test_tokens_are_not_asked_for_where_the_settings_say_so(make_archive: MakeArchive, tmp_path: Path) -> None:
+    config = tmp_path / "own.properties"
+    config.write_text("disable_token_authorization=true\n")
+    server = serve(
+        [make_archive(tmp_path / "in", "open")],
+        workers="cpu:1",
+        state_dir=tmp_path / "state",
+        port=0,
+        config=config,
+        trust_code=True,
+    )
+    try:
+        assert not server.authorized
+        assert api.request("GET", server.inference_url, "/ping", token="") == (200, {"status": "Healthy"})
+        assert api.request("GET", server.management_url, "/models", token="")[0] == 200
+    finally:
+        stop(server.state_dir)
+
+
 def test_the_keys_outlive_any_session(shared: Server) -> None:
     keys = json.loads((shared.state_dir / "key_file.json").read_text())
     for kind in ("inference", "management"):
