@@ -242,7 +242,7 @@ def _address(url: str) -> tuple[str, int]:
 
 
 def _listener(port: int) -> psutil.Process:
-    for one in psutil.net_connections("tcp4"):
+    for one in psutil.net_connections("tcp"):
         if one.laddr and one.laddr.port == port and one.status == psutil.CONN_LISTEN and one.pid:
             return psutil.Process(one.pid)
     raise SystemExit(f"nothing listens at {port}")

@@ -15,7 +15,7 @@ from typing import IO, Any
 from ..errors import SystemProblem
 from ..storage.progress import Say, silent
 from .state import Server, load
-from .supervision import KEEP, LOG, READY
+from .supervision import KEEP, LOG, READY, from_json
 
 # Load only the supervisor's modules, wherever this package is installed: the packages' __init__ files import far
 # more.
@@ -31,10 +31,6 @@ sys.exit(import_module(sys.argv[2]).main())
 
 # By server id, the pipe that a supervisor reads. This process's end closes when the process ends for any reason.
 _pipes: dict[str, int] = {}
-
-
-class _Reported(SystemProblem):
-    """An error that a supervisor has raised, with its own code."""
 
 
 def command(module: str) -> list[str]:
@@ -55,8 +51,8 @@ def start(
 
     `server` describes the server, `module` has the supervisor's `main`, `orders` are for it. The store and the log
     folder must exist already. If this process ends before `keep` is called, the supervisor ends the server and clears
-    its folder. Returns the server with its process numbers. Raises SystemProblem with the supervisor's reason if it
-    could not start.
+    its folder. Returns the server with its process numbers. Raises the supervisor's own error if it could not start,
+    SystemProblem if it gave none.
     """
     orders = {"server": asdict(server) | {"state_dir": str(server.state_dir)}, **orders}
     reading, _pipes[server.id] = os.pipe()
@@ -80,14 +76,11 @@ def start(
         _tell(server.id, json.dumps(orders) + "\n")
         answer = _answer(answers, say)
     running = load(server.state_dir)
+    if "problem" in answer:
+        raise from_json(answer["problem"])
     if "started" not in answer or running is None:
-        problem = answer.get("problem", "It ended while starting.")
-        if answer.get("code"):
-            raise _Reported(problem, answer.get("below", ""), code=answer["code"])
         raise SystemProblem(
-            f"The supervisor of the server could not start it: {problem} Look into {server.logs / LOG}",
-            answer.get("below", ""),
-            code="LX-SERVE-046",
+            f"The supervisor of the server ended while starting (log: {server.logs / LOG}).", code="LX-SERVE-046"
         )
     return running
 

@@ -34,6 +34,20 @@ TITLES = {"torchserve": "TorchServe", "embedded": "the embedded engine"}
 ENGINES = tuple(TITLES)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What an engine is asked to serve, and with what settings."""
+
+    archives: Sequence[Archive]
+    own: Mapping[str, str]
+    """Settings of the user's file."""
+    settings: Mapping[str, str]
+    """All that apply."""
+    trust: Trust
+    count: int | None
+    """Workers of each model that the command line names."""
+
+
 class Engine(Protocol):
     """What serves archives. All engines answer TorchServe's HTTP interface and are stopped by their supervisor."""
 
@@ -41,19 +55,8 @@ class Engine(Protocol):
     def name(self) -> str:
         """Its name in `--engine`."""
 
-    def read_settings(
-        self,
-        own: Mapping[str, str],
-        settings: Mapping[str, str],
-        archives: list[Archive],
-        trust: Trust,
-        *,
-        count: int | None,
-    ) -> UserSettings:
-        """Return what it keeps of the user's `own` settings; raise for those that it refuses.
-
-        `settings` are all that apply, `count` the workers that the command line names.
-        """
+    def read_settings(self, given: Given) -> UserSettings:
+        """Return what it keeps of the user's settings. Raises for archives and settings that it refuses."""
 
     def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
         """Start a server on these ports and return when all of its models can answer.
@@ -128,8 +131,8 @@ def serve(
     for archive in check_devices(chosen, workers, allow_cpu=allow_cpu):
         say(f"{archive.cpu_alone}; so do the workers of {archive}.")
     server_engine = engine_of(engine)
-    settings, own = read_settings(config), own_settings(config)
-    kept = server_engine.read_settings(own, settings, chosen, trust, count=count)
+    settings = read_settings(config)
+    kept = server_engine.read_settings(Given(chosen, own_settings(config), settings, trust, count))
     given = generate() if token_file is None else read_token_file(token_file)
     authorized = settings.get("disable_token_authorization", "").strip().lower() != "true"
     endpoints = addresses(settings, port)

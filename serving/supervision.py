@@ -2,7 +2,7 @@
 
 `launch.start` runs a supervisor, the process above a server's others, and writes its orders, a line of JSON, to its
 standard input; later KEEP or READY. The supervisor answers with lines of JSON: `say` is progress for the user, and
-the last one is `started` or has a `problem`. Standard library only: a supervisor is to be light.
+the last one is `started` or has a `problem`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from ..errors import InputError, LexportError, RefusedError, SystemProblem
 from ..messages.escaping import visible
 
 KEEP = "keep\n"
@@ -55,10 +57,26 @@ def answer_started() -> None:
     _say_no_more()
 
 
-def answer_problem(problem: str, below: str = "", code: str = "") -> None:
-    """Tell the starting process why not: one line, lines `below` it and an error's code; and nothing more."""
-    _tell(problem=problem, below=below, code=code)
+def answer_problem(error: Exception) -> None:
+    """Tell the starting process why not, and nothing more. An error that is not lexport's is wrapped in one."""
+    if not isinstance(error, LexportError):
+        error = SystemProblem(
+            f"The supervisor could not start the server: {type(error).__name__}: {error}. Look into its {LOG}.",
+            code="LX-SERVE-108",
+        )
+    _tell(problem=to_json(error))
     _say_no_more()
+
+
+def to_json(error: LexportError) -> dict[str, Any]:
+    """Return an error for another process."""
+    return {"message": error.message, "below": error.below, "code": error.code, "exit": error.exit_code}
+
+
+def from_json(facts: Mapping[str, Any]) -> LexportError:
+    """Return the error that another process has made JSON of: with its exit code, its message and its own code."""
+    kinds = {1: RefusedError, 2: InputError, 3: SystemProblem}
+    return kinds[facts["exit"]](facts["message"], facts["below"], code=facts["code"])
 
 
 def log(line: str) -> None:

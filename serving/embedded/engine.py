@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, MissingExtra
-from ...export.archive.trust.rule import Trust
 from ...export.archive.verify import verify
 from .. import folders, launch
 from ..settings.addresses import HTTP, Address
@@ -18,7 +17,7 @@ from ..store import Archive, place
 from .processes.orders import Orders
 
 if TYPE_CHECKING:
-    from ..start import Start
+    from ..start import Given, Start
 
 SUPERVISOR = "lexport.serving.embedded.processes.main"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
@@ -41,30 +40,22 @@ class Embedded:
             if importlib.util.find_spec(package) is None:
                 raise MissingExtra.of(package, "The embedded engine")
 
-    def read_settings(
-        self,
-        own: Mapping[str, str],
-        settings: Mapping[str, str],
-        archives: list[Archive],
-        trust: Trust,
-        *,
-        count: int | None,
-    ) -> UserSettings:
+    def read_settings(self, given: Given) -> UserSettings:
         """Return what is kept of the user's settings, and a line on each setting that has no meaning here.
 
         Raises InputError for an archive that lexport did not make: its own code is not run here.
         """
-        for archive in archives:
+        for archive in given.archives:
             if not archive.made_by_lexport:
                 raise InputError(
                     f"{archive.path} was not made by lexport, and the embedded engine answers with lexport's own "
                     "code alone. Serve it with: lexport serve --engine torchserve",
                     code="LX-SERVE-106",
                 )
-        found = read_model_settings(own, archives, count=count)
-        ignored = [name for name in own if name not in _USED]
+        found = read_model_settings(given.own, given.archives, count=given.count)
+        ignored = [name for name in given.own if name not in _USED]
         lines = [f"{name} of the settings has no meaning in the embedded engine." for name in ignored]
-        return UserSettings(found.limits, found.workers, (*replaced(own), *found.lines, *lines))
+        return UserSettings(found.limits, found.workers, (*replaced(given.own), *found.lines, *lines))
 
     def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
         """Start the engine on these ports and return when each of its processes is ready."""
@@ -106,6 +97,7 @@ class Embedded:
             model_api=settings.get("enable_model_api", "").strip().lower() == "true",
             cores=plan.cores,
             gpus=plan.gpus,
+            timeout=order.timeout,
             bound=order.bound,
         )
         return launch.start(orders.server, SUPERVISOR, orders.to_json(), order.environment, say=order.say)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...export.archive.inprocess import LoadedArchive
+from ...handlers.request.describe import describe
 from ...handlers.worker import VARIANT, VERSION
 from .addresses import answers
 from .batching import Batcher
 from .http import Fields, Later, Response
 from .statistics import Statistics
+from .versions import Versions
 
 
 class Question(NamedTuple):
@@ -86,10 +88,8 @@ class Model:
         """Return the answer to come. Raises Refusal if too many wait."""
         return self.queue.submit(question)
 
-    def describe(self) -> Any:
+    def describe(self) -> dict[str, Any]:
         """Return the model's own description (`handlers.request.describe`)."""
-        from ...handlers.request.describe import describe
-
         return describe(self.loaded.worker.predictor)
 
     def _answer(self, questions: Sequence[Question]) -> list[Response]:
@@ -117,66 +117,29 @@ class Model:
         return own
 
 
-class Models:
-    """The versions that are served, by name. A version may be known and have no worker."""
-
-    def __init__(self) -> None:
-        """Serve nothing yet."""
-        self._versions: dict[str, dict[str, Model | None]] = {}
-        self._default: dict[str, str] = {}
-
-    def __iter__(self) -> Any:
-        """Iterate over the models that answer."""
-        return iter([model for versions in self._versions.values() for model in versions.values() if model])
-
-    def __len__(self) -> int:
-        """Return how many versions are known."""
-        return sum(map(len, self._versions.values()))
-
-    @property
-    def states(self) -> list[tuple[str, str, bool]]:
-        """Name and version of each that is known, and whether it answers; sorted."""
-        return sorted(
-            (name, version, model is not None)
-            for name, versions in self._versions.items()
-            for version, model in versions.items()
-        )
+class Models(Versions[Model | None]):
+    """The versions that are served; None for one that no worker answers, for now."""
 
     def add(self, model: Model) -> None:
-        """Serve a version; the first one of a name is its default."""
-        self._versions.setdefault(model.name, {})[model.version] = model
-        self._default.setdefault(model.name, model.version)
+        """Serve a version."""
+        self.put(model.name, model.version, model)
 
     def suspend(self, name: str, version: str) -> None:
-        """Know a version that no worker answers, for now."""
-        self._versions.setdefault(name, {})[version] = None
-        self._default.setdefault(name, version)
+        """Know a version that no worker answers. What waits for it is still answered."""
+        self.put(name, version, None)
 
-    def remove(self, name: str, version: str) -> None:
-        """Forget a version. What waits for it is still answered."""
-        versions = self._versions.get(name, {})
-        versions.pop(version, None)
-        if not versions:
-            self._versions.pop(name, None)
-            self._default.pop(name, None)
-
-    def make_default(self, name: str, version: str) -> None:
-        """Send requests that name no version to this one."""
-        self._default[name] = version
+    @property
+    def answering(self) -> list[Model]:
+        """Those that answer."""
+        return [model for _, _, model in self if model is not None]
 
     def only(self) -> str | None:
         """Return the name of the only model that is served; None if there are several, or none."""
-        return next(iter(self._versions)) if len(self._versions) == 1 else None
+        return next(iter(self.defaults)) if len(self.defaults) == 1 else None
 
-    def find(self, name: str, version: str | None = None) -> Model:
-        """Return a version of a model, None: its default one. Raises Failure if it is not here or has no worker."""
-        versions = self._versions.get(name)
-        if versions is None:
-            raise answers.no_model(name)
-        wanted = self._default[name] if version is None else version
-        if wanted not in versions:
-            raise answers.no_version(name, wanted)
-        found = versions[wanted]
+    def ask(self, name: str, version: str | None = None) -> Model:
+        """Return a version that answers, None: the default one. Raises Failure if it is not here or has no worker."""
+        found = self.find(name, version)
         if found is None:
             raise answers.no_worker(name)
         return found

@@ -18,11 +18,11 @@ class Histogram:
 
     __slots__ = ("bounds", "counts", "total")
 
-    def __init__(self, bounds: Sequence[float], counts: Sequence[int] = (), total: float = 0.0) -> None:
-        """Start with these counts: one for each bound, not cumulative, and one for what is larger than all."""
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """Start at 0: a count for each bound, not cumulative, and one for what is larger than all."""
         self.bounds = bounds
-        self.counts = list(counts) or [0] * (len(bounds) + 1)
-        self.total = total
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
 
     def add(self, value: float) -> None:
         """Count a value."""

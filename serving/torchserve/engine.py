@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...export.archive.trust import code
-from ...export.archive.trust.rule import Trust
 from ...storage.atomic import write_file
 from .. import folders, launch
 from ..settings import properties
 from ..settings.addresses import Address
 from ..settings.user_settings import UserSettings, read_user_settings
 from ..state import Server
-from ..store import Archive, place
+from ..store import place
 from ..tokens import Tokens
 from .health import logs
 from .health.ready import wait_until_ready
@@ -23,7 +22,7 @@ from .java import find_java, java_command
 from .settings import check_model_api, derive
 
 if TYPE_CHECKING:
-    from ..start import Start
+    from ..start import Given, Start
 
 SUPERVISOR = "lexport.serving.torchserve.supervisor"
 
@@ -37,18 +36,10 @@ class TorchServe:
         """Find Java. Raises MissingExtra if there is none."""
         self._java = find_java()
 
-    def read_settings(
-        self,
-        own: Mapping[str, str],
-        settings: Mapping[str, str],
-        archives: list[Archive],
-        trust: Trust,
-        *,
-        count: int | None,
-    ) -> UserSettings:
+    def read_settings(self, given: Given) -> UserSettings:
         """Return what is kept of the user's settings. Raises RefusedError if they open what is to stay closed."""
-        check_model_api(settings, trust)
-        return read_user_settings(own, archives, count=count)
+        check_model_api(given.settings, given.trust)
+        return read_user_settings(given.own, given.archives, count=given.count)
 
     def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
         """Start TorchServe on these ports and return when each of its workers is ready."""

@@ -48,7 +48,7 @@ def main() -> int:
         supervisor.start()
     except (LexportError, OSError) as problem:
         supervisor.end()
-        answer_problem(str(problem))
+        answer_problem(problem)
         return 1
     answer_started()
     return supervisor.watch(wake, woken)

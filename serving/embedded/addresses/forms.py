@@ -14,13 +14,12 @@ _MOST_FIELDS = 100
 
 def is_form(content_type: str) -> bool:
     """Return whether a body of this type is read as a form."""
-    return content_type.partition(";")[0].strip().lower() in (_FORM, _PARTS)
+    return _kind(content_type) in (_FORM, _PARTS)
 
 
-def parameters_of(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return `body`, or the fields of a form; none for a form that cannot be read or has more than 100 fields."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == _FORM:
+def fields_of(body: bytes, content_type: str) -> dict[str, Any]:
+    """Return the fields of a form; none for one that cannot be read or has more than 100 fields."""
+    if _kind(content_type) == _FORM:
         try:
             # As Latin-1, every byte is a character of its own and comes back as it was sent.
             pairs = parse_qsl(
@@ -29,15 +28,17 @@ def parameters_of(body: bytes, content_type: str) -> dict[str, Any]:
         except ValueError:  # too many fields
             return {}
         return {name.encode("latin-1").decode("utf-8", "replace"): value.encode("latin-1") for name, value in pairs}
-    if kind == _PARTS:
-        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
-        try:
-            parts = _Parts(boundary)
-            parts.read(body)
-        except (MultipartParseError, _TooManyError):
-            return {}
-        return parts.fields
-    return {"body": body}
+    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    try:
+        parts = _Parts(boundary)
+        parts.read(body)
+    except (MultipartParseError, _TooManyError):
+        return {}
+    return parts.fields
+
+
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 class _TooManyError(Exception):

@@ -14,7 +14,7 @@ from ..http import Later, Request, Response
 from ..models import Models, Question
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
-from .forms import is_form, parameters_of
+from .forms import fields_of, is_form
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
 _EXPLAINED = {"explain": "True"}
@@ -28,8 +28,8 @@ class _Plan(NamedTuple):
     version: str | None
     headers: dict[str, str]
     more: Mapping[str, Any] | None
-    kind: str
-    form: bool
+    form: str
+    """The content type of a form; "" for any other body."""
     id: str | None
 
 
@@ -72,7 +72,7 @@ class Inference:
         match segments(request):
             case ["predictions", name, *rest] if name:
                 if request.method == "OPTIONS":
-                    self._models.find(name)
+                    self._models.ask(name)
                     return self._count(answers.answer(descriptions.of_model(name)), request)
                 return self._to(request, name, rest[0] if rest and rest[0] else None)
             case ["explanations", name, *rest] if name:
@@ -110,19 +110,20 @@ class Inference:
             case ["health", "live"]:
                 return answers.answer({"live": True})
             case ["health", "ready"]:
-                ready = all(answering for _, _, answering in models.states)
+                ready = all(model is not None for _, _, model in models)
                 return answers.answer({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.BAD_REQUEST)
             case ["repository", "index"]:
-                return answers.answer(open_inference.index(models.states))
+                states = [(name, version, model is not None) for name, version, model in models]
+                return answers.answer(open_inference.index(states))
             case ["models", name] | ["models", name, "versions", _]:
-                model = models.find(name, rest[3] if len(rest) > 2 else None)
-                versions = [version for other, version, _ in models.states if other == name]
-                return answers.answer(open_inference.metadata(name, versions, model.loaded.worker.predictor))
+                model = models.ask(name, rest[3] if len(rest) > 2 else None)
+                predictor = model.loaded.worker.predictor
+                return answers.answer(open_inference.metadata(name, sorted(models.all(name)), predictor))
             case ["models", name, "ready"]:
-                models.find(name)
+                models.ask(name)
                 return answers.answer({"name": name, "ready": True})
             case ["models", name, "versions", version, "ready"]:
-                models.find(name, version)
+                models.ask(name, version)
                 return answers.answer({"name": name, "ready": True})
             case _:
                 raise answers.not_found()
@@ -138,9 +139,8 @@ class Inference:
         """Ask a model, and remember for requests with the same head, whose token is right, what is asked."""
         headers = {name: value for name in _READ if (value := request.header(name)) is not None}
         kind = headers.get("content-type", "")
-        plan = _Plan(
-            name, version, {**headers, **(further or {})}, more, kind, is_form(kind), answers.given_id(request)
-        )
+        form = kind if is_form(kind) else ""
+        plan = _Plan(name, version, {**headers, **(further or {})}, more, form, answers.given_id(request))
         if request.memo is not None:
             request.memo[_PLAN] = plan
         return self._ask(request, plan)
@@ -148,8 +148,8 @@ class Inference:
     def _ask(self, request: Request, plan: _Plan) -> Later[Response]:
         parameters: dict[str, Any] = {"body": request.body}
         if plan.form:
-            parameters = parameters_of(request.body, plan.kind)
+            parameters = fields_of(request.body, plan.form)
         if plan.more is not None:
             parameters |= plan.more
         question = Question(parameters, plan.headers, plan.id or answers.new_id(), time.perf_counter())
-        return self._models.find(plan.name, plan.version).ask(question)
+        return self._models.ask(plan.name, plan.version).ask(question)

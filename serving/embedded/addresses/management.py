@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from ....errors import LexportError
+from ...supervision import log
 from ..http import Request, Response
 from ..processes.registry import Registry, Served
 from . import answers, descriptions, open_inference
@@ -123,7 +124,7 @@ class Management:
         registry, limit = self._operations.registry, _number(query.get("limit"), _PAGE)
         limit = _PAGE if limit < 0 else min(limit, _PAGE)
         first = max(0, _number(query.get("next_page_token"), 0))
-        names = registry.names
+        names = list(registry.defaults)
         models = [{"modelName": name, "modelUrl": registry.find(name).url} for name in names[first : first + limit]]
         following = {"nextPageToken": str(first + limit)} if first + limit <= len(names) else {}
         return answers.answer({**following, "models": models})
@@ -131,7 +132,7 @@ class Management:
     async def _describe(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
         operations = self._operations
         registry = operations.registry
-        versions = registry.all(name) if version == "all" else [registry.find(name, version)]
+        versions = list(registry.all(name).values()) if version == "all" else [registry.find(name, version)]
         found = [await operations.describe(one) for one in versions]
         if _is_true(query.get("customized")) and version != "all":
             for one, served in zip(found, versions, strict=True):
@@ -211,7 +212,7 @@ class Management:
             operations = self._operations
             if what == "unload":
                 default = operations.registry.find(name)
-                others = [one for one in operations.registry.all(name) if one != default]
+                others = [one for one in operations.registry.all(name).values() if one != default]
                 for served in (*others, default):
                     await operations.unregister(served)
             else:
@@ -229,8 +230,6 @@ class Management:
         """Do something in the background; its failure is in the log."""
 
         async def run() -> None:
-            from ...supervision import log
-
             try:
                 await operation
             except (Failure, LexportError) as error:

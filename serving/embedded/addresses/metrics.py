@@ -1,4 +1,7 @@
-"""The metrics address's text for Prometheus: TorchServe's names where it has them, and histograms of ours."""
+"""The metrics address's text for Prometheus: TorchServe's names where it has them, and histograms of ours.
+
+Prometheus' own client library ends the names of all counters with `_total`, which TorchServe's do not have.
+"""
 
 from __future__ import annotations
 

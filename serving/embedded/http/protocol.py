@@ -266,6 +266,7 @@ class Connection(asyncio.Protocol):
     def refused(self, refusal: Refusal) -> Response:
         """Return the answer of a refusal, and count it."""
         self._server.counts.refused[refusal.body["code"]] += 1
+        self._server.counts.statuses[refusal.status] += 1
         return refusals.response(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:

@@ -36,6 +36,8 @@ class Counts:
     """Handed to the handler."""
     refused: Counter[str] = field(default_factory=Counter)
     """Answered by the server itself or refused by the handler's errors, by code (docs/errors.md)."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    """The same by status."""
     ended: Counter[str] = field(default_factory=Counter)
     """Connections ended by the server: `idle`, `write` (the client did not read), `drain` (cut when time was up)."""
 

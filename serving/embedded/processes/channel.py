@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ....errors import InputError, LexportError, RefusedError, SystemProblem
+from ....errors import LexportError, SystemProblem
+from ...supervision import from_json, to_json
 
 _LONGEST = 1 << 24  # bytes of a line
-_KINDS: dict[str, type[LexportError]] = {kind.__name__: kind for kind in (InputError, RefusedError, SystemProblem)}
 
 Answerer = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 """Does what a question asks for, by its name and facts, and returns a JSON value."""
@@ -83,8 +83,7 @@ class Channel:
         if future is None or future.done():
             return
         if "problem" in message:
-            kind = _KINDS.get(message["kind"], SystemProblem)
-            future.set_exception(kind(message["problem"], message["below"], code=message["code"]))
+            future.set_exception(from_json(message["problem"]))
         else:
             future.set_result(message["answer"])
 
@@ -94,11 +93,13 @@ class Channel:
             assert self._answer is not None
             reply["answer"] = await self._answer(message["ask"], message["facts"])
         except LexportError as error:
-            kind = next((name for name, known in _KINDS.items() if isinstance(error, known)), "SystemProblem")
-            reply |= {"problem": error.message, "below": error.below, "code": error.code, "kind": kind}
+            reply["problem"] = to_json(error)
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            reply |= {"problem": what, "below": "", "code": "", "kind": "SystemProblem"}
+            problem = SystemProblem(
+                f"A process of the server failed: {type(error).__name__}: {error}. Look into the server's logs.",
+                code="LX-SERVE-110",
+            )
+            reply["problem"] = to_json(problem)
         self._send(reply)
 
     def _send(self, message: Mapping[str, Any]) -> None:

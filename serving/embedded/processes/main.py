@@ -12,7 +12,7 @@ import asyncio
 import os
 import signal
 
-from ....errors import LexportError
+from ....errors import SystemProblem
 from ...supervision import answer_problem, answer_started, log, read_orders
 from .orders import Orders
 from .supervisor import Supervisor
@@ -35,20 +35,22 @@ async def _run(orders: Orders) -> int:
         loop.add_signal_handler(number, stop.set)
     starting = asyncio.ensure_future(supervisor.start())
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
+    await asyncio.wait([starting, stopping], timeout=orders.timeout, return_when=asyncio.FIRST_COMPLETED)
+    problem: BaseException | None = None
+    if starting.done():
+        problem = starting.exception()
+    elif not stopping.done():
+        problem = SystemProblem(
+            f"After {orders.timeout:g} s the server is not ready. Raise --timeout, or look into "
+            f"{orders.server.logs}.",
+            code="LX-SERVE-109",
+        )
+    if problem is not None or not starting.done():
         starting.cancel()
-        await supervisor.end()
-        return 0
-    if (error := starting.exception()) is not None:
         await supervisor.end(0.0)
-        if isinstance(error, LexportError):
-            answer_problem(error.message, error.below, error.code)
-        elif isinstance(error, OSError):
-            answer_problem(str(error))
-        else:
-            answer_problem(f"{type(error).__name__}: {error}")
-        return 1
+        if isinstance(problem, Exception):
+            answer_problem(problem)
+        return 1 if problem else 0
     answer_started()
     _watch_input(supervisor, stop)
     await stop.wait()

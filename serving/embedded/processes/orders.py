@@ -37,6 +37,8 @@ class Orders:
     """Cores that the processes divide."""
     gpus: int
     """CUDA devices that the processes are spread over; 0 for the CPU."""
+    timeout: float
+    """Seconds that the server may take to be ready."""
     bound: bool
     """Whether the server ends when the process ends that started it."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

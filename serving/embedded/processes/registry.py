@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..addresses import answers
+from ..versions import Versions
 
 if TYPE_CHECKING:
     from .workers import WorkerProcess
@@ -45,79 +46,30 @@ class Served:
         return f"{self.name} {self.version}"
 
 
-class Registry:
-    """All versions by name, and which one is each name's default."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._versions: dict[str, dict[str, Served]] = {}
-        self._default: dict[str, str] = {}
-
-    def __iter__(self) -> Iterator[Served]:
-        """Iterate over all versions."""
-        return iter([one for versions in self._versions.values() for one in versions.values()])
+class Registry(Versions[Served]):
+    """All versions of a server."""
 
     @property
-    def names(self) -> list[str]:
-        """The names, sorted."""
-        return sorted(self._versions)
+    def served(self) -> list[Served]:
+        """All of them."""
+        return [one for _, _, one in self]
 
     @property
     def processes(self) -> int:
         """Processes that are to run: as many as the model with the most asks for, one at least."""
-        return max([1, *(one.workers for one in self)])
-
-    @property
-    def defaults(self) -> dict[str, str]:
-        """Default version by name."""
-        return dict(self._default)
+        return max([1, *(one.workers for one in self.served)])
 
     def add(self, served: Served) -> None:
-        """Add a version; the first of a name is its default. Raises Failure if it is there already."""
-        versions = self._versions.get(served.name, {})
-        if served.version in versions:
+        """Add a version. Raises Failure if it is there already."""
+        if any((one.name, one.version) == (served.name, served.version) for one in self.served):
             raise answers.conflict(f"Model version {served.version} is already registered for model {served.name}")
-        self._versions[served.name] = {**versions, served.version: served}
-        self._default.setdefault(served.name, served.version)
-
-    def find(self, name: str, version: str | None = None) -> Served:
-        """Return a version, None: the default one. Raises Failure if it is not here."""
-        versions = self._versions.get(name)
-        if versions is None:
-            raise answers.no_model(name)
-        wanted = self._default[name] if version is None else version
-        if wanted not in versions:
-            raise answers.no_version(name, wanted)
-        return versions[wanted]
-
-    def all(self, name: str) -> list[Served]:
-        """Return every version of a name. Raises Failure if there is none."""
-        self.find(name)
-        return list(self._versions[name].values())
+        self.put(served.name, served.version, served)
 
     def scale(self, served: Served, workers: int) -> Served:
         """Set how many processes are to answer a version; return it as it is now."""
         changed = replace(served, workers=workers)
-        self._versions[served.name][served.version] = changed
+        self.put(served.name, served.version, changed)
         return changed
-
-    def make_default(self, name: str, version: str) -> None:
-        """Make a version its name's default. Raises Failure if it is not here."""
-        versions = self._versions.get(name)
-        if versions is None:
-            raise answers.no_model(name)
-        if version not in versions:
-            raise answers.no_default(name, version)
-        self._default[name] = version
-
-    def remove(self, served: Served) -> None:
-        """Forget a version. Raises Failure for the default one of several."""
-        versions = self._versions[served.name]
-        if len(versions) > 1 and self._default[served.name] == served.version:
-            raise answers.is_default(served.name, served.version)
-        del versions[served.version]
-        if not versions:
-            del self._versions[served.name], self._default[served.name]
 
 
 def described(served: Served, workers: Sequence[WorkerProcess], waiting: int) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 
-from ..http.server import BACKLOG
-
 
 def bound(host: str, port: int) -> socket.socket:
     """Return a socket that alone is bound to an address. Raises OSError if that is in use."""
@@ -24,7 +22,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def beside(first: socket.socket) -> socket.socket:
-    """Return another socket that is bound to the address of `first` and listens: the system divides connections.
+    """Return another socket that is bound to the address of `first`: the system divides connections over both.
 
     Raises OSError where the system has no SO_REUSEPORT.
     """
@@ -37,9 +35,3 @@ def beside(first: socket.socket) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def listen(one: socket.socket) -> socket.socket:
-    """Let the system complete connections, which wait until a process accepts them; return the socket."""
-    one.listen(BACKLOG)
-    return one

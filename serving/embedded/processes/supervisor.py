@@ -24,7 +24,6 @@ from .pool import Pool
 from .registry import Registry, Served, described
 from .workers import WorkerProcess
 
-MODULE = __name__
 _ACCESS_LOG = "access_log.{}.jsonl"
 
 
@@ -141,12 +140,12 @@ class Supervisor:
 
     def files(self) -> list[tuple[str, str, str]]:
         """Return file, name and version of each archive in the store that is not served."""
-        return self._archives.unused({(one.name, one.version) for one in self.registry})
+        return self._archives.unused({(one.name, one.version) for one in self.registry.served})
 
     def repository(self) -> list[tuple[str, str, bool]]:
         """Return name and version of each that is served or in the store, and whether it answers."""
         ready = bool(self._pool.ready)
-        served = [(one.name, one.version, ready and one.workers > 0) for one in self.registry]
+        served = [(one.name, one.version, ready and one.workers > 0) for one in self.registry.served]
         return sorted([*served, *((name, version, False) for _, name, version in self.files())])
 
     async def make_default(self, name: str, version: str) -> None:
@@ -161,7 +160,7 @@ class Supervisor:
         await self._shrink()
 
     async def _forget(self, served: Served) -> None:
-        self.registry.remove(served)
+        self.registry.remove(served.name, served.version)
         await self._pool.tell("unload", name=served.name, version=served.version)
         folders.discard(served.folder)
         self._save()
@@ -211,7 +210,7 @@ class Supervisor:
 
     async def _adjust(self) -> None:
         """Divide cores and queues over the processes that there are now."""
-        queues = {str(served): self._share(served) for served in self.registry}
+        queues = {str(served): self._share(served) for served in self.registry.served}
         await self._pool.tell("threads", threads=self._threads, queues=queues)
         self.server = replace(self.server, workers=len(self._pool), threads=self._threads)
         self._save()
@@ -229,7 +228,7 @@ class Supervisor:
             gpu=gpu,
             log=str(log_file),
         )
-        for served in list(self.registry):
+        for served in self.registry.served:
             await self._give(worker, served)
             if not served.workers:
                 continue
@@ -247,8 +246,7 @@ class Supervisor:
         """Write what other commands know of the server, once it has been started."""
         if self._ending or not (self.server.state_dir / folders.SERVER).exists():
             return
-        models = {name: self.registry.find(name).version for name in self.registry.names}
-        self.server = replace(self.server, models=models)
+        self.server = replace(self.server, models=self.registry.defaults)
         try:
             state.save(self.server)
         except (LexportError, OSError) as problem:  # a full disk is no reason to stop
@@ -292,5 +290,5 @@ class Supervisor:
             return "the server is stopping"
         if not self._pool.ready:
             return "no process is ready"
-        idle = sum(not served.workers for served in self.registry)
-        return f"{idle} of {len(list(self.registry))} models have no worker that is ready" if idle else ""
+        idle = sum(not served.workers for served in self.registry.served)
+        return f"{idle} of {len(self.registry.served)} models have no worker that is ready" if idle else ""

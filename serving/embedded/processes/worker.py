@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,11 @@ from ....export.archive.inprocess import Context, LoadedArchive, open_worker
 from ....handlers.model.loading import reopen
 from ....handlers.runtime.threads import THREADS
 from ..access_log import AccessLog
+from ..addresses.answers import Failure
 from ..addresses.inference import Inference
 from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
-
-MODULE = __name__
 
 
 def main() -> int:
@@ -92,33 +92,30 @@ class _Worker:
             self._log.close()
 
     async def _begin(
-        self, token: str | None, limits: Mapping[str, Any], threads: int, gpu: int | None, log: str | None
+        self, token: str | None, limits: Mapping[str, Any], threads: int, gpu: int | None, log: str
     ) -> None:
         os.environ[THREADS] = str(threads)
         self._gpu = gpu
-        self._log = None if log is None else AccessLog(Path(log))
+        self._log = AccessLog(Path(log))
         self._inference = Inference(self._models, token)
         self._server = Server(self._inference.handle, Limits(**limits), admit=self._inference.admit)
 
-    async def _load(
-        self, folder: str, file: str, name: str, largest: int, queue: int, seconds: float
-    ) -> dict[str, Any]:
+    async def _load(self, folder: str, file: str, name: str, largest: int, queue: int, seconds: float) -> None:
         def open_archive() -> LoadedArchive:
             context = Context(Path(folder), self._gpu)
             return LoadedArchive(open_worker(Path(file), context), context, Path(file))
 
         loaded = await asyncio.get_running_loop().run_in_executor(self._loader, open_archive)
-        log = None if self._log is None else self._log.note
-        model = Model(loaded, name, largest=largest, queue=queue, seconds=seconds, log=log)
+        assert self._log is not None
+        model = Model(loaded, name, largest=largest, queue=queue, seconds=seconds, log=self._log.note)
         self._models.add(model)
-        described = loaded.worker.predictor.model
-        return {"parallel": described.parallel, "variant": described.variant}
 
     async def _suspend(self, name: str, version: str) -> None:
         self._models.suspend(name, version)
 
     async def _unload(self, name: str, version: str) -> None:
-        self._models.remove(name, version)
+        with suppress(Failure):  # this process could not open it
+            self._models.remove(name, version)
 
     async def _default(self, name: str, version: str) -> None:
         self._models.make_default(name, version)
@@ -135,7 +132,7 @@ class _Worker:
         device = "cpu" if self._gpu is None else f"cuda:{self._gpu}"
         changed = os.environ[THREADS] != str(threads)
         os.environ[THREADS] = str(threads)
-        for model in self._models:
+        for model in self._models.answering:
             model.queue.most = queues.get(f"{model.name} {model.version}", model.queue.most)
             predictor = model.loaded.worker.predictor
             if changed and predictor.model.parallel and device == "cpu":
@@ -153,15 +150,18 @@ class _Worker:
                     "handler": model.loaded.worker.metrics.totals,
                     "waiting": len(model.queue),
                 }
-                for model in self._models
+                for model in self._models.answering
             },
-            "statuses": {str(status): count for status, count in self._inference.statuses.items()},
+            "statuses": {
+                str(status): count
+                for status, count in (self._inference.statuses + self._server.counts.statuses).items()
+            },
             "refused": dict(self._server.counts.refused),
             "connections": self._server.connections,
         }
 
     async def _describe(self, name: str, version: str) -> Any:
-        return self._models.find(name, version).describe()
+        return self._models.ask(name, version).describe()
 
     async def _drain(self, seconds: float) -> int:
         cut = 0 if self._server is None else await self._server.drain(seconds)

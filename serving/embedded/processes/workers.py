@@ -15,7 +15,6 @@ from ... import launch
 from ...supervision import MAX_RESTARTS, STEADY, log, pause_before
 from .channel import Channel, Closed
 from .refusing import Refusing
-from .sockets import listen
 
 _LONGEST_PAUSE = 30.0  # seconds between two starts of a process that dies again and again
 _REFUSED_FROM = 1.0  # seconds of a pause from which on connections are refused rather than left waiting
@@ -63,7 +62,6 @@ class WorkerProcess:
 
     async def start(self) -> None:
         """Start the process, and return when it is ready. Raises LexportError if it does not become so."""
-        listen(self._listening)
         run = await self._spawn()
         try:
             await self._prepare(self)

@@ -365,6 +365,33 @@ def test_only_lexports_archives_are_served(start: Start, make_archive: MakeArchi
     assert not (tmp_path / "state" / "server.json").exists()
 
 
+def test_an_archive_that_fails_its_goldens_is_refused_with_its_own_error(
+    start: Start, archive_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    damaged = repacked(
+        archive_of("onnx-int8"), {"labels.json": b'["kitchen", "weather", "sport"]'}, tmp_path / "topics-1.0.mar"
+    )
+    with refused(RefusedError, "LX-ARCHIVE-014", "topics-1.0.mar", "golden answers of topics 1.0 (onnx-int8) differ"):
+        start(damaged, workers="cpu:2")
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [".lexport-state", "logs"]
+
+
+def test_a_server_that_is_not_ready_in_time_is_given_up(start: Start, tmp_path: Path) -> None:
+    with refused(SystemProblem, "LX-SERVE-109", "0.05 s", "--timeout"):
+        start(timeout=0.05)
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [".lexport-state", "logs"]
+
+
+def test_what_the_server_refuses_by_itself_is_counted(start: Start) -> None:
+    server = start()
+    where = urlsplit(server.inference_url)
+    with socket.create_connection((str(where.hostname), int(where.port or 0))) as client:
+        client.sendall(b"GET / HTTP/9.9\r\nHost: x\r\n\r\n")
+        assert client.recv(1_000).startswith(b"HTTP/1.1 505")
+    text = httpx.get(f"{server.metrics_url}/metrics", params={"name[]": "Requests5XX"}, trust_env=False).text
+    assert text.splitlines()[-1].endswith("} 1")
+
+
 def test_an_engine_that_there_is_not_is_said(start: Start) -> None:
     with refused(InputError, "LX-SERVE-103", "'triton'", "torchserve or embedded"):
         start(engine="triton")
