@@ -64,10 +64,9 @@ def made_by_lexport(name: str, state_dir: Path | None) -> bool:
     The embedded engine serves no others; TorchServe's workers of such a model reported that their goldens passed.
     """
     server = running(state_dir)
-    reports = read_reports(server)
-    return server.engine == "embedded" or any(
-        report.get("model") == name and report.get("ready") is True for report in reports
-    )
+    if server.engine == "embedded":
+        return True
+    return any(report.get("model") == name and report.get("ready") is True for report in read_reports(server))
 
 
 def ask_texts(
