@@ -54,6 +54,7 @@ from pathlib import Path
 
 folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder))
+sys.dont_write_bytecode = True  # as in the handler: the digests refuse any other file
 from lexport_handlers.model.digests import check_digests
 from lexport_handlers.model.loading import load
 from lexport_handlers.engine.prefault import prefault

@@ -74,6 +74,7 @@ class Worker:
         self.metrics = Metrics(model.name, model.version)
         """What it counts."""
         self._switch = Switch()
+        self._in_torchserve = in_torchserve
         if in_torchserve:
             self.metrics.start()
         facts = {"version": model.version, "device": device, "ready": True, "goldens": goldens}
@@ -110,6 +111,10 @@ class Worker:
         for position, parameters in enumerate(data):
             try:
                 headers = context.get_all_request_header(position)
+                if self._in_torchserve and not any(type(value) is str for value in headers.values()):
+                    # Over gRPC there are no headers but those of fields. TorchServe's StreamPredictions ends the
+                    # worker if it does not find this one in the answer.
+                    context.set_response_header(position, "ts_stream_next", "false")
                 if headers.get("describe") == "True":  # set by TorchServe for GET /models/NAME?customized=true
                     replies.bodies[position] = render_description(self.predictor)
                     continue

@@ -13,6 +13,8 @@ PACKAGES = {
     "httptools": ("httptools", "serve"),
     "python_multipart": ("python-multipart", "serve"),
     "onnxruntime": ("onnxruntime", "serve"),
+    "grpc": ("grpcio", "grpc"),
+    "google.protobuf": ("protobuf", "grpc"),
     "charset_normalizer": ("charset-normalizer", "train"),
     "torch": ("torch", "train"),
     "pydantic": ("pydantic", "train"),

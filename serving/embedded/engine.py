@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, MissingExtra
 from ...export.archive.verify import verify
+from ...messages.extras import is_installed
 from .. import folders, launch
-from ..settings.addresses import HTTP, Address
+from ..settings.addresses import GRPC, HTTP, Address
 from ..settings.user_settings import UserSettings, read_model_settings, replaced
 from ..state import Server
 from ..store import Archive, place
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 SUPERVISOR = "lexport.serving.embedded.processes.main"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
+GRPC_PACKAGES = ("grpc", "google.protobuf")
 _USED = {
     *HTTP.values(),
+    *(f"{beginning}_{end}" for beginning in GRPC.values() for end in ("address", "port")),
     *("disable_token_authorization", "enable_model_api", "max_request_size", "max_response_size"),
     *("job_queue_size", "default_response_timeout", "default_workers_per_model", "models", "model_snapshot"),
     *("model_store", "workflow_store", "load_models", "number_of_gpu", "python"),
@@ -36,9 +38,7 @@ class Embedded:
 
     def __init__(self) -> None:
         """Raise MissingExtra if a package is not installed that it needs."""
-        for package in PACKAGES:
-            if importlib.util.find_spec(package) is None:
-                raise MissingExtra.of(package, "The embedded engine")
+        _need(PACKAGES, "The embedded engine")
 
     def read_settings(self, given: Given) -> UserSettings:
         """Return what is kept of the user's settings, and a line on each setting that has no meaning here.
@@ -52,6 +52,8 @@ class Embedded:
                     "code alone. Serve it with: lexport serve --engine torchserve",
                     code="LX-SERVE-106",
                 )
+        if any(given.settings[f"{beginning}_port"].strip() != "0" for beginning in GRPC.values()):
+            _need(GRPC_PACKAGES, "gRPC in the embedded engine")
         found = read_model_settings(given.own, given.archives, count=given.count)
         ignored = [name for name in given.own if name not in _USED]
         lines = [f"{name} of the settings has no meaning in the embedded engine." for name in ignored]
@@ -81,7 +83,7 @@ class Embedded:
             addresses={
                 purpose: (endpoint.host, endpoint.port)
                 for purpose, endpoint in endpoints.items()
-                if purpose in HTTP or purpose == "health"
+                if purpose in HTTP or purpose == "health" or (purpose in GRPC and endpoint.port)
             },
             models={
                 file: {
@@ -105,6 +107,12 @@ class Embedded:
     def lost_port(self, log_folder: Path) -> bool:
         """Return False: the supervisor names a port that cannot be opened."""
         return False
+
+
+def _need(packages: tuple[str, ...], purpose: str) -> None:
+    for package in packages:
+        if not is_installed(package):
+            raise MissingExtra.of(package, purpose)
 
 
 def _count(settings: Mapping[str, str], name: str) -> int:

@@ -11,7 +11,9 @@ from ...errors import InputError
 HIGHEST_PORT = 65534  # TorchServe refuses 65535
 HTTP = {"inference": "inference_address", "management": "management_address", "metrics": "metrics_address"}
 """The setting of each HTTP endpoint, by purpose."""
-_GRPC = {"gRPC inference": "grpc_inference", "gRPC management": "grpc_management"}
+GRPC_INFERENCE, GRPC_MANAGEMENT = "gRPC inference", "gRPC management"
+GRPC = {GRPC_INFERENCE: "grpc_inference", GRPC_MANAGEMENT: "grpc_management"}
+"""The beginning of the settings of each gRPC endpoint, by purpose."""
 _ADDRESS = re.compile(r"http://([^:/]+)(?::([0-9]{1,5}))?/?")
 
 
@@ -56,7 +58,7 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
             )
         own = int(match[2] or 8080 + offset)
         endpoints[purpose] = Address(match[1], own if port is None else port and port + offset)
-    for purpose, key in _GRPC.items():
+    for purpose, key in GRPC.items():
         number = settings[f"{key}_port"].strip()
         if not re.fullmatch(r"[0-9]{1,5}", number) or int(number) > HIGHEST_PORT:
             raise InputError(

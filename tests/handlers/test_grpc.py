@@ -1,4 +1,4 @@
-"""TorchServe's gRPC interface, asked by stubs generated from the very protocol files that its jar carries."""
+"""TorchServe's gRPC interface on both engines, asked by stubs made from the protocol files that its jar carries."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def find(package: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def served(
-    archive_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+    engine: str, archive_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, int, Path]]:
     """A server whose gRPC port is known, and the archive behind it."""
     folder = tmp_path_factory.mktemp("grpc")
@@ -61,7 +61,8 @@ def served(
         port = free.getsockname()[1]
     (folder / "my.properties").write_text(f"grpc_inference_port={port}\n")
     mar = archive_of("onnx-fp32")
-    server = serve([mar], workers="cpu:1", state_dir=folder / "state", port=0, config=folder / "my.properties")
+    settings = folder / "my.properties"
+    server = serve([mar], engine=engine, workers="cpu:1", state_dir=folder / "state", port=0, config=settings)
     yield server, port, mar
     stop(folder / "state")
 
@@ -90,6 +91,13 @@ def test_a_text_is_answered_as_in_process(caller: Caller, served: tuple[Server, 
     with load_archive(served[2]) as archived:
         for text in TEXTS:
             assert caller.predict({"data": text.encode()}) == archived.predict([text])[0]
+
+
+def test_a_stream_has_one_answer(caller: Caller) -> None:
+    request = caller.messages.PredictionsRequest(model_name="topics", input={"data": b"goal rain"})
+    for _ in range(3):  # TorchServe's worker lives on
+        answers = list(caller.stub.StreamPredictions(request, metadata=caller.metadata, timeout=30))
+        assert [json.loads(answer.prediction) for answer in answers] == [caller.predict({"data": b"goal rain"})]
 
 
 def test_options_are_fields_of_the_input(caller: Caller) -> None:

@@ -150,7 +150,11 @@ def bad_request(message: str) -> Failure:
 
 def given_id(request: Request) -> str | None:
     """Return the id that the client gave its request, None where it gave none that can be one."""
-    given = request.header(REQUEST_ID)
+    return checked_id(request.header(REQUEST_ID))
+
+
+def checked_id(given: str | None) -> str | None:
+    """Return an id that a client gave, None where it gave none or what cannot be one."""
     return given if given is not None and _ID.fullmatch(given) else None
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from hmac import compare_digest
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -15,6 +14,7 @@ from ..models import Models, Question
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
 from .forms import fields_of, is_form
+from .tokens import Bearer
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
 _EXPLAINED = {"explain": "True"}
@@ -41,7 +41,7 @@ class Inference:
         self._models = models
         self.statuses: Counter[int] = Counter()
         """Answers that no model gave, by status."""
-        self._bearer = None if token is None else f"Bearer {token}".encode()
+        self._bearer = Bearer(token)
 
     def admit(self, request: Request) -> Response | None:
         """Refuse a request without the token before its body is read."""
@@ -61,12 +61,16 @@ class Inference:
         except Failure as failure:
             return self._count(failure.response, request)
 
+    def count(self, status: int) -> None:
+        """Count an answer that no model gave."""
+        self.statuses[status] += 1
+
     def _count(self, response: Response, request: Request) -> Response:
-        self.statuses[response.status] += 1
+        self.count(response.status)
         return answers.identified(response, request)
 
     def _is_allowed(self, request: Request) -> bool:
-        return self._bearer is None or compare_digest(request.fields.get(b"authorization", b""), self._bearer)
+        return self._bearer.is_borne(request.fields.get(b"authorization", b""))
 
     def _route(self, request: Request) -> Response | Later[Response]:
         match segments(request):
@@ -93,7 +97,7 @@ class Inference:
             case ["v2", "models", name, "versions", version, "infer"]:
                 return self._to(request, name, version)
             case ["v2", *rest]:
-                return self._count(self._tell(rest), request)
+                return self._count(self.tell(rest), request)
             case ["invocations"] if (only := self._models.only()) is not None:
                 return self._to(request, only, None)
             case []:
@@ -101,8 +105,11 @@ class Inference:
             case _:
                 raise answers.not_found()
 
-    def _tell(self, rest: list[str]) -> Response:
-        """Answer a path of the Open Inference Protocol that asks for no answer of a model. Raises Failure."""
+    def tell(self, rest: Sequence[str]) -> Response:
+        """Answer a path of the Open Inference Protocol that asks no model, by its segments after `v2`.
+
+        Raises Failure.
+        """
         models = self._models
         match rest:
             case []:

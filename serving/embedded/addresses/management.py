@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from hmac import compare_digest
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -16,6 +15,7 @@ from ..http import Request, Response
 from ..processes.registry import Registry, Served
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
+from .tokens import Bearer
 
 _PAGE = 100
 _NAME = re.compile(r"[\w .+-]{1,200}")
@@ -31,6 +31,9 @@ class Operations(Protocol):
 
     async def describe_itself(self, served: Served) -> Any:
         """Return what the model says of itself. Raises Failure if no process can."""
+
+    def check(self, file: str, name: str | None) -> None:
+        """Raise Failure for what `register` would refuse by its name, LexportError for a file that is no archive."""
 
     async def register(self, file: str, name: str | None, options: Mapping[str, int]) -> Served:
         """Serve an archive of the store. Raises Failure, or the LexportError that kept it from being opened."""
@@ -60,7 +63,7 @@ class Management:
         `model_api`: whether models may be registered and unregistered; `most_workers` that one may be scaled to.
         """
         self._operations = operations
-        self._bearer = None if token is None else f"Bearer {token}".encode()
+        self._bearer = Bearer(token)
         self._model_api = model_api
         self._most_workers = most_workers
         # One operation after the other, those in the background too.
@@ -81,9 +84,7 @@ class Management:
             return answers.identified(failure.response, request)
 
     def _is_allowed(self, request: Request) -> bool:
-        if answers.is_open(request):
-            return True
-        return self._bearer is None or compare_digest(request.fields.get(b"authorization", b""), self._bearer)
+        return answers.is_open(request) or self._bearer.is_borne(request.fields.get(b"authorization", b""))
 
     async def _route(self, request: Request) -> Response:
         match request.method, segments(request):
@@ -157,13 +158,16 @@ class Management:
         if name is not None and not _NAME.fullmatch(str(name)):
             raise answers.bad_request(f"model_name is {str(name)[:100]!r}; expected letters, digits, blanks, . _ + -")
 
+        own_name = None if name is None else str(name)
+
         async def register() -> Served:
             async with self._lock:
-                return await self._operations.register(file, None if name is None else str(name), options)
+                return await self._operations.register(file, own_name, options)
 
-        if not _is_true(asked.get("synchronous", "true")):
-            return self._later(register())
         try:
+            if not _is_true(asked.get("synchronous", "true")):
+                self._operations.check(file, own_name)
+                return self._later(register())
             served = await register()
         except LexportError as error:
             raise answers.failed(str(error)) from None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ....errors import LexportError
+from ...settings.addresses import GRPC_INFERENCE
 from ..statistics import added
 from .channel import Closed
 from .orders import Orders
@@ -28,6 +29,7 @@ class Pool:
         self._died = died
         self._workers: list[WorkerProcess] = []
         self._first: socket.socket | None = None
+        self._grpc: socket.socket | None = None
         # What processes had counted that were ended.
         self._gone: dict[str, Any] = {}
 
@@ -45,8 +47,11 @@ class Pool:
         return [worker for worker in self._workers if worker.ready]
 
     def open(self) -> None:
-        """Take the inference address. Raises OSError if it is in use."""
+        """Take the inference addresses. Raises OSError if one is in use."""
         self._first = bound(*self._orders.addresses["inference"])
+        if GRPC_INFERENCE in self._orders.addresses:
+            # Each process listens there at a socket of its own; this one keeps other programs away.
+            self._grpc = bound(*self._orders.addresses[GRPC_INFERENCE])
 
     async def grow(self, wanted: int) -> bool:
         """Start processes until there are `wanted`; return whether any was started.
@@ -88,8 +93,9 @@ class Pool:
 
     async def end(self, seconds: float) -> int:
         """End all, their requests answered within `seconds`. Return how many connections were cut."""
-        if self._first is not None:
-            self._first.close()
+        for held in (self._first, self._grpc):
+            if held is not None:
+                held.close()
         return sum(await asyncio.gather(*[worker.end(seconds) for worker in self._workers]))
 
     async def _retire(self, worker: WorkerProcess, seconds: float) -> None:

@@ -61,9 +61,13 @@ class Registry(Versions[Served]):
 
     def add(self, served: Served) -> None:
         """Add a version. Raises Failure if it is there already."""
-        if any((one.name, one.version) == (served.name, served.version) for one in self.served):
-            raise answers.conflict(f"Model version {served.version} is already registered for model {served.name}")
+        self.check_new(served.name, served.version)
         self.put(served.name, served.version, served)
+
+    def check_new(self, name: str, version: str) -> None:
+        """Raise Failure if a version is there already."""
+        if any((one.name, one.version) == (name, version) for one in self.served):
+            raise answers.conflict(f"Model version {version} is already registered for model {name}")
 
     def scale(self, served: Served, workers: int) -> Served:
         """Set how many processes are to answer a version; return it as it is now."""

@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ....errors import LexportError, SystemProblem
 from ....export.archive.verify import verify
 from ....storage.atomic import json_bytes, write_file
 from ... import folders, state
+from ...settings.addresses import GRPC_INFERENCE, GRPC_MANAGEMENT
+from ...store import read
 from ...supervision import log, say
 from ..addresses import answers, metrics
 from ..addresses.management import Management, MetricsAddress
@@ -23,6 +25,9 @@ from .orders import Orders
 from .pool import Pool
 from .registry import Registry, Served, described
 from .workers import WorkerProcess
+
+if TYPE_CHECKING:
+    from ..grpc.server import Server as GrpcServer
 
 _ACCESS_LOG = "access_log.{}.jsonl"
 
@@ -39,6 +44,7 @@ class Supervisor:
         """Whether the process that started the server has died before it was to outlive it."""
         self._pool = Pool(orders, self._prepare, self._note_death)
         self._servers: list[Server] = []
+        self._grpc: GrpcServer | None = None
         self._ending = False
         self._archives = Archives(orders)
 
@@ -56,6 +62,8 @@ class Supervisor:
             most_workers=orders.most_workers,
         )
         await self._open("management", management.handle, admit=management.admit)
+        if GRPC_MANAGEMENT in orders.addresses:
+            await self._open_grpc(management)
         if "health" in orders.addresses:
             await self._open("health", self._probe)
         if tokens is not None:
@@ -78,6 +86,8 @@ class Supervisor:
         cut = await self._pool.end(seconds)
         for server in self._servers:
             server.close()
+        if self._grpc is not None:
+            await self._grpc.drain(0.0)
         waited = f"after {time.monotonic() - began:.1f} s"
         log(f"Connections cut {waited}: {cut}." if cut else f"All requests were answered {waited}.")
         if self.abandoned:
@@ -103,6 +113,11 @@ class Supervisor:
                 except Closed:
                     continue
         raise answers.no_worker(served.name)
+
+    def check(self, file: str, name: str | None) -> None:
+        """Raise Failure for what `register` would refuse by its name, LexportError for a file that is no archive."""
+        archive = read(self._archives.path_of(file))
+        self.registry.check_new(name or archive.name, archive.version)
 
     async def register(self, file: str, name: str | None, options: Mapping[str, int]) -> Served:
         """Serve an archive of the store. Raises Failure, or the LexportError that kept it from being opened."""
@@ -227,6 +242,7 @@ class Supervisor:
             threads=self._threads,
             gpu=gpu,
             log=str(log_file),
+            grpc=orders.addresses.get(GRPC_INFERENCE),
         )
         for served in self.registry.served:
             await self._give(worker, served)
@@ -261,17 +277,29 @@ class Supervisor:
     # Addresses and archives.
 
     async def _open(self, purpose: str, handle: Any, **more: Any) -> None:
-        host, port = self.orders.addresses[purpose]
         server = Server(handle, **more)
+        await self._listen(server, purpose, "--port")
+        self._servers.append(server)
+
+    async def _open_grpc(self, management: Management) -> None:
+        from ..grpc.management import add_to
+        from ..grpc.server import Server as GrpcServer
+
+        tokens = self.orders.tokens
+        self._grpc = GrpcServer(None if tokens is None else tokens.management, lambda status: None, largest=0)
+        add_to(self._grpc, management)
+        await self._listen(self._grpc, GRPC_MANAGEMENT, "grpc_management_port in the settings")
+
+    async def _listen(self, server: Server | GrpcServer, purpose: str, option: str) -> None:
+        host, port = self.orders.addresses[purpose]
         try:
             await server.start(host, port)
         except OSError as error:
             raise SystemProblem(
-                f"The address {host}:{port} ({purpose}) cannot be opened: {error.strerror}. Choose another port with "
-                "--port.",
+                f"The address {host}:{port} ({purpose}) cannot be opened: {error.strerror or error}. Choose another "
+                f"port with {option}.",
                 code="LX-SERVE-105",
             ) from None
-        self._servers.append(server)
 
     async def _probe(self, request: Any) -> Response:
         reasons = {"/livez": self._why_dead, "/readyz": self._why_unready}

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ....export.archive.inprocess import Context, LoadedArchive, open_worker
 from ....handlers.model.loading import reopen
@@ -28,6 +28,9 @@ from ..addresses.inference import Inference
 from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
+
+if TYPE_CHECKING:
+    from ..grpc.server import Server as GrpcServer
 
 
 def main() -> int:
@@ -63,6 +66,8 @@ class _Worker:
         self._models = Models()
         self._server: Server | None = None
         self._inference: Inference | None = None
+        self._grpc: GrpcServer | None = None
+        self._grpc_address: tuple[str, int] | None = None
         self._log: AccessLog | None = None
         self._gpu: int | None = None
         # One thread: models are opened one after the other, while requests are answered.
@@ -92,13 +97,26 @@ class _Worker:
             self._log.close()
 
     async def _begin(
-        self, token: str | None, limits: Mapping[str, Any], threads: int, gpu: int | None, log: str
+        self,
+        token: str | None,
+        limits: Mapping[str, Any],
+        threads: int,
+        gpu: int | None,
+        log: str,
+        grpc: tuple[str, int] | None,
     ) -> None:
         os.environ[THREADS] = str(threads)
         self._gpu = gpu
         self._log = AccessLog(Path(log))
         self._inference = Inference(self._models, token)
         self._server = Server(self._inference.handle, Limits(**limits), admit=self._inference.admit)
+        if grpc is not None:
+            from ..grpc.inference import add_to
+            from ..grpc.server import Server as GrpcServer
+
+            self._grpc_address = grpc
+            self._grpc = GrpcServer(token, self._inference.count, largest=self._server.limits.body)
+            add_to(self._grpc, self._inference, self._models)
 
     async def _load(self, folder: str, file: str, name: str, largest: int, queue: int, seconds: float) -> None:
         def open_archive() -> LoadedArchive:
@@ -126,6 +144,8 @@ class _Worker:
         gc.collect()
         gc.freeze()
         await self._server.start(listening=self._listening)
+        if self._grpc is not None and self._grpc_address is not None:
+            await self._grpc.start(*self._grpc_address)
 
     async def _use_threads(self, threads: int, queues: Mapping[str, int]) -> None:
         """Let models that gain by several threads use so many, and bound the queues anew."""
@@ -164,7 +184,10 @@ class _Worker:
         return self._models.ask(name, version).describe()
 
     async def _drain(self, seconds: float) -> int:
+        over_grpc = asyncio.ensure_future(self._grpc.drain(seconds)) if self._grpc is not None else None
         cut = 0 if self._server is None else await self._server.drain(seconds)
+        if over_grpc is not None:
+            await over_grpc
         asyncio.get_running_loop().call_later(0.05, self.ended.set)  # once this is answered
         return cut
 

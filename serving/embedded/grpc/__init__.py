@@ -1,0 +1,1 @@
+"""The embedded engine's gRPC addresses: TorchServe's services and the Open Inference Protocol's."""

@@ -1,0 +1,123 @@
+"""The gRPC inference address: TorchServe's service and the Open Inference Protocol's, answered by this process."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from google.protobuf import json_format
+
+from ..addresses import answers
+from ..addresses.answers import Failure
+from ..addresses.inference import Inference
+from ..http import Response
+from ..models import Models, Question
+from .messages import message
+from .server import Refused, Server, of_refusal
+from .tensors import body_of, response_of
+
+TORCHSERVE = "org.pytorch.serve.grpc.inference.InferenceAPIsService"
+OPEN_INFERENCE = "inference.GRPCInferenceService"
+TORCHSERVES_OWN = "org.pytorch.serve.grpc.openinference.GRPCInferenceService"
+"""The name under which TorchServe has the protocol; its messages are the same on the wire."""
+_JSON = {"content-type": "application/json"}
+_FORM: dict[str, str] = {}
+_TOLD = (answers.REQUEST_ID, "lexport-version", "lexport-variant")
+_LINE = re.compile(rb"([^:\r\n]+): ([^\r\n]*)\r\n")
+
+
+def add_to(server: Server, inference: Inference, models: Models) -> None:
+    """Have `server` answer for `models`, and with what `inference` tells about them."""
+    calls = _Calls(inference, models)
+    server.add(TORCHSERVE, {"Ping": calls.ping, "Predictions": calls.predict, "StreamPredictions": calls.predict})
+    open_inference = {
+        "ServerLive": calls.tell("ServerLiveResponse", "health", "live"),
+        "ServerReady": calls.tell("ServerReadyResponse", "health", "ready"),
+        "ServerMetadata": calls.tell("ServerMetadataResponse"),
+        "RepositoryIndex": calls.index,
+        "ModelReady": calls.is_ready,
+        "ModelMetadata": calls.describe,
+        "ModelInfer": calls.infer,
+    }
+    server.add(OPEN_INFERENCE, open_inference)
+    server.add(OPEN_INFERENCE, open_inference, called=TORCHSERVES_OWN)
+
+
+class _Calls:
+    """See `server.Call`."""
+
+    def __init__(self, inference: Inference, models: Models) -> None:
+        self._inference = inference
+        self._models = models
+
+    async def ping(self, request: Any, context: Any) -> Any:
+        health = answers.answer({"status": "Healthy"}).body.decode().rstrip("\n")
+        return message("org.pytorch.serve.grpc.inference.TorchServeHealthResponse")(health=health)
+
+    async def predict(self, request: Any, context: Any) -> Any:
+        """Answer with the body of the HTTP answer, a model's refusal too, as TorchServe does."""
+        if not request.model_name:
+            raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "Parameter model_name is required.")
+        try:
+            response = await self._ask(request.model_name, request.model_version, dict(request.input), _FORM, context)
+        except Failure as failure:
+            if failure.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, str(failure)) from None
+        made = message("org.pytorch.serve.grpc.inference.PredictionResponse")(prediction=response.body)
+        if request.HasField("sequence_id"):
+            made.sequence_id = request.sequence_id
+        return made
+
+    async def infer(self, request: Any, context: Any) -> Any:
+        parameters = {"body": body_of(request)}
+        response = await self._ask(request.model_name, request.model_version, parameters, _JSON, context)
+        if response.status != HTTPStatus.OK:
+            raise of_refusal(response.status, json.loads(response.body))
+        return response_of(response.body, raw=bool(request.raw_input_contents))
+
+    async def index(self, request: Any, context: Any) -> Any:
+        return index_of(self._inference.tell(["repository", "index"]), request)
+
+    async def is_ready(self, request: Any, context: Any) -> Any:
+        try:
+            self._models.ask(request.name, request.version or None)
+        except Failure:
+            return message("inference.ModelReadyResponse")(ready=False)
+        return message("inference.ModelReadyResponse")(ready=True)
+
+    async def describe(self, request: Any, context: Any) -> Any:
+        segments = ["models", request.name, *(("versions", request.version) if request.version else ())]
+        return _parsed(self._inference.tell(segments), "ModelMetadataResponse")
+
+    def tell(self, answer: str, *segments: str) -> Any:
+        async def told(request: Any, context: Any) -> Any:
+            return _parsed(self._inference.tell(segments), answer)
+
+        return told
+
+    async def _ask(
+        self, name: str, version: str, parameters: Mapping[str, Any], headers: Mapping[str, str], context: Any
+    ) -> Response:
+        """Ask a model. The answer's headers are metadata behind it."""
+        identity = answers.checked_id(dict(context.invocation_metadata() or ()).get(answers.REQUEST_ID))
+        question = Question(parameters, headers, identity or answers.new_id(), time.perf_counter())
+        response = await self._models.ask(name, version or None).ask(question)
+        lines = {name.decode(): value.decode() for name, value in _LINE.findall(response.fields.lines)}
+        context.set_trailing_metadata([(name, lines[name]) for name in _TOLD if name in lines])
+        return response
+
+
+def _parsed(response: Response, answer: str) -> Any:
+    """Return the JSON of an answer as a message."""
+    return json_format.ParseDict(json.loads(response.body), message(f"inference.{answer}")())
+
+
+def index_of(response: Response, request: Any) -> Any:
+    """Return a repository's index, of what is ready if the request says so."""
+    models = [one for one in json.loads(response.body) if one["state"] == "READY" or not request.ready]
+    return json_format.ParseDict({"models": models}, message("inference.RepositoryIndexResponse")())
