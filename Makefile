@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UNIT := $(addprefix tests/,messages storage reports data handlers/text handlers/request/test_protocol.py \
-  handlers/request/test_inference_protocol.py models/recipes models/heads evaluation/test_metrics.py \
+  models/recipes models/heads evaluation/test_metrics.py \
   evaluation/test_tasks.py evaluation/test_bootstrap.py serving/test_plan.py serving/settings \
   serving/test_versions.py serving/embedded/test_batching.py serving/embedded/test_versions.py serving/embedded/http \
   loadtest/test_objectives.py)
