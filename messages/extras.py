@@ -15,6 +15,8 @@ PACKAGES = {
     "onnxruntime": ("onnxruntime", "serve"),
     "grpc": ("grpcio", "grpc"),
     "google.protobuf": ("protobuf", "grpc"),
+    "opentelemetry.sdk": ("opentelemetry-sdk", "otel"),
+    "opentelemetry.exporter.otlp.proto.http": ("opentelemetry-exporter-otlp-proto-http", "otel"),
     "charset_normalizer": ("charset-normalizer", "train"),
     "torch": ("torch", "train"),
     "pydantic": ("pydantic", "train"),

@@ -46,6 +46,8 @@ class Given:
     trust: Trust
     count: int | None
     """Workers of each model that the command line names."""
+    env: Sequence[str] = ()
+    """Variables of the environment that its processes get besides those that they need."""
 
 
 class Engine(Protocol):
@@ -132,7 +134,7 @@ def serve(
         say(f"{archive.cpu_alone}; so do the workers of {archive}.")
     server_engine = engine_of(engine)
     settings = read_settings(config)
-    kept = server_engine.read_settings(Given(chosen, own_settings(config), settings, trust, count))
+    kept = server_engine.read_settings(Given(chosen, own_settings(config), settings, trust, count, env))
     given = generate() if token_file is None else read_token_file(token_file)
     authorized = settings.get("disable_token_authorization", "").strip().lower() != "true"
     endpoints = addresses(settings, port)

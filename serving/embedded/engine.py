@@ -14,7 +14,7 @@ from ..settings.addresses import GRPC, HTTP, Address
 from ..settings.user_settings import UserSettings, read_model_settings, replaced
 from ..state import Server
 from ..store import Archive, place
-from .processes.orders import Orders
+from .processes.orders import ENDPOINTS, Orders
 
 if TYPE_CHECKING:
     from ..start import Given, Start
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUPERVISOR = "lexport.serving.embedded.processes.main"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
 GRPC_PACKAGES = ("grpc", "google.protobuf")
+TRACING_PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _USED = {
     *HTTP.values(),
     *(f"{beginning}_{end}" for beginning in GRPC.values() for end in ("address", "port")),
@@ -54,6 +55,8 @@ class Embedded:
                 )
         if any(given.settings[f"{beginning}_port"].strip() != "0" for beginning in GRPC.values()):
             _need(GRPC_PACKAGES, "gRPC in the embedded engine")
+        if any(name in ENDPOINTS for name in given.env):
+            _need(TRACING_PACKAGES, "Traces of the embedded engine")
         found = read_model_settings(given.own, given.archives, count=given.count)
         ignored = [name for name in given.own if name not in _USED]
         lines = [f"{name} of the settings has no meaning in the embedded engine." for name in ignored]

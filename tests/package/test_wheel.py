@@ -121,7 +121,19 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     assert own == sources | plugin | {"lexport/py.typed", "lexport/__init__.pyi", "lexport/client/__init__.pyi"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert "Requires-Python: <3.14,>=3.11" in metadata
-    for extra in ("all", "grpc", "loadtest", "parquet", "samples", "serve", "sign", "torchserve", "train", "zstd"):
+    for extra in (
+        "all",
+        "grpc",
+        "loadtest",
+        "otel",
+        "parquet",
+        "samples",
+        "serve",
+        "sign",
+        "torchserve",
+        "train",
+        "zstd",
+    ):
         assert f"Provides-Extra: {extra}" in metadata
 
 

@@ -17,6 +17,8 @@ from .forms import fields_of, is_form
 from .tokens import Bearer
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
+TRACE = ("traceparent", "tracestate")
+"""The headers that name a caller's trace."""
 _EXPLAINED = {"explain": "True"}
 _PLAN = "plan"
 
@@ -31,14 +33,19 @@ class _Plan(NamedTuple):
     form: str
     """The content type of a form; "" for any other body."""
     id: str | None
+    trace: dict[str, str] | None
 
 
 class Inference:
     """Answers what TorchServe's inference address answers."""
 
-    def __init__(self, models: Models, token: str | None) -> None:
-        """Serve `models` to those who bear the `token`; None: to everybody who can connect."""
+    def __init__(self, models: Models, token: str | None, *, traced: bool = False) -> None:
+        """Serve `models` to those who bear the `token`; None: to everybody who can connect.
+
+        `traced`: whether a caller's trace is to be known.
+        """
         self._models = models
+        self._traced = traced
         self.statuses: Counter[int] = Counter()
         """Answers that no model gave, by status."""
         self._bearer = Bearer(token)
@@ -144,10 +151,11 @@ class Inference:
         more: Mapping[str, Any] | None = None,
     ) -> Later[Response]:
         """Ask a model, and remember for requests with the same head, whose token is right, what is asked."""
-        headers = {name: value for name in _READ if (value := request.header(name)) is not None}
+        headers = _headers(request, _READ)
         kind = headers.get("content-type", "")
         form = kind if is_form(kind) else ""
-        plan = _Plan(name, version, {**headers, **(further or {})}, more, form, answers.given_id(request))
+        trace = _headers(request, TRACE) if self._traced else None
+        plan = _Plan(name, version, {**headers, **(further or {})}, more, form, answers.given_id(request), trace)
         if request.memo is not None:
             request.memo[_PLAN] = plan
         return self._ask(request, plan)
@@ -158,5 +166,9 @@ class Inference:
             parameters = fields_of(request.body, plan.form)
         if plan.more is not None:
             parameters |= plan.more
-        question = Question(parameters, plan.headers, plan.id or answers.new_id(), time.perf_counter())
+        question = Question(parameters, plan.headers, plan.id or answers.new_id(), time.perf_counter(), plan.trace)
         return self._models.ask(plan.name, plan.version).ask(question)
+
+
+def _headers(request: Request, names: Sequence[str]) -> dict[str, str]:
+    return {name: value for name in names if (value := request.header(name)) is not None}

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 
 from ..addresses import answers
 from ..addresses.answers import Failure
-from ..addresses.inference import Inference
+from ..addresses.inference import TRACE, Inference
 from ..http import Response
 from ..models import Models, Question
 from .messages import message
@@ -104,8 +104,10 @@ class _Calls:
         self, name: str, version: str, parameters: Mapping[str, Any], headers: Mapping[str, str], context: Any
     ) -> Response:
         """Ask a model. The answer's headers are metadata behind it."""
-        identity = answers.checked_id(dict(context.invocation_metadata() or ()).get(answers.REQUEST_ID))
-        question = Question(parameters, headers, identity or answers.new_id(), time.perf_counter())
+        given = dict(context.invocation_metadata() or ())
+        identity = answers.checked_id(given.get(answers.REQUEST_ID)) or answers.new_id()
+        trace = {name: given[name] for name in TRACE if name in given}
+        question = Question(parameters, headers, identity, time.perf_counter(), trace)
         response = await self._models.ask(name, version or None).ask(question)
         lines = {name.decode(): value.decode() for name, value in _LINE.findall(response.fields.lines)}
         context.set_trailing_metadata([(name, lines[name]) for name in _TOLD if name in lines])

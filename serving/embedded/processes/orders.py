@@ -12,6 +12,9 @@ from ... import state
 from ...state import Server
 from ...tokens import Tokens
 
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""The variables of the environment of which one says that traces are made, and where they go."""
+
 
 @dataclass(frozen=True)
 class Orders:

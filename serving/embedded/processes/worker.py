@@ -28,9 +28,11 @@ from ..addresses.inference import Inference
 from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
+from .orders import ENDPOINTS
 
 if TYPE_CHECKING:
     from ..grpc.server import Server as GrpcServer
+    from ..tracing import Tracing
 
 
 def main() -> int:
@@ -66,6 +68,7 @@ class _Worker:
         self._models = Models()
         self._server: Server | None = None
         self._inference: Inference | None = None
+        self._tracing: Tracing | None = None
         self._grpc: GrpcServer | None = None
         self._grpc_address: tuple[str, int] | None = None
         self._log: AccessLog | None = None
@@ -95,6 +98,8 @@ class _Worker:
             self._server.close()
         if self._log is not None:
             self._log.close()
+        if self._tracing is not None:
+            self._tracing.close()
 
     async def _begin(
         self,
@@ -108,7 +113,11 @@ class _Worker:
         os.environ[THREADS] = str(threads)
         self._gpu = gpu
         self._log = AccessLog(Path(log))
-        self._inference = Inference(self._models, token)
+        if any(name in os.environ for name in ENDPOINTS):
+            from ..tracing import Tracing
+
+            self._tracing = Tracing()
+        self._inference = Inference(self._models, token, traced=self._tracing is not None)
         self._server = Server(self._inference.handle, Limits(**limits), admit=self._inference.admit)
         if grpc is not None:
             from ..grpc.inference import add_to
@@ -125,7 +134,8 @@ class _Worker:
 
         loaded = await asyncio.get_running_loop().run_in_executor(self._loader, open_archive)
         assert self._log is not None
-        model = Model(loaded, name, largest=largest, queue=queue, seconds=seconds, log=self._log.note)
+        limits: dict[str, Any] = {"largest": largest, "queue": queue, "seconds": seconds}
+        model = Model(loaded, name, **limits, log=self._log.note, tracing=self._tracing)
         self._models.add(model)
 
     async def _suspend(self, name: str, version: str) -> None:

@@ -1,0 +1,73 @@
+"""Traces by OpenTelemetry: a span for each request that a model answers, which continues the caller's trace.
+
+Spans go by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says. OpenTelemetry's own variables choose the rest:
+the service's name, the sampler, headers. A caller's trace is that of the W3C's Trace Context,
+https://www.w3.org/TR/trace-context/.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from ...version import __version__
+
+if TYPE_CHECKING:
+    from .models import Model, Question
+
+_FAILED = 500
+_PATIENCE = 2.0  # seconds that the last spans may take to be sent
+
+
+class Tracing:
+    """Makes spans and sends them from a thread of its own."""
+
+    def __init__(self) -> None:
+        """Read OpenTelemetry's variables."""
+        self._provider = TracerProvider(shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("lexport", __version__)
+        self._read = TraceContextTextMapPropagator().extract
+
+    def note(
+        self, question: Question, model: Model, status: int, *, began: float, ended: float, together: int
+    ) -> None:
+        """Make the span of one of `together` requests that a model has answered from `began` to `ended`.
+
+        Both are seconds of `time.perf_counter`.
+        """
+        now, clock = time.time_ns(), time.perf_counter()
+        span = self._tracer.start_span(
+            f"predict {model.name}",
+            context=self._read(question.trace or {}),
+            kind=SpanKind.SERVER,
+            start_time=now - int((clock - question.arrived) * 1e9),
+        )
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    "http.response.status_code": status,
+                    "lexport.model.name": model.name,
+                    "lexport.model.version": model.version,
+                    "lexport.request.id": question.id,
+                    "lexport.queue.seconds": began - question.arrived,
+                    "lexport.batch.seconds": ended - began,
+                    "lexport.batch.requests": together,
+                }
+            )
+            if status >= _FAILED:
+                span.set_status(Status(StatusCode.ERROR))
+        span.end(now - int((clock - ended) * 1e9))
+
+    def close(self) -> None:
+        """Send what is left, for two seconds at most."""
+        last = threading.Thread(target=self._provider.shutdown, daemon=True)
+        last.start()
+        last.join(_PATIENCE)
