@@ -141,6 +141,15 @@ QUESTIONS = {
             "LitServe wait a millisecond for a batch, their least; FastAPI answers one by one, as its pages show it.",
         ),
     ),
+    "embedded": Question(
+        "The embedded engine's processes and connections",
+        "How does the embedded engine scale with its processes, and does a crowd of connections slow others down?",
+        (
+            "Server and client share two cores, so two processes have less than a core each. Memory is that of all "
+            "processes, shared pages divided. Slow connections send a byte every 0.3 s and are answered 408 after "
+            "ten seconds; they begin again.",
+        ),
+    ),
     "http_servers": Question(
         "HTTP servers",
         "Is an HTTP server of our own, on llhttp and uvloop, 1.3 times as fast as a complete one?",

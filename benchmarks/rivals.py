@@ -73,10 +73,10 @@ def main() -> int:
                 folder = Path(tempfile.mkdtemp(dir=scratch))
                 with _served(name, options.archive, pythons[name], folder) as running:
                     ready.setdefault(name, []).append(running.ready)
-                    _ask(options.wrk, running, 16, min(seconds, 2.0), folder)
+                    ask(options.wrk, running, 16, min(seconds, 2.0), folder)
                     for count in connections:
-                        found.setdefault((name, count), []).append(_ask(options.wrk, running, count, seconds, folder))
-                    memory[name] = _memory(running.process)
+                        found.setdefault((name, count), []).append(ask(options.wrk, running, count, seconds, folder))
+                    memory[name] = memory_of(running.process)
     _show(report, names, connections, found, ready, memory)
     return report.close([] if options.quick else _verdicts(found))
 
@@ -118,16 +118,16 @@ def _served(name: str, archive: Path, python: Path, folder: Path) -> Iterator[Ru
     if name in ("embedded", "torchserve"):
         server = serve([archive], engine=name, workers="cpu:1", port=0, state_dir=folder / "s", bound=True)
         try:
-            path, address = f"/predictions/{read(archive).name}", _address(server.inference_url)
-            yield _answering(psutil.Process(server.supervisor), address, path, server.token(), began)
+            path, address = f"/predictions/{read(archive).name}", address_of(server.inference_url)
+            yield answering(psutil.Process(server.supervisor), address, path, server.token(), began)
         finally:
             stop(folder / "s")
     elif name == "tutorial":
         texts = list(load_data("rotten-tomatoes", Columns()).texts)
         packed = plain.pack(texts, read_labels(archive), folder / "plain.mar")
         with plain.served(packed, folder) as target:
-            address = _address(target.url)
-            yield _answering(_listener(address[1]), address, f"/predictions/{plain.NAME}", target.token, began)
+            address = address_of(target.url)
+            yield answering(_listener(address[1]), address, f"/predictions/{plain.NAME}", target.token, began)
     else:
         yield from _rival(name, archive, python, folder, began)
 
@@ -145,7 +145,7 @@ def _rival(name: str, archive: Path, python: Path, folder: Path, began: float) -
         )
     watched = psutil.Process(process.pid)
     try:
-        yield _answering(watched, ("127.0.0.1", port), rival.path, "", began, folder / "log")
+        yield answering(watched, ("127.0.0.1", port), rival.path, "", began, folder / "log")
     finally:
         everything = [*watched.children(recursive=True), watched]
         for one in everything:
@@ -158,7 +158,7 @@ def _rival(name: str, archive: Path, python: Path, folder: Path, began: float) -
         process.wait()
 
 
-def _answering(
+def answering(
     process: psutil.Process, address: tuple[str, int], path: str, token: str, began: float, log: Path | None = None
 ) -> Running:
     """Wait for the first answer. Raises SystemExit if none comes, or another than that of a classifier."""
@@ -174,7 +174,8 @@ def _answering(
         time.sleep(0.02)
 
 
-def _ask(wrk: str, running: Running, connections: int, seconds: float, folder: Path) -> Cell:
+def ask(wrk: str, running: Running, connections: int, seconds: float, folder: Path) -> Cell:
+    """Load a server by so many connections for so long. `wrk`: the program, "" for a client in Python."""
     bodies = _bodies()
     if not wrk:
         return load(
@@ -236,7 +237,8 @@ def _requests(path: str, token: str, bodies: Sequence[str]) -> list[bytes]:
     return [f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode() for body in bodies]
 
 
-def _address(url: str) -> tuple[str, int]:
+def address_of(url: str) -> tuple[str, int]:
+    """Return host and port of a server's URL."""
     host, _, port = url.removeprefix("http://").partition(":")
     return host, int(port)
 
@@ -248,7 +250,7 @@ def _listener(port: int) -> psutil.Process:
     raise SystemExit(f"nothing listens at {port}")
 
 
-def _memory(process: psutil.Process) -> float:
+def memory_of(process: psutil.Process) -> float:
     """Memory of a server's processes, shared pages divided, in MiB."""
     return sum(one.memory_full_info().pss for one in [process, *process.children(recursive=True)]) / 2**20
 

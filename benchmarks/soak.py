@@ -1,6 +1,6 @@
 """Whether a server's memory grows: five minutes at 70 % of its peak, workers and frontend apart.
 
-    python benchmarks/soak.py [--run RUN] [--variant auto] [--workers 1] [--seconds 300] [--quick]
+    python benchmarks/soak.py [--engine torchserve] [--run RUN] [--variant auto] [--workers 1] [--seconds 300]
 
 The peak is measured first, by 64 users who ask as fast as they are answered; then they ask at 70 % of it together.
 Every two seconds each process's resident memory is read. The slope is Theil and Sen's, the median of the slopes
@@ -33,10 +33,13 @@ from lexport.export.archive.pack import archive
 from lexport.loadtest import locust_process as client
 from lexport.loadtest.locust_process import Load, Target
 from lexport.models.run import open_run
+from lexport.serving.start import TITLES
 from lexport.serving.torchserve.process import workers_of
 
 LIMIT = 1.0  # MB a minute
 SHARE = 0.7  # of the peak
+FRONTENDS = {"torchserve": "frontend", "embedded": "supervisor"}
+"""The process above the workers, by engine."""
 USERS, EVERY, BLOCK, DRAWS = 64, 2.0, 30.0, 1000
 
 
@@ -53,19 +56,21 @@ def main() -> int:
         (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in held))
         path = archive(run, version="1.0", name="soak", variant=options.variant, out=folder)
         state = folder / "state"
-        server = serving.serve([path], workers=f"cpu:{options.workers}", state_dir=state, port=0, say=say)
+        workers = f"cpu:{options.workers}"
+        server = serving.serve([path], engine=options.engine, workers=workers, state_dir=state, port=0, say=say)
         try:
             target = Target(server.inference_url, "soak", server.token())
             load = Load(USERS, warmup / 4, warmup / 4, folder / "texts.jsonl", 0.1, seed=0)
             peak = float(client.run(target, load, folder)["requests_per_second"])
-            pids = {f"worker {number}": pid for number, pid in enumerate(workers_of(server), 1)}
+            pids = {f"worker {number}": pid for number, pid in enumerate(_workers_of(server), 1)}
             steady = replace(load, warmup=warmup, duration=seconds, rate=SHARE * peak)
             say(f"peak {peak:,.0f} requests/s; {seconds:g} s at {steady.rate:,.0f} after {warmup:g} s")
-            with _Readings(pids | {"frontend": server.pid}) as readings:
+            with _Readings(pids | {FRONTENDS[options.engine]: server.pid}) as readings:
                 found = client.run(target, steady, folder)
         finally:
             serving.stop(state)
-        report.part(f"{read_json(path, EVIDENCE)['variant']}, {options.workers} worker(s)")
+        variant = read_json(path, EVIDENCE)["variant"]
+        report.part(f"{TITLES[options.engine]}: {variant}, {options.workers} worker(s)")
     report.text(
         f"Peak {peak:,.0f} requests/s with {USERS} users; then {found['requests_per_second']:,.0f} requests/s "
         f"({found['requests_per_second'] / peak:.0%}) for {found['seconds']:.0f} s: {found['answered']:,} answered, "
@@ -78,10 +83,17 @@ def main() -> int:
     return report.close([*verdicts, Verdict("no failed request", f"{failures:,} failed", not failures)])
 
 
+def _workers_of(server: serving.Server) -> list[int]:
+    if server.engine == "torchserve":
+        return workers_of(server)
+    return sorted(child.pid for child in psutil.Process(server.supervisor).children())
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add_options(parser)
+    add("--engine", default="torchserve", choices=list(FRONTENDS))
     add("--variant", default="auto")
     add("--workers", type=int, default=1)
     add("--seconds", type=float, default=300.0, help="that are judged")
@@ -125,7 +137,7 @@ def _rows(readings: _Readings, warmup: float) -> tuple[list[list[str]], list[Ver
     after = times >= warmup
     rows, verdicts = [], []
     series = dict(zip(readings.names, megabytes.T, strict=True))
-    workers = [values for name, values in series.items() if name != "frontend"]
+    workers = [values for name, values in series.items() if name not in FRONTENDS.values()]
     if len(workers) > 1:
         series = {**series, "all workers": np.sum(workers, axis=0)}
     for name, values in series.items():

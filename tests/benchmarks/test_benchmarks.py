@@ -131,6 +131,14 @@ def test_rivals() -> None:
 
 
 @pytest.mark.long
+def test_embedded() -> None:
+    archive = Path(__file__).parents[1] / "export" / "archive" / "kept" / "schema-2.mar"
+    printed = run("embedded.py", str(archive), "--wrk", "")
+    assert "| 2 ÷ 1 |" in printed
+    assert "| beside them |" in printed
+
+
+@pytest.mark.long
 def test_http_servers() -> None:
     archive = BENCHMARKS.parent / "tests" / "export" / "archive" / "kept" / "schema-2.mar"
     printed = run("http_servers.py", "--servers", "ours", "--connections", "1,4", "--archive", str(archive))
@@ -149,10 +157,12 @@ def test_request_path(run_folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_soak(run_folder: Path) -> None:
-    printed = run("soak.py", "--run", str(run_folder), "--variant", "onnx-fp32", "--workers", "2")
+@pytest.mark.parametrize(("engine", "frontend"), [("torchserve", "frontend"), ("embedded", "supervisor")])
+def test_soak(run_folder: Path, engine: str, frontend: str) -> None:
+    options = ["--engine", engine, "--variant", "onnx-fp32", "--workers", "2"]
+    printed = run("soak.py", "--run", str(run_folder), *options)
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")][2:]
-    assert [row[0] for row in rows[:4]] == ["worker 1", "worker 2", "frontend", "all workers"]
+    assert [row[0] for row in rows[:4]] == ["worker 1", "worker 2", frontend, "all workers"]
     assert all(float(row[1]) > 20 for row in rows[:4])
     assert " 0 failed" in printed
 

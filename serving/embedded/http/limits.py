@@ -16,7 +16,9 @@ class Limits:
     """
 
     connections: int = 900
-    """Open at once; a further one is answered 503. They fit into the usual 1,024 open files of a process."""
+    """Open at once; a further one is answered 503. They fit into the usual 1,024 open files of a process.
+
+    A process that answers for models raises that limit, and this one to 4,096 where the system lets it."""
     pipelined: int = 16
     """Requests of one connection that wait for their answers; beyond them nothing more of it is read."""
     target: int = 8_192

@@ -1,8 +1,12 @@
-"""The sockets of an address that several processes share."""
+"""The sockets of an address that several processes share, and how many connections a process has room for."""
 
 from __future__ import annotations
 
+import resource
 import socket
+
+_MOST = 4_096  # connections; each takes some 10 KiB while it is idle
+_OTHERS = 124  # open files of a process besides its connections
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -35,3 +39,13 @@ def beside(first: socket.socket) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def room_for_connections() -> int:
+    """Return how many connections this process may hold open, and let it open so many files, if it is allowed to."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST + _OTHERS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft - _OTHERS))

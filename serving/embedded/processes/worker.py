@@ -29,6 +29,7 @@ from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
 from .orders import ENDPOINTS
+from .sockets import room_for_connections
 
 if TYPE_CHECKING:
     from ..grpc.server import Server as GrpcServer
@@ -118,7 +119,8 @@ class _Worker:
 
             self._tracing = Tracing()
         self._inference = Inference(self._models, token, traced=self._tracing is not None)
-        self._server = Server(self._inference.handle, Limits(**limits), admit=self._inference.admit)
+        own = Limits(**{"connections": room_for_connections(), **limits})
+        self._server = Server(self._inference.handle, own, admit=self._inference.admit)
         if grpc is not None:
             from ..grpc.inference import add_to
             from ..grpc.server import Server as GrpcServer

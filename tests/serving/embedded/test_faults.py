@@ -61,7 +61,7 @@ class Load:
 
 
 def test_a_process_killed_every_second(server: Server) -> None:
-    load, deaths = Load(server, 32), 12
+    load, deaths = Load(server, 32), 20
     for number in range(deaths):
         time.sleep(1.0)
         processes = psutil.Process(server.supervisor).children()
