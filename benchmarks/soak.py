@@ -33,7 +33,6 @@ from lexport.export.archive.pack import archive
 from lexport.loadtest import locust_process as client
 from lexport.loadtest.locust_process import Load, Target
 from lexport.models.run import open_run
-from lexport.serving.start import TITLES
 from lexport.serving.torchserve.process import workers_of
 
 LIMIT = 1.0  # MB a minute
@@ -70,7 +69,7 @@ def main() -> int:
         finally:
             serving.stop(state)
         variant = read_json(path, EVIDENCE)["variant"]
-        report.part(f"{TITLES[options.engine]}: {variant}, {options.workers} worker(s)")
+        report.part(f"{options.engine}: {variant}, {options.workers} worker(s)")
     report.text(
         f"Peak {peak:,.0f} requests/s with {USERS} users; then {found['requests_per_second']:,.0f} requests/s "
         f"({found['requests_per_second'] / peak:.0%}) for {found['seconds']:.0f} s: {found['answered']:,} answered, "

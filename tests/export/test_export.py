@@ -341,7 +341,7 @@ def test_evidence_of_a_newer_schema_is_refused(run_folder: Path, tmp_path: Path)
     (tmp_path / "export").mkdir()
     values = json.loads((run_folder / "export" / "evidence.json").read_text())
     (tmp_path / "export" / "evidence.json").write_text(json.dumps({**values, "schema": 3}))
-    with pytest.raises(InputError, match="has schema 3, this version reads schema 2"):
+    with refused(InputError, "LX-EXPORT-012", "3", "2"):
         read_evidence(tmp_path)
 
 
@@ -349,5 +349,5 @@ def test_an_export_of_an_earlier_lexport_must_be_made_again(run_folder: Path, tm
     (tmp_path / "export").mkdir()
     values = json.loads((run_folder / "export" / "evidence.json").read_text())
     (tmp_path / "export" / "evidence.json").write_text(json.dumps({**values, "schema": 1}))
-    with pytest.raises(InputError, match=f"Export the run again: lexport export {tmp_path}"):
+    with refused(InputError, "LX-EXPORT-016", tmp_path):
         archive(tmp_path, version="1.0")

@@ -89,7 +89,7 @@ def test_what_is_no_good_token_is_refused(tmp_path: Path, content: str, expected
 def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> None:
     path = private(tmp_path / "token", LONG)
     path.chmod(mode)
-    with pytest.raises(InputError, match=f"mode {mode:04o}.*chmod 600 {path}"):
+    with refused(InputError, "LX-SERVE-037", f"{mode:04o}", path):
         read_token_file(path)
 
 

@@ -94,7 +94,7 @@ def test_another_name_or_version_than_the_evidences_is_noticed(
     command = write_archiver_inputs(run_folder, version="1.0", variant="onnx-int8", out=tmp_path / "topics")
     command[command.index(option) + 1] = value
     mar = packed(command, tmp_path / "store")
-    with pytest.raises(RefusedError, match=f"{words}: pack with the command that `lexport handler` printed"):
+    with refused(RefusedError, "LX-ARCHIVE-038", words, "lexport handler"):
         verify(mar)
     with zipfile.ZipFile(mar) as archive:
         archive.extractall(tmp_path / "served")

@@ -128,7 +128,7 @@ def test_an_altered_member_is_named(signed: Path, tmp_path: Path, member: str, p
     def change(members: Members) -> None:
         members[member] = flipped(members[member], place % len(members[member]))
 
-    with pytest.raises(RefusedError, match=f"failed verification: {member} was altered"):
+    with refused(RefusedError, "LX-ARCHIVE-038", f"{member} was altered"):
         verify(changed(signed, change, tmp_path / "bad.mar"))
 
 
@@ -218,7 +218,7 @@ def test_python_pickles_are_refused_however_they_are_called(
     archive_of: ArchiveOf, tmp_path: Path, name: str, content: bytes
 ) -> None:
     bad = changed(archive_of("onnx-int8"), lambda members: members.update({name: content}), tmp_path / "bad.mar")
-    with pytest.raises(RefusedError, match=f"{name}.* is a Python pickle"):
+    with refused(RefusedError, "LX-ARCHIVE-038", name, "pickle"):
         verify(bad)
     with pytest.raises((InputError, RefusedError)), load_archive(bad):
         pass

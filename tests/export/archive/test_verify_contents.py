@@ -23,6 +23,7 @@ from lexport.export.archive.trust.signature import sign
 from lexport.export.archive.verify import verify
 from lexport.handlers.model.digests import MANIFEST, SIGNATURE
 
+from ...refusals import refused
 from .test_verify import changed
 
 ArchiveOf = Callable[[str], Path]
@@ -265,7 +266,7 @@ def test_evidence_without_what_is_shown_is_refused_where_it_is_shown(
         resigned(members, None)
 
     found = inspect(changed(archive_of("onnx-int8"), change_and_list, tmp_path / "bad.mar"))
-    with pytest.raises(RefusedError, match=r"EVIDENCE\.json is not as lexport writes it"):
+    with refused(RefusedError, "LX-REPORT-003", "EVIDENCE.json"):
         archive_screens.inspection(found)
 
 

@@ -17,6 +17,7 @@ from lexport.handlers.request.refusals import Refusal
 from lexport.serving.embedded.batching import Batcher
 from lexport.serving.embedded.http import Response
 
+from ...refusals import refused
 from .http.clients import Answer, ask, connected, run, serving
 
 KEPT = Path(__file__).resolve().parents[2] / "export" / "archive" / "kept" / "schema-2.mar"
@@ -190,7 +191,7 @@ def test_what_nobody_waits_for_is_left_out() -> None:
 def test_a_limit_of_nothing_is_refused_by_name(limits: dict[str, int]) -> None:
     async def main() -> None:
         [(name, value)] = limits.items()
-        with pytest.raises(InputError, match=rf"batcher's {name} is {value}"):
+        with refused(InputError, "LX-SERVE-102", name, value):
             Batcher(Doubling(), **limits)
 
     run(main())

@@ -19,6 +19,7 @@ from lexport.errors import InputError
 from lexport.serving.proxies.configuration import Limits, Proxy, parse_address, proxy_configuration
 from lexport.serving.settings.addresses import Address
 
+from ...refusals import refused
 from .proxy_cases import KINDS, SHORT, command, program, proxied
 from .proxy_requests import BODY, POST
 
@@ -176,7 +177,7 @@ def test_the_page_tells_the_defaults(kind: str) -> None:
 def test_another_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["generate", "apache"]) == 2
     assert "haproxy" in capsys.readouterr().err
-    with pytest.raises(InputError, match="Expected haproxy or nginx"):
+    with refused(InputError, "LX-PROXY-001", "haproxy or nginx"):
         proxy_configuration("apache", Proxy())
 
 

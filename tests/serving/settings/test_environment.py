@@ -10,6 +10,8 @@ from lexport.errors import InputError
 from lexport.serving.plan import Plan
 from lexport.serving.settings.environment import allowed, server_environment
 
+from ...refusals import refused
+
 PLAN = Plan(device="cpu", gpus=0, workers={"m": 1}, threads=2, cores=4)
 
 LIMITS = {"max_request_size": "70000", "max_response_size": " 90000 "}
@@ -50,7 +52,7 @@ def test_what_is_needed_is_kept_and_nothing_else() -> None:
 def test_one_more_can_be_named() -> None:
     outer = KEPT | {"PYTHONPATH": "/own", "LD_PRELOAD": "x"}
     assert allowed(outer, ["PYTHONPATH"]) == KEPT | {"PYTHONPATH": "/own"}
-    with pytest.raises(InputError, match=r"--env HTTP_PROXY: there is no such environment variable"):
+    with refused(InputError, "LX-SERVE-038", "HTTP_PROXY"):
         allowed(outer, ["HTTP_PROXY"])
 
 
@@ -60,11 +62,11 @@ def test_a_server_gets_its_own_folder_and_threads(tmp_path: Path) -> None:
     assert (own["OMP_NUM_THREADS"], own["LEXPORT_THREADS"], own["LEXPORT_CORES"]) == ("2", "2", "4")
     assert own["LEXPORT_REPORT_DIR"] == str(tmp_path / "run" / "reports")
     assert (own["LEXPORT_MAX_REQUEST_SIZE"], own["LEXPORT_MAX_RESPONSE_SIZE"]) == ("70000", "90000")
-    with pytest.raises(InputError, match="--env TMPDIR: lexport serve sets this variable itself"):
+    with refused(InputError, "LX-SERVE-040", "TMPDIR"):
         server_environment({"TMPDIR": "/elsewhere"}, ["TMPDIR"], tmp_path, "0" * 32, PLAN, LIMITS)
 
 
 @pytest.mark.parametrize("value", ["plenty", "-1", "0", "1.5", "", "٣"])
 def test_a_limit_that_is_no_number_is_an_error(tmp_path: Path, value: str) -> None:
-    with pytest.raises(InputError, match=r"max_request_size=.* is not a number of bytes. Expected a whole number"):
+    with refused(InputError, "LX-SERVE-039", "max_request_size="):
         server_environment({}, (), tmp_path, "0" * 32, PLAN, LIMITS | {"max_request_size": value})

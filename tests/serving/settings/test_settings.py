@@ -17,6 +17,8 @@ from lexport.serving.settings.ports import check_free, pick_free
 from lexport.serving.store import Archive
 from lexport.serving.torchserve.settings import check_model_api, derive
 
+from ...refusals import refused
+
 
 def test_every_packaged_setting_is_explained() -> None:
     lines = PACKAGED.read_text(encoding="utf-8").splitlines()
@@ -69,7 +71,7 @@ def test_ports_follow_the_option() -> None:
 
 @pytest.mark.parametrize("port", [-1, 65533, 65535, 10**6])
 def test_impossible_ports_are_refused(port: int) -> None:
-    with pytest.raises(InputError, match="--port"):
+    with refused(InputError, "LX-SERVE-059", "--port"):
         addresses(read_settings(), port)
 
 
@@ -91,10 +93,10 @@ def test_settings_that_cannot_be_served_are_refused(tmp_path: Path, line: str, r
 
 
 def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"Cannot read the settings .*absent"):
+    with refused(InputError, "LX-SERVE-057", "absent"):
         read_settings(tmp_path / "absent")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="Expected a properties file"):
+    with refused(InputError, "LX-SERVE-057"):
         read_settings(tmp_path / "binary")
 
 
@@ -115,17 +117,17 @@ def test_a_port_in_use_is_named_with_its_holder_and_the_way_out() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SystemProblem, match=rf"Port {port} \(metrics\) is in use by .*pid.*--port"):
+        with refused(SystemProblem, "LX-SERVE-048", port, "metrics", "pid", "--port"):
             check_free({"metrics": Address("127.0.0.1", port)})
-        with pytest.raises(SystemProblem, match=rf"Port {port} \(gRPC inference\).*grpc_inference_port"):
+        with refused(SystemProblem, "LX-SERVE-048", port, "gRPC inference", "grpc_inference_port"):
             check_free({"gRPC inference": Address("127.0.0.1", port)})
     check_free({"metrics": Address("127.0.0.1", port)})
 
 
 def test_doors_need_ports_of_their_own_and_addresses_of_this_machine() -> None:
-    with pytest.raises(InputError, match="give each its own"):
+    with refused(InputError, "LX-SERVE-047", 18099, "inference", "metrics"):
         check_free({"inference": Address("127.0.0.1", 18099), "metrics": Address("127.0.0.1", 18099)})
-    with pytest.raises(SystemProblem, match="not an address of this machine"):
+    with refused(SystemProblem, "LX-SERVE-048", "192.0.2.1", "inference"):
         check_free({"inference": Address("192.0.2.1", 18099)})
 
 
@@ -141,11 +143,11 @@ def test_free_ports_differ_and_given_ones_stay() -> None:
 @pytest.mark.parametrize("value", ["true", "TRUE", " true "])
 def test_the_model_api_needs_insisting_and_goes_with_no_key(value: str) -> None:
     settings = {"enable_model_api": value}
-    with pytest.raises(RefusedError, match=r"POST /models\?url=FOLDER.*--trust-code"):
+    with refused(RefusedError, "LX-SERVE-063", "POST /models?url=FOLDER", "--trust-code"):
         check_model_api(settings, Trust())
     check_model_api(settings, Trust(insist=True))
     for insist in (False, True):
-        with pytest.raises(RefusedError, match="Leave the setting out and start the server with its archives"):
+        with refused(RefusedError, "LX-SERVE-063", "Leave the setting out"):
             check_model_api(settings, Trust([PublicKey(bytes(32), "k")], insist))
 
 
@@ -156,11 +158,11 @@ def test_so_do_urls_because_workflows_are_loaded_from_them_without_the_model_api
     own = tmp_path / "own.properties"
     own.write_text(line + "\n")
     settings = read_settings(own)
-    with pytest.raises(RefusedError, match=r"urls=.*POST /workflows\?url=URL.*--trust-code"):
+    with refused(RefusedError, "LX-SERVE-064", "urls=", "POST /workflows?url=URL", "--trust-code"):
         check_model_api(settings, Trust())
     check_model_api(settings, Trust(insist=True))
     for insist in (False, True):
-        with pytest.raises(RefusedError, match="Leave the setting out and start the server with its archives"):
+        with refused(RefusedError, "LX-SERVE-064", "Leave the setting out"):
             check_model_api(settings, Trust([PublicKey(bytes(32), "k")], insist))
 
 

@@ -16,6 +16,7 @@ from lexport.export.archive.inprocess import Context
 from lexport.handlers.worker import Worker, load_checked
 from lexport.serving.store import read
 
+from ...refusals import refused
 from ..conftest import Traces
 
 ONE_GPU = '#!/bin/sh\ncase "$*" in *-L*) echo "GPU 0: A (UUID: x)";; *) echo index; echo 0;; esac\n'
@@ -42,7 +43,7 @@ def test_gpu_workers_for_fewer_bits_are_refused_with_the_reason(
 ) -> None:
     mar = archive_of(name)
     assert read(mar).cpu_alone == reason
-    with pytest.raises(InputError, match=rf"topics 1\.0: {reason}\. Archive an fp32 or fp16 variant, use --workers"):
+    with refused(InputError, "LX-SERVE-016", f"topics 1.0: {reason}"):
         serving.serve([mar], workers="gpu:1", state_dir=tmp_path / "state", port=0)
 
 

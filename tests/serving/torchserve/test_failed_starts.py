@@ -21,6 +21,7 @@ from lexport.serving.settings.addresses import Address
 from lexport.serving.settings.ports import pick_free
 
 from ...hostile import EVIL, check
+from ...refusals import refused
 from ...stranger_cases import stock_archive
 
 MakeArchive = Callable[..., Path]
@@ -166,7 +167,7 @@ def test_what_a_worker_says_disturbs_neither_the_terminal_nor_who_reads_the_logs
     make_archive: MakeArchive, tmp_path: Path, traces: Any
 ) -> None:
     path, folder = make_archive(tmp_path, "broken", handler=SAYS_HOSTILE_THINGS), tmp_path / "state"
-    with pytest.raises(SystemProblem, match=r"A worker of broken 1\.0 could not start") as caught:
+    with refused(SystemProblem, "LX-SERVE-072", "broken 1.0") as caught:
         serve([path], workers="cpu:1", state_dir=folder, port=0, trust_code=True)
     check(str(caught.value))
     assert "RuntimeError: x?[2J?]0;title" in str(caught.value)
@@ -178,7 +179,7 @@ def test_what_a_worker_says_disturbs_neither_the_terminal_nor_who_reads_the_logs
 
 
 def test_too_slow_a_start_is_given_up(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
-    with pytest.raises(SystemProblem, match=r"After 4 s still waiting for 1 of 1 workers of slow\. .*--timeout"):
+    with refused(SystemProblem, "LX-SERVE-068", "4 s", "1 of 1", "slow", "--timeout"):
         serve(
             [make_archive(tmp_path, "slow", handler=NEVER_READY)],
             workers="cpu:1",
@@ -199,7 +200,7 @@ def test_an_archive_torchserve_refuses_is_explained(make_archive: MakeArchive, t
     with zipfile.ZipFile(archive, "w") as after:
         for name, content in members.items():
             after.writestr(name, content)
-    with pytest.raises(SystemProblem, match=r"refused the archive odd-1\.0\.mar: .*Runtime is not defined"):
+    with refused(SystemProblem, "LX-SERVE-069", "odd-1.0.mar", "Runtime is not defined"):
         serve([archive], state_dir=tmp_path / "state", port=0, trust_code=True)
     assert traces.processes() == []
     assert traces.folders() == []

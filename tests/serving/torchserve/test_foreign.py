@@ -19,6 +19,7 @@ from lexport.loadtest.record import record
 from lexport.loadtest.runner import loadtest
 from lexport.serving import Server, serve, stop
 
+from ...refusals import refused
 from ...stranger_cases import stock_archive
 
 pytestmark = pytest.mark.usefixtures("java")
@@ -86,7 +87,7 @@ def test_a_served_models_answers_are_recorded_by_name_and_by_url(server: Server,
 
 
 def test_a_strangers_archive_is_not_recorded_without_trust(mar: Path, tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match=r"lexport's own handler is missing.*lexport inspect.*--trust-code"):
+    with refused(RefusedError, "LX-TRUST-001", "my_tc.mar", "lexport inspect", "--trust-code"):
         record(str(mar), ["a goal"], tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
 

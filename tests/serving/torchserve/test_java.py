@@ -8,6 +8,8 @@ import pytest
 from lexport.errors import MissingExtra
 from lexport.serving.torchserve.java import find_java
 
+from ...refusals import refused
+
 
 def fake_java(home: Path, version: str) -> Path:
     path = home / "bin" / "java"
@@ -52,7 +54,7 @@ def test_no_java_names_the_package(bare: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(MissingExtra, match=r'pip install "lexport\[torchserve\]"'):
         find_java()
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
-    with pytest.raises(MissingExtra, match="JAVA_HOME=/nowhere has no Java that runs"):
+    with refused(MissingExtra, "LX-INSTALL-002", "JAVA_HOME=/nowhere"):
         find_java()
 
 

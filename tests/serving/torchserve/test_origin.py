@@ -12,6 +12,7 @@ from lexport.errors import InputError, SystemProblem
 from lexport.export.archive.inprocess import load_archive
 from lexport.serving import serve, stop
 
+from ...refusals import refused
 from ..conftest import ECHO
 
 pytestmark = pytest.mark.usefixtures("java")
@@ -54,13 +55,13 @@ def test_it_answers_with_the_archives_own_code(
 def test_a_variable_that_is_let_through_and_brings_another_handler_is_explained(
     archive_of: Callable[[str], Path], tmp_path: Path, other_code: Path
 ) -> None:
-    with pytest.raises(SystemProblem, match=r"the archive's own handler has not reported: .*PYTHONPATH"):
+    with refused(SystemProblem, "LX-SERVE-071", "topics 1.0", "PYTHONPATH"):
         serve([archive_of("onnx-int8")], state_dir=tmp_path / "state", port=0, env=["PYTHONPATH"], timeout=120)
     assert (tmp_path / "it ran").exists()
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [".lexport-state", "logs"]
 
 
 def test_a_variable_that_is_not_set_is_said(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--env ABSENT_VARIABLE: there is no such environment variable"):
+    with refused(InputError, "LX-SERVE-038", "ABSENT_VARIABLE"):
         serve([archive_of("onnx-int8")], state_dir=tmp_path / "state", port=0, env=["ABSENT_VARIABLE"])
     assert not (tmp_path / "state").exists()

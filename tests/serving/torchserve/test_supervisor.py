@@ -23,6 +23,7 @@ from lexport.serving.settings.files import read_settings
 from lexport.serving.torchserve.engine import run
 from lexport.serving.torchserve.process import frontend
 
+from ...refusals import refused
 from ..test_state import server
 
 LASTS = ["sh", "-c", "sleep 600 & wait"]
@@ -101,7 +102,7 @@ def test_what_dies_is_started_again_and_said(folder: Path) -> None:
 def test_what_dies_again_and_again_is_given_up(folder: Path) -> None:
     made = started(folder, ENDS_AT_ONCE)
     began = time.monotonic()
-    with pytest.raises(SystemProblem, match=r"ended by itself: exit code 3: java.io.IOException: No space left"):
+    with refused(SystemProblem, "LX-SERVE-053", "exit code 3: java.io.IOException: No space left"):
         wait(made)
     assert 14 < time.monotonic() - began < 60  # 0, 1, 2, 4, 8 s between the starts
     assert "died 6 times in a row" in log(folder)
@@ -118,7 +119,7 @@ def test_nothing_is_started_again_before_the_server_was_ready(folder: Path) -> N
 
 
 def test_a_command_that_does_not_run_is_said(folder: Path) -> None:
-    with pytest.raises(SystemProblem, match=r"Cannot start /absent/java: No such file.*JAVA_HOME"):
+    with refused(SystemProblem, "LX-SERVE-065", "/absent/java: No such file", "JAVA_HOME"):
         started(folder, ["/absent/java"])
 
 
@@ -127,7 +128,7 @@ def test_what_it_runs_ends_with_a_killed_supervisor(folder: Path) -> None:
     made = started(folder)
     psutil.Process(made.supervisor).kill()
     until(lambda: not is_alive(made.pid))
-    with pytest.raises(SystemProblem, match="its supervisor was killed"):
+    with refused(SystemProblem, "LX-SERVE-054", "supervisor was killed"):
         running(folder)
     stop(folder)
     assert state.load(folder) is None

@@ -17,6 +17,7 @@ from lexport.serving import serve, start, status, stop
 from lexport.serving.store import Archive, choose, place
 from lexport.serving.torchserve import engine
 
+from ...refusals import refused
 from ...trust_cases import key_pair, members_of, repacked, write_members
 
 pytestmark = pytest.mark.usefixtures("java")
@@ -43,7 +44,7 @@ def test_a_signed_archive_overwritten_between_choosing_and_starting_runs_nothing
         return found
 
     monkeypatch.setattr(start, "choose", chosen)
-    with pytest.raises(RefusedError, match=r"topics-1\.0\.mar: The archive is not signed"):
+    with refused(RefusedError, "LX-TRUST-010", "topics-1.0.mar"):
         serve([path], workers="cpu:1", state_dir=tmp_path / "state", port=0, trusted=trusted)
     assert traces.processes() == []
 
@@ -95,7 +96,7 @@ def test_more_workers_than_planned_are_refused_before_anything_starts(
     make_archive: Callable[..., Path], tmp_path: Path, traces: Any
 ) -> None:
     greedy = make_archive(tmp_path, "greedy", config="minWorkers: 100000\nmaxWorkers: 100000\n")
-    with pytest.raises(InputError, match=r"ask for 100000 workers, and 1 are planned by --workers cpu:1"):
+    with refused(InputError, "LX-SERVE-015", "100000", "1", "cpu:1"):
         serve([greedy], workers="cpu:1", state_dir=tmp_path / "state", port=0, trust_code=True)
     assert traces.processes() == []
     assert not (tmp_path / "state").exists()
@@ -107,6 +108,6 @@ def test_the_model_api_is_refused_before_anything_starts(
     own = tmp_path / "own.properties"
     own.write_text("enable_model_api=true\n")
     path = Path(shutil.copy(archive_of("onnx-int8"), tmp_path))
-    with pytest.raises(RefusedError, match=r"enable_model_api=true lets anyone with the management token"):
+    with refused(RefusedError, "LX-SERVE-063", "enable_model_api=true"):
         serve([path], state_dir=tmp_path / "state", port=0, config=own)
     assert not (tmp_path / "state").exists()

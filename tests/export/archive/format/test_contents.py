@@ -198,7 +198,7 @@ def test_verify_refuses_a_program_that_touches_files_by_its_operator(
     bad = changed(
         archive_of("torchscript-fp32"), lambda members: members.update({"model.pt": program}), tmp_path / "bad.mar"
     )
-    with pytest.raises(RefusedError, match=rf"model\.pt: code/.* has the operator '{operator}'"):
+    with refused(RefusedError, "LX-ARCHIVE-038", "model.pt: code/", f"'{operator}'"):
         verify(bad)
 
 
@@ -229,7 +229,7 @@ def test_verify_refuses_a_model_file_in_which_torch_could_find_other_members(
     bad = changed(
         archive_of(variant), lambda members: members.update({file: change(members[file])}), tmp_path / "bad.mar"
     )
-    with pytest.raises(RefusedError, match=rf"{file} is a zip that two readers can read differently"):
+    with refused(RefusedError, "LX-ARCHIVE-038", f"{file} is a zip"):
         verify(bad)
 
 

@@ -121,7 +121,7 @@ def test_links_and_pipes_are_refused_by_name(folder: Path, tmp_path: Path, kind:
         os.mkfifo(odd)
     else:
         odd.symlink_to("/etc/hostname" if kind == "file" else tmp_path)
-    with pytest.raises(InputError, match=f"{odd} is a link or no file"):
+    with refused(InputError, "LX-ARCHIVE-081", odd):
         verify(folder)
 
 

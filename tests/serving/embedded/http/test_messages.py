@@ -10,6 +10,8 @@ from lexport.errors import InputError
 from lexport.serving.embedded.http import Fields, Limits, Request, Response
 from lexport.serving.embedded.http.messages import render
 
+from ....refusals import refused
+
 
 @pytest.mark.parametrize(
     ("target", "path", "query"),
@@ -89,5 +91,5 @@ def test_a_status_without_a_name_is_written() -> None:
 @pytest.mark.parametrize("name", ["connections", "body", "head_seconds", "least_rate"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_limit_of_nothing_is_refused_by_name(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"limit {name} .* is {value}"):
+    with refused(InputError, "LX-SERVE-101", name, value):
         Limits(**{name: value})  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve.engine import run
 from lexport.serving.torchserve.health.probes import HealthEndpoint
 
+from ....refusals import refused
 from ...proxies.proxy_cases import free_port
 from ...test_state import server as described
 from ..test_supervisor import LASTS, PLAN, until
@@ -114,7 +115,7 @@ def test_slow_clients_are_closed_and_keep_nobody_waiting(port: int) -> None:
 
 
 def test_a_port_in_use_is_said(port: int) -> None:
-    with pytest.raises(SystemProblem, match=rf"The health port 127\.0\.0\.1:{port} cannot be opened.*--health"):
+    with refused(SystemProblem, "LX-SERVE-067", f"127.0.0.1:{port}", "--health"):
         HealthEndpoint("127.0.0.1", port, {})
 
 
@@ -132,7 +133,7 @@ def test_an_address_or_a_port_alone(text: str, address: Address) -> None:
 
 @pytest.mark.parametrize("text", ["", "yes", "65535", "host:", "127.0.0.1:8083/livez", "[::1]:8083"])
 def test_what_is_no_address_is_said(text: str) -> None:
-    with pytest.raises(InputError, match="Expected PORT or ADDRESS:PORT"):
+    with refused(InputError, "LX-SERVE-062"):
         health_address(text)
 
 

@@ -23,6 +23,7 @@ from lexport.serving.torchserve import http as api
 from lexport.serving.torchserve.health import probes as health
 
 from ....client.test_client import SLEEPER
+from ....refusals import refused
 from ...proxies.proxy_cases import KINDS, running, wait_until
 
 pytestmark = [pytest.mark.usefixtures("java"), pytest.mark.long]
@@ -142,7 +143,7 @@ def test_a_frontend_that_hangs_does_not_live(server: Server, monkeypatch: pytest
         assert probe(server.health_url, "/livez") == (503, "TorchServe runs and does not answer within 3 s")
         assert probe(server.health_url, "/readyz") == (503, "TorchServe does not answer")
         monkeypatch.setattr(health, "PATIENCE", 0.5)
-        with pytest.raises(SystemProblem, match="does not answer within"):
+        with refused(SystemProblem, "LX-SERVE-055", "0.5 s"):
             check_live(server.state_dir)
     finally:
         java.send_signal(signal.SIGCONT)
