@@ -84,7 +84,7 @@ def main() -> int:
 
 def _workers_of(server: serving.Server) -> list[int]:
     if server.engine == "torchserve":
-        return workers_of(server)
+        return list(workers_of(server))
     return sorted(child.pid for child in psutil.Process(server.supervisor).children())
 
 
