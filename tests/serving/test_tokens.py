@@ -152,15 +152,19 @@ class TorchServe:
     def environment(self) -> dict[str, str]:
         return os.environ | {"LOG_LOCATION": str(self.folder), "METRICS_LOCATION": str(self.folder)}
 
-    def wait(self) -> None:
+    def wait(self) -> bool:
+        """Return whether it answers; False if another program took one of its ports before it did."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                api.request("GET", self.management, "/ping", token="")
-                return
+                for url in (self.inference, self.management):
+                    api.request("GET", url, "/ping", token="")
+                return True
             time.sleep(0.1)
         self.process.kill()
-        raise AssertionError(self.process.communicate()[0])
+        said = self.process.communicate()[0]
+        assert "Address already in use" in said, said
+        return False
 
     def statuses(self, inference: str, management: str) -> tuple[int, int]:
         first, _ = api.request("GET", self.inference, "/ping", token=inference)
@@ -171,17 +175,21 @@ class TorchServe:
 @contextlib.contextmanager
 def started(folder: Path, tokens: Tokens, **settings: str) -> Iterator[TorchServe]:
     folder.mkdir(exist_ok=True, mode=0o700)
-    arguments = java_arguments(tokens, folder)
-    (given,) = folder.glob("tokens*")
-    assert stat.S_IMODE(given.stat().st_mode) == 0o600
-    server = TorchServe(folder, arguments.options, arguments.class_path, **settings)
-    try:
-        server.wait()
-        assert not given.exists()
-        yield server
-    finally:
-        with server.process:
-            server.process.kill()
+    for _ in range(3):
+        arguments = java_arguments(tokens, folder)
+        (given,) = folder.glob("tokens*")
+        assert stat.S_IMODE(given.stat().st_mode) == 0o600
+        server = TorchServe(folder, arguments.options, arguments.class_path, **settings)
+        try:
+            if server.wait():
+                assert not given.exists()
+                yield server
+                return
+            given.unlink(missing_ok=True)
+        finally:
+            with server.process:
+                server.process.kill()
+    raise AssertionError("another program took its ports three times")
 
 
 @pytest.mark.usefixtures("java")
