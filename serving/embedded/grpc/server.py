@@ -18,7 +18,7 @@ from .messages import message, service
 
 log = logging.getLogger("lexport")
 
-CODES = {
+_CODES = {
     HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
     HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
@@ -34,6 +34,7 @@ _LATER = (("grpc-retry-pushback-ms", "1000"),)
 _LEAST_MESSAGE = 1 << 16
 _QUIET = 0.1  # seconds without a call, after which none is taken to be on its way
 _REFUSING = 2.0  # seconds at most
+_MOST_CALLS = 1_000  # at once, each with a message of at most the server's size; further ones are refused unread
 
 Call = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 """Answers a message by a message. Raises Failure, Refusal or Refused."""
@@ -48,7 +49,12 @@ class Refused(Exception):
         """Name the HTTP status that stands for it; `code` None: the gRPC status that goes with it."""
         super().__init__(details)
         self.status = status
-        self.code = code or CODES.get(HTTPStatus(status), grpc.StatusCode.INTERNAL)
+        self.code = code or _CODES.get(HTTPStatus(status), grpc.StatusCode.INTERNAL)
+
+    async def tell(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """End a call with it."""
+        later = self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        await context.abort(self.code, str(self), _LATER if later else ())
 
 
 class Server:
@@ -64,13 +70,15 @@ class Server:
         self._calls = 0
         self._draining = False
         self._server = grpc.aio.server(
+            interceptors=[_Gate(self._admit)],
+            maximum_concurrent_rpcs=_MOST_CALLS,
             options=[
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", max(largest, _LEAST_MESSAGE)),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_concurrent_streams", 1_000),
                 ("grpc.max_connection_idle_ms", 300_000),
-            ]
+            ],
         )
 
     def add(self, name: str, calls: Mapping[str, Call], *, called: str | None = None) -> None:
@@ -123,12 +131,7 @@ class Server:
 
     def _guarded(self, call: Call) -> Call:
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            self._calls += 1
             try:
-                if self._draining:
-                    raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.")
-                if not self._bearer.is_borne(_given(list(context.invocation_metadata() or ()))):
-                    raise Refused(HTTPStatus.BAD_REQUEST, str(wrong_token()), grpc.StatusCode.PERMISSION_DENIED)
                 return await call(request, context)
             except Refused as refused:
                 problem = refused
@@ -140,10 +143,40 @@ class Server:
                 log.exception("A gRPC request failed.")
                 problem = Refused(HTTPStatus.INTERNAL_SERVER_ERROR, f"The server failed: {type(error).__name__}.")
             self._count(problem.status)
-            later = problem.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-            return await context.abort(problem.code, str(problem), _LATER if later else ())  # raises
+            return await problem.tell(context)
 
         return guarded
+
+    def _admit(self, metadata: Sequence[tuple[str, str | bytes]]) -> Refused | None:
+        """Return why a call is refused before its message is read."""
+        self._calls += 1
+        if self._draining:
+            refused = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.")
+        elif not self._bearer.is_borne(_given(metadata)):
+            refused = Refused(HTTPStatus.BAD_REQUEST, str(wrong_token()), grpc.StatusCode.PERMISSION_DENIED)
+        else:
+            return None
+        self._count(refused.status)
+        return refused
+
+
+class _Gate(grpc.aio.ServerInterceptor):
+    """Refuses calls whose messages have not been read."""
+
+    def __init__(self, admit: Callable[[Sequence[tuple[str, str | bytes]]], Refused | None]) -> None:
+        self._admit = admit
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """See `grpc.aio.ServerInterceptor`."""
+        refused = self._admit(handler_call_details.invocation_metadata or ())
+        if refused is None:
+            return await continuation(handler_call_details)
+
+        async def refuse(requests: Any, context: Any) -> None:
+            await refused.tell(context)
+
+        # A handler of streams is called before anything is read.
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def of_refusal(status: int, body: Mapping[str, Any]) -> Refused:

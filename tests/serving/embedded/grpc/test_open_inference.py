@@ -57,6 +57,13 @@ def test_nothing_is_told_without_the_token(served: Served, wrong: dict[str, str]
         client(served.management).unload_model("topics", headers=served.headers("inference"))
 
 
+def test_without_the_token_no_message_is_read(served: Served) -> None:
+    plain = Plain(served)
+    with pytest.raises(grpc.RpcError) as caught:  # it is longer than any that is read
+        plain.call(request(b"x" * 7_000_000), metadata=(("authorization", "Bearer wrong"),), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
 def test_the_metadata_are_those_of_the_answers(served: Served) -> None:
     asked, headers = client(served.inference), served.headers()
     for name in ("topics", "vector"):
