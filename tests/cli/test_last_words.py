@@ -22,6 +22,7 @@ from lexport.errors import InputError, RefusedError
 from lexport.reports import tables as screens
 
 from ..hostile import EVIL, check
+from ..refusals import refused
 from .conftest import Result
 
 Command = Callable[..., Result]
@@ -145,8 +146,10 @@ def test_every_screen_shows_codes(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_value_of_the_wrong_kind_is_an_error_that_names_it() -> None:
     answers: list[Any] = [{}, {"label": "good", "score": "much"}, {"labels": 3}, {"vector": ["x"]}, "text", None]
     for wrong in answers:
-        said = r"The answer of films is not as lexport writes it \("
-        with pytest.raises(InputError, match=said), screens.reading("The answer of films", InputError):
+        with (
+            refused(InputError, "LX-REPORT-003", "films", "--json"),
+            screens.reading("The answer of films", InputError),
+        ):
             screens.answers(["text"], [wrong])
 
 

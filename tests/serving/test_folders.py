@@ -65,7 +65,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 def test_a_path_too_long_for_sockets_is_said(tmp_path: Path) -> None:
     short = tmp_path / ("x" * (LONGEST - len(str(tmp_path)) - 1))
     make_private(short)
-    with pytest.raises(InputError, match=rf"a path of {LONGEST + 1} bytes; at most {LONGEST} .*--state-dir"):
+    with refused(InputError, "LX-SERVE-007", LONGEST + 1, LONGEST, "--state-dir"):
         make_private(Path(f"{short}x"))
 
 
@@ -92,15 +92,15 @@ def test_one_command_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def refused_by_every_command(folder: Path, words: str) -> None:
+def refused_by_every_command(folder: Path, code: str, code_of_start: str, *values: str) -> None:
     """`stop`, `status` and the rest refuse this folder, and nothing in it changes."""
     before = sorted(str(path) for path in folder.rglob("*"))
     for command in (running, status, stop, state.load):
-        with pytest.raises(SystemProblem, match=words):
+        with refused(SystemProblem, code, *values):
             command(folder)
     with pytest.raises(LexportError):
         clean(folder)
-    with pytest.raises(InputError, match="--state-dir"):
+    with refused(InputError, code_of_start, *values, "--state-dir"):
         make_private(folder)
     assert sorted(str(path) for path in folder.rglob("*")) == before
 
@@ -123,25 +123,25 @@ def test_an_earlier_versions_folder_is_said(tmp_path: Path) -> None:
 def test_a_folder_that_others_can_write_is_refused(folder: Path) -> None:
     state.save(server(folder))
     folder.chmod(0o770)
-    refused_by_every_command(folder, r"Other users can write into the state folder .*0770")
+    refused_by_every_command(folder, "LX-SERVE-006", "LX-SERVE-010", str(folder), "0770")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
 def test_another_users_folder_is_refused(folder: Path) -> None:
     state.save(server(folder))
     os.chown(folder, 12345, -1)
-    refused_by_every_command(folder, r"belongs to another user \(uid 12345\)")
+    refused_by_every_command(folder, "LX-SERVE-003", "LX-SERVE-008", str(folder), "12345")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="every folder is root's to change")
 def test_the_systems_folder_is_refused() -> None:
-    refused_by_every_command(Path("/usr"), r"belongs to another user \(uid 0\)")
+    refused_by_every_command(Path("/usr"), "LX-SERVE-003", "LX-SERVE-008", "/usr", "uid 0")
 
 
 def test_a_marker_that_is_a_link_marks_nothing(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text("{}")
     (tmp_path / MARKER).symlink_to("server.json")
-    refused_by_every_command(tmp_path, "not marked as a state folder")
+    refused_by_every_command(tmp_path, "LX-SERVE-004", "LX-SERVE-011", str(tmp_path), ".lexport-state")
 
 
 def test_links_are_removed_and_not_followed(tmp_path: Path, folder: Path) -> None:

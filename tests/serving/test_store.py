@@ -65,7 +65,7 @@ def test_newest_of_each_name(tmp_path: Path, make_archive: MakeArchive) -> None:
 
 
 def test_an_empty_or_missing_store_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no \.mar file(.|\n)*lexport archive"):
+    with refused(InputError, "LX-SERVE-024", tmp_path, "lexport archive"):
         newest(tmp_path)
     with refused(InputError, "LX-SERVE-024", "There is no model store"):
         newest(tmp_path / "absent")
@@ -142,28 +142,28 @@ GOOD = (MANIFEST, json.dumps({"model": {"modelName": "m", "modelVersion": "1"}})
 
 
 @pytest.mark.parametrize(
-    ("members", "reason"),
+    ("members", "code", "named"),
     [
-        ([GOOD, ("/etc/passwd", "")], "outside"),
-        ([GOOD, ("../up", "")], "outside"),
-        ([GOOD, ("a/../../up", "")], "outside"),
-        ([GOOD, ("a\\..\\up", "")], "outside"),
-        ([GOOD, ("C:/up", "")], "outside"),
-        ([GOOD, (link("ln"), "/etc/passwd")], "link"),
-        ([GOOD, ("x", "1"), ("x", "2")], "twice"),
-        ([GOOD, ("x", "1"), ("./x", "2")], "twice"),
-        ([("handler.py", "")], "has no MAR-INF/MANIFEST.json"),
-        ([(MANIFEST, "[]")], "not a JSON object"),
-        ([(MANIFEST, "{")], "not a JSON object"),
-        ([(MANIFEST, "[" * 60_000)], "not a JSON object"),
-        ([(MANIFEST, "{}")], "modelName None"),
-        ([(MANIFEST, '{"model": {"modelName": "a b"}}')], "modelName 'a b'"),
-        ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": 1}}')], "modelVersion 1"),
-        ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": "1/2"}}')], "modelVersion '1/2'"),
+        ([GOOD, ("/etc/passwd", "")], "LX-ARCHIVE-052", "'/etc/passwd'"),
+        ([GOOD, ("../up", "")], "LX-ARCHIVE-052", "'../up'"),
+        ([GOOD, ("a/../../up", "")], "LX-ARCHIVE-052", "'a/../../up'"),
+        ([GOOD, ("a\\..\\up", "")], "LX-ARCHIVE-052", r"'a\\..\\up'"),
+        ([GOOD, ("C:/up", "")], "LX-ARCHIVE-052", "'C:/up'"),
+        ([GOOD, (link("ln"), "/etc/passwd")], "LX-ARCHIVE-054", "'ln'"),
+        ([GOOD, ("x", "1"), ("x", "2")], "LX-ARCHIVE-044", "'x'"),
+        ([GOOD, ("x", "1"), ("./x", "2")], "LX-ARCHIVE-044", "'./x'"),
+        ([("handler.py", "")], "LX-ARCHIVE-064", MANIFEST),
+        ([(MANIFEST, "[]")], "LX-ARCHIVE-066", MANIFEST),
+        ([(MANIFEST, "{")], "LX-ARCHIVE-066", MANIFEST),
+        ([(MANIFEST, "[" * 60_000)], "LX-ARCHIVE-066", MANIFEST),
+        ([(MANIFEST, "{}")], "LX-SERVE-029", "modelName None"),
+        ([(MANIFEST, '{"model": {"modelName": "a b"}}')], "LX-SERVE-029", "modelName 'a b'"),
+        ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": 1}}')], "LX-SERVE-029", "modelVersion 1"),
+        ([(MANIFEST, '{"model": {"modelName": "a", "modelVersion": "1/2"}}')], "LX-SERVE-029", "modelVersion '1/2'"),
     ],
 )
-def test_bad_archives_are_refused(tmp_path: Path, members: list[tuple[str, str]], reason: str) -> None:
-    with pytest.raises(InputError, match=reason):
+def test_bad_archives_are_refused(tmp_path: Path, members: list[tuple[str, str]], code: str, named: str) -> None:
+    with refused(InputError, code, "bad.mar", named):
         read(zipped(tmp_path / "bad.mar", *members))
 
 

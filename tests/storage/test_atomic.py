@@ -178,7 +178,7 @@ class TestWriteFile:
                 write_file(target, b"new")
 
     def test_an_unwritable_folder_is_named(self, unwritable: Path) -> None:
-        with pytest.raises(InputError, match=r"the folder .*/closed is not writable"):
+        with refused(InputError, "LX-FILE-005", "/closed/c", "/closed"):
             write_file(unwritable / "c", b"new")
 
     def test_where_nobody_can_write_the_system_is_quoted(self) -> None:
@@ -356,13 +356,17 @@ class TestNewFolder:
 
     def test_where_nothing_can_be_created_it_is_said_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"x")
-        for target in (tmp_path / "file" / "run", Path("/proc/self/run"), tmp_path / ("x" * 300)):
-            with pytest.raises(InputError, match="Cannot write"), new_folder(target):
+        for code, target in (
+            ("LX-FILE-004", tmp_path / "file" / "run"),
+            ("LX-FILE-005", Path("/proc/self/run")),
+            ("LX-FILE-006", tmp_path / ("x" * 300)),
+        ):
+            with refused(InputError, code, target), new_folder(target):
                 pytest.fail("never reached")
         assert names(tmp_path) == ["file"]
 
     def test_an_unwritable_folder_is_named(self, unwritable: Path) -> None:
-        with pytest.raises(InputError, match=r"the folder .*/closed is not writable"):
+        with refused(InputError, "LX-FILE-005", "/closed/deep/run", "/closed"):
             check_folder(unwritable / "deep" / "run")
 
     def test_the_check_creates_nothing(self, tmp_path: Path) -> None:

@@ -121,16 +121,16 @@ def test_an_unfinished_training_is_neither_forgotten_nor_taken_for_another(tasks
 @pytest.mark.parametrize(
     ("case", "device", "difference"),
     [
-        ("fp16", Device(), 'recipe: training optimizer was "adam", is "adamw"'),
-        ("adam", Device(threads=2), "threads: was 1, is 2"),
+        ("fp16", Device(), ["training optimizer", '"adam"', '"adamw"']),
+        ("adam", Device(threads=2), ["threads", "1", "2"]),
     ],
 )
 def test_the_difference_to_the_training_that_was_begun_is_named(
-    tasks_jsonl: Path, tmp_path: Path, case: str, device: Device, difference: str
+    tasks_jsonl: Path, tmp_path: Path, case: str, device: Device, difference: list[str]
 ) -> None:
     with pytest.raises(Cut):
         trained("adam", tasks_jsonl, tmp_path / "run", cut=3)
-    with pytest.raises(InputError, match=difference):
+    with refused(InputError, "LX-TRAIN-003", "checkpoint.safetensors", *difference):
         trained(case, tasks_jsonl, tmp_path / "run", resume=True, device=device)
 
 
@@ -149,7 +149,10 @@ def test_a_damaged_checkpoint_is_an_error_and_no_beginning(tasks_jsonl: Path, tm
     }[damage]
     assert changed != content
     path.write_bytes(changed)
-    with pytest.raises(InputError, match=r"checkpoint.safetensors (cannot be read|has schema 9).*start again"):
+    error = (
+        ("LX-TRAIN-002", "checkpoint.safetensors", "9", "1") if damage == "schema" else ("LX-TRAIN-001", str(path))
+    )
+    with refused(InputError, *error, "--force"):
         trained("adam", tasks_jsonl, out, resume=True)
 
 

@@ -152,12 +152,12 @@ def test_an_unpacked_archive_of_lexports_is_verified_as_the_archive_it_makes(
 def test_folders_that_are_no_archive_are_refused(tmp_path: Path, make: str) -> None:
     folder = tmp_path / "folder"
     (folder / "MAR-INF").mkdir(parents=True)
-    words = "a folder without MAR-INF/MANIFEST.json"
+    error: tuple[str, ...] = ("LX-ARCHIVE-078", "folder", "MAR-INF/MANIFEST.json")
     if make == "link":
         (folder / "MAR-INF" / "MANIFEST.json").write_text("{}")
         (folder / "passwords").symlink_to("/etc/passwd")
-        words = "passwords is a link"
-    with pytest.raises(InputError, match=words):
+        error = ("LX-ARCHIVE-081", "passwords")
+    with refused(InputError, *error):
         describe_foreign(folder)
 
 

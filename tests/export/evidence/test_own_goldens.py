@@ -57,19 +57,19 @@ def test_own_goldens_stand_beside_the_usual_ones(run_folder: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "error"),
     [
-        ("own.csv", "phrase\nmy own goal\n", "no column 'text'"),
-        ("own.csv", "text\n", "no rows"),
-        ("own.jsonl", "{\n", "line 1"),
+        ("own.csv", "phrase\nmy own goal\n", ("LX-DATA-019", "own.csv", "'text'", "phrase", "--text-column")),
+        ("own.csv", "text\n", ("LX-DATA-014", "own.csv")),
+        ("own.jsonl", "{\n", ("LX-DATA-024", "own.jsonl", "line 1", "column 2")),
     ],
 )
 def test_goldens_that_cannot_be_read_are_refused_before_anything_is_written(
-    run_folder: Path, tmp_path: Path, name: str, content: str, says: str
+    run_folder: Path, tmp_path: Path, name: str, content: str, error: tuple[str, ...]
 ) -> None:
     run = copied(run_folder, tmp_path)
     (tmp_path / name).write_text(content)
-    with pytest.raises(InputError, match=says):
+    with refused(InputError, *error):
         export(run, choose("onnx-int8"), goldens=tmp_path / name)
     assert not (run.folder / "export").exists()
 

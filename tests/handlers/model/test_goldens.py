@@ -91,9 +91,7 @@ def test_goldens_notice_what_digests_do_not(
     changes = change(members(source))
     assert all(content != members(source)[name] for name, content in changes.items())
     with (
-        pytest.raises(
-            RefusedError, match=r"golden answers of topics 1\.0 \(onnx-fp32\) differ: golden \d+ in a batch"
-        ),
+        refused(RefusedError, "LX-ARCHIVE-014", "of 32", "topics 1.0 (onnx-fp32)", "in a batch"),
         load_archive(repack(source, changes)),
     ):
         pass
@@ -133,7 +131,7 @@ def test_one_label_one_scale_or_one_line_is_enough(
     changes = change(members(source))
     assert all(content != members(source)[name] for name, content in changes.items())
     with (
-        pytest.raises(RefusedError, match=r"golden answers of topics 1\.0 \(onnx-int8\) differ: golden \d+"),
+        refused(RefusedError, "LX-ARCHIVE-014", "of 32", "topics 1.0 (onnx-int8)", "golden"),
         load_archive(repack(source, changes)),
     ):
         pass

@@ -29,6 +29,7 @@ from lexport.models.encoders.bag import BagOptions
 from lexport.models.heads.classifier import Classifier
 from lexport.models.run import Run, open_run
 
+from ...refusals import refused
 from ..models import predictor, text_encoder
 
 ENCODER = text_encoder(max_tokens=20)
@@ -208,6 +209,6 @@ def test_what_has_no_explanation_is_refused(task: str, request_: Request, error:
 def test_the_archive_says_why_it_gives_none(task_archive: Callable[[str], Path]) -> None:
     with (
         load_archive(task_archive("vector")) as archived,
-        pytest.raises(InputError, match="no explanation: This model answers"),
+        refused(InputError, "LX-ARCHIVE-008", "vectors", "/predictions/NAME"),
     ):
         archived.explain(["goal"])

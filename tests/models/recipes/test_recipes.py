@@ -31,98 +31,96 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "reason"),
+    ("old", "new", "values"),
     [
-        ('name = "table"', 'name = "tabel"', "embedding 'tabel' is not known; there are: table, hashed, char_cnn"),
-        ('name = "table"', "name = [1]", r"embedding \[1\] is not known"),
-        ('name = "bag"', 'name = "gru"', "encoder 'gru' is not known; there are: bag, cnn, lstm, transformer"),
+        ('name = "table"', 'name = "tabel"', ["embedding", "'tabel'", "table, hashed, char_cnn"]),
+        ('name = "table"', "name = [1]", ["embedding", "[1]"]),
+        ('name = "bag"', 'name = "gru"', ["encoder", "'gru'", "bag, cnn, lstm, transformer"]),
         (
             'name = "classifier"',
             'name = "crf"',
-            "head 'crf' is not known; there are: classifier, linear, vector, joint",
+            ["head", "'crf'", "classifier, linear, vector, joint"],
         ),
         (
             'name = "table"',
             "dims = 16",
-            r"\[embedding\]: unknown options: dims \(did you mean dim\?\); known are: dim",
+            ["[embedding]", "dims", "dim?", "dim, spread"],
         ),
-        ('name = "table"', "dim = 0", "dim=0 must be at least 1"),
-        ('name = "table"', 'dim = "16"', r"\[embedding\]: dim is '16'; int \| None was expected"),
-        ('name = "table"', "max_norm = true", r"max_norm is True; float \| None was expected"),
-        ('name = "table"', "max_norm = 0", "max_norm=0.0 must be a number above 0"),
-        ('name = "table"', 'out_of_range = "skip"', 'out_of_range is "skip", known are "error" and "unk"'),
-        ('name = "table"', "sparse = true\nscale_grad_by_freq = true", "sparse and scale_grad_by_freq exclude"),
-        ('mode = "sqrtn"', 'mode = "median"', 'mode=\'median\' is not known; choose "mean", "sum", "max" or "sqrtn"'),
-        ("dropout = 0.3", "dropout = 1.5", r"dropout=1\.5 must be"),
-        ("dropout = 0.3", "multi_label = 1", "multi_label is 1; bool was expected"),
-        ("dropout = 0.3", "temperature = 1", r"\[head\]: unknown options: temperature; known are: multi_label"),
-        ("epochs = 100", "epochs = 0", "epochs=0"),
-        ("epochs = 100", "epochs = 3.0", r"\[training\]: epochs is 3\.0; int was expected"),
-        ('learning_rate = "auto"', "learning_rate = nan", "learning_rate=nan a number above 0"),
-        ('learning_rate = "auto"', "learning_rate = inf", "learning_rate=inf a number above 0"),
-        ("patience = 4", "clip = -1", "clip=-1.0 a number, at least 0"),
-        ("patience = 4", "patience = 0", "patience=0"),
-        ("word_dropout = 0", "word_dropout = 1", "word_dropout=1"),
-        ("min_count = 2", "min_count = 0", "min_count=0 must be at least 1"),
-        ("min_count = 2", "max_vocabulary = 0", "max_vocabulary=0 must be at least 1"),
-        ("min_count = 2", "subwords = [5, 3]", r"subwords=\[5, 3\] must be the shortest and the longest"),
-        ("min_count = 2", "subwords = [1, 3]", r"subwords=\[1, 3\].*at least 2"),
+        ('name = "table"', "dim = 0", ["dim=0", "1"]),
+        ('name = "table"', 'dim = "16"', ["[embedding]", "dim", "'16'", "int | None"]),
+        ('name = "table"', "max_norm = true", ["max_norm", "True", "float | None"]),
+        ('name = "table"', "max_norm = 0", ["max_norm=0.0", "above 0"]),
+        ('name = "table"', 'out_of_range = "skip"', ["out_of_range", '"skip"', '"error" and "unk"']),
+        ('name = "table"', "sparse = true\nscale_grad_by_freq = true", ["sparse", "scale_grad_by_freq"]),
+        ('mode = "sqrtn"', 'mode = "median"', ["mode='median'", '"mean", "sum", "max" or "sqrtn"']),
+        ("dropout = 0.3", "dropout = 1.5", ["head", "dropout=1.5"]),
+        ("dropout = 0.3", "multi_label = 1", ["[head]", "multi_label", "1", "bool"]),
+        ("dropout = 0.3", "temperature = 1", ["[head]", "temperature", "multi_label"]),
+        ("epochs = 100", "epochs = 0", ["epochs=0"]),
+        ("epochs = 100", "epochs = 3.0", ["[training]", "epochs", "3.0", "int"]),
+        ('learning_rate = "auto"', "learning_rate = nan", ["learning_rate=nan", "above 0"]),
+        ('learning_rate = "auto"', "learning_rate = inf", ["learning_rate=inf", "above 0"]),
+        ("patience = 4", "clip = -1", ["clip=-1.0", "at least 0"]),
+        ("patience = 4", "patience = 0", ["patience=0"]),
+        ("word_dropout = 0", "word_dropout = 1", ["word_dropout=1"]),
+        ("min_count = 2", "min_count = 0", ["min_count=0", "1"]),
+        ("min_count = 2", "max_vocabulary = 0", ["max_vocabulary=0", "1"]),
+        ("min_count = 2", "subwords = [5, 3]", ["subwords=[5, 3]"]),
+        ("min_count = 2", "subwords = [1, 3]", ["subwords=[1, 3]", "at least 2"]),
         (
             "min_count = 2",
             'subwords = ["3", "5"]',
-            r"subwords is \['3', '5'\]; tuple\[int, int\] \| None was expected",
+            ["subwords", "['3', '5']", "tuple[int, int] | None"],
         ),
-        ("ngrams = 2", "ngrams = 0", "ngrams=0 and max_tokens=1024 must be at least 1"),
-        ("max_tokens = 1024", "max_tokens = 0", "max_tokens=0 must be at least 1"),
-        ('buckets = "auto"', "buckets = -1", "buckets=-1 and word_length=0 at least 0"),
-        ('buckets = "auto"', 'buckets = "many"', 'buckets is "many"; a number or "auto" was expected'),
-        ("max_tokens = 1024", "word_length = -1", "word_length=-1 at least 0"),
-        ("[training]", "[trainnig]", "unknown sections: trainnig"),
-        ("[training]", "[training", "not valid TOML"),
+        ("ngrams = 2", "ngrams = 0", ["ngrams=0", "at least 1"]),
+        ("max_tokens = 1024", "max_tokens = 0", ["max_tokens=0", "at least 1"]),
+        ('buckets = "auto"', "buckets = -1", ["buckets=-1", "at least 0"]),
+        ('buckets = "auto"', 'buckets = "many"', ["[text]", "buckets", '"many"', '"auto"']),
+        ("max_tokens = 1024", "word_length = -1", ["word_length=-1", "at least 0"]),
+        ("[training]", "[trainnig]", ["trainnig"]),
     ],
 )
-def test_a_mistake_is_named(old: str, new: str, reason: str) -> None:
+def test_a_mistake_is_named(old: str, new: str, values: list[str]) -> None:
     assert old in BAG
-    with pytest.raises(InputError, match=f"^Recipe mine.*{reason}"):
+    with refused(InputError, "LX-RECIPE-010", "mine", *values):
         recipes.parse("mine", BAG.replace(old, new))
 
 
+def test_what_is_no_toml_is_named_with_its_place() -> None:
+    with refused(InputError, "LX-RECIPE-008", "mine", "line 22, column 10"):
+        recipes.parse("mine", BAG.replace("[training]", "[training"))
+
+
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "values"),
     [
-        ("embedding = 3", r"embedding is 3; a section \[embedding\] was expected"),
-        ("text = 3", r"text is 3; a section \[text\] was expected"),
-        ("[[training]]\nepochs = 3", r"a section \[training\] was expected"),
-        (
-            '[text]\nngrams = 2\nbuckets = 8\n[encoder]\nname = "cnn"',
-            "the encoder 'cnn' reads words in order and cannot use n-grams and subwords; set ngrams = 1 and no",
-        ),
-        ('[text]\nsubwords = [3, 4]\nbuckets = 8\n[encoder]\nname = "lstm"', "use the encoder 'bag'"),
-        (
-            '[text]\nngrams = 2\n[embedding]\nname = "hashed"\n[encoder]\nname = "transformer"',
-            "the encoder 'transformer' reads",
-        ),
-        ('[embedding]\nname = "char_cnn"', r"word_length=0: only the embedding 'char_cnn' needs it"),
+        ("embedding = 3", ["embedding", "3", "[embedding]"]),
+        ("text = 3", ["text", "3", "[text]"]),
+        ("[[training]]\nepochs = 3", ["[training]"]),
+        ('[text]\nngrams = 2\nbuckets = 8\n[encoder]\nname = "cnn"', ["'cnn'", "n-grams and subwords", "ngrams = 1"]),
+        ('[text]\nsubwords = [3, 4]\nbuckets = 8\n[encoder]\nname = "lstm"', ["'lstm'", "'bag'"]),
+        ('[text]\nngrams = 2\n[embedding]\nname = "hashed"\n[encoder]\nname = "transformer"', ["'transformer'"]),
+        ('[embedding]\nname = "char_cnn"', ["word_length=0", "'char_cnn'"]),
         (
             '[text]\nword_length = 8\nngrams = 2\nbuckets = 8\n[embedding]\nname = "char_cnn"',
-            r"set ngrams = 1 \(it is 2\) and no subwords",
+            ["'char_cnn'", "ngrams = 1", "2", "subwords"],
         ),
-        ("[text]\nword_length = 8", "word_length=8: only the embedding 'char_cnn' needs it"),
-        ('[embedding]\ndim = 30\n[encoder]\nname = "transformer"', "heads=4 do not divide the embedding's dim=30"),
-        ('[encoder]\nname = "lstm"\n[head]\nname = "vector"\nobjective = "pooled"', "use the encoder 'bag'"),
+        ("[text]\nword_length = 8", ["word_length=8", "'char_cnn'"]),
+        ('[embedding]\ndim = 30\n[encoder]\nname = "transformer"', ["heads=4", "dim=30"]),
+        ('[encoder]\nname = "lstm"\n[head]\nname = "vector"\nobjective = "pooled"', ["'bag'"]),
         (
             '[text]\nngrams = 2\nbuckets = 8\n[embedding]\nname = "hashed"',
-            r"'hashed' has its own buckets; move buckets=8 from \[text\] to \[embedding\]",
+            ["'hashed'", "buckets=8", "[text]", "[embedding]"],
         ),
-        ("[text]\nngrams = 2\nbuckets = 0", "ngrams=2 and subwords=None need buckets to be hashed into.*buckets=0"),
-        ("[text]\nsubwords = [3, 4]\nbuckets = 0", r"subwords=\(3, 4\) need buckets"),
-        ("[text]\nbuckets = 8", "words alone need none; buckets=8"),
-        ('[text]\nngrams = 2\nbuckets = 0\n[embedding]\nname = "multilingual"', "need buckets"),
-        ('[head]\nname = "vector"\nobjective = "pooled"\nsize = 8', 'objective "pooled" learns no projection'),
+        ("[text]\nngrams = 2\nbuckets = 0", ["ngrams=2", "subwords=None", "buckets=0"]),
+        ("[text]\nsubwords = [3, 4]\nbuckets = 0", ["subwords=(3, 4)", "buckets"]),
+        ("[text]\nbuckets = 8", ["buckets=8"]),
+        ('[text]\nngrams = 2\nbuckets = 0\n[embedding]\nname = "multilingual"', ["buckets"]),
+        ('[head]\nname = "vector"\nobjective = "pooled"\nsize = 8', ['"pooled"']),
     ],
 )
-def test_parts_that_do_not_fit_together_are_named(content: str, reason: str) -> None:
-    with pytest.raises(InputError, match=f"(?s)^Recipe mine.*{reason}"):
+def test_parts_that_do_not_fit_together_are_named(content: str, values: list[str]) -> None:
+    with refused(InputError, "LX-RECIPE-010", "mine", *values):
         recipes.parse("mine", content)
 
 
@@ -237,20 +235,20 @@ def test_another_part_takes_no_options_of_the_one_it_replaces(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "error"),
     [
-        ('extends = "bog"', r"There is no recipe '.*bog'"),
-        ("extends = 1", "extends is 1; expected the name of a recipe or a file"),
-        ('extends = "mine.toml"', r"The recipe .*mine.toml extends itself"),
-        ('extends = "absent.toml"', r"The recipe .*absent.toml cannot be read"),
-        ('extends = "bag"\n[training]\nepoch = 3', r"\[training\]: unknown options: epoch \(did you mean epochs\?\)"),
-        ('extends = "bag"\nencoder = 5', "encoder is 5; a section"),
+        ('extends = "bog"', ("LX-RECIPE-004", "bog'", "bag, bag-glove")),
+        ("extends = 1", ("LX-RECIPE-007", "mine", "1", "*.toml")),
+        ('extends = "mine.toml"', ("LX-RECIPE-005", "mine.toml", "mine.toml")),
+        ('extends = "absent.toml"', ("LX-RECIPE-006", "absent.toml")),
+        ('extends = "bag"\n[training]\nepoch = 3', ("LX-RECIPE-010", "mine", "[training]", "epoch", "epochs?")),
+        ('extends = "bag"\nencoder = 5', ("LX-RECIPE-010", "mine", "encoder", "5", "[encoder]")),
     ],
 )
-def test_what_a_recipe_cannot_extend_is_named(tmp_path: Path, content: str, reason: str) -> None:
+def test_what_a_recipe_cannot_extend_is_named(tmp_path: Path, content: str, error: tuple[str, ...]) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=reason):
+    with refused(InputError, *error):
         recipes.load(str(path))
 
 

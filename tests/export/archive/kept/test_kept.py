@@ -26,6 +26,8 @@ from lexport.handlers.text.spec import TextSpec
 from lexport.handlers.worker import Worker
 from lexport.serving import serve, stop
 
+from ....refusals import refused
+
 KEPT = sorted(Path(__file__).parent.glob("*.mar"))
 NEWEST = Path(__file__).with_name(f"schema-{Evidence.schema}.mar")
 LABELS = {"goal by the team": "sport", "butter in the pan": "kitchen", "rain and storm": "weather"}
@@ -78,16 +80,16 @@ def newer(member: str, folder: Path) -> Path:
 @pytest.mark.parametrize("member", ["MAR-INF/EVIDENCE.json", "model.json", "text.json"])
 def test_a_newer_schema_is_refused_with_what_to_do(member: str, tmp_path: Path) -> None:
     mar, known = newer(member, tmp_path), SCHEMAS[member]
-    wanted = rf"{member} has schema {known + 1}, this version reads up to {known}; update lexport\."
-    with pytest.raises(InputError, match=wanted):
+    error = ("LX-ARCHIVE-076", member, str(known + 1), str(known))
+    with refused(InputError, *error):
         verify(mar)
-    with pytest.raises(InputError, match=wanted):
+    with refused(InputError, *error):
         inspect(mar)
-    with pytest.raises(InputError, match=wanted):
+    with refused(InputError, *error):
         compare(NEWEST, mar)
-    with pytest.raises(InputError, match=wanted), load_archive(mar):
+    with refused(InputError, *error), load_archive(mar):
         pass
-    with pytest.raises(InputError, match=wanted), open_target(mar, None):
+    with refused(InputError, *error), open_target(mar, None):
         pass
 
 

@@ -90,24 +90,24 @@ def test_many_differences_are_counted(archive_of: ArchiveOf, tmp_path: Path) -> 
 
 
 MANIFESTS: dict[str, tuple[Mapping[str, Any], str]] = {
-    "another handler": ({"handler": "text_classifier"}, "the manifest's handler is 'text_classifier'"),
-    "a function of ours": ({"handler": "handler.py:Handler"}, "the manifest's handler is 'handler.py:Handler'"),
-    "our worker": ({"handler": WORKER}, "the manifest's handler is"),
-    "requirements": ({"requirementsFile": "requirements.txt"}, "the manifest has 'requirementsFile'"),
-    "an envelope": ({"envelope": "kserve"}, "the manifest has 'envelope'"),
-    "other settings": ({"configFile": "text.json"}, "the manifest's configFile is 'text.json'"),
-    "no settings": ({"configFile": None}, "the manifest's configFile is 'None'"),
+    "another handler": ({"handler": "text_classifier"}, "'text_classifier'"),
+    "a function of ours": ({"handler": "handler.py:Handler"}, "'handler.py:Handler'"),
+    "our worker": ({"handler": WORKER}, f"'{WORKER}'"),
+    "requirements": ({"requirementsFile": "requirements.txt"}, "'requirementsFile'"),
+    "an envelope": ({"envelope": "kserve"}, "'envelope'"),
+    "other settings": ({"configFile": "text.json"}, "'text.json'"),
+    "no settings": ({"configFile": None}, "'None'"),
 }
 
 
-@pytest.mark.parametrize(("model", "says"), MANIFESTS.values(), ids=MANIFESTS)
+@pytest.mark.parametrize(("model", "named"), MANIFESTS.values(), ids=MANIFESTS)
 def test_a_manifest_that_starts_something_else_is_refused(
-    archive_of: ArchiveOf, tmp_path: Path, model: Mapping[str, Any], says: str
+    archive_of: ArchiveOf, tmp_path: Path, model: Mapping[str, Any], named: str
 ) -> None:
     manifest = json.loads(members_of(archive_of("onnx-int8"))[MANIFEST])
     manifest["model"] |= model
     path = without_evidence(archive_of("onnx-int8"), manifest, tmp_path)
-    with pytest.raises(RefusedError, match=says):
+    with refused(RefusedError, "LX-TRUST-001", path, "the manifest", named):
         accept(path, Trust())
     assert accept(path, Trust(insist=True)) == "--trust-code"
 
@@ -154,7 +154,7 @@ def test_settings_that_start_something_else_are_refused(archive_of: ArchiveOf, t
     source = archive_of("onnx-int8")
     content = members_of(source)["model-config.yaml"] + settings.encode()
     path = repacked(source, {"model-config.yaml": content}, tmp_path / "m.mar")
-    with pytest.raises(RefusedError, match=rf"the settings have '{settings.partition(':')[0]}'"):
+    with refused(RefusedError, "LX-TRUST-001", path, "the settings", f"'{settings.partition(':')[0]}'"):
         accept(path, Trust())
 
 
@@ -188,7 +188,7 @@ def test_an_earlier_kits_code_which_does_not_check_operators_gets_onnx_models_al
 ) -> None:
     path = repacked(archive_of(variant), {WORKER: b"# as it was"}, tmp_path / "m.mar")
     monkeypatch.setattr(code, "EARLIER", {code_digest(packed_code(path)): "lexport 0.9"})
-    with pytest.raises(RefusedError, match=f"does not check files of the engine '{variant.partition('-')[0]}'"):
+    with refused(RefusedError, "LX-TRUST-001", path, f"'{variant.partition('-')[0]}'"):
         accept(path, Trust())
 
 
@@ -196,7 +196,7 @@ def test_a_strangers_archive_is_insisted_on_or_refused(tmp_path: Path) -> None:
     model = {"modelName": "m", "modelVersion": "1.0", "handler": "handler.py"}
     members = {MANIFEST: json.dumps({"runtime": "python", "model": model}).encode(), "handler.py": b""}
     path = write_members(tmp_path / "m.mar", members)
-    with pytest.raises(RefusedError, match=r"'handler\.py' differs|and [0-9]+ more"):
+    with refused(RefusedError, "LX-TRUST-001", path, "'handler.py'", "'None'", "'model-config.yaml'"):
         accept(path, Trust())
     assert accept(path, Trust(insist=True)) == "--trust-code"
 
