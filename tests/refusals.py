@@ -1,4 +1,7 @@
-"""Asserting that something is refused: by the kind of the error, its code, and the values that its message names."""
+"""Asserting that something is refused: by the kind of the error, its code, and the values that its message names.
+
+Errors are those of the kit; a refusal is the answer to a request.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from typing import TypeVar
 import pytest
 
 from lexport.errors import LexportError
+from lexport.handlers.request.refusals import Refusal
 
-E = TypeVar("E", bound=LexportError)
+E = TypeVar("E", bound=LexportError | Refusal)
 
 
 @contextmanager
@@ -21,7 +25,9 @@ def refused(kind: type[E], code: str, *values: object) -> Iterator[pytest.Except
     """
     with pytest.raises(kind) as caught:
         yield caught
-    assert caught.value.code == code, f"{caught.value.code}: {caught.value}"
+    error: LexportError | Refusal = caught.value
+    found = error.body["code"] if isinstance(error, Refusal) else error.code
+    assert found == code, f"{found}: {error}"
     rest = str(caught.value)
     for value in map(str, values):
         assert value in rest, f"{value!r} is not in, or not in this place of: {caught.value}"

@@ -199,5 +199,5 @@ def test_a_server_answers_as_the_archive_does(archive: lexport.Archive, tmp_path
             assert other.predict("so dull") == archive.predict("so dull")
         with refused(lexport.LexportError, "LX-CLIENT-012", server.url, "other", "lexport status"):
             server.model("other").predict("so dull")
-    with pytest.raises(lexport.SystemProblem):
+    with refused(lexport.SystemProblem, "LX-SERVE-056"):
         lexport.server(tmp_path / "state")

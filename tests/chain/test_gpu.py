@@ -27,6 +27,7 @@ from lexport.handlers.worker import Worker
 from lexport.serving import serve
 from lexport.serving.torchserve.java import find_java
 
+from ..refusals import refused
 from .test_every_variant import batches, made
 
 BOUND = {"fp32": 1e-4, "fp16": 5e-3}
@@ -88,7 +89,7 @@ def test_a_gpu_whose_torch_is_a_cpu_build_fails_at_the_start_with_the_way_out(
     """nvidia-smi names a device; the worker finds that torch cannot use it."""
     find_java()
     fake_gpu(tmp_path, monkeypatch)
-    with pytest.raises(SystemProblem) as caught:
+    with refused(SystemProblem, "LX-SERVE-072") as caught:
         serve([archive_of("torchscript-fp32")], workers="gpu:1", state_dir=tmp_path / "state", port=0)
     assert "was given cuda:0, but torch sees no CUDA device" in str(caught.value)
     assert "Install a CUDA build of torch or use cpu workers" in str(caught.value)

@@ -247,7 +247,7 @@ def test_an_unknown_model_or_version_is_named(client: lexport.Client) -> None:
 
 
 def test_an_answer_of_another_kind_is_said(client: lexport.Client) -> None:
-    with pytest.raises(UnexpectedAnswer, match=r'client\.ask\("sleeper", "a text"\), or lexport predict sleeper'):
+    with refused(UnexpectedAnswer, "LX-CLIENT-019", 'client.ask("sleeper", "a text")', "lexport predict sleeper"):
         client.predict("sleeper", "0")
 
 
@@ -263,7 +263,7 @@ def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(server: Server, t
     (tmp_path / "bad.json").write_text("{}")
     with (
         lexport.Client(address, token_file=tmp_path / "bad.json") as client,
-        pytest.raises(Unauthorised, match="no inference key"),
+        refused(Unauthorised, "LX-CLIENT-013", "inference key"),
     ):
         client.predict("topics", "goal")
 
@@ -272,7 +272,7 @@ def test_a_key_file_that_changes_is_read_again(server: Server, tmp_path: Path) -
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"inference": {"key": "old"}}))
     with lexport.Client(server.inference_url, token_file=keys) as client:
-        with pytest.raises(Unauthorised):
+        with refused(Unauthorised, "LX-CLIENT-013"):
             client.predict("topics", "goal")
         shutil.copy(server.state_dir / "key_file.json", keys)
         assert isinstance(client.predict("topics", "goal"), Prediction)
@@ -365,7 +365,7 @@ def test_a_stopped_server_is_said(server: Server) -> None:
     with lexport.Client(state_dir=server.state_dir, retries=1) as client:
         assert isinstance(client.predict("topics", "goal"), Prediction)
         stop(server.state_dir)
-        with pytest.raises(NoServer, match=r"lexport (serve|status)"):
+        with refused(NoServer, "LX-CLIENT-014", server.inference_url, "lexport "):
             client.predict("topics", "goal")
     with refused(SystemProblem, "LX-SERVE-056"):
         lexport.Client(state_dir=server.state_dir)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from lexport.data.load import Columns, label_sets, load
 from lexport.errors import InputError
 
+from ..refusals import refused
 from .files import jsonl, parquet, written
 
 
-def refusal(path: Path | str, *, multi_label: bool = False, **columns: Any) -> str:
-    """The message with which `load` refuses `path`: always one line of an InputError."""
-    with pytest.raises(InputError) as caught:
+def refusal(code: str, path: Path | str, *, multi_label: bool = False, **columns: Any) -> str:
+    """The message with which `load` refuses `path`: always one line of an InputError with this code."""
+    with refused(InputError, code) as caught:
         load(str(path), Columns(**columns), multi_label=multi_label)
     message = str(caught.value)
     assert message.isprintable()
@@ -80,54 +81,48 @@ def test_every_row_is_kept_or_counted(tmp_path_factory: Any, rows: list[tuple[st
 
 
 def test_a_file_that_is_not_there_names_what_data_may_be(tmp_path: Path) -> None:
-    message = refusal(tmp_path / "no.csv")
+    message = refusal("LX-DATA-012", tmp_path / "no.csv")
     assert f"There is no file {tmp_path}/no.csv and no sample set of that name" in message
     assert ".parquet" in message
     assert "rotten-tomatoes, imdb, bbc-news, chinese-reviews, multilingual-reviews, digit-captions" in message
 
 
 @pytest.mark.parametrize(
-    ("data", "expected"),
+    ("data", "expected", "code"),
     [
-        ("", "no file without a name"),
-        ("a\0b.csv", "embedded null"),
-        ("x" * 5000 + ".csv", "File name too long"),
-        ("/dev/null", "not a regular file"),
-        ("\udcff.csv", r"\udcff.csv"),
-        ("a\nb.csv", r"a\nb.csv"),
+        ("", "no file without a name", "LX-DATA-012"),
+        ("a\0b.csv", "embedded null", "LX-FILE-008"),
+        ("x" * 5000 + ".csv", "File name too long", "LX-FILE-008"),
+        ("/dev/null", "not a regular file", "LX-FILE-010"),
+        ("\udcff.csv", r"\udcff.csv", "LX-DATA-012"),
+        ("a\nb.csv", r"a\nb.csv", "LX-DATA-012"),
     ],
 )
-def test_odd_paths_are_named_on_one_line(data: str, expected: str) -> None:
-    assert expected in refusal(data)
+def test_odd_paths_are_named_on_one_line(data: str, expected: str, code: str) -> None:
+    assert expected in refusal(code, data)
 
 
 def test_a_header_alone_is_not_enough(tmp_path: Path) -> None:
-    assert "columns but no rows" in refusal(written(tmp_path / "a.csv", "text,label\n"))
-    assert "columns but no rows" in refusal(parquet(tmp_path / "a.parquet", text=[], label=[]))
+    assert "columns but no rows" in refusal("LX-DATA-014", written(tmp_path / "a.csv", "text,label\n"))
+    assert "columns but no rows" in refusal("LX-DATA-014", parquet(tmp_path / "a.parquet", text=[], label=[]))
 
 
 def test_nothing_left_after_cleaning_says_where_it_went(tmp_path: Path) -> None:
-    message = refusal(written(tmp_path / "a.csv", "text,label\n ,1\nx,1\nx,0\n"))
+    message = refusal("LX-DATA-014", written(tmp_path / "a.csv", "text,label\n ,1\nx,1\nx,0\n"))
     assert "none of its 3 rows can be used: 1 with a blank text, 2 with a text that also has another label" in message
 
 
 @pytest.mark.parametrize(
-    ("columns", "expected"),
+    ("columns", "error"),
     [
-        (
-            {"text": "body"},
-            "no column 'body'; its columns are: text, label. Name the right one with --text-column",
-        ),
-        (
-            {"label": "class"},
-            "no column 'class'; its columns are: text, label. Name the right one with --label",
-        ),
-        ({"text": "label"}, "'label' is named for both text and label"),
+        ({"text": "body"}, ("LX-DATA-019", "'body'", "text, label", "--text-column")),
+        ({"label": "class"}, ("LX-DATA-019", "'class'", "text, label", "--label-column")),
+        ({"text": "label"}, ("LX-DATA-011", "'label'", "text", "label")),
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
 def test_an_unknown_column_lists_those_found(
-    tmp_path: Path, name: str, columns: dict[str, Any], expected: str
+    tmp_path: Path, name: str, columns: dict[str, Any], error: tuple[str, ...]
 ) -> None:
     if name == "a.parquet":
         path = parquet(tmp_path / name, text=["x"], label=["1"])
@@ -135,22 +130,23 @@ def test_an_unknown_column_lists_those_found(
         path = written(
             tmp_path / name, "text,label\nx,1\n" if name == "a.csv" else jsonl({"text": "x", "label": "1"})
         )
-    assert expected in refusal(path, **columns)
+    with refused(InputError, *error):
+        load(str(path), Columns(**columns))
 
 
 @pytest.mark.parametrize("missing", ['{"text": "y"}', '{"text": "y", "label": null}', '{"text": "y", "label": " "}'])
 def test_missing_labels_are_counted_and_placed(tmp_path: Path, missing: str) -> None:
     content = jsonl({"text": "x", "label": "1"}) + (missing + "\n") * 12
-    message = refusal(written(tmp_path / "a.jsonl", content))
+    message = refusal("LX-DATA-013", written(tmp_path / "a.jsonl", content))
     assert "12 of 13 rows have a text but no label (lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more)" in message
 
 
 def test_missing_labels_in_csv_and_parquet(tmp_path: Path) -> None:
     assert "1 of 2 rows have a text but no label (line 3)" in refusal(
-        written(tmp_path / "a.csv", "text,label\nx,1\ny,\n")
+        "LX-DATA-013", written(tmp_path / "a.csv", "text,label\nx,1\ny,\n")
     )
     assert "2 of 3 rows have a text but no label (rows 2, 3)" in refusal(
-        parquet(tmp_path / "a.parquet", text=["x", "y", "z"], label=[1.0, None, float("nan")])
+        "LX-DATA-013", parquet(tmp_path / "a.parquet", text=["x", "y", "z"], label=[1.0, None, float("nan")])
     )
 
 
@@ -160,11 +156,11 @@ def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
 
 def test_parquet_values_that_are_no_text_are_placed(tmp_path: Path) -> None:
     assert "row 2: the text is b'x' (bytes)" in refusal(
-        parquet(tmp_path / "a.parquet", text=[None, b"x"], label=["1", "1"])
+        "LX-DATA-001", parquet(tmp_path / "a.parquet", text=[None, b"x"], label=["1", "1"])
     )
     arrow = pytest.importorskip("pyarrow")
     broken = arrow.Array.from_buffers(arrow.string(), 1, arrow.array([b"\xff"]).buffers())
-    assert "is damaged" in refusal(parquet(tmp_path / "b.parquet", text=broken, label=["1"]))
+    assert "is damaged" in refusal("LX-FILE-012", parquet(tmp_path / "b.parquet", text=broken, label=["1"]))
 
 
 @pytest.mark.timeout(60)
@@ -175,20 +171,29 @@ def test_a_large_file_takes_seconds_not_minutes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("line", "expected", "code"),
     [
-        ('{"text": 5, "label": 1}', "the text is 5 (int); expected a string"),
-        ('{"text": ["x"], "label": 1}', "the text is ['x'] (list)"),
-        ('{"text": "x", "label": ["a", "b"]}', "the label is ['a', 'b'] (list); expected one string or number"),
-        ('{"text": "x", "label": "\\ude00"}', "the label has half of a surrogate pair (U+DE00) at character 1"),
+        ('{"text": 5, "label": 1}', "the text is 5 (int); expected a string", "LX-DATA-001"),
+        ('{"text": ["x"], "label": 1}', "the text is ['x'] (list)", "LX-DATA-001"),
+        (
+            '{"text": "x", "label": ["a", "b"]}',
+            "the label is ['a', 'b'] (list); expected one string or number",
+            "LX-DATA-002",
+        ),
+        (
+            '{"text": "x", "label": "\\ude00"}',
+            "the label has half of a surrogate pair (U+DE00) at character 1",
+            "LX-DATA-006",
+        ),
         (
             '{"text": "ab\\ud83d", "label": 1}',
             "the text has half of a surrogate pair (U+D83D) at character 3",
+            "LX-DATA-006",
         ),
     ],
 )
-def test_values_that_cannot_be_used_are_placed(tmp_path: Path, line: str, expected: str) -> None:
-    message = refusal(written(tmp_path / "a.jsonl", '{"text": "first", "label": 1}\n' + line + "\n"))
+def test_values_that_cannot_be_used_are_placed(tmp_path: Path, line: str, expected: str, code: str) -> None:
+    message = refusal(code, written(tmp_path / "a.jsonl", '{"text": "first", "label": 1}\n' + line + "\n"))
     assert "a.jsonl, line 2: the " in message
     assert expected in message
 
@@ -203,14 +208,14 @@ def test_languages_are_read_and_the_same_text_in_two_is_two(tmp_path: Path) -> N
 @pytest.mark.parametrize("missing", [{}, {"lang": None}, {"lang": " "}])
 def test_missing_languages_are_counted_and_placed(tmp_path: Path, missing: dict[str, Any]) -> None:
     rows = [{"text": "x", "label": 1, "lang": "en"}, *({"text": "y", "label": 1, **missing} for _ in range(2))]
-    message = refusal(written(tmp_path / "a.jsonl", jsonl(*rows)), language="lang")
+    message = refusal("LX-DATA-013", written(tmp_path / "a.jsonl", jsonl(*rows)), language="lang")
     assert "2 of 3 rows have a text but no language (lines 2, 3). Fill in the languages" in message
 
 
 @pytest.mark.parametrize("value", [5, ["en"], "a text that somebody named by mistake for a language"])
 def test_what_is_no_language_is_placed(tmp_path: Path, value: Any) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "lang": value}))
-    message = refusal(path, label=None, language="lang")
+    message = refusal("LX-DATA-004", path, label=None, language="lang")
     assert "a.jsonl, line 1: the language is" in message
     assert "expected a short string such as en. Name another --language-column" in message
 
@@ -232,7 +237,7 @@ def test_pairs_may_have_labels_which_contradict_one_another_on_the_same_pair_alo
 
 def test_a_second_text_that_is_none_is_placed(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "b": 7}))
-    message = refusal(path, label=None, pair="b")
+    message = refusal("LX-DATA-001", path, label=None, pair="b")
     assert "line 1: the pair is 7 (int); expected a string. Put it into quotes or name another --pair-" in message
 
 
@@ -276,7 +281,7 @@ def test_two_labels_for_one_image_take_out_all_its_captions(tmp_path: Path) -> N
     assert dataset.dropped["conflicting"] == 2
     assert len(load(str(path), Columns(label=None, image="image"))) == 4
     first_two = written(tmp_path / "b.jsonl", "".join(lines.splitlines(keepends=True)[:2]))
-    assert "2 with an image that also has another label" in refusal(first_two, image="image")
+    assert "2 with an image that also has another label" in refusal("LX-DATA-014", first_two, image="image")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +303,7 @@ def test_two_labels_for_one_image_take_out_all_its_captions(tmp_path: Path) -> N
 )
 def test_what_is_no_image_is_placed(tmp_path: Path, value: Any, shown: str) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "image": [1]}, {"text": "x", "image": value}))
-    message = refusal(path, label=None, image="image")
+    message = refusal("LX-DATA-005", path, label=None, image="image")
     assert f"a.jsonl, line 2: the image is {shown}" in message
     assert "expected a list of finite numbers" in message
 
@@ -306,13 +311,13 @@ def test_what_is_no_image_is_placed(tmp_path: Path, value: Any, shown: str) -> N
 @pytest.mark.parametrize("missing", [{}, {"image": None}, {"image": " "}])
 def test_missing_images_are_counted_and_placed(tmp_path: Path, missing: dict[str, Any]) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "image": [1]}, {"text": "y", **missing}))
-    message = refusal(path, label=None, image="image")
+    message = refusal("LX-DATA-013", path, label=None, image="image")
     assert "1 of 2 rows have a text but no image (line 2). Fill in the images" in message
 
 
 def test_images_of_two_sizes_are_placed_both(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,image\n,\nx,1 2\ny,3 4\nz,5 6 7\n")
-    message = refusal(path, label=None, image="image")
+    message = refusal("LX-DATA-015", path, label=None, image="image")
     assert "a.csv, line 5: the image has 3 values, that of a.csv, line 3 has 2; all must have the same" in message
 
 
@@ -338,17 +343,17 @@ def test_the_same_text_with_other_labels_contradicts_itself(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "expected", "code"),
     [
-        (["a|b", "c"], "the label a|b contains '|', the separator of labels. Rename it."),
-        ([["a", "b"]], "the label is ['a', 'b'] (list); expected one string or number"),
-        ({"a": 1}, "the label is {'a': 1} (dict)"),
-        (["\ude00"], "the label has half of a surrogate pair"),
+        (["a|b", "c"], "the label a|b contains '|', the separator of labels. Rename it.", "LX-DATA-003"),
+        ([["a", "b"]], "the label is ['a', 'b'] (list); expected one string or number", "LX-DATA-002"),
+        ({"a": 1}, "the label is {'a': 1} (dict)", "LX-DATA-002"),
+        (["\ude00"], "the label has half of a surrogate pair", "LX-DATA-006"),
     ],
 )
-def test_what_is_no_list_of_labels_is_placed(tmp_path: Path, value: Any, expected: str) -> None:
+def test_what_is_no_list_of_labels_is_placed(tmp_path: Path, value: Any, expected: str, code: str) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "label": value}))
-    assert f"a.jsonl, line 1: {expected}" in refusal(path, multi_label=True)
+    assert f"a.jsonl, line 1: {expected}" in refusal(code, path, multi_label=True)
 
 
 @pytest.mark.parametrize("field", ["language", "pair", "image"])
@@ -361,5 +366,7 @@ def test_every_further_column_must_be_there_under_a_name_of_its_own(tmp_path: Pa
     other: dict[str, Any] = {field: "other"}
     text: dict[str, Any] = {field: "text"}
     expected = f"no column 'other'; its columns are: text, label. Name the right one with --{field}-column"
-    assert expected in refusal(path, **other)
-    assert f"'text' is named for both text and {field}. Give --text-column and --{field}-" in refusal(path, **text)
+    assert expected in refusal("LX-DATA-019", path, **other)
+    assert f"'text' is named for both text and {field}. Give --text-column and --{field}-" in refusal(
+        "LX-DATA-011", path, **text
+    )

@@ -17,6 +17,8 @@ from lexport.data.samples import SAMPLES
 from lexport.data.splits import split
 from lexport.errors import InputError, MissingExtra, SystemProblem
 
+from ..refusals import refused
+
 COUNTS = {
     "rotten-tomatoes": (8530, {"negative": 4265, "positive": 4265}, {}, (6884, 813, 833)),
     "imdb": (25_000, {"negative": 12_432, "positive": 12_472}, {"duplicates": 96}, (19_832, 2525, 2547)),
@@ -126,7 +128,7 @@ def test_an_absent_package_is_named_with_the_pip_line_and_the_other_way(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
-    with pytest.raises(MissingExtra) as caught:
+    with refused(MissingExtra, "LX-INSTALL-002") as caught:
         load(name)
     message = str(caught.value)
     assert f"{SAMPLES[name].sources[0].package}, which is not installed" in message
@@ -147,7 +149,7 @@ def test_a_package_without_its_data_says_how_to_mend_it(
     spec = ModuleSpec(module, None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
-    with pytest.raises(SystemProblem) as caught:
+    with refused(SystemProblem, "LX-DATA-028") as caught:
         load(name)
     assert str(caught.value).endswith(line)
 
@@ -184,6 +186,6 @@ def test_a_file_of_a_samples_name_is_never_silently_passed_over(
     ],
 )
 def test_a_sample_set_has_its_own_columns(name: str, columns: dict[str, str], message: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(InputError, "LX-DATA-010") as caught:
         load(name, Columns(**columns))
     assert str(caught.value).startswith(f"The sample set {message}")

@@ -75,7 +75,7 @@ def test_neither_other_rows_nor_their_order_nor_labels_move_a_text() -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_texts_are_refused_with_the_counts(count: int) -> None:
-    with pytest.raises(InputError) as caught:
+    with refused(InputError, "LX-DATA-029") as caught:
         split(dataset(count))
     message = str(caught.value)
     assert f"mine.csv: {count} texts are too few to split (" in message

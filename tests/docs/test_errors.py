@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,20 @@ def test_every_error_that_is_raised_has_a_code() -> None:
             if not any(keyword.arg == "code" for keyword in node.keywords):
                 without.append(f"{path.name}:{node.lineno}")
     assert without == []
+
+
+def test_tests_assert_codes_and_values_not_sentences() -> None:
+    """`pytest.raises(InputError, match=…)` would hold a sentence; `refused` holds the code."""
+    sentences = []
+    tests = Path(__file__).parents[1]
+    for path in sorted(tests.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) != "pytest.raises":
+                continue
+            kinds = {name.id for name in ast.walk(node.args[0]) if isinstance(name, ast.Name)}
+            if kinds & RAISED and any(keyword.arg == "match" for keyword in node.keywords):
+                sentences.append(f"{path.relative_to(tests)}:{node.lineno}")
+    assert sentences == []
 
 
 def test_codes_are_unique_and_of_known_areas() -> None:

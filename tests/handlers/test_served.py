@@ -19,6 +19,7 @@ from lexport.export.archive.inprocess import LoadedArchive
 from lexport.serving import serve, stop
 from lexport.serving.torchserve.health.ready import read_reports
 
+from ..refusals import refused
 from .cases import FORM, JSON, LIMIT, MULTIPART, NESTED, REFUSED, TEXTS, multipart
 
 pytestmark = pytest.mark.usefixtures("unharmed")
@@ -196,7 +197,7 @@ def test_an_archive_whose_labels_changed_is_not_served(
     archives: dict[str, Path], repack: Callable[..., Path], tmp_path: Path
 ) -> None:
     damaged = repack(archives["onnx"], {"labels.json": b'["kitchen", "weather", "sport"]'})
-    with pytest.raises(SystemProblem) as caught:
+    with refused(SystemProblem, "LX-SERVE-072") as caught:
         serve([damaged], workers="cpu:1", state_dir=tmp_path / "state", port=0)
     message = str(caught.value)
     assert "A worker of onnx 1.0 could not start: ValueError:" in message

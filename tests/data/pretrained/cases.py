@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
 from lexport.data.pretrained import KeyedVectors, open_vectors
 from lexport.errors import InputError
+
+from ...refusals import refused
 
 PLAIN = "cat 0.5 -1 2e-1\ndog 1 2 3\n好 0 0 1\n"
 WORDS = ["cat", "dog", "好"]
@@ -30,9 +31,9 @@ def binary(words: list[str], matrix: npt.NDArray[np.floating[Any]], after: bytes
     return f"{len(words)} {matrix.shape[1]}\n".encode() + b"".join(rows)
 
 
-def refusal(source: str | Path | KeyedVectors, words: list[str], lines: int = 1) -> str:
+def refusal(code: str, source: str | Path | KeyedVectors, words: list[str], lines: int = 1) -> str:
     """What is said of vectors that cannot be used, as they are opened or looked up."""
-    with pytest.raises(InputError) as caught:
+    with refused(InputError, code) as caught:
         open_vectors(source).look_up(words)
     message = str(caught.value)
     assert len(message.split("\n")) == lines

@@ -64,47 +64,62 @@ def test_of_a_word_that_comes_twice_the_first_counts(tmp_path: Path) -> None:
     ],
 )
 def test_a_truncated_file_is_named_with_the_word_where_it_ends(length: int, what: str, tmp_path: Path) -> None:
-    message = refusal(written(tmp_path / "v.bin", WHOLE[:length]), [])
+    message = refusal("LX-VECTORS-003", written(tmp_path / "v.bin", WHOLE[:length]), [])
     assert f"{what}; {EXPECTED}. Download the file again" in message
 
 
 def test_a_truncated_file_of_word2vec_itself_is_named_alike(tmp_path: Path) -> None:
     source = written(tmp_path / "v.bin", binary(WORDS, MATRIX, b"\n")[:21])
-    assert "word 2 of 3, at byte 20, is not there: the file ends" in refusal(source, [])
+    assert "word 2 of 3, at byte 20, is not there: the file ends" in refusal("LX-VECTORS-003", source, [])
 
 
 def test_bytes_lost_on_the_way_show_where_no_word_can_be_read(tmp_path: Path) -> None:
     whole = binary(["alpha", "beta", "gamma"], np.full((3, 3), -1.75, np.float32))
-    message = refusal(written(tmp_path / "v.bin", whole[:12] + whole[24:]), [])
+    message = refusal("LX-VECTORS-003", written(tmp_path / "v.bin", whole[:12] + whole[24:]), [])
     assert "word 2 of 3, at byte 22, is not UTF-8" in message
 
 
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "what", "code"),
     [
         (
             WHOLE.replace(b"dog", b"d\xe9g"),
             f"word 2 of 3, at byte 20, is not UTF-8: it has the byte 0xe9; {EXPECTED}",
+            "LX-VECTORS-003",
         ),
-        (WHOLE.replace(b"dog", b""), f"word 2 of 3, at byte 20, is empty; {EXPECTED}"),
+        (WHOLE.replace(b"dog", b""), f"word 2 of 3, at byte 20, is empty; {EXPECTED}", "LX-VECTORS-003"),
         (
             WHOLE + b"\nx",
             "announces 3 words of 3 numbers on its first line but has more content after",
+            "LX-VECTORS-002",
         ),
         (
             b"2" + WHOLE[1:],
             "announces 2 words of 3 numbers on its first line but has more content after",
+            "LX-VECTORS-002",
         ),
-        (b"4" + WHOLE[1:], f"word 4 of 4, at byte {len(WHOLE)}, is not there: the file ends; {EXPECTED}"),
-        (b"1 3\n" + b"\xff" * 100_000, "word 1 of 1, at byte 4, has no space in its first 65,536 bytes"),
-        (b"1 0\nword ", "is not a file of vectors: its first line is '1 0'"),
-        (b"9 1000000000000\nword " + bytes(40), "is not a file of vectors: its first line is '9 1000000000000'"),
-        (WHOLE[4:], "is not a word2vec file: it begins with"),
+        (
+            b"4" + WHOLE[1:],
+            f"word 4 of 4, at byte {len(WHOLE)}, is not there: the file ends; {EXPECTED}",
+            "LX-VECTORS-003",
+        ),
+        (
+            b"1 3\n" + b"\xff" * 100_000,
+            "word 1 of 1, at byte 4, has no space in its first 65,536 bytes",
+            "LX-VECTORS-003",
+        ),
+        (b"1 0\nword ", "is not a file of vectors: its first line is '1 0'", "LX-VECTORS-022"),
+        (
+            b"9 1000000000000\nword " + bytes(40),
+            "is not a file of vectors: its first line is '9 1000000000000'",
+            "LX-VECTORS-022",
+        ),
+        (WHOLE[4:], "is not a word2vec file: it begins with", "LX-VECTORS-006"),
     ],
 )
-def test_damage_is_named_with_its_place(content: bytes, what: str, tmp_path: Path) -> None:
+def test_damage_is_named_with_its_place(content: bytes, what: str, tmp_path: Path, code: str) -> None:
     source = written(tmp_path / "v.bin", content)
-    assert what in refusal(source, [], lines=3 if "word2vec" in what else 1)
+    assert what in refusal(code, source, [], lines=3 if "word2vec" in what else 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -112,7 +127,9 @@ def test_a_number_that_is_not_finite_is_refused_where_its_word_is_asked_for(valu
     matrix = MATRIX.copy()
     matrix[1, 2] = value
     source = written(tmp_path / "v.bin", binary(WORDS, matrix))
-    assert f"word 2 of 3, at byte 20, has the number {value} in its vector" in refusal(source, ["cat", "dog"])
+    assert f"word 2 of 3, at byte 20, has the number {value} in its vector" in refusal(
+        "LX-VECTORS-003", source, ["cat", "dog"]
+    )
     assert open_vectors(source).look_up(["cat"])[0].tolist() == [0]
 
 
@@ -120,4 +137,4 @@ def test_a_truncated_gz_is_damaged(tmp_path: Path) -> None:
     words = [f"word{n}" for n in range(5000)]
     whole = gzip.compress(binary(words, np.random.default_rng(0).random((5000, 50), np.float32)))
     source = written(tmp_path / "v.bin.gz", whole[: len(whole) // 2])
-    assert "is damaged or not what its name says: it ends too early" in refusal(source, [])
+    assert "is damaged or not what its name says: it ends too early" in refusal("LX-FILE-012", source, [])

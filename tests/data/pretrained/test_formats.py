@@ -19,13 +19,13 @@ from .cases import MATRIX, PLAIN, WORDS, binary, refusal, written
 
 
 def test_a_file_that_is_not_there_is_named_with_what_could_be(tmp_path: Path) -> None:
-    message = refusal(str(tmp_path / "glove"), [])
+    message = refusal("LX-VECTORS-001", str(tmp_path / "glove"), [])
     assert "There is no file" in message
     assert "glove-6b-50d" in message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert "is a folder" in refusal(str(tmp_path), [])
+    assert "is a folder" in refusal("LX-FILE-009", str(tmp_path), [])
 
 
 def text(folder: Path) -> str:
@@ -131,19 +131,21 @@ def test_a_pickle_is_refused_with_the_two_lines_that_convert_it(
     start: bytes, kind: str, loaded: str, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "it's own.kv")
-    says, first, second = refusal(written(tmp_path / "it's own.kv", start), [], lines=3).split("\n")
+    says, first, second = refusal("LX-VECTORS-005", written(tmp_path / "it's own.kv", start), [], lines=3).split("\n")
     assert "is a pickle, as gensim saves its objects" in says
     assert first.strip() == f"from gensim.models import {kind}"
     assert second.strip() == f"{loaded.format(path=path)}.save_word2vec_format({path + '.bin'!r}, binary=True)"
 
 
 def test_a_zip_archive_is_to_be_unpacked(tmp_path: Path) -> None:
-    assert "is a zip archive. Unpack it" in refusal(written(tmp_path / "glove.zip", b"PK\x03\x04" + bytes(40)), [])
+    assert "is a zip archive. Unpack it" in refusal(
+        "LX-VECTORS-004", written(tmp_path / "glove.zip", b"PK\x03\x04" + bytes(40)), []
+    )
 
 
 @pytest.mark.parametrize("start", [b"\xba\x16\x4f\x2f\x0c\0\0\0", b"\n\0\0\0\x05\0\0\0"])
 def test_a_model_of_fasttext_is_refused_with_the_two_lines_that_convert_it(start: bytes, tmp_path: Path) -> None:
-    message = refusal(written(tmp_path / "cc.de.300.bin", start + bytes(100)), [], lines=3)
+    message = refusal("LX-VECTORS-006", written(tmp_path / "cc.de.300.bin", start + bytes(100)), [], lines=3)
     assert "is not a word2vec file" in message
     assert "\n    from gensim.models.fasttext import load_facebook_vectors\n" in message
     assert "cc.de.300.bin').save_word2vec_format('" in message
@@ -182,7 +184,7 @@ def test_a_file_without_line_breaks_is_not_read_to_its_end(tmp_path: Path) -> No
     source = written(tmp_path / "v.txt", b"x" * 30_000_000)
     tracemalloc.start()
     try:
-        assert "is not a file of vectors: its first line is 'xxx" in refusal(source, [])
+        assert "is not a file of vectors: its first line is 'xxx" in refusal("LX-VECTORS-022", source, [])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

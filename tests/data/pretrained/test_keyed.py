@@ -46,19 +46,35 @@ def test_what_was_looked_up_is_a_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyed", "what"),
+    ("keyed", "what", "code"),
     [
-        (SimpleNamespace(), "A SimpleNamespace has no usable vectors; expected gensim's KeyedVectors"),
-        (SimpleNamespace(wv=Keyed()), "Pass its .wv."),
-        (Keyed(vectors=MATRIX[:2]), "has 3 words in key_to_index and 2 vectors; expected one vector for each word"),
-        (Keyed(vectors=MATRIX[0]), "are float32 of the shape [3]; expected a matrix of floats"),
-        (Keyed(vectors=np.ones((3, 3), int)), "are int64 of the shape [3, 3]; expected a matrix of floats"),
-        (Keyed({"cat": 0, "dog": 3, "好": 1}), "gives 'dog' row 3; 0 to 2 were expected"),
-        (Keyed(vectors=MATRIX / np.array([1, 1, np.nan])), "the vector of 'dog', row 1, has the number nan"),
+        (
+            SimpleNamespace(),
+            "A SimpleNamespace has no usable vectors; expected gensim's KeyedVectors",
+            "LX-VECTORS-015",
+        ),
+        (SimpleNamespace(wv=Keyed()), "Pass its .wv.", "LX-VECTORS-015"),
+        (
+            Keyed(vectors=MATRIX[:2]),
+            "has 3 words in key_to_index and 2 vectors; expected one vector for each word",
+            "LX-VECTORS-017",
+        ),
+        (Keyed(vectors=MATRIX[0]), "are float32 of the shape [3]; expected a matrix of floats", "LX-VECTORS-016"),
+        (
+            Keyed(vectors=np.ones((3, 3), int)),
+            "are int64 of the shape [3, 3]; expected a matrix of floats",
+            "LX-VECTORS-016",
+        ),
+        (Keyed({"cat": 0, "dog": 3, "好": 1}), "gives 'dog' row 3; 0 to 2 were expected", "LX-VECTORS-020"),
+        (
+            Keyed(vectors=MATRIX / np.array([1, 1, np.nan])),
+            "the vector of 'dog', row 1, has the number nan",
+            "LX-VECTORS-021",
+        ),
     ],
 )
-def test_an_object_that_will_not_do_says_why(keyed: Any, what: str) -> None:
-    assert what in refusal(keyed, ["dog"])
+def test_an_object_that_will_not_do_says_why(keyed: Any, what: str, code: str) -> None:
+    assert what in refusal(code, keyed, ["dog"])
 
 
 def test_gensims_own_vectors_are_read_from_memory_and_from_the_files_it_writes(tmp_path: Path) -> None:
@@ -75,10 +91,20 @@ def test_the_lines_that_convert_a_pickle_of_gensim_do(tmp_path: Path) -> None:
     keyed = models.KeyedVectors(3)
     keyed.add_vectors(WORDS, MATRIX)
     keyed.save(str(tmp_path / "own.kv"))
-    exec("\n".join(line.strip() for line in refusal(tmp_path / "own.kv", [], lines=3).split("\n")[1:]), {})
+    exec(
+        "\n".join(
+            line.strip() for line in refusal("LX-VECTORS-005", tmp_path / "own.kv", [], lines=3).split("\n")[1:]
+        ),
+        {},
+    )
     check(open_vectors(tmp_path / "own.kv.bin"))
     model = models.Word2Vec([WORDS] * 5, vector_size=4, min_count=1, workers=1, seed=1)
     model.save(str(tmp_path / "whole.model"))
-    exec("\n".join(line.strip() for line in refusal(tmp_path / "whole.model", [], lines=3).split("\n")[1:]), {})
+    exec(
+        "\n".join(
+            line.strip() for line in refusal("LX-VECTORS-005", tmp_path / "whole.model", [], lines=3).split("\n")[1:]
+        ),
+        {},
+    )
     _, found = open_vectors(tmp_path / "whole.model.bin").look_up(WORDS)
     np.testing.assert_array_equal(found, model.wv[WORDS])

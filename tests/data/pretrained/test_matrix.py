@@ -68,59 +68,68 @@ def test_of_a_word_that_comes_twice_the_first_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "content", "what"),
+    ("ending", "content", "what", "code"),
     [
-        ("txt", "cat\ndog\n", "has 2 words and v.npy has 3 vectors; one word for each vector was expected"),
-        ("txt", "a\nb\nc\nd\n", "has 4 words and v.npy has 3 vectors"),
-        ("txt", b"cat\nd\xe9g\n", "not UTF-8 text: line 2 has the byte 0xe9"),
-        ("json", '["cat", "dog"]', "has 2 words and v.npy has 3 vectors"),
-        ("json", '["cat", "dog", 3]', "entry 3 has '3' for a word; a text was expected"),
-        ("json", '{"a": 0, "b": 1}', "has 2 words and v.npy has 3 vectors"),
-        ("json", '{"a": 0, "b": 1, "c": 3}', "entry 3 gives 'c' row 3; 0 to 2 were expected"),
-        ("json", '{"a": 0, "b": -1}', "entry 2 gives 'b' row -1; 0 to 2 were expected"),
-        ("json", '{"a": 0, "b": 0, "c": 1}', "entry 2 gives 'b' row 0, which another word has"),
-        ("json", '{"a": "x"}', "entry 1 has 'x' for a row; a whole number"),
-        ("json", '{"a": true}', "entry 1 has 'True' for a row; a whole number"),
-        ("json", "5", "holds neither a list nor an object but 5"),
-        ("json", '["cat"', "is not valid JSON"),
-        ("json", "[" * 200_000, "is not valid JSON"),
-        ("csv", "wort\ncat\n", "has no column 'word'; its columns are: wort."),
-        ("csv", "", "has no column 'word'; its columns are: none."),
-        ("csv", "word,row\ncat\n", "entry 1 has 1 cells; 2 were expected"),
-        ("csv", "word,row\ncat,1.5\n", "entry 1 has '1.5' for a row"),
-        ("csv", 'word\n"cat\n', "is malformed: unexpected end of data"),
-        ("parquet", b"PAR1" + bytes(30), "is damaged or not what its name says"),
+        (
+            "txt",
+            "cat\ndog\n",
+            "has 2 words and v.npy has 3 vectors; one word for each vector was expected",
+            "LX-VECTORS-009",
+        ),
+        ("txt", "a\nb\nc\nd\n", "has 4 words and v.npy has 3 vectors", "LX-VECTORS-009"),
+        ("txt", b"cat\nd\xe9g\n", "not UTF-8 text: line 2 has the byte 0xe9", "LX-FILE-014"),
+        ("json", '["cat", "dog"]', "has 2 words and v.npy has 3 vectors", "LX-VECTORS-009"),
+        ("json", '["cat", "dog", 3]', "entry 3 has '3' for a word; a text was expected", "LX-VECTORS-010"),
+        ("json", '{"a": 0, "b": 1}', "has 2 words and v.npy has 3 vectors", "LX-VECTORS-009"),
+        ("json", '{"a": 0, "b": 1, "c": 3}', "entry 3 gives 'c' row 3; 0 to 2 were expected", "LX-VECTORS-010"),
+        ("json", '{"a": 0, "b": -1}', "entry 2 gives 'b' row -1; 0 to 2 were expected", "LX-VECTORS-010"),
+        ("json", '{"a": 0, "b": 0, "c": 1}', "entry 2 gives 'b' row 0, which another word has", "LX-VECTORS-010"),
+        ("json", '{"a": "x"}', "entry 1 has 'x' for a row; a whole number", "LX-VECTORS-010"),
+        ("json", '{"a": true}', "entry 1 has 'True' for a row; a whole number", "LX-VECTORS-010"),
+        ("json", "5", "holds neither a list nor an object but 5", "LX-VECTORS-012"),
+        ("json", '["cat"', "is not valid JSON", "LX-VECTORS-011"),
+        ("json", "[" * 200_000, "is not valid JSON", "LX-VECTORS-011"),
+        ("csv", "wort\ncat\n", "has no column 'word'; its columns are: wort.", "LX-VECTORS-014"),
+        ("csv", "", "has no column 'word'; its columns are: none.", "LX-VECTORS-014"),
+        ("csv", "word,row\ncat\n", "entry 1 has 1 cells; 2 were expected", "LX-VECTORS-010"),
+        ("csv", "word,row\ncat,1.5\n", "entry 1 has '1.5' for a row", "LX-VECTORS-010"),
+        ("csv", 'word\n"cat\n', "is malformed: unexpected end of data", "LX-VECTORS-013"),
+        ("parquet", b"PAR1" + bytes(30), "is damaged or not what its name says", "LX-FILE-012"),
     ],
 )
-def test_an_index_that_does_not_fit_says_why(ending: str, content: str | bytes, what: str, tmp_path: Path) -> None:
+def test_an_index_that_does_not_fit_says_why(
+    ending: str, content: str | bytes, what: str, tmp_path: Path, code: str
+) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
-    message = refusal(saved(tmp_path, ending, content), ["cat"])
+    message = refusal(code, saved(tmp_path, ending, content), ["cat"])
     assert what in message
     assert f"v.{ending}" in message
 
 
 @pytest.mark.parametrize(
-    ("columns", "what"),
+    ("columns", "what", "code"),
     [
-        ({"word": ["a", None, "c"]}, "entry 2 has 'None' for a word"),
-        ({"word": ["a", "b", "c"], "row": [0.0, 1.0, 2.0]}, "entry 1 has '0.0' for a row"),
-        ({"text": ["a", "b", "c"]}, "has no column 'word'; its columns are: text."),
+        ({"word": ["a", None, "c"]}, "entry 2 has 'None' for a word", "LX-VECTORS-010"),
+        ({"word": ["a", "b", "c"], "row": [0.0, 1.0, 2.0]}, "entry 1 has '0.0' for a row", "LX-VECTORS-010"),
+        ({"text": ["a", "b", "c"]}, "has no column 'word'; its columns are: text.", "LX-VECTORS-014"),
     ],
 )
-def test_parquet_needs_words_and_whole_numbers(columns: dict[str, list[Any]], what: str, tmp_path: Path) -> None:
-    assert what in refusal(saved(tmp_path, "parquet", parquet(columns)), [])
+def test_parquet_needs_words_and_whole_numbers(
+    columns: dict[str, list[Any]], what: str, tmp_path: Path, code: str
+) -> None:
+    assert what in refusal(code, saved(tmp_path, "parquet", parquet(columns)), [])
 
 
 def test_a_matrix_needs_one_index(tmp_path: Path) -> None:
     source = saved(tmp_path, "csv", "")
     (tmp_path / "v.csv").unlink()
     assert "has no index of its words beside it; expected one file v with the ending .txt, .json" in refusal(
-        source, []
+        "LX-VECTORS-008", source, []
     )
     for ending, content in (("txt", LINES), ("json", json.dumps(WORDS))):
         saved(tmp_path, ending, content)
-    assert "has 2 files that could be its index: v.txt, v.json" in refusal(source, [])
+    assert "has 2 files that could be its index: v.txt, v.json" in refusal("LX-VECTORS-008", source, [])
 
 
 @pytest.mark.parametrize(
@@ -139,7 +148,7 @@ def test_a_matrix_needs_one_index(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_matrix_of_floats_is_refused(matrix: npt.NDArray[Any], what: str, tmp_path: Path) -> None:
-    assert what in refusal(saved(tmp_path, "txt", LINES, matrix), [])
+    assert what in refusal("LX-VECTORS-019", saved(tmp_path, "txt", LINES, matrix), [])
 
 
 def test_a_damaged_matrix_is_refused(tmp_path: Path) -> None:
@@ -158,7 +167,7 @@ def test_a_damaged_matrix_is_refused(tmp_path: Path) -> None:
     }
     for content, reason in broken.items():
         assert content != whole
-        message = refusal(written(Path(source), content), [])
+        message = refusal("LX-VECTORS-019", written(Path(source), content), [])
         assert "v.npy cannot be opened (" in message
         assert reason in message
 
@@ -167,10 +176,14 @@ def test_a_number_that_is_not_finite_is_refused_where_its_word_is_asked_for(tmp_
     matrix = MATRIX.astype(np.float64)
     matrix[1, 2] = 1e300
     source = saved(tmp_path, "txt", LINES, matrix)
-    assert "v.npy: the vector of 'dog', row 1, has the number 1e+300; expected finite" in refusal(source, WORDS)
+    assert "v.npy: the vector of 'dog', row 1, has the number 1e+300; expected finite" in refusal(
+        "LX-VECTORS-021", source, WORDS
+    )
     assert open_vectors(source).look_up(["cat", "好"])[0].tolist() == [0, 1]
 
 
 def test_a_compressed_matrix_is_to_be_unpacked(tmp_path: Path) -> None:
     content = gzip.compress(Path(saved(tmp_path, "txt", LINES)).read_bytes())
-    assert "is compressed, but a .npy is read in place" in refusal(written(tmp_path / "v.npy.gz", content), [])
+    assert "is compressed, but a .npy is read in place" in refusal(
+        "LX-VECTORS-018", written(tmp_path / "v.npy.gz", content), []
+    )

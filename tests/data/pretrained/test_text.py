@@ -87,13 +87,13 @@ def test_a_file_without_any_word_asked_for_gives_none(tmp_path: Path) -> None:
 def test_a_bad_line_is_named_whether_its_word_is_asked_for_or_not(
     line: str, what: str, asked: list[str], tmp_path: Path
 ) -> None:
-    assert what in refusal(written(tmp_path / "v.txt", f"{PLAIN}{line}\n"), asked)
+    assert what in refusal("LX-VECTORS-024", written(tmp_path / "v.txt", f"{PLAIN}{line}\n"), asked)
 
 
 @pytest.mark.parametrize("value", ["1.2.3", "1e99", "-", "1e", "nan", "-inf"])
 def test_what_looks_like_a_number_is_read_where_its_word_is_asked_for(value: str, tmp_path: Path) -> None:
     source = written(tmp_path / "v.txt", f"{PLAIN}bad 1 {value} 3\n")
-    assert f"line 4 has '{value}' where a number belongs" in refusal(source, ["bad"])
+    assert f"line 4 has '{value}' where a number belongs" in refusal("LX-VECTORS-024", source, ["bad"])
     positions, _ = open_vectors(str(source)).look_up(["cat"])
     assert positions.tolist() == [0]
 
@@ -107,25 +107,27 @@ def test_lines_without_a_word_are_skipped_and_counted(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> None:
     source = written(tmp_path / "v.txt", PLAIN.encode() + b"caf\xe9 1 2 3\n")
-    assert "not UTF-8 text: line 4 has the byte 0xe9" in refusal(source, ["cat"])
+    assert "not UTF-8 text: line 4 has the byte 0xe9" in refusal("LX-FILE-014", source, ["cat"])
 
 
 def test_a_truncated_gz_is_damaged(tmp_path: Path) -> None:
     whole = gzip.compress("".join(f"word{n} {n} {n / 7} 3\n" for n in range(2000)).encode())
     source = written(tmp_path / "v.txt.gz", whole[: len(whole) // 2])
-    assert "is damaged or not what its name says: it ends too early" in refusal(source, ["word1999"])
+    assert "is damaged or not what its name says: it ends too early" in refusal("LX-FILE-012", source, ["word1999"])
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_first_line_that_announces_another_number_of_words_is_an_error(count: int, tmp_path: Path) -> None:
-    message = refusal(written(tmp_path / "v.vec", f"{count} 3\n{PLAIN}"), ["cat"])
+    message = refusal("LX-VECTORS-023", written(tmp_path / "v.vec", f"{count} 3\n{PLAIN}"), ["cat"])
     assert f"announces {count} words on its first line and has 3" in message
 
 
 @pytest.mark.parametrize("content", ["", "\n", "word\n", "5 0\n", "5 100001\n"])
 def test_a_file_whose_first_line_has_no_vector_is_none(content: str, tmp_path: Path) -> None:
-    assert "is not a file of vectors: its first line is" in refusal(written(tmp_path / "v.txt", content), [])
+    assert "is not a file of vectors: its first line is" in refusal(
+        "LX-VECTORS-022", written(tmp_path / "v.txt", content), []
+    )
 
 
 def test_a_number_of_thousands_of_digits_is_none(tmp_path: Path) -> None:
-    assert "line 1 has '999" in refusal(written(tmp_path / "v.txt", f"5 {'9' * 5000}\n"), ["5"])
+    assert "line 1 has '999" in refusal("LX-VECTORS-024", written(tmp_path / "v.txt", f"5 {'9' * 5000}\n"), ["5"])

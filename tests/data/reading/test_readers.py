@@ -26,9 +26,9 @@ GOOD_TEXTS = ["A warm, funny film.", "Dull.", "很好看"]
 GOOD_LABELS = ["positive", "negative", "positive"]
 
 
-def refusal(path: Path | str) -> str:
-    """The message with which `load` refuses `path`: always one line of an InputError."""
-    with pytest.raises(InputError) as caught:
+def refusal(code: str, path: Path | str) -> str:
+    """The message with which `load` refuses `path`: always one line of an InputError with this code."""
+    with refused(InputError, code) as caught:
         load(str(path))
     message = str(caught.value)
     assert message.isprintable()
@@ -100,9 +100,11 @@ def test_a_truncated_or_damaged_compressed_file_gives_nothing(tmp_path: Path, en
     lines = "".join(f"{random.Random(n).getrandbits(99)},{n % 2}\n" for n in range(20_000))
     whole = COMPRESSORS[ending](f"text,label\n{lines}".encode())
     for content in (whole[:-1], whole[: len(whole) // 2], b"no such format", b"\x1f\x8b\x08\0 no stream"):
-        message = refusal(written(tmp_path / f"a.csv{ending}", content))
+        message = refusal("LX-FILE-012", written(tmp_path / f"a.csv{ending}", content))
         assert f"a.csv{ending} is damaged or not what its name says: " in message
-    assert refusal(written(tmp_path / f"a.csv{ending}", COMPRESSORS[ending](b""))).endswith("were expected.")
+    assert refusal("LX-FILE-011", written(tmp_path / f"a.csv{ending}", COMPRESSORS[ending](b""))).endswith(
+        "were expected."
+    )
 
 
 def test_cells_hold_line_breaks_quotes_nul_and_more_than_the_csv_modules_limit(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_cells_hold_line_breaks_quotes_nul_and_more_than_the_csv_modules_limit(t
 def test_the_csv_modules_limit_is_left_as_it_was(tmp_path: Path) -> None:
     before = csv.field_size_limit()
     load(str(written(tmp_path / "a.csv", GOOD)))
-    refusal(written(tmp_path / "b.csv", GOOD + '"'))
+    refusal("LX-DATA-022", written(tmp_path / "b.csv", GOOD + '"'))
     assert csv.field_size_limit() == before
 
 
@@ -141,89 +143,108 @@ def test_a_file_that_is_not_compressed_as_its_name_says_is_damaged(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz"])
 def test_an_empty_file_is_empty(tmp_path: Path, name: str) -> None:
-    assert f"{name} is empty" in refusal(written(tmp_path / name, b""))
+    assert f"{name} is empty" in refusal("LX-FILE-011", written(tmp_path / name, b""))
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.csv", "\n\r\n"), ("a.jsonl", "\n \n"), ("a.csv", "\ufeff")])
 def test_a_blank_file_is_empty(tmp_path: Path, name: str, content: str) -> None:
-    assert f"{name} is empty" in refusal(written(tmp_path / name, content))
+    assert f"{name} is empty" in refusal("LX-FILE-011", written(tmp_path / name, content))
 
 
 def test_a_column_name_that_occurs_twice_is_not_guessed(tmp_path: Path) -> None:
-    assert "2 columns named 'text'" in refusal(written(tmp_path / "a.csv", "text,text,label\nx,y,1\n"))
+    assert "2 columns named 'text'" in refusal("LX-DATA-018", written(tmp_path / "a.csv", "text,text,label\nx,y,1\n"))
 
 
 def test_a_line_without_its_text_key_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", jsonl({"text": "x", "label": 1}, {"txt": "y", "label": 1}))
-    assert "line 2 has no 'text'; its keys are: txt, label" in refusal(path)
+    assert "line 2 has no 'text'; its keys are: txt, label" in refusal("LX-DATA-023", path)
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "expected", "code"),
     [
-        ("text,label\n很好看,1\n不好,0\n".encode() + b"\xff,1", "line 4 has the byte 0xff at offset 32"),
-        (b"text,label\nx,1\ny,\xe4\xb8", "line 3 has the byte 0xe4"),
-        (b"text,label\nsurrogate \xed\xa0\x80,1\n", "line 2 has the byte 0xed"),
+        (
+            "text,label\n很好看,1\n不好,0\n".encode() + b"\xff,1",
+            "line 4 has the byte 0xff at offset 32",
+            "LX-DATA-067",
+        ),
+        (b"text,label\nx,1\ny,\xe4\xb8", "line 3 has the byte 0xe4", "LX-DATA-067"),
+        (b"text,label\nsurrogate \xed\xa0\x80,1\n", "line 2 has the byte 0xed", "LX-DATA-067"),
         (
             gzip.compress(GOOD.encode(), mtime=0),
             "looks gzip-compressed, which its name does not say. End its name in .gz",
+            "LX-DATA-070",
         ),
-        (gzip.compress(GOOD.encode(), mtime=0), ".gz"),
-        (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xff", "is a zip archive"),
-        (bytes(range(256)) * 100, "is not UTF-8 text"),
-        (b"\0" * 10_000, "is binary, not UTF-8 text"),
+        (gzip.compress(GOOD.encode(), mtime=0), ".gz", "LX-DATA-070"),
+        (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xff", "is a zip archive", "LX-DATA-071"),
+        (bytes(range(256)) * 100, "is not UTF-8 text", "LX-DATA-067"),
+        (b"\0" * 10_000, "is binary, not UTF-8 text", "LX-DATA-020"),
     ],
 )
-def test_a_binary_file_or_another_encoding_is_placed(tmp_path: Path, content: bytes, expected: str) -> None:
-    assert expected in refusal(written(tmp_path / "a.csv", content))
+def test_a_binary_file_or_another_encoding_is_placed(
+    tmp_path: Path, content: bytes, expected: str, code: str
+) -> None:
+    assert expected in refusal(code, written(tmp_path / "a.csv", content))
 
 
 def test_bytes_that_are_not_utf8_are_found_in_jsonl_and_compressed_files_too(tmp_path: Path) -> None:
     line = '{"text": "很好看", "label": 1}\n'.encode() + b'{"text": "\xff", "label": 1}\n'
-    assert "line 3 has the byte 0xff" in refusal(written(tmp_path / "a.jsonl", b"\n" + line))
-    assert "line 2 has the byte 0xff" in refusal(written(tmp_path / "a.jsonl.gz", gzip.compress(line)))
+    assert "line 3 has the byte 0xff" in refusal("LX-DATA-067", written(tmp_path / "a.jsonl", b"\n" + line))
+    assert "line 2 has the byte 0xff" in refusal("LX-DATA-067", written(tmp_path / "a.jsonl.gz", gzip.compress(line)))
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "expected", "code"),
     [
-        ("text,label\nx,1\ny, or z,1\n", "line 3: 3 cells where the header has 2. Put a cell that holds a comma"),
-        ("text,label\nx\n", "line 2: 1 cell where the header has 2"),
-        ('text,label\n"x\ny",1\n"open,1\n', "begins on line 4 is malformed: a quote is opened and never closed"),
-        ('text,label\n"x" y,1\n', "begins on line 2 is malformed: ',' expected after '\"'"),
-        ('text,label\n\n"a\n\nb",1\n\nz\n', "line 7: 1 cell"),
+        (
+            "text,label\nx,1\ny, or z,1\n",
+            "line 3: 3 cells where the header has 2. Put a cell that holds a comma",
+            "LX-DATA-021",
+        ),
+        ("text,label\nx\n", "line 2: 1 cell where the header has 2", "LX-DATA-021"),
+        (
+            'text,label\n"x\ny",1\n"open,1\n',
+            "begins on line 4 is malformed: a quote is opened and never closed",
+            "LX-DATA-022",
+        ),
+        ('text,label\n"x" y,1\n', "begins on line 2 is malformed: ',' expected after '\"'", "LX-DATA-022"),
+        ('text,label\n\n"a\n\nb",1\n\nz\n', "line 7: 1 cell", "LX-DATA-021"),
     ],
 )
-def test_malformed_csv_is_placed(tmp_path: Path, content: str, expected: str) -> None:
-    assert expected in refusal(written(tmp_path / "a.csv", content))
+def test_malformed_csv_is_placed(tmp_path: Path, content: str, expected: str, code: str) -> None:
+    assert expected in refusal(code, written(tmp_path / "a.csv", content))
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("line", "expected", "code"),
     [
-        ('{"text": "x", ', "is not valid JSON: Expecting property name enclosed in double quotes at column"),
-        ("{}", "line 2 has no 'text'; its keys are: none"),
-        ("[1]", "is not a JSON object: [1]. Every row"),
-        ("null", "is not a JSON object: null"),
-        ('{"text": "x", "label": ' + "9" * 5000 + "}", "too many digits"),
-        ("[" * 200_000, "is nested too deeply"),
+        (
+            '{"text": "x", ',
+            "is not valid JSON: Expecting property name enclosed in double quotes at column",
+            "LX-DATA-024",
+        ),
+        ("{}", "line 2 has no 'text'; its keys are: none", "LX-DATA-023"),
+        ("[1]", "is not a JSON object: [1]. Every row", "LX-DATA-027"),
+        ("null", "is not a JSON object: null", "LX-DATA-027"),
+        ('{"text": "x", "label": ' + "9" * 5000 + "}", "too many digits", "LX-DATA-025"),
+        ("[" * 200_000, "is nested too deeply", "LX-DATA-026"),
     ],
 )
-def test_malformed_jsonl_is_placed(tmp_path: Path, line: str, expected: str) -> None:
-    message = refusal(written(tmp_path / "a.jsonl", '{"text": "first", "label": 1}\n' + line + "\n"))
+def test_malformed_jsonl_is_placed(tmp_path: Path, line: str, expected: str, code: str) -> None:
+    message = refusal(code, written(tmp_path / "a.jsonl", '{"text": "first", "label": 1}\n' + line + "\n"))
     assert "a.jsonl, line 2" in message
     assert expected in message
 
 
 def test_jsonl_whose_first_object_lacks_everything_lists_its_keys(tmp_path: Path) -> None:
-    assert "its columns are: none" in refusal(written(tmp_path / "a.jsonl", "{}\n"))
+    assert "its columns are: none" in refusal("LX-DATA-019", written(tmp_path / "a.jsonl", "{}\n"))
 
 
 def test_damaged_parquet_gives_nothing(tmp_path: Path) -> None:
     texts = [f"text number {n}" for n in range(5000)]
     whole = parquet(tmp_path / "a.parquet", text=texts, label=[n % 2 for n in range(5000)]).read_bytes()
     for content in (whole[:-9], whole[:1000], b"PAR1" + bytes(100) + b"PAR1", GOOD.encode(), b"x"):
-        message = refusal(written(tmp_path / "b.parquet", content))
+        message = refusal("LX-FILE-012", written(tmp_path / "b.parquet", content))
         assert "b.parquet is damaged or not what its name says: " in message
 
 
@@ -231,7 +252,7 @@ def test_damaged_parquet_gives_nothing(tmp_path: Path) -> None:
 def test_a_file_without_read_permission(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", GOOD)
     path.chmod(0)
-    assert refusal(path).endswith("a.csv: Permission denied.")
+    assert refusal("LX-FILE-013", path).endswith("a.csv: Permission denied.")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst", "a.parquet"])
@@ -244,7 +265,7 @@ def test_a_file_the_system_does_not_open(tmp_path: Path, name: str, monkeypatch:
     path = tmp_path / name
     os.close(os.open(path, os.O_CREAT))
     os.truncate(path, 10)
-    assert refusal(path).endswith(f"{name}: Permission denied.")
+    assert refusal("LX-FILE-013", path).endswith(f"{name}: Permission denied.")
 
 
 @pytest.mark.parametrize(

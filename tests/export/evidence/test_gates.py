@@ -187,9 +187,9 @@ def test_an_archive_of_a_refused_variant_is_refused_with_gate_limit_value_and_th
 ) -> None:
     run = own_run()
     found = exported(run, Swapped("onnx", "fp32", VARIANTS["onnx-fp32"].table)).variant("onnx-fp32")
-    with pytest.raises(RefusedError) as refused:
+    with refused(RefusedError, "LX-ARCHIVE-019") as caught:
         archive(run.folder, version="1.0", variant="onnx-fp32", out=tmp_path / "store")
-    first, second, *lines = str(refused.value).splitlines()
+    first, second, *lines = str(caught.value).splitlines()
     assert first.startswith(
         "onnx-fp32 is refused by the gate max_metric_drop: accuracy on the validation texts fell by"
     )
@@ -234,7 +234,7 @@ def test_gates_are_read_from_toml_and_a_run_without_any_has_the_usual_ones() -> 
     ],
 )
 def test_a_gate_that_is_no_limit_is_named(line: str, says: str) -> None:
-    with pytest.raises(InputError) as error:
+    with refused(InputError, "LX-RECIPE-010") as error:
         recipes.parse("mine", f"[gates]\n{line}\n")
     assert says in str(error.value)
 

@@ -132,7 +132,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
         make_archive(tmp_path, "broken", handler=handler, made_by_lexport=made_by_lexport),
     ]
     folder = tmp_path / "state"
-    with pytest.raises(SystemProblem) as caught:
+    with refused(SystemProblem, "LX-SERVE-072") as caught:
         serve(archives, workers="cpu:1", state_dir=folder, port=0, trust_code=True)
     first, trace = caught.value.message, caught.value.below.splitlines()
     assert "A worker of broken 1.0 could not start" in first
@@ -153,7 +153,7 @@ def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(
 def test_a_package_that_torchserves_own_handler_needs_comes_with_its_pip_line(tmp_path: Path, traces: Any) -> None:
     (tmp_path / "source_vocab.pt").write_bytes(b"never read")
     mar = stock_archive(tmp_path, "tc", "--extra-files", "source_vocab.pt", handler="text_classifier")
-    with pytest.raises(SystemProblem) as caught:
+    with refused(SystemProblem, "LX-SERVE-072") as caught:
         serve([mar], workers="cpu:1", state_dir=tmp_path / "state", port=0, trust_code=True)
     assert (
         "No module named 'captum'. TorchServe's own handler text_classifier needs it. Install it where TorchServe "

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from lexport.errors import InputError
@@ -15,6 +14,8 @@ from lexport.models import recipes
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
 from lexport.training.expansion.expand import expand
+
+from ... import refusals
 
 WORDS = ["match", "goal", "team", "oven", "butter", "flour", "storm", "cloud", "snow", "thunder"]
 LABELS = ["sport"] * 3 + ["kitchen"] * 3 + ["weather"] * 4
@@ -82,12 +83,12 @@ def vector(run: Run, word: str) -> torch.Tensor:
     return table(run)[run.encoder.vocabulary.index(word) + 2]
 
 
-def refused(run: Run, folder: Path, **options: Any) -> str:
+def refused(code: str, run: Run, folder: Path, **options: Any) -> str:
     """The message with which an expansion is refused, after which nothing is left and the run is as it was."""
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     out = options.pop("out", folder / "out")
     there = sorted(folder.iterdir())
-    with pytest.raises(InputError) as caught:
+    with refusals.refused(InputError, code) as caught:
         expand(run.folder, out, **options)
     assert sorted(folder.iterdir()) == there
     assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before

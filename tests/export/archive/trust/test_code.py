@@ -70,7 +70,7 @@ def test_other_code_is_refused_by_name_unless_insisted_on(
     archive_of: ArchiveOf, tmp_path: Path, changes: Mapping[str, bytes | None], says: str
 ) -> None:
     path = repacked(archive_of("onnx-int8"), changes, tmp_path / "m.mar")
-    with pytest.raises(RefusedError) as caught:
+    with refused(RefusedError, "LX-TRUST-001") as caught:
         accept(path, Trust())
     for said in (f"{path} would run code", says, "--trust-code", "--sign KEY", "archive the run again"):
         assert said in str(caught.value)
