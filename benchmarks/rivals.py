@@ -42,6 +42,7 @@ from lexport.serving.store import read
 OURS = ("embedded", "torchserve", "tutorial")
 ROOT = Path(__file__).resolve().parents[1]
 _WORDS = range(17, 24)  # of a text
+TEXT = '{"text": TEXT}'
 _PATIENCE = 120.0  # seconds until a server must answer
 
 
@@ -52,6 +53,8 @@ class Running(NamedTuple):
     address: tuple[str, int]
     path: str
     token: str
+    body: str
+    """What it is sent: TEXT stands for the text as JSON."""
     ready: float
     """Seconds from its start to its first answer."""
 
@@ -65,7 +68,7 @@ def main() -> int:
     found: dict[tuple[str, int], list[Cell]] = {}
     ready: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="lexport-rivals-", dir="/tmp") as scratch:
+    with tempfile.TemporaryDirectory(prefix="rivals-", dir="/tmp") as scratch:
         pythons = {name: _environment(name, options.envs or Path(scratch) / "envs") for name in names}
         for turn in range(rounds):  # every server in each round, so that what else runs slows down none alone
             for name in names if turn % 2 == 0 else names[::-1]:
@@ -107,6 +110,8 @@ def _environment(name: str, folder: Path) -> Path:
         venv.create(home, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, f"{ROOT}[serve]", *RIVALS[name].packages], check=True)
+        if RIVALS[name].after:
+            subprocess.run([*pip, *RIVALS[name].after], check=True)
         (home / "made").touch()
     return python
 
@@ -145,7 +150,7 @@ def _rival(name: str, archive: Path, python: Path, folder: Path, began: float) -
         )
     watched = psutil.Process(process.pid)
     try:
-        yield answering(watched, ("127.0.0.1", port), rival.path, "", began, folder / "log")
+        yield answering(watched, ("127.0.0.1", port), rival.path, "", began, folder / "log", rival.body)
     finally:
         everything = [*watched.children(recursive=True), watched]
         for one in everything:
@@ -159,16 +164,22 @@ def _rival(name: str, archive: Path, python: Path, folder: Path, began: float) -
 
 
 def answering(
-    process: psutil.Process, address: tuple[str, int], path: str, token: str, began: float, log: Path | None = None
+    process: psutil.Process,
+    address: tuple[str, int],
+    path: str,
+    token: str,
+    began: float,
+    log: Path | None = None,
+    body: str = TEXT,
 ) -> Running:
     """Wait for the first answer. Raises SystemExit if none comes, or another than that of a classifier."""
-    [request] = _requests(path, token, ['{"text": "a gripping film"}'])
+    [request] = _requests(path, token, [body.replace("TEXT", '"a gripping film"')])
     while True:
         with suppress(OSError), socket.create_connection(address, 5) as client:
             client.sendall(request)
             answer = client.recv(1 << 16)
             if answer.startswith(b"HTTP/1.1 200"):
-                return Running(process, address, path, token, time.perf_counter() - began)
+                return Running(process, address, path, token, body, time.perf_counter() - began)
         if time.perf_counter() - began > _PATIENCE or not process.is_running():
             raise SystemExit(f"{path} does not answer:\n{log.read_text()[-3000:] if log else ''}")
         time.sleep(0.02)
@@ -176,7 +187,7 @@ def answering(
 
 def ask(wrk: str, running: Running, connections: int, seconds: float, folder: Path) -> Cell:
     """Load a server by so many connections for so long. `wrk`: the program, "" for a client in Python."""
-    bodies = _bodies()
+    bodies = _bodies(running.body)
     if not wrk:
         return load(
             running.address, _requests(running.path, running.token, bodies), connections, seconds, running.process
@@ -196,7 +207,7 @@ def ask(wrk: str, running: Running, connections: int, seconds: float, folder: Pa
         float(_figure(said, r"Requests/sec:\s+([\d.]+)")),
         _milliseconds(_figure(said, r"\n\s+50%\s+(\S+)")),
         _milliseconds(_figure(said, r"\n\s+99%\s+(\S+)")),
-        used / count * 1e6,
+        used / max(count, 1) * 1e6,
     )
 
 
@@ -226,9 +237,9 @@ def _milliseconds(text: str) -> float:
     return float(match[1]) * factors[match[2]]
 
 
-def _bodies() -> list[str]:
+def _bodies(body: str) -> list[str]:
     texts = [text for text in load_data("rotten-tomatoes", Columns()).texts if len(text.split()) in _WORDS]
-    return [json.dumps({"text": text}) for text in texts[:500]]
+    return [body.replace("TEXT", json.dumps(text)) for text in texts[:500]]
 
 
 def _requests(path: str, token: str, bodies: Sequence[str]) -> list[bytes]:

@@ -33,21 +33,29 @@ class AccessLog:
 
     def note(self, question: Question, model: Model, status: int, size: int, seconds: float) -> None:
         """Collect the line of an answered request."""
-        if len(self._lines) >= _MOST_LINES:
-            self._left_out += 1
-            return
-        # The id has no character that JSON escapes, and names are quoted once.
-        self._lines.append(
+        # The id has no character that JSON escapes, nor has a name.
+        self._add(
             f'{{"time":{time.time():.3f},"id":"{question.id}","model":"{model.name}","version":"{model.version}",'
             f'"status":{status},"bytes":{size},"ms":{seconds * 1000:.3f}}}'
         )
-        if self._timer is None:
-            self._timer = self._loop.call_later(_EVERY, self._write)
+
+    def note_other(self, identity: str, status: int, size: int, error: str) -> None:
+        """Collect the line of a request that no model has answered. `error`: a name of the refusal, "" for none."""
+        named = f',"error":"{error}"' if error else ""
+        self._add(f'{{"time":{time.time():.3f},"id":"{identity}","status":{status},"bytes":{size}{named}}}')
 
     def close(self) -> None:
         """Write what is left."""
         self._write()
         self._file.close()
+
+    def _add(self, line: str) -> None:
+        if len(self._lines) >= _MOST_LINES:
+            self._left_out += 1
+            return
+        self._lines.append(line)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_EVERY, self._write)
 
     def _write(self) -> None:
         self._timer = None

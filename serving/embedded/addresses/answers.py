@@ -173,9 +173,14 @@ def id_line(identity: str) -> bytes:
     return b"x-request-id: %b\r\n" % identity.encode()
 
 
+def with_id(response: Response, identity: str) -> Response:
+    """Return an answer with an id that `id_of` has returned."""
+    return Response(response.status, response.body, response.fields.with_line(id_line(identity)))
+
+
 def identified(response: Response, request: Request) -> Response:
     """Return an answer with the id of its request."""
-    return Response(response.status, response.body, response.fields.with_line(id_line(id_of(request))))
+    return with_id(response, id_of(request))
 
 
 def is_open(request: Request) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from ..http import Later, Request, Response
+from ....handlers.request.refusals import Refusal
+from ..http import Later, Request, Response, refusals
 from ..models import Models, Question
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
@@ -21,6 +22,10 @@ TRACE = ("traceparent", "tracestate")
 """The headers that name a caller's trace."""
 _EXPLAINED = {"explain": "True"}
 _PLAN = "plan"
+
+
+Log = Callable[[str, int, int, str], None]
+"""Notes a request that no model has answered: id, status, bytes of the answer, name of the error or ""."""
 
 
 class _Plan(NamedTuple):
@@ -39,13 +44,14 @@ class _Plan(NamedTuple):
 class Inference:
     """Answers what TorchServe's inference address answers."""
 
-    def __init__(self, models: Models, token: str | None, *, traced: bool = False) -> None:
+    def __init__(self, models: Models, token: str | None, *, traced: bool = False, log: Log | None = None) -> None:
         """Serve `models` to those who bear the `token`; None: to everybody who can connect.
 
-        `traced`: whether a caller's trace is to be known.
+        `traced`: whether a caller's trace is to be known. `log` notes what no model answers.
         """
         self._models = models
         self._traced = traced
+        self._log = log
         self.statuses: Counter[int] = Counter()
         """Answers that no model gave, by status."""
         self._bearer = Bearer(token)
@@ -54,7 +60,7 @@ class Inference:
         """Refuse a request without the token before its body is read."""
         if self._is_allowed(request) or answers.is_open(request):
             return None
-        return self._count(answers.wrong_token().response, request)
+        return self._failed(answers.wrong_token(), request)
 
     def handle(self, request: Request) -> Response | Later[Response]:
         """Answer a request; a model's answer comes later."""
@@ -66,15 +72,28 @@ class Inference:
                 raise answers.wrong_token()
             return self._route(request)
         except Failure as failure:
-            return self._count(failure.response, request)
+            return self._failed(failure, request)
 
     def count(self, status: int) -> None:
         """Count an answer that no model gave."""
         self.statuses[status] += 1
 
-    def _count(self, response: Response, request: Request) -> Response:
+    def refuse(self, refusal: Refusal, request: Request) -> Response:
+        """Return the answer of a request that the server or a model's queue has refused; the server counts it."""
+        return self._noted(refusals.response(refusal), request, refusal.body["code"])
+
+    def _failed(self, failure: Failure, request: Request) -> Response:
+        return self._count(failure.response, request, failure.kind)
+
+    def _count(self, response: Response, request: Request, error: str = "") -> Response:
         self.count(response.status)
-        return answers.identified(response, request)
+        return self._noted(response, request, error)
+
+    def _noted(self, response: Response, request: Request, error: str) -> Response:
+        identity = answers.id_of(request)
+        if self._log is not None:
+            self._log(identity, response.status, len(response.body), error)
+        return answers.with_id(response, identity)
 
     def _is_allowed(self, request: Request) -> bool:
         return self._bearer.is_borne(request.fields.get(b"authorization", b""))

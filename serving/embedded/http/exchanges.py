@@ -20,11 +20,12 @@ log = logging.getLogger("lexport")
 class Exchange:
     """A request that was handed on, until its answer has been written."""
 
-    __slots__ = ("_connection", "bodiless", "future", "keep", "minor", "response")
+    __slots__ = ("_connection", "_request", "bodiless", "future", "keep", "minor", "response")
 
     def __init__(self, request: Request, connection: Connection) -> None:
         """Wait for the answer to a `request` of `connection`."""
         self._connection = connection
+        self._request = request
         self.minor = request.minor
         self.bodiless = request.method == "HEAD"
         self.keep = request.keep
@@ -46,14 +47,14 @@ class Exchange:
     def fail(self, error: BaseException) -> None:
         """Answer with a handler's error: as it says if it is a refusal, else 500."""
         if isinstance(error, Refusal):
-            self.response = self._connection.refused(error)
+            self.response = self._connection.refused(error, self._request)
         else:
             log.error("A request could not be answered.", exc_info=error)
-            self.response = self._connection.refused(refusals.failure())
+            self.response = self._connection.refused(refusals.failure(), self._request)
 
     def _take(self, future: asyncio.Future[Response] | Later[Response]) -> None:
         if future.cancelled():
-            self.response = self._connection.refused(refusals.ending())
+            self.response = self._connection.refused(refusals.ending(), self._request)
         elif (error := future.exception()) is not None:
             self.fail(error)
         else:

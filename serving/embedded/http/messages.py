@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
+from ....handlers.request.refusals import Refusal
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A value that no client reads as two: visible ASCII, with blanks inside.
 _VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
@@ -157,6 +159,7 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 """Answers a request at once, or by a future or coroutine, which is cancelled when the client has gone."""
 
 Admission = Callable[[Request], Response | None]
+Refuser = Callable[[Refusal, Request], Response]
 """Answers a request whose body has not been read, or returns None, and it is read and handled."""
 
 

@@ -263,15 +263,16 @@ class Connection(asyncio.Protocol):
         if self._held_back:
             self._go_on()
 
-    def refused(self, refusal: Refusal) -> Response:
+    def refused(self, refusal: Refusal, request: Request) -> Response:
         """Return the answer of a refusal, and count it."""
         self._server.counts.refused[refusal.body["code"]] += 1
         self._server.counts.statuses[refusal.status] += 1
-        return refusals.response(refusal)
+        return self._server.refuse(refusal, request)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be read, after all that could, and close."""
-        self._last(Request("", "", {}), self.refused(refusal))
+        unread = Request("", "", {})
+        self._last(unread, self.refused(refusal, unread))
 
     def _last(self, request: Request, response: Response) -> None:
         """Answer a request of which nothing more is read, and close."""

@@ -13,8 +13,9 @@ from email.utils import formatdate
 from typing import Any
 
 from ...listening import drop_new, unaccepted
+from . import refusals
 from .limits import Limits
-from .messages import Admission, Handler
+from .messages import Admission, Handler, Refuser
 from .protocol import Connection
 from .reader import Heads
 
@@ -45,14 +46,22 @@ class Counts:
 class Server:
     """An HTTP/1.1 server in the running loop. `start`, then `drain` or `close`."""
 
-    def __init__(self, handle: Handler, limits: Limits | None = None, *, admit: Admission | None = None) -> None:
+    def __init__(
+        self,
+        handle: Handler,
+        limits: Limits | None = None,
+        *,
+        admit: Admission | None = None,
+        refuse: Refuser | None = None,
+    ) -> None:
         """Have `handle` answer requests within `limits`.
 
         `admit` is asked about requests with a body before it is read, and before `100 Continue`: it may answer
-        what lacks a token. The connection is closed after such an answer.
+        what lacks a token. The connection is closed after such an answer. `refuse` makes the answers of refusals.
         """
         self.handle = handle
         self.admit = admit
+        self.refuse = refuse or (lambda refusal, request: refusals.response(refusal))
         self.limits = limits or Limits()
         self.counts = Counts()
         self.heads = Heads()

@@ -118,9 +118,9 @@ class _Worker:
             from ..tracing import Tracing
 
             self._tracing = Tracing()
-        self._inference = Inference(self._models, token, traced=self._tracing is not None)
+        self._inference = Inference(self._models, token, traced=self._tracing is not None, log=self._log.note_other)
         own = Limits(**{"connections": room_for_connections(), **limits})
-        self._server = Server(self._inference.handle, own, admit=self._inference.admit)
+        self._server = Server(self._inference.handle, own, admit=self._inference.admit, refuse=self._inference.refuse)
         if grpc is not None:
             from ..grpc.inference import add_to
             from ..grpc.server import Server as GrpcServer

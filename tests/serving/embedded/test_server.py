@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -165,7 +166,31 @@ def test_the_access_log_has_a_line_for_each_request_and_no_text(shared: Server) 
     assert (line["model"], line["version"], line["status"]) == ("topics", "1.0", 200)
     assert line["bytes"] == len(answer.content)
     assert 0 < line["ms"] < 60_000
+    httpx.post(url, content=body, headers={"X-Request-Id": "order-4712"}, trust_env=False)
+    httpx.post(f"{url}x", content=body, headers=headers | {"X-Request-Id": "order-4713"}, trust_env=False)
+    until(lambda: [line for line in lines() if line["id"] == "order-4713"])
+    errors = {line["id"]: (line["status"], line["error"]) for line in lines() if "error" in line}
+    assert errors["order-4712"] == (400, "InvalidKeyException")
+    assert errors["order-4713"] == (404, "ModelNotFoundException")
     assert not any("confidential" in path.read_text() for path in logs.iterdir())
+
+
+def test_what_cannot_be_read_has_an_id_and_a_line_in_the_access_log(shared: Server) -> None:
+    address = httpx.URL(shared.inference_url)
+    with socket.create_connection((address.host, address.port or 80), 10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        head = client.makefile("rb").read().decode()
+    identity = re.search(r"x-request-id: (\S+)", head)
+    assert identity is not None
+    logs = shared.state_dir / "logs"
+    until(lambda: any(identity[1] in path.read_text() for path in logs.glob("access_log.*")))
+    [line] = [
+        json.loads(line)
+        for path in logs.glob("access_log.*")
+        for line in path.read_text().splitlines()
+        if identity[1] in line
+    ]
+    assert (line["status"], line["error"]) == (400, "LX-HTTP-102")
 
 
 def test_nothing_is_left_of_a_stopped_server_but_its_logs(start: Start, traces: Traces) -> None:
