@@ -30,8 +30,9 @@ class Pool:
         self._workers: list[WorkerProcess] = []
         self._first: socket.socket | None = None
         self._grpc: socket.socket | None = None
-        # What processes had counted that were ended.
+        # What processes had counted that have ended, and what each of the others has said last: counters never fall.
         self._gone: dict[str, Any] = {}
+        self._said: dict[int, dict[str, Any]] = {}
 
     def __iter__(self) -> Iterator[WorkerProcess]:
         """Iterate over the processes, those that are being started again included."""
@@ -62,7 +63,7 @@ class Pool:
         for number in range(len(self._workers), wanted):
             assert self._first is not None
             listening = self._first.dup() if number == 0 else beside(self._first)
-            new.append(WorkerProcess(number, _WORKER, listening, self._orders.environment, self._prepare, self._died))
+            new.append(WorkerProcess(number, _WORKER, listening, self._orders.environment, self._prepare, self._lost))
         self._workers += new
         outcomes = await asyncio.gather(*[worker.start() for worker in new], return_exceptions=True)
         failures = [outcome for outcome in outcomes if outcome is not None]
@@ -88,7 +89,10 @@ class Pool:
                 continue
 
     async def count(self) -> dict[str, Any]:
-        """Return the sum of what all have counted, those that were ended included."""
+        """Return the sum of what all have counted, those that have ended included.
+
+        Of one that was killed it is what it had said when it was asked last.
+        """
         return added([self._gone, *await asyncio.gather(*map(self._counts_of, self.ready))])
 
     async def end(self, seconds: float) -> int:
@@ -99,16 +103,25 @@ class Pool:
         return sum(await asyncio.gather(*[worker.end(seconds) for worker in self._workers]))
 
     async def _retire(self, worker: WorkerProcess, seconds: float) -> None:
-        counts = await self._counts_of(worker)
+        await self._counts_of(worker)
         await worker.end(seconds)
-        if counts:  # counters never fall
-            for model in counts["models"].values():
-                model["waiting"] = 0
-            self._gone = added([self._gone, {**counts, "connections": 0}])
+        self._keep(worker)
+
+    def _lost(self, worker: WorkerProcess, reason: str) -> None:
+        self._keep(worker)
+        self._died(worker, reason)
+
+    def _keep(self, worker: WorkerProcess) -> None:
+        """Keep the counts of a process that has ended."""
+        counts = self._said.pop(worker.number, None)
+        if counts is not None:
+            models = {name: {**model, "waiting": 0} for name, model in counts["models"].items()}
+            self._gone = added([self._gone, {**counts, "models": models, "connections": 0}])
 
     async def _counts_of(self, worker: WorkerProcess) -> dict[str, Any]:
         try:
             counts: dict[str, Any] = await asyncio.wait_for(worker.ask("count"), _PATIENCE)
         except (Closed, TimeoutError, LexportError):
             return {}
+        self._said[worker.number] = counts
         return counts

@@ -135,16 +135,17 @@ def test_tokens_are_asked_for_at_both_addresses_and_no_file_is_others_to_read(sh
     assert shared.state_dir.stat().st_mode & 0o777 == 0o700
 
 
-def test_metrics_are_added_up_over_the_processes_and_need_no_token(shared: Server) -> None:
-    def counted(name: str) -> float:
-        text = httpx.get(f"{shared.metrics_url}/metrics", params={"name[]": name}, trust_env=False).text
-        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+def counted(server: Server, name: str) -> float:
+    text = httpx.get(f"{server.metrics_url}/metrics", params={"name[]": name}, trust_env=False).text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
-    before = counted("ts_inference_requests_total")
+
+def test_metrics_are_added_up_over_the_processes_and_need_no_token(shared: Server) -> None:
+    before = counted(shared, "ts_inference_requests_total")
     for _ in range(20):  # over connections of their own: both processes get some
         assert ask(shared)[0] == 200
-    assert counted("ts_inference_requests_total") == before + 20
-    assert counted("lexport_workers") == 2
+    assert counted(shared, "ts_inference_requests_total") == before + 20
+    assert counted(shared, "lexport_workers") == 2
     whole = httpx.get(f"{shared.metrics_url}/metrics", trust_env=False).text
     assert 'lexport_request_seconds_bucket{ModelName="topics",ModelVersion="1.0",Hostname=' in whole
     assert "lexport_batch_requests_sum" in whole
@@ -214,6 +215,20 @@ def test_without_tokens_where_the_settings_say_so(start: Start, tmp_path: Path) 
     assert request("GET", server.inference_url, "/ping", token="")[0] == 200
     assert "Token authorization is off: anyone who can reach a port can use it." in said
     assert not (server.state_dir / "key_file.json").exists()
+
+
+def test_counters_do_not_fall_where_a_process_is_killed(start: Start) -> None:
+    server = start(workers="cpu:1")
+    for _ in range(5):
+        assert ask(server)[0] == 200
+    assert counted(server, "ts_inference_requests_total") == 5
+    [victim] = workers_of(server)
+    victim.kill()
+    until(lambda: running(server.state_dir).restarts == 1)
+    until(lambda: not status(server.state_dir)["problems"])
+    assert counted(server, "ts_inference_requests_total") == 5
+    assert ask(server)[0] == 200
+    assert counted(server, "ts_inference_requests_total") == 6
 
 
 def test_a_killed_process_is_replaced_and_said(start: Start) -> None:
