@@ -18,13 +18,17 @@ class Cell:
     """What one server did for so many connections."""
 
     rate: float
-    """Requests a second."""
+    """Requests a second, without those that were answered with an error."""
     median: float
     """Milliseconds from a request to its answer."""
     p99: float
     """Of a hundred requests, one takes longer, in milliseconds."""
     cpu: float
     """Processor time of the server's processes, in microseconds a request."""
+    refused: float = 0.0
+    """Percentage of the requests that were answered with an error."""
+    client: float = 0.0
+    """Processor time of the client, in microseconds a request; 0 where it was not measured."""
 
 
 def load(

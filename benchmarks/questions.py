@@ -137,8 +137,10 @@ QUESTIONS = {
             "model of about the same size, served as TorchServe's tutorials show it.",
             "Each figure is the median of the rounds, with the least and the most in brackets. Server and client "
             "share two cores: what the client takes the server lacks, the fastest of them most.",
-            "granian and the embedded engine answer the requests of one turn of the event loop together; mosec and "
-            "LitServe wait a millisecond for a batch, their least; FastAPI answers one by one, as its pages show it.",
+            "granian and the embedded engine answer the requests of one turn of the event loop together; mosec, "
+            "LitServe and MLServer wait a millisecond for a batch, their least; Triton, BentoML and Ray Serve gather "
+            "what waits, without a delay; FastAPI answers one by one, as its pages show it. Triton and MLServer are "
+            "asked in the Open Inference Protocol. [What each is and where it is ahead](rivals.md).",
         ),
     ),
     "embedded": Question(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import socket
@@ -80,7 +81,8 @@ def main() -> int:
                     for count in connections:
                         found.setdefault((name, count), []).append(ask(options.wrk, running, count, seconds, folder))
                     memory[name] = memory_of(running.process)
-    _show(report, names, connections, found, ready, memory)
+        versions = {name: _version(name, pythons[name]) for name in names}
+    _show(report, names, connections, found, ready, memory, versions)
     return report.close([] if options.quick else _verdicts(found))
 
 
@@ -114,6 +116,14 @@ def _environment(name: str, folder: Path) -> Path:
             subprocess.run([*pip, *RIVALS[name].after], check=True)
         (home / "made").touch()
     return python
+
+
+def _version(name: str, python: Path) -> str:
+    """The version of a server's package."""
+    package = re.split(r"[\[<>=]", RIVALS[name].packages[0])[0] if name in RIVALS else "lexport"
+    package = "torchserve" if name in ("torchserve", "tutorial") else package
+    program = f"import importlib.metadata as m; print(m.version({package!r}))"
+    return subprocess.run([str(python), "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @contextmanager
@@ -197,17 +207,19 @@ def ask(wrk: str, running: Running, connections: int, seconds: float, folder: Pa
     script.write_text(_LUA.format(bodies=folder / "bodies", token=running.token), encoding="utf-8")
     url = f"http://{running.address[0]}:{running.address[1]}{running.path}"
     command = [wrk, "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", str(script), url]
-    before = spent(running.process)
+    before, client = spent(running.process), _spent_by_clients()
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    used = spent(running.process) - before
-    if "Non-2xx" in said:
-        raise SystemExit(f"{url}: {said}")
+    used, client = spent(running.process) - before, _spent_by_clients() - client
     count = int(_figure(said, r"(\d+) requests in"))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    refused = int(bad[1]) / max(count, 1) if bad else 0.0
     return Cell(
-        float(_figure(said, r"Requests/sec:\s+([\d.]+)")),
+        float(_figure(said, r"Requests/sec:\s+([\d.]+)")) * (1 - refused),
         _milliseconds(_figure(said, r"\n\s+50%\s+(\S+)")),
         _milliseconds(_figure(said, r"\n\s+99%\s+(\S+)")),
         used / max(count, 1) * 1e6,
+        100 * refused,
+        client / max(count, 1) * 1e6,
     )
 
 
@@ -221,6 +233,12 @@ request = function()
   return wrk.format("POST", nil, nil, bodies[place])
 end
 """
+
+
+def _spent_by_clients() -> float:
+    """Processor time, in seconds, of the clients that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _figure(said: str, pattern: str) -> str:
@@ -273,17 +291,19 @@ def _show(
     found: dict[tuple[str, int], list[Cell]],
     ready: dict[str, list[float]],
     memory: dict[str, float],
+    versions: dict[str, str],
 ) -> None:
     report.part("One process that computes")
     titles = {"requests/s": "rate", "median, ms": "median", "p99, ms": "p99", "processor time, µs": "cpu"}
+    titles |= {"the client's, µs": "client", "answered with an error, %": "refused"}
     for title, field in titles.items():
         rows = []
         for name in names:
             cells = [[float(getattr(one, field)) for one in found[name, count]] for count in connections]
             rows.append([name, *(_with_range(one, title) for one in cells)])
         report.table([f"server: {title}", *(f"with {count}" for count in connections)], rows)
-    rows = [[name, f"{statistics.median(ready[name]):.1f}", f"{memory[name]:,.0f}"] for name in names]
-    report.table(["server", "first answer, s", "memory, MiB"], rows)
+    rows = [[name, versions[name], f"{statistics.median(ready[name]):.1f}", f"{memory[name]:,.0f}"] for name in names]
+    report.table(["server", "version", "first answer, s", "memory, MiB"], rows)
 
 
 def _verdicts(found: dict[tuple[str, int], list[Cell]]) -> list[Verdict]:
@@ -305,7 +325,7 @@ def _verdicts(found: dict[tuple[str, int], list[Cell]]) -> list[Verdict]:
 
 
 def _with_range(values: Sequence[float], title: str) -> str:
-    digits = 0 if title.startswith(("requests", "processor")) else 2
+    digits = 2 if title.endswith("ms") else 0
     median = f"{statistics.median(values):,.{digits}f}"
     return f"{median} ({min(values):,.{digits}f} – {max(values):,.{digits}f})" if len(values) > 1 else median
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from logging import LogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -19,12 +20,17 @@ _MOST_LINES = 100_000  # that wait to be written; further ones are counted and l
 
 
 class AccessLog:
-    """Lines are collected and written twice a second, into a file of at most 16 MiB and three before it."""
+    """Lines are collected and written twice a second, into a file of at most 16 MiB and three before it.
+
+    A thread writes: where the disk is busy the system makes a writer wait for a tenth of a second, and would with it
+    every request.
+    """
 
     def __init__(self, path: Path) -> None:
         """Write to `path`, from the running loop."""
         # Nothing is formatted per request by `logging`, which would cost more than a small model's answer.
         self._file = RotatingFileHandler(path, maxBytes=_MOST_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
+        self._writer = ThreadPoolExecutor(1, "lexport-access-log")
         self._lines: list[str] = []
         self._left_out = 0
         self._names: dict[str, str] = {}
@@ -46,7 +52,10 @@ class AccessLog:
 
     def close(self) -> None:
         """Write what is left."""
-        self._write()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._write()
+        self._writer.shutdown()
         self._file.close()
 
     def _add(self, line: str) -> None:
@@ -63,6 +72,8 @@ class AccessLog:
             self._lines.append(json.dumps({"time": round(time.time(), 3), "left_out": self._left_out}))
             self._left_out = 0
         lines, self._lines = self._lines, []
-        if lines:
-            # A full disk is told on the process's output and loses the lines, not the requests.
-            self._file.handle(LogRecord("access", 0, "", 0, "\n".join(lines), None, None))
+        self._writer.submit(self._append, lines)
+
+    def _append(self, lines: list[str]) -> None:
+        # A full disk is told on the process's output and loses the lines, not the requests.
+        self._file.handle(LogRecord("access", 0, "", 0, "\n".join(lines), None, None))

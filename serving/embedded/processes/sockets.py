@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import resource
 import socket
+from contextlib import suppress
 
 _MOST = 4_096  # connections; each takes some 10 KiB while it is idle
 _OTHERS = 124  # open files of a process besides its connections
@@ -42,10 +45,17 @@ def beside(first: socket.socket) -> socket.socket:
 
 
 def room_for_connections() -> int:
-    """Return how many connections this process may hold open, and let it open so many files, if it is allowed to."""
+    """Return how many connections this process may hold open, and let it open so many files, if it is allowed to.
+
+    Linux doubles a process's table of open files when it is full, and a process with threads waits for every core
+    then: 30 to 300 ms in which nothing is answered, at the 64th, 128th, 256th … connection. So it is made large once.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST + _OTHERS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft - _OTHERS))
+    connections = _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft - _OTHERS))
+    with suppress(OSError):  # the limit was lowered below what is open
+        os.close(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, connections + _OTHERS - 1))
+    return connections
