@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -149,6 +150,14 @@ def test_metrics_are_added_up_over_the_processes_and_need_no_token(shared: Serve
     whole = httpx.get(f"{shared.metrics_url}/metrics", trust_env=False).text
     assert 'lexport_request_seconds_bucket{ModelName="topics",ModelVersion="1.0",Hostname=' in whole
     assert "lexport_batch_requests_sum" in whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep open files in another way")
+def test_the_table_of_open_files_need_not_grow_under_load(shared: Server) -> None:
+    for worker in workers_of(shared):
+        found = re.search(r"FDSize:\s+(\d+)", Path(f"/proc/{worker.pid}/status").read_text())
+        assert found is not None
+        assert int(found[1]) >= min(worker.rlimit(psutil.RLIMIT_NOFILE)[0], 4_220)
 
 
 def test_the_access_log_has_a_line_for_each_request_and_no_text(shared: Server) -> None:
