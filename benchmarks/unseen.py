@@ -158,7 +158,7 @@ def verdicts_of(found: dict[tuple[str, str], list[Draw]]) -> list[Verdict]:
     low, high = paired_interval(pooled) if len(pooled) > 1 else (np.nan, np.nan)
     told = f"{points(pooled.mean())} [{points(low)}, {points(high)}] points over {len(pooled)} sets and forms"
     verdicts = [
-        Verdict(f"pooled: at least {_POOLED} points above", told, 100 * pooled.mean() >= _POOLED),
+        Verdict(f"pooled: at least {_POOLED} points above", told, bool(100 * pooled.mean() >= _POOLED)),
         Verdict("pooled: the interval does not reach below 0", told, bool(low >= 0)),
     ]
     for (name, form), mean in means.items():
