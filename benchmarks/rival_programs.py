@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BODY = '{"text": TEXT}'
+
 
 @dataclass(frozen=True)
 class Rival:
@@ -17,7 +19,7 @@ class Rival:
     """Arguments of Python; PORT stands for the port."""
     path: str = "/predict"
     """Where it is asked."""
-    body: str = '{"text": TEXT}'
+    body: str = BODY
     """What it is sent: TEXT stands for the text as JSON."""
     after: tuple[str, ...] = ()
     """What pip installs over that, whatever lexport asks for."""

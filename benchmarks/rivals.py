@@ -33,7 +33,7 @@ from lexport.benchmarks import plain
 from lexport.benchmarks.connections import Cell, load, spent
 from lexport.benchmarks.figures import say
 from lexport.benchmarks.report import Report, Verdict, add_options
-from lexport.benchmarks.rival_programs import RIVALS
+from lexport.benchmarks.rival_programs import BODY, RIVALS
 from lexport.data.load import Columns
 from lexport.data.load import load as load_data
 from lexport.export.archive.format.reader import read_labels
@@ -43,7 +43,6 @@ from lexport.serving.store import read
 OURS = ("embedded", "torchserve", "tutorial")
 ROOT = Path(__file__).resolve().parents[1]
 _WORDS = range(17, 24)  # of a text
-TEXT = '{"text": TEXT}'
 _PATIENCE = 120.0  # seconds until a server must answer
 
 
@@ -180,7 +179,7 @@ def answering(
     token: str,
     began: float,
     log: Path | None = None,
-    body: str = TEXT,
+    body: str = BODY,
 ) -> Running:
     """Wait for the first answer. Raises SystemExit if none comes, or another than that of a classifier."""
     [request] = _requests(path, token, [body.replace("TEXT", '"a gripping film"')])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from logging import LogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -33,7 +33,7 @@ class AccessLog:
         self._writer = ThreadPoolExecutor(1, "lexport-access-log")
         self._lines: list[str] = []
         self._left_out = 0
-        self._names: dict[str, str] = {}
+        self._writing: Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -54,8 +54,9 @@ class AccessLog:
         """Write what is left."""
         if self._timer is not None:
             self._timer.cancel()
-            self._write()
         self._writer.shutdown()
+        if self._lines:
+            self._append(self._taken())
         self._file.close()
 
     def _add(self, line: str) -> None:
@@ -67,12 +68,19 @@ class AccessLog:
             self._timer = self._loop.call_later(_EVERY, self._write)
 
     def _write(self) -> None:
+        if self._writing is not None and not self._writing.done():
+            # The disk does not keep up: lines wait here, where their number has a limit.
+            self._timer = self._loop.call_later(_EVERY, self._write)
+            return
         self._timer = None
+        self._writing = self._writer.submit(self._append, self._taken())
+
+    def _taken(self) -> list[str]:
         if self._left_out:
             self._lines.append(json.dumps({"time": round(time.time(), 3), "left_out": self._left_out}))
             self._left_out = 0
         lines, self._lines = self._lines, []
-        self._writer.submit(self._append, lines)
+        return lines
 
     def _append(self, lines: list[str]) -> None:
         # A full disk is told on the process's output and loses the lines, not the requests.

@@ -13,6 +13,7 @@ import pytest
 
 from lexport import errors
 from lexport.__main__ import _explain
+from lexport.client import UnknownModel
 from lexport.docs.generate.errors import AREAS, CODE, PAGE, Entry, entries, page, sources
 from lexport.docs.generate.wording import CAUSES, REMEDIES
 from lexport.handlers.request.answers import render_refusal
@@ -36,6 +37,12 @@ def test_every_error_that_is_raised_has_a_code() -> None:
 
 def test_tests_assert_codes_and_values_not_sentences() -> None:
     """`pytest.raises(InputError, match=…)` would hold a sentence; `refused` holds the code."""
+    every, with_code = [errors.LexportError], {"Refusal"}
+    while every:
+        kind = every.pop()
+        with_code.add(kind.__name__)
+        every += kind.__subclasses__()
+    assert {"MissingExtra", UnknownModel.__name__} <= with_code
     sentences = []
     tests = Path(__file__).parents[1]
     for path in sorted(tests.rglob("*.py")):
@@ -43,7 +50,7 @@ def test_tests_assert_codes_and_values_not_sentences() -> None:
             if not isinstance(node, ast.Call) or ast.unparse(node.func) != "pytest.raises":
                 continue
             kinds = {name.id for name in ast.walk(node.args[0]) if isinstance(name, ast.Name)}
-            if kinds & RAISED and any(keyword.arg == "match" for keyword in node.keywords):
+            if kinds & with_code and any(keyword.arg == "match" for keyword in node.keywords):
                 sentences.append(f"{path.relative_to(tests)}:{node.lineno}")
     assert sentences == []
 

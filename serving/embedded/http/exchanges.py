@@ -25,7 +25,7 @@ class Exchange:
     def __init__(self, request: Request, connection: Connection) -> None:
         """Wait for the answer to a `request` of `connection`."""
         self._connection = connection
-        self._request = request
+        self._request: Request | None = None
         self.minor = request.minor
         self.bodiless = request.method == "HEAD"
         self.keep = request.keep
@@ -33,9 +33,9 @@ class Exchange:
         self.response: Response | None = None
         self.future: asyncio.Future[Response] | Later[Response] | None = None
 
-    def wait(self, future: asyncio.Future[Response] | Later[Response]) -> None:
-        """Answer when the future is done."""
-        self.future = future
+    def wait(self, future: asyncio.Future[Response] | Later[Response], request: Request) -> None:
+        """Answer when the future is done. The request, and its body, is kept until then and no longer."""
+        self.future, self._request = future, request
         future.add_done_callback(self._take)
 
     def cancel(self) -> None:
@@ -44,19 +44,21 @@ class Exchange:
             self.future.remove_done_callback(self._take)
             self.future.cancel()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, request: Request) -> None:
         """Answer with a handler's error: as it says if it is a refusal, else 500."""
         if isinstance(error, Refusal):
-            self.response = self._connection.refused(error, self._request)
+            self.response = self._connection.refused(error, request)
         else:
             log.error("A request could not be answered.", exc_info=error)
-            self.response = self._connection.refused(refusals.failure(), self._request)
+            self.response = self._connection.refused(refusals.failure(), request)
 
     def _take(self, future: asyncio.Future[Response] | Later[Response]) -> None:
+        request, self._request = self._request, None
+        assert request is not None
         if future.cancelled():
-            self.response = self._connection.refused(refusals.ending(), self._request)
+            self.response = self._connection.refused(refusals.ending(), request)
         elif (error := future.exception()) is not None:
-            self.fail(error)
+            self.fail(error, request)
         else:
             self.response = future.result()
         self._connection.flush()

@@ -159,8 +159,10 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 """Answers a request at once, or by a future or coroutine, which is cancelled when the client has gone."""
 
 Admission = Callable[[Request], Response | None]
-Refuser = Callable[[Refusal, Request], Response]
 """Answers a request whose body has not been read, or returns None, and it is read and handled."""
+
+Refuser = Callable[[Refusal, Request], Response]
+"""Makes the answer of a refusal; the request has no path where not even its head could be read."""
 
 
 def render(response: Response, date: bytes, *, minor: int, bodiless: bool, keep: bool) -> bytes:

@@ -232,10 +232,10 @@ class Connection(asyncio.Protocol):
         try:
             answer = self._server.handle(request)
         except Exception as error:
-            exchange.fail(error)
+            exchange.fail(error, request)
         else:
             if not isinstance(answer, Response):
-                exchange.wait(answer if isinstance(answer, Later) else asyncio.ensure_future(answer))
+                exchange.wait(answer if isinstance(answer, Later) else asyncio.ensure_future(answer), request)
                 return
             exchange.response = answer
         self.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ....errors import LexportError
@@ -93,7 +94,8 @@ class Pool:
 
         Of one that was killed it is what it had said when it was asked last.
         """
-        return added([self._gone, *await asyncio.gather(*map(self._counts_of, self.ready))])
+        await asyncio.gather(*map(self._ask_counts, self.ready))
+        return added([self._gone, *self._said.values()])
 
     async def end(self, seconds: float) -> int:
         """End all, their requests answered within `seconds`. Return how many connections were cut."""
@@ -103,7 +105,7 @@ class Pool:
         return sum(await asyncio.gather(*[worker.end(seconds) for worker in self._workers]))
 
     async def _retire(self, worker: WorkerProcess, seconds: float) -> None:
-        await self._counts_of(worker)
+        await self._ask_counts(worker)
         await worker.end(seconds)
         self._keep(worker)
 
@@ -118,10 +120,7 @@ class Pool:
             models = {name: {**model, "waiting": 0} for name, model in counts["models"].items()}
             self._gone = added([self._gone, {**counts, "models": models, "connections": 0}])
 
-    async def _counts_of(self, worker: WorkerProcess) -> dict[str, Any]:
-        try:
-            counts: dict[str, Any] = await asyncio.wait_for(worker.ask("count"), _PATIENCE)
-        except (Closed, TimeoutError, LexportError):
-            return {}
-        self._said[worker.number] = counts
-        return counts
+    async def _ask_counts(self, worker: WorkerProcess) -> None:
+        """Have a process say what it has counted; what it said before stays where it does not answer."""
+        with suppress(Closed, TimeoutError, LexportError):
+            self._said[worker.number] = await asyncio.wait_for(worker.ask("count"), _PATIENCE)

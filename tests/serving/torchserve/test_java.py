@@ -43,7 +43,7 @@ def test_an_old_java_is_passed_over(
 ) -> None:
     fake_java(tmp_path / "old", version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
-    with pytest.raises(MissingExtra, match=r'has version .*pip install "lexport\[torchserve\]"'):
+    with refused(MissingExtra, "LX-INSTALL-002", version, 'pip install "lexport[torchserve]"'):
         find_java()
     fake_java(tmp_path / "new", "21")
     monkeypatch.setenv("PATH", str(tmp_path / "new" / "bin") + ":/usr/bin:/bin")
@@ -51,7 +51,7 @@ def test_an_old_java_is_passed_over(
 
 
 def test_no_java_names_the_package(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingExtra, match=r'pip install "lexport\[torchserve\]"'):
+    with refused(MissingExtra, "LX-INSTALL-002", 'pip install "lexport[torchserve]"'):
         find_java()
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     with refused(MissingExtra, "LX-INSTALL-002", "JAVA_HOME=/nowhere"):

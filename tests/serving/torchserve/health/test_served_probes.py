@@ -107,7 +107,7 @@ def test_a_model_without_workers_lives_and_is_not_ready(
         assert probe(address.url, "/livez") == (200, "ok")
         assert (run(["status", "--live", *folder]), run(["status", "--ready", *folder])) == (0, 3)
         assert "1 of 1 models have no worker that is ready" in capsys.readouterr().err
-        with pytest.raises(QueueFull, match=r"sleeper 1\.0 has no room for the request \(503\): it has no workers\."):
+        with refused(QueueFull, "LX-CLIENT-015", "sleeper 1.0", 503, "no workers"):
             predict("sleeper", ["x"], state_dir=server.state_dir)
         # That is no matter of a client's rate.
         wait_until(lambda: ask(server, address.url)[0] == 503)  # until haproxy has looked, too
@@ -126,11 +126,11 @@ def test_a_full_queue_is_said_by_the_command_line_and_429_behind_haproxy(
         assert (code, answer["error"]) == (429, "The queue of this model is full.")
         with (
             lexport.Client(address.url, token=server.token(), retries=0) as client,
-            pytest.raises(QueueFull, match=r"\(429\): The queue of this model is full\.") as caught,
+            refused(QueueFull, "LX-CLIENT-015", 429, "The queue of this model is full.") as caught,
         ):
             client.ask("sleeper", {"text": "0"})
         assert caught.value.retry_after == 1.0
-        with pytest.raises(QueueFull, match=r"its queue of 1 \(job_queue_size\) was full; now 1 wait for 1 workers"):
+        with refused(QueueFull, "LX-CLIENT-015", "1 (job_queue_size)", "1 wait for 1 workers"):
             predict("sleeper", ["x"], state_dir=server.state_dir)
         assert probe(server.health_url, "/readyz") == (200, "ok")
 
