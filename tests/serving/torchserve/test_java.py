@@ -43,7 +43,7 @@ def test_an_old_java_is_passed_over(
 ) -> None:
     fake_java(tmp_path / "old", version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
-    with refused(MissingExtra, "LX-INSTALL-002", version, 'pip install "lexport[torchserve]"'):
+    with refused(MissingExtra, "LX-INSTALL-002", version.removeprefix("1."), 'pip install "lexport[torchserve]"'):
         find_java()
     fake_java(tmp_path / "new", "21")
     monkeypatch.setenv("PATH", str(tmp_path / "new" / "bin") + ":/usr/bin:/bin")
