@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import zlib
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -31,6 +33,9 @@ from ..storage.progress import Say
 # few runs on 0.16 million tokens no better and no worse than 16). From 10 million tokens on all is extrapolated.
 _STEPS = ((1_000_000, 16, 64, 256), (10_000_000, 16, 96, 256), (100_000_000, 32, 128, 256))
 _WIDEST = (64, 256, 256)
+
+# Texts that are packed at a time.
+_TOGETHER = 4096
 
 
 class Prepared(NamedTuple):
@@ -102,13 +107,33 @@ def without_rows(prepared: Prepared) -> Prepared:
 def without_training_texts(parts: Splits) -> Splits:
     """Return the parts without the characters of the training texts, once they are looked up.
 
-    The held-out texts are copied: side by side with those of training they would keep the memory of both.
+    The texts of `parts` are taken out of its lists. Those held out lie between those of training and would keep the
+    memory of both: they are packed until all are gone.
     """
-    held_out = (
-        dataclasses.replace(part, texts=[text.encode().decode() for text in part.texts])
-        for part in (parts.validation, parts.test)
-    )
-    return Splits(dataclasses.replace(parts.train, texts=[""] * len(parts.train)), *held_out)
+    held_out = [_Packed(part.texts) for part in (parts.validation, parts.test)]
+    for part in (parts.train, parts.validation, parts.test):
+        part.texts.clear()
+    texts = ([""] * len(parts.train.labels), *(packed.texts() for packed in held_out))
+    each = zip((parts.train, parts.validation, parts.test), texts, strict=True)
+    return Splits(*(dataclasses.replace(part, texts=own) for part, own in each))
+
+
+class _Packed:
+    """Texts, compressed."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._blocks = []
+        for first in range(0, len(texts), _TOGETHER):
+            encoded = [text.encode() for text in texts[first : first + _TOGETHER]]
+            self._blocks.append((zlib.compress(b"".join(encoded), 1), array("q", map(len, encoded))))
+
+    def texts(self) -> list[str]:
+        """Return the texts."""
+        found: list[str] = []
+        for packed, lengths in self._blocks:
+            block, ends = memoryview(zlib.decompress(packed)), list(itertools.accumulate(lengths))
+            found += [str(block[begin:end], "utf-8") for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+        return found
 
 
 def _texts_alone(columns: Columns) -> Columns:
