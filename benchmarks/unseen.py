@@ -11,11 +11,12 @@ missed.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from lexport.data.splits import split
 from lexport.errors import SystemProblem
 from lexport.models import recipes
 from lexport.models.predict import outputs
+from lexport.storage.atomic import json_bytes, write_file
 from lexport.training.selection import BUDGET, candidates, train_best
 
 FORMS = ("full", "5", "20", "100", "unbalanced")
@@ -56,6 +58,10 @@ class Draw:
     rival: str
     seconds: float
 
+    def __str__(self) -> str:
+        """Return both accuracies and what reached them."""
+        return f"{self.ours:.2%} ({self.recipe}), {self.theirs:.2%} ({self.rival})"
+
 
 def main() -> int:
     """Measure, print Markdown tables, and return 0 if every limit is kept."""
@@ -67,12 +73,11 @@ def main() -> int:
     for name in options.sets:
         dataset = unseen_sets.read(name, options.packages)
         for form in options.forms:
-            for draw in range(options.draws):
-                texts = drawn(dataset, form, draw, options.most)
-                if texts is not None:
-                    found[name, form].append(_judge(texts, draw, options))
-                    one = found[name, form][-1]
-                    say(f"{name}, {form}, draw {draw}: {one.ours:.2%} ({one.recipe}), {one.theirs:.2%} ({one.rival})")
+            for number in range(options.draws):
+                draw = _draw(dataset, form, number, options)
+                if draw is not None:
+                    found[name, form].append(draw)
+                    say(f"{name}, {form}, draw {number}: {draw}")
     report.part("The best of several recipes against the best of the baselines")
     report.text(
         f"Accuracy on the test texts, means over {options.draws} draws with 95 % intervals of the difference. Of a "
@@ -81,6 +86,20 @@ def main() -> int:
     columns = ["set", "form", "ours", "best baseline", "points above", "kept", "baselines", "seconds, ours"]
     report.table(columns, [_row(*key, draws) for key, draws in found.items()])
     return report.close(verdicts_of(found))
+
+
+def _draw(dataset: Dataset, form: str, number: int, options: argparse.Namespace) -> Draw | None:
+    """Return what came of a draw, from the folder of those kept if it is there."""
+    kept = options.keep and options.keep / f"{dataset.name}-{form}-{number}-{options.most}.json"
+    if kept and kept.is_file():
+        return Draw(**json.loads(kept.read_text(encoding="utf-8")))
+    texts = drawn(dataset, form, number, options.most)
+    if texts is None:
+        return None
+    draw = _judge(texts, number, options)
+    if kept:
+        write_file(kept, json_bytes(asdict(draw)))
+    return draw
 
 
 def drawn(dataset: Dataset, form: str, draw: int, most: int) -> Dataset | None:
@@ -177,6 +196,7 @@ def _options() -> argparse.Namespace:
     add("--draws", type=int, default=5, help="of texts, each learned once")
     add("--most", type=int, default=20_000, help="texts of a set")
     add("--recipes", type=_listed, help="instead of those that are tried without a recipe")
+    add("--keep", type=Path, help="a folder for what came of each draw: one that is there is not learned again")
     add("--budget", type=float, default=BUDGET, help="seconds, as of lexport train")
     add("--fasttext", help="the program, where it is not in PATH")
     add("--quick", action="store_true", help="two epochs, no verdict: does it run at all?")

@@ -14,6 +14,10 @@ from .corpus import Corpus
 from .embeddings.buckets import choose_buckets
 from .recipes import TextOptions
 
+# From so many tokens on a word that occurs once gets no row, which saves half of the rows: it makes no difference
+# there, and for fewer it does. docs/experiments.md has the measurements.
+_MANY_TOKENS = 100_000
+
 
 def build_encoder(
     texts: Sequence[str] | Corpus,
@@ -28,19 +32,20 @@ def build_encoder(
     counts in code point order, so that the same texts always give the same rows. With inputs "characters" the same
     applies to the characters of the words, with "languages" to the words of each language (`languages` has one for
     each text, unless `texts` is a Corpus that has them); with "hashes" nothing is kept. If the options have no number
-    of buckets, the texts decide it. Raises InputError if a text has no language.
+    of buckets, or no `min_count`, the texts decide it. Raises InputError if a text has no language.
     """
     corpus = texts if isinstance(texts, Corpus) else Corpus.of(texts, options, languages)
+    least = min_count_of(corpus, options)
     kept: dict[str, list[str]] = {}
     characters: list[str] = []
     if inputs is Layout.LANGUAGES:
         own = np.array(_require_languages(corpus))
         for language in sorted(set(own.tolist())):
-            kept[language] = _frequent(corpus.words, corpus.counts(own == language), options)
+            kept[language] = _frequent(corpus.words, corpus.counts(own == language), least, options)
     elif inputs is Layout.CHARACTERS:
-        characters = _frequent(*_count_characters(corpus), options)
+        characters = _frequent(*_count_characters(corpus), least, options)
     elif inputs is not Layout.HASHES:
-        kept[""] = _frequent(corpus.words, corpus.counts(), options)
+        kept[""] = _frequent(corpus.words, corpus.counts(), least, options)
     vocabulary = list(chain.from_iterable(kept.values()))
     rows = {language: 1 + len(words) for language, words in kept.items()} if inputs is Layout.LANGUAGES else {}
     spec = TextSpec(
@@ -49,7 +54,7 @@ def build_encoder(
         ngrams=options.ngrams,
         max_tokens=options.max_tokens,
         normalization=Normalization(options.normalization),
-        min_count=options.min_count,
+        min_count=least,
         max_vocabulary=options.max_vocabulary,
         inputs=inputs,
         subwords=options.subwords,
@@ -58,6 +63,13 @@ def build_encoder(
         languages=rows,
     )
     return TextEncoder(spec, vocabulary, characters)
+
+
+def min_count_of(corpus: Corpus, options: TextOptions) -> int:
+    """Return how often a word must occur to get a row, where the options say "auto" by the number of tokens."""
+    if isinstance(options.min_count, str):
+        return 1 if len(corpus.numbers) < _MANY_TOKENS else 2
+    return options.min_count
 
 
 def _buckets(corpus: Corpus, options: TextOptions, inputs: Layout) -> int:
@@ -76,9 +88,9 @@ def _count_characters(corpus: Corpus) -> tuple[list[str], Ids]:
     return list(counts), np.array(list(counts.values()), np.int64)
 
 
-def _frequent(names: Sequence[str], counts: Ids, options: TextOptions) -> list[str]:
+def _frequent(names: Sequence[str], counts: Ids, least: int, options: TextOptions) -> list[str]:
     """Return the names that occur often enough, the most frequent first."""
-    found = np.flatnonzero(counts >= max(options.min_count, 1)).tolist()
+    found = np.flatnonzero(counts >= max(least, 1)).tolist()
     found.sort(key=lambda position: (-int(counts[position]), names[position]))
     return [names[position] for position in found[: options.max_vocabulary]]
 

@@ -161,7 +161,7 @@ def run_folder(once: Once, tiny_csv: Path) -> Path:
     """A run trained on `tiny_csv` and exported to every variant. Tests only read it."""
 
     def fill(folder: Path) -> None:
-        recipe = recipes.load("bag").changed("text", buckets=4096).changed("embedding", dim=16)
+        recipe = recipes.load("bag").changed("text", buckets=4096, min_count=2).changed("embedding", dim=16)
         run = train(str(tiny_csv), folder / "topics", recipe=recipe, seed=0)
         export(run, choose("*"))
 

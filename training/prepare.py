@@ -175,6 +175,11 @@ def new_encoder(
         if recipe.text.buckets == AUTO and recipe.text.grams:
             recipe = recipe.changed("text", buckets=choose_buckets(corpus, recipe.text, most_buckets(width)))
     encoder = build_encoder(corpus, recipe.text, inputs=recipe.inputs)
+    if recipe.text.min_count == AUTO and encoder.vocabulary:
+        say(
+            f"words that occur {'once' if encoder.spec.min_count == 1 else 'twice'} get a vector, for "
+            f"{int(corpus.lengths.sum()):,} tokens; --min-count sets another number"
+        )
     if vectors is None and not recipe.learns:
         raise InputError(
             'The head averages pretrained word vectors without training (objective = "pooled"), but no vectors are '
@@ -191,7 +196,9 @@ def new_encoder(
         say(reason)
     if getattr(recipe.embedding, "buckets", None) == AUTO:
         recipe = recipe.changed("embedding", buckets=choose_buckets(corpus, recipe.text))
-    return recipe.changed("embedding", dim=dim).changed("text", buckets=encoder.spec.buckets), encoder
+    return recipe.changed("embedding", dim=dim).changed(
+        "text", buckets=encoder.spec.buckets, min_count=encoder.spec.min_count
+    ), encoder
 
 
 def require_known_labels(dataset: Dataset, classes: list[str], start: run.Run) -> None:

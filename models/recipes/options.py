@@ -33,8 +33,9 @@ class TextOptions:
     like by plain ones) or "none"."""
     word_length: int = 0
     """Characters kept of each word if words are read by character."""
-    min_count: int = 2
-    """A word (or character) gets a row if it occurs this often."""
+    min_count: int | str = 2
+    """A word (or character) gets a row if it occurs this often; "auto" is 1 for fewer than 100,000 training tokens,
+    else 2."""
     max_vocabulary: int | None = None
     """At most this many words (or characters) get a row."""
 
@@ -60,8 +61,8 @@ class TextOptions:
             problems.append(
                 f'text: normalization is "{self.normalization}"; one of {", ".join(Normalization)} was expected.'
             )
-        if self.min_count < 1:
-            problems.append(f"text: min_count={self.min_count} must be at least 1.")
+        if self.min_count != AUTO and (isinstance(self.min_count, str) or self.min_count < 1):
+            problems.append(f'text: min_count={self.min_count} must be at least 1, or "auto".')
         if self.max_vocabulary is not None and self.max_vocabulary < 1:
             problems.append(f"text: max_vocabulary={self.max_vocabulary} must be at least 1.")
         raise_any(problems)

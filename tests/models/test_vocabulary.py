@@ -28,6 +28,16 @@ def test_rare_words_and_those_past_the_limit_have_no_row() -> None:
     assert build_encoder(TEXTS, TextOptions(min_count=1, max_vocabulary=2)).vocabulary == ["d", "a"]
 
 
+def test_words_that_occur_once_get_a_row_where_there_are_few_tokens() -> None:
+    once = ["rare", *["frequent word"] * 10]
+    many = TextOptions(min_count="auto", max_tokens=100_000)
+    assert build_encoder(once, many).vocabulary == ["frequent", "word", "rare"]
+    assert build_encoder(once, many).spec.min_count == 1
+    padded = [*once, " ".join(["frequent"] * 100_000)]
+    assert build_encoder(padded, many).vocabulary == ["frequent", "word"]
+    assert build_encoder(padded, many).spec.min_count == 2
+
+
 def test_words_past_the_length_of_a_text_do_not_count() -> None:
     assert build_encoder(TEXTS, TextOptions(min_count=1, max_tokens=1)).vocabulary == ["a", "b", "c", "d"]
 

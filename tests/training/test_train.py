@@ -34,7 +34,12 @@ from lexport.training.trainer import Fit, fit
 
 from ..refusals import refused
 
-SMALL = recipes.load("bag").changed("text", buckets=1024).changed("embedding", dim=8).changed("training", epochs=3)
+SMALL = (
+    recipes.load("bag")
+    .changed("text", buckets=1024, min_count=2)
+    .changed("embedding", dim=8)
+    .changed("training", epochs=3)
+)
 
 
 @pytest.fixture(scope="module")
