@@ -7,6 +7,7 @@ from . import catalog as listing
 from . import doctor as checking
 from . import generate as generating
 from . import load as loading
+from . import operate as operating
 from . import pack as packing
 from . import record as recording
 from . import score as scoring
@@ -21,6 +22,7 @@ __all__ = [
     "learning",
     "listing",
     "loading",
+    "operating",
     "packing",
     "recording",
     "scoring",
@@ -31,7 +33,9 @@ __all__ = [
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
-    *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
+    *("run", "serve", "predict", "status", "stop"),
+    *("deploy", "promote", "rollback", "scale", "undeploy"),
+    *("generate", "loadtest", "doctor"),
 )
 _PLACES = {name: place for place, name in enumerate(_ORDER)}
 app.registered_commands.sort(key=lambda command: _PLACES.get(getattr(command.callback, "__name__", ""), len(_ORDER)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,12 +34,20 @@ from .options import (
 @app.command()
 def serve(
     archives: Annotated[list[Path] | None, typer.Argument(metavar="[MAR]…", help="Archives to serve.")] = None,
-    model_store: Annotated[Path | None, typer.Option(help="Serve the newest version of each name here.")] = None,
+    model_store: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve the newest version of each name here.",
+            show_default="what was served before, else model_store",
+        ),
+    ] = None,
     workers: Annotated[str, typer.Option(help="Per model: cpu, cpu:2, gpu:1.")] = "cpu",
     allow_cpu: Annotated[
         bool, typer.Option("--allow-cpu", help="With gpu workers: int8 and int4 archives may run on the CPU.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="torchserve, or embedded: without Java.")] = "torchserve",
+    engine: Annotated[
+        str | None, typer.Option(help="torchserve, or embedded: without Java.", show_default="torchserve")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="A config.properties.", show_default="closed")] = None,
     key: Keys = None,
@@ -68,12 +78,15 @@ def serve(
 ) -> None:
     """Start a server and return when every worker has answered its goldens."""
     from .. import serving
+    from ..serving import operations
 
     chosen = archives or []
-    store = model_store if model_store or chosen else Path("model_store")
-    server = serving.serve(
-        chosen,
-        model_store=store,
+    start: Callable[..., serving.Server] = operations.serve_again
+    if chosen or model_store is not None or not operations.has_record(state_dir):
+        store = model_store if model_store or chosen else Path("model_store")
+        start = partial(serving.serve, chosen, model_store=store)
+        engine = engine or "torchserve"
+    server = start(
         engine=engine,
         workers=workers,
         allow_cpu=allow_cpu,

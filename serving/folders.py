@@ -18,6 +18,10 @@ SERVER = "server.json"
 SETTINGS = "server.properties"
 KEYS = "key_file.json"
 STORE = "store"
+# Where an archive is checked that is to join the store.
+ARRIVING = "store.arriving"
+# What was served; it outlives the server.
+DEPLOYED = "deployed.json"
 # Java's and the workers' temporary folder: extracted models, sockets, the workers' reports.
 RUN = "run"
 REPORTS = "reports"
@@ -25,8 +29,8 @@ LOGS = "logs"
 PREVIOUS_LOGS = "logs.previous"
 
 # What a server leaves besides its logs, in the order of removal.
-_LEFT = (RUN, STORE, KEYS, SETTINGS, SERVER)
-_OURS = {MARKER, LOGS, PREVIOUS_LOGS, *_LEFT}
+_LEFT = (RUN, STORE, ARRIVING, KEYS, SETTINGS, SERVER)
+_OURS = {MARKER, LOGS, PREVIOUS_LOGS, DEPLOYED, *_LEFT}
 _NOTE = "A state folder of lexport: its commands keep a server here and remove what that server leaves.\n"
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
 LONGEST = _LONGEST_SOCKET - len(f"/{RUN}/.ts.sock.NNNNN")
@@ -130,12 +134,12 @@ def make_private(folder: Path) -> None:
 
 
 class Busy(SystemProblem):
-    """Another command is starting or stopping the server."""
+    """Another command is starting, changing or stopping the server."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a state folder against other starts and stops; no file is left behind.
+    """Lock a state folder against other starts, changes and stops; no file is left behind.
 
     Raises Busy if another one is running.
     """
@@ -145,8 +149,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise Busy(
-                f"Another lexport command is starting or stopping the server of {folder}. Wait for it, or give "
-                "another --state-dir.",
+                f"Another lexport command is starting, changing or stopping the server of {folder}. Wait for it, or "
+                "give another --state-dir.",
                 code="LX-SERVE-013",
             ) from None
         yield

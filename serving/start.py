@@ -15,7 +15,7 @@ from ..export.archive.trust.keys import PublicKey
 from ..export.archive.trust.rule import Trust
 from ..storage.cores import cores
 from ..storage.progress import Say, silent
-from . import folders, launch, state, temporary
+from . import folders, launch, record, state, temporary
 from .plan import Plan, check_devices, find_gpus, parse_workers, plan
 from .process import end, is_running, sigterm_raises
 from .server import remove
@@ -25,7 +25,7 @@ from .settings.files import own_settings, read_settings
 from .settings.ports import check_free, explain_lost, pick_free
 from .settings.user_settings import UserSettings
 from .state import Server
-from .store import Archive, choose
+from .store import Archive, choose, file_names
 from .tokens import Tokens, generate, read_token_file
 
 _TRIES = 3  # for a port that is taken between its choice and the server's start
@@ -169,11 +169,30 @@ def serve(
             say(line)
         for attempt in range(1, _TRIES + 1):
             try:
-                return start.on(pick_free(endpoints))
+                server = start.on(pick_free(endpoints))
+                _record(server, chosen, worker_plan)
+                return server
             except _PortLost:
                 if attempt == _TRIES or not any(endpoint.port == 0 for endpoint in endpoints.values()):
                     raise
     raise AssertionError("unreachable")
+
+
+def _record(server: Server, archives: Sequence[Archive], worker_plan: Plan) -> None:
+    """Keep what the server was given, for later commands and its next start."""
+    versions = tuple(
+        record.Deployed(
+            archive.name,
+            archive.version,
+            str(archive.path.resolve()),
+            record.digest_of(archive.path),
+            file,
+            worker_plan.workers[archive.name],
+            default=True,
+        )
+        for archive, file in zip(archives, file_names(archives), strict=True)
+    )
+    record.save(server.state_dir, record.Record(versions, engine=server.engine))
 
 
 class _PortLost(SystemProblem):

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -150,7 +150,7 @@ def choose(
 
 
 def place(
-    archives: Iterable[Archive], store: Path, accept: Callable[[Path], str], say: Callable[[str], None]
+    archives: Sequence[Archive], store: Path, accept: Callable[[Path], str], say: Callable[[str], None]
 ) -> list[str]:
     """Put archives into the new, private folder `store`, and print for each what `accept` says of it.
 
@@ -159,11 +159,8 @@ def place(
     Raises what `accept` raises, InputError for a file that is no longer the archive that was chosen.
     """
     store.mkdir(mode=0o700)
-    names = []
-    for archive in archives:
-        name = f"{archive.name}-{archive.version}.mar"
-        while name in names:  # a-1 in version 0 and a in version 1-0
-            name = f"_{name}"
+    names = file_names(archives)
+    for archive, name in zip(archives, names, strict=True):
         copy = store / f".{name}.copy"
         try:
             if archive.path.is_dir():
@@ -179,6 +176,16 @@ def place(
             rewrite(copy, store / name)
         copy.unlink()
         say(f"{archive}: {reason}.")
+    return names
+
+
+def file_names(archives: Sequence[Archive]) -> list[str]:
+    """Return the names of archives in a server's store."""
+    names: list[str] = []
+    for archive in archives:
+        name = f"{archive.name}-{archive.version}.mar"
+        while name in names:  # a-1 in version 0 and a in version 1-0
+            name = f"_{name}"
         names.append(name)
     return names
 

@@ -13,8 +13,8 @@ from .. import folders, launch
 from ..settings.addresses import GRPC, HTTP, Address
 from ..settings.user_settings import UserSettings, read_model_settings, replaced
 from ..state import Server
-from ..store import Archive, place
-from .processes.orders import ENDPOINTS, Orders
+from ..store import place
+from .processes.orders import ENDPOINTS, Orders, of_numbers
 
 if TYPE_CHECKING:
     from ..start import Given, Start
@@ -23,6 +23,7 @@ SUPERVISOR = "lexport.serving.embedded.processes.main"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
 GRPC_PACKAGES = ("grpc", "google.protobuf")
 TRACING_PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+_LIMITS = {"largest": 64, "delay": 0, "startup": 120}
 _USED = {
     *HTTP.values(),
     *(f"{beginning}_{end}" for beginning in GRPC.values() for end in ("address", "port")),
@@ -91,12 +92,13 @@ class Embedded:
             models={
                 file: {
                     **defaults,
-                    **_own(archive, order.limits.get(archive.name, {})),
+                    **_LIMITS,
+                    **of_numbers({**order.limits.get(archive.name, {}), **archive.numbers}),
                     "workers": plan.workers[archive.name],
                 }
                 for archive, file in zip(order.archives, names, strict=True)
             },
-            defaults={**defaults, "workers": 1, "largest": 64},
+            defaults={**defaults, **_LIMITS, "workers": 1},
             keys=tuple(order.trust.keys),
             limits={"body": int(settings["max_request_size"])},
             model_api=settings.get("enable_model_api", "").strip().lower() == "true",
@@ -123,17 +125,3 @@ def _count(settings: Mapping[str, str], name: str) -> int:
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 2**31):
         raise InputError(f"{name}={value} is not a number. Expected a whole number above 0.", code="LX-SERVE-107")
     return int(value)
-
-
-def _own(archive: Archive, limits: Mapping[str, int]) -> dict[str, int]:
-    """Return an archive's batch size, delay and timeouts: its own settings', else the user's, else defaults."""
-    found = {**limits, **archive.numbers}
-    names: dict[str, tuple[str, int | None]] = {
-        "largest": ("batchSize", 64),
-        "delay": ("maxBatchDelay", 0),
-        "seconds": ("responseTimeout", None),
-        "startup": ("startupTimeout", 120),
-        "queue": ("jobQueueSize", None),
-    }
-    values = {ours: found.get(theirs, default) for ours, (theirs, default) in names.items()}
-    return {ours: value for ours, value in values.items() if value is not None}

@@ -44,9 +44,7 @@ class TorchServe:
     def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
         """Start TorchServe on these ports and return when each of its workers is ready."""
         store, plan = order.folder / folders.STORE, order.plan
-        command = java_command(
-            self._java, order.folder, order.settings.get("vmargs", ""), tokens=order.tokens is not None
-        )
+        command = java_command(self._java, order.folder, order.settings.get("vmargs", ""))
 
         def accept(copy: Path) -> str:
             return f"its code may run: {code.accept(copy, order.trust)}"

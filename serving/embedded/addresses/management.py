@@ -100,6 +100,8 @@ class Management:
                 return answers.answer({"workflows": []})
             case "GET", ["models"]:
                 return self._list(_query(request))
+            case "POST", ["lexport"]:
+                return await self._operate(_query(request))
             case "POST", ["models"] if self._model_api:
                 return await self._register(_query(request) | _json(request))
             case "GET", ["models", name]:
@@ -175,6 +177,15 @@ class Management:
         return answers.answer(
             {"status": what if workers else f"{what}. Use scale workers API to add workers for the model."}
         )
+
+    async def _operate(self, asked: Mapping[str, Any]) -> Response:
+        """Register or unregister an archive of the store, as lexport's own commands ask."""
+        match asked:
+            case {"register": file, "workers": workers}:
+                return await self._register({"url": file, "initial_workers": workers})
+            case {"unregister": name, "version": version}:
+                return await self._unregister(name, version)
+        raise answers.bad_request("Expected ?register=FILE&workers=N or ?unregister=NAME&version=V.")
 
     async def _scale(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
         least = _number(query.get("min_worker"), 1)

@@ -15,6 +15,19 @@ from ...tokens import Tokens
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """The variables of the environment of which one says that traces are made, and where they go."""
 
+_NUMBERS = {
+    "largest": "batchSize",
+    "delay": "maxBatchDelay",
+    "seconds": "responseTimeout",
+    "startup": "startupTimeout",
+    "queue": "jobQueueSize",
+}
+
+
+def of_numbers(settings: Mapping[str, int]) -> dict[str, int]:
+    """Return batch size, delay, timeouts and queue in the words of `registry.Served`, of an archive's settings."""
+    return {ours: settings[theirs] for ours, theirs in _NUMBERS.items() if theirs in settings}
+
 
 @dataclass(frozen=True)
 class Orders:

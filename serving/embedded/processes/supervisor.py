@@ -21,7 +21,7 @@ from ..addresses.management import Management, MetricsAddress
 from ..http import Response, Server
 from .archives import Archives
 from .channel import Closed
-from .orders import Orders
+from .orders import Orders, of_numbers
 from .pool import Pool
 from .registry import Registry, Served, described
 from .workers import WorkerProcess
@@ -126,7 +126,8 @@ class Supervisor:
         defaults = known if known is not None else self.orders.defaults
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, verify, path, self.orders.keys)
-        served = await loop.run_in_executor(None, self._archives.extract, file, name, {**defaults, **options})
+        own = {} if known is not None else of_numbers(read(path).numbers)
+        served = await loop.run_in_executor(None, self._archives.extract, file, name, {**defaults, **own, **options})
         served = replace(served, at_startup=False)
         try:
             self.registry.add(served)

@@ -15,7 +15,8 @@ import org.pytorch.serve.util.TokenAuthorization;
  *
  * <p>TorchServe looks for plugins after it has made its tokens and before it loads a model or opens a port. This one
  * adds no endpoint; it is there to be created at that moment. The system property {@code lexport.tokens} names a
- * properties file with the tokens {@code inference} and {@code management}, which is removed.
+ * properties file with the tokens {@code inference} and {@code management}, which is removed; a server without tokens
+ * has no such property.
  *
  * <p>There is no token for the token API, which would replace the given tokens by short ones: it refuses everybody.
  */
@@ -31,8 +32,12 @@ public class LexportTokens extends ModelServerEndpoint {
             return;
         }
         done = true;
+        String file = System.getProperty("lexport.tokens");
+        if (file == null && !TokenAuthorization.isEnabled()) {
+            return;
+        }
         try {
-            Properties given = take(Path.of(System.getProperty("lexport.tokens", "")));
+            Properties given = take(Path.of(file == null ? "" : file));
             if (TokenAuthorization.isEnabled()) {
                 replace(given.getProperty("inference"), given.getProperty("management"));
             }

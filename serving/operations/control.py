@@ -1,0 +1,77 @@
+"""Ask a running server, of either engine, to change what it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ...errors import SystemProblem
+from ..state import Server
+from ..torchserve import http as api
+
+
+@dataclass(frozen=True)
+class Control:
+    """The management address of a server. Every method raises SystemProblem if it does not answer or refuses."""
+
+    server: Server
+    timeout: float
+    """Seconds that an answer may take."""
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Return every version of every model, as `http.describe` does."""
+        return api.describe(self.server.management_url, self.server.token("management"))
+
+    def version(self, name: str, version: str) -> dict[str, Any] | None:
+        """Return one version of a model; None if it is not served."""
+        found = [one for one in self.versions() if (one["modelName"], one["modelVersion"]) == (name, version)]
+        return found[0] if found else None
+
+    def register(self, file: str, workers: int) -> None:
+        """Serve an archive of the server's store with so many workers; return when they have been started."""
+        self._ask("POST", f"/lexport?register={_quoted(file)}&workers={workers}")
+
+    def retire(self, name: str, version: str, workers: int) -> None:
+        """Have a version's workers beyond so many end, each after the batch that it has; call this before less."""
+        if self.server.engine == "torchserve":  # the embedded engine does so by itself
+            self._ask("POST", f"/lexport?retire={_quoted(name)}&version={_quoted(version)}&workers={workers}")
+
+    def unregister(self, name: str, version: str) -> None:
+        """Serve a version no longer."""
+        self._ask("POST", f"/lexport?unregister={_quoted(name)}&version={_quoted(version)}")
+
+    def scale(self, name: str, version: str, workers: int) -> None:
+        """Have so many workers answer a version."""
+        counts = f"min_worker={workers}&max_worker={workers}&synchronous=true"
+        self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}?{counts}")
+
+    def make_default(self, name: str, version: str) -> None:
+        """Send requests that name no version to this one."""
+        self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}/set-default")
+
+    def _ask(self, method: str, path: str) -> None:
+        server = self.server
+        try:
+            status, answer = api.request(
+                method,
+                server.management_url,
+                path,
+                token=server.token("management"),
+                timeout=self.timeout,
+            )
+        except OSError as error:
+            raise SystemProblem(
+                f"The server at {server.management_url} does not answer ({error}). Look with: lexport status",
+                code="LX-SERVE-171",
+            ) from None
+        if status >= 300:
+            raise SystemProblem(
+                f"The server refused {method} {path.partition('?')[0]} with {status}: {api.message(answer)} (logs: "
+                f"{server.logs})",
+                code="LX-SERVE-172",
+            )
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")

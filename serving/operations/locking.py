@@ -1,0 +1,74 @@
+"""Change a running server: one command at a time, and all that others read of it written together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...errors import InputError
+from .. import folders, state
+from .. import record as records
+from ..process import sigterm_raises
+from ..record import Deployed, Record
+from ..server import running
+from ..state import Server
+from .control import Control
+
+TIMEOUT = 120.0
+"""Seconds that an operation may take."""
+
+
+@dataclass
+class Changing:
+    """A running server that this command alone changes."""
+
+    server: Server
+    control: Control
+    record: Record
+
+    @property
+    def store(self) -> Path:
+        """The server's private store."""
+        return self.server.state_dir / folders.STORE
+
+    def version(self, name: str, version: str | None = None) -> Deployed:
+        """Return a version of a model, None: its default. Raises InputError if the server does not have it."""
+        known = self.record.of(name)
+        if not known:
+            names = ", ".join(sorted({one.name for one in self.record.versions}))
+            raise InputError(f"The server has no model {name!r}. It serves: {names}.", code="LX-SERVE-173")
+        found = self.record.default(name) if version is None else known.get(version)
+        if found is None:
+            raise InputError(
+                f"{name} is not served in version {version!r}. Served: {', '.join(known)}.", code="LX-SERVE-174"
+            )
+        return found
+
+    def keep(self, record: Record) -> None:
+        """Write what is served now: for this server's next start, for other commands and for `serve`."""
+        self.record = record
+        if self.server.engine == "torchserve":
+            from ..torchserve.restart import write_models
+
+            write_models(self.server, record.versions)
+            # The supervisor of the embedded engine writes this itself.
+            current = state.load(self.server.state_dir) or self.server
+            defaults = {one.name: one.version for one in record.versions if one.default}
+            workers = sum(one.workers for one in record.versions)
+            state.save(replace(current, models=defaults, workers=workers))
+        records.save(self.server.state_dir, record)
+
+
+@contextmanager
+def changing(state_dir: Path | None, timeout: float = TIMEOUT) -> Iterator[Changing]:
+    """Context manager: the running server of a state folder, locked against other commands that change it.
+
+    Raises SystemProblem if none runs, Busy if another command changes it.
+    """
+    server = running(state_dir)
+    with sigterm_raises(), folders.locked(server.state_dir):
+        server = running(state_dir)
+        record = records.load(server.state_dir)
+        yield Changing(server, Control(server, timeout), record or Record())

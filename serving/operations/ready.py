@@ -1,0 +1,68 @@
+"""Wait until a version that was registered or scaled has the workers that were asked for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ...errors import SystemProblem
+from ..torchserve.health import logs
+from ..torchserve.health.ready import read_reports
+from .locking import Changing
+
+_PAUSE = 0.05  # seconds between looks
+
+
+def wait_for(
+    change: Changing, name: str, version: str, workers: int, *, timeout: float, checks_goldens: bool = True
+) -> dict[str, Any]:
+    """Return a version's description once it has exactly `workers` workers, all ready.
+
+    On TorchServe the workers must have reported that their goldens passed, unless it is an archive without. What was
+    asked for is read back: raises SystemProblem with the difference after `timeout` seconds, and with a worker's
+    reason if one cannot start.
+    """
+    deadline = time.monotonic() + timeout
+    reports = change.server.engine == "torchserve" and checks_goldens
+    while True:
+        found = change.control.version(name, version)
+        if found is not None and _is_met(change, found, workers, reports=reports):
+            return found
+        if reports:
+            _look_for_trouble(change, name)
+        if time.monotonic() > deadline:
+            there = "is not there" if found is None else _told(found)
+            raise SystemProblem(
+                f"{name} {version} was to have {workers} workers that are ready, and {there} after {timeout:g} s. "
+                f"Raise --timeout, or look into {change.server.logs}.",
+                code="LX-SERVE-179",
+            )
+        time.sleep(_PAUSE)
+
+
+def _is_met(change: Changing, found: dict[str, Any], workers: int, *, reports: bool) -> bool:
+    if (found["minWorkers"], found["maxWorkers"], len(found["workers"])) != (workers, workers, workers):
+        return False
+    if any(worker["status"] != "READY" for worker in found["workers"]):
+        return False
+    if not reports:
+        return True
+    passed = {report.get("pid") for report in read_reports(change.server) if report.get("ready") is True}
+    return all(worker["pid"] in passed for worker in found["workers"])
+
+
+def _look_for_trouble(change: Changing, name: str) -> None:
+    for report in read_reports(change.server):
+        if report.get("ready") is not True and report.get("model") == name:
+            trace = logs.useful_traceback(str(report.get("traceback", "")), change.server.run_dir)
+            raise SystemProblem(
+                f"A worker of {name} could not start: {report.get('error', 'no reason given')} (log: "
+                f"{change.server.logs})",
+                trace.rstrip(),
+                code="LX-SERVE-180",
+            )
+
+
+def _told(found: dict[str, Any]) -> str:
+    ready = sum(worker["status"] == "READY" for worker in found["workers"])
+    return f"has {ready} of {len(found['workers'])}, between {found['minWorkers']} and {found['maxWorkers']} allowed,"
