@@ -58,7 +58,7 @@ def find_archive(
     model = None if source.endswith(".mar") else _MODEL.fullmatch(source)
     if model is not None and (not path.is_dir() or _has(store, model[1])):
         return _versioned(store, model[1], model[2]) if model[2] else _newest(store, model[1])
-    if path.is_dir():
+    if source and path.is_dir():
         return _of_folder(path)
     raise InputError(
         f"There is no archive {source}. Expected a .mar, NAME:VERSION or NAME of the store {store}, a folder of "

@@ -200,11 +200,10 @@ def _opened(path: Path, flags: int) -> io.FileIO:
         raise
     except OSError as error:
         raise _unusable(path, str(error.strerror)) from None
-    handle = io.FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        handle.close()
+        os.close(descriptor)
         raise _unusable(path, "it is no file")
-    return handle
+    return io.FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
 
 
 def _unusable(path: Path, reason: str) -> InputError:

@@ -48,8 +48,9 @@ class Registry:
         self._base = f"{'http' if self._plain else 'https'}://{reference.registry}/v2/{reference.repository}"
         self._variable = credentials
         self._authorization = ""
-        # A proxy of the environment does not reach this machine's loopback interface.
-        self._http = httpx.Client(timeout=_TIMEOUT, trust_env=not local, headers={"Accept-Encoding": "identity"})
+        # A proxy of the environment does not reach this machine's loopback interface; its certificates count there too.
+        transport = httpx.HTTPTransport(trust_env=True) if local else None
+        self._http = httpx.Client(timeout=_TIMEOUT, transport=transport, headers={"Accept-Encoding": "identity"})
 
     def __enter__(self) -> Registry:
         return self
@@ -99,17 +100,17 @@ class Registry:
             told = f"more than {size:,} bytes" if done > size else f"sha256:{found.hexdigest()}, {done:,} bytes"
             raise self.altered("the archive", f"{digest}, {size:,} bytes", told)
 
-    def upload(self, content: bytes | Path, digest: str, size: int) -> bool:
-        """Send a blob; return False if the repository had it."""
+    def upload(self, content: bytes | Path, digest: str, size: int) -> None:
+        """Send a blob, unless the repository has it."""
         with self._asked("HEAD", f"{self._base}/blobs/{digest}", {200, 404}) as answer:
             if answer.status_code == 200:
-                return False
+                return
         with self._asked("POST", f"{self._base}/blobs/uploads/", {202}, headers={"Content-Length": "0"}) as answer:
             where = answer.headers.get("Location", "")
         url = httpx.URL(urljoin(f"{self._base}/", where)).copy_merge_params({"digest": digest})
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with self._asked("PUT", str(url), {201}, headers=headers, body=content):
-            return True
+            pass
 
     def tag(self, manifest: bytes) -> None:
         """Give a manifest, whose blobs the repository has, the tag of the reference."""
