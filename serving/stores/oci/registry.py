@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 
@@ -48,7 +48,7 @@ class Registry:
         self._base = f"{'http' if self._plain else 'https'}://{reference.registry}/v2/{reference.repository}"
         self._variable = credentials
         self._authorization = ""
-        # A proxy of the environment does not reach this machine's loopback interface; its certificates count there too.
+        # A proxy of the environment does not reach this machine's loopback interface; its certificates count there.
         transport = httpx.HTTPTransport(trust_env=True) if local else None
         self._http = httpx.Client(timeout=_TIMEOUT, transport=transport, headers={"Accept-Encoding": "identity"})
 
@@ -107,9 +107,9 @@ class Registry:
                 return
         with self._asked("POST", f"{self._base}/blobs/uploads/", {202}, headers={"Content-Length": "0"}) as answer:
             where = answer.headers.get("Location", "")
-        url = httpx.URL(urljoin(f"{self._base}/", where)).copy_merge_params({"digest": digest})
+        url = _with(self._leads(where, f"{self._base}/"), {"digest": digest})
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        with self._asked("PUT", str(url), {201}, headers=headers, body=content):
+        with self._asked("PUT", url, {201}, headers=headers, body=content):
             pass
 
     def tag(self, manifest: bytes) -> None:
@@ -140,7 +140,6 @@ class Registry:
         """Yield the answer with one of the expected statuses, after the request for a token and redirects, if any."""
         asked_again, hops = False, 0
         while True:
-            self._check_scheme(url)
             own = urlsplit(url)[:2] == urlsplit(self._base)[:2]
             sent = dict(headers or {})
             if own and self._authorization:
@@ -159,19 +158,25 @@ class Registry:
                     self._authenticate(answer)
                 elif follow and answer.is_redirect and hops < _HOPS:
                     hops += 1
-                    url = urljoin(url, answer.headers["Location"])
+                    url = self._leads(answer.headers["Location"], url)
                 else:
                     raise self._unexpected(method, answer)
 
-    def _check_scheme(self, url: str) -> None:
-        """Refuse plain http but where it was asked for; no answer of an https registry leads to it."""
-        parts = urlsplit(url)
-        if parts.scheme == "https" or (
-            parts.scheme == "http" and self._plain and (self._anywhere or is_loopback(url))
-        ):
-            return
+    def _leads(self, where: str, base: str) -> str:
+        """Return the URL that an answer names, absolute or from `base`.
+
+        Raises InputError for plain http but where it was asked for; no answer of an https registry leads to it.
+        """
+        try:
+            url = urljoin(base, where)
+            scheme, port = urlsplit(url).scheme, urlsplit(url).port
+            plain = scheme == "http" and self._plain and (self._anywhere or is_loopback(url))
+            if port != 0 and (scheme == "https" or plain):
+                return url
+        except ValueError:  # no URL
+            pass
         raise InputError(
-            f"{self._reference}: the registry leads to {parts.scheme}://{parts.netloc}, which is not encrypted, and "
+            f"{self._reference}: the registry leads to {where.partition('?')[0][:200]!r}, which is not encrypted; "
             "nothing was sent there. Expected https; give --plain-http if the network between is yours.",
             code="LX-SERVE-162",
         )
@@ -189,11 +194,9 @@ class Registry:
 
     def _token(self, challenge: Mapping[str, str], basic: str) -> str:
         """Return the token of the service that a challenge names."""
-        realm = challenge.get("realm", "")
-        self._check_scheme(realm)
-        asked = {key: challenge[key] for key in ("service", "scope") if key in challenge}
+        realm = self._leads(challenge.get("realm", ""), "")
+        url = _with(realm, {key: challenge[key] for key in ("service", "scope") if key in challenge})
         with self._exchanging():
-            url = httpx.URL(realm).copy_merge_params(asked)
             request = self._http.build_request("GET", url, headers={"Authorization": basic} if basic else None)
             answer = self._http.send(request, stream=True)
         try:
@@ -243,6 +246,12 @@ class Registry:
             f"{'http' if self._plain else 'https'}, and the credentials: docker login, or --credentials VARIABLE.",
             code="LX-SERVE-167",
         )
+
+
+def _with(url: str, parameters: Mapping[str, str]) -> str:
+    """Return a URL with more parameters in its query."""
+    more = urlencode(parameters)
+    return f"{url}{'&' if '?' in url else '?'}{more}" if more else url
 
 
 def _told(content: bytes) -> str:
