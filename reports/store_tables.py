@@ -16,8 +16,8 @@ _DIGEST = 12  # characters of a digest are shown, as docker and git do
 def archives(store: str, entries: Sequence[Mapping[str, Any]]) -> Group:
     """Return a table of archives, and a line for each that would not be accepted."""
     table = new_table("model", "version", "sha256", "size", "variant", "signed by", "evidence")
-    for column in table.columns[4:]:
-        column.justify = "left"
+    for position, column in enumerate(table.columns):
+        column.justify = "right" if position == 3 else "left"
     for one in entries:
         if one["name"] is not None:
             table.add_row(
@@ -33,9 +33,9 @@ def archives(store: str, entries: Sequence[Mapping[str, Any]]) -> Group:
     parts: list[RenderableType] = [
         titled(f"{store}: {len(entries)} archive{'' if len(entries) == 1 else 's'}", table)
     ]
-    if any(one["default"] for one in entries):
-        parts.append(Text("* is what the running server answers with by default."))
-    parts += [Line(f"{one['path']}: {one['problem']}", "red") for one in bad]
+    if any(one["served"] for one in entries):
+        parts.append(Text("* the running server answers with it by default, + when a request names its version"))
+    parts += [Line(_problem(one), "red") for one in bad]
     return Group(*parts)
 
 
@@ -54,8 +54,15 @@ def events(found: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def _problem(one: Mapping[str, Any]) -> str:
+    """Return what is wrong with a file, which it names."""
+    path, problem = str(one["path"]), str(one["problem"])
+    return problem if path in problem else f"{path}: {problem}"
+
+
 def _version(one: Mapping[str, Any]) -> Text:
-    return shown(f"{one['version']}{' *' if one['default'] else ''}", "red" if one["problem"] else "")
+    mark = " *" if one["default"] else " +" if one["served"] else ""
+    return shown(f"{one['version']}{mark}", "red" if one["problem"] else "")
 
 
 def _signer(one: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def _same(store: Path, verified: Verified) -> Path | None:
             raise RefusedError(
                 f"{one.path} is {verified.name} {verified.version} already, with other bytes: sha256 {digest[:12]}, "
                 f"and {verified.digest[:12]} was to be added. Pack it with another --version, or remove that file: "
-                f"lexport store remove {verified.name}:{verified.version}",
+                f"lexport store remove {verified.name}:{verified.version} --store {shlex.quote(str(store))}",
                 code="LX-SERVE-151",
             )
         return one.path

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
 from packaging.version import Version
 
-from ...errors import InputError, LexportError
+from ...errors import InputError, LexportError, SystemProblem
 from ...export.archive.format.unpacked import is_unpacked, pack
 from ...storage.atomic import sha256_file
 from .. import folders, state
 from ..process import is_running
 from ..store import Archive, read
+from ..torchserve.http import describe
 from ..versions import order
+
+_PATIENCE = 5.0  # seconds for each answer of a running server
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def scan(store: Path) -> Contents:
     if not store.is_dir():
         raise InputError(
             f"There is no store {store}; expected a folder of .mar files. Make one by adding an archive: lexport "
-            f"store add NAME-1.0.mar --store {store}",
+            f"store add NAME-1.0.mar --store {shlex.quote(str(store))}",
             code="LX-SERVE-150",
         )
     archives: list[Archive] = []
@@ -72,13 +76,32 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(cast(BufferedReader, handle), "sha256").hexdigest()
 
 
-def served(state_dir: Path | None) -> Mapping[str, str]:
-    """Return the version by name of what the running server of a state folder serves; nothing if none runs.
+@dataclass(frozen=True)
+class Served:
+    """What a running server has."""
 
-    Raises SystemProblem for a state folder that cannot be trusted or read.
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """By name, the version that answers requests which name none."""
+    versions: frozenset[tuple[str, str]] = frozenset()
+    """Names and versions of all, those of the defaults among them."""
+
+
+def served(state_dir: Path | None) -> Served:
+    """Return what the running server of a state folder says that it has; nothing if none runs.
+
+    Of one that does not answer, what it was started with. Raises SystemProblem for a state folder that cannot be
+    trusted or read.
     """
     server = state.load(folders.locate(state_dir))
-    return server.models if server is not None and is_running(server) else {}
+    if server is None or not is_running(server):
+        return Served()
+    started = frozenset(server.models.items())
+    try:
+        found = describe(server.management_url, server.token("management"), timeout=_PATIENCE)
+    except SystemProblem:
+        return Served(server.models, started)
+    defaults = {one["modelName"]: one["modelVersion"] for one in found if one["default"]}
+    return Served(defaults, frozenset((one["modelName"], one["modelVersion"]) for one in found))
 
 
 def rank(version: str) -> tuple[bool, Version, str]:

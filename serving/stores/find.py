@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def split_model(wanted: str) -> tuple[str, str]:
     """Return the name and the version of `NAME:VERSION`. Raises InputError for anything else."""
     model = _MODEL.fullmatch(wanted)
     if model is None or model[2] is None:
-        raise InputError(f"{wanted!r} is no version of a model. Expected NAME:VERSION.", code="LX-SERVE-155")
+        raise InputError(f"{wanted!r} is not a version of a model. Expected NAME:VERSION.", code="LX-SERVE-155")
     return model[1], model[2]
 
 
@@ -81,7 +82,7 @@ def absent(contents: Contents, store: Path, wanted: str) -> InputError:
     listed = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
     return InputError(
         f"The store {store} has no {wanted}. It has {listed or 'no archive'}. Add one with: lexport store add "
-        f"NAME-1.0.mar --store {store}",
+        f"NAME-1.0.mar --store {shlex.quote(str(store))}",
         code="LX-SERVE-154",
     )
 
@@ -96,7 +97,7 @@ def _of_folder(folder: Path) -> Path:
         found = f"archives of {', '.join(names)}" if names else "no archive"
         raise InputError(
             f"{folder} holds {found}. Expected a folder with the archives of one model; name the file, or give NAME "
-            f"with --store {folder}.",
+            f"with --store {shlex.quote(str(folder))}.",
             code="LX-SERVE-159",
         )
     return _newest(folder, names[0], every=True)
@@ -146,6 +147,6 @@ def _check_readable(contents: Contents, store: Path, wanted: str, start: str) ->
 
 def _unclear(store: Path, wanted: str, reason: str) -> InputError:
     return InputError(
-        f"Which archive is {wanted} in {store} cannot be told: {reason}. Remove what is wrong, or name the file.",
+        f"Cannot tell which archive of {store} is {wanted}: {reason}. Remove what is wrong, or name the file.",
         code="LX-SERVE-160",
     )

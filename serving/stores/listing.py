@@ -13,7 +13,7 @@ from ...export.archive.trust.keys import PublicKey
 from ...export.archive.trust.rule import configured
 from ...export.archive.verify import Verified, verify_open
 from ..store import Archive
-from .contents import digest_of, rank, scan, served
+from .contents import Served, digest_of, rank, scan, served
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Entry:
     """Of the key that signed it; None if it is not signed."""
     signer: str | None = None
     """Name of the trusted key that signed it."""
+    served: bool = False
+    """Whether the running server has it."""
     default: bool = False
     """Whether the running server answers with it those requests that name no version."""
     measured: Measured | None = None
@@ -63,22 +65,23 @@ def entries(store: Path, *, trusted: Sequence[PublicKey] | None = None, state_di
     a state folder that cannot be trusted.
     """
     keys = configured(trusted)
-    defaults = served(state_dir)
+    running = served(state_dir)
     contents = scan(store)
-    found = [_entry(one, keys, defaults) for one in contents.archives]
+    found = [_entry(one, keys, running) for one in contents.archives]
     found.sort(key=lambda entry: str(entry.path), reverse=True)
     found.sort(key=lambda entry: rank(entry.version or ""), reverse=True)
     found.sort(key=lambda entry: entry.name or "")
     return found + [Entry(one.path, size=_size(one.path), problem=one.reason) for one in contents.unreadable]
 
 
-def _entry(archive: Archive, keys: Sequence[PublicKey], defaults: Mapping[str, str]) -> Entry:
+def _entry(archive: Archive, keys: Sequence[PublicKey], running: Served) -> Entry:
     known = Entry(
         archive.path,
         archive.name,
         archive.version,
         size=_size(archive.path),
-        default=defaults.get(archive.name) == archive.version,
+        served=(archive.name, archive.version) in running.versions,
+        default=running.defaults.get(archive.name) == archive.version,
     )
     try:
         known = replace(known, digest=digest_of(archive.path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import time
 from collections.abc import Mapping, Sequence
@@ -77,14 +78,15 @@ def remove(
     All of them are looked for before the first is removed. Raises InputError for one that the store does not have or
     that is a folder, RefusedError for one that the running server of `state_dir` serves, unless `force` is given.
     """
-    contents, defaults = scan(store), served(state_dir)
+    contents, running = scan(store), served(state_dir)
     found = []
     for one in wanted:
         name, version = split_model(one)
-        if defaults.get(name) == version and not force:
+        if (name, version) in running.versions and not force:
             raise RefusedError(
                 f"{name} {version} is served by the running server, and a restart may need its archive. "
-                f"Serve another version first, or remove it all the same: lexport store remove {one} --force",
+                f"Serve another version first, or remove it all the same: lexport store remove {one} --force --store "
+                f"{shlex.quote(str(store))}",
                 code="LX-SERVE-153",
             )
         found += [(path, name, version) for path in _files_of(contents, store, name, version)]
@@ -159,7 +161,7 @@ def _why_kept(entry: Entry, defaults: Mapping[str, set[str]]) -> str:
     version = entry.version or ""
     if entry.problem:
         return f"it does not count as a version ({entry.problem})"
-    if entry.default:
+    if entry.served:
         return "the running server serves it"
     if version in defaults.get(entry.name or "", ()):
         return "it was the default last or before that, and a rollback may need it"

@@ -49,7 +49,7 @@ def parse(text: str, *, tagged: bool = False) -> Reference:
     found = _REFERENCE.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None or (tagged and not found["tag"]):
         raise InputError(
-            f"{text[:_LONGEST]!r} is no artefact of a registry. Expected oci://REGISTRY/REPOSITORY:TAG, the "
+            f"{text[:_LONGEST]!r} is not an artefact of a registry. Expected oci://REGISTRY/REPOSITORY:TAG, the "
             "repository in small letters; to pull also oci://REGISTRY/REPOSITORY@sha256:….",
             code="LX-SERVE-165",
         )

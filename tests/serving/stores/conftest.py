@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lexport.export.archive.trust.keys import PublicKey, read_public
 from lexport.serving import Server, serve, stop
 from lexport.serving.stores.adding import add
 from lexport.serving.stores.history import FILE
+from lexport.serving.torchserve.http import request
 
 from ...conftest import Once
 from ...trust_cases import key_pair
@@ -62,11 +64,23 @@ def store(tmp_path: Path, pack: Pack) -> Fill:
 
 @pytest.fixture(scope="module")
 def server(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of topics 1.0."""
-    folder = tmp_path_factory.mktemp("served") / "state"
-    server = serve([pack("1.0")], engine="embedded", workers="cpu:1", port=0, state_dir=folder)
+    """A server of topics 1.0, with 1.1 beside it for requests that name this version."""
+    base = tmp_path_factory.mktemp("served")
+    (base / "own.properties").write_text("enable_model_api=true\n")
+    server = serve(
+        [pack("1.0")],
+        engine="embedded",
+        workers="cpu:1",
+        port=0,
+        state_dir=base / "state",
+        config=base / "own.properties",
+    )
+    shutil.copy(pack("1.1"), server.state_dir / "store")
+    url = server.management_url
+    status, _ = request("POST", url, "/models?url=topics-1.1.mar", token=server.token("management"), body=b"")
+    assert status == 200
     yield server
-    stop(folder)
+    stop(server.state_dir)
 
 
 @pytest.fixture

@@ -77,17 +77,17 @@ def test_a_damaged_file_that_may_be_the_newest_is_not_passed_over(store: Fill) -
     (folder / "films-9.mar").write_bytes(b"half of it")
     assert find_archive("topics", store=folder) == folder / "topics-1.0.mar"
     (folder / "topics-1.1.mar").write_bytes(b"half of it")
-    with refused(InputError, "LX-SERVE-160", "topics", folder, "topics-1.1.mar"):
+    with refused(InputError, "LX-SERVE-160", folder, "topics", "topics-1.1.mar"):
         find_archive("topics", store=folder)
     assert find_archive("topics:1.0", store=folder) == folder / "topics-1.0.mar"
-    with refused(InputError, "LX-SERVE-160", "topics:1.1", folder, "topics-1.1.mar"):
+    with refused(InputError, "LX-SERVE-160", folder, "topics:1.1", "topics-1.1.mar"):
         find_archive("topics:1.1", store=folder)
 
 
 def test_versions_without_an_order_are_to_be_named(tmp_path: Path, make_archive: MakeArchive) -> None:
     for version in ("1.0", "latest"):
         make_archive(tmp_path, "a", version)
-    with refused(InputError, "LX-SERVE-160", "a", tmp_path, "latest"):
+    with refused(InputError, "LX-SERVE-160", tmp_path, "a", "latest"):
         find_archive("a", store=tmp_path)
     assert find_archive("a:latest", store=tmp_path) == tmp_path / "a-latest.mar"
 
@@ -98,5 +98,5 @@ def test_two_files_of_one_version_must_be_the_same(tmp_path: Path, pack: Pack) -
     assert find_archive("topics", store=tmp_path) == tmp_path / "x.mar"
     shutil.copy(pack("1.0", profile="latency"), tmp_path / "y.mar")
     for source in ("topics", "topics:1.0"):
-        with refused(InputError, "LX-SERVE-160", "topics:1.0", tmp_path, "y.mar"):
+        with refused(InputError, "LX-SERVE-160", tmp_path, "topics:1.0", "y.mar"):
             find_archive(source, store=tmp_path)

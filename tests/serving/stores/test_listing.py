@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lexport.errors import InputError
+from lexport.errors import InputError, SystemProblem
 from lexport.export.archive.format.reader import EVIDENCE, read_json
 from lexport.export.archive.trust.keys import PublicKey
 from lexport.serving import Server
+from lexport.serving.stores import contents
 from lexport.serving.stores.listing import entries
 from lexport.storage.atomic import sha256_file
 
@@ -115,11 +116,26 @@ def test_evidence_without_the_figures_leaves_them_out(tmp_path: Path, pack: Pack
     assert one.measured is None
 
 
-@pytest.mark.usefixtures("nothing_served")
-def test_the_default_of_the_running_server_is_marked(store: Fill, server: Server, nothing_served: Path) -> None:
-    folder = store("1.0", "1.1")
-    assert [one.default for one in entries(folder, state_dir=server.state_dir)] == [False, True]
-    assert [one.default for one in entries(folder, state_dir=nothing_served)] == [False, False]
+def test_what_the_running_server_has_is_marked(store: Fill, server: Server, nothing_served: Path) -> None:
+    folder = store("1.0", "1.1", "1.2")
+    listed = entries(folder, state_dir=server.state_dir)
+    assert [(one.version, one.served, one.default) for one in listed] == [
+        ("1.2", False, False),
+        ("1.1", True, False),
+        ("1.0", True, True),
+    ]
+    assert not any(one.served for one in entries(folder, state_dir=nothing_served))
+
+
+def test_of_a_server_that_does_not_answer_what_it_was_started_with(
+    store: Fill, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silence(*_: object, **__: object) -> None:
+        raise SystemProblem("no answer", code="LX-SERVE-041")
+
+    monkeypatch.setattr(contents, "describe", silence)
+    listed = entries(store("1.0", "1.1"), state_dir=server.state_dir)
+    assert [(one.version, one.served, one.default) for one in listed] == [("1.1", False, False), ("1.0", True, True)]
 
 
 def test_a_missing_store_is_said(tmp_path: Path, nothing_served: Path) -> None:

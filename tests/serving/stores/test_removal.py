@@ -49,12 +49,14 @@ def test_only_versions_can_be_named(store: Fill, nothing_served: Path, wanted: s
 
 
 def test_what_is_served_is_removed_by_force_alone(store: Fill, server: Server) -> None:
-    folder = store("1.0", "1.1")
-    with refused(RefusedError, "LX-SERVE-153", "topics 1.0", "lexport store remove topics:1.0 --force"):
-        remove(["topics:1.1", "topics:1.0"], store=folder, state_dir=server.state_dir)
-    assert names(folder) == ["topics-1.0.mar", "topics-1.1.mar"]
+    folder = store("1.0", "1.1", "1.2")
+    for version in ("1.0", "1.1"):  # the default, and another one
+        command = f"lexport store remove topics:{version} --force --store {folder}"
+        with refused(RefusedError, "LX-SERVE-153", f"topics {version}", command):
+            remove(["topics:1.2", f"topics:{version}"], store=folder, state_dir=server.state_dir)
+    assert names(folder) == ["topics-1.0.mar", "topics-1.1.mar", "topics-1.2.mar"]
     remove(["topics:1.0"], store=folder, state_dir=server.state_dir, force=True)
-    assert names(folder) == ["topics-1.1.mar"]
+    assert names(folder) == ["topics-1.1.mar", "topics-1.2.mar"]
 
 
 def test_a_damaged_archive_is_removed_by_the_name_of_its_file(store: Fill, nothing_served: Path) -> None:
@@ -123,10 +125,12 @@ def test_versions_that_are_the_same_are_kept_or_removed_together(
 
 
 def test_what_is_served_is_kept(store: Fill, server: Server) -> None:
-    folder = store("1.0", "1.1", "1.2")
+    folder = store("0.9", "1.0", "1.1", "1.2")
     done = collected(folder, server.state_dir, keep=1)
-    assert names(folder) == ["topics-1.0.mar", "topics-1.2.mar"]
-    assert done.kept == {str(folder / "topics-1.0.mar"): "the running server serves it"}
+    assert names(folder) == ["topics-1.0.mar", "topics-1.1.mar", "topics-1.2.mar"]
+    assert done.kept == {
+        str(folder / f"topics-{version}.mar"): "the running server serves it" for version in ("1.1", "1.0")
+    }
 
 
 @pytest.mark.parametrize(

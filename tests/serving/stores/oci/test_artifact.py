@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,3 +278,15 @@ def test_over_tls_the_certificate_must_be_trusted(
         push("topics:1.0", hub.named("a/topics:1"), store=tmp_path / "store", plain_http=False)
         assert pull(hub.named("a/topics:1"), store=tmp_path / "other", plain_http=False).new
     assert os.environ["SSL_CERT_FILE"]
+
+
+def test_another_client_copies_it_from_registry_to_registry(store: Fill, hub: Running, tmp_path: Path) -> None:
+    program = shutil.which("skopeo")
+    if program is None:
+        pytest.skip("skopeo is not installed; Debian's package has that name")
+    pushed = push("topics:1.0", hub.named("first/topics:1"), store=store("1.0"))
+    command = [program, "copy", "--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false"]
+    command += [f"docker://{hub.address}/first/topics:1", f"docker://{hub.address}/second/topics:2"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert manifest_of(hub, "second/topics", "2")[1] == pushed.digest
+    assert pull(hub.named("second/topics:2"), store=tmp_path / "other").new
