@@ -85,28 +85,34 @@ def admit(
         write(copy)
         with named(source, copy):
             verified = verify(copy, trusted)
+        there, size = _same(store, verified), copy.stat().st_size
         target = store / f"{verified.name}-{verified.version}.mar"
-        size = copy.stat().st_size
-        there = _same(store, verified)
-        if there is None and not publish(copy, target):
+        new = there is None and _enter(copy, target, verified, command)
+        if not new and there is None:
             there = _same(store, verified)
             if there is None:
                 raise _taken(target, verified)
-        if there is not None:
-            return Added(there, verified.name, verified.version, verified.digest, size, new=False)
-        try:
-            record(
-                store,
-                "add",
-                name=verified.name,
-                version=verified.version,
-                digest=verified.digest,
-                command=command,
-            )
-        except BaseException:
+    return Added(there or target, verified.name, verified.version, verified.digest, size, new=new)
+
+
+def _enter(copy: Path, target: Path, verified: Verified, command: str) -> bool:
+    """Give a copy its name and say so in the history, both or neither; return False if the name is taken."""
+    try:
+        if not publish(copy, target):
+            return False
+        record(
+            target.parent,
+            "add",
+            name=verified.name,
+            version=verified.version,
+            digest=verified.digest,
+            command=command,
+        )
+    except BaseException:
+        if target.exists() and target.samefile(copy):
             target.unlink()
-            raise
-    return Added(target, verified.name, verified.version, verified.digest, size, new=True)
+        raise
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:

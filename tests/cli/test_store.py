@@ -181,7 +181,7 @@ def ended(child: subprocess.Popen[str], number: int) -> Result:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("step", ["verify", "record"])
+@pytest.mark.parametrize("step", ["verify", "publish", "record"])
 def test_an_interrupted_add_leaves_nothing(packed: Place, step: str, number: int, code: int) -> None:
     before = packed.files()
     command = [sys.executable, "-c", WAITING, step, "store", "add", "topics-1.0.mar", "--store", "new/store"]
