@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import stat
 import time
@@ -21,7 +19,6 @@ from .find import absent, split_model
 from .history import last_defaults, read_history, record
 from .listing import Entry, entries
 
-_LEFTOVER = re.compile(r"\..+\.partial")
 _HOUR = 3600.0
 
 
@@ -92,8 +89,10 @@ def remove(
         found += [(path, name, version) for path in _files_of(contents, store, name, version)]
     removed = []
     for path, name, version in dict.fromkeys(found):
-        removed.append(_remove(store, path, name, version, _digest(path), "remove", command))
-        say(str(removed[-1]))
+        gone = Removed(path, name, version, _digest(path), path.lstat().st_size)
+        if _remove(store, gone, "remove", command):
+            removed.append(gone)
+            say(str(gone))
     return removed
 
 
@@ -128,15 +127,15 @@ def gc(
     old, kept = _older(listed, keep), {}
     removed = []
     for entry in listed:
-        name, version = entry.name or "", entry.version or ""
         reason = _why_kept(entry, defaults) if entry.problem or entry.path in old else ""
         if reason:
             kept[str(entry.path)] = reason
             say(f"{entry.path} is kept: {reason}.")
         elif entry.path in old:
-            one = Removed(entry.path, name, version, entry.digest or "", entry.size)
-            removed.append(one if dry_run else _remove(store, entry.path, name, version, one.digest, "gc", command))
-            say(f"{'Would remove' if dry_run else 'Removed'} {one}")
+            one = Removed(entry.path, entry.name or "", entry.version or "", entry.digest or "", entry.size)
+            if dry_run or _remove(store, one, "gc", command):
+                removed.append(one)
+                say(f"{'Would remove' if dry_run else 'Removed'} {one}")
     leftovers, bytes_left = _clear_leftovers(store, dry_run=dry_run)
     for path in leftovers:
         say(f"{'Would remove' if dry_run else 'Removed'} {path}: half-written")
@@ -193,24 +192,29 @@ def _digest(path: Path) -> str:
     return ""
 
 
-def _remove(store: Path, path: Path, name: str, version: str, digest: str, action: str, command: str) -> Removed:
-    """Remove a file, and say so in the history: not before, because the disk may be full."""
-    size = path.lstat().st_size
-    path.unlink()
-    record(store, action, name=name, version=version, digest=digest, command=command)
-    return Removed(path, name, version, digest, size)
+def _remove(store: Path, one: Removed, action: str, command: str) -> bool:
+    """Remove a file, and say so in the history; return False if another process was faster.
+
+    The history comes second, because the disk may be full until the file is gone.
+    """
+    try:
+        one.path.unlink()
+    except FileNotFoundError:
+        return False
+    record(store, action, name=one.name, version=one.version, digest=one.digest, command=command)
+    return True
 
 
 def _clear_leftovers(store: Path, *, dry_run: bool) -> tuple[list[Path], int]:
     """Remove what killed processes left while they wrote archives; return the files and their bytes."""
     found, freed = [], 0
-    for entry in sorted(os.scandir(store), key=lambda one: one.name):
-        info = entry.stat(follow_symlinks=False)
-        old = time.time() - info.st_mtime > _HOUR
-        if _LEFTOVER.fullmatch(entry.name) and stat.S_ISREG(info.st_mode) and old:
-            if not dry_run:
-                Path(entry.path).unlink(missing_ok=True)
-            found.append(Path(entry.path))
-            # Its content may be an archive already, under another name.
-            freed += info.st_size if info.st_nlink == 1 else 0
+    for path in sorted(store.glob(".*.partial")):
+        with suppress(FileNotFoundError):  # whoever wrote it has finished
+            info = path.lstat()
+            if stat.S_ISREG(info.st_mode) and time.time() - info.st_mtime > _HOUR:
+                if not dry_run:
+                    path.unlink()
+                found.append(path)
+                # Its content may be an archive already, under another name.
+                freed += info.st_size if info.st_nlink == 1 else 0
     return found, freed

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+import httpx
 
 from ....errors import InputError
 
@@ -47,7 +48,7 @@ def parse(text: str, *, tagged: bool = False) -> Reference:
     Raises InputError for anything else than `oci://` with a tag or a digest, and with `tagged` for one without a tag.
     """
     found = _REFERENCE.fullmatch(text) if len(text) <= _LONGEST else None
-    if found is None or (tagged and not found["tag"]):
+    if found is None or (tagged and not found["tag"]) or address(f"https://{found['registry']}") is None:
         raise InputError(
             f"{text[:_LONGEST]!r} is not an artefact of a registry. Expected oci://REGISTRY/REPOSITORY:TAG, the "
             "repository in small letters; to pull also oci://REGISTRY/REPOSITORY@sha256:….",
@@ -56,9 +57,17 @@ def parse(text: str, *, tagged: bool = False) -> Reference:
     return Reference(found["registry"], found["repository"], found["tag"] or "", found["digest"] or "")
 
 
-def is_loopback(url: str) -> bool:
-    """Return whether a URL, or HOST:PORT after `//`, is of this machine's loopback interface."""
-    host = urlsplit(url).hostname or ""
+def address(url: str) -> httpx.URL | None:
+    """Return a URL as the HTTP client reads it; None for what is none."""
+    try:
+        found = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    return found if found.host and (found.port is None or 0 < found.port < 2**16) else None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine's loopback interface."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
 import httpx
 
 from ....errors import InputError, LexportError, RefusedError, SystemProblem
 from ....export.archive.format.budgets import parse_json
 from .credentials import find_credentials
-from .reference import Reference, is_loopback
+from .reference import Reference, address, is_loopback
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _MOST_MANIFEST = 4 << 20  # what the specification says that a registry takes
@@ -42,10 +42,11 @@ class Registry:
         `find_credentials`.
         """
         self._reference = reference
-        local = is_loopback(f"//{reference.registry}")
+        local = is_loopback(httpx.URL(f"https://{reference.registry}").host)
         self._plain = local if plain_http is None else plain_http
         self._anywhere = bool(plain_http)
         self._base = f"{'http' if self._plain else 'https'}://{reference.registry}/v2/{reference.repository}"
+        self._origin = _origin(httpx.URL(self._base))
         self._variable = credentials
         self._authorization = ""
         # A proxy of the environment does not reach this machine's loopback interface; its certificates count there.
@@ -102,7 +103,7 @@ class Registry:
 
     def upload(self, content: bytes | Path, digest: str, size: int) -> None:
         """Send a blob, unless the repository has it."""
-        with self._asked("HEAD", f"{self._base}/blobs/{digest}", {200, 404}) as answer:
+        with self._asked("HEAD", f"{self._base}/blobs/{digest}", {200, 404}, follow=True) as answer:
             if answer.status_code == 200:
                 return
         with self._asked("POST", f"{self._base}/blobs/uploads/", {202}, headers={"Content-Length": "0"}) as answer:
@@ -140,7 +141,7 @@ class Registry:
         """Yield the answer with one of the expected statuses, after the request for a token and redirects, if any."""
         asked_again, hops = False, 0
         while True:
-            own = urlsplit(url)[:2] == urlsplit(self._base)[:2]
+            own = _origin(httpx.URL(url)) == self._origin
             sent = dict(headers or {})
             if own and self._authorization:
                 sent["Authorization"] = self._authorization
@@ -156,7 +157,7 @@ class Registry:
                 if answer.status_code == 401 and own and not asked_again:
                     asked_again = True
                     self._authenticate(answer)
-                elif follow and answer.is_redirect and hops < _HOPS:
+                elif follow and answer.has_redirect_location and hops < _HOPS:
                     hops += 1
                     url = self._leads(answer.headers["Location"], url)
                 else:
@@ -168,13 +169,13 @@ class Registry:
         Raises InputError for plain http but where it was asked for; no answer of an https registry leads to it.
         """
         try:
-            url = urljoin(base, where)
-            scheme, port = urlsplit(url).scheme, urlsplit(url).port
-            plain = scheme == "http" and self._plain and (self._anywhere or is_loopback(url))
-            if port != 0 and (scheme == "https" or plain):
-                return url
-        except ValueError:  # no URL
-            pass
+            url = address(urljoin(base, where))
+        except ValueError:
+            url = None
+        if url is not None:
+            plain = url.scheme == "http" and self._plain and (self._anywhere or is_loopback(url.host))
+            if plain or url.scheme == "https":
+                return str(url)
         raise InputError(
             f"{self._reference}: the registry leads to {where.partition('?')[0][:200]!r}, which is not encrypted; "
             "nothing was sent there. Expected https; give --plain-http if the network between is yours.",
@@ -195,6 +196,7 @@ class Registry:
     def _token(self, challenge: Mapping[str, str], basic: str) -> str:
         """Return the token of the service that a challenge names."""
         realm = self._leads(challenge.get("realm", ""), "")
+        service = httpx.URL(realm).netloc.decode()
         url = _with(realm, {key: challenge[key] for key in ("service", "scope") if key in challenge})
         with self._exchanging():
             request = self._http.build_request("GET", url, headers={"Authorization": basic} if basic else None)
@@ -204,16 +206,14 @@ class Registry:
         finally:
             answer.close()
         if answer.status_code != 200:
-            raise self._problem(
-                f"its token service {urlsplit(realm).netloc} answered {answer.status_code} ({_told(content)})"
-            )
+            raise self._problem(f"its token service {service} answered {answer.status_code} ({_told(content)})")
         try:
             values: Any = parse_json(content)
             token = values.get("token") or values.get("access_token")
         except (ValueError, AttributeError):
             token = None
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise self._problem(f"its token service {urlsplit(realm).netloc} sent no token")
+            raise self._problem(f"its token service {service} sent no token")
         return token
 
     def _read(self, answer: httpx.Response, limit: int) -> bytes:
@@ -246,6 +246,11 @@ class Registry:
             f"{'http' if self._plain else 'https'}, and the credentials: docker login, or --credentials VARIABLE.",
             code="LX-SERVE-167",
         )
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Return what decides whether an address is the registry's own."""
+    return url.scheme, url.host, url.port
 
 
 def _with(url: str, parameters: Mapping[str, str]) -> str:

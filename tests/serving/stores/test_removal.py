@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -206,6 +208,35 @@ def test_half_written_files_older_than_an_hour_are_removed(store: Fill, nothing_
     done = collected(folder, nothing_served)
     assert (done.leftovers, done.freed) == ([old], 500)
     assert names(folder) == [young.name, ".linked.partial", ".theirs", "topics-1.0.mar"]
+
+
+COLLECTING = """
+import sys
+from pathlib import Path
+from lexport.serving.stores.removal import gc
+sys.stdin.readline()
+done = gc(store=Path(sys.argv[1]), keep=1, state_dir=Path(sys.argv[2]))
+print(len(done.removed))
+"""
+
+
+def test_of_two_processes_that_collect_at_once_each_file_is_removed_by_one(
+    tmp_path: Path, make_archive: MakeArchive, nothing_served: Path
+) -> None:
+    for version in range(40):
+        make_archive(tmp_path / "store", "a", str(version), made_by_lexport=False)
+    command = [sys.executable, "-c", COLLECTING, str(tmp_path / "store"), str(nothing_served)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    counts = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert sum(counts) == 39
+    assert names(tmp_path / "store") == ["a-39.mar"]
+    assert len(read_history(tmp_path / "store").events) == 39
 
 
 def test_to_keep_none_is_refused(store: Fill, nothing_served: Path) -> None:

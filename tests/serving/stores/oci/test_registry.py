@@ -195,17 +195,32 @@ class TestRedirects:
         assert ["Authorization" in one.headers for one in script.asked] == [False, True, True]
         assert ["Authorization" in one.headers for one in elsewhere.asked] == [False]
 
-    @pytest.mark.parametrize("where", ["http://registry.example/blob", "ftp://127.0.0.1/blob", "file:///etc/passwd"])
+    @pytest.mark.parametrize(
+        "where",
+        [
+            "http://registry.example/blob",
+            "http://127.0.0.1@registry.example/blob",
+            "http://127.0.0.1\\@registry.example/",
+            "http://127.0.0.1:70000/blob",
+            "http://:80/",
+            "ftp://127.0.0.1/blob",
+            "file:///etc/passwd",
+        ],
+    )
     def test_not_to_where_nothing_is_encrypted(
         self, script: Scripted, content: bytes, tmp_path: Path, where: str
     ) -> None:
         script.answer("GET", offered(script, content), 302, headers={"Location": where})
-        not_pulled(script, tmp_path / "store", InputError, "LX-SERVE-162", where, "--plain-http")
+        not_pulled(script, tmp_path / "store", InputError, "LX-SERVE-162", repr(where), "--plain-http")
 
-    @pytest.mark.parametrize("where", ["http://[::1", "//127.0.0.1:x/"])
+    @pytest.mark.parametrize("where", ["http://[::1", "//127.0.0.1:x/", ""])
     def test_not_to_what_is_no_address(self, script: Scripted, content: bytes, tmp_path: Path, where: str) -> None:
         script.answer("GET", offered(script, content), 302, headers={"Location": where})
         not_pulled(script, tmp_path / "store", SystemProblem, "LX-SERVE-167", script.address)
+
+    def test_a_redirect_to_nowhere(self, script: Scripted, content: bytes, tmp_path: Path) -> None:
+        script.answer("GET", offered(script, content), 302)
+        not_pulled(script, tmp_path / "store", SystemProblem, "LX-SERVE-167", "302")
 
     def test_not_in_circles(self, script: Scripted, content: bytes, tmp_path: Path) -> None:
         path = offered(script, content)
@@ -274,10 +289,13 @@ def test_an_upload_goes_where_the_registry_says_and_credentials_stay(
     script.answers["POST", "/v2/a/topics/blobs/uploads/"] = start
     elsewhere.answer("PUT", "/up", 201)
     script.answer("PUT", MANIFEST, 201)
-    assert push("topics:1.0", script.named("a/topics:1"), store=folder, credentials="LOGIN").new
     content = (folder / "topics-1.0.mar").read_bytes()
-    assert [one.body for one in elsewhere.asked] == [content, b"{}"]
-    assert elsewhere.asked[0].path == f"/up?state=1&digest=sha256%3A{hashlib.sha256(content).hexdigest()}"
+    path = f"/v2/a/topics/blobs/sha256:{hashlib.sha256(content).hexdigest()}"
+    script.answer("HEAD", path, 307, headers={"Location": f"http://{elsewhere.address}/absent"})
+    assert push("topics:1.0", script.named("a/topics:1"), store=folder, credentials="LOGIN").new
+    sent = [one for one in elsewhere.asked if one.method == "PUT"]
+    assert [one.body for one in sent] == [content, b"{}"]
+    assert sent[0].path == f"/up?state=1&digest=sha256%3A{hashlib.sha256(content).hexdigest()}"
     assert not [one for one in elsewhere.asked if "Authorization" in one.headers]
     assert names(folder) == ["topics-1.0.mar"]
 
