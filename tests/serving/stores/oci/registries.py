@@ -12,6 +12,7 @@ import ipaddress
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -179,8 +180,8 @@ class Scripted:
 
 
 @contextmanager
-def scripted() -> Iterator[Scripted]:
-    """A server on a free port of the loopback interface."""
+def scripted(signer: Signer | None = None) -> Iterator[Scripted]:
+    """A server on a free port of the loopback interface, over TLS with the certificate of a signer."""
 
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
@@ -201,6 +202,10 @@ def scripted() -> Iterator[Scripted]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if signer is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(signer.certificate_file, signer.key_file)
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         script = Scripted(f"127.0.0.1:{server.server_address[1]}", {})
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

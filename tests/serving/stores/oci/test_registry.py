@@ -17,7 +17,7 @@ from lexport.serving.stores.oci.artifact import ARTIFACT_TYPE, pull, push
 
 from ....refusals import refused
 from ..conftest import Fill, Pack, names
-from .registries import PASSWORD, USER, Scripted, docker_login, login_of, scripted
+from .registries import PASSWORD, USER, Scripted, Signer, docker_login, login_of, scripted
 
 MANIFEST = "/v2/a/topics/manifests/1"
 
@@ -217,6 +217,19 @@ class TestRedirects:
     def test_not_to_what_is_no_address(self, script: Scripted, content: bytes, tmp_path: Path, where: str) -> None:
         script.answer("GET", offered(script, content), 302, headers={"Location": where})
         not_pulled(script, tmp_path / "store", SystemProblem, "LX-SERVE-167", script.address)
+
+    def test_not_from_https_to_http(
+        self, elsewhere: Scripted, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        signer = Signer(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(signer.certificate_file))
+        with scripted(signer) as script:
+            path = offered(script, content)
+            assert pull(script.named("a/topics:1"), store=tmp_path / "first", plain_http=False).new
+            script.answer("GET", path, 307, headers={"Location": f"http://{elsewhere.address}/blob"})
+            with refused(InputError, "LX-SERVE-162", elsewhere.address):
+                pull(script.named("a/topics:1"), store=tmp_path / "second", plain_http=False)
+        assert elsewhere.asked == []
 
     def test_a_redirect_to_nowhere(self, script: Scripted, content: bytes, tmp_path: Path) -> None:
         script.answer("GET", offered(script, content), 302)
