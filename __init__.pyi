@@ -12,9 +12,11 @@ from .api.functions import record as record
 from .api.functions import samples as samples
 from .api.functions import serve as serve
 from .api.functions import server as server
+from .api.functions import store as store
 from .api.functions import verify as verify
 from .api.run import Run as Run
 from .api.server import Server as Server
+from .api.store import Store as Store
 from .api.train import train as train
 from .client import AsyncClient as AsyncClient
 from .client import Client as Client

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .doctor import Finding
     from .run import Run
     from .server import Server
+    from .store import Store
 
 Keys = Sequence[StrPath] | None
 
@@ -104,6 +105,17 @@ def server(state_dir: StrPath | None = None) -> Server:
     from .server import of_started
 
     return of_started(serving.running(_path(state_dir)))
+
+
+def store(folder: StrPath = "model_store", *, keys: Keys = None, state_dir: StrPath | None = None) -> Store:
+    """Return the store in a folder, to list its archives, add, remove, push and pull some.
+
+    `keys` are files with public keys, one of which must have signed what is added or pulled (None: those of
+    LEXPORT_KEYS). `state_dir` is the folder of the server whose models are not removed.
+    """
+    from .store import Store
+
+    return Store(folder, trusted=_read_keys(keys), state_dir=state_dir)
 
 
 @names_missing_packages

@@ -12,6 +12,7 @@ from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import serve as serving
+from . import store as storing
 from . import train as learning
 from .options import app
 
@@ -27,6 +28,7 @@ __all__ = [
     "recording",
     "scoring",
     "serving",
+    "storing",
 ]
 
 # The order in --help: along the pipeline.

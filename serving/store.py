@@ -169,7 +169,7 @@ def place(
                 shutil.copyfile(archive.path, copy)
         except (OSError, shutil.Error) as error:
             raise InputError(f"{archive.path} cannot be read: {error}.", code="LX-SERVE-027") from None
-        with _named(archive.path, copy):
+        with named(archive.path, copy):
             if replace(read(copy), path=archive.path) != archive:
                 raise InputError(f"{copy} changed after it was chosen. Run the command again.", code="LX-SERVE-028")
             reason = accept(copy)
@@ -191,8 +191,8 @@ def file_names(archives: Sequence[Archive]) -> list[str]:
 
 
 @contextmanager
-def _named(path: Path, copy: Path) -> Iterator[None]:
-    """Replace the path of the copy in error messages by the path of the archive."""
+def named(path: object, copy: Path) -> Iterator[None]:
+    """Replace the path of the copy in error messages by where it was copied from."""
     try:
         yield
     except LexportError as error:

@@ -106,6 +106,31 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
         partial.replace(target)
 
 
+@contextmanager
+def draft(target: Path) -> Iterator[Path]:
+    """Yield a free hidden name beside `target`, for a file that `publish` may name; at the end the name is removed.
+
+    Raises InputError as `new_file` does.
+    """
+    with _beside(target) as partial:
+        yield partial
+        _discard(partial)
+
+
+def publish(written: Path, target: Path) -> bool:
+    """Give a complete file of the same folder the name `target` too; return False if that name is taken.
+
+    Of several processes that try, one gets True. Raises InputError if the folder cannot be written, or if its file
+    system has no hard links.
+    """
+    with _refused(target):
+        try:
+            os.link(written, target)
+        except FileExistsError:
+            return False
+    return True
+
+
 def _unwritable(path: str, flags: int) -> int:
     return os.open(path, flags, _FILE)
 

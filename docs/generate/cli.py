@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ def page() -> str:
         "| command | |",
         "|--|--|",
     ]
-    commands = {name: command for name, command in group.commands.items() if not command.hidden}
+    commands = dict(_commands(group))
     lines += [
-        f"| [`lexport {name}`](#lexport-{name}) | {cell(_first(command))} |" for name, command in commands.items()
+        f"| [`lexport {name}`](#lexport-{name.replace(' ', '-')}) | {cell(_first(command))} |"
+        for name, command in commands.items()
     ]
     for name, command in commands.items():
         lines += ["", f"## `lexport {name}`", "", command.help.strip(), ""]
@@ -41,6 +43,15 @@ def page() -> str:
             if not one.hidden and one.name != "help":
                 lines.append(f"| {_names(one)} | {cell(one.help or '')} | {_default(one)} |")
     return "\n".join(lines) + "\n"
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command that is not hidden with its name; that of a group stands before those in it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        elif not command.hidden:
+            yield f"{before}{name}", command
 
 
 def _first(command: Any) -> str:

@@ -29,6 +29,8 @@ COMMANDS = [
     "run MAR text --explain",
     "evaluate MAR topics.csv",
     "record MAR topics.csv --out recorded.jsonl",
+    "store add MAR --store other",
+    "store push topics:1.0 oci://127.0.0.1:1/topics:1.0 --store store",
     "serve MAR --port 0",
     "serve --model-store store --port 0",
     "loadtest MAR --workers cpu:1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -17,9 +18,11 @@ from lexport.errors import InputError
 from lexport.storage.atomic import (
     check_file,
     check_folder,
+    draft,
     json_bytes,
     new_file,
     new_folder,
+    publish,
     same_content,
     sha256_file,
     write_file,
@@ -76,6 +79,48 @@ def test_json_is_utf8_in_the_callers_order_with_a_final_newline() -> None:
 def test_sha256_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+class TestDrafts:
+    def test_a_draft_is_gone_at_the_end_and_what_was_published_stays(self, tmp_path: Path) -> None:
+        target = tmp_path / "a" / "c.txt"
+        with draft(target) as written:
+            assert written.parent == target.parent
+            assert not written.exists()
+            written.write_bytes(b"new")
+            assert publish(written, target)
+        assert target.read_bytes() == b"new"
+        assert target.stat().st_nlink == 1
+        assert names(tmp_path) == ["a", "a/c.txt"]
+
+    def test_a_name_that_is_taken_stays_as_it_is(self, tmp_path: Path) -> None:
+        (tmp_path / "c.txt").write_bytes(b"old")
+        with draft(tmp_path / "c.txt") as written:
+            written.write_bytes(b"new")
+            assert not publish(written, tmp_path / "c.txt")
+        assert (tmp_path / "c.txt").read_bytes() == b"old"
+        assert names(tmp_path) == ["c.txt"]
+
+    def test_a_failure_leaves_nothing(self, tmp_path: Path, stop: type[BaseException]) -> None:
+        def write() -> None:
+            with draft(tmp_path / "a" / "c.txt") as written:
+                written.write_bytes(b"half")
+                raise stop
+
+        with pytest.raises(stop):
+            write()
+        assert names(tmp_path) == []
+
+    def test_a_file_system_without_hard_links_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", fail)
+        with draft(tmp_path / "c.txt") as written:
+            written.write_bytes(b"new")
+            with refused(InputError, "LX-FILE-006", tmp_path / "c.txt", "Operation not permitted"):
+                publish(written, tmp_path / "c.txt")
+        assert names(tmp_path) == []
 
 
 @pytest.fixture(params=["unnamed", "named"])

@@ -1,0 +1,1 @@
+"""Archives as artefacts of OCI registries: references, credentials, the distribution API, push and pull."""
