@@ -150,7 +150,7 @@ def _task(name: str, epochs: int) -> Task:
     recipe = recipe.changed("embedding", dim=100, sparse=True, spread=0.05).changed("encoder", mode="mean")
     recipe = recipe.changed("head", dropout=0.0, label_smoothing=0.0)
     encoder = build_encoder(parts.train.texts, recipe.text)
-    recipe = recipe.changed("text", buckets=encoder.spec.buckets)
+    recipe = recipe.changed("text", buckets=encoder.spec.buckets, min_count=encoder.spec.min_count)
     tokens = [_tokens(encoder, part) for part in (parts.train, parts.test)]
     words = sum(map(len, tokens[0]))
     recipe = recipe.changed(
@@ -174,7 +174,7 @@ def _tokens(encoder: TextEncoder, part: Dataset) -> Tokens:
 
 def _settings(task: Task, rate: float, seed: int) -> fasttext.Settings:
     text = task.recipe.text
-    assert isinstance(text.buckets, int)
+    assert isinstance(text.buckets, int) and isinstance(text.min_count, int)
     return fasttext.Settings(
         dim=100,
         ngrams=text.ngrams,

@@ -7,14 +7,14 @@ from . import catalog as listing
 from . import doctor as checking
 from . import generate as generating
 from . import load as loading
-from . import operate as operating
 from . import pack as packing
 from . import record as recording
 from . import score as scoring
-from . import serve as serving
-from . import store as storing
 from . import train as learning
 from .options import app
+from .servers import operate as operating
+from .servers import serve as serving
+from .servers import store as storing
 
 __all__ = [
     "app",

@@ -37,6 +37,8 @@ class Deployed:
     workers: int
     default: bool
     """Whether requests that name no version go to it."""
+    store: str = ""
+    """The model store that it came from, whose history has what is done with it; "" for an archive beside one."""
 
     def __str__(self) -> str:
         """Return `NAME VERSION`."""

@@ -170,7 +170,7 @@ def serve(
         for attempt in range(1, _TRIES + 1):
             try:
                 server = start.on(pick_free(endpoints))
-                _record(server, chosen, worker_plan)
+                _record(server, chosen, worker_plan, model_store)
                 return server
             except _PortLost:
                 if attempt == _TRIES or not any(endpoint.port == 0 for endpoint in endpoints.values()):
@@ -178,7 +178,7 @@ def serve(
     raise AssertionError("unreachable")
 
 
-def _record(server: Server, archives: Sequence[Archive], worker_plan: Plan) -> None:
+def _record(server: Server, archives: Sequence[Archive], worker_plan: Plan, model_store: Path | None) -> None:
     """Keep what the server was given, for later commands and its next start."""
     versions = tuple(
         record.Deployed(
@@ -189,6 +189,7 @@ def _record(server: Server, archives: Sequence[Archive], worker_plan: Plan) -> N
             file,
             worker_plan.workers[archive.name],
             default=True,
+            store="" if model_store is None else str(model_store.resolve()),
         )
         for archive, file in zip(archives, file_names(archives), strict=True)
     )

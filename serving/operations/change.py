@@ -19,7 +19,7 @@ def promote(
 
     Raises InputError for a version that is not served, RefusedError for one that no worker answers, SystemProblem.
     """
-    with changing(state_dir, timeout) as change:
+    with changing(state_dir, timeout, say) as change:
         chosen = change.version(name, version)
         if chosen.default:
             say(f"{chosen} is the default already.")
@@ -34,7 +34,7 @@ def rollback(name: str, *, state_dir: Path | None = None, timeout: float = TIMEO
 
     Raises InputError if no other version was, or the server no longer has one that was; else as `promote`.
     """
-    with changing(state_dir, timeout) as change:
+    with changing(state_dir, timeout, say) as change:
         last = change.version(name)
         served = change.record.of(name)
         before = change.record.before.get(name, [])
@@ -68,10 +68,11 @@ def make_default(change: Changing, chosen: Deployed, *, back: bool = False) -> N
             "status",
             code="LX-SERVE-177",
         )
-    record = change.record
+    record, last = change.record, change.record.default(chosen.name)
     change.keep(
         record.rolled_back(chosen.name, chosen.version) if back else record.with_default(chosen.name, chosen.version)
     )
+    change.note("rollback" if back else "promote", chosen, "" if last is None else last.version)
 
 
 def scale(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import InputError, LexportError, RefusedError
@@ -18,6 +18,7 @@ from .. import folders
 from ..plan import check_devices
 from ..record import Deployed, digest_of
 from ..store import Archive, place, read
+from ..stores import find_archive
 from .change import make_default
 from .locking import TIMEOUT, Changing, changing
 from .ready import wait_for
@@ -41,8 +42,9 @@ class Change:
 
 
 def deploy(
-    source: Path,
+    source: Path | str,
     *,
+    store: Path = Path("model_store"),
     workers: int | None = None,
     promoted: bool = False,
     dry_run: bool = False,
@@ -54,21 +56,24 @@ def deploy(
 ) -> list[Change]:
     """Serve an archive beside what the server serves; return what was done, with `dry_run` what would be.
 
+    `source` is what `stores.find_archive` takes: a `.mar`, NAME:VERSION or NAME of `store`, a folder, or an artefact
+    of a registry, which is pulled into `store`.
     The archive is verified, copied into the server's store, opened by `workers` workers (None: as many as the
     name's default version has, else one) and checked with its goldens, while requests are answered as before. A name
     that is new to the server is its own default; of a name that is there the default stays, unless it is `promoted`.
     On an error or interruption the server is as before. Raises InputError, RefusedError for an archive that failed
     verification or another one of the same name and version, SystemProblem.
     """
-    archive = read(source)
+    path = find_archive(str(source), store=store, trusted=trusted, command="lexport deploy", say=say)
+    archive = read(path)
     trust = Trust.of(trusted, trust_code)
-    with changing(state_dir, timeout) as change:
+    with changing(state_dir, timeout, say) as change:
         _check_engine(change, archive)
-        digest = digest_of(source)
+        digest = digest_of(path)
         there = change.record.of(archive.name).get(archive.version)
         if there is not None and there.digest != digest:
             raise RefusedError(
-                f"{archive} is served already from {there.source}, and {source} has other bytes. Give the archive a "
+                f"{archive} is served already from {there.source}, and {path} has other bytes. Give the archive a "
                 f"new version, or take the other out first: lexport undeploy {archive.name} --version "
                 f"{archive.version}",
                 code="LX-SERVE-181",
@@ -77,8 +82,18 @@ def deploy(
         if dry_run:
             return changes
         if there is None:
-            count = changes[0].workers
-            _add(change, archive, digest, count, trust, timeout, say)
+            inside = path.resolve().parent == store.resolve()
+            added = Deployed(
+                archive.name,
+                archive.version,
+                str(path.resolve()),
+                digest,
+                file="",
+                workers=changes[0].workers,
+                default=change.record.default(archive.name) is None,
+                store=str(store.resolve()) if inside else "",
+            )
+            _add(change, archive, added, trust, timeout, say)
         for one in changes:
             if one.action == "promote":
                 make_default(change, change.version(archive.name, archive.version))
@@ -115,9 +130,7 @@ def _planned(
     return changes
 
 
-def _add(
-    change: Changing, archive: Archive, digest: str, workers: int, trust: Trust, timeout: float, say: Say
-) -> None:
+def _add(change: Changing, archive: Archive, added: Deployed, trust: Trust, timeout: float, say: Say) -> None:
     """Verify an archive, copy it into the store and have the server open it; undo all of it if one step fails."""
     server = change.server
 
@@ -138,12 +151,12 @@ def _add(
             file = f"_{file}"
         (arriving / copy).rename(change.store / file)
         registered = True
-        change.control.register(file, workers)
+        change.control.register(file, added.workers)
         wait_for(
             change,
             archive.name,
             archive.version,
-            workers,
+            added.workers,
             timeout=timeout,
             checks_goldens=archive.made_by_lexport,
         )
@@ -155,10 +168,8 @@ def _add(
         raise
     finally:
         folders.discard(arriving)
-    default = change.record.default(archive.name) is None
-    source = str(archive.path.resolve())
-    added = Deployed(archive.name, archive.version, source, digest, file, workers, default)
-    change.keep(change.record.with_version(added))
+    change.keep(change.record.with_version(replace(added, file=file)))
+    change.note("deploy", added)
 
 
 def undeploy(
@@ -176,7 +187,7 @@ def undeploy(
     name. Raises InputError for what is not served, RefusedError for the default of several versions, and for the only
     model.
     """
-    with changing(state_dir, timeout) as change:
+    with changing(state_dir, timeout, say) as change:
         served = change.record.of(name)
         chosen = [change.version(name, version)] if version is not None else []
         if version is None:
@@ -204,6 +215,7 @@ def undeploy(
             change.control.unregister(one.name, one.version)
             folders.discard(change.store / one.file)
             change.keep(change.record.without(one.name, [one.version]))
+            change.note("undeploy", one)
             say(told.detail)
         return changes
 

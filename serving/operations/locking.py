@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...errors import InputError
+from ...errors import InputError, LexportError
+from ...storage.progress import Say, silent
 from .. import folders, state
 from .. import record as records
 from ..process import sigterm_raises
 from ..record import Deployed, Record
 from ..server import running
 from ..state import Server
+from ..stores.history import record as write_line
 from .control import Control
 
 TIMEOUT = 120.0
@@ -27,6 +29,7 @@ class Changing:
     server: Server
     control: Control
     record: Record
+    say: Say
 
     @property
     def store(self) -> Path:
@@ -46,6 +49,22 @@ class Changing:
             )
         return found
 
+    def note(self, action: str, done: Deployed, before: str = "") -> None:
+        """Add a line to the history of the store that a version came from; `before`: the default until now."""
+        if done.store:
+            try:
+                write_line(
+                    Path(done.store),
+                    action,
+                    name=done.name,
+                    version=done.version,
+                    digest=done.digest,
+                    command=f"lexport {action}",
+                    before=before,
+                )
+            except (LexportError, OSError, ValueError) as error:  # the store may be gone; the server serves on
+                self.say(f"The history of {done.store} could not be written: {error}")
+
     def keep(self, record: Record) -> None:
         """Write what is served now: for this server's next start, for other commands and for `serve`."""
         self.record = record
@@ -62,7 +81,7 @@ class Changing:
 
 
 @contextmanager
-def changing(state_dir: Path | None, timeout: float = TIMEOUT) -> Iterator[Changing]:
+def changing(state_dir: Path | None, timeout: float = TIMEOUT, say: Say = silent) -> Iterator[Changing]:
     """Context manager: the running server of a state folder, locked against other commands that change it.
 
     Raises SystemProblem if none runs, Busy if another command changes it.
@@ -71,4 +90,4 @@ def changing(state_dir: Path | None, timeout: float = TIMEOUT) -> Iterator[Chang
     with sigterm_raises(), folders.locked(server.state_dir):
         server = running(state_dir)
         record = records.load(server.state_dir)
-        yield Changing(server, Control(server, timeout), record or Record())
+        yield Changing(server, Control(server, timeout), record or Record(), say)

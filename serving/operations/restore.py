@@ -67,15 +67,21 @@ def _complete(record: Record, state_dir: Path | None, trust: dict[str, Any], say
     """Deploy the other versions, scale all to the workers they had, and remember the earlier defaults."""
     for one in record.versions:
         if not one.default:
-            deploy(Path(one.source), workers=one.workers, state_dir=state_dir, say=say, **trust)
+            deploy(one.source, store=_store(one), workers=one.workers, state_dir=state_dir, say=say, **trust)
     folder = folders.locate(state_dir)
     started = records.load(folder) or Record()
     for one in record.versions:
-        now = started.of(one.name).get(one.version)
-        if now is not None and now.workers != one.workers:
+        begun = started.of(one.name).get(one.version)
+        if begun is not None and begun.workers != one.workers:
             scale(one.name, one.workers, version=one.version, state_dir=state_dir, say=say)
-    now = records.load(folder) or started
-    records.save(folder, replace(now, before=record.before))
+    complete = records.load(folder) or started
+    stores = {(one.name, one.version): one.store for one in record.versions}
+    versions = tuple(replace(one, store=stores.get((one.name, one.version), "")) for one in complete.versions)
+    records.save(folder, replace(complete, versions=versions, before=record.before))
+
+
+def _store(one: Deployed) -> Path:
+    return Path(one.store or "model_store")
 
 
 def _check(one: Deployed) -> None:

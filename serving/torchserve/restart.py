@@ -36,7 +36,7 @@ def write_models(server: Server, versions: Sequence[_Version]) -> None:
     ordered = sorted(versions, key=lambda one: not one.default)
     models: dict[str, dict[str, Any]] = {}
     for one in ordered:
-        limits = next(iter(before.get(one.name, {}).values()), {})
+        limits: dict[str, Any] = next(iter(before.get(one.name, {}).values()), {})
         models.setdefault(one.name, {})[one.version] = {
             **limits,
             "defaultVersion": one.default,

@@ -89,6 +89,7 @@ class Load:
             base_url=self._server.inference_url, headers=headers, timeout=60, trust_env=False
         ) as client:
             while not self._ending.is_set():
+                status: int | str
                 try:
                     found = client.post(self._path, content="sun and rain today")
                     status, version = found.status_code, found.headers.get("lexport-version", "")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Keys, StateDir, app, emit, print_line, say_to, show, trusted_keys
+from ..options import Json, Keys, StateDir, app, emit, print_line, say_to, show, trusted_keys
 
 commands = typer.Typer(
     help="Keep a folder of archives: list, add, remove, push to a registry and pull from one.",
@@ -43,8 +43,8 @@ def list_archives(store: Store = _STORE, key: Keys = None, state_dir: StateDir =
     """List the archives, each verified: version, digest, signer, evidence, and which the running server serves."""
     from dataclasses import asdict
 
-    from ..reports.store_tables import archives
-    from ..serving.stores.listing import entries
+    from ...reports.store_tables import archives
+    from ...serving.stores.listing import entries
 
     found = [asdict(entry) for entry in entries(store, trusted=trusted_keys(key), state_dir=state_dir)]
     emit(found) if as_json else show(archives(str(store), found))
@@ -60,7 +60,7 @@ def add(
     """Verify archives and copy them in as NAME-VERSION.mar; exit 1 if a version is there with other bytes."""
     from dataclasses import asdict
 
-    from ..serving.stores.adding import add as put
+    from ...serving.stores.adding import add as put
 
     added = put(archives, store=store, trusted=trusted_keys(key), say=say_to(as_json))
     if as_json:
@@ -78,7 +78,7 @@ def remove(
     """Remove versions; exit 1 for one that the running server serves."""
     from dataclasses import asdict
 
-    from ..serving.stores.removal import remove as take
+    from ...serving.stores.removal import remove as take
 
     removed = take(models, store=store, force=force, state_dir=state_dir, say=say_to(as_json))
     if as_json:
@@ -97,7 +97,7 @@ def gc(
     """Remove all but the newest versions of each name, but nothing that is served or that a rollback may need."""
     from dataclasses import asdict
 
-    from ..serving.stores.removal import gc as collect
+    from ...serving.stores.removal import gc as collect
 
     found = collect(
         store=store,
@@ -119,8 +119,8 @@ def history(
     """Show when which version was added, removed or made the default, by which command and user."""
     from dataclasses import asdict
 
-    from ..reports.store_tables import events
-    from ..serving.stores.history import read_history
+    from ...reports.store_tables import events
+    from ...serving.stores.history import read_history
 
     found = read_history(store, name)
     for problem in found.problems:
@@ -147,7 +147,7 @@ def push(
     """Send an archive to a registry as an artefact, with its evidence as annotations."""
     from dataclasses import asdict
 
-    from ..serving.stores.oci.artifact import push as send
+    from ...serving.stores.oci.artifact import push as send
 
     pushed = send(
         model,
@@ -175,7 +175,7 @@ def pull(
     """Add an archive of a registry to the store, once its digest and its contents are verified."""
     from dataclasses import asdict
 
-    from ..serving.stores.oci.artifact import pull as fetch
+    from ...serving.stores.oci.artifact import pull as fetch
 
     added = fetch(
         registry,

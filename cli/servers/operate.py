@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Json, Keys, StateDir, TrustCode, app, emit, print_line, say_to, trusted_keys
+from ..options import Json, Keys, StateDir, TrustCode, app, emit, print_line, say_to, trusted_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..serving.operations import Change
+    from ...serving.operations import Change
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A served model.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that it may take.", min=1)]
@@ -22,7 +22,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would cha
 
 @app.command()
 def deploy(
-    source: Annotated[Path, typer.Argument(metavar="MAR", help="An archive.")],
+    source: Annotated[
+        str, typer.Argument(metavar="MAR|NAME:VERSION", help="An archive, or one of the store, a folder, oci://….")
+    ],
+    store: Annotated[Path, typer.Option(metavar="DIR", help="The model store.")] = Path("model_store"),
     workers: Annotated[
         int | None,
         typer.Option(help="Workers that answer it.", min=1, max=9999, show_default="as the default version"),
@@ -36,10 +39,11 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Serve an archive beside what a running server serves, without a lost request."""
-    from ..serving import operations
+    from ...serving import operations
 
     changes = operations.deploy(
         source,
+        store=store,
         workers=workers,
         promoted=promote,
         dry_run=dry_run,
@@ -61,7 +65,7 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Send requests that name no version of a model to another of its versions."""
-    from ..serving import operations
+    from ...serving import operations
 
     done = operations.promote(name, version, state_dir=state_dir, timeout=timeout, say=say_to(as_json))
     if as_json:
@@ -71,7 +75,7 @@ def promote(
 @app.command()
 def rollback(name: Name, state_dir: StateDir = None, timeout: Timeout = 120.0, as_json: Json = False) -> None:
     """Send requests that name no version of a model to the version that was its default before."""
-    from ..serving import operations
+    from ...serving import operations
 
     done = operations.rollback(name, state_dir=state_dir, timeout=timeout, say=say_to(as_json))
     if as_json:
@@ -88,7 +92,7 @@ def scale(
     as_json: Json = False,
 ) -> None:
     """Change the number of workers that answer a model, while it answers."""
-    from ..serving import operations
+    from ...serving import operations
 
     done = operations.scale(name, workers, version=version, state_dir=state_dir, timeout=timeout, say=say_to(as_json))
     if as_json:
@@ -105,7 +109,7 @@ def undeploy(
     as_json: Json = False,
 ) -> None:
     """Take a model, or one of its versions, out of a running server."""
-    from ..serving import operations
+    from ...serving import operations
 
     changes = operations.undeploy(
         name, version, dry_run=dry_run, state_dir=state_dir, timeout=timeout, say=say_to(as_json)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import (
+from ..options import (
     Explain,
     ImageFile,
     Json,
@@ -77,8 +77,8 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Start a server and return when every worker has answered its goldens."""
-    from .. import serving
-    from ..serving import operations
+    from ... import serving
+    from ...serving import operations
 
     chosen = archives or []
     start: Callable[..., serving.Server] = operations.serve_again
@@ -137,10 +137,10 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a served model over HTTP; answers of a model that lexport did not make are shown as they are."""
-    from ..client import once
-    from ..client.answers import is_own
-    from ..errors import SystemProblem
-    from ..reports import tables as screens
+    from ...client import once
+    from ...client.answers import is_own
+    from ...errors import SystemProblem
+    from ...reports import tables as screens
 
     asked: dict[str, Any] = {
         "lang": lang,
@@ -183,9 +183,9 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the running server, its models and workers; exit 3 if one is not ready."""
-    from .. import serving
-    from ..errors import SystemProblem
-    from ..reports import tables as screens
+    from ... import serving
+    from ...errors import SystemProblem
+    from ...reports import tables as screens
 
     if live or ready:
         if live:
@@ -210,6 +210,6 @@ def status(
 @app.command()
 def stop(state_dir: StateDir = None) -> None:
     """Stop the server and remove what it left."""
-    from .. import serving
+    from ... import serving
 
     serving.stop(state_dir, say=print_line)

@@ -1,0 +1,1 @@
+"""Commands around servers and what they serve."""
