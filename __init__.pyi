@@ -1,6 +1,7 @@
 from .api.archive import Archive as Archive
 from .api.classifier import TextClassifier as TextClassifier
 from .api.functions import archiver_inputs as archiver_inputs
+from .api.functions import audit as audit
 from .api.functions import demo as demo
 from .api.functions import diff as diff
 from .api.functions import doctor as doctor

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..models.recipes import Recipe
     from ..serving.proxies.configuration import Proxy
     from .archive import Archive
-    from .doctor import Finding
+    from .doctor import Finding, SettingFinding
     from .run import Run
     from .server import Server
 
@@ -191,6 +191,18 @@ def doctor(*, state_dir: StrPath | None = None, say: Say = silent) -> list[Findi
     from .doctor import examine
 
     return examine(state_dir=_path(state_dir), say=say)
+
+
+@names_missing_packages
+def audit(config: StrPath, *, torchserve: str | None = None) -> list[SettingFinding]:
+    """Return what a config.properties leaves open, dangers first, each with what can happen and how to close it.
+
+    `torchserve` is the version that will read the file, None the installed one. Raises InputError if the file cannot
+    be read.
+    """
+    from .doctor import audit
+
+    return audit(Path(config), torchserve)
 
 
 def proxy_configuration(kind: str, proxy: Proxy) -> str:
