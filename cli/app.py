@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import typer
+from typer.core import TyperGroup
+
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
+from . import deploy as deploying
 from . import doctor as checking
 from . import generate as generating
 from . import load as loading
@@ -17,6 +21,7 @@ from .options import app
 __all__ = [
     "app",
     "checking",
+    "deploying",
     "generating",
     "learning",
     "listing",
@@ -33,5 +38,14 @@ _ORDER = (
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "stop", "generate", "loadtest", "doctor"),
 )
-_PLACES = {name: place for place, name in enumerate(_ORDER)}
-app.registered_commands.sort(key=lambda command: _PLACES.get(getattr(command.callback, "__name__", ""), len(_ORDER)))
+
+
+class _InOrder(TyperGroup):
+    """The commands in their order; a command from outside comes last."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names in order."""
+        return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+app.info.cls = _InOrder
