@@ -114,8 +114,8 @@ def _server(archives: Sequence[Path], model_store: Path | None, state_dir: Path 
         return None
     if archives or model_store is not None:
         raise InputError(
-            f"Archives and --state-dir {state_dir} were given. Expected one of them: what the server of a state folder"
-            " serves needs no naming.",
+            f"Archives and --state-dir {state_dir} were given. Expected the archives, or the folder of a server that "
+            "serves them.",
             code="LX-CLI-062",
         )
     return running(state_dir)
