@@ -217,7 +217,7 @@ def generate(kind: str, archives: Sequence[StrPath] = (), **options: Any) -> str
     from ..serving.generated import files
     from ..serving.generated.watching import Scrape
 
-    given = {
+    given: dict[str, Any] = {
         name: Path(value) if name in ("model_store", "state_dir", "loadtest", "program") and value else value
         for name, value in options.items()
     }

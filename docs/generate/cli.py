@@ -26,9 +26,15 @@ def page() -> str:
         "| command | |",
         "|--|--|",
     ]
-    commands = {name: command for name, command in group.commands.items() if not command.hidden}
+    commands: dict[str, Any] = {}
+    for name in group.list_commands(None):
+        command = group.commands[name]
+        members = getattr(command, "commands", None)
+        commands |= {name: command} if members is None else {f"{name} {key}": one for key, one in members.items()}
+    commands = {name: command for name, command in commands.items() if not command.hidden}
     lines += [
-        f"| [`lexport {name}`](#lexport-{name}) | {cell(_first(command))} |" for name, command in commands.items()
+        f"| [`lexport {name}`](#lexport-{name.replace(' ', '-')}) | {cell(_first(command))} |"
+        for name, command in commands.items()
     ]
     for name, command in commands.items():
         lines += ["", f"## `lexport {name}`", "", command.help.strip(), ""]

@@ -121,7 +121,7 @@ class Deployment:
     @property
     def requirements(self) -> tuple[str, ...]:
         """What pip installs in an image."""
-        extra = "serve" if self.engine == "embedded" else "torchserve"
+        extra = ("serve" if self.engine == "embedded" else "torchserve") + (",sign" if self.keys else "")
         index = () if self.engine == "embedded" else ("--extra-index-url", CPU_WHEELS)
         return (*index, f"lexport[{extra}]=={__version__}")
 

@@ -163,7 +163,7 @@ def _setting(unit: str, name: str) -> str:
 
 @pytest.mark.parametrize("kind", DEPLOYMENTS)
 def test_versions_are_pinned_and_no_token_is_written(kind: str, archive: Path) -> None:
-    options = {"python": "3.13.9", "digest": f"sha256:{'a1' * 32}"} if kind == "dockerfile" else {}
+    options: dict[str, Any] = {"python": "3.13.9", "digest": f"sha256:{'a1' * 32}"} if kind == "dockerfile" else {}
     text = deployment_file(kind, [archive], **options)
     assert "inference.token" in text
     assert "--token-file" in text
@@ -369,6 +369,7 @@ def test_keys_are_copied_and_asked_for(archive: Path, tmp_path: Path) -> None:
     image = containers.parsed(deployment_file("dockerfile", [archive], keys=(key,)))
     assert ("release.pub", "/srv/lexport/keys/") in image.copies
     assert _after(image.entrypoint, "--key") == ["/srv/lexport/keys/release.pub"]
+    assert "lexport[torchserve,sign]==" in deployment_file("dockerfile", [archive], keys=(key,))
     unit = deployment_file("systemd", [archive], keys=(key,))
     assert _after(shlex.split(_setting(unit, "ExecStart")), "--key") == [str(key)]
 
@@ -449,6 +450,41 @@ def test_the_command_prints_or_writes_and_python_has_the_same(
 def test_a_program_or_an_archive_in_a_home_folder_can_be_read(archive: Path) -> None:
     assert "ProtectHome=yes" in deployment_file("systemd", [archive], program=Path("/opt/lexport/bin/lexport"))
     assert "ProtectHome=read-only" in deployment_file("systemd", [archive], program=Path("/home/me/bin/lexport"))
+
+
+PAGE = (containers.PACKAGE / "docs" / "deploying.md").read_text(encoding="utf-8")
+
+
+def test_the_pages_commands_write_what_the_page_shows(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model_store").mkdir()
+    for folder in ("model_store", "."):
+        shutil.copy(archive, Path(folder) / "reviews-1.0.mar")
+    written = []
+    for line in re.findall(r"^    (lexport generate .*)$", PAGE, re.MULTILINE):
+        words = shlex.split(line)[1:]
+        if "--from-loadtest" not in words:
+            assert run(words) == 0, capsys.readouterr().err
+            written.append(words[1])
+    assert sorted(written) == sorted((*DEPLOYMENTS, "prometheus", "alerts", "grafana"))
+    files = [path for path in sorted(tmp_path.iterdir()) if path.is_file() and path.suffix != ".mar"]
+    texts = "".join(path.read_text(encoding="utf-8") for path in files)
+    texts = texts.replace(f"{tmp_path}/model_store", "/srv/lexport/models").replace("topics", "reviews")
+    texts = texts.replace(str(Path(sys.executable).parent), "/opt/lexport/bin")
+    shown = re.findall(r"```(?:ini|dockerfile|yaml)\n(.*?)```", PAGE, re.DOTALL)
+    assert len(shown) == 4
+    for line in "".join(shown).splitlines():
+        # The share of unknown words is that of the page's archive.
+        if line != "…" and "> 1000) >" not in line:
+            assert line in texts.splitlines(), line
+
+
+def test_the_pages_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    [block] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(block, "the page", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1] == "# Made by: lexport generate alerts"
 
 
 def test_a_template_with_a_missing_value_is_an_error(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
