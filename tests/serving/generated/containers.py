@@ -149,3 +149,9 @@ def moved(value: Any, changes: dict[str, str]) -> Any:
     for old, new in changes.items():
         value = value.replace(old, new)
     return value
+
+
+def setting(unit: str, name: str) -> str:
+    """The value of a setting that a unit of systemd has once."""
+    [value] = re.findall(rf"^{name}=(.*)$", unit, re.MULTILINE)
+    return str(value)
