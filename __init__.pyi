@@ -1,9 +1,11 @@
 from .api.archive import Archive as Archive
 from .api.classifier import TextClassifier as TextClassifier
 from .api.functions import archiver_inputs as archiver_inputs
+from .api.functions import audit as audit
 from .api.functions import demo as demo
 from .api.functions import diff as diff
 from .api.functions import doctor as doctor
+from .api.functions import generate as generate
 from .api.functions import inspect as inspect
 from .api.functions import load as load
 from .api.functions import proxy_configuration as proxy_configuration

@@ -1,4 +1,4 @@
-"""Check that this machine has what lexport needs; each finding has its remedy."""
+"""Check that this machine has what lexport needs, and what settings leave open; each finding has its remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ import psutil
 
 from ..errors import LexportError, SystemProblem
 from ..messages.extras import CPU_WHEELS, PACKAGES, install_line, is_installed
+from ..serving.settings.audit import SettingFinding, audit, is_dangerous
 from ..storage.progress import Say, silent
+
+__all__ = ["Finding", "SettingFinding", "audit", "examine", "is_dangerous"]
 
 # In GiB: the memory of a server with a small model and four workers, and the disk space for its extracted archives.
 _MEMORY, _DISK = 2.0, 2.0

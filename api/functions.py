@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..models.recipes import Recipe
     from ..serving.proxies.configuration import Proxy
     from .archive import Archive
-    from .doctor import Finding
+    from .doctor import Finding, SettingFinding
     from .run import Run
     from .server import Server
     from .store import Store
@@ -203,6 +203,47 @@ def doctor(*, state_dir: StrPath | None = None, say: Say = silent) -> list[Findi
     from .doctor import examine
 
     return examine(state_dir=_path(state_dir), say=say)
+
+
+@names_missing_packages
+def audit(config: StrPath, *, torchserve: str | None = None) -> list[SettingFinding]:
+    """Return what a config.properties leaves open, dangers first, each with what can happen and how to close it.
+
+    `torchserve` is the version that will read the file, None the installed one. Raises InputError if the file cannot
+    be read.
+    """
+    from .doctor import audit
+
+    return audit(Path(config), torchserve)
+
+
+@names_missing_packages
+def generate(kind: str, archives: Sequence[StrPath] = (), **options: Any) -> str:
+    """Return the text of a file that runs or watches a server, as `lexport generate` writes it.
+
+    `kind` is `systemd`, `dockerfile`, `compose`, `kubernetes`, `prometheus`, `grafana` or `alerts`. `archives` are
+    those to serve; for `alerts` those whose evidence says how many unknown words are usual. The options have the
+    command's names, `from_loadtest` is `loadtest`, `p99` is `p99_ms` in milliseconds, and `keys` are files. Raises
+    InputError for what cannot be written, SystemProblem if no server runs in `state_dir`.
+    """
+    from ..serving.generated import files
+    from ..serving.generated.watching import Scrape
+
+    given: dict[str, Any] = {
+        name: Path(value) if name in ("model_store", "state_dir", "loadtest", "program") and value else value
+        for name, value in options.items()
+    }
+    if "keys" in given:
+        given["keys"] = tuple(Path(key) for key in given["keys"])
+    paths = [Path(archive) for archive in archives]
+    if kind == "grafana":
+        return files.dashboard_file()
+    if kind == "prometheus":
+        state_dir = given.pop("state_dir", None)
+        return files.scrape_file(Scrape(**{"targets": (), **given}), state_dir)
+    if kind == "alerts":
+        return files.alerts_file(paths, **given)
+    return files.deployment_file(kind, paths, **given)
 
 
 def proxy_configuration(kind: str, proxy: Proxy) -> str:

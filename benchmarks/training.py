@@ -174,7 +174,8 @@ def _tokens(encoder: TextEncoder, part: Dataset) -> Tokens:
 
 def _settings(task: Task, rate: float, seed: int) -> fasttext.Settings:
     text = task.recipe.text
-    assert isinstance(text.buckets, int) and isinstance(text.min_count, int)
+    assert isinstance(text.buckets, int)
+    assert isinstance(text.min_count, int)
     return fasttext.Settings(
         dim=100,
         ngrams=text.ngrams,

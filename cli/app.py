@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import typer
+from typer.core import TyperGroup
+
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
 from . import doctor as checking
-from . import generate as generating
 from . import load as loading
 from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import train as learning
 from .options import app
+from .servers import generate as generating
+from .servers import generated as writing
 from .servers import operate as operating
 from .servers import serve as serving
 from .servers import store as storing
@@ -29,6 +33,7 @@ __all__ = [
     "scoring",
     "serving",
     "storing",
+    "writing",
 ]
 
 # The order in --help: along the pipeline.
@@ -36,8 +41,17 @@ _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "stop"),
-    *("deploy", "promote", "rollback", "scale", "undeploy"),
+    *("deploy", "promote", "rollback", "scale", "undeploy", "store"),
     *("generate", "loadtest", "doctor"),
 )
-_PLACES = {name: place for place, name in enumerate(_ORDER)}
-app.registered_commands.sort(key=lambda command: _PLACES.get(getattr(command.callback, "__name__", ""), len(_ORDER)))
+
+
+class _InOrder(TyperGroup):
+    """The commands in their order; a command from outside comes last."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names in order."""
+        return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+app.info.cls = _InOrder

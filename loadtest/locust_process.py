@@ -30,6 +30,8 @@ class Target:
     token: str
     any_answer: bool = False
     """Whether every status of 2xx counts as an answer, because lexport did not make the model."""
+    server: str = ""
+    """The id of the server, if lexport has started it on this machine."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ class Row:
     """Share of all cores that was busy, client and server together."""
     unknown_share: float
     """Share of the sent tokens that were invented words."""
+    server_cpu: float | None = None
+    """Cores that all processes of the server took on average; None where the system does not say."""
+    server_memory: int | None = None
+    """Bytes of all processes of the server at the end, what they share counted once; None as above."""
 
     @property
     def failure_share(self) -> float:

@@ -21,6 +21,7 @@ from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
 from ..serving.start import TITLES
 from ..serving.temporary import STATE, temporary_folder
+from ..serving.usage import Usage, usage_of
 from ..storage.cores import cores
 from ..storage.progress import Say, silent
 from . import environment
@@ -142,7 +143,7 @@ def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: 
             bound=True,
         )
         try:
-            yield Target(server.inference_url, subject.model, server.token(), subject.any_answer)
+            yield Target(server.inference_url, subject.model, server.token(), subject.any_answer, server.id)
         finally:
             serving.stop(state_dir)
 
@@ -181,8 +182,10 @@ def _run_set(
             if warmup:
                 client.run(target, replace(load, duration=warmup), scratch)
             for level in users:
+                before = usage_of(target.server)
                 measured = client.run(target, replace(load, users=level, warmup=SETTLE), scratch)
-                rows.append(_row(subject, _named(engine, workers), level, measured))
+                usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
+                rows.append(_row(subject, _named(engine, workers), level, measured, usage))
                 say(_in_words(rows[-1]))
     except SystemProblem as problem:
         if on_gpu and not rows:
@@ -199,7 +202,7 @@ def _in_words(row: Row) -> str:
     return f"{row.label}: {row.requests_per_second:,.0f} requests/s, {times}{failed}"
 
 
-def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any]) -> Row:
+def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any], usage: Usage) -> Row:
     client_cpu = measured["client_seconds"] / measured["seconds"]
     return Row(
         archive=subject.label,
@@ -219,6 +222,8 @@ def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any]) -
         client_cpu_machine=client_cpu / cores(),
         machine_cpu=measured["machine_share"],
         unknown_share=measured["unknown_tokens"] / max(1, measured["tokens"]),
+        server_cpu=usage.cpu,
+        server_memory=usage.memory,
     )
 
 

@@ -191,7 +191,11 @@ def status(values: Mapping[str, Any]) -> Group:
     return titled(title, table)
 
 
-_MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "problem": ("✗", "red")}
+_MARKS = {
+    "ok": ("✓", "green"),
+    "note": ("!", "yellow"),
+    **dict.fromkeys(("problem", "danger"), ("✗", "red")),
+}
 
 
 def findings(values: Sequence[Mapping[str, Any]]) -> Table:
@@ -205,6 +209,22 @@ def findings(values: Sequence[Mapping[str, Any]]) -> Table:
         if one["remedy"]:
             found.append("\n").append_text(shown(f"→ {one['remedy']}", colour))
         table.add_row(Text(mark, colour), one["subject"], found)
+    return table
+
+
+def setting_findings(values: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the findings on a file of settings: the value, what can happen and, below it, what to set instead."""
+    table = new_table("", "setting", "what can happen")
+    for column in table.columns:
+        column.justify, column.overflow = "left", "fold"
+    for one in values:
+        mark, colour = _MARKS[one["level"]]
+        setting = shown(one["setting"] if one["line"] is None else f"{one['setting']}, line {one['line']}")
+        setting.append("\n").append_text(shown(one["found"], "dim"))
+        danger = shown(one["danger"])
+        if one["fix"]:
+            danger.append("\n").append_text(shown(f"→ {one['fix']}", colour))
+        table.add_row(Text(mark, colour), setting, danger)
     return table
 
 

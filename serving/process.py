@@ -46,10 +46,10 @@ def end(identity: str, *, leader: int | None = None, patience: float) -> None:
     killed at once. Raises SystemProblem if one survives that.
     """
     if leader is not None:
-        _end([process for process in _members(identity) if process.pid == leader], patience)
+        _end([process for process in members(identity) if process.pid == leader], patience)
     # Killed while starting a worker, Java may leave one that appears a moment later.
     for _ in range(5):
-        left = _members(identity)
+        left = members(identity)
         if not left:
             return
         _end(left, min(patience, 3.0))
@@ -79,7 +79,8 @@ def sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _members(identity: str) -> list[psutil.Process]:
+def members(identity: str) -> list[psutil.Process]:
+    """Return the living processes of the server with the id `identity`, but for the calling one."""
     return [
         process
         for process in psutil.process_iter()

@@ -53,7 +53,8 @@ def read_token_file(path: Path) -> Tokens:
     """Return the tokens of a user's file: one line is the inference token, a key file has `inference` and
     `management`.
 
-    A token that is not in the file is generated. Raises InputError for a file that cannot be read or that others can
+    A token that is not in the file is generated. A file of root's may be readable by this user's group, as
+    orchestrators mount secrets. Raises InputError for a file that cannot be read or that others can
     read, and for tokens that are too short, too long, equal or not fit for an HTTP header.
     """
     text = _read_private(path)
@@ -122,7 +123,9 @@ def _read_private(path: Path) -> str:
         ) from None
     if not stat.S_ISREG(facts.st_mode) or len(content) > _MAX_BYTES:
         raise InputError(f"The token file {path} is not a file of a few lines. {_WAY_OUT}", code="LX-SERVE-036")
-    if stat.S_IMODE(facts.st_mode) & 0o077:
+    # Kubernetes and systemd mount a secret as root's, readable by the one group of the service.
+    mounted = facts.st_uid == 0 != os.geteuid()
+    if stat.S_IMODE(facts.st_mode) & (0o037 if mounted else 0o077):
         raise InputError(
             f"Other users can use the token file {path} (mode {stat.S_IMODE(facts.st_mode):04o}). Expected "
             f"0600: chmod 600 {path}",

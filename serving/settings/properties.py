@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -11,14 +12,26 @@ _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ENTRY = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
 
 
-def parse(text: str) -> dict[str, str]:
-    """Return the settings of a properties file; a repeated key keeps its last value."""
-    settings = {}
-    for line in _logical_lines(text):
+class Entry(NamedTuple):
+    """One setting of a properties file."""
+
+    line: int
+    """The number of the line that it begins on, from 1."""
+    key: str
+    value: str
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """Yield each setting of a properties file in its order, repeated keys too."""
+    for number, line in _logical_lines(text):
         match = _ENTRY.fullmatch(line)
         if match:
-            settings[_unescape(match[1])] = _unescape(match[2])
-    return settings
+            yield Entry(number, _unescape(match[1]), _unescape(match[2]))
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the settings of a properties file; a repeated key keeps its last value."""
+    return {entry.key: entry.value for entry in entries(text)}
 
 
 def render(settings: Mapping[str, str], comment: str) -> str:
@@ -28,20 +41,23 @@ def render(settings: Mapping[str, str], comment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _logical_lines(text: str) -> Iterator[str]:
-    whole = ""
-    for line in re.split(r"\r\n|\r|\n", text):
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each setting as one line, with the number of the line that it begins on."""
+    whole, begins = "", 0
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         line = line.lstrip(" \t\f")
-        if not whole and (not line or line[0] in "#!"):
-            continue
+        if not whole:
+            begins = number
+            if not line or line[0] in "#!":
+                continue
         # An odd number of backslashes at the end continues the line.
         if (len(line) - len(line.rstrip("\\"))) % 2:
             whole += line[:-1]
             continue
-        yield whole + line
+        yield begins, whole + line
         whole = ""
     if whole:
-        yield whole
+        yield begins, whole
 
 
 def _unescape(text: str) -> str:

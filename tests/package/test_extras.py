@@ -210,6 +210,7 @@ def test_a_package_that_is_installed_and_broken_is_not_called_missing(place: Pat
 def test_without_extras_the_other_commands_work(bare: Path, place: Path) -> None:
     commands = ["--version", "verify topics.mar", "inspect topics.mar", "generate nginx", "doctor --json"]
     commands += ["store add topics.mar --store kept", "store list --store kept", "store gc --store kept"]
+    commands += ["generate dockerfile topics.mar", "generate compose topics.mar", "generate alerts topics.mar"]
     found = answers(bare, commands, place)
     for command, (code, _, err) in found.items():
         assert (code, err) == (0, ""), command

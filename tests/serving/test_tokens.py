@@ -96,6 +96,26 @@ def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> Non
         read_token_file(path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes files of root's")
+def test_a_mounted_secret_of_roots_may_be_readable_by_the_services_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "inference.token"
+    path.write_text(LONG)
+    path.chmod(0o440)
+    with refused(InputError, "LX-SERVE-037", "0440"):  # root's own
+        read_token_file(path)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    assert read_token_file(path).inference == LONG
+    path.chmod(0o444)
+    with refused(InputError, "LX-SERVE-037", "0444"):
+        read_token_file(path)
+    os.chown(path, 10001, 10001)
+    path.chmod(0o440)
+    with refused(InputError, "LX-SERVE-037", "0440"):  # others of a user's group are others
+        read_token_file(path)
+
+
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with refused(InputError, "LX-SERVE-035", "No such file"):
         read_token_file(tmp_path / "absent")

@@ -176,7 +176,7 @@ def test_the_page_tells_the_defaults(kind: str) -> None:
 
 def test_another_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["generate", "apache"]) == 2
-    assert "haproxy" in capsys.readouterr().err
+    assert "No such command 'apache'. See: lexport generate --help" in capsys.readouterr().err
     with refused(InputError, "LX-PROXY-001", "haproxy or nginx"):
         proxy_configuration("apache", Proxy())
 
