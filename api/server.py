@@ -11,9 +11,12 @@ from ..errors import InputError, SystemProblem
 from ..reports import notebook
 from ..storage.progress import Say, silent
 from .model import Model
+from .paths import StrPath, with_paths
 
 if TYPE_CHECKING:
+    from ..serving.operations import Change
     from ..serving.state import Server as Started
+    from .archive import Archive
 
 
 class Server(Model):
@@ -73,6 +76,59 @@ class Server(Model):
         from ..serving import status
 
         return status(self._local("status").state_dir)
+
+    def deploy(self, source: Archive | StrPath, *, say: Say = silent, **options: Any) -> list[Change]:
+        """Serve an archive beside what this machine's server serves, and return what was done.
+
+        `source` is an archive, its path, or NAME:VERSION of the model store; the options are those of `lexport
+        deploy`: `workers=2`, `promoted=True`, `dry_run=True`, `store="model_store"`. Raises InputError, RefusedError
+        for an archive that fails verification, SystemProblem; then the server is as before.
+        """
+        from ..serving import operations
+        from .archive import Archive
+
+        path = source.path if isinstance(source, Archive) else source
+        state_dir = self._local("deploy").state_dir
+        done = operations.deploy(path, state_dir=state_dir, say=say, **with_paths(options))
+        self._refresh()
+        return done
+
+    def promote(self, version: str, *, say: Say = silent) -> None:
+        """Send requests that name no version of this model to `version`. Raises as `lexport promote`."""
+        from ..serving import operations
+
+        operations.promote(self.name, version, state_dir=self._local("promote").state_dir, say=say)
+        self._refresh()
+
+    def rollback(self, *, say: Say = silent) -> str:
+        """Send them to the version that was the default before, and return it. Raises as `lexport rollback`."""
+        from ..serving import operations
+
+        done = operations.rollback(self.name, state_dir=self._local("rollback").state_dir, say=say)
+        self._refresh()
+        return done.version
+
+    def scale(self, workers: int, *, version: str | None = None, say: Say = silent) -> None:
+        """Have so many workers answer a version of this model, None: its default. Raises as `lexport scale`."""
+        from ..serving import operations
+
+        state_dir = self._local("scale").state_dir
+        operations.scale(self.name, workers, version=version, state_dir=state_dir, say=say)
+
+    def undeploy(self, version: str | None = None, *, dry_run: bool = False, say: Say = silent) -> list[Change]:
+        """Take a version of this model out of the server, None: all of them. Raises as `lexport undeploy`."""
+        from ..serving import operations
+
+        state_dir = self._local("undeploy").state_dir
+        done = operations.undeploy(self.name, version, dry_run=dry_run, state_dir=state_dir, say=say)
+        self._refresh()
+        return done
+
+    def _refresh(self) -> None:
+        """Read again which models the server has."""
+        from ..serving import running
+
+        self._started = running(self._local("models").state_dir)
 
     def stop(self, *, say: Say = silent) -> None:
         """Stop a server of this machine, each of its requests answered first."""

@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import lexport
 from lexport.cli.app import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
-COMMANDS = {command.callback.__name__ for command in app.registered_commands if command.callback} | {
-    str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance
-}
+COMMANDS = set(get_command(app).commands)
 ROW = re.compile(r"^\| `lexport (?P<command>\w+)(?:[^`|]|\\\|)*` \| (?P<code>.*?) \|", re.MULTILINE)
 ROWS = {found["command"]: found["code"] for found in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
 OWNERS = {"run": lexport.Run, "archive": lexport.Archive, "server": lexport.Server}
