@@ -21,8 +21,10 @@ from pathlib import Path
 import psutil
 
 from lexport import serving
-from lexport.errors import SystemProblem
+from lexport.errors import RefusedError, SystemProblem
+from lexport.serving import operations
 
+MODEL = "faults"
 IDLE, FILES, SPARE = 1000, 1024, 300
 
 
@@ -48,17 +50,19 @@ class Served:
     server: serving.Server
     settings: Settings
     foreground: subprocess.Popen[str] | None
+    following: Path
+    """The next version of the archive that it serves."""
 
 
 def processes(served: Served, kind: str) -> list[psutil.Process]:
-    """The server's running Java (`frontend`) or worker processes, the oldest first."""
+    """The server's running Java (`frontend`) or worker processes, of either engine, the oldest first."""
     found = []
     with suppress(psutil.Error):
         root = psutil.Process(served.server.pid)
         for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.Error):
                 command = process.cmdline()
-                if _is_frontend(command) if kind == "frontend" else "--sock-name" in command:
+                if _is_frontend(command) if kind == "frontend" else _is_worker(command):
                     found.append((process.create_time(), process.pid, process))
     return [process for _, _, process in sorted(found, key=lambda one: one[:2])]
 
@@ -67,6 +71,11 @@ def _is_frontend(command: Sequence[str]) -> bool:
     """Whether a command line is that of Java with TorchServe's main class, or a launcher class around it."""
     java = bool(command) and Path(command[0]).name == "java"
     return java and any(part == "org.pytorch.serve.ModelServer" or part.endswith("Launcher") for part in command)
+
+
+def _is_worker(command: Sequence[str]) -> bool:
+    """Whether a command line is that of TorchServe's worker, or of a process of the embedded engine."""
+    return "--sock-name" in command or "lexport.serving.embedded.processes.worker" in command
 
 
 def stop(served: Served) -> str:
@@ -116,6 +125,66 @@ def remove_models(served: Served) -> str:
         raise SystemProblem(f"The workers run in {folder}. Expected a folder `models` of this benchmark's server.")
     shutil.rmtree(folder)
     return f"folder removed, {kill(served, 'worker')} kill"
+
+
+def deploy(served: Served) -> str:
+    """Deploy the next version beside the one that is served."""
+    operations.deploy(served.following, state_dir=served.server.state_dir)
+    return "version 2.0 beside 1.0"
+
+
+def change_default(served: Served) -> str:
+    """Deploy the next version, promote it, and roll back."""
+    state = served.server.state_dir
+    operations.deploy(served.following, promoted=True, state_dir=state)
+    operations.rollback(MODEL, state_dir=state)
+    return "2.0 deployed and promoted, rolled back to 1.0"
+
+
+def take_out(served: Served) -> str:
+    """Deploy and promote the next version, and take the first one out."""
+    state = served.server.state_dir
+    operations.deploy(served.following, promoted=True, state_dir=state)
+    operations.undeploy(MODEL, "1.0", state_dir=state)
+    return "2.0 in place of 1.0"
+
+
+def scale(served: Served) -> str:
+    """Scale the model from 1 to 4 workers and back."""
+    for workers in (4, 1):
+        operations.scale(MODEL, workers, state_dir=served.server.state_dir)
+    return "1, 4, 1 workers"
+
+
+def deploy_corrupt(served: Served) -> str:
+    """Try to deploy an archive with an altered byte, which must be refused."""
+    content = bytearray(served.following.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    with tempfile.TemporaryDirectory(prefix="lexport-corrupt-") as folder:
+        corrupt = Path(folder, served.following.name)
+        corrupt.write_bytes(content)
+        try:
+            operations.deploy(corrupt, state_dir=served.server.state_dir)
+        except RefusedError as refusal:
+            return f"refused: {refusal.code}"
+    raise SystemProblem("A corrupt archive was deployed.")
+
+
+def remove_store(served: Served) -> str:
+    """Remove the server's copies of its archives, and kill a worker."""
+    shutil.rmtree(served.server.state_dir / "store")
+    return f"store removed, {kill(served, 'worker')} kill"
+
+
+def fill_disk(served: Served) -> str:
+    """Leave no space in the file system of the server's logs for a while."""
+    ballast, written = served.server.state_dir.parent / "ballast", 0
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            written += file.write(bytes(1 << 16))
+    time.sleep(served.settings.held)
+    ballast.unlink()
+    return f"full for {served.settings.held:g} s"
 
 
 def fill(served: Served) -> str:

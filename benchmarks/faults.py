@@ -1,6 +1,7 @@
 """What clients see when a server is stopped, loses a process or its files, or is filled with idle connections.
 
-    python benchmarks/faults.py [--run RUN] [--variant auto] [--rows stop,worker] [--out FAULTS.json] [--quick]
+    python benchmarks/faults.py [--engines torchserve,embedded] [--run RUN] [--variant auto] [--rows stop,worker]
+                                [--out FAULTS.json] [--quick]
 
 Each row starts a server of its own. 32 connections ask as fast as they are answered, about the archive's goldens; two
 seconds later the fault begins, and the load goes on until the rate has been at 80 % of the rate before for three
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,16 +30,17 @@ from pathlib import Path
 from lexport import serving
 from lexport.benchmarks import fault_causes as causes
 from lexport.benchmarks.closed_loop import Load
-from lexport.benchmarks.fault_causes import Served, Settings
+from lexport.benchmarks.fault_causes import MODEL, Served, Settings
 from lexport.benchmarks.figures import say
 from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.small import add_options, run_of
 from lexport.errors import SystemProblem
 from lexport.export.archive.pack import archive
+from lexport.serving.start import TITLES
 from lexport.storage.atomic import json_bytes, write_file
 
 CONNECTIONS, SHARE = 32, 0.8
-MODEL = "faults"
+_DISK = "192m"  # of a server whose disk is filled: its archives, extracted, and some logs
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class Row:
     """Asked: every request that was sent is answered or gets a named error."""
     recovers: bool = True
     """Asked: the rate comes back."""
+    cuts: bool = False
+    """Whether the fault ends processes; the embedded engine's have the clients' connections, which it cuts then."""
+    graceful: bool = False
+    """Asked: every request is answered, with no error at all."""
+    small_disk: bool = False
+    """Whether the server's state folder lies in a small file system of its own."""
+    engines: Sequence[str] = ("torchserve", "embedded")
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class Found:
     """What one row measured; seconds count from the end of the fault."""
 
     row: str
+    engine: str
     title: str
     remark: str
     counts: Mapping[str, int]
@@ -84,14 +95,24 @@ def main() -> int:
     found = []
     with tempfile.TemporaryDirectory(prefix="lexport-faults-") as scratch:
         folder = Path(scratch)
-        path = archive(run_of(options, folder), version="1.0", name=MODEL, variant=options.variant, out=folder)
+        run = run_of(options, folder)
+        path, following = (
+            archive(run, version=version, name=MODEL, variant=options.variant, out=folder)
+            for version in ("1.0", "2.0")
+        )
         with zipfile.ZipFile(path) as packed:
             texts = [json.loads(line)["text"] for line in packed.read("golden.jsonl").splitlines()]
-        for name in names:
-            found.append(_measure(name, path, texts, folder / name, settings))
-    report.part("32 connections under load")
-    report.table(*_table(found))
-    report.text("\n".join(f"- `{one.row}`: {_details(one)}" for one in found))
+        for engine in options.engines.split(","):
+            for name in names:
+                if engine not in ROWS[name].engines or (ROWS[name].small_disk and os.geteuid()):
+                    continue
+                state = folder / f"{name}-{engine}" / "s"
+                found.append(_measure(name, engine, (path, following), texts, state, settings))
+    for engine in options.engines.split(","):
+        own = [one for one in found if one.engine == engine]
+        report.part(f"32 connections under load, {TITLES[engine]}")
+        report.table(*_table(own))
+        report.text("\n".join(f"- `{one.row}`: {_details(one)}" for one in own))
     if options.out:
         write_file(options.out, json_bytes({"rows": [asdict(one) for one in found]}))
     return report.close([_verdict(one) for one in found])
@@ -101,6 +122,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add_options(parser)
+    add("--engines", default="torchserve,embedded", help="which engines, in this order")
     add("--variant", default="auto")
     add("--rows", default=",".join(ROWS), help="which faults, in this order")
     add("--out", type=Path, help="a JSON file of everything that was found")
@@ -112,26 +134,43 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measure(name: str, path: Path, texts: Sequence[str], state: Path, settings: Settings) -> Found:
+def _measure(
+    name: str, engine: str, versions: tuple[Path, Path], texts: Sequence[str], state: Path, settings: Settings
+) -> Found:
     row = ROWS[name]
-    say(f"{name}: {row.title}")
-    with _served(row, path, state, settings) as served:
-        found = asyncio.run(_loaded(name, row, served, texts))
-    say(f"{name}: {found.remark}; {dict(found.counts)}")
+    say(f"{engine}, {name}: {row.title}")
+    with _disk_of(row, state.parent), _served(row, engine, versions, state, settings) as served:
+        found = asyncio.run(_loaded(name, engine, row, served, texts))
+    say(f"{engine}, {name}: {found.remark}; {dict(found.counts)}")
     return found
 
 
 @contextmanager
-def _served(row: Row, path: Path, state: Path, settings: Settings) -> Iterator[Served]:
+def _disk_of(row: Row, folder: Path) -> Iterator[None]:
+    """Context manager: a folder, in a small file system of its own if the row wants it."""
+    folder.mkdir()
+    if not row.small_disk:
+        yield
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def _served(row: Row, engine: str, versions: tuple[Path, Path], state: Path, settings: Settings) -> Iterator[Served]:
     """A server with the archive, removed at the end, whatever has become of it."""
+    path, following = versions
     with ExitStack() as stack:
         stack.callback(_cleared, state)
         if not row.foreground:
-            server = serving.serve([path], workers=f"cpu:{row.workers}", state_dir=state, port=0)
-            yield Served(server, settings, None)
+            server = serving.serve([path], engine=engine, workers=f"cpu:{row.workers}", state_dir=state, port=0)
+            yield Served(server, settings, None, following)
             return
         command = [sys.executable, "-m", "lexport", "serve", str(path), "--workers", f"cpu:{row.workers}"]
-        command += ["--state-dir", str(state), "--port", "0", "--foreground"]
+        command += ["--state-dir", str(state), "--port", "0", "--foreground", "--engine", engine]
         child = stack.enter_context(
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         )
@@ -141,7 +180,7 @@ def _served(row: Row, path: Path, state: Path, settings: Settings) -> Iterator[S
             said.append(child.stdout.readline() if child.stdout else "")
             if not said[-1]:
                 raise SystemProblem(f"lexport serve ended: {''.join(said)}")
-        yield Served(serving.running(state), settings, child)
+        yield Served(serving.running(state), settings, child, following)
 
 
 def _ended(child: subprocess.Popen[str]) -> None:
@@ -157,7 +196,7 @@ def _cleared(state: Path) -> None:
         serving.stop(state)
 
 
-async def _loaded(name: str, row: Row, served: Served, texts: Sequence[str]) -> Found:
+async def _loaded(name: str, engine: str, row: Row, served: Served, texts: Sequence[str]) -> Found:
     settings, url, token = served.settings, served.server.inference_url, served.server.token()
 
     def load() -> Load:
@@ -189,6 +228,7 @@ async def _loaded(name: str, row: Row, served: Served, texts: Sequence[str]) -> 
     again = measured.steady_again(ended, wanted)
     return Found(
         row=name,
+        engine=engine,
         title=row.title,
         remark=remark,
         counts=counts,
@@ -200,8 +240,10 @@ async def _loaded(name: str, row: Row, served: Served, texts: Sequence[str]) -> 
         steady_again=again,
         held=not failed
         and counts["wrong"] == 0
-        and (not row.answers_all or counts["lost"] == counts["timed out"] == 0)
-        and (not row.recovers or again is not None),
+        and (not row.answers_all or counts["timed out"] == 0)
+        and (not row.answers_all or _may_cut(row, engine) or counts["lost"] == 0)
+        and (not row.recovers or again is not None)
+        and (not row.graceful or counts["named error"] == counts["lost"] == counts["timed out"] == 0),
     )
 
 
@@ -236,12 +278,21 @@ def _verdict(found: Found) -> Verdict:
     row = ROWS[found.row]
     asked = ["no wrong answer"]
     if row.answers_all:
-        asked.append("every request answered or a named error")
+        cut = " or a connection cut" if _may_cut(row, found.engine) else ""
+        asked.append(f"every request answered{',' if cut else ' or'} a named error{cut}")
+    if row.graceful:
+        asked.append("no error")
     if row.recovers:
         asked.append("the rate comes back")
     counts = found.counts
     told = f"{counts['wrong']:,} wrong, {counts['lost']:,} lost, {counts['timed out']:,} timed out"
-    return Verdict(f"{found.title}: {', '.join(asked)}", told, found.held)
+    if row.graceful:
+        told += f", {counts['named error']:,} errors"
+    return Verdict(f"{found.engine}, {found.title}: {', '.join(asked)}", told, found.held)
+
+
+def _may_cut(row: Row, engine: str) -> bool:
+    return row.cuts and engine == "embedded"
 
 
 def _details(one: Found) -> str:
@@ -257,14 +308,31 @@ ROWS: dict[str, Row] = {
     "foreground": Row(
         "SIGTERM to `lexport serve --foreground`", causes.terminate, foreground=True, ends=True, recovers=False
     ),
-    "frontend": Row("`kill -9` of the frontend", causes.once("frontend"), answers_all=False),
-    "worker": Row("`kill -9` of one of 2 workers", causes.once("worker"), workers=2),
-    "worker-20": Row("`kill -9` of the worker each second for 20 s", causes.kill_each_second),
-    "workers-20": Row("`kill -9` of one of 2 workers each second for 20 s", causes.kill_each_second, workers=2),
-    "models": Row("extracted models removed, then `kill -9` of the worker", causes.remove_models, recovers=False),
+    "frontend": Row("`kill -9` of the frontend", causes.once("frontend"), answers_all=False, engines=("torchserve",)),
+    "worker": Row("`kill -9` of one of 2 workers", causes.once("worker"), workers=2, cuts=True),
+    "worker-20": Row("`kill -9` of the worker each second for 20 s", causes.kill_each_second, cuts=True),
+    "workers-20": Row(
+        "`kill -9` of one of 2 workers each second for 20 s", causes.kill_each_second, workers=2, cuts=True
+    ),
+    "models": Row(
+        "extracted models removed, then `kill -9` of the worker", causes.remove_models, recovers=False, cuts=True
+    ),
+    "deploy": Row("a version deployed", causes.deploy, graceful=True),
+    "promote": Row("a version deployed, promoted, rolled back", causes.change_default, graceful=True),
+    "undeploy": Row("a version in place of another", causes.take_out, graceful=True),
+    "scale": Row("1, 4, 1 workers", causes.scale, graceful=True),
+    "corrupt": Row("a corrupt archive deployed", causes.deploy_corrupt, graceful=True),
+    "store": Row(
+        "the archives' copies removed, then `kill -9` of one of 2 workers", causes.remove_store, workers=2, cuts=True
+    ),
+    "disk": Row("the disk of the logs full for 20 s", causes.fill_disk, graceful=True, small_disk=True),
     "idle": Row("1,000 idle connections", causes.fill, per_connection=50, recovers=False),
     "idle-1024": Row(
-        "1,000 idle connections, 1,024 open files", causes.fill_few_files, per_connection=50, answers_all=False
+        "1,000 idle connections, 1,024 open files",
+        causes.fill_few_files,
+        per_connection=50,
+        answers_all=False,
+        engines=("torchserve",),
     ),
 }
 

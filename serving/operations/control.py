@@ -42,8 +42,12 @@ class Control:
         self._ask("POST", f"/lexport?unregister={_quoted(name)}&version={_quoted(version)}")
 
     def scale(self, name: str, version: str, workers: int) -> None:
-        """Have so many workers answer a version."""
-        counts = f"min_worker={workers}&max_worker={workers}&synchronous=true"
+        """Have so many workers answer a version; TorchServe answers before they do.
+
+        If it waited for them, it would do so in a thread that serves a part of all connections.
+        """
+        waits = "true" if self.server.engine == "embedded" else "false"
+        counts = f"min_worker={workers}&max_worker={workers}&synchronous={waits}"
         self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}?{counts}")
 
     def make_default(self, name: str, version: str) -> None:
@@ -67,8 +71,8 @@ class Control:
             ) from None
         if status >= 300:
             raise SystemProblem(
-                f"The server refused {method} {path.partition('?')[0]} with {status}: {api.message(answer)} (logs: "
-                f"{server.logs})",
+                f"The server refused {method} {path.partition('?')[0]} with {status}: {api.message(answer)}. Look "
+                f"into {server.logs}.",
                 code="LX-SERVE-172",
             )
 

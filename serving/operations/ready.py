@@ -56,8 +56,8 @@ def _look_for_trouble(change: Changing, name: str) -> None:
         if report.get("ready") is not True and report.get("model") == name:
             trace = logs.useful_traceback(str(report.get("traceback", "")), change.server.run_dir)
             raise SystemProblem(
-                f"A worker of {name} could not start: {report.get('error', 'no reason given')} (log: "
-                f"{change.server.logs})",
+                f"A worker of {name} could not start: {report.get('error', 'no reason given')}. The "
+                f"server is as before; look into {change.server.logs}.",
                 trace.rstrip(),
                 code="LX-SERVE-180",
             )

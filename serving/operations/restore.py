@@ -43,7 +43,10 @@ def serve_again(
     folder = folders.locate(state_dir)
     record = records.load(folder)
     if record is None or not record.versions:
-        raise InputError(f"There is no record of what was served in {folder}.", code="LX-SERVE-185")
+        raise InputError(
+            f"There is no record of what was served in {folder}. Name an archive: lexport serve NAME-VERSION.mar",
+            code="LX-SERVE-185",
+        )
     for one in record.versions:
         _check(one)
     defaults = [one for one in record.versions if one.default]

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 COMMANDS = set(get_command(app).commands)
 ROW = re.compile(r"^\| `lexport (?P<command>\w+)(?:[^`|]|\\\|)*` \| (?P<code>.*?) \|", re.MULTILINE)
 ROWS = {found["command"]: found["code"] for found in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
-OWNERS = {"run": lexport.Run, "archive": lexport.Archive, "server": lexport.Server}
+OWNERS = {"run": lexport.Run, "archive": lexport.Archive, "server": lexport.Server, "store": lexport.Store}
 
 
 def test_every_command_is_on_the_page_and_nothing_else() -> None:
@@ -26,7 +26,7 @@ def test_every_command_is_on_the_page_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_the_page_names_functions_and_methods_that_there_are(command: str) -> None:
-    calls = re.findall(r"`(lexport|run|archive|server)\.(\w+)", ROWS[command])
+    calls = re.findall(r"`(lexport|run|archive|server|store)\.(\w+)", ROWS[command])
     assert calls, ROWS[command]
     for owner, name in calls:
         assert callable(getattr(OWNERS.get(owner, lexport), name))
