@@ -130,7 +130,9 @@ def _parsed(facts: Any) -> Record:
         for name, value in asdict(one).items():
             if type(value) is not kinds.get(name, str):
                 raise ValueError(f"{name} cannot be {str(value)[:100]!r}")
-    before = {str(name): [str(one) for one in own] for name, own in dict(facts["before"]).items()}
+    if not isinstance(facts["before"], dict):
+        raise TypeError("before is no object")
+    before = {str(name): [str(one) for one in own] for name, own in facts["before"].items()}
     return Record(versions, before, str(facts["engine"]))
 
 

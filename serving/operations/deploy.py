@@ -21,11 +21,12 @@ from ..store import Archive, place, read
 from ..stores import find_archive
 from .change import make_default
 from .locking import TIMEOUT, Changing, changing
-from .ready import wait_for
+from .ready import check_settings, wait_for
 
 # A version that is taken out must have had no request for so long, in seconds.
 _QUIET = 0.5
 _PAUSE = 0.05
+_READ_BACK = ("batchSize", "maxBatchDelay", "responseTimeout")
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _add(change: Changing, archive: Archive, added: Deployed, trust: Trust, time
         (arriving / copy).rename(change.store / file)
         registered = True
         change.control.register(file, added.workers)
-        wait_for(
+        described = wait_for(
             change,
             archive.name,
             archive.version,
@@ -160,6 +161,7 @@ def _add(change: Changing, archive: Archive, added: Deployed, trust: Trust, time
             timeout=timeout,
             checks_goldens=archive.made_by_lexport,
         )
+        check_settings(described, {name: archive.numbers[name] for name in _READ_BACK if name in archive.numbers})
     except BaseException:
         if registered:
             with suppress(LexportError):  # it may not have come so far

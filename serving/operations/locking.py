@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...errors import InputError, LexportError
 from ...storage.progress import Say, silent
@@ -80,6 +81,21 @@ class Changing:
         records.save(self.server.state_dir, record)
 
 
+def as_served(record: Record, described: Sequence[dict[str, Any]]) -> Record:
+    """Return the record with what the server says: others may have scaled a version, or made it the default."""
+    now = {(one["modelName"], one["modelVersion"]): one for one in described}
+    versions = tuple(
+        replace(one, workers=now[one.name, one.version]["minWorkers"])
+        for one in record.versions
+        if (one.name, one.version) in now
+    )
+    found = replace(record, versions=versions)
+    for (name, version), one in now.items():
+        if one["default"] and version in found.of(name):
+            found = found.with_default(name, version)
+    return found
+
+
 @contextmanager
 def changing(state_dir: Path | None, timeout: float = TIMEOUT, say: Say = silent) -> Iterator[Changing]:
     """Context manager: the running server of a state folder, locked against other commands that change it.
@@ -89,5 +105,6 @@ def changing(state_dir: Path | None, timeout: float = TIMEOUT, say: Say = silent
     server = running(state_dir)
     with sigterm_raises(), folders.locked(server.state_dir):
         server = running(state_dir)
-        record = records.load(server.state_dir)
-        yield Changing(server, Control(server, timeout), record or Record(), say)
+        control = Control(server, timeout)
+        record = as_served(records.load(server.state_dir) or Record(), control.versions())
+        yield Changing(server, control, record, say)

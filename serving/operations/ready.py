@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import SystemProblem
@@ -18,9 +19,8 @@ def wait_for(
 ) -> dict[str, Any]:
     """Return a version's description once it has exactly `workers` workers, all ready.
 
-    On TorchServe the workers must have reported that their goldens passed, unless it is an archive without. What was
-    asked for is read back: raises SystemProblem with the difference after `timeout` seconds, and with a worker's
-    reason if one cannot start.
+    On TorchServe the workers must have reported that their goldens passed, unless it is an archive without. Raises
+    SystemProblem with the difference after `timeout` seconds, and with a worker's reason if one cannot start.
     """
     deadline = time.monotonic() + timeout
     reports = change.server.engine == "torchserve" and checks_goldens
@@ -38,6 +38,19 @@ def wait_for(
                 code="LX-SERVE-179",
             )
         time.sleep(_PAUSE)
+
+
+def check_settings(found: dict[str, Any], asked: Mapping[str, int]) -> None:
+    """Raise SystemProblem if the server has taken other settings than an archive asks for."""
+    differing = [
+        f"{name}={found[name]} for {value}" for name, value in asked.items() if found.get(name, value) != value
+    ]
+    if differing:
+        raise SystemProblem(
+            f"The server serves {found['modelName']} {found['modelVersion']} with {', '.join(differing)}. Expected "
+            "what the archive's settings say; look into the server's logs.",
+            code="LX-SERVE-188",
+        )
 
 
 def _is_met(change: Changing, found: dict[str, Any], workers: int, *, reports: bool) -> bool:

@@ -7,6 +7,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Pattern;
@@ -15,6 +17,7 @@ import org.pytorch.serve.archive.model.ModelVersionNotFoundException;
 import org.pytorch.serve.http.ConflictStatusException;
 import org.pytorch.serve.http.StatusResponse;
 import org.pytorch.serve.http.messages.RegisterModelRequest;
+import org.pytorch.serve.job.Job;
 import org.pytorch.serve.servingsdk.Context;
 import org.pytorch.serve.servingsdk.ModelServerEndpoint;
 import org.pytorch.serve.servingsdk.annotations.Endpoint;
@@ -55,7 +58,9 @@ public class LexportModels extends ModelServerEndpoint {
             if (request.getParameterMap().containsKey("unregister")) {
                 String name = parameter(request, "unregister");
                 String version = parameter(request, "version");
+                Model model = ModelManager.getInstance().getModel(name, version);
                 ApiUtils.unregisterModel(name, version);
+                refuseWaiting(model, name + " " + version + " is no longer served.");
                 answer(response, 200, "status", "unregistered " + name + " " + version);
             } else if (request.getParameterMap().containsKey("retire")) {
                 String name = parameter(request, "retire");
@@ -121,6 +126,21 @@ public class LexportModels extends ModelServerEndpoint {
             // One that waits for a request takes none while none comes, and can be ended.
             idleSince = working ? System.nanoTime() : idleSince;
             Thread.sleep(5);
+        }
+    }
+
+    /** Answer the requests that nobody takes out of a model's queue any more. */
+    private static void refuseWaiting(Model model, String reason) throws ReflectiveOperationException {
+        if (model == null) { // unregisterModel has thrown by now
+            return;
+        }
+        Field queues = Model.class.getDeclaredField("jobsDb");
+        queues.setAccessible(true);
+        Object queue = ((Map<?, ?>) queues.get(model)).get(Model.DEFAULT_DATA_QUEUE);
+        if (queue instanceof Queue<?>) {
+            for (Object job; (job = ((Queue<?>) queue).poll()) != null; ) {
+                ((Job) job).sendError(503, reason);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ from lexport.serving import check_ready, running, status
 from lexport.serving import record as records
 from lexport.serving.folders import locked
 from lexport.serving.operations import deploy, promote, rollback, scale, undeploy
+from lexport.serving.torchserve.http import request
 
 from ...refusals import refused
 from .conftest import Load, answered_by, outcome
@@ -67,6 +68,17 @@ def test_no_request_is_lost_while_versions_come_change_and_go(folder: Path, vers
         scale("topics", 1, state_dir=folder)
     assert set(load.statuses) == {200}
     assert set(load.versions) == {"1.0", "2.0"}
+
+
+def test_what_others_have_changed_at_the_management_address_is_kept(folder: Path, version_of: Pack) -> None:
+    deploy(version_of("2.0"), state_dir=folder)
+    server = running(folder)
+    for path in ("/models/topics/2.0/set-default", "/models/topics/1.0?min_worker=2&max_worker=2&synchronous=true"):
+        answer = request("PUT", server.management_url, path, token=server.token("management"), timeout=60)
+        assert answer[0] == 200, answer
+    scale("topics", 1, state_dir=folder)
+    assert served(folder) == {"1.0": (2, False), "2.0": (1, True)}
+    assert rollback("topics", state_dir=folder).version == "1.0"
 
 
 def test_workers_are_as_many_as_asked_for(folder: Path) -> None:
