@@ -356,7 +356,7 @@ def test_serve_predict_status_stop(place: Place, archive_of: Callable[[str], Pat
     assert place.processes() == []
     assert list(place.temporary.iterdir()) == []
     logs = place.cwd / "state" / "lexport"
-    assert sorted(path.name for path in logs.iterdir()) == [".lexport-state", "logs"]
+    assert sorted(path.name for path in logs.iterdir()) == [".lexport-state", "deployed.json", "logs"]
     assert lexport("stop").code == 3
 
 

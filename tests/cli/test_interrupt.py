@@ -116,7 +116,7 @@ def test_a_server_in_the_foreground(place: Place, archive_of: Callable[[str], Pa
         assert len(place.processes()) >= 3  # the command, Java and a worker
         result = end(child, signal.SIGINT)
         state = place.cwd / "state"
-        own = [str(state / "lexport" / name) for name in (".lexport-state", "logs")]
+        own = [str(state / "lexport" / name) for name in (".lexport-state", "deployed.json", "logs")]
         assert_clean(result, place, kept=[str(state), str(state / "lexport"), *own])
 
 
@@ -175,7 +175,7 @@ def test_a_server_in_the_foreground_ends_with_its_killed_command(
         assert time.monotonic() < deadline, place.processes()
         time.sleep(0.1)
     state = place.cwd / "state" / "lexport"
-    assert sorted(path.name for path in state.iterdir()) == [".lexport-state", "logs"]
+    assert sorted(path.name for path in state.iterdir()) == [".lexport-state", "deployed.json", "logs"]
     assert place.console("status").code == 3
 
 

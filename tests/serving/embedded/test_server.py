@@ -203,13 +203,13 @@ def test_what_cannot_be_read_has_an_id_and_a_line_in_the_access_log(shared: Serv
     assert (line["status"], line["error"]) == (400, "LX-HTTP-102")
 
 
-def test_nothing_is_left_of_a_stopped_server_but_its_logs(start: Start, traces: Traces) -> None:
+def test_nothing_is_left_of_a_stopped_server_but_its_logs_and_what_it_served(start: Start, traces: Traces) -> None:
     before = traces.folders()
     server = start(workers="cpu:2")
     pids = [server.supervisor, *(worker.pid for worker in workers_of(server))]
     stop(server.state_dir)
     assert not any(map(is_alive, pids))
-    assert sorted(path.name for path in server.state_dir.iterdir()) == [".lexport-state", "logs"]
+    assert sorted(path.name for path in server.state_dir.iterdir()) == [".lexport-state", "deployed.json", "logs"]
     assert traces.folders() == before
     with refused(SystemProblem, "LX-SERVE-056"):
         running(server.state_dir)
@@ -280,7 +280,7 @@ def test_all_its_processes_end_with_a_killed_supervisor_and_what_is_left_is_clea
     with refused(SystemProblem, "LX-SERVE-054", "lexport stop"):
         running(server.state_dir)
     stop(server.state_dir)
-    assert sorted(path.name for path in server.state_dir.iterdir()) == [".lexport-state", "logs"]
+    assert sorted(path.name for path in server.state_dir.iterdir()) == [".lexport-state", "deployed.json", "logs"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -69,13 +69,14 @@ class Load:
         self.statuses: Counter[int | str] = Counter()
         self.versions: Counter[str] = Counter()
         self._server, self._path = server, path
-        self._ending = threading.Event()
+        self._ending, self._answered = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
     def __enter__(self) -> Load:
         for thread in self._threads:
             thread.start()
+        self._answered.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,6 +99,7 @@ class Load:
                 with self._lock:
                     self.statuses[status] += 1
                     self.versions[version] += 1
+                self._answered.set()
 
 
 def answered_by(folder: Path) -> str:

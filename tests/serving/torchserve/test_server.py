@@ -262,7 +262,7 @@ def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     assert "Stopped the server" in said[-1]
     assert traces.processes() == []
     assert traces.folders() == []
-    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "logs"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lexport-state", "deployed.json", "logs"]
     for url in (server.inference_url, server.management_url, server.metrics_url):
         with pytest.raises(OSError, match="refused"):
             api.request("GET", url, "/ping", token="")
