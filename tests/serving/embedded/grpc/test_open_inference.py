@@ -94,6 +94,32 @@ def test_answers_are_those_of_the_archive(served: Served, archive_of: Callable[[
     assert labels == list(expected[0]["scores"])
 
 
+def test_the_outputs_that_are_asked_for_are_answered_in_their_order(served: Served) -> None:
+    asked, headers = client(served.inference), served.headers()
+    whole = asked.infer("topics", [texts(*TEXTS)], headers=headers)
+    wanted = [triton.InferRequestedOutput("scores"), triton.InferRequestedOutput("label")]
+    found = asked.infer("topics", [texts(*TEXTS)], outputs=wanted, headers=headers)
+    assert [one.name for one in found.get_response().outputs] == ["scores", "label"]
+    assert len(found.get_response().raw_output_contents) == 2
+    for name in ("scores", "label"):
+        np.testing.assert_array_equal(found.as_numpy(name), whole.as_numpy(name))
+    for bad, code in (
+        (triton.InferRequestedOutput("nothing"), "LX-HTTP-132"),
+        (triton.InferRequestedOutput("scores", class_count=1), "LX-HTTP-133"),
+    ):
+        with pytest.raises(triton.InferenceServerException, match=code) as caught:
+            asked.infer("topics", [texts(*TEXTS)], outputs=[bad], headers=headers)
+        assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert "label, score, scores, tokens, unknown, truncated" in refusal_of(asked, "nothing", headers)
+
+
+def refusal_of(asked: Any, output: str, headers: dict[str, str]) -> str:
+    """What is said to a request for an output."""
+    with pytest.raises(triton.InferenceServerException) as caught:
+        asked.infer("topics", [texts("goal")], outputs=[triton.InferRequestedOutput(output)], headers=headers)
+    return str(caught.value)
+
+
 class Plain:
     """Sends messages, without Triton's client."""
 
@@ -201,13 +227,16 @@ TENSORS = st.fixed_dictionaries(
 @given(
     tensors=st.lists(TENSORS, max_size=2),
     raw=st.lists(VALUES, max_size=2),
+    outputs=st.lists(st.sampled_from(["label", "vector", "", "x"]), max_size=2),
     name=st.sampled_from(["topics", "vector", "", "none"]),
     identity=st.text(max_size=3),
 )
 def test_no_request_makes_the_server_fail(
-    served: Served, tensors: list[Any], raw: list[bytes], name: str, identity: str
+    served: Served, tensors: list[Any], raw: list[bytes], outputs: list[str], name: str, identity: str
 ) -> None:
     made = message("inference.ModelInferRequest")(model_name=name, id=identity, inputs=tensors)
+    for output in outputs:
+        made.outputs.add(name=output)
     made.raw_input_contents.extend(raw)
     plain = PLAIN.setdefault(served.inference, Plain(served))
     asked = plain.call.future(made, metadata=plain.metadata, timeout=30)
