@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: a span for each request that a model answers, which continues the caller's trace.
+"""Traces by OpenTelemetry: a span for each request, answered or refused, which continues the caller's trace.
 
 Spans go by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says. OpenTelemetry's own variables choose the rest:
 the service's name, the sampler, headers. A caller's trace is that of the W3C's Trace Context,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -65,6 +66,23 @@ class Tracing:
             if status >= _FAILED:
                 span.set_status(Status(StatusCode.ERROR))
         span.end(now - int((clock - ended) * 1e9))
+
+    def note_refused(self, trace: Mapping[str, str], identity: str, status: int, error: str, seconds: float) -> None:
+        """Make the span of a request that reached no model, received `seconds` ago, refused with a named `error`.
+
+        `trace` are the headers that name the caller's trace.
+        """
+        now = time.time_ns()
+        span = self._tracer.start_span(
+            "refuse", context=self._read(trace), kind=SpanKind.SERVER, start_time=now - int(seconds * 1e9)
+        )
+        if span.is_recording():
+            span.set_attributes(
+                {"http.response.status_code": status, "error.type": error, "lexport.request.id": identity}
+            )
+            if status >= _FAILED:
+                span.set_status(Status(StatusCode.ERROR))
+        span.end(now)
 
     def close(self) -> None:
         """Send what is left, for two seconds at most."""

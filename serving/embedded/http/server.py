@@ -18,6 +18,7 @@ from .limits import Limits
 from .messages import Admission, Handler, Refuser
 from .protocol import Connection
 from .reader import Heads
+from .room import Room
 
 BACKLOG = 1_024
 """Connections that the system completes before they are accepted; Linux caps it by `net.core.somaxconn`."""
@@ -69,8 +70,10 @@ class Server:
         self.draining = False
         self.date = b""
         """The header line of the date."""
-        self.arriving = 0
-        """Bytes of the bodies that are arriving."""
+        self.room = Room(self.limits.bodies, refusals.crowded)
+        """What long bodies take, from their first byte to their answer."""
+        self.unread = Room(self.limits.answers, refusals.unread)
+        """What answers take that clients have not read."""
         self._listening: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._turned_away: set[Connection] = set()
@@ -172,6 +175,10 @@ class Server:
         self._turned_away.discard(connection)
         if self._empty is not None and not self._connections:
             self._empty.set()
+
+    def cut_most_unread(self) -> None:
+        """Cut the connection whose client has left most unread."""
+        max(self._connections, key=lambda connection: connection.unread).cut_unread()
 
     def _check(self) -> None:
         """End what takes too long, and set the date."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -201,6 +203,36 @@ def test_what_cannot_be_answered_is_refused_by_its_reason(
         Plain(served).infer(bad())
     assert caught.value.code() == status
     assert reason in (caught.value.details() or "")
+
+
+def counted(served: Served, name: str) -> float:
+    """The sum of a metric, whose name may have labels behind it."""
+    query = {"name[]": name.partition("{")[0]}
+    text = httpx.get(f"{served.server.metrics_url}/metrics", params=query, trust_env=False).text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_what_is_refused_is_counted_once_and_has_a_line_in_the_access_log(served: Served) -> None:
+    plain = Plain(served)
+    before = counted(served, "Requests4XX")
+    refusals = [
+        (request(b"\xff"), plain.metadata, None),  # by the model, which counts it
+        (both(request(b"goal")), plain.metadata, "LX-HTTP-120"),
+        (request(b"goal", model_version="9"), plain.metadata, "ModelVersionNotFoundException"),
+        (request(b"goal"), (), "InvalidKeyException"),
+    ]
+    for number, (asked, metadata, _) in enumerate(refusals):
+        with pytest.raises(grpc.RpcError):
+            plain.call(asked, metadata=(*metadata, ("x-request-id", f"refused-{number}")), timeout=30)
+    assert counted(served, "Requests4XX") == before + len(refusals)
+    assert counted(served, 'lexport_refused_requests{code="LX-HTTP-120"}') >= 1
+    file = served.server.logs / "access_log.0.jsonl"
+    deadline = time.monotonic() + 30
+    while "refused-3" not in (file.read_text() if file.exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    found = {line["id"]: line.get("error") for line in map(json.loads, file.read_text().splitlines())}
+    assert [found[f"refused-{number}"] for number in range(len(refusals))] == [error for _, _, error in refusals]
 
 
 VALUES = st.binary(max_size=6)
