@@ -204,13 +204,13 @@ class _Worker:
     async def _describe(self, name: str, version: str) -> Any:
         return self._models.ask(name, version).describe()
 
-    async def _drain(self, seconds: float) -> int:
+    async def _drain(self, seconds: float) -> dict[str, Any]:
         over_grpc = asyncio.ensure_future(self._grpc.drain(seconds)) if self._grpc is not None else None
         cut = 0 if self._server is None else await self._server.drain(seconds)
         if over_grpc is not None:
             await over_grpc
         asyncio.get_running_loop().call_later(0.05, self.ended.set)  # once this is answered
-        return cut
+        return {"cut": cut, "counts": None if self._server is None else await self._count()}
 
 
 def _reopen(model: Model, threads: int, device: str) -> None:

@@ -26,6 +26,7 @@ from lexport.client.once import predict
 from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.export.archive.pack import archive
 from lexport.serving import Server, check_live, check_ready, running, serve, status, stop
+from lexport.serving.embedded.processes.pool import LOOKED_EVERY
 from lexport.serving.process import is_alive
 from lexport.serving.torchserve.http import request
 
@@ -266,6 +267,27 @@ def test_counters_do_not_fall_where_a_process_is_killed(start: Start) -> None:
     assert seen | {counted(server, "ts_inference_requests_total")} == {5}
     assert ask(server)[0] == 200
     assert counted(server, "ts_inference_requests_total") == 6
+
+
+def test_what_a_killed_process_had_counted_is_known_but_for_its_last_half_second(start: Start) -> None:
+    server = start(workers="cpu:1")
+    for _ in range(5):
+        assert ask(server)[0] == 200
+    time.sleep(3 * LOOKED_EVERY)  # nobody has asked for counts meanwhile
+    workers_of(server)[0].kill()
+    until(lambda: running(server.state_dir).restarts == 1)
+    assert counted(server, "ts_inference_requests_total") == 5
+
+
+def test_what_a_process_counts_until_its_end_is_kept_where_their_number_falls(start: Start) -> None:
+    server = start(workers="cpu:2")
+
+    def shrink() -> None:
+        assert managed(server, "PUT", "/models/topics?min_worker=1&synchronous=true")[0] == 200
+
+    statuses, errors = _under_load(server, shrink)
+    assert errors == []
+    assert counted(server, "ts_inference_requests_total") == statuses[200]
 
 
 def test_a_killed_process_is_replaced_and_said(start: Start) -> None:
