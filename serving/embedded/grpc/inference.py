@@ -29,6 +29,9 @@ TORCHSERVES_OWN = "org.pytorch.serve.grpc.openinference.GRPCInferenceService"
 _JSON = {"content-type": "application/json"}
 _FORM: dict[str, str] = {}
 _TOLD = (answers.REQUEST_ID, "lexport-version", "lexport-variant")
+# Of the loop, in some 30 µs: grpcio takes one call in a turn, and each needs several. With 16 and 64 calls in flight
+# batches are of 8 and 20 instead of one, and a call takes the server 0.6 of its time.
+_TURNS = 10
 _LINE = re.compile(rb"([^:\r\n]+): ([^\r\n]*)\r\n")
 
 
@@ -111,7 +114,7 @@ class _Calls:
         identity = answers.checked_id(given.get(answers.REQUEST_ID)) or answers.new_id()
         trace = {name: given[name] for name in TRACE if name in given}
         question = Question(parameters, headers, identity, time.perf_counter(), trace)
-        response = await self._models.ask(name, version or None).ask(question)
+        response = await self._models.ask(name, version or None).ask(question, turns=_TURNS)
         lines = {name.decode(): value.decode() for name, value in _LINE.findall(response.fields.lines)}
         context.set_trailing_metadata([(name, lines[name]) for name in _TOLD if name in lines])
         return response
