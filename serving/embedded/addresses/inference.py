@@ -62,6 +62,7 @@ class Inference:
             if plan is not None:
                 return self._ask(request, plan)
             if not self._is_allowed(request) and not answers.is_open(request):
+                request.keep = False  # no place for whom it is not meant
                 raise answers.wrong_token()
             return self._route(request)
         except Failure as failure:

@@ -23,6 +23,7 @@ from .refused import Refused, refused_by
 _LEAST_MESSAGE = 1 << 16
 _QUIET = 0.1  # seconds without a call, after which none is taken to be on its way
 _REFUSING = 2.0  # seconds at most
+_AGE, _GRACE = 600_000, 60_000  # milliseconds of a connection, and for its last calls
 _MOST_CALLS = 1_000  # at once; further ones are refused unread
 
 Call = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
@@ -67,6 +68,10 @@ class Server:
                 ("grpc.server_handshake_timeout_ms", 10_000),
                 ("grpc.http2.settings_timeout", 10_000),
                 ("grpc.max_connection_idle_ms", 75_000),
+                # After its age a connection takes no further calls, and its client opens another one: to any process
+                # that there is by now. Calls whose answers nobody reads end with it.
+                ("grpc.max_connection_age_ms", _AGE),
+                ("grpc.max_connection_age_grace_ms", _GRACE),
                 # A client's machine that is gone is found out, and its calls are given up.
                 ("grpc.keepalive_time_ms", 60_000),
             ],

@@ -45,6 +45,8 @@ class Limits:
     """Bytes a second at which a client must send a body and read its answers."""
     idle_seconds: float = 75.0
     """Between two requests of a connection; longer than the usual 60 of proxies, so that they close first."""
+    short_idle_seconds: float = 5.0
+    """The same while more than seven eighths of the connections are open."""
     write_seconds: float = 30.0
     """For a client that does not read, besides the time that `least_rate` gives it; then its connection is cut."""
     linger_seconds: float = 2.0

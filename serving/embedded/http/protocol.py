@@ -118,7 +118,9 @@ class Connection(asyncio.Protocol):
         elif phase is _BODY:
             if self._reserved < (took - limits.body_seconds) * limits.least_rate:
                 self._refuse(refusals.slow_body(limits))
-        elif (phase is _IDLE and took > limits.idle_seconds) or (phase is _FRESH and took > limits.head_seconds):
+        elif (phase is _IDLE and took > self._server.idle_seconds) or (
+            phase is _FRESH and took > limits.head_seconds
+        ):
             self._server.counts.ended["idle"] += 1
             self._finish()
 
@@ -242,6 +244,8 @@ class Connection(asyncio.Protocol):
                 exchange.wait(answer if isinstance(answer, Later) else asyncio.ensure_future(answer), request, held)
                 return
             exchange.response = answer
+        if not request.keep:  # the handler has decided so, perhaps
+            exchange.keep, self._phase = False, _LAST
         self.free(held)
         self.flush()
 

@@ -25,6 +25,7 @@ BACKLOG = 1_024
 _TURNED_AWAY = 64  # connections too many that are told so at once; further ones are cut
 _GRACE = 1.0  # seconds since the last answer, or the connection's start, after which a draining server closes it
 _SETTLE = 0.005  # seconds that the system has to complete connections that are under way; it needs less
+_CROWDED = 7 / 8  # of the places, beyond which idle connections make room for others sooner
 _TICKS = 4  # checks within the shortest of the times
 
 
@@ -67,6 +68,8 @@ class Server:
         self.counts = Counts()
         self.heads = Heads()
         """Heads of requests that need not be read again."""
+        self.idle_seconds = self.limits.idle_seconds
+        """How long a connection may be idle now."""
         self.draining = False
         self.date = b""
         """The header line of the date."""
@@ -129,7 +132,7 @@ class Server:
         Connections that have been idle for a second are closed at once. The others may ask once more; their last
         answers say `Connection: close`.
         """
-        self.draining = True
+        self.draining, self.idle_seconds = True, self.limits.idle_seconds
         if self._listening is not None:
             if not shared:
                 await _settle(self._listening)
@@ -185,6 +188,9 @@ class Server:
         loop = asyncio.get_running_loop()
         now = loop.time()
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        limits = self.limits
+        crowded = not self.draining and len(self._connections) > limits.connections * _CROWDED
+        self.idle_seconds = min(limits.idle_seconds, limits.short_idle_seconds) if crowded else limits.idle_seconds
         for connection in [*self._connections, *self._turned_away]:
             connection.check(now)
         self._timer = loop.call_later(self._tick, self._check)

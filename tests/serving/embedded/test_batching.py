@@ -87,6 +87,17 @@ def test_items_that_come_one_in_a_turn_are_gathered_until_none_comes_for_some_tu
     assert engine.batches[2:] == [[7]]
 
 
+def test_whoever_fails_to_take_an_answer_costs_no_other_theirs() -> None:
+    async def main() -> None:
+        batcher = Batcher(Doubling())
+        first, broken, last = (batcher.submit(number) for number in (1, 2, 3))
+        broken.add_done_callback(lambda later: 1 / 0)
+        assert [await first, await last] == [2, 6]
+        assert await batcher.submit(4) == 8
+
+    run(main())
+
+
 def test_a_batch_has_a_largest_size_and_the_loop_its_turn_between_two() -> None:
     engine = Doubling()
     seen: list[int] = []

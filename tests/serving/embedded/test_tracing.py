@@ -224,6 +224,22 @@ def test_a_full_queue_is_seen_in_the_trace(server: Server, received: Collector) 
     assert {(one["http.response.status_code"], one["error.type"]) for one in refused} == {(429, "LX-HTTP-117")}
 
 
+def test_a_flood_of_refused_requests_is_no_flood_of_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lexport.serving.embedded import tracing
+
+    with Collector() as flooded:
+        threading.Thread(target=flooded.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", flooded.url)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+        monkeypatch.setattr(tracing, "_SECOND", 3_600_000_000_000)
+        traces = tracing.Tracing()
+        for number in range(1_000):
+            traces.note_refused({}, f"mine-{number}", 400, "InvalidKeyException", 0.0)
+        traces.close()
+        assert len(flooded.spans) == 100
+        flooded.shutdown()
+
+
 def test_a_caller_may_decide_that_nothing_is_traced(server: Server, received: Collector) -> None:
     before = len(received.spans)
     assert ask(server, "goal", traceparent=f"00-{TRACE}-{PARENT}-00").status_code == 200

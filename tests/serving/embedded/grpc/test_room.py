@@ -14,7 +14,7 @@ pytest.importorskip("grpc", reason='no grpcio: pip install "lexport[dev]"')
 import grpc
 import grpc.aio
 
-from lexport.serving.embedded.grpc import arriving
+from lexport.serving.embedded.grpc import arriving, server
 from lexport.serving.embedded.grpc.messages import message
 from lexport.serving.embedded.grpc.refused import Refused
 from lexport.serving.embedded.grpc.server import Server
@@ -253,5 +253,21 @@ def test_a_connection_too_many_is_closed_and_the_others_are_answered() -> None:
             assert await served.infer(10)
             for _, writer in opened:
                 writer.close()
+
+    run(main())
+
+
+def test_a_connection_has_an_age_and_no_call_is_lost_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_AGE", 200)
+    monkeypatch.setattr(server, "_GRACE", 200)
+
+    async def main() -> None:
+        async with both() as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            ended = asyncio.ensure_future(reader.read())
+            while not ended.done():
+                assert await served.infer(100)
+            writer.close()
 
     run(main())

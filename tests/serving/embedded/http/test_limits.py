@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from lexport.handlers.request.refusals import Refusal
 from lexport.serving.embedded.http import Fields, Limits, Request, Response
 
 from .clients import CHUNKED, GET, LOOPS, PLAIN, POST, Held, ask, connected, echo, run, serving
@@ -254,6 +255,44 @@ def test_all_arriving_bodies_together_have_a_limit(loop: str) -> None:
                     await asyncio.sleep(0.001)
             while server.room.taken:
                 await asyncio.sleep(0.001)
+
+    run(main(), loop)
+
+
+def test_idle_connections_make_room_where_places_are_short(loop: str) -> None:
+    limits = Limits(connections=8, idle_seconds=30, short_idle_seconds=0.2)
+
+    async def main() -> None:
+        async with serving(limits=limits) as server, AsyncExitStack() as stack:
+            for count in range(1, 9):
+                client = await stack.enter_async_context(connected(server))
+                client.send(GET)
+                assert (await client.answer()).status == 200
+                if count == 7:  # seven of eight are no reason yet
+                    await asyncio.sleep(0.5)
+                    assert server.connections == 7
+            while server.connections > 1:
+                await asyncio.sleep(0.01)
+            assert server.counts.ended["idle"] == 7
+            assert (await ask(server, GET)).status == 200
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_handler_may_end_the_connection(loop: str, refuses: bool) -> None:
+    def handle(request: Request) -> Response:
+        request.keep = request.target != "/last"
+        if refuses and not request.keep:
+            raise Refusal(429, "Enough.", "less", code="LX-HTTP-117")
+        return echo(request)
+
+    async def main() -> None:
+        async with serving(handle) as server, connected(server) as client:
+            client.send(GET + GET.replace(b"/ ", b"/last ") + GET)
+            assert [(await client.answer()).headers.get("connection") for _ in range(2)] == [None, "close"]
+            assert await client.closed()
+            assert server.counts.requests == 2
 
     run(main(), loop)
 
