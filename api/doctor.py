@@ -24,14 +24,18 @@ __all__ = ["Finding", "SettingFinding", "audit", "examine", "is_dangerous"]
 
 # In GiB: the memory of a server with a small model and four workers, and the disk space for its extracted archives.
 _MEMORY, _DISK = 2.0, 2.0
-# Every connection takes a file; at 1,024 some thousand idle ones lock everyone else out (docs/proxy.md).
-_OPEN_FILES = 4096
+# Every connection takes a file; at 1,024 some thousand idle ones lock everyone else out (docs/proxy.md). A process of
+# the embedded engine has places for 4,096, and 124 files besides.
+_OPEN_FILES = 4_220
 _GIB = 2**30
 _PYTHONS = ((3, 11), (3, 12), (3, 13))
 _DEVICE = Path("/dev/nvidia0")
 # By extra: the packages that it installs, and its purpose. Without an extra its packages are not needed.
 _EXTRAS = {
-    "serve": (("onnxruntime",), "running archives in this process"),
+    "serve": (
+        ("onnxruntime", "httptools", "python_multipart", "uvloop"),
+        "running archives in this process, and the embedded engine",
+    ),
     "torchserve": (("ts", "torch"), "serving with TorchServe"),
     "train": (("torch", "onnx", "onnxscript", "safetensors", "model_archiver"), "training, exporting and packing"),
     "loadtest": (("locust",), "load tests"),

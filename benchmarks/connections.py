@@ -28,7 +28,7 @@ class Cell:
     refused: float = 0.0
     """Percentage of the requests that were answered with an error."""
     client: float = 0.0
-    """Processor time of the client, in microseconds a request; 0 where it was not measured."""
+    """Processor time of the client, in microseconds a request."""
 
 
 def load(
@@ -47,17 +47,23 @@ def load(
             began[client.fileno()] = time.perf_counter()
             client.sendall(requests[place % len(requests)])
         _turns(watched, clients, began, requests, min(1.0, seconds / 3))
-        before = spent(process)
+        before, own = spent(process), time.process_time()
         started = time.perf_counter()
         took = _turns(watched, clients, began, requests, seconds)
-        passed, after = time.perf_counter() - started, spent(process)
+        passed, own, after = time.perf_counter() - started, time.process_time() - own, spent(process)
     finally:
         for client in clients.values():
             client.close()
         watched.close()
     took.sort()
     count = len(took)
-    return Cell(count / passed, took[count // 2] * 1e3, took[count * 99 // 100] * 1e3, (after - before) / count * 1e6)
+    return Cell(
+        count / passed,
+        took[count // 2] * 1e3,
+        took[count * 99 // 100] * 1e3,
+        (after - before) / count * 1e6,
+        client=own / count * 1e6,
+    )
 
 
 def _turns(

@@ -152,6 +152,16 @@ QUESTIONS = {
             "ten seconds; they begin again.",
         ),
     ),
+    "grpc_calls": Question(
+        "The embedded engine over gRPC",
+        "What does a call over gRPC cost beside the same request over HTTP?",
+        (
+            "One process answers and one client asks, again as soon as it has an answer. Both clients are Python's "
+            "and share two cores with the server, and with other work while this was measured: requests a second "
+            "swing with it. So rounds alternate, ratios are of neighbours, and the processor time of server and "
+            "client is beside the rates.",
+        ),
+    ),
     "http_servers": Question(
         "HTTP servers",
         "Is an HTTP server of our own, on llhttp and uvloop, 1.3 times as fast as a complete one?",

@@ -13,6 +13,7 @@ PACKAGES = {
     "httptools": ("httptools", "serve"),
     "python_multipart": ("python-multipart", "serve"),
     "onnxruntime": ("onnxruntime", "serve"),
+    "uvloop": ("uvloop", "serve"),
     "grpc": ("grpcio", "grpc"),
     "google.protobuf": ("protobuf", "grpc"),
     "opentelemetry.sdk": ("opentelemetry-sdk", "otel"),

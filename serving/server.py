@@ -19,7 +19,8 @@ _PATIENCE = 60.0  # seconds the supervisor may take to end its processes once re
 
 
 def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
-    """Stop the server of a state folder; no process, socket, key or temporary folder is left, only its logs and the record of what it served.
+    """Stop the server of a state folder; no process, socket, key or temporary folder is left, only its
+    logs and the record of what it served.
 
     What a crashed server left is cleared likewise, with a line that says so. Raises SystemProblem if there is
     none, or if a process does not end.

@@ -37,7 +37,7 @@ def proxy(
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file.", show_default="no TLS")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key.", show_default="in the same file")] = None,
     upstream: Annotated[
-        str | None, typer.Option(help="TorchServe's inference address.", show_default="127.0.0.1:8080")
+        str | None, typer.Option(help="The server's inference address.", show_default="127.0.0.1:8080")
     ] = None,
     state_dir: StateDir = None,
     metrics: Annotated[
@@ -53,7 +53,7 @@ def proxy(
     max_per_address: Annotated[int, typer.Option(help="Connections of one address.")] = 64,
     out: Out = None,
 ) -> None:
-    """Write the configuration of a proxy that protects TorchServe from slow, large and malformed requests."""
+    """Write the configuration of a proxy that protects a server from slow, large and malformed requests."""
     from ...serving import running
     from ...serving.proxies.configuration import Limits, Proxy, parse_address, proxy_configuration
 

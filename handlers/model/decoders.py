@@ -8,12 +8,16 @@ from typing import Any, ClassVar
 
 from ..engine.engines import Counts, Scores
 
+_COUNTS = ("tokens", "unknown", "truncated")
+
 
 class Decoder(ABC):
     """How outputs become answers, and what a request may ask of them."""
 
     GIVES_SCORES: ClassVar[bool]
     """Whether an answer has a score for each label: such answers take `top_k` and can be explained."""
+    TENSORS: ClassVar[tuple[str, ...]]
+    """What of an answer is a tensor in the Open Inference Protocol, in its order."""
     TAKES_THRESHOLD: ClassVar[bool] = False
     """Whether a request may choose the least score of a label."""
     TAKES_IMAGES: ClassVar[bool] = False
@@ -30,6 +34,7 @@ class OneLabel(Decoder):
     """Answers with label, score, and scores by label."""
 
     GIVES_SCORES: ClassVar[bool] = True
+    TENSORS: ClassVar[tuple[str, ...]] = ("label", "score", "scores", *_COUNTS)
 
     def decode(
         self, outputs: Scores, counted: Counts, labels: Sequence[str], threshold: float
@@ -59,6 +64,7 @@ class SeveralLabels(Decoder):
     """Answers with labels (each with its score, best first), and scores by label."""
 
     GIVES_SCORES: ClassVar[bool] = True
+    TENSORS: ClassVar[tuple[str, ...]] = ("scores", *_COUNTS)
     TAKES_THRESHOLD: ClassVar[bool] = True
 
     def decode(
@@ -75,6 +81,7 @@ class TextVector(Decoder):
     """Answers with a vector."""
 
     GIVES_SCORES: ClassVar[bool] = False
+    TENSORS: ClassVar[tuple[str, ...]] = ("vector", *_COUNTS)
 
     def decode(
         self, outputs: Scores, counted: Counts, labels: Sequence[str], threshold: float

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..model.decoders import labels_above
 from .limits import MAX_RESPONSE
+from .outputs import tensors_of
 from .protocol import Request
 from .refusals import Refusal
 
@@ -50,24 +51,7 @@ def _best(scores: dict[str, float], count: int) -> dict[str, float]:
 
 
 def _to_v2(request: Request, answers: Sequence[dict[str, Any]], model: str, version: str) -> dict[str, Any]:
-    def tensor(name: str, datatype: str) -> dict[str, Any]:
-        data = [answer[name] for answer in answers]
-        return {"name": name, "shape": request.shape, "datatype": datatype, "data": data}
-
-    def matrix(name: str, rows: Sequence[Collection[float]], **more: Any) -> dict[str, Any]:
-        data = [value for row in rows for value in row]
-        return {"name": name, "shape": [len(rows), len(rows[0])], "datatype": "FP32", **more, "data": data}
-
-    first = answers[0]
-    if "vector" in first:
-        outputs = [matrix("vector", [answer["vector"] for answer in answers])]
-    else:
-        labels = {"labels": list(first["scores"])}
-        outputs = [matrix("scores", [answer["scores"].values() for answer in answers], parameters=labels)]
-    if "label" in first:
-        outputs = [tensor("label", "BYTES"), tensor("score", "FP32"), *outputs]
-    if "tokens" in first:
-        outputs += [tensor("tokens", "INT64"), tensor("unknown", "INT64"), tensor("truncated", "BOOL")]
+    outputs = tensors_of(answers, request.outputs, request.shape)
     body: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": outputs}
     return {"id": request.id, **body} if request.id is not None else body
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..model.decoders import DECODERS
 from ..model.predictor import ModelFile
+from .outputs import check_outputs
 from .protocol import Request
 from .refusals import Refusal, listed, show
 
@@ -14,7 +15,7 @@ _NAMED = 100
 
 
 def validate_for_model(request: Request, model: ModelFile, known: Sequence[str]) -> None:
-    """Raise Refusal for images, languages or options that the model does not have, or if a required one is missing.
+    """Raise Refusal for images, languages, options or outputs that the model does not have, or a missing language.
 
     `known` are the model's languages; most models have none.
     """
@@ -37,6 +38,7 @@ def validate_for_model(request: Request, model: ModelFile, known: Sequence[str])
             "no `threshold`",
             code="LX-HTTP-055",
         )
+    check_outputs(request.outputs, decoder, of_images=request.images is not None)
 
 
 def _check_images(images: Sequence[Sequence[float]], model: ModelFile) -> None:

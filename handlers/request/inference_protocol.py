@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .fields import MAX_TEXTS, has_surrogate, read_image, read_languages, read_texts
+from .outputs import read_outputs
 from .refusals import Refusal, kind, listed, shorten, show
 
 EXPECTED = (
@@ -29,13 +30,17 @@ _WITHOUT_EFFECT = {"binary_data_output", "binary_data", "priority", "timeout"}
 
 
 class V2Request(NamedTuple):
-    """A v2 request: texts or images, the texts' languages, the request's id, the shape of its tensor."""
+    """A v2 request: texts or images, the texts' languages, the request's id, the shape of its tensor.
+
+    `outputs` are the names of the tensors that are asked for, None for all of them.
+    """
 
     texts: list[str]
     images: list[list[float]] | None
     languages: list[str] | None
     id: str | None
     shape: list[int] | None
+    outputs: tuple[str, ...] | None
 
 
 def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
@@ -54,6 +59,7 @@ def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
             f"at most {_LONGEST_ID} characters, no lone surrogate",
             code="LX-HTTP-037",
         )
+    outputs = read_outputs(value.get("outputs"))
     tensor = inputs[0]
     encoding = {**options, **_parameters(tensor, "parameters of the tensor")}.get("content_type", "")
     content, lang = _content(tensor, binary), options.get("lang")
@@ -67,7 +73,7 @@ def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
             )
         if encoding not in ("", "np"):
             raise _wrong_encoding(encoding, "np, or none, for an image")
-        return V2Request([], _images(tensor, content), None, name, None)
+        return V2Request([], _images(tensor, content), None, name, None, outputs)
     if tensor.get("datatype") != "BYTES":
         what = f"The tensor's datatype is {show(tensor.get('datatype'))}, its name {show(tensor.get('name'))}."
         raise Refusal(400, what, EXPECTED, code="LX-HTTP-039")
@@ -80,7 +86,7 @@ def read_v2(value: Mapping[str, Any], binary: bytes | None = None) -> V2Request:
     shape = tensor.get("shape", [len(texts)])
     if shape not in ([len(texts)], [len(texts), 1], [1, len(texts)]) or not all(type(size) is int for size in shape):
         raise _wrong_shape(len(texts), shape)
-    return V2Request(texts, None, read_languages(lang, len(texts)), name, shape)
+    return V2Request(texts, None, read_languages(lang, len(texts)), name, shape, outputs)
 
 
 def split_binary(body: bytes, decoder: json.JSONDecoder) -> tuple[Any, bytes] | None:

@@ -57,6 +57,8 @@ class Request(NamedTuple):
     """The id of a v2 request."""
     shape: list[int] | None = None
     """The shape of a v2 request's tensor."""
+    outputs: tuple[str, ...] | None = None
+    """The names of the tensors that a v2 request asks for; None for all of them."""
 
 
 def parse(parameters: Mapping[str, Any], content_type: str) -> Request:
@@ -238,5 +240,13 @@ def _no_one_source(value: dict[str, Any]) -> Refusal:
 def _from_v2(value: dict[str, Any], binary: bytes | None = None) -> Request:
     found = read_v2(value, binary)
     if found.images is not None:
-        return Request([], True, images=found.images, v2=True, id=found.id)
-    return Request(found.texts, True, languages=found.languages, v2=True, id=found.id, shape=found.shape)
+        return Request([], True, images=found.images, v2=True, id=found.id, outputs=found.outputs)
+    return Request(
+        found.texts,
+        True,
+        languages=found.languages,
+        v2=True,
+        id=found.id,
+        shape=found.shape,
+        outputs=found.outputs,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 from ...errors import InputError
 from ...handlers.request.refusals import Refusal
 from .http import Later
+
+log = logging.getLogger("lexport")
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -79,10 +82,12 @@ class Batcher(Generic[Item, Answer]):
         """Return how many items wait, those that nobody waits for any more included."""
         return len(self._queue)
 
-    def submit(self, item: Item) -> Later[Answer]:
+    def submit(self, item: Item, *, turns: int = 0) -> Later[Answer]:
         """Queue an item; what is returned gets its answer, Refusal if it waits too long, or what its engine raises.
 
-        What is cancelled before its batch begins is left out of it. Raises Refusal if the queue is full.
+        `turns`: the batch begins after so many turns of the loop in which no further item has come; for items that
+        the loop receives one in a turn, which would be batches of one otherwise. What is cancelled before its batch
+        begins is left out of it. Raises Refusal if the queue is full.
         """
         if len(self._queue) >= self.most:
             self.counts.full += 1
@@ -96,8 +101,20 @@ class Batcher(Generic[Item, Answer]):
         self._queue.append(_Waiting(item, answer, self._loop.time() + self._seconds))
         if not self._due:
             self._due = True
-            self._loop.call_soon(self._run)
+            if turns:
+                self._loop.call_soon(self._gather, turns, turns, 1)
+            else:
+                self._loop.call_soon(self._run)
         return answer
+
+    def _gather(self, turns: int, left: int, seen: int) -> None:
+        """Run after `left` turns of the loop, or after `turns` again if more items wait than were `seen`."""
+        waiting = len(self._queue)
+        left = turns if waiting != seen else left - 1
+        if not left or waiting >= self._largest:
+            self._run()
+        else:
+            self._loop.call_soon(self._gather, turns, left, waiting)
 
     def _run(self) -> None:
         """Answer one batch; the rest of the queue has its turn after what the loop receives meanwhile."""
@@ -120,10 +137,13 @@ class Batcher(Generic[Item, Answer]):
             problem = RuntimeError(f"the engine gave {len(answers)} answers to {len(batch)} items")
             answers = [problem] * len(batch)
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Exception):
-                waiting.answer.set_exception(answer)
-            else:
-                waiting.answer.set_result(answer)
+            try:
+                if isinstance(answer, Exception):
+                    waiting.answer.set_exception(answer)
+                else:
+                    waiting.answer.set_result(answer)
+            except Exception:  # of whoever waited for it; the others of the batch get theirs
+                log.exception("An answer could not be handed on.")
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
         """Take the next batch off the queue, without what is not worth an answer any more."""

@@ -100,7 +100,7 @@ class Embedded:
             },
             defaults={**defaults, **_LIMITS, "workers": 1},
             keys=tuple(order.trust.keys),
-            limits={"body": int(settings["max_request_size"])},
+            limits=_limits(int(settings["max_request_size"]), int(settings["max_response_size"])),
             model_api=settings.get("enable_model_api", "").strip().lower() == "true",
             cores=plan.cores,
             gpus=plan.gpus,
@@ -118,6 +118,13 @@ def _need(packages: tuple[str, ...], purpose: str) -> None:
     for package in packages:
         if not is_installed(package):
             raise MissingExtra.of(package, purpose)
+
+
+def _limits(body: int, answer: int) -> dict[str, int]:
+    """Return sizes of `http.Limits`: of a body, and of all bodies and all answers together, two of them at least."""
+    from .http import Limits  # its packages are optional
+
+    return {"body": body, "bodies": max(Limits.bodies, 2 * body), "answers": max(Limits.answers, 2 * answer)}
 
 
 def _count(settings: Mapping[str, str], name: str) -> int:

@@ -91,9 +91,9 @@ class Model:
         self.queue: Batcher[Question, Response] = Batcher(self._answer, largest=largest, queue=queue, seconds=seconds)
         """What waits for it."""
 
-    def ask(self, question: Question) -> Later[Response]:
-        """Return the answer to come. Raises Refusal if too many wait."""
-        return self.queue.submit(question)
+    def ask(self, question: Question, *, turns: int = 0) -> Later[Response]:
+        """Return the answer to come; `turns` as for `Batcher.submit`. Raises Refusal if too many wait."""
+        return self.queue.submit(question, turns=turns)
 
     def describe(self) -> dict[str, Any]:
         """Return the model's own description (`handlers.request.describe`)."""

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: a span for each request that a model answers, which continues the caller's trace.
+"""Traces by OpenTelemetry: a span for each request, answered or refused, which continues the caller's trace.
 
 Spans go by OTLP over HTTP to where OTEL_EXPORTER_OTLP_ENDPOINT says. OpenTelemetry's own variables choose the rest:
 the service's name, the sampler, headers. A caller's trace is that of the W3C's Trace Context,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .models import Model, Question
 
 _FAILED = 500
+_SECOND = 1_000_000_000  # nanoseconds
+_MOST_REFUSED = 100  # spans of refused requests in a second: anybody can send these, and a span takes longer than one
 _PATIENCE = 2.0  # seconds that the last spans may take to be sent
 
 
@@ -35,6 +38,8 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("lexport", __version__)
         self._read = TraceContextTextMapPropagator().extract
+        # When the last second of refused requests began, and how many had a span in it.
+        self._second, self._spans = 0, 0
 
     def note(
         self, question: Question, model: Model, status: int, *, began: float, ended: float, together: int
@@ -65,6 +70,28 @@ class Tracing:
             if status >= _FAILED:
                 span.set_status(Status(StatusCode.ERROR))
         span.end(now - int((clock - ended) * 1e9))
+
+    def note_refused(self, trace: Mapping[str, str], identity: str, status: int, error: str, seconds: float) -> None:
+        """Make the span of a request that reached no model, received `seconds` ago, refused with a named `error`.
+
+        `trace` are the headers that name the caller's trace.
+        """
+        now = time.time_ns()
+        if now - self._second > _SECOND:
+            self._second, self._spans = now, 0
+        self._spans += 1
+        if self._spans > _MOST_REFUSED:
+            return
+        span = self._tracer.start_span(
+            "refuse", context=self._read(trace), kind=SpanKind.SERVER, start_time=now - int(seconds * 1e9)
+        )
+        if span.is_recording():
+            span.set_attributes(
+                {"http.response.status_code": status, "error.type": error, "lexport.request.id": identity}
+            )
+            if status >= _FAILED:
+                span.set_status(Status(StatusCode.ERROR))
+        span.end(now)
 
     def close(self) -> None:
         """Send what is left, for two seconds at most."""

@@ -1,1 +1,1 @@
-"""Configurations of haproxy and nginx that protect TorchServe."""
+"""Configurations of haproxy and nginx that protect a server."""

@@ -1,7 +1,7 @@
-"""The configurations of haproxy and nginx that protect TorchServe.
+"""The configurations of haproxy and nginx that protect a server of either engine.
 
-TorchServe 0.12 has no timeouts for its clients, takes forms of any number of fields and accepts requests that other
-programs read differently. docs/proxy.md has what was measured.
+They are needed most by TorchServe: its version 0.12 has no timeouts for its clients, takes forms of any number of
+fields and accepts requests that other programs read differently. docs/proxy.md has what was measured.
 """
 
 from __future__ import annotations

@@ -31,17 +31,17 @@ def configuration(proxy: Proxy) -> str:
     rules = "    use_backend metrics if { path /metrics }\n" if proxy.metrics else ""
     rules += f"    use_backend health if {{ path {' '.join(HEALTH_PATHS)} }}\n" if proxy.health else ""
     return f"""\
-# haproxy before TorchServe, made by: lexport generate haproxy
+# haproxy before a model server, made by: lexport generate haproxy
 # Check it with: haproxy -c -f FILE     Run it with: haproxy -Ws -f FILE
 
 global
     # Connections of all clients; further ones wait until one of them ends.
     maxconn {limits.connections}
-    # Two threads do several times what TorchServe can answer.
+    # Two threads pass some 50,000 requests a second.
     nbthread 2
-    # A buffer takes a whole request, so that TorchServe gets it at once, however slowly it came.
+    # A buffer takes a whole request, so that the server gets it at once, however slowly it came.
     tune.bufsize {_buffer(limits.body)}
-    # Only TorchServe's failures and returns are logged: no request, no text.
+    # Only the server's failures and returns are logged: no request, no text.
     log stderr format raw local0 notice
 
 defaults
@@ -51,7 +51,7 @@ defaults
     # Idle connections are closed, and clients that do not read their answer.
     timeout http-keep-alive {limits.idle_time}s
     timeout client {limits.idle_time}s
-    # TorchServe: to accept a connection, to have a free place, to answer.
+    # The server: to accept a connection, to have a free place, to answer.
     timeout connect 3s
     timeout queue 10s
     timeout server {limits.answer_time}s
@@ -60,7 +60,7 @@ defaults
 {own}
 
 frontend clients
-    # Only HTTP/1, as TorchServe reads it.
+    # Only HTTP/1, as the server reads it.
     bind {proxy.listen.host}:{proxy.listen.port}{_tls(proxy)} proto h1
     # Connections by client address. Above the limit requests are refused; above twice the limit connections.
     stick-table type ipv6 size 100k expire 1m store conn_cur
@@ -68,7 +68,7 @@ frontend clients
     tcp-request connection reject if {{ sc0_conn_cur gt {2 * limits.per_address} }}
     {refuse(429, f"{{ sc0_conn_cur gt {limits.per_address} }}")}
 
-    # Only inference is reachable, never management. TorchServe takes any method for POST.
+    # Only inference is reachable, never management. The server takes any method for POST.
     {refuse(404, f"!{{ path -m reg '^{proxy.paths}$' }}")}
     {refuse(405, f"!{{ method {' '.join(METHODS)} }}")}
 
@@ -89,7 +89,7 @@ frontend clients
     {refuse(413, f"{{ req.body_len gt {limits.body} }}")}
     {refuse(413, f"form {{ req.body_len gt {limits.form} }}")}
 
-    # TorchServe gets a rewritten request: the path without a host, no upgrade, no expectation (answered by now).
+    # The server gets a rewritten request: the path without a host, no upgrade, no expectation (answered by now).
     http-request set-uri %[pathq]
     http-request del-header Connection
     http-request del-header Upgrade
@@ -98,16 +98,16 @@ frontend clients
     # Clients learn when to come back, and not what serves them.
     http-after-response set-header Retry-After 1 if {{ status 429 503 }}
     http-after-response del-header Server
-{rules}    default_backend torchserve
+{rules}    default_backend models
 
-backend torchserve
+backend models
     log global
-    # Any answer to /ping, without a token 400, says that TorchServe is alive; what each model is, it answers itself.
+    # Any answer to /ping, without a token 400, says that the server is alive; what each model is, it answers itself.
     option httpchk
-    http-check send meth GET uri /ping ver HTTP/1.1 hdr Host torchserve
+    http-check send meth GET uri /ping ver HTTP/1.1 hdr Host models
     http-check expect rstatus ^[245]
-    # Connections to TorchServe are kept and used again; requests beyond their number wait here.
-    server torchserve {proxy.upstream.host}:{proxy.upstream.port} maxconn {UPSTREAM_CONNECTIONS} check inter 2s
+    # Connections to the server are kept and used again; requests beyond their number wait here.
+    server models {proxy.upstream.host}:{proxy.upstream.port} maxconn {UPSTREAM_CONNECTIONS} check inter 2s
 {_full_queue(proxy)}{_metrics(proxy)}{_health(proxy)}"""
 
 
@@ -136,7 +136,7 @@ def _metrics(proxy: Proxy) -> str:
         return ""
     return f"""
 backend metrics
-    # Counters for Prometheus; TorchServe asks for no token here.
+    # Counters for Prometheus; no token is asked for here.
     server metrics {proxy.metrics.host}:{proxy.metrics.port} maxconn 4
 """
 

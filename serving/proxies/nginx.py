@@ -18,15 +18,15 @@ def configuration(proxy: Proxy) -> str:
         for status, text in bodies.items()
     )
     return f"""\
-# nginx before TorchServe, made by: lexport generate nginx
+# nginx before a model server, made by: lexport generate nginx
 # Check it with: nginx -t -p FOLDER -c FILE     Run it with: nginx -p FOLDER -c FILE
 # FOLDER is an empty one that nginx may write: the relative paths below are inside it.
 
 daemon off;
 pid nginx.pid;
-# One process does several times what TorchServe can answer, and counts all connections.
+# One process passes some 25,000 requests a second, and counts all connections.
 worker_processes 1;
-# Each client connection may have one to TorchServe.
+# Each client connection may have one to the server.
 worker_rlimit_nofile {4 * limits.connections + 64};
 # Errors name an address and a path, never a text.
 error_log stderr error;
@@ -81,10 +81,10 @@ http {{
         503 1;
     }}
 
-    upstream torchserve {{
+    upstream models {{
         # As many requests at once; further ones are answered 503.
         server {proxy.upstream.host}:{proxy.upstream.port} max_conns={UPSTREAM_CONNECTIONS};
-        # Connections to TorchServe are kept and used again.
+        # Connections to the server are kept and used again.
         keepalive {UPSTREAM_CONNECTIONS // 4};
     }}
 {_upstreams(proxy)}
@@ -92,7 +92,7 @@ http {{
         listen {proxy.listen.host}:{proxy.listen.port}{_tls(proxy)}
         add_header Retry-After $retry_after always;
 
-        # TorchServe gets a rewritten request, once the whole body is here, with the path as the client sent it.
+        # The server gets a rewritten request, once the whole body is here, with the path as the client sent it.
         # nginx itself refuses two lengths, a length that is not a number, a length beside chunks, other encodings.
         proxy_http_version 1.1;
         proxy_request_buffering on;
@@ -103,17 +103,17 @@ http {{
         proxy_next_upstream off;
 
         location / {{
-            # Only inference is reachable, never management. TorchServe takes any method for POST.
+            # Only inference is reachable, never management. The server takes any method for POST.
             if ($request_uri !~ "^{proxy.paths}(\\?[!-~]*)?$") {{ return 404; }}
             if ($request_method !~ "^({"|".join(METHODS)})$") {{ return 405; }}
             if ($server_protocol !~ "^HTTP/1") {{ return 400; }}
             if ($form) {{ rewrite ^ /form last; }}
-            proxy_pass http://torchserve$request_uri;
+            proxy_pass http://models$request_uri;
         }}
         location = /form {{
             internal;
             client_max_body_size {limits.form};
-            proxy_pass http://torchserve$request_uri;
+            proxy_pass http://models$request_uri;
         }}
 {_metrics(proxy)}{_health(proxy)}
         # nginx's own refusals are JSON, as the model's are.
@@ -147,7 +147,7 @@ def _metrics(proxy: Proxy) -> str:
     if proxy.metrics is None:
         return ""
     return """\
-        # Counters for Prometheus; TorchServe asks for no token here.
+        # Counters for Prometheus; no token is asked for here.
         location = /metrics { proxy_pass http://metrics; }
 """
 

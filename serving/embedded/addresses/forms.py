@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import parse_qsl
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 _FORM, _PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
 _MOST_FIELDS = 100
+# Else every form that breaks off is a line in the server's log.
+_SILENT = logging.Logger("forms", logging.CRITICAL)
 
 
 def is_form(content_type: str) -> bool:
@@ -32,7 +35,7 @@ def fields_of(body: bytes, content_type: str) -> dict[str, Any]:
     try:
         parts = _Parts(boundary)
         parts.read(body)
-    except (MultipartParseError, _TooManyError):
+    except (FormParserError, _TooManyError):
         return {}
     return parts.fields
 
@@ -49,14 +52,14 @@ class _Parts:
     """The parts of a multipart form, as its parser finds them."""
 
     def __init__(self, boundary: bytes) -> None:
-        """Raise MultipartParseError for a boundary that cannot be one."""
+        """Raise FormParserError for a boundary that cannot be one."""
         self.fields: dict[str, Any] = {}
         self._count = 0
         self._header, self._value = b"", b""
         self._name: bytes | None = None
         self._content: list[bytes] = []
         if not boundary:
-            raise MultipartParseError("no boundary")
+            raise FormParserError("no boundary")
         self._parser = MultipartParser(
             boundary,
             {
@@ -68,9 +71,10 @@ class _Parts:
                 "on_part_end": self._end,
             },
         )
+        self._parser.logger = _SILENT
 
     def read(self, body: bytes) -> None:
-        """Read all parts. Raises MultipartParseError for what is no form, _TooManyError for too many fields."""
+        """Read all parts. Raises FormParserError for what is no form, _TooManyError for too many fields."""
         self._parser.write(body)
         self._parser.finalize()
 

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from ....handlers.request.refusals import Refusal
-from ..http import Later, Request, Response, refusals
+from ..http import Later, Request, Response
 from ..models import Models, Question
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
 from .forms import fields_of, is_form
+from .outcomes import TRACE, Outcomes, headers
 from .tokens import Bearer
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
-TRACE = ("traceparent", "tracestate")
-"""The headers that name a caller's trace."""
 _EXPLAINED = {"explain": "True"}
 _PLAN = "plan"
-
-
-Log = Callable[[str, int, int, str], None]
-"""Notes a request that no model has answered: id, status, bytes of the answer, name of the error or ""."""
 
 
 class _Plan(NamedTuple):
@@ -44,23 +37,23 @@ class _Plan(NamedTuple):
 class Inference:
     """Answers what TorchServe's inference address answers."""
 
-    def __init__(self, models: Models, token: str | None, *, traced: bool = False, log: Log | None = None) -> None:
+    def __init__(
+        self, models: Models, token: str | None, outcomes: Outcomes | None = None, *, traced: bool = False
+    ) -> None:
         """Serve `models` to those who bear the `token`; None: to everybody who can connect.
 
-        `traced`: whether a caller's trace is to be known. `log` notes what no model answers.
+        `outcomes` are told of what no model answers. `traced`: whether a caller's trace is to be known.
         """
         self._models = models
+        self._outcomes = outcomes or Outcomes()
         self._traced = traced
-        self._log = log
-        self.statuses: Counter[int] = Counter()
-        """Answers that no model gave, by status."""
         self._bearer = Bearer(token)
 
     def admit(self, request: Request) -> Response | None:
         """Refuse a request without the token before its body is read."""
         if self._is_allowed(request) or answers.is_open(request):
             return None
-        return self._failed(answers.wrong_token(), request)
+        return self._outcomes.failed(answers.wrong_token(), request)
 
     def handle(self, request: Request) -> Response | Later[Response]:
         """Answer a request; a model's answer comes later."""
@@ -69,31 +62,11 @@ class Inference:
             if plan is not None:
                 return self._ask(request, plan)
             if not self._is_allowed(request) and not answers.is_open(request):
+                request.keep = False  # no place for whom it is not meant
                 raise answers.wrong_token()
             return self._route(request)
         except Failure as failure:
-            return self._failed(failure, request)
-
-    def count(self, status: int) -> None:
-        """Count an answer that no model gave."""
-        self.statuses[status] += 1
-
-    def refuse(self, refusal: Refusal, request: Request) -> Response:
-        """Return the answer of a request that the server or a model's queue has refused; the server counts it."""
-        return self._noted(refusals.response(refusal), request, refusal.body["code"])
-
-    def _failed(self, failure: Failure, request: Request) -> Response:
-        return self._count(failure.response, request, failure.kind)
-
-    def _count(self, response: Response, request: Request, error: str = "") -> Response:
-        self.count(response.status)
-        return self._noted(response, request, error)
-
-    def _noted(self, response: Response, request: Request, error: str) -> Response:
-        identity = answers.id_of(request)
-        if self._log is not None:
-            self._log(identity, response.status, len(response.body), error)
-        return answers.with_id(response, identity)
+            return self._outcomes.failed(failure, request)
 
     def _is_allowed(self, request: Request) -> bool:
         return self._bearer.is_borne(request.fields.get(b"authorization", b""))
@@ -103,18 +76,18 @@ class Inference:
             case ["predictions", name, *rest] if name:
                 if request.method == "OPTIONS":
                     self._models.ask(name)
-                    return self._count(answers.answer(descriptions.of_model(name)), request)
+                    return self._outcomes.told(answers.answer(descriptions.of_model(name)), request)
                 return self._to(request, name, rest[0] if rest and rest[0] else None)
             case ["explanations", name, *rest] if name:
                 return self._to(request, name, rest[0] if rest and rest[0] else None, _EXPLAINED)
             case ["models", name, "invoke"] | [name, "predict"] if name:
                 return self._to(request, name, None, more=dict(parse_qsl(request.query, keep_blank_values=True)))
             case ["ping"]:
-                return self._count(answers.answer({"status": "Healthy"}), request)
+                return self._outcomes.told(answers.answer({"status": "Healthy"}), request)
             case ["api-description"]:
-                return self._count(answers.answer(descriptions.inference()), request)
+                return self._outcomes.told(answers.answer(descriptions.inference()), request)
             case [] if request.method == "OPTIONS":
-                return self._count(answers.answer(descriptions.inference()), request)
+                return self._outcomes.told(answers.answer(descriptions.inference()), request)
             case ["v1", "models", named] if named.endswith((":predict", ":explain")):
                 name, _, what = named.rpartition(":")
                 return self._to(request, name, None, _EXPLAINED if what == "explain" else None)
@@ -123,7 +96,7 @@ class Inference:
             case ["v2", "models", name, "versions", version, "infer"]:
                 return self._to(request, name, version)
             case ["v2", *rest]:
-                return self._count(self.tell(rest), request)
+                return self._outcomes.told(self.tell(rest), request)
             case ["invocations"] if (only := self._models.only()) is not None:
                 return self._to(request, only, None)
             case []:
@@ -170,11 +143,11 @@ class Inference:
         more: Mapping[str, Any] | None = None,
     ) -> Later[Response]:
         """Ask a model, and remember for requests with the same head, whose token is right, what is asked."""
-        headers = _headers(request, _READ)
-        kind = headers.get("content-type", "")
+        read = headers(request, _READ)
+        kind = read.get("content-type", "")
         form = kind if is_form(kind) else ""
-        trace = _headers(request, TRACE) if self._traced else None
-        plan = _Plan(name, version, {**headers, **(further or {})}, more, form, answers.given_id(request), trace)
+        trace = headers(request, TRACE) if self._traced else None
+        plan = _Plan(name, version, {**read, **(further or {})}, more, form, answers.given_id(request), trace)
         if request.memo is not None:
             request.memo[_PLAN] = plan
         return self._ask(request, plan)
@@ -187,7 +160,3 @@ class Inference:
             parameters |= plan.more
         question = Question(parameters, plan.headers, plan.id or answers.new_id(), time.perf_counter(), plan.trace)
         return self._models.ask(plan.name, plan.version).ask(question)
-
-
-def _headers(request: Request, names: Sequence[str]) -> dict[str, str]:
-    return {name: value for name in names if (value := request.header(name)) is not None}

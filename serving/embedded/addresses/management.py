@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -15,6 +15,7 @@ from ..http import Request, Response
 from ..processes.registry import Registry, Served
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
+from .outcomes import Outcomes
 from .tokens import Bearer
 
 _PAGE = 100
@@ -57,12 +58,22 @@ class Operations(Protocol):
 class Management:
     """Answers what TorchServe's management address answers."""
 
-    def __init__(self, operations: Operations, token: str | None, *, model_api: bool, most_workers: int) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        token: str | None,
+        outcomes: Outcomes | None = None,
+        *,
+        model_api: bool,
+        most_workers: int,
+    ) -> None:
         """Do `operations` for those who bear the `token`; None: for everybody who can connect.
 
-        `model_api`: whether models may be registered and unregistered; `most_workers` that one may be scaled to.
+        `outcomes` are told of every request. `model_api`: whether models may be registered and unregistered;
+        `most_workers` that one may be scaled to.
         """
         self._operations = operations
+        self._outcomes = outcomes or Outcomes()
         self._bearer = Bearer(token)
         self._model_api = model_api
         self._most_workers = most_workers
@@ -72,16 +83,18 @@ class Management:
 
     def admit(self, request: Request) -> Response | None:
         """Refuse a request without the token before its body is read."""
-        return None if self._is_allowed(request) else answers.identified(answers.wrong_token().response, request)
+        return None if self._is_allowed(request) else self._outcomes.failed(answers.wrong_token(), request)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request."""
+        return self.admit(request) or await self.answer(request)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request whose token has been checked."""
         try:
-            if not self._is_allowed(request):
-                raise answers.wrong_token()
-            return answers.identified(await self._route(request), request)
+            return self._outcomes.told(await self._route(request), request)
         except Failure as failure:
-            return answers.identified(failure.response, request)
+            return self._outcomes.failed(failure, request)
 
     def _is_allowed(self, request: Request) -> bool:
         return answers.is_open(request) or self._bearer.is_borne(request.fields.get(b"authorization", b""))
@@ -254,33 +267,6 @@ class Management:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return answers.answer({"status": "Processing worker updates..."}, 202)
-
-
-class MetricsAddress:
-    """Answers what TorchServe's metrics address answers, without a token, as there."""
-
-    def __init__(self, collect: Callable[[list[str]], Awaitable[bytes]], content_type: str) -> None:
-        """Have `collect` return the text of the metrics with these names, or of all."""
-        self._collect = collect
-        self._fields = answers.fields_of(content_type)
-
-    async def handle(self, request: Request) -> Response:
-        """Answer a request."""
-        return answers.identified(await self._route(request), request)
-
-    async def _route(self, request: Request) -> Response:
-        match request.method, segments(request):
-            case _, ["metrics"]:
-                names = [value for name, value in parse_qsl(request.query) if name == "name[]"]
-                return Response(200, await self._collect(names), self._fields)
-            case "OPTIONS", []:
-                return answers.answer(descriptions.metrics())
-            case _, ["api-description"]:
-                return answers.answer(descriptions.metrics())
-            case _, []:
-                return answers.wrong_method().response
-            case _:
-                return answers.not_found().response
 
 
 def _query(request: Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The metrics address's text for Prometheus: TorchServe's names where it has them, and histograms of ours.
+"""The metrics address, and its text for Prometheus: TorchServe's names where it has them, and histograms of ours.
 
 Prometheus' own client library ends the names of all counters with `_total`, which TorchServe's do not have.
 """
@@ -6,13 +6,17 @@ Prometheus' own client library ends the names of all counters with `_total`, whi
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ....handlers.runtime.metrics import COUNTERS, RATIO
+from ..http import Request, Response
 from ..statistics import SECONDS, SIZES
+from . import answers, descriptions
+from .answers import segments
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HELP = {
     "Requests2XX": "Answers with a status from 200 to 299.",
     "Requests4XX": "Answers with a status from 400 to 499.",
@@ -84,6 +88,33 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
     text.add("lexport_workers", "gauge", [({}, workers)])
     text.add("lexport_worker_restarts", "counter", [({}, restarts)])
     return text.encoded()
+
+
+class MetricsAddress:
+    """Answers what TorchServe's metrics address answers, without a token, as there."""
+
+    def __init__(self, collect: Callable[[list[str]], Awaitable[bytes]]) -> None:
+        """Have `collect` return the text of the metrics with these names, or of all."""
+        self._collect = collect
+        self._fields = answers.fields_of(_CONTENT_TYPE)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        return answers.identified(await self._route(request), request)
+
+    async def _route(self, request: Request) -> Response:
+        match request.method, segments(request):
+            case _, ["metrics"]:
+                names = [value for name, value in parse_qsl(request.query) if name == "name[]"]
+                return Response(200, await self._collect(names), self._fields)
+            case "OPTIONS", []:
+                return answers.answer(descriptions.metrics())
+            case _, ["api-description"]:
+                return answers.answer(descriptions.metrics())
+            case _, []:
+                return answers.wrong_method().response
+            case _:
+                return answers.not_found().response
 
 
 class _Text:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ....handlers.model.predictor import Predictor
+from ....handlers.request.outputs import DATATYPES
 from ....version import __version__
 
 SERVER = {"name": "lexport", "version": __version__, "extensions": ["binary_tensor_data", "model_repository"]}
 READY, UNAVAILABLE = "READY", "UNAVAILABLE"
-_COUNTS = (("tokens", "INT64"), ("unknown", "INT64"), ("truncated", "BOOL"))
 
 
 def metadata(name: str, versions: Sequence[str], predictor: Predictor) -> dict[str, Any]:
@@ -23,13 +23,11 @@ def metadata(name: str, versions: Sequence[str], predictor: Predictor) -> dict[s
     inputs = [_tensor("text", "BYTES", [-1])]
     if decoder.TAKES_IMAGES:
         inputs.append(_tensor("image", "FP32", [-1, model.image_values]))
-    if decoder.GIVES_SCORES:
-        outputs = [_tensor("scores", "FP32", [-1, len(predictor.labels)])]
-        if model.task == "classify":
-            outputs = [_tensor("label", "BYTES", [-1]), _tensor("score", "FP32", [-1]), *outputs]
-    else:
-        outputs = [_tensor("vector", "FP32", [-1, -1])]
-    outputs += [_tensor(count, kind, [-1]) for count, kind in _COUNTS]
+    widths = {"scores": len(predictor.labels), "vector": -1}
+    outputs = [
+        _tensor(output, DATATYPES[output], [-1, widths[output]] if output in widths else [-1])
+        for output in decoder.TENSORS
+    ]
     return {
         "name": name,
         "versions": list(versions),

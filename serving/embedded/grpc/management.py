@@ -14,7 +14,8 @@ from ..addresses.management import Management
 from ..http import Request, Response
 from .inference import OPEN_INFERENCE, index_of
 from .messages import message
-from .server import Call, Server, of_refusal
+from .refused import of_refusal
+from .server import Call, Server
 
 TORCHSERVE = "org.pytorch.serve.grpc.management.ManagementAPIsService"
 _ANSWER = "org.pytorch.serve.grpc.management.ManagementResponse"
@@ -99,13 +100,14 @@ class _Calls:
     async def _ask(
         self, context: Any, method: str, segments: Iterable[str], query: dict[str, Any] | None = None
     ) -> Response:
-        """Ask the HTTP address. Raises Refused with the reason where that refuses."""
+        """Ask the HTTP address; the call's token has been checked.
+
+        Raises Refused with the reason where that refuses.
+        """
         target = "".join(f"/{quote(segment, safe='')}" for segment in segments)
-        given = dict(context.invocation_metadata() or ())
-        fields = {
-            name.encode(): given[name].encode() for name in ("authorization", answers.REQUEST_ID) if name in given
-        }
-        response = await self._management.handle(Request(method, f"{target}?{urlencode(query or {})}", fields))
+        identity = dict(context.invocation_metadata() or ()).get(answers.REQUEST_ID)
+        fields = {} if identity is None else {answers.REQUEST_ID.encode(): identity.encode()}
+        response = await self._management.answer(Request(method, f"{target}?{urlencode(query or {})}", fields))
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise of_refusal(response.status, json.loads(response.body))
+            raise of_refusal(response.status, json.loads(response.body), noted=True)
         return response

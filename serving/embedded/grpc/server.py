@@ -3,96 +3,92 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from ....handlers.request.refusals import Refusal
-from ..addresses.answers import Failure, wrong_token
+from ..addresses.answers import wrong_token
 from ..addresses.tokens import Bearer
+from ..http import Room
+from .arriving import LONG, Arriving
 from .messages import message, service
+from .refused import Refused, refused_by
 
-log = logging.getLogger("lexport")
-
-_CODES = {
-    HTTPStatus.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    HTTPStatus.METHOD_NOT_ALLOWED: grpc.StatusCode.UNIMPLEMENTED,
-    HTTPStatus.CONFLICT: grpc.StatusCode.ALREADY_EXISTS,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: grpc.StatusCode.INVALID_ARGUMENT,
-    HTTPStatus.UNPROCESSABLE_ENTITY: grpc.StatusCode.INVALID_ARGUMENT,
-    HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-}
-"""The gRPC status of each HTTP status that is refused with; INTERNAL of any other."""
-_LATER = (("grpc-retry-pushback-ms", "1000"),)
 _LEAST_MESSAGE = 1 << 16
 _QUIET = 0.1  # seconds without a call, after which none is taken to be on its way
 _REFUSING = 2.0  # seconds at most
-_MOST_CALLS = 1_000  # at once, each with a message of at most the server's size; further ones are refused unread
+_AGE, _GRACE = 600_000, 60_000  # milliseconds of a connection, and for its last calls
+_MOST_CALLS = 1_000  # at once; further ones are refused unread
 
 Call = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 """Answers a message by a message. Raises Failure, Refusal or Refused."""
-Count = Callable[[int], None]
-"""Is told the HTTP status that stands for a refusal."""
-
-
-class Refused(Exception):
-    """A request that is refused with a gRPC status of its own."""
-
-    def __init__(self, status: int, details: str, code: grpc.StatusCode | None = None) -> None:
-        """Name the HTTP status that stands for it; `code` None: the gRPC status that goes with it."""
-        super().__init__(details)
-        self.status = status
-        self.code = code or _CODES.get(HTTPStatus(status), grpc.StatusCode.INTERNAL)
-
-    async def tell(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        """End a call with it."""
-        later = self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-        await context.abort(self.code, str(self), _LATER if later else ())
+Answer = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[bytes]]
+"""Reads the message of a call and answers it, both as bytes."""
+Note = Callable[[Mapping[str, str | bytes], int, str], None]
+"""Is told of a refused call: its metadata, the HTTP status that stands for the refusal, its code or kind."""
 
 
 class Server:
     """A gRPC server. `start`, then `drain`."""
 
-    def __init__(self, token: str | None, count: Count, *, largest: int) -> None:
-        """Serve those who bear the `token`; None: everybody who can connect.
+    def __init__(
+        self, token: str | None, note: Note, *, largest: int, connections: int, room: Room, unread: Room
+    ) -> None:
+        """Serve those who bear the `token`; None: everybody who can connect. `note` is told of refused calls.
 
-        Messages have at most `largest` bytes.
+        Messages have at most `largest` bytes; further `connections` than so many are closed at once. `room` is for
+        long messages until they are answered, `unread` for long answers until they are sent: those of the HTTP
+        server of this process.
         """
         self._bearer = Bearer(token)
-        self._count = count
+        self._note = note
+        self._room = room
+        self._unread = unread
+        largest = max(largest, _LEAST_MESSAGE)
+        self._arriving = Arriving(room, largest, self._end)
         self._calls = 0
         self._draining = False
+        self._ending: set[asyncio.Task[None]] = set()
         self._server = grpc.aio.server(
             interceptors=[_Gate(self._admit)],
             maximum_concurrent_rpcs=_MOST_CALLS,
             options=[
                 ("grpc.so_reuseport", 1),
-                ("grpc.max_receive_message_length", max(largest, _LEAST_MESSAGE)),
+                ("grpc.max_receive_message_length", largest),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.max_concurrent_streams", 1_000),
-                ("grpc.max_connection_idle_ms", 300_000),
+                ("grpc.max_concurrent_streams", _MOST_CALLS),
+                ("grpc.max_allowed_incoming_connections", connections),
+                # As over HTTP: a connection begins within 10 s, and may be idle for 75 s.
+                ("grpc.server_handshake_timeout_ms", 10_000),
+                ("grpc.http2.settings_timeout", 10_000),
+                ("grpc.max_connection_idle_ms", 75_000),
+                # After its age a connection takes no further calls, and its client opens another one: to any process
+                # that there is by now. Calls whose answers nobody reads end with it.
+                ("grpc.max_connection_age_ms", _AGE),
+                ("grpc.max_connection_age_grace_ms", _GRACE),
+                # A client's machine that is gone is found out, and its calls are given up.
+                ("grpc.keepalive_time_ms", 60_000),
             ],
         )
 
     def add(self, name: str, calls: Mapping[str, Call], *, called: str | None = None) -> None:
         """Serve those methods of a service of the protocol files that have a call; `called`: under another name."""
-        methods = {}
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for method in service(name).methods:
             if method.name not in calls:
                 continue
-            call, streams = calls[method.name], method.server_streaming
-            make = grpc.unary_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
-            methods[method.name] = make(
-                self._stream(call) if streams else self._guarded(call),
-                request_deserializer=message(method.input_type.full_name).FromString,
-                response_serializer=message(method.output_type.full_name).SerializeToString,
+            answer = self._answering(calls[method.name], message(method.input_type.full_name).FromString)
+            # Handlers of streams read the message themselves, and are not given any but bytes.
+            methods[method.name] = (
+                grpc.stream_stream_rpc_method_handler(_as_stream(answer))
+                if method.server_streaming
+                else grpc.stream_unary_rpc_method_handler(answer)
             )
         handler = grpc.method_handlers_generic_handler(called or name, methods)
         self._server.add_generic_rpc_handlers((handler,))
@@ -121,42 +117,60 @@ class Server:
             await asyncio.sleep(_QUIET)
         await self._server.stop(max(0.0, end - loop.time()))
 
-    def _stream(self, call: Call) -> Callable[..., AsyncIterator[Any]]:
-        guarded = self._guarded(call)
+    def _answering(self, call: Call, read: Callable[[bytes], Any]) -> Answer:
+        """Return what answers bytes by bytes, whatever happens in a call."""
 
-        async def only(request: Any, context: Any) -> AsyncIterator[Any]:
-            yield await guarded(request, context)
-
-        return only
-
-    def _guarded(self, call: Call) -> Call:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def answer(requests: Any, context: Any) -> bytes:
+            held = 0
             try:
-                return await call(request, context)
-            except Refused as refused:
-                problem = refused
-            except Failure as failure:
-                problem = Refused(failure.status, str(failure))
-            except Refusal as refusal:
-                problem = of_refusal(refusal.status, refusal.body)
+                data = await self._arriving.read(context)
+                if data is None:
+                    return b""
+                held = len(data) if len(data) >= LONG else 0
+                found: bytes = (await call(_parsed(data, read), context)).SerializeToString()
+                if len(found) >= LONG:
+                    self._unread.take(len(found))
+                    context.add_done_callback(lambda _: self._unread.free(len(found)))
+                return found
             except Exception as error:
-                log.exception("A gRPC request failed.")
-                problem = Refused(HTTPStatus.INTERNAL_SERVER_ERROR, f"The server failed: {type(error).__name__}.")
-            self._count(problem.status)
-            return await problem.tell(context)
+                problem = refused_by(error)
+            finally:
+                if held:
+                    self._room.free(held)
+            await self._tell(context, problem)
+            return b""
 
-        return guarded
+        return answer
+
+    async def _tell(self, context: Any, problem: Refused) -> None:
+        """End a call with a refusal. Raises grpc's own error, which ends the handler."""
+        if not problem.noted:
+            self._note(dict(context.invocation_metadata() or ()), problem.status, problem.error)
+        await problem.tell(context)
+
+    def _end(self, context: Any, refusal: Refusal) -> None:
+        """End a call whose handler waits for its message."""
+
+        async def end() -> None:
+            with suppress(grpc.aio.AbortError):
+                await self._tell(context, refused_by(refusal))
+
+        task = asyncio.ensure_future(end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _admit(self, metadata: Sequence[tuple[str, str | bytes]]) -> Refused | None:
         """Return why a call is refused before its message is read."""
         self._calls += 1
         if self._draining:
-            refused = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.")
+            stopping = "ServiceUnavailableException"
+            refused = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", error=stopping)
         elif not self._bearer.is_borne(_given(metadata)):
-            refused = Refused(HTTPStatus.BAD_REQUEST, str(wrong_token()), grpc.StatusCode.PERMISSION_DENIED)
+            wrong = wrong_token()
+            refused = Refused(wrong.status, str(wrong), grpc.StatusCode.PERMISSION_DENIED, error=wrong.kind)
         else:
             return None
-        self._count(refused.status)
+        self._note(dict(metadata), refused.status, refused.error)
         return refused
 
 
@@ -179,11 +193,25 @@ class _Gate(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def of_refusal(status: int, body: Mapping[str, Any]) -> Refused:
-    """Return what refuses with the body of a refusal, or of a server's failure."""
-    if "message" in body:
-        return Refused(status, body["message"])
-    return Refused(status, f"{body['error']} Expected: {body['expected']} ({body['code']})")
+def _parsed(data: bytes, read: Callable[[bytes], Any]) -> Any:
+    try:
+        return read(data)
+    except DecodeError:
+        raise Refusal(
+            400,
+            f"The {len(data):,} bytes of the message cannot be read.",
+            "a message of the type that the call has in the protocol file",
+            code="LX-HTTP-137",
+        ) from None
+
+
+def _as_stream(answer: Answer) -> Callable[..., AsyncIterator[bytes]]:
+    """Return what answers by a stream of one answer."""
+
+    async def only(requests: Any, context: Any) -> AsyncIterator[bytes]:
+        yield await answer(requests, context)
+
+    return only
 
 
 def _given(metadata: Sequence[tuple[str, str | bytes]]) -> bytes:

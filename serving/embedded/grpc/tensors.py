@@ -43,6 +43,8 @@ def body_of(request: Any) -> bytes:
         head["inputs"].append(
             {"name": tensor.name, "datatype": tensor.datatype, "shape": shape, "parameters": parameters}
         )
+    if request.outputs:
+        head["outputs"] = [{"name": one.name, "parameters": _values(one.parameters)} for one in request.outputs]
     if request.id:
         head["id"] = request.id
     if request.parameters:

@@ -4,6 +4,7 @@ from .later import Later
 from .limits import Limits
 from .loop import new_event_loop
 from .messages import JSON, Fields, Request, Response
+from .room import Room
 from .server import Counts, Server
 
-__all__ = ["JSON", "Counts", "Fields", "Later", "Limits", "Request", "Response", "Server", "new_event_loop"]
+__all__ = ["JSON", "Counts", "Fields", "Later", "Limits", "Request", "Response", "Room", "Server", "new_event_loop"]

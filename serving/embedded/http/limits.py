@@ -32,7 +32,11 @@ class Limits:
     chunks: int = 16_384
     """Chunks of one body; more are answered 413, since each of them costs time however short it is."""
     bodies: int = 1 << 28
-    """Of all bodies together that are still arriving; one more is answered 503."""
+    """Of all long bodies together, over HTTP and gRPC, that arrive or wait for their answers; one more is refused.
+
+    A body is long that does not come with one read."""
+    answers: int = 1 << 28
+    """Of all answers together that clients have not read; with more, the connection with most of them is cut."""
     head_seconds: float = 10.0
     """From the first byte of a head to its last, and from a new connection to its first byte; else 408."""
     body_seconds: float = 10.0
@@ -41,6 +45,8 @@ class Limits:
     """Bytes a second at which a client must send a body and read its answers."""
     idle_seconds: float = 75.0
     """Between two requests of a connection; longer than the usual 60 of proxies, so that they close first."""
+    short_idle_seconds: float = 5.0
+    """The same while more than seven eighths of the connections are open."""
     write_seconds: float = 30.0
     """For a client that does not read, besides the time that `least_rate` gives it; then its connection is cut."""
     linger_seconds: float = 2.0

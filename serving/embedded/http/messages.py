@@ -60,7 +60,7 @@ class Request:
         self.minor = minor
         """1 for HTTP/1.1, 0 for HTTP/1.0."""
         self.keep = keep
-        """Whether the connection may stay open after the answer."""
+        """Whether the connection may stay open after the answer; a handler that answers at once may say no."""
         self.length = length
         """Bytes of the body, or CHUNKED."""
         self.expects = expects

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from ....handlers.request.refusals import Refusal
@@ -13,6 +12,7 @@ from .exchanges import Exchange
 from .intake import Intake
 from .later import Later
 from .messages import Request, Response, render
+from .phases import Phase
 
 if TYPE_CHECKING:
     from .server import Server
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 WRITE_BUFFER = 1 << 16
 """Bytes of answers that wait for a client to read; with more, no further request of it is read."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Phase(Enum):
-    """What a connection waits for."""
-
-    FRESH = "its first byte"
-    IDLE = "the first byte of another request"
-    HEAD = "the rest of a head"
-    BODY = "the rest of a body"
-    ANSWER = "an answer of ours"
-    LAST = "the last answers of ours; nothing more is read"
-    LINGER = "the client to read the last answer and close"
 
 
 # An enumeration's members are slow to look up.
@@ -60,6 +48,8 @@ class Connection(asyncio.Protocol):
         self._write_by: float | None = None
         # Bytes of the body that is arriving, as the server counts them.
         self._reserved = 0
+        self.unread = 0
+        """Bytes of answers that the client leaves unread, as the server counts them."""
 
     # What the transport calls.
 
@@ -91,6 +81,7 @@ class Connection(asyncio.Protocol):
         pending, self._pending = self._pending, deque()
         self._phase = _LINGER
         self._reserve(0)
+        self._count_unread(0)
         self._intake.close()
         self._server.closed(self)
         for exchange in pending:
@@ -101,10 +92,12 @@ class Connection(asyncio.Protocol):
         waiting = self._transport.get_write_buffer_size()
         self._write_by = self._loop.time() + self._limits.write_seconds + waiting / self._limits.least_rate
         self._hold_back()
+        self._count_unread(waiting)
 
     def resume_writing(self) -> None:
         """Read again."""
         self._write_by = None
+        self._count_unread(0)
         self._go_on()
 
     # What the server calls.
@@ -113,8 +106,7 @@ class Connection(asyncio.Protocol):
         """End what takes too long at the loop's time `now`, in seconds."""
         limits, phase, took = self._limits, self._phase, now - self._since
         if self._write_by is not None and now > self._write_by:
-            self._server.counts.ended["write"] += 1
-            self._transport.abort()
+            self.cut_unread()
         elif phase is _LINGER:
             if took > limits.linger_seconds + self._transport.get_write_buffer_size() / limits.least_rate:
                 self._transport.abort()
@@ -126,7 +118,9 @@ class Connection(asyncio.Protocol):
         elif phase is _BODY:
             if self._reserved < (took - limits.body_seconds) * limits.least_rate:
                 self._refuse(refusals.slow_body(limits))
-        elif (phase is _IDLE and took > limits.idle_seconds) or (phase is _FRESH and took > limits.head_seconds):
+        elif (phase is _IDLE and took > self._server.idle_seconds) or (
+            phase is _FRESH and took > limits.head_seconds
+        ):
             self._server.counts.ended["idle"] += 1
             self._finish()
 
@@ -139,6 +133,12 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection."""
+        self._transport.abort()
+
+    def cut_unread(self) -> None:
+        """Cut the connection, whose client does not read."""
+        self._server.counts.ended["write"] += 1
+        self._count_unread(0)
         self._transport.abort()
 
     def _read(self) -> None:
@@ -190,12 +190,17 @@ class Connection(asyncio.Protocol):
             self._transport.write(_CONTINUE)
 
     def _reserve(self, size: int) -> None:
-        """Count `size` bytes among the bodies that are arriving. Raises Refusal if they become too many."""
-        more = size - self._reserved
-        if more > 0 and self._server.arriving + more > self._limits.bodies:
-            raise refusals.crowded()
-        self._server.arriving += more
+        """Count `size` bytes of a body that arrives. Raises Refusal if all bodies together become too long."""
+        self._server.room.take(size - self._reserved)
         self._reserved = size
+
+    def _count_unread(self, size: int) -> None:
+        """Count `size` bytes of answers that the client has not read."""
+        kept = self._server.unread
+        kept.taken += size - self.unread
+        self.unread = size
+        if size and kept.taken > kept.most:
+            self._server.cut_most_unread()
 
     def _hold_back(self) -> None:
         self._held_back = True
@@ -223,7 +228,8 @@ class Connection(asyncio.Protocol):
         """Have the handler answer, now or later."""
         request.peer = self._peer
         if self._reserved:
-            self._reserve(0)
+            self._reserve(len(request.body))
+        held, self._reserved = self._reserved, 0
         self._owes_continue = False
         self._phase = _ANSWER if request.keep else _LAST
         exchange = Exchange(request, self)
@@ -235,10 +241,18 @@ class Connection(asyncio.Protocol):
             exchange.fail(error, request)
         else:
             if not isinstance(answer, Response):
-                exchange.wait(answer if isinstance(answer, Later) else asyncio.ensure_future(answer), request)
+                exchange.wait(answer if isinstance(answer, Later) else asyncio.ensure_future(answer), request, held)
                 return
             exchange.response = answer
+        if not request.keep:  # the handler has decided so, perhaps
+            exchange.keep, self._phase = False, _LAST
+        self.free(held)
         self.flush()
+
+    def free(self, held: int) -> None:
+        """Count the bytes of a body no more whose request has its answer."""
+        if held:
+            self._server.room.free(held)
 
     def flush(self) -> None:
         """Write the answers that are ready and whose turn it is."""
@@ -252,6 +266,8 @@ class Connection(asyncio.Protocol):
             parts.append(render(response, server.date, minor=exchange.minor, bodiless=exchange.bodiless, keep=keep))
         if parts:
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            if self.unread:
+                self._count_unread(self._transport.get_write_buffer_size())
         if not keep:
             self._finish()
             return

@@ -115,12 +115,22 @@ def full(limits: Limits) -> Refusal:
 
 
 def crowded() -> Refusal:
-    """Return the refusal of a body for which there is no memory beside the others that are arriving."""
+    """Return the refusal of a body for which there is no memory beside the others that arrive or are answered."""
     return Refusal(
         503,
-        "Too many long bodies are arriving at once.",
+        "Too many long bodies are here at once.",
         "shorter bodies, or fewer at once; try again in a second",
         code="LX-HTTP-114",
+    )
+
+
+def unread() -> Refusal:
+    """Return the refusal of an answer for which there is no memory beside the others that wait to be read."""
+    return Refusal(
+        503,
+        "Too many long answers wait for their clients to read them.",
+        "clients that read, or shorter answers; try again in a second",
+        code="LX-HTTP-134",
     )
 
 

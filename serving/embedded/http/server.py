@@ -18,12 +18,14 @@ from .limits import Limits
 from .messages import Admission, Handler, Refuser
 from .protocol import Connection
 from .reader import Heads
+from .room import Room
 
 BACKLOG = 1_024
 """Connections that the system completes before they are accepted; Linux caps it by `net.core.somaxconn`."""
 _TURNED_AWAY = 64  # connections too many that are told so at once; further ones are cut
 _GRACE = 1.0  # seconds since the last answer, or the connection's start, after which a draining server closes it
 _SETTLE = 0.005  # seconds that the system has to complete connections that are under way; it needs less
+_CROWDED = 7 / 8  # of the places, beyond which idle connections make room for others sooner
 _TICKS = 4  # checks within the shortest of the times
 
 
@@ -66,11 +68,15 @@ class Server:
         self.counts = Counts()
         self.heads = Heads()
         """Heads of requests that need not be read again."""
+        self.idle_seconds = self.limits.idle_seconds
+        """How long a connection may be idle now."""
         self.draining = False
         self.date = b""
         """The header line of the date."""
-        self.arriving = 0
-        """Bytes of the bodies that are arriving."""
+        self.room = Room(self.limits.bodies, refusals.crowded)
+        """What long bodies take, from their first byte to their answer."""
+        self.unread = Room(self.limits.answers, refusals.unread)
+        """What answers take that clients have not read."""
         self._listening: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._turned_away: set[Connection] = set()
@@ -126,7 +132,7 @@ class Server:
         Connections that have been idle for a second are closed at once. The others may ask once more; their last
         answers say `Connection: close`.
         """
-        self.draining = True
+        self.draining, self.idle_seconds = True, self.limits.idle_seconds
         if self._listening is not None:
             if not shared:
                 await _settle(self._listening)
@@ -173,11 +179,18 @@ class Server:
         if self._empty is not None and not self._connections:
             self._empty.set()
 
+    def cut_most_unread(self) -> None:
+        """Cut the connection whose client has left most unread."""
+        max(self._connections, key=lambda connection: connection.unread).cut_unread()
+
     def _check(self) -> None:
         """End what takes too long, and set the date."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        limits = self.limits
+        crowded = not self.draining and len(self._connections) > limits.connections * _CROWDED
+        self.idle_seconds = min(limits.idle_seconds, limits.short_idle_seconds) if crowded else limits.idle_seconds
         for connection in [*self._connections, *self._turned_away]:
             connection.check(now)
         self._timer = loop.call_later(self._tick, self._check)

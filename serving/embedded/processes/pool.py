@@ -18,6 +18,8 @@ from .workers import Died, Prepare, WorkerProcess
 
 _WORKER = "lexport.serving.embedded.processes.worker"
 _PATIENCE = 3.0  # seconds that a process may take to say what it has counted
+LOOKED_EVERY = 0.5
+"""Seconds between two looks at what processes have counted: one that is killed loses what came since the last."""
 
 
 class Pool:
@@ -34,6 +36,7 @@ class Pool:
         # What processes had counted that have ended, and what each of the others has said last: counters never fall.
         self._gone: dict[str, Any] = {}
         self._said: dict[int, dict[str, Any]] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     def __iter__(self) -> Iterator[WorkerProcess]:
         """Iterate over the processes, those that are being started again included."""
@@ -49,11 +52,12 @@ class Pool:
         return [worker for worker in self._workers if worker.ready]
 
     def open(self) -> None:
-        """Take the inference addresses. Raises OSError if one is in use."""
+        """Take the inference addresses, and begin to look at counts. Raises OSError if an address is in use."""
         self._first = bound(*self._orders.addresses["inference"])
         if GRPC_INFERENCE in self._orders.addresses:
             # Each process listens there at a socket of its own; this one keeps other programs away.
             self._grpc = bound(*self._orders.addresses[GRPC_INFERENCE])
+        self._looking = asyncio.ensure_future(self._look())
 
     async def grow(self, wanted: int) -> bool:
         """Start processes until there are `wanted`; return whether any was started.
@@ -92,22 +96,32 @@ class Pool:
     async def count(self) -> dict[str, Any]:
         """Return the sum of what all have counted, those that have ended included.
 
-        Of one that was killed it is what it had said when it was asked last.
+        Of one that was killed it is what it had said when it was asked last, LOOKED_EVERY seconds before at most, and
+        its last batch, while which it answers nothing.
         """
         await asyncio.gather(*map(self._ask_counts, self.ready))
         return added([self._gone, *self._said.values()])
 
     async def end(self, seconds: float) -> int:
         """End all, their requests answered within `seconds`. Return how many connections were cut."""
+        if self._looking is not None:
+            self._looking.cancel()
         for held in (self._first, self._grpc):
             if held is not None:
                 held.close()
-        return sum(await asyncio.gather(*[worker.end(seconds) for worker in self._workers]))
+        ended = await asyncio.gather(*[worker.end(seconds) for worker in self._workers])
+        return sum(one.cut for one in ended)
 
     async def _retire(self, worker: WorkerProcess, seconds: float) -> None:
-        await self._ask_counts(worker)
-        await worker.end(seconds)
+        ended = await worker.end(seconds)
+        if ended.counts is not None:
+            self._said[worker.number] = ended.counts
         self._keep(worker)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOKED_EVERY)
+            await asyncio.gather(*map(self._ask_counts, self.ready))
 
     def _lost(self, worker: WorkerProcess, reason: str) -> None:
         self._keep(worker)

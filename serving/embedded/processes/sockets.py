@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 
 _MOST = 4_096  # connections; each takes some 10 KiB while it is idle
+_MOST_GRPC = 1_024
 _OTHERS = 124  # open files of a process besides its connections
 
 
@@ -44,18 +45,21 @@ def beside(first: socket.socket) -> socket.socket:
     return made
 
 
-def room_for_connections() -> int:
-    """Return how many connections this process may hold open, and let it open so many files, if it is allowed to.
+def room_for_connections(*, grpc: bool) -> tuple[int, int]:
+    """Return how many connections this process may hold open, over HTTP and over gRPC (0 without `grpc`).
 
-    Linux doubles a process's table of open files when it is full, and a process with threads waits for every core
-    then: 30 to 300 ms in which nothing is answered, at the 64th, 128th, 256th … connection. So it is made large once.
+    It lets the process open so many files, if it is allowed to. Linux doubles a process's table of open files when
+    it is full, and a process with threads waits for every core then: 30 to 300 ms in which nothing is answered, at
+    the 64th, 128th, 256th … connection. So it is made large once.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST + _OTHERS
+    most = _MOST + _MOST_GRPC if grpc else _MOST
+    wanted = most + _OTHERS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    connections = _MOST if soft == resource.RLIM_INFINITY else max(1, min(_MOST, soft - _OTHERS))
+    connections = most if soft == resource.RLIM_INFINITY else max(2, min(most, soft - _OTHERS))
     with suppress(OSError):  # the limit was lowered below what is open
         os.close(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, connections + _OTHERS - 1))
-    return connections
+    over_grpc = max(1, connections * _MOST_GRPC // most) if grpc else 0
+    return connections - over_grpc, over_grpc

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....errors import LexportError, SystemProblem
@@ -16,13 +17,16 @@ from ... import folders, state
 from ...settings.addresses import GRPC_INFERENCE, GRPC_MANAGEMENT
 from ...store import read
 from ...supervision import log, say
+from ..access_log import AccessLog
 from ..addresses import answers, metrics
-from ..addresses.management import Management, MetricsAddress
-from ..http import Response, Server
+from ..addresses.management import Management
+from ..addresses.outcomes import Outcomes
+from ..http import Server
 from .archives import Archives
 from .channel import Closed
 from .orders import Orders, of_numbers
 from .pool import Pool
+from .probes import Probes
 from .registry import Registry, Served, described
 from .workers import WorkerProcess
 
@@ -45,6 +49,7 @@ class Supervisor:
         self._pool = Pool(orders, self._prepare, self._note_death)
         self._servers: list[Server] = []
         self._grpc: GrpcServer | None = None
+        self._log: AccessLog | None = None
         self._ending = False
         self._archives = Archives(orders)
 
@@ -53,19 +58,11 @@ class Supervisor:
         orders = self.orders
         folders.fresh_run(orders.server.state_dir)
         self._pool.open()
-        await self._open("metrics", MetricsAddress(self._collect, metrics.CONTENT_TYPE).handle)
+        await self._open("metrics", metrics.MetricsAddress(self._collect).handle)
         tokens = orders.tokens
-        management = Management(
-            self,
-            None if tokens is None else tokens.management,
-            model_api=orders.model_api,
-            most_workers=orders.most_workers,
-        )
-        await self._open("management", management.handle, admit=management.admit)
-        if GRPC_MANAGEMENT in orders.addresses:
-            await self._open_grpc(management)
+        await self._open_management()
         if "health" in orders.addresses:
-            await self._open("health", self._probe)
+            await self._open("health", Probes(self._pool, self.registry, lambda: self._ending).answer)
         if tokens is not None:
             keys = {kind: {"key": getattr(tokens, kind)} for kind in ("management", "inference")}
             path = orders.server.state_dir / folders.KEYS
@@ -88,6 +85,8 @@ class Supervisor:
             server.close()
         if self._grpc is not None:
             await self._grpc.drain(0.0)
+        if self._log is not None:
+            self._log.close()
         waited = f"after {time.monotonic() - began:.1f} s"
         log(f"Connections cut {waited}: {cut}." if cut else f"All requests were answered {waited}.")
         if self.abandoned:
@@ -235,14 +234,13 @@ class Supervisor:
         """Tell a process that has just started everything, and have it listen."""
         orders = self.orders
         gpu = worker.number % orders.gpus if orders.gpus else None
-        log_file = orders.server.state_dir / folders.LOGS / _ACCESS_LOG.format(worker.number)
         await worker.ask(
             "begin",
             token=None if orders.tokens is None else orders.tokens.inference,
             limits=orders.limits,
             threads=self._threads,
             gpu=gpu,
-            log=str(log_file),
+            log=str(self._log_file(worker.number)),
             grpc=orders.addresses.get(GRPC_INFERENCE),
         )
         for served in self.registry.served:
@@ -277,19 +275,32 @@ class Supervisor:
 
     # Addresses and archives.
 
-    async def _open(self, purpose: str, handle: Any, **more: Any) -> None:
+    async def _open_management(self) -> None:
+        orders = self.orders
+        token = None if orders.tokens is None else orders.tokens.management
+        self._log = AccessLog(self._log_file("management"))
+        outcomes = Outcomes(self._log.note_other)
+        management = Management(self, token, outcomes, model_api=orders.model_api, most_workers=orders.most_workers)
+        server = await self._open("management", management.handle, admit=management.admit, refuse=outcomes.refuse)
+        if GRPC_MANAGEMENT in orders.addresses:
+            from ..grpc.management import add_to
+            from ..grpc.server import Server as GrpcServer
+
+            self._grpc = GrpcServer(
+                token, outcomes.called, largest=0, connections=100, room=server.room, unread=server.unread
+            )
+            add_to(self._grpc, management)
+            await self._listen(self._grpc, GRPC_MANAGEMENT, "grpc_management_port in the settings")
+
+    def _log_file(self, name: object) -> Path:
+        """Return the access log of a process that answers, by its number, or of an address."""
+        return self.orders.server.state_dir / folders.LOGS / _ACCESS_LOG.format(name)
+
+    async def _open(self, purpose: str, handle: Any, **more: Any) -> Server:
         server = Server(handle, **more)
         await self._listen(server, purpose, "--port")
         self._servers.append(server)
-
-    async def _open_grpc(self, management: Management) -> None:
-        from ..grpc.management import add_to
-        from ..grpc.server import Server as GrpcServer
-
-        tokens = self.orders.tokens
-        self._grpc = GrpcServer(None if tokens is None else tokens.management, lambda status: None, largest=0)
-        add_to(self._grpc, management)
-        await self._listen(self._grpc, GRPC_MANAGEMENT, "grpc_management_port in the settings")
+        return server
 
     async def _listen(self, server: Server | GrpcServer, purpose: str, option: str) -> None:
         host, port = self.orders.addresses[purpose]
@@ -301,23 +312,3 @@ class Supervisor:
                 f"port with {option}.",
                 code="LX-SERVE-105",
             ) from None
-
-    async def _probe(self, request: Any) -> Response:
-        reasons = {"/livez": self._why_dead, "/readyz": self._why_unready}
-        check = reasons.get(request.path)
-        if check is None:
-            return Response(404, b'{"status": "nothing is at this path"}')
-        reason = check()
-        return Response(503 if reason else 200, json_bytes({"status": reason or "ok"}))
-
-    def _why_dead(self) -> str:
-        loops = all(worker.loops and not worker.ready for worker in self._pool)
-        return "every process dies again and again" if len(self._pool) and loops and not self._ending else ""
-
-    def _why_unready(self) -> str:
-        if self._ending:
-            return "the server is stopping"
-        if not self._pool.ready:
-            return "no process is ready"
-        idle = sum(not served.workers for served in self.registry.served)
-        return f"{idle} of {len(self.registry.served)} models have no worker that is ready" if idle else ""

@@ -25,6 +25,7 @@ from ....handlers.runtime.threads import THREADS
 from ..access_log import AccessLog
 from ..addresses.answers import Failure
 from ..addresses.inference import Inference
+from ..addresses.outcomes import Outcomes
 from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
@@ -68,7 +69,7 @@ class _Worker:
         self._listening = listening
         self._models = Models()
         self._server: Server | None = None
-        self._inference: Inference | None = None
+        self._outcomes = Outcomes()
         self._tracing: Tracing | None = None
         self._grpc: GrpcServer | None = None
         self._grpc_address: tuple[str, int] | None = None
@@ -118,16 +119,27 @@ class _Worker:
             from ..tracing import Tracing
 
             self._tracing = Tracing()
-        self._inference = Inference(self._models, token, traced=self._tracing is not None, log=self._log.note_other)
-        own = Limits(**{"connections": room_for_connections(), **limits})
-        self._server = Server(self._inference.handle, own, admit=self._inference.admit, refuse=self._inference.refuse)
+        refused = None if self._tracing is None else self._tracing.note_refused
+        self._outcomes = Outcomes(self._log.note_other, refused)
+        inference = Inference(self._models, token, self._outcomes, traced=self._tracing is not None)
+        connections, over_grpc = room_for_connections(grpc=grpc is not None)
+        own = Limits(**{"connections": connections, **limits})
+        self._server = Server(inference.handle, own, admit=inference.admit, refuse=self._outcomes.refuse)
         if grpc is not None:
             from ..grpc.inference import add_to
             from ..grpc.server import Server as GrpcServer
 
             self._grpc_address = grpc
-            self._grpc = GrpcServer(token, self._inference.count, largest=self._server.limits.body)
-            add_to(self._grpc, self._inference, self._models)
+            server = self._server
+            self._grpc = GrpcServer(
+                token,
+                self._outcomes.called,
+                largest=own.body,
+                connections=over_grpc,
+                room=server.room,
+                unread=server.unread,
+            )
+            add_to(self._grpc, inference, self._models)
 
     async def _load(self, folder: str, file: str, name: str, largest: int, queue: int, seconds: float) -> None:
         def open_archive() -> LoadedArchive:
@@ -174,7 +186,7 @@ class _Worker:
 
     async def _count(self) -> dict[str, Any]:
         assert self._server is not None
-        assert self._inference is not None
+        server, outcomes = self._server.counts, self._outcomes
         return {
             "models": {
                 f"{model.name} {model.version}": {
@@ -184,24 +196,21 @@ class _Worker:
                 }
                 for model in self._models.answering
             },
-            "statuses": {
-                str(status): count
-                for status, count in (self._inference.statuses + self._server.counts.statuses).items()
-            },
-            "refused": dict(self._server.counts.refused),
+            "statuses": {str(status): count for status, count in (outcomes.statuses + server.statuses).items()},
+            "refused": dict(outcomes.refused + server.refused),
             "connections": self._server.connections,
         }
 
     async def _describe(self, name: str, version: str) -> Any:
         return self._models.ask(name, version).describe()
 
-    async def _drain(self, seconds: float) -> int:
+    async def _drain(self, seconds: float) -> dict[str, Any]:
         over_grpc = asyncio.ensure_future(self._grpc.drain(seconds)) if self._grpc is not None else None
         cut = 0 if self._server is None else await self._server.drain(seconds)
         if over_grpc is not None:
             await over_grpc
         asyncio.get_running_loop().call_later(0.05, self.ended.set)  # once this is answered
-        return cut
+        return {"cut": cut, "counts": None if self._server is None else await self._count()}
 
 
 def _reopen(model: Model, threads: int, device: str) -> None:

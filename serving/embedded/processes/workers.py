@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from ....errors import LexportError, SystemProblem
 from ... import launch
@@ -24,6 +24,15 @@ Prepare = Callable[["WorkerProcess"], Awaitable[None]]
 
 Died = Callable[["WorkerProcess", str], None]
 """Is told of a process that has ended without being asked to, and why."""
+
+
+class Ended(NamedTuple):
+    """What a process says when it ends."""
+
+    cut: int
+    """Connections that were cut."""
+    counts: dict[str, Any] | None
+    """What it has counted; None if it did not say."""
 
 
 class WorkerProcess:
@@ -79,19 +88,19 @@ class WorkerProcess:
             raise Closed
         return await self._channel.ask(question, **facts)
 
-    async def end(self, seconds: float) -> int:
-        """End the process, its requests answered within `seconds`. Return how many connections were cut."""
+    async def end(self, seconds: float) -> Ended:
+        """End the process, its requests answered within `seconds`."""
         self.ending, self.ready = True, False
         self._listening.close()
-        cut = 0
+        ended = Ended(0, None)
         with suppress(Closed, LexportError, TimeoutError):
-            cut = await asyncio.wait_for(self.ask("drain", seconds=seconds), seconds + 5.0)
+            ended = Ended(**await asyncio.wait_for(self.ask("drain", seconds=seconds), seconds + 5.0))
         if self._watching is not None:
             if self.pid:
                 await asyncio.wait([self._watching], timeout=2.0)
             self._watching.cancel()  # it may be about to start another one
         self.kill()
-        return cut
+        return ended
 
     def kill(self) -> None:
         """End the process at once."""

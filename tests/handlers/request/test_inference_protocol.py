@@ -46,16 +46,27 @@ def test_tritons_client_gets_the_answers_of_the_archive(
     triton: Any, headers: dict[str, str], inprocess: dict[str, LoadedArchive], model: str
 ) -> None:
     plain = inprocess[model].predict(TEXTS)
-    for outputs in (None, [http.InferRequestedOutput("scores", binary_data=False)]):
-        found = triton.infer(model, [tensor(TEXTS)], outputs=outputs, request_id="7", headers=headers)
-        answer = found.get_response()
-        assert (answer["id"], answer["model_name"], answer["model_version"]) == ("7", model, "1.0")
-        assert found.as_numpy("label").tolist() == [one["label"] for one in plain]
-        for name in ("tokens", "unknown", "truncated"):
-            assert found.as_numpy(name).tolist() == [one[name] for one in plain]
-        scores = found.as_numpy("scores")
-        assert scores.dtype == np.float32
-        assert scores == pytest.approx(np.array([list(one["scores"].values()) for one in plain]), abs=1e-6)
+    found = triton.infer(model, [tensor(TEXTS)], request_id="7", headers=headers)
+    answer = found.get_response()
+    assert (answer["id"], answer["model_name"], answer["model_version"]) == ("7", model, "1.0")
+    assert found.as_numpy("label").tolist() == [one["label"] for one in plain]
+    for name in ("tokens", "unknown", "truncated"):
+        assert found.as_numpy(name).tolist() == [one[name] for one in plain]
+    scores = found.as_numpy("scores")
+    assert scores.dtype == np.float32
+    assert scores == pytest.approx(np.array([list(one["scores"].values()) for one in plain]), abs=1e-6)
+
+
+def test_tritons_client_gets_the_outputs_that_it_asks_for(triton: Any, headers: dict[str, str], model: str) -> None:
+    whole = triton.infer(model, [tensor(TEXTS)], headers=headers)
+    outputs = [http.InferRequestedOutput("scores"), http.InferRequestedOutput("label", binary_data=False)]
+    found = triton.infer(model, [tensor(TEXTS)], outputs=outputs, headers=headers)
+    assert [one["name"] for one in found.get_response()["outputs"]] == ["scores", "label"]
+    for name in ("scores", "label"):
+        assert found.as_numpy(name).tolist() == whole.as_numpy(name).tolist()
+    with pytest.raises(http.InferenceServerException, match="'nothing'") as caught:
+        triton.infer(model, [tensor(TEXTS)], outputs=[http.InferRequestedOutput("nothing")], headers=headers)
+    assert caught.value.status() == "400"
 
 
 def test_tritons_default_binary_tensors_are_read(

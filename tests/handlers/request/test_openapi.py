@@ -33,11 +33,18 @@ def test_the_document_is_valid() -> None:
 # The questions of each task, and the schema that alone describes the answer.
 TEXT, TEXTS = {"text": "goal rain"}, {"texts": ["goal", ""]}
 V2 = {"inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["goal", ""]}], "id": "7"}
+V2_OUTPUTS = V2 | {"outputs": [{"name": "truncated"}, {"name": "scores", "parameters": {"binary_data": True}}]}
 IMAGE = {"image": [0.5, 0.25, 1]}
 V2_IMAGE = {"inputs": [{"name": "image", "shape": [1, 3], "datatype": "FP32", "data": [0.5, 0.25, 1.0]}]}
 LANG = {"lang": "en"}
 ASKED: dict[str, list[tuple[dict[str, Any], str]]] = {
-    "topics": [(TEXT, "OneLabel"), (TEXT | {"top_k": 1}, "OneLabel"), (TEXTS, "Answers"), (V2, "V2Answer")],
+    "topics": [
+        (TEXT, "OneLabel"),
+        (TEXT | {"top_k": 1}, "OneLabel"),
+        (TEXTS, "Answers"),
+        (V2, "V2Answer"),
+        (V2_OUTPUTS, "V2Answer"),
+    ],
     "multilabel": [(TEXT | {"threshold": 0.1}, "SeveralLabels"), (TEXTS, "Answers"), (V2, "V2Answer")],
     "vector": [(TEXT, "TextVector"), (TEXTS, "Answers"), (V2, "V2Answer")],
     "joint": [(TEXT, "TextVector"), (IMAGE, "ImageVector"), (V2, "V2Answer"), (V2_IMAGE, "V2Answer")],

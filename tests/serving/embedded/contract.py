@@ -13,6 +13,7 @@ from lexport.serving import Server
 INFERENCE, MANAGEMENT, METRICS = "inference", "management", "metrics"
 JSON, TEXT, FORM = "application/json", "text/plain", "application/x-www-form-urlencoded"
 ASKED = '{"text": "goal"}'
+_V2 = '{"inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["goal", "rain 很"]}], "outputs": %s}'
 
 # They differ by nature, and TorchServe closes the connection after every refusal.
 _NOT_COMPARED = {"date", "x-request-id", "connection", "content-length"}
@@ -83,6 +84,11 @@ def questions() -> list[Case]:
         Case(INFERENCE, "POST", "/predictions/NAME", "", TEXT),
         Case(INFERENCE, "POST", "/predictions/NAME", "data=goal", FORM),
         Case(INFERENCE, "POST", "/predictions/NAME?top_k=1", ASKED, JSON),
+        *(
+            Case(INFERENCE, "POST", target, _V2 % outputs, JSON)
+            for target in ("/predictions/NAME", "/v2/models/NAME/infer")
+            for outputs in ('[{"name": "scores"}, {"name": "label"}]', "[]", '[{"name": "none"}]', '["label"]')
+        ),
         Case(INFERENCE, "GET", "/predictions/NAME?data=goal"),
         Case(INFERENCE, "HEAD", "/predictions/NAME"),
     ]
@@ -172,7 +178,7 @@ def asked(server: Server, cases: Sequence[Case]) -> list[Answer]:
         where = urlsplit(urls[case.address])
         connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=60)
         try:
-            body = None if case.body is None else filled(case.body)
+            body = None if case.body is None else filled(case.body).encode()
             connection.request(case.method, filled(case.target), body, headers)
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}

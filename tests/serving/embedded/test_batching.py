@@ -64,6 +64,40 @@ def test_what_is_submitted_in_one_turn_of_the_loop_is_one_batch() -> None:
     assert engine.batches == [[0, 1, 2, 3, 4], [5]]
 
 
+def test_items_that_come_one_in_a_turn_are_gathered_until_none_comes_for_some_turns() -> None:
+    engine = Doubling()
+
+    async def main() -> None:
+        batcher = Batcher(engine, largest=4)
+        futures = []
+        for number in range(3):
+            futures.append(batcher.submit(number, turns=3))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert engine.batches == []
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert engine.batches == [[0, 1, 2]]
+        futures += [batcher.submit(number, turns=1_000) for number in range(3, 8)]  # a full batch waits for none
+        await asyncio.sleep(0)
+        assert engine.batches[1:] == [[3, 4, 5, 6]]
+        assert await asyncio.gather(*futures) == [2 * number for number in range(8)]
+
+    run(main())
+    assert engine.batches[2:] == [[7]]
+
+
+def test_whoever_fails_to_take_an_answer_costs_no_other_theirs() -> None:
+    async def main() -> None:
+        batcher = Batcher(Doubling())
+        first, broken, last = (batcher.submit(number) for number in (1, 2, 3))
+        broken.add_done_callback(lambda later: 1 / 0)
+        assert [await first, await last] == [2, 6]
+        assert await batcher.submit(4) == 8
+
+    run(main())
+
+
 def test_a_batch_has_a_largest_size_and_the_loop_its_turn_between_two() -> None:
     engine = Doubling()
     seen: list[int] = []

@@ -26,6 +26,7 @@ from lexport.client.once import predict
 from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.export.archive.pack import archive
 from lexport.serving import Server, check_live, check_ready, running, serve, status, stop
+from lexport.serving.embedded.processes.pool import LOOKED_EVERY
 from lexport.serving.process import is_alive
 from lexport.serving.torchserve.http import request
 
@@ -203,6 +204,33 @@ def test_what_cannot_be_read_has_an_id_and_a_line_in_the_access_log(shared: Serv
     assert (line["status"], line["error"]) == (400, "LX-HTTP-102")
 
 
+def test_the_management_address_has_an_access_log_of_its_own(shared: Server) -> None:
+    headers = {"Authorization": f"Bearer {shared.token('management')}"}
+    with httpx.Client(base_url=shared.management_url, trust_env=False) as client:
+        described = client.get("/models/topics", headers=headers | {"X-Request-Id": "look-1"})
+        client.get("/models/none", headers=headers | {"X-Request-Id": "look-2"})
+        client.put("/models/topics?min_worker=0", headers={"X-Request-Id": "look-3"})
+        client.post("/models", headers={"X-Request-Id": "look-4"}, content=b"{}")
+    file = shared.logs / "access_log.management.jsonl"
+    until(lambda: file.exists() and "look-4" in file.read_text())
+    assert file.stat().st_mode & 0o077 == 0
+    lines = {line["id"]: line for line in map(json.loads, file.read_text().splitlines())}
+    assert lines["look-1"].keys() == {"time", "id", "status", "bytes"}
+    assert (lines["look-1"]["status"], lines["look-1"]["bytes"]) == (200, len(described.content))
+    told = {name: (line["status"], line.get("error")) for name, line in lines.items() if name.startswith("look-")}
+    assert told == {
+        "look-1": (200, None),
+        "look-2": (404, "ModelNotFoundException"),
+        "look-3": (400, "InvalidKeyException"),
+        "look-4": (400, "InvalidKeyException"),
+    }
+    where = urlsplit(shared.management_url)
+    with socket.create_connection((str(where.hostname), int(where.port or 0)), 10) as other:
+        other.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert other.recv(1_000).startswith(b"HTTP/1.1 400")
+    until(lambda: "LX-HTTP-102" in file.read_text())
+
+
 def test_nothing_is_left_of_a_stopped_server_but_its_logs_and_what_it_served(start: Start, traces: Traces) -> None:
     before = traces.folders()
     server = start(workers="cpu:2")
@@ -239,6 +267,27 @@ def test_counters_do_not_fall_where_a_process_is_killed(start: Start) -> None:
     assert seen | {counted(server, "ts_inference_requests_total")} == {5}
     assert ask(server)[0] == 200
     assert counted(server, "ts_inference_requests_total") == 6
+
+
+def test_what_a_killed_process_had_counted_is_known_but_for_its_last_half_second(start: Start) -> None:
+    server = start(workers="cpu:1")
+    for _ in range(5):
+        assert ask(server)[0] == 200
+    time.sleep(3 * LOOKED_EVERY)  # nobody has asked for counts meanwhile
+    workers_of(server)[0].kill()
+    until(lambda: running(server.state_dir).restarts == 1)
+    assert counted(server, "ts_inference_requests_total") == 5
+
+
+def test_what_a_process_counts_until_its_end_is_kept_where_their_number_falls(start: Start) -> None:
+    server = start(workers="cpu:2")
+
+    def shrink() -> None:
+        assert managed(server, "PUT", "/models/topics?min_worker=1&synchronous=true")[0] == 200
+
+    statuses, errors = _under_load(server, shrink)
+    assert errors == []
+    assert counted(server, "ts_inference_requests_total") == statuses[200]
 
 
 def test_a_killed_process_is_replaced_and_said(start: Start) -> None:

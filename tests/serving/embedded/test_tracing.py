@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def received() -> Iterator[Collector]:
 
 def start(archive: Path, folder: Path, url: str, grpc: int = 0) -> Server:
     settings = folder / "own.properties"
-    settings.write_text(f"grpc_inference_port={grpc}\n")
+    settings.write_text(f"grpc_inference_port={grpc}\njob_queue_size=1\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         patch.setenv("OTEL_SERVICE_NAME", "shop")
@@ -149,10 +150,94 @@ def test_over_grpc_too(server: Server, received: Collector, ports: list[int]) ->
             request_serializer=lambda one: one.SerializeToString(),
             response_deserializer=message("inference.ModelInferResponse").FromString,
         )
-        metadata = (("authorization", f"Bearer {server.token()}"), ("traceparent", f"00-{TRACE}-{PARENT}-01"))
-        call(asked, metadata=metadata, timeout=30)
+        bearer = ("authorization", f"Bearer {server.token()}")
+        continued = ("traceparent", f"00-{TRACE}-{PARENT}-01")
+        call(asked, metadata=(bearer, continued), timeout=30)
+        [span] = received.wait(before + 1)[before:]
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+        for metadata, name, code, error in (
+            ((continued,), "topics", grpc.StatusCode.PERMISSION_DENIED, "InvalidKeyException"),
+            ((bearer, continued), "nothing", grpc.StatusCode.NOT_FOUND, "ModelNotFoundException"),
+            ((bearer, continued), "topics", grpc.StatusCode.INVALID_ARGUMENT, "LX-HTTP-120"),
+        ):
+            before = len(received.spans)
+            asked.model_name = name
+            asked.raw_input_contents[:] = [b"x"] if error.startswith("LX-") else []
+            with pytest.raises(grpc.RpcError) as caught:
+                call(asked, metadata=metadata, timeout=30)
+            assert caught.value.code() == code
+            [span] = received.wait(before + 1)[before:]
+            assert (span.name, span.trace_id.hex()) == ("refuse", TRACE)
+            assert attributes(span)["error.type"] == error
+
+
+CONTINUED = f"traceparent: 00-{TRACE}-{PARENT}-01\r\n"
+
+
+def raw(server: Server, *heads: str, length: int = 0) -> None:
+    """Send requests at once on one connection, each its first line and more headers, and read until it is closed."""
+    where = httpx.URL(server.inference_url)
+    bearer = f"Authorization: Bearer {server.token()}\r\nHost: x\r\nContent-Length: {length}\r\n"
+    whole = "".join(f"{head.replace('BEARER', bearer)}\r\n{'a' * length}" for head in heads)
+    with socket.create_connection((where.host, where.port or 80), 10) as client:
+        client.sendall(whole.encode())
+        client.shutdown(socket.SHUT_WR) if not length else None
+        while client.recv(1 << 16) and length == 0:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "error"),
+    [
+        ("POST /predictions/topics HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n", 400, "InvalidKeyException"),
+        ("GET /predictions/topics HTTP/1.1\r\nHost: x\r\n", 400, "InvalidKeyException"),
+        ("GET /predictions/nothing HTTP/1.1\r\nBEARER", 404, "ModelNotFoundException"),
+        ("GET /nothing HTTP/1.1\r\nBEARER", 404, "ResourceNotFoundException"),
+        ("GET / HTTP/1.1\r\n", 400, "LX-HTTP-102"),
+        ("GET / HTTP/3.0\r\nHost: x\r\n", 505, "LX-HTTP-105"),
+    ],
+)
+def test_what_is_refused_before_a_model_has_a_span_too(
+    server: Server, received: Collector, head: str, status: int, error: str
+) -> None:
+    before = len(received.spans)
+    raw(server, head + CONTINUED + "X-Request-Id: mine-2\r\n")
     [span] = received.wait(before + 1)[before:]
-    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    told = attributes(span)
+    assert (span.name, told["http.response.status_code"], told["error.type"]) == ("refuse", status, error)
+    if not error.startswith("LX-"):  # else not even its headers could be read
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+        assert told["lexport.request.id"] == "mine-2"
+    assert 0 <= span.end_time_unix_nano - span.start_time_unix_nano < 5e9
+    assert (span.status.code == span.status.STATUS_CODE_ERROR) == (status >= 500)
+
+
+def test_a_full_queue_is_seen_in_the_trace(server: Server, received: Collector) -> None:
+    """Three requests arrive in one turn of the loop, and one may wait."""
+    before = len(received.spans)
+    head = f"POST /predictions/topics HTTP/1.1\r\nBEARER{CONTINUED}"
+    raw(server, head, head, head, length=4)
+    spans = received.wait(before + 3)[before:]
+    assert {span.trace_id.hex() for span in spans} == {TRACE}
+    assert sorted(span.name for span in spans) == ["predict topics", "refuse", "refuse"]
+    refused = [attributes(span) for span in spans if span.name == "refuse"]
+    assert {(one["http.response.status_code"], one["error.type"]) for one in refused} == {(429, "LX-HTTP-117")}
+
+
+def test_a_flood_of_refused_requests_is_no_flood_of_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lexport.serving.embedded import tracing
+
+    with Collector() as flooded:
+        threading.Thread(target=flooded.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", flooded.url)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+        monkeypatch.setattr(tracing, "_SECOND", 3_600_000_000_000)
+        traces = tracing.Tracing()
+        for number in range(1_000):
+            traces.note_refused({}, f"mine-{number}", 400, "InvalidKeyException", 0.0)
+        traces.close()
+        assert len(flooded.spans) == 100
+        flooded.shutdown()
 
 
 def test_a_caller_may_decide_that_nothing_is_traced(server: Server, received: Collector) -> None:

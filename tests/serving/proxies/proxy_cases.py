@@ -23,7 +23,7 @@ from lexport.serving.settings.addresses import Address
 
 KINDS = ("haproxy", "nginx")
 SHORT = Limits(body=1 << 18, form=1 << 12, header_time=1, body_time=1, idle_time=1)
-HEALTH = b"GET /ping HTTP/1.1\r\nhost: torchserve\r\n"
+HEALTH = b"GET /ping HTTP/1.1\r\nhost: models\r\n"
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.[01]")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"): ?([\x20-\x7e\x80-\xff\t]*)")
@@ -58,12 +58,19 @@ def running(kind: str, proxy: Proxy, folder: Path) -> Iterator[Address]:
     """The proxy, listening on a free port; ended afterwards."""
     listen = Address("127.0.0.1", free_port())
     (folder / "proxy.cfg").write_text(proxy_configuration(kind, replace(proxy, listen=listen)))
+    with started(kind, listen, folder):
+        yield listen
+
+
+@contextmanager
+def started(kind: str, listen: Address, folder: Path) -> Iterator[None]:
+    """The proxy of the configuration `folder/proxy.cfg`, which listens there; ended afterwards."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command(kind, folder), stdout=log, stderr=log, cwd=folder)
     try:
         wait_until(lambda: process.poll() is not None or _accepts(listen))
         assert process.poll() is None, (folder / "log").read_text()
-        yield listen
+        yield
     finally:
         process.terminate()
         process.wait(20)

@@ -47,6 +47,10 @@ NORMALISED: list[Case] = [
     ("two requests at once", (POST + BODY) * 2, 200, 200, ONE * 2),
     ("version and query", at(b"/predictions/m/1.0?a=/x"), 200, 200, [(b"POST /predictions/m/1.0?a=/x", b"hi")]),
     ("encoded name", at(b"/predictions/%C3%BC"), 200, 200, [(b"POST /predictions/%C3%BC", b"hi")]),
+    ("Open Inference Protocol: ready", at(b"/v2/health/ready", b"GET"), 200, 200, [(b"GET /v2/health/ready", b"hi")]),
+    ("Open Inference Protocol: a version", at(b"/v2/models/m/versions/1.0/infer"), 200, 200,
+     [(b"POST /v2/models/m/versions/1.0/infer", b"hi")]),
+    ("Open Inference Protocol: metadata", at(b"/v2/models/m", b"GET"), 200, 200, [(b"GET /v2/models/m", b"hi")]),
     ("Open Inference Protocol", at(b"/v2/models/m/infer"), 200, 200, [(b"POST /v2/models/m/infer", b"hi")]),
     ("explanations", at(b"/explanations/m"), 200, 200, [(b"POST /explanations/m", b"hi")]),
 ]  # fmt: skip
@@ -104,6 +108,7 @@ REFUSED: list[Case] = [
         ("TRACE", b"TRACE /ping HTTP/1.1\r\nHost: x\r\n\r\n", 405, 405),
         ("CONNECT", b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", 404, 400),
         ("management", at(b"/models/m"), 404, 404),
+        ("the repository of models", at(b"/v2/repository/models/m/unload"), 404, 404),
         ("metrics", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 404, 404),
         ("dots behind an allowed path", at(b"/predictions/../models"), 404, 404),
         ("dots before an allowed path", at(b"/models/../predictions/m"), 404, 404),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import socket
 import ssl
 import subprocess
@@ -24,23 +23,6 @@ from .proxy_cases import KINDS, SHORT, command, program, proxied
 from .proxy_requests import BODY, POST
 
 each = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 for one day with its key beside it, in a folder whose name has a space."""
-    folder = tmp_path_factory.mktemp("certificates") / "of ours"
-    folder.mkdir()
-    path = folder / "site.pem"
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    asked = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=127.0.0.1"
-    subprocess.run(
-        [*asked.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-out", path, "-keyout", f"{path}.key"],
-        check=True,
-        capture_output=True,
-    )
-    return path
 
 
 @each
@@ -161,7 +143,7 @@ def test_the_pages_commands_make_what_the_checker_accepts(
 def test_the_pages_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     [block] = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     exec(compile(block, "the page", "exec"), {})
-    assert capsys.readouterr().out.startswith("# haproxy before TorchServe")
+    assert capsys.readouterr().out.startswith("# haproxy before a model server")
 
 
 @each

@@ -23,10 +23,18 @@ FORM = (
         (FORM, "multipart/form-data; boundary=b", {"data": b"goal\r\n\xc3\xa9", "top_k": b"1"}),
         (b"no parts", "multipart/form-data; boundary=b", {}),
         (b"", "multipart/form-data", {}),
+        (b"--b--", f"multipart/form-data; boundary={'b' * 300}", {}),
+        (b"--b\r\n" + b"a: b\r\n" * 100_000 + b"\r\nx\r\n--b--", "multipart/form-data; boundary=b", {}),
+        (b"--b\r\n" + b"a" * 1_000_000, "multipart/form-data; boundary=b", {}),
     ],
 )
 def test_forms_are_read_as_torchserve_reads_them(body: bytes, kind: str, expected: dict[str, bytes]) -> None:
     assert fields_of(body, kind) == expected
+
+
+def test_a_broken_form_is_no_line_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    assert fields_of(b"--x", "multipart/form-data; boundary=b") == {}
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

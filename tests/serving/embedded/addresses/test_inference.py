@@ -116,6 +116,16 @@ def test_what_is_not_there_is_said_as_torchserve_says_it(
     assert value["message"].startswith(message.format(name=name))
 
 
+def test_who_lacks_the_token_gets_an_answer_and_no_place(loaded: LoadedArchive) -> None:
+    path = f"/predictions/{loaded.worker.predictor.model.name}"
+    [refused] = answers(loaded, request("GET", path), token=TOKEN)
+    assert (refused.status, refused.headers["connection"]) == (400, "close")
+    bearer = f"Authorization: Bearer {TOKEN}"
+    [answered] = answers(loaded, request("GET", path, b"", "text/plain", bearer), token=TOKEN)
+    assert "connection" not in answered.headers
+    assert answered.code == "LX-HTTP-007"
+
+
 def test_a_request_without_the_token_is_refused_before_its_body_is_read(loaded: LoadedArchive) -> None:
     name = loaded.worker.predictor.model.name
     right, wrong = f"Authorization: Bearer {TOKEN}", f"Authorization: Bearer {TOKEN}x"

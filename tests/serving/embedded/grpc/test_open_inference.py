@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -94,6 +96,32 @@ def test_answers_are_those_of_the_archive(served: Served, archive_of: Callable[[
     assert labels == list(expected[0]["scores"])
 
 
+def test_the_outputs_that_are_asked_for_are_answered_in_their_order(served: Served) -> None:
+    asked, headers = client(served.inference), served.headers()
+    whole = asked.infer("topics", [texts(*TEXTS)], headers=headers)
+    wanted = [triton.InferRequestedOutput("scores"), triton.InferRequestedOutput("label")]
+    found = asked.infer("topics", [texts(*TEXTS)], outputs=wanted, headers=headers)
+    assert [one.name for one in found.get_response().outputs] == ["scores", "label"]
+    assert len(found.get_response().raw_output_contents) == 2
+    for name in ("scores", "label"):
+        np.testing.assert_array_equal(found.as_numpy(name), whole.as_numpy(name))
+    for bad, code in (
+        (triton.InferRequestedOutput("nothing"), "LX-HTTP-132"),
+        (triton.InferRequestedOutput("scores", class_count=1), "LX-HTTP-133"),
+    ):
+        with pytest.raises(triton.InferenceServerException, match=code) as caught:
+            asked.infer("topics", [texts(*TEXTS)], outputs=[bad], headers=headers)
+        assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert "label, score, scores, tokens, unknown, truncated" in refusal_of(asked, "nothing", headers)
+
+
+def refusal_of(asked: Any, output: str, headers: dict[str, str]) -> str:
+    """What is said to a request for an output."""
+    with pytest.raises(triton.InferenceServerException) as caught:
+        asked.infer("topics", [texts("goal")], outputs=[triton.InferRequestedOutput(output)], headers=headers)
+    return str(caught.value)
+
+
 class Plain:
     """Sends messages, without Triton's client."""
 
@@ -177,6 +205,36 @@ def test_what_cannot_be_answered_is_refused_by_its_reason(
     assert reason in (caught.value.details() or "")
 
 
+def counted(served: Served, name: str) -> float:
+    """The sum of a metric, whose name may have labels behind it."""
+    query = {"name[]": name.partition("{")[0]}
+    text = httpx.get(f"{served.server.metrics_url}/metrics", params=query, trust_env=False).text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_what_is_refused_is_counted_once_and_has_a_line_in_the_access_log(served: Served) -> None:
+    plain = Plain(served)
+    before = counted(served, "Requests4XX")
+    refusals = [
+        (request(b"\xff"), plain.metadata, None),  # by the model, which counts it
+        (both(request(b"goal")), plain.metadata, "LX-HTTP-120"),
+        (request(b"goal", model_version="9"), plain.metadata, "ModelVersionNotFoundException"),
+        (request(b"goal"), (), "InvalidKeyException"),
+    ]
+    for number, (asked, metadata, _) in enumerate(refusals):
+        with pytest.raises(grpc.RpcError):
+            plain.call(asked, metadata=(*metadata, ("x-request-id", f"refused-{number}")), timeout=30)
+    assert counted(served, "Requests4XX") == before + len(refusals)
+    assert counted(served, 'lexport_refused_requests{code="LX-HTTP-120"}') >= 1
+    file = served.server.logs / "access_log.0.jsonl"
+    deadline = time.monotonic() + 30
+    while "refused-3" not in (file.read_text() if file.exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    found = {line["id"]: line.get("error") for line in map(json.loads, file.read_text().splitlines())}
+    assert [found[f"refused-{number}"] for number in range(len(refusals))] == [error for _, _, error in refusals]
+
+
 VALUES = st.binary(max_size=6)
 CONTENTS = st.fixed_dictionaries(
     {},
@@ -201,13 +259,16 @@ TENSORS = st.fixed_dictionaries(
 @given(
     tensors=st.lists(TENSORS, max_size=2),
     raw=st.lists(VALUES, max_size=2),
+    outputs=st.lists(st.sampled_from(["label", "vector", "", "x"]), max_size=2),
     name=st.sampled_from(["topics", "vector", "", "none"]),
     identity=st.text(max_size=3),
 )
 def test_no_request_makes_the_server_fail(
-    served: Served, tensors: list[Any], raw: list[bytes], name: str, identity: str
+    served: Served, tensors: list[Any], raw: list[bytes], outputs: list[str], name: str, identity: str
 ) -> None:
     made = message("inference.ModelInferRequest")(model_name=name, id=identity, inputs=tensors)
+    for output in outputs:
+        made.outputs.add(name=output)
     made.raw_input_contents.extend(raw)
     plain = PLAIN.setdefault(served.inference, Plain(served))
     asked = plain.call.future(made, metadata=plain.metadata, timeout=30)

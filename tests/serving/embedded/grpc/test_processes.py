@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -55,7 +56,9 @@ def test_every_process_answers_and_a_stop_loses_no_request(archive_of: Callable[
     for thread in threads:
         thread.join(30)
     assert outcomes == {"UNAVAILABLE": 16}
-    logs = [path.read_text().count("\n") for path in sorted(server.logs.glob("access_log.*.jsonl"))]
-    assert len(logs) == 2
-    assert all(logs)
-    assert sum(logs) == sum(answered.values())
+    logs = [path.read_text().splitlines() for path in sorted(server.logs.glob("access_log.[01].jsonl"))]
+    statuses = [Counter(json.loads(line)["status"] for line in lines) for lines in logs]
+    assert len(statuses) == 2
+    assert all(one[200] for one in statuses)
+    assert sum(one[200] for one in statuses) == sum(answered.values())
+    assert set().union(*statuses) <= {200, 503}  # calls that came after the stop

@@ -323,7 +323,7 @@ def test_long_answers_and_bodies_arrive_whole(loop: str) -> None:
             pieces = b"".join(b"10000\r\n" + body[at : at + 0x10000] + b"\r\n" for at in range(0, 0x40_0000, 0x10000))
             client.send(CHUNKED + pieces + b"0\r\n\r\n")
             assert (await client.answer()).body == body[:0x40_0000]
-            assert server.arriving == 0
+            assert server.room.taken == 0
 
     run(main(), loop)
 

@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from lexport.handlers.request.refusals import Refusal
 from lexport.serving.embedded.http import Fields, Limits, Request, Response
 
-from .clients import CHUNKED, GET, LOOPS, PLAIN, POST, ask, connected, echo, run, serving
+from .clients import CHUNKED, GET, LOOPS, PLAIN, POST, Held, ask, connected, echo, run, serving
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
 SMALL = Limits(target=20, head=200, fields=5, body=100, chunks=4)
@@ -239,20 +240,122 @@ def test_all_arriving_bodies_together_have_a_limit(loop: str) -> None:
     async def main() -> None:
         async with serving(limits=limits) as server, connected(server) as first, connected(server) as second:
             first.send(POST + b"Content-Length: 900000\r\n\r\n" + b"a" * 800_000)
-            while server.arriving < 800_000:
+            while server.room.taken < 800_000:
                 await asyncio.sleep(0.001)
             second.send(POST + b"Content-Length: 900000\r\n\r\n" + b"a" * 800_000)
             answer = await second.answer()
             assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "LX-HTTP-114", "1")
             first.send(b"a" * 100_000)
             assert (await first.answer()).status == 200
-            assert server.arriving == 0
+            assert server.room.taken == 0
             assert (await ask(server, POST + b"Content-Length: 2\r\n\r\nhi")).status == 200
             async with connected(server) as third:
                 third.send(POST + b"Content-Length: 900000\r\n\r\n" + b"a" * 800_000)
-                while server.arriving < 800_000:
+                while server.room.taken < 800_000:
                     await asyncio.sleep(0.001)
-            while server.arriving:
+            while server.room.taken:
+                await asyncio.sleep(0.001)
+
+    run(main(), loop)
+
+
+def test_idle_connections_make_room_where_places_are_short(loop: str) -> None:
+    limits = Limits(connections=8, idle_seconds=30, short_idle_seconds=0.2)
+
+    async def main() -> None:
+        async with serving(limits=limits) as server, AsyncExitStack() as stack:
+            for count in range(1, 9):
+                client = await stack.enter_async_context(connected(server))
+                client.send(GET)
+                assert (await client.answer()).status == 200
+                if count == 7:  # seven of eight are no reason yet
+                    await asyncio.sleep(0.5)
+                    assert server.connections == 7
+            while server.connections > 1:
+                await asyncio.sleep(0.01)
+            assert server.counts.ended["idle"] == 7
+            assert (await ask(server, GET)).status == 200
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_handler_may_end_the_connection(loop: str, refuses: bool) -> None:
+    def handle(request: Request) -> Response:
+        request.keep = request.target != "/last"
+        if refuses and not request.keep:
+            raise Refusal(429, "Enough.", "less", code="LX-HTTP-117")
+        return echo(request)
+
+    async def main() -> None:
+        async with serving(handle) as server, connected(server) as client:
+            client.send(GET + GET.replace(b"/ ", b"/last ") + GET)
+            assert [(await client.answer()).headers.get("connection") for _ in range(2)] == [None, "close"]
+            assert await client.closed()
+            assert server.counts.requests == 2
+
+    run(main(), loop)
+
+
+def test_a_long_body_counts_until_its_request_is_answered_or_given_up(loop: str) -> None:
+    limits, held = Limits(bodies=1_000_000), Held()
+    long = POST + b"Content-Length: 900000\r\n\r\n" + b"a" * 900_000
+
+    async def main() -> None:
+        async with serving(held, limits) as server, connected(server) as first, connected(server) as short:
+            first.send(long)
+            await held.until(1)
+            assert server.room.taken == 900_000
+            async with connected(server) as second:
+                second.send(long)
+                assert (await second.answer()).code == "LX-HTTP-114"
+            short.send(POST + b"Content-Length: 2\r\n\r\nhi")  # a short one is no matter of room
+            await held.until(2)
+            held.answer(1)
+            assert (await short.answer()).status == 200
+            held.answer(0)
+            assert (await first.answer()).status == 200
+            assert server.room.taken == 0
+            async with connected(server) as gone:
+                gone.send(long)
+                await held.until(3)
+                assert server.room.taken == 900_000
+            while server.room.taken:
+                await asyncio.sleep(0.001)
+            first.send(long)
+            await held.until(4)
+            held.futures[3].set_exception(ValueError("no answer"))
+            assert (await first.answer()).status == 500
+            assert server.room.taken == 0
+
+    run(main(), loop)
+
+
+def test_all_unread_answers_together_have_a_limit_and_who_leaves_most_is_cut(loop: str) -> None:
+    limits, held = Limits(answers=100_000_000), Held()
+    long = Response(200, b"a" * 30_000_000, PLAIN)
+
+    async def main() -> None:
+        async with serving(held, limits) as server, AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(server)) for _ in range(4)]
+            for client, count in zip(clients, (1, 2, 1, 1), strict=True):
+                client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                before = len(held.requests)
+                client.send(GET * count)
+                await held.until(before + count)
+                for future in held.futures[before:]:
+                    future.set_result(long)
+                while server.unread.taken == 0:
+                    await asyncio.sleep(0.001)
+            while server.counts.ended["write"] == 0:
+                await asyncio.sleep(0.001)
+            assert server.unread.taken <= 100_000_000
+            await asyncio.sleep(0)
+            assert server.connections == 3
+            for place in (0, 2, 3):
+                clients[place].writer.transport.resume_reading()  # type: ignore[attr-defined]
+                assert len((await clients[place].answer()).body) == 30_000_000
+            while server.unread.taken:
                 await asyncio.sleep(0.001)
 
     run(main(), loop)
