@@ -73,7 +73,8 @@ def test_a_process_killed_every_second(server: Server) -> None:
     # No connection, or no room: the client says which.
     assert set(load.codes) <= {NoServer.code, QueueFull.code}, load.codes
     until(lambda: status(server.state_dir)["problems"] == [], 60)
-    assert running(server.state_dir).restarts >= deaths // 2
+    # Of twenty seconds each process waits 15 before its sixth start: pauses grow.
+    assert running(server.state_dir).restarts >= 6
     with Client(state_dir=server.state_dir) as client:
         [again] = client.predict("topics", [TEXT])
     assert {str(again)} == set(load.answers)
