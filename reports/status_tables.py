@@ -29,7 +29,9 @@ def status(values: Mapping[str, Any]) -> Group:
         _Fitting(values["models"]),
     ]
     if values["last_error"] is not None:
-        parts.append(Line(f"last error: {values['last_error']['time'][:19]} {values['last_error']['line']}", "yellow"))
+        parts.append(
+            Line(f"last error: {values['last_error']['time'][:19]} {values['last_error']['line']}", "yellow")
+        )
     return Group(*parts)
 
 
