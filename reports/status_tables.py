@@ -7,9 +7,8 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.text import Text
 
-from .tables import Line, megabytes, new_table, shown
+from .tables import Line, megabytes, new_table
 
 NONE = "–"
 _STYLES = {
@@ -37,7 +36,7 @@ def status(values: Mapping[str, Any]) -> Group:
 
 def look(moment: str, values: Mapping[str, Any] | None, note: str, problem: str) -> Group:
     """Return one look of several: its time, whether the server was started again, and the server or why not."""
-    parts: list[RenderableType] = [Text(moment, "bold")]
+    parts: list[RenderableType] = [Line(moment, "bold")]
     parts += [Line(line, "yellow") for line in (note, problem) if line]
     if values is not None:
         parts += [Line(line, "red") for line in values["problems"]]
@@ -45,12 +44,15 @@ def look(moment: str, values: Mapping[str, Any] | None, note: str, problem: str)
     return Group(*parts)
 
 
-def entry(values: Mapping[str, Any], *, everything: bool) -> Text:
+def entry(values: Mapping[str, Any], *, everything: bool) -> Line:
+    """Return a line of a log for a terminal: `entry_text` in the colour of its kind."""
+    return Line(entry_text(values, everything=everything), _STYLES.get(values["kind"], ""))
+
+
+def entry_text(values: Mapping[str, Any], *, everything: bool) -> str:
     """Return a line of a log with its time; where every line is shown, with the name of its file."""
-    line = Text(f"{values['time'][:19]} ")
-    if everything:
-        line.append_text(shown(f"{values['file']}: "))
-    return line.append_text(shown(values["line"], _STYLES.get(values["kind"], "")))
+    file = f"{values['file']}: " if everything else ""
+    return f"{values['time'][:19]} {file}{values['line']}"
 
 
 def duration(seconds: float) -> str:

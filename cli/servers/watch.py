@@ -126,4 +126,4 @@ def logs(
         elif sys.stdout.isatty():
             show(screens.entry(facts, everything=everything))
         else:
-            print_line(screens.entry(facts, everything=everything).plain)
+            print_line(screens.entry_text(facts, everything=everything))

@@ -83,8 +83,8 @@ def test_what_the_engine_does_not_say_is_a_dash() -> None:
 def test_a_narrow_screen_has_short_lines_with_everything() -> None:
     shown = lines(screens.status(VALUES), width=40)
     assert shown[4:] == [
-        "requests/s, p50, p99 and unknown words",
-        "    since the engine's start",
+        "requests/s, p50, p99 and unknown ",
+        "    words since the engine's start",
         "reviews 1.0 (default), onnx-int8",
         "  requests 1,234, – a second",
         "  p50 1.2 ms, p99 25.0 ms",
@@ -102,8 +102,8 @@ def test_a_look_tells_restarts_problems_and_why_the_server_could_not_be_asked() 
 
 def test_an_entry_has_its_time_and_among_all_lines_its_file() -> None:
     entry = {"time": "2026-01-02T03:04:05.678+00:00", "file": "ts_log.log", "kind": "error", "line": "no table"}
-    assert screens.entry(entry, everything=False).plain == "2026-01-02T03:04:05 no table"
-    assert screens.entry(entry, everything=True).plain == "2026-01-02T03:04:05 ts_log.log: no table"
+    assert screens.entry_text(entry, everything=False) == "2026-01-02T03:04:05 no table"
+    assert screens.entry_text(entry, everything=True) == "2026-01-02T03:04:05 ts_log.log: no table"
 
 
 @pytest.mark.parametrize(

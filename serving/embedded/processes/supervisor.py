@@ -155,7 +155,7 @@ class Supervisor:
             self.registry.scale(changed, served.workers)
             raise
         await self._shrink()
-        log(f"{served} is answered by {workers} workers.")
+        log(f"{served} is answered by {workers} {'worker' if workers == 1 else 'workers'}.")
 
     def files(self) -> list[tuple[str, str, str]]:
         """Return file, name and version of each archive in the store that is not served."""
