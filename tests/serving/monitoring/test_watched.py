@@ -160,7 +160,7 @@ def test_piped_it_prints_a_block_for_each_look_and_ends_with_130(shared: Server)
         command(shared, "status", "--watch", "0.5"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
-    lines = []
+    lines: list[str] = []
     while sum(shared.inference_url in line for line in lines) < 3:
         lines.append(child.stdout.readline())
     child.send_signal(signal.SIGINT)
