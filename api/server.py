@@ -14,6 +14,9 @@ from .model import Model
 from .paths import StrPath, with_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..serving.monitoring.entries import Entry
     from ..serving.operations import Change
     from ..serving.state import Server as Started
     from .archive import Archive
@@ -72,10 +75,20 @@ class Server(Model):
         return self._client.ask(self.name, body, version=self._version, explain=explain)
 
     def status(self) -> dict[str, Any]:
-        """Return the models and workers as they are now. Raises SystemProblem if the server has ended."""
+        """Return the models, their figures and the workers as they are now. Raises SystemProblem if it has ended."""
         from ..serving import status
 
         return status(self._local("status").state_dir)
+
+    def logs(self, *, everything: bool = False, last: int | None = None, follow: bool = False) -> Iterator[Entry]:
+        """Return the lines of the server's logs by time, newest last, each with its time, file, kind and line.
+
+        Useful lines only, or `everything`; the `last` ones, None for all. With `follow` the iterator goes on until
+        the server has ended. Raises SystemProblem if it has no logs.
+        """
+        from ..serving import logs
+
+        return logs(self._local("logs").state_dir, everything=everything, last=last, follow=follow)
 
     def deploy(self, source: Archive | StrPath, *, say: Say = silent, **options: Any) -> list[Change]:
         """Serve an archive beside what this machine's server serves, and return what was done.

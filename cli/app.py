@@ -19,6 +19,7 @@ from .servers import generated as writing
 from .servers import operate as operating
 from .servers import serve as serving
 from .servers import store as storing
+from .servers import watch as watching
 
 __all__ = [
     "app",
@@ -33,6 +34,7 @@ __all__ = [
     "scoring",
     "serving",
     "storing",
+    "watching",
     "writing",
 ]
 
@@ -40,7 +42,7 @@ __all__ = [
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
-    *("run", "serve", "predict", "status", "stop"),
+    *("run", "serve", "predict", "status", "logs", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "store"),
     *("generate", "loadtest", "doctor"),
 )

@@ -110,10 +110,10 @@ def say_to(as_json: bool) -> Callable[[str], None]:
     return partial(print_line, err=as_json)
 
 
-def emit(value: Any) -> None:
-    """Print a result as JSON; characters that could disturb a terminal become JSON escapes."""
+def emit(value: Any, *, indent: int | None = 2) -> None:
+    """Print a result as JSON, on one line without `indent`; what could disturb a terminal becomes a JSON escape."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    typer.echo(json_visible(json.dumps(value, indent=2, ensure_ascii=not readable, default=str)))
+    typer.echo(json_visible(json.dumps(value, indent=indent, ensure_ascii=not readable, default=str)))
 
 
 def given_texts(texts: list[str] | None) -> list[str]:

@@ -174,23 +174,6 @@ def _answer_cells(answer: Mapping[str, Any]) -> tuple[str | Text, str | Text]:
     return answer["label"], f"{answer['score']:.4f}"
 
 
-def status(values: Mapping[str, Any]) -> Group:
-    """Return models and workers of a running server."""
-    state = "healthy" if values["healthy"] else "not healthy"
-    title = f"{values['inference_url']} (pid {values['pid']}, {state})"
-    table = new_table("model", "version", "waiting", "worker", "pid", "device", "threads", "state", "memory")
-    for model in values["models"]:
-        version = f"{model['version']} (default)" if model["default"] else model["version"]
-        places = model["queue_waiting"] + model["queue_free"]
-        waiting = f"{model['queue_waiting']} of {places}"
-        for worker in model["workers"]:
-            memory = megabytes(worker["memory_bytes"]) if worker["memory_bytes"] else ""
-            threads = str(worker["threads"] or "")
-            cells = (str(worker["id"]), str(worker["pid"]), worker["device"], threads, worker["state"], memory)
-            table.add_row(model["name"], version, waiting, *cells)
-    return titled(title, table)
-
-
 _MARKS = {
     "ok": ("✓", "green"),
     "note": ("!", "yellow"),

@@ -37,6 +37,8 @@ class Archive:
     """The largest number of workers that its settings name."""
     cpu_alone: str | None = None
     """Why it cannot run on a GPU; None if it can."""
+    variant: str | None = None
+    """The variant that it was packed with (`onnx-int8`); None where its `model.json` names none."""
     setting_names: tuple[str, ...] | None = None
     """The settings in its own settings file; None if it has no such file."""
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -59,7 +61,7 @@ def read(path: Path) -> Archive:
         model = model if isinstance(model, dict) else {}
         settings = read_settings(path, archive, manifest)
         workers, most_workers = _own_workers(path, settings)
-        cpu_alone = _cpu_alone(read_member(archive, "model.json")) if "model.json" in members else None
+        described = _described(read_member(archive, "model.json")) if "model.json" in members else {}
     return Archive(
         path=path,
         name=_identifier(path, "modelName", model.get("modelName"), NAME),
@@ -67,7 +69,8 @@ def read(path: Path) -> Archive:
         made_by_lexport=EVIDENCE in members,
         workers=workers,
         most_workers=most_workers,
-        cpu_alone=cpu_alone,
+        cpu_alone=_cpu_alone(described),
+        variant=described.get("variant") if isinstance(described.get("variant"), str) else None,
         setting_names=tuple(sorted(map(str, settings))) if model.get("configFile") is not None else None,
         numbers={str(key): value for key, value in settings.items() if type(value) is int},
     )
@@ -209,12 +212,20 @@ def _identifier(path: Path, what: str, value: Any, pattern: re.Pattern[str]) -> 
     return value
 
 
-def _cpu_alone(model: bytes) -> str | None:
-    """Return why an archive made by lexport does not run on a GPU; None where its `model.json` does not say."""
+def _described(model: bytes) -> dict[str, Any]:
+    """Return the values of an archive's `model.json`; {} where it is not as lexport writes it."""
     try:
         values = json.loads(model)
-        return why_cpu_alone(str(values["variant"]), values["precision"])
-    except (ValueError, RecursionError, TypeError, KeyError):
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _cpu_alone(described: Mapping[str, Any]) -> str | None:
+    """Return why an archive made by lexport does not run on a GPU; None where its `model.json` does not say."""
+    try:
+        return why_cpu_alone(str(described["variant"]), described["precision"])
+    except (ValueError, TypeError, KeyError):
         return None
 
 

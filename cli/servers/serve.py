@@ -1,4 +1,4 @@
-"""Commands around a server: serve, predict, status, stop."""
+"""Commands around a server: serve, predict, stop."""
 
 from __future__ import annotations
 
@@ -168,42 +168,6 @@ def predict(
             return show(screens.answers(given, found))
     for answer in found:  # of a model that lexport did not make
         print_line(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
-    return None
-
-
-@app.command()
-def status(
-    live: Annotated[
-        bool, typer.Option("--live", help="Only check if the server is alive; exit 3 if it must be restarted.")
-    ] = False,
-    ready: Annotated[
-        bool, typer.Option("--ready", help="Only check if each model can answer; exit 3 if one cannot.")
-    ] = False,
-    state_dir: StateDir = None,
-    as_json: Json = False,
-) -> None:
-    """Show the running server, its models and workers; exit 3 if one is not ready."""
-    from ... import serving
-    from ...errors import SystemProblem
-    from ...reports import tables as screens
-
-    if live or ready:
-        if live:
-            serving.check_live(state_dir)
-        if ready:
-            serving.check_ready(state_dir)
-        state = "ready" if ready else "live"
-        return emit({"status": state}) if as_json else print_line(state)
-    found = serving.status(state_dir)
-    emit(found) if as_json else show(screens.status(found))
-    if found["restarts"] and not as_json:
-        print_line(
-            f"TorchServe was started again {found['restarts']} times, the last time after: {found['last_reason']}"
-        )
-    if found["problems"] or not found["healthy"]:
-        raise SystemProblem(
-            "; ".join(found["problems"]) or "the server reports that it is not healthy", code="LX-CLI-013"
-        )
     return None
 
 

@@ -19,6 +19,7 @@ from lexport.__main__ import run
 from lexport.cli import catalog
 from lexport.cli.options import bar, say_to, show
 from lexport.errors import InputError, RefusedError
+from lexport.reports import status_tables
 from lexport.reports import tables as screens
 
 from ..hostile import EVIL, check
@@ -131,11 +132,18 @@ def test_progress_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_every_screen_shows_codes(capfd: pytest.CaptureFixture[str]) -> None:
     worker = {"id": EVIL, "pid": 1, "device": EVIL, "threads": 1, "state": EVIL, "memory_bytes": 0}
+    figures = {"requests": 1, "p50_seconds": None, "p99_seconds": None, "unknown_share": None, "recent": None}
+    queue = {"queue_waiting": 0, "queue_free": 1}
     models = [
-        {"name": EVIL, "version": EVIL, "default": True, "queue_waiting": 0, "queue_free": 1, "workers": [worker]}
+        {"name": EVIL, "version": EVIL, "variant": EVIL, "default": True, "workers": [worker], **figures, **queue}
     ]
+    line = {"time": EVIL, "file": EVIL, "kind": EVIL, "line": EVIL}
+    server = {"engine": EVIL, "uptime_seconds": 1.0, "total_memory_bytes": 1, "last_error": line, "problems": [EVIL]}
+    values = {"healthy": True, "inference_url": EVIL, "pid": 1, "models": models, **server}
     finding = {"subject": EVIL, "state": "problem", "found": EVIL, "remedy": EVIL}
-    show(screens.status({"healthy": True, "inference_url": EVIL, "pid": 1, "models": models}))
+    show(status_tables.status(values))
+    show(status_tables.look(EVIL, values, EVIL, EVIL))
+    show(status_tables.entry(line, everything=True))
     show(screens.findings([finding]))
     show(screens.titled(f"x {'signed by ' * 40}{EVIL}", screens.new_table(EVIL)))
     shown = capfd.readouterr().out

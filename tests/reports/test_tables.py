@@ -49,20 +49,3 @@ def test_the_first_values_of_a_vector_and_how_many_there_are() -> None:
 def test_images_have_no_tokens() -> None:
     found = [{"vector": [0.5, -0.25]}]
     assert shown(["cat.png"], found) == [["image", "vector", "values"], ["'cat.png'", "0.5000", "-0.2500", "2"]]
-
-
-def test_the_status_marks_default_versions_and_shows_who_waits() -> None:
-    worker = {"id": "9000", "pid": 7, "device": "cpu", "threads": 1, "state": "ready", "memory_bytes": 0}
-    facts = {"name": "reviews", "workers": [worker], "queue_free": 97}
-    models = [
-        {**facts, "version": "1.0", "default": False, "queue_waiting": 0, "queue_free": 100},
-        {**facts, "version": "1.1", "default": True, "queue_waiting": 3},
-    ]
-    screen = io.StringIO()
-    values = {"healthy": True, "inference_url": "http://127.0.0.1:8080", "pid": 1, "models": models}
-    Console(file=screen, width=120).print(screens.status(values))
-    rows = [line.split() for line in screen.getvalue().splitlines() if "reviews" in line]
-    assert [row[: row.index("9000")] for row in rows] == [
-        ["reviews", "1.0", "0", "of", "100"],
-        ["reviews", "1.1", "(default)", "3", "of", "100"],
-    ]

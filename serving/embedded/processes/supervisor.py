@@ -74,6 +74,7 @@ class Supervisor:
             self.registry.add(served)
         await self._grow()
         state.save(self.server)
+        log(f"The embedded engine runs (pid {self.server.pid}): {', '.join(map(str, self.registry.served))}.")
 
     async def end(self, drain: float | None = None) -> None:
         """Answer what has been asked, within the server's time to drain or `drain` seconds, and end all processes."""
@@ -139,6 +140,7 @@ class Supervisor:
         except BaseException:
             await self._forget(served)
             raise
+        log(f"{served} was registered.")
         return served
 
     async def scale(self, served: Served, workers: int) -> None:
@@ -152,6 +154,7 @@ class Supervisor:
             self.registry.scale(changed, served.workers)
             raise
         await self._shrink()
+        log(f"{served} is answered by {workers} {'worker' if workers == 1 else 'workers'}.")
 
     def files(self) -> list[tuple[str, str, str]]:
         """Return file, name and version of each archive in the store that is not served."""
@@ -168,11 +171,13 @@ class Supervisor:
         self.registry.make_default(name, version)
         await self._pool.tell("default", name=name, version=version)
         self._save()
+        log(f"{name} {version} is the default of its name.")
 
     async def unregister(self, served: Served) -> None:
         """Stop serving a version. Raises Failure."""
         await self._forget(served)
         await self._shrink()
+        log(f"{served} was taken away.")
 
     async def _forget(self, served: Served) -> None:
         self.registry.remove(served.name, served.version)
@@ -251,6 +256,7 @@ class Supervisor:
         for name, version in self.registry.defaults.items():
             await worker.ask("default", name=name, version=version)
         await worker.ask("listen")
+        log(f"Worker {worker.number} is ready (pid {worker.pid}).")
 
     def _note_death(self, worker: WorkerProcess, reason: str) -> None:
         log(f"{reason}.")
