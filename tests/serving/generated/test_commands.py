@@ -23,7 +23,7 @@ from lexport.serving.generated.files import deployment_file
 from . import containers
 
 TOKEN = "0123456789abcdef" * 4
-each_engine = pytest.mark.parametrize("engine", ["embedded", "torchserve"])
+each_engine = pytest.mark.parametrize("engine", ["embedded", pytest.param("torchserve", marks=pytest.mark.long)])
 
 
 @pytest.fixture(scope="module")

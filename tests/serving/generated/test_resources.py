@@ -155,6 +155,7 @@ def test_the_figures_are_in_every_kind_of_file_with_their_reason(
         assert "# From the load test of 2026-01-02T03:04:05+00:00 (results.json)" in text
 
 
+@pytest.mark.long
 def test_a_real_load_test_says_what_its_server_took(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     archive = archive_of("onnx-int8")
     report = loadtest(

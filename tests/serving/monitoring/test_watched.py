@@ -31,7 +31,7 @@ from lexport.serving.operations import promote, scale
 
 from ...refusals import refused
 
-ENGINES = ("embedded", "torchserve")
+ENGINES = ("embedded", pytest.param("torchserve", marks=pytest.mark.long))
 SECRET = "unmentionableword"
 
 
@@ -256,6 +256,7 @@ def test_every_line_has_the_name_of_its_file(shared: Server) -> None:
     assert "supervisor.log:" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_it_is_followed_through_a_stop_and_a_start_until_it_is_gone_for_good(
     engine: str, archive_of: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest

@@ -30,6 +30,11 @@ def served(folder: Path) -> dict[str, tuple[int, bool]]:
     return {one["version"]: (len(one["workers"]), one["default"]) for one in status(folder)["models"]}
 
 
+def problems(folder: Path) -> object:
+    """Return what keeps any version from answering."""
+    return status(folder)["problems"]
+
+
 def test_a_version_is_deployed_beside_the_default_promoted_and_rolled_back(folder: Path, version_of: Pack) -> None:
     deploy(version_of("2.0"), state_dir=folder)
     assert served(folder) == {"1.0": (1, True), "2.0": (1, False)}
@@ -168,7 +173,7 @@ def test_versions_and_defaults_are_the_same_after_the_engine_was_killed(folder: 
     deploy(version_of("2.0"), promoted=True, state_dir=folder)
     os.kill(server.pid, signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while running(folder).pid == server.pid or outcome(lambda: check_ready(folder)) != "done":
+    while running(folder).pid == server.pid or outcome(lambda: check_ready(folder)) != "done" or problems(folder):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert served(folder) == {"1.0": (1, False), "2.0": (1, True)}

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         stop(tmp_path / "s")
 
 
-@pytest.mark.parametrize("engine", ["embedded", "torchserve"])
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("torchserve", marks=pytest.mark.long)])
 def test_versions_workers_and_defaults_are_those_of_before(folder: Path, store: Path, engine: str) -> None:
     serve([store / "topics-1.0.mar"], engine=engine, workers="cpu:1", port=0, state_dir=folder)
     deploy("topics:2.0", store=store, promoted=True, state_dir=folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lexport.export.archive.inprocess import load_archive
 from lexport.serving.torchserve.java import find_java
 
@@ -11,6 +13,7 @@ from ...handlers.test_stock import TEXTS, ask, stock_torchserve
 from .conftest import Fill
 
 
+@pytest.mark.long
 def test_plain_torchserve_serves_an_archive_of_the_store(store: Fill, tmp_path: Path) -> None:
     find_java()
     folder = store("1.0", "1.1")
