@@ -132,6 +132,8 @@ class Server:
                     self._unread.take(len(found))
                     context.add_done_callback(lambda _: self._unread.free(len(found)))
                 return found
+            except grpc.aio.AbortError:  # `_end` has ended the call, and told why
+                raise
             except Exception as error:
                 problem = refused_by(error)
             finally:

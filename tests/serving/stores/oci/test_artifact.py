@@ -259,7 +259,8 @@ def test_tokens_are_asked_for_at_the_service_that_the_registry_names(
         push("topics:1.0", hub.named("a/topics:1"), store=store("1.0"))
         pushed = [httpx.URL(one.path).params["scope"] for one in script.asked]
         assert pull(hub.named("a/topics:1"), store=tmp_path / "other").new
-    assert pushed[-1] == "repository:a/topics:pull,push"
+    what, _, actions = pushed[-1].rpartition(":")
+    assert (what, sorted(actions.split(","))) == ("repository:a/topics", ["pull", "push"])
     assert httpx.URL(script.asked[-1].path).params["scope"] == "repository:a/topics:pull"
     assert all(one.headers["Authorization"].startswith("Basic ") for one in script.asked)
 
