@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -31,7 +30,7 @@ class Deployed:
     source: str
     """The archive that it was deployed from."""
     digest: str
-    """Hex SHA-256 of that file; "" for a folder."""
+    """Hex SHA-256 of that file, or of the one that would be written of a folder."""
     file: str
     """The copy's name in the server's store."""
     workers: int
@@ -134,11 +133,3 @@ def _parsed(facts: Any) -> Record:
         raise TypeError("before is no object")
     before = {str(name): [str(one) for one in own] for name, own in facts["before"].items()}
     return Record(versions, before, str(facts["engine"]))
-
-
-def digest_of(path: Path) -> str:
-    """Return the hex SHA-256 of a file; "" for a folder. Raises OSError."""
-    if path.is_dir():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

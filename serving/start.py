@@ -26,6 +26,7 @@ from .settings.ports import check_free, explain_lost, pick_free
 from .settings.user_settings import UserSettings
 from .state import Server
 from .store import Archive, choose, file_names
+from .stores.contents import digest_of
 from .tokens import Tokens, generate, read_token_file
 
 _TRIES = 3  # for a port that is taken between its choice and the server's start
@@ -185,7 +186,7 @@ def _record(server: Server, archives: Sequence[Archive], worker_plan: Plan, mode
             archive.name,
             archive.version,
             str(archive.path.resolve()),
-            record.digest_of(archive.path),
+            digest_of(archive.path),
             file,
             worker_plan.workers[archive.name],
             default=True,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...errors import InputError, LexportError, RefusedError
+from ...errors import InputError, LexportError, RefusedError, SystemProblem
 from ...export.archive.trust import code
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.trust.rule import Trust
@@ -16,12 +16,13 @@ from ...export.archive.verify import verify
 from ...storage.progress import Say, silent
 from .. import folders
 from ..plan import check_devices
-from ..record import Deployed, digest_of
+from ..record import Deployed
 from ..store import Archive, place, read
 from ..stores import find_archive
+from ..stores.contents import digest_of
 from .change import make_default
 from .locking import TIMEOUT, Changing, changing
-from .ready import check_settings, wait_for
+from .ready import check_settings, look_for_trouble, wait_for
 
 # A version that is taken out must have had no request for so long, in seconds.
 _QUIET = 0.5
@@ -58,7 +59,8 @@ def deploy(
     """Serve an archive beside what the server serves; return what was done, with `dry_run` what would be.
 
     `source` is what `stores.find_archive` takes: a `.mar`, NAME:VERSION or NAME of `store`, a folder, or an artefact
-    of a registry, which is pulled into `store`.
+    of a registry, which is pulled into `store` first, with `dry_run` too.
+
     The archive is verified, copied into the server's store, opened by `workers` workers (None: as many as the
     name's default version has, else one) and checked with its goldens, while requests are answered as before. A name
     that is new to the server is its own default; of a name that is there the default stays, unless it is `promoted`.
@@ -121,7 +123,9 @@ def _planned(
     changes = []
     if there is None:
         count = workers or (last.workers if last is not None else 1)
-        beside = f"beside {last.version}, which stays the default" if last is not None else "as its default"
+        beside = "as its default"
+        if last is not None:
+            beside = f"beside {last.version}{'' if promoted else ', which stays the default'}"
         told = f"{archive} is served by {count} worker{'s' * (count > 1)}, {beside}."
         changes.append(Change("deploy", archive.name, archive.version, count, told))
     if promoted and last is not None and last.version != archive.version:
@@ -152,7 +156,11 @@ def _add(change: Changing, archive: Archive, added: Deployed, trust: Trust, time
             file = f"_{file}"
         (arriving / copy).rename(change.store / file)
         registered = True
-        change.control.register(file, added.workers)
+        try:
+            change.control.register(file, added.workers)
+        except SystemProblem:
+            look_for_trouble(change, archive.name)  # TorchServe does not say what a worker has reported
+            raise
         described = wait_for(
             change,
             archive.name,

@@ -17,6 +17,7 @@ from ..record import Deployed, Record
 from ..server import running
 from ..state import Server
 from ..stores.history import record as write_line
+from ..torchserve.health.ready import read_reports
 from .control import Control
 
 TIMEOUT = 120.0
@@ -31,6 +32,8 @@ class Changing:
     control: Control
     record: Record
     say: Say
+    reported: frozenset[Any]
+    """Process numbers of the workers that had reported when the change began: TorchServe keeps what they wrote."""
 
     @property
     def store(self) -> Path:
@@ -107,4 +110,4 @@ def changing(state_dir: Path | None, timeout: float = TIMEOUT, say: Say = silent
         server = running(state_dir)
         control = Control(server, timeout)
         record = as_served(records.load(server.state_dir) or Record(), control.versions())
-        yield Changing(server, control, record, say)
+        yield Changing(server, control, record, say, frozenset(one.get("pid") for one in read_reports(server)))

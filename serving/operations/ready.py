@@ -29,7 +29,7 @@ def wait_for(
         if found is not None and _is_met(change, found, workers, reports=reports):
             return found
         if reports:
-            _look_for_trouble(change, name)
+            look_for_trouble(change, name)
         if time.monotonic() > deadline:
             there = "is not there" if found is None else _told(found)
             raise SystemProblem(
@@ -68,9 +68,11 @@ def _is_met(change: Changing, found: dict[str, Any], workers: int, *, reports: b
     return all(worker["pid"] in passed for worker in found["workers"])
 
 
-def _look_for_trouble(change: Changing, name: str) -> None:
+def look_for_trouble(change: Changing, name: str) -> None:
+    """Raise SystemProblem with the reason that a worker of a model has reported since the change began, if any."""
     for report in read_reports(change.server):
-        if report.get("ready") is not True and report.get("model") == name:
+        failed = report.get("ready") is not True and report.get("pid") not in change.reported
+        if failed and report.get("model") == name:
             trace = logs.useful_traceback(str(report.get("traceback", "")), change.server.run_dir)
             raise SystemProblem(
                 f"A worker of {name} could not start: {report.get('error', 'no reason given')}. The "

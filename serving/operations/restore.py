@@ -16,6 +16,7 @@ from ..record import Deployed, Record
 from ..server import stop
 from ..start import serve
 from ..state import Server
+from ..stores.contents import digest_of
 from .change import scale
 from .deploy import deploy
 
@@ -91,7 +92,7 @@ def _check(one: Deployed) -> None:
     """Raise InputError if the archive of a version is not what it was."""
     path = Path(one.source)
     try:
-        digest = records.digest_of(path)
+        digest = digest_of(path)
     except OSError as error:
         raise InputError(
             f"{one} was served before, and its archive {path} cannot be read: {error.strerror}. Put it back, or name "

@@ -11,7 +11,8 @@ import pytest
 from lexport.errors import SystemProblem
 from lexport.serving import folders
 from lexport.serving.operations.locking import as_served
-from lexport.serving.record import Deployed, Record, digest_of, load, save
+from lexport.serving.operations.ready import check_settings
+from lexport.serving.record import Deployed, Record, load, save
 
 from ..refusals import refused
 
@@ -67,6 +68,13 @@ def test_what_the_server_says_comes_before_what_was_written() -> None:
     assert found.before == {"reviews": ["1"]}
 
 
+def test_other_settings_than_an_archive_asks_for_are_an_error() -> None:
+    found = {**described("1", workers=1, default=True), "batchSize": 1, "maxBatchDelay": 1}
+    check_settings(found, {"batchSize": 1, "maxBatchDelay": 1})
+    with refused(SystemProblem, "LX-SERVE-188", "reviews 1", "batchSize=1 for 64"):
+        check_settings(found, {"batchSize": 64, "maxBatchDelay": 1})
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -86,9 +94,3 @@ def test_a_damaged_record_is_refused_with_what_to_do(folder: Path, change: dict[
     path.write_bytes(b"\xff{")
     with refused(SystemProblem, "LX-SERVE-170", str(path)):
         load(folder)
-
-
-def test_files_are_known_by_their_digest_and_folders_are_not(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"")
-    assert digest_of(tmp_path / "a") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert digest_of(tmp_path) == ""

@@ -1,10 +1,12 @@
-"""The width of a vector, chosen by the size of the data."""
+"""The width of a vector, chosen by the size of the data, and the texts that are kept while it is trained."""
 
 from __future__ import annotations
 
 import pytest
 
-from lexport.training.prepare import choose_dim
+from lexport.data.load import of_texts
+from lexport.data.splits import split
+from lexport.training.prepare import choose_dim, without_training_texts
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,14 @@ def test_the_reason_says_what_was_counted_and_how_to_choose_oneself() -> None:
         "256 dimensions, vectors to search with, by a bag on 12,345 tokens (below 1,000,000); --dim sets another"
     )
     assert choose_dim("lstm", 10**9)[1] == "256 dimensions, for a lstm on 1,000,000,000 tokens; --dim sets another"
+
+
+def test_the_held_out_texts_stay_and_those_of_training_are_forgotten() -> None:
+    # More than are packed at a time, and characters of one to four bytes.
+    parts = split(of_texts([f"text {number} é 電 😀" for number in range(50_000)], ["a", "b"] * 25_000))
+    held_out = [list(part.texts) for part in (parts.validation, parts.test)]
+    kept = without_training_texts(parts)
+    assert [kept.validation.texts, kept.test.texts] == held_out
+    assert set(kept.train.texts) == {""}
+    assert len(kept.train) == len(kept.train.labels)
+    assert parts.train.texts == parts.validation.texts == parts.test.texts == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lexport.errors import InputError, RefusedError
+from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.export.archive.pack import archive
 from lexport.serving import check_ready, running, status
 from lexport.serving import record as records
@@ -20,6 +20,8 @@ from lexport.serving.operations import deploy, promote, rollback, scale, undeplo
 from lexport.serving.torchserve.http import request
 
 from ...refusals import refused
+from ...trust_cases import repacked
+from ..conftest import MakeArchive
 from .conftest import Load, answered_by, outcome
 
 Pack = Callable[[str], Path]
@@ -135,6 +137,41 @@ def test_a_corrupt_archive_changes_nothing(folder: Path, version_of: Pack, tmp_p
         deploy(broken, state_dir=folder)
     assert (served(folder), records.load(folder), sorted((folder / "store").iterdir())) == before
     assert set(load.statuses) == {200}
+
+
+def test_a_version_whose_goldens_fail_is_taken_out_again(folder: Path, version_of: Pack, tmp_path: Path) -> None:
+    changes = {"labels.json": b'["kitchen", "weather", "sport"]'}
+    wrong = repacked(version_of("2.0"), changes, tmp_path / "topics-2.0.mar")
+    before = served(folder), records.load(folder), sorted((folder / "store").iterdir())
+    code = "LX-SERVE-180" if running(folder).engine == "torchserve" else "LX-SERVE-172"
+    with refused(SystemProblem, code, "golden"):
+        deploy(wrong, trust_code=True, state_dir=folder)
+    assert (served(folder), records.load(folder), sorted((folder / "store").iterdir())) == before
+    deploy(version_of("2.0"), state_dir=folder)  # what the other one reported says nothing of it
+    assert served(folder) == {"1.0": (1, True), "2.0": (1, False)}
+
+
+def test_a_version_that_no_worker_answers_is_not_promoted(folder: Path, version_of: Pack) -> None:
+    deploy(version_of("2.0"), state_dir=folder)
+    server = running(folder)
+    path = "/models/topics/2.0?min_worker=0&max_worker=0&synchronous=true"
+    assert request("PUT", server.management_url, path, token=server.token("management"), timeout=60)[0] == 200
+    with refused(RefusedError, "LX-SERVE-176", "topics 2.0", "--version 2.0"):
+        promote("topics", "2.0", state_dir=folder)
+    assert answered_by(folder) == "1.0"
+
+
+def test_an_archive_that_lexport_did_not_make_is_for_torchserve_alone(
+    folder: Path, make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    foreign = make_archive(tmp_path, "echo", made_by_lexport=False)
+    if running(folder).engine == "embedded":
+        with refused(InputError, "LX-SERVE-182", str(foreign)):
+            deploy(foreign, trust_code=True, state_dir=folder)
+        return
+    deploy(foreign, trust_code=True, state_dir=folder)
+    assert running(folder).models == {"echo": "1.0", "topics": "1.0"}
+    undeploy("echo", state_dir=folder)
 
 
 def test_of_two_operations_at_once_one_says_that_the_other_runs(folder: Path, version_of: Pack) -> None:
