@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from .missing import missing_package
@@ -16,6 +17,7 @@ _WORKER_LINE = re.compile(r"\S+ \[\w+ *\] (W-(\d+)-(.+)-(?:stdout|stderr))(?:_\S
 # Frames of TorchServe, but for its handlers, and of Python's import.
 _NOT_THEIRS = re.compile(r'  File "(?:<frozen importlib|[^"]*/importlib/__init__\.py"|[^"]*/ts/(?!torch_handler/))')
 _PLACE = re.compile(r'^  File "[^"]*/site-packages/')
+_STARTS = "s_name_part0="  # the first line of every worker
 _FIRST = "Traceback (most recent call last):"
 _CHAINED = re.compile(
     r"\n\n(?:During handling of the above exception, another exception occurred"
@@ -28,15 +30,17 @@ def died(model_log: Path) -> list[str]:
     return [worker for worker, _, line in _lines(model_log) if line == "Backend worker process died."]
 
 
-def worker_output(model_log: Path, worker: str) -> str:
-    """Return what the worker with this id printed until it died first, its output and error streams one after the
-    other.
+def worker_lives(model_log: Path, worker: str) -> list[str]:
+    """Return what the worker with this id printed each time it was started, the output and error streams of each
+    start one after the other.
     """
-    streams: dict[str, list[str]] = {}
+    lives: list[dict[str, list[str]]] = []
     for thread, identity, line in _lines_by_stream(model_log):
         if identity == worker:
-            streams.setdefault(thread, []).append(line)
-    return "\n".join(line for lines in streams.values() for line in _first_life(lines))
+            if not lives or line.startswith(_STARTS):
+                lives.append({})
+            lives[-1].setdefault(thread, []).append(line)
+    return ["\n".join(line for lines in life.values() for line in lines) for life in lives]
 
 
 def worker_model(model_log: Path, worker: str) -> str:
@@ -68,6 +72,12 @@ def useful_traceback(text: str, run_dir: Path) -> str:
     return re.sub(re.escape(str(run_dir)) + r"/models/[0-9a-f]+/", "", shortened)
 
 
+def first_traceback(lives: Sequence[str], run_dir: Path) -> str:
+    """Return the useful traceback of the first life whose log has all of one; "" if none has."""
+    traces = [useful_traceback(output, run_dir) for output in lives]
+    return next((trace for trace in traces if trace and not trace.splitlines()[-1].startswith((" ", _FIRST))), "")
+
+
 def why_down(model_log: Path, model: str, run_dir: Path) -> str:
     """Return why the workers of a model (`NAME VERSION`) died the last time, on one line; "" if their log does not
     say.
@@ -78,7 +88,7 @@ def why_down(model_log: Path, model: str, run_dir: Path) -> str:
         if worker_of == name:
             streams.setdefault(thread, []).append(line)
     for lines in streams.values():
-        starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
+        starts = [number for number, line in enumerate(lines) if line.startswith(_STARTS)]
         trace = useful_traceback("\n".join(lines[starts[-1] if starts else 0 :]), run_dir)
         if not trace:  # the worker was started again and has printed nothing yet
             trace = useful_traceback("\n".join(lines[starts[-2] :]), run_dir) if len(starts) > 1 else ""
@@ -133,12 +143,6 @@ def _lines_by_stream(model_log: Path) -> list[tuple[str, str, str]]:
     """Return (thread, worker id, line) of every line a worker printed."""
     matches = [_WORKER_LINE.fullmatch(line) for line in _read(model_log).splitlines()]
     return [(match[1], match[2], match[4]) for match in matches if match]
-
-
-def _first_life(lines: list[str]) -> list[str]:
-    """Return lines until TorchServe starts the same worker again."""
-    starts = [number for number, line in enumerate(lines) if line.startswith("s_name_part0=")]
-    return lines[: starts[1]] if len(starts) > 1 else lines
 
 
 def _without_torchserve(block: str) -> str:

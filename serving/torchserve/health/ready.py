@@ -25,7 +25,8 @@ _PAUSE = 0.1  # seconds between looks
 _NEWS_AFTER = 10.0  # seconds of silence before a line says what is awaited
 _SETTLE = 0.5  # seconds without a new line after which a dead worker's traceback is complete
 _SILENCE = 5.0  # seconds a loaded worker may need until its report is seen; it reports before it is loaded
-_LAST_WORDS = 10.0  # seconds a traceback may need to reach the log on a busy machine
+_LAST_WORDS = 30.0  # seconds a traceback may need to reach the log on a busy machine
+_LIVES = 3  # starts after which a worker without a traceback is taken for one that prints none
 
 
 def wait_until_ready(
@@ -134,14 +135,20 @@ class _Watch:
 
     def _explain_death(self, worker: str) -> None:
         model_log = self.server.logs / "model_log.log"
-        output, deadline = self._last_words(worker), time.monotonic() + _LAST_WORDS
-        while (trace := logs.useful_traceback(output, self.server.run_dir)) == "" and time.monotonic() < deadline:
+        lives, deadline = self._last_words(worker), time.monotonic() + _LAST_WORDS
+        # TorchServe reads a worker's lines one by one and drops what it has not read when it finds the worker dead;
+        # it starts the worker again, and that one says the same.
+        while (
+            not (trace := logs.first_traceback(lives, self.server.run_dir))
+            and len(lives) < _LIVES
+            and time.monotonic() < deadline
+        ):
             self._look_at_java()
-            output = self._last_words(worker)
+            lives = self._last_words(worker)
         self._look_at_java()
         if any(report.get("ready") is not True for report in read_reports(self.server)):
             return  # it did report; the next look finds it
-        error = trace.splitlines()[-1] if trace else f"{_last_line(output)} (killed? out of memory?)"
+        error = trace.splitlines()[-1] if trace else f"{_last_line(''.join(lives[:1]))} (killed? out of memory?)"
         remedy = missing_package(trace)
         if remedy:
             # Where a known package is missing in one of TorchServe's own handlers, its frames say nothing more.
@@ -149,16 +156,16 @@ class _Watch:
             error = f"{error}. {remedy}"
         raise self._failure(logs.worker_model(model_log, worker), error, trace)
 
-    def _last_words(self, worker: str) -> str:
-        """Return what a worker printed, once it prints nothing more."""
+    def _last_words(self, worker: str) -> list[str]:
+        """Return what a worker printed in each of its lives, once it prints nothing more."""
         model_log = self.server.logs / "model_log.log"
-        output = logs.worker_output(model_log, worker)
+        lives = logs.worker_lives(model_log, worker)
         while True:
             time.sleep(_SETTLE)
-            latest = logs.worker_output(model_log, worker)
-            if latest == output:
+            latest = logs.worker_lives(model_log, worker)
+            if latest == lives:
                 return latest
-            output = latest
+            lives = latest
 
     def _failure(self, name: str, error: str, trace: str) -> SystemProblem:
         first = f"A worker of {name or 'a model'} could not start: {error} (log: {self.server.logs})"

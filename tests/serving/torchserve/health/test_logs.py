@@ -7,11 +7,12 @@ import pytest
 from lexport.serving.torchserve.health.logs import (
     died,
     failed_archive,
+    first_traceback,
     java_reason,
     useful_traceback,
     why_down,
+    worker_lives,
     worker_model,
-    worker_output,
 )
 from lexport.serving.torchserve.health.missing import missing_package
 
@@ -124,7 +125,7 @@ def log_line(worker: str, line: str, stream: str = "stdout") -> str:
     return f"2025-01-01T00:00:00,000 [INFO ] W-{worker}-my_model_1.0-{stream} MODEL_LOG - {line}\n"
 
 
-def test_a_workers_first_life_is_told_from_its_later_ones(tmp_path: Path) -> None:
+def test_the_lives_of_a_worker_are_told_apart(tmp_path: Path) -> None:
     log = tmp_path / "model_log.log"
     assert died(log) == []
     log.write_text(
@@ -136,13 +137,22 @@ def test_a_workers_first_life_is_told_from_its_later_ones(tmp_path: Path) -> Non
         + log_line("9000", "again")
     )
     assert died(log) == ["9000"]
-    assert worker_output(log, "9000").splitlines() == [
-        "s_name_part0=x",
-        "Backend worker process died.",
-        "from stderr",
+    assert worker_lives(log, "9000") == [
+        "s_name_part0=x\nBackend worker process died.\nfrom stderr",
+        "s_name_part0=x\nagain",
     ]
+    assert worker_lives(log, "9999") == []
     assert worker_model(log, "9000") == "my_model 1.0"
     assert worker_model(log, "9999") == ""
+
+
+def test_the_traceback_of_a_life_whose_log_was_cut_short_is_the_next_ones() -> None:
+    whole = 's_name_part0=x\nTraceback (most recent call last):\n  File "x.py", line 1\nValueError: one'
+    cut = [whole[:length] for length in (20, whole.index("\n  File"), whole.index("\nValueError"))]
+    for life in cut:
+        assert first_traceback([life], RUN_DIR) == ""
+        assert first_traceback([life, whole, "other"], RUN_DIR).splitlines()[-1] == "ValueError: one"
+    assert first_traceback([], RUN_DIR) == ""
 
 
 def test_javas_reason_is_one_line(tmp_path: Path) -> None:
