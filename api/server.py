@@ -16,6 +16,7 @@ from .paths import StrPath, with_paths
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..serving.canary.run import Result as CanaryResult
     from ..serving.monitoring.entries import Entry
     from ..serving.operations import Change
     from ..serving.state import Server as Started
@@ -127,6 +128,25 @@ class Server(Model):
 
         state_dir = self._local("scale").state_dir
         operations.scale(self.name, workers, version=version, state_dir=state_dir, say=say)
+
+    def canary(
+        self, version: str, share: float = 0.1, *, promoted: bool = False, say: Say = silent, **options: Any
+    ) -> CanaryResult:
+        """Try a version on a share of this model's requests, 0 to 1, and return the verdict.
+
+        `promoted`: make it the default if it passes. The options are `header="x-request-id"`, `mirror=True`,
+        `seconds` and `limits`, a `serving.canary.verdict.Limits`. Raises as `lexport canary`, but not for a version
+        that does not pass.
+        """
+        from ..serving.canary.rule import Rule
+        from ..serving.canary.run import canary
+
+        named = {key: options.pop(key) for key in ("header", "mirror") if key in options}
+        rule = Rule(self.name, version, share, **named)
+        state_dir = self._local("canary").state_dir
+        done = canary(rule, promoted=promoted, state_dir=state_dir, say=say, **options)
+        self._refresh()
+        return done
 
     def undeploy(self, version: str | None = None, *, dry_run: bool = False, say: Say = silent) -> list[Change]:
         """Take a version of this model out of the server, None: all of them. Raises as `lexport undeploy`."""

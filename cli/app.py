@@ -14,6 +14,7 @@ from . import record as recording
 from . import score as scoring
 from . import train as learning
 from .options import app
+from .servers import canary as trying
 from .servers import generate as generating
 from .servers import generated as writing
 from .servers import operate as operating
@@ -34,6 +35,7 @@ __all__ = [
     "scoring",
     "serving",
     "storing",
+    "trying",
     "watching",
     "writing",
 ]
@@ -43,7 +45,7 @@ _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "stop"),
-    *("deploy", "promote", "rollback", "scale", "undeploy", "store"),
+    *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "store"),
     *("generate", "loadtest", "doctor"),
 )
 

@@ -19,7 +19,7 @@ from . import folders, launch, record, state, temporary
 from .plan import Plan, check_devices, find_gpus, parse_workers, plan
 from .process import end, is_running, sigterm_raises
 from .server import remove
-from .settings.addresses import Address, addresses, health_address, warn_if_open
+from .settings.addresses import Address, addresses, option_address, warn_if_open
 from .settings.environment import server_environment
 from .settings.files import own_settings, read_settings
 from .settings.ports import check_free, explain_lost, pick_free
@@ -140,7 +140,7 @@ def serve(
     authorized = settings.get("disable_token_authorization", "").strip().lower() != "true"
     endpoints = addresses(settings, port)
     if health_at is not None:
-        endpoints["health"] = health_address(health_at)
+        endpoints["health"] = option_address(health_at, "--health")
     gpus = find_gpus() if device == "gpu" else 0
     worker_plan = plan(chosen, workers, cores=cores(), gpus=gpus, configured=kept.workers)
     identity = secrets.token_hex(16)

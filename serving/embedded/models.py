@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...export.archive.inprocess import LoadedArchive
 from ...handlers.request.describe import describe
 from ...handlers.worker import VARIANT, VERSION
+from ..canary.rule import Rule
 from .addresses import answers
 from .batching import Batcher
+from .canaries import Canary
 from .http import Fields, Later, Response
 from .statistics import Statistics
 from .versions import Versions
@@ -129,6 +133,12 @@ class Model:
 class Models(Versions[Model | None]):
     """The versions that are served; None for one that no worker answers, for now."""
 
+    def __init__(self) -> None:
+        """Serve none."""
+        super().__init__()
+        self.canaries: dict[str, Canary] = {}
+        """The canary of a name, while one runs."""
+
     def add(self, model: Model) -> None:
         """Serve a version."""
         self.put(model.name, model.version, model)
@@ -152,3 +162,31 @@ class Models(Versions[Model | None]):
         if found is None:
             raise answers.no_worker(name)
         return found
+
+    def answer(
+        self,
+        name: str,
+        version: str | None,
+        question: Question,
+        header: Callable[[str], str | None],
+        *,
+        turns: int = 0,
+    ) -> Later[Response]:
+        """Return the answer to come of a version, None: the default one, or the canary's share of its requests.
+
+        `header` returns a header of the request by its lower-case name; `turns` as for `Batcher.submit`. Raises
+        Failure as `ask`, Refusal if too many wait.
+        """
+        model = self.ask(name, version)
+        if not self.canaries or version is not None or (canary := self.canaries.get(name)) is None:
+            return model.ask(question, turns=turns)
+        return canary.ask(question, header(canary.rule.header), model, turns=turns)
+
+    def begin_canary(self, identity: str, rule: Rule) -> None:
+        """Send a share of a name's requests to another version, from the next request on."""
+        self.canaries[rule.name] = Canary(identity, rule, partial(self._answering, rule.name))
+
+    def _answering(self, name: str, version: str) -> Model | None:
+        with suppress(answers.Failure):
+            return self.find(name, version)
+        return None

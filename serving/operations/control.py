@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ...errors import SystemProblem
+from ..canary.rule import Rule
 from ..state import Server
 from ..torchserve import http as api
 
@@ -54,7 +55,21 @@ class Control:
         """Send requests that name no version to this one."""
         self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}/set-default")
 
-    def _ask(self, method: str, path: str) -> None:
+    def begin_canary(self, rule: Rule) -> None:
+        """Have the embedded engine send a share of the requests to another version."""
+        values = urlencode({"canary": rule.name, **rule.to_json(), "mirror": str(rule.mirror).lower()})
+        self._ask("POST", f"/lexport?{values}")
+
+    def count_canary(self, name: str) -> dict[str, Any]:
+        """Return what the embedded engine has counted since a canary began; this keeps the canary running."""
+        found: dict[str, Any] = self._ask("POST", f"/lexport?canary={_quoted(name)}")
+        return found
+
+    def end_canary(self, name: str) -> None:
+        """Have the embedded engine send all requests to the default again."""
+        self._ask("POST", f"/lexport?canary={_quoted(name)}&end=1")
+
+    def _ask(self, method: str, path: str) -> Any:
         server = self.server
         try:
             status, answer = api.request(
@@ -75,6 +90,7 @@ class Control:
                 f"into {server.logs}.",
                 code="LX-SERVE-172",
             )
+        return answer
 
 
 def _quoted(part: str) -> str:

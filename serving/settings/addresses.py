@@ -69,12 +69,12 @@ def addresses(settings: Mapping[str, str], port: int | None) -> dict[str, Addres
     return endpoints
 
 
-def health_address(text: str) -> Address:
-    """Parse the address for probes, `8083` or `0.0.0.0:8083`; port 0 is any free port. Raises InputError."""
+def option_address(text: str, option: str) -> Address:
+    """Parse the address that is given to an option, `8083` or `0.0.0.0:8083`. Raises InputError."""
     match = re.fullmatch(r"(?:([A-Za-z0-9.-]+):)?([0-9]{1,5})", text.strip())
     if not match or int(match[2]) > HIGHEST_PORT:
         raise InputError(
-            f"--health {text!r} is not understood. Expected PORT or ADDRESS:PORT, such as 8083 or 0.0.0.0:8083.",
+            f"{option} {text!r} is not understood. Expected PORT or ADDRESS:PORT, such as 8083 or 0.0.0.0:8083.",
             code="LX-SERVE-062",
         )
     return Address(match[1] or "127.0.0.1", int(match[2]))

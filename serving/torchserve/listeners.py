@@ -61,13 +61,8 @@ def refuse_new(pid: int, ports: Sequence[int]) -> None:
     A client that connects during the few milliseconds of the change is refused at its second attempt, a second later.
     This cannot be undone. Raises NotPermitted where the system does not allow it.
     """
-    if sys.platform != "linux":
-        raise NotPermitted("only Linux can do that")
-    inodes = {one.inode for one in connections(pid, ports) if one.state == _LISTEN}
     with ExitStack() as stack:
-        listening = [stack.enter_context(one) for one in _duplicates(pid, inodes)]
-        if inodes and not listening:
-            raise NotPermitted(f"a process other than {pid} listens at {' or '.join(map(str, ports))}")
+        listening = [stack.enter_context(one) for one in duplicate_listening(pid, ports)]
         try:
             for one in listening:
                 drop_new(one)
@@ -78,6 +73,20 @@ def refuse_new(pid: int, ports: Sequence[int]) -> None:
                 one.shutdown(socket.SHUT_RD)
         except OSError as error:
             raise NotPermitted(f"{error.strerror}") from None
+
+
+def duplicate_listening(pid: int, ports: Sequence[int]) -> list[socket.socket]:
+    """Return duplicates of the sockets with which process `pid` listens at `ports`; none if nobody does.
+
+    Raises NotPermitted where the system does not allow it, or another process listens there.
+    """
+    if sys.platform != "linux":
+        raise NotPermitted("only Linux can do that")
+    inodes = {one.inode for one in connections(pid, ports) if one.state == _LISTEN}
+    found = list(_duplicates(pid, inodes))
+    if inodes and not found:
+        raise NotPermitted(f"a process other than {pid} listens at {' or '.join(map(str, ports))}")
+    return found
 
 
 def _under_way(pid: int, ports: Sequence[int]) -> bool:

@@ -28,6 +28,7 @@ from .. import folders, process, state
 from ..supervision import MAX_RESTARTS, STEADY, answer_problem, answer_started, log, pause_before, read_orders
 from ..tokens import Tokens, java_arguments
 from .draining import drain
+from .handover import Handover
 from .health import logs
 from .health import probes as health
 
@@ -74,10 +75,12 @@ class Supervisor:
         self.began = time.monotonic()
         self.java: subprocess.Popen[bytes] | None = None
         self.due: float | None = None
+        self.handover: Handover | None = None
 
     def start(self) -> None:
         """Start Java with an empty temporary folder, and save its number. Raises SystemProblem if that fails."""
         folders.fresh_run(self.server.state_dir)
+        self._open_handover()
         self.began = time.monotonic()
         try:
             with (self.server.logs / logs.JAVA).open("wb") as output:
@@ -98,6 +101,17 @@ class Supervisor:
         self.server = replace(self.server, pid=self.java.pid, started=started)
         self._save()
         log(f"TorchServe runs (pid {self.java.pid}).")
+
+    def _open_handover(self) -> None:
+        """Let `lexport canary` have TorchServe's listening socket; without this the server serves all the same."""
+        if self.handover is not None:
+            self.handover.close()
+            self.handover = None
+        if sys.platform == "linux":
+            try:
+                self.handover = Handover(self.server.run_dir)
+            except OSError as error:
+                log(f"A canary cannot take connections here: {error}.")
 
     def open_health(self) -> None:
         """Answer probes from now on, if an address was given. Raises SystemProblem if the port cannot be opened."""
@@ -125,9 +139,12 @@ class Supervisor:
         inputs = [0, wake]
         while True:
             pause = None if self.due is None else max(0.0, self.due - time.monotonic())
-            ready, _, _ = select.select(inputs, [], [], pause)
+            asked = [] if self.handover is None else [self.handover.fileno()]
+            ready, _, _ = select.select([*inputs, *asked], [], [], pause)
             if wake in ready:
                 os.read(wake, 1024)
+            if self.handover is not None and self.handover.fileno() in ready:
+                self.handover.answer(self.server.pid, [urlsplit(self.server.inference_url).port or 80])
             if woken & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
                 self.end()
                 return 0

@@ -159,4 +159,4 @@ class Inference:
         if plan.more is not None:
             parameters |= plan.more
         question = Question(parameters, plan.headers, plan.id or answers.new_id(), time.perf_counter(), plan.trace)
-        return self._models.ask(plan.name, plan.version).ask(question)
+        return self._models.answer(plan.name, plan.version, question, request.header)

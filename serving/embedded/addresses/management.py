@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl
 from ....errors import LexportError
 from ...supervision import log
 from ..http import Request, Response
+from ..processes.canaries import Canaries
 from ..processes.registry import Registry, Served
-from . import answers, descriptions, open_inference
+from . import answers, canaries, descriptions, open_inference
 from .answers import Failure, segments
 from .outcomes import Outcomes
 from .tokens import Bearer
@@ -26,6 +27,7 @@ class Operations(Protocol):
     """What the supervisor does for the management address."""
 
     registry: Registry
+    canaries: Canaries
 
     async def describe(self, served: Served) -> dict[str, Any]:
         """Return a version as TorchServe describes it."""
@@ -192,13 +194,15 @@ class Management:
         )
 
     async def _operate(self, asked: Mapping[str, Any]) -> Response:
-        """Register or unregister an archive of the store, as lexport's own commands ask."""
+        """Register or unregister an archive of the store, or run a canary, as lexport's own commands ask."""
         match asked:
+            case {"canary": _}:
+                return await canaries.operate(self._operations.canaries, self._lock, asked)
             case {"register": file, "workers": workers}:
                 return await self._register({"url": file, "initial_workers": workers})
             case {"unregister": name, "version": version}:
                 return await self._unregister(name, version)
-        raise answers.bad_request("Expected ?register=FILE&workers=N or ?unregister=NAME&version=V.")
+        raise answers.bad_request("Expected ?register=FILE&workers=N, ?unregister=NAME&version=V or ?canary=NAME.")
 
     async def _scale(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
         least = _number(query.get("min_worker"), 1)

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -114,10 +115,15 @@ class _Calls:
         identity = answers.checked_id(given.get(answers.REQUEST_ID)) or answers.new_id()
         trace = {name: given[name] for name in TRACE if name in given}
         question = Question(parameters, headers, identity, time.perf_counter(), trace)
-        response = await self._models.ask(name, version or None).ask(question, turns=_TURNS)
+        response = await self._models.answer(name, version or None, question, partial(_metadata, given), turns=_TURNS)
         lines = {name.decode(): value.decode() for name, value in _LINE.findall(response.fields.lines)}
         context.set_trailing_metadata([(name, lines[name]) for name in _TOLD if name in lines])
         return response
+
+
+def _metadata(given: Mapping[str, str | bytes], name: str) -> str | None:
+    value = given.get(name)
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _parsed(response: Response, answer: str) -> Any:

@@ -23,6 +23,7 @@ from ..addresses.management import Management
 from ..addresses.outcomes import Outcomes
 from ..http import Server
 from .archives import Archives
+from .canaries import Canaries
 from .channel import Closed
 from .orders import Orders, of_numbers
 from .pool import Pool
@@ -52,6 +53,7 @@ class Supervisor:
         self._log: AccessLog | None = None
         self._ending = False
         self._archives = Archives(orders)
+        self.canaries = Canaries(self._pool, self.registry)
 
     async def start(self) -> None:
         """Open all addresses, extract and load all models. Raises LexportError or OSError."""
@@ -255,6 +257,7 @@ class Supervisor:
             say(f"{served}: its goldens passed in process {worker.number + 1} of {self.registry.processes}.")
         for name, version in self.registry.defaults.items():
             await worker.ask("default", name=name, version=version)
+        await self.canaries.tell(worker)
         await worker.ask("listen")
         log(f"Worker {worker.number} is ready (pid {worker.pid}).")
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ....export.archive.inprocess import Context, LoadedArchive, open_worker
 from ....handlers.model.loading import reopen
 from ....handlers.runtime.threads import THREADS
+from ...canary.rule import Rule
 from ..access_log import AccessLog
 from ..addresses.answers import Failure
 from ..addresses.inference import Inference
@@ -83,6 +84,8 @@ class _Worker:
             "suspend": self._suspend,
             "unload": self._unload,
             "default": self._default,
+            "canary": self._begin_canary,
+            "end_canary": self._end_canary,
             "listen": self._listen,
             "threads": self._use_threads,
             "count": self._count,
@@ -162,6 +165,12 @@ class _Worker:
     async def _default(self, name: str, version: str) -> None:
         self._models.make_default(name, version)
 
+    async def _begin_canary(self, identity: str, **rule: Any) -> None:
+        self._models.begin_canary(identity, Rule(**rule))
+
+    async def _end_canary(self, name: str) -> None:
+        self._models.canaries.pop(name, None)
+
     async def _listen(self) -> None:
         assert self._server is not None
         # What has been loaded stays, and the garbage collector need not look at it again.
@@ -199,6 +208,7 @@ class _Worker:
             "statuses": {str(status): count for status, count in (outcomes.statuses + server.statuses).items()},
             "refused": dict(outcomes.refused + server.refused),
             "connections": self._server.connections,
+            "canaries": {one.identity: one.tally.to_json() for one in self._models.canaries.values()},
         }
 
     async def _describe(self, name: str, version: str) -> Any:

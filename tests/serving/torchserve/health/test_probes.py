@@ -17,7 +17,7 @@ from lexport.errors import InputError, SystemProblem
 from lexport.serving import Server, launch, running
 from lexport.serving.folders import fresh_logs, make_private
 from lexport.serving.process import end
-from lexport.serving.settings.addresses import Address, health_address
+from lexport.serving.settings.addresses import Address, option_address
 from lexport.serving.settings.environment import server_environment
 from lexport.serving.settings.files import read_settings
 from lexport.serving.torchserve import http as api
@@ -128,13 +128,13 @@ def test_a_port_in_use_is_said(port: int) -> None:
     ],
 )
 def test_an_address_or_a_port_alone(text: str, address: Address) -> None:
-    assert health_address(text) == address
+    assert option_address(text, "--health") == address
 
 
 @pytest.mark.parametrize("text", ["", "yes", "65535", "host:", "127.0.0.1:8083/livez", "[::1]:8083"])
 def test_what_is_no_address_is_said(text: str) -> None:
     with refused(InputError, "LX-SERVE-062"):
-        health_address(text)
+        option_address(text, "--health")
 
 
 @pytest.fixture
