@@ -22,6 +22,7 @@ from .verdict import Limits, Verdict, errors_of, judge
 Count = Callable[[], dict[str, Any]]
 
 _PAUSE = 0.5  # seconds between two looks
+_MORE = 1.25  # few looks at whether it passes: each one is a chance to pass by luck
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def canary(
     """Send a share of a name's requests to a version that is not its default, and return what came of it.
 
     It ends when the verdict is `failed`, which is looked for twice a second, or `passed`, which is looked for when
-    the canary has answered as often as `limits` ask for, and each time that has doubled; or `undecided`, after
+    the canary has answered as often as `limits` ask for, and with each quarter more; or `undecided`, after
     `seconds`. All requests go to the default then, unless the canary passed and was to be `promoted`. `watch` is
     called with every look. `listen`: on TorchServe, where the proxy listens; None: in TorchServe's place (Linux).
 
@@ -100,8 +101,8 @@ def canary(
             )
         began, due = time.monotonic(), limits.least
         with _routed(change, rule, listen) as count:
-            told = f"copies of {rule.share:.4g} of" if rule.mirror else f"{rule.share:.1%} of"
-            say(f"{chosen} gets {told} the requests for {rule.name}; {stable} is the default.")
+            what = f"{'copies of ' * rule.mirror}{rule.share:.1%} of the requests for {rule.name}"
+            say(f"{chosen} gets {what}; {stable} is the default.")
             while True:
                 tally = Tally.of(count())
                 result = Result(
@@ -113,7 +114,7 @@ def canary(
                 if tally.canary.answers >= due:
                     if result.verdict.state == "passed":
                         break
-                    due = 2 * tally.canary.answers
+                    due = int(tally.canary.answers * _MORE)
                 time.sleep(_PAUSE)
             if promoted and result.verdict.state == "passed":
                 make_default(change, chosen)

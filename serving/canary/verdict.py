@@ -46,9 +46,10 @@ class Limits:
         needed = max(self.least_for_errors, least_for_latency(), self.least_for_agreement)
         if self.least < needed:
             raise InputError(
-                f"{self.least:,} answers cannot show that a canary keeps to an error limit of {self.errors:.2%} and "
-                f"an agreement of {self.agreement:.2%}, whatever they are: that takes {needed:,}. Expected "
-                f"--requests {needed} or more, or wider limits.",
+                f"{self.least:,} answers cannot show that a canary keeps to its limits, whatever they are: errors "
+                f"within {self.errors:.2%} take {self.least_for_errors:,}, a 95th percentile {least_for_latency()}, "
+                f"and an agreement of {self.agreement:.2%} {self.least_for_agreement:,}. Expected --requests "
+                f"{needed} or more, or wider limits.",
                 code="LX-SERVE-193",
             )
 
@@ -118,7 +119,7 @@ def _errors(tally: Tally, limits: Limits) -> Criterion:
     found = f"{_share(canary.errors, canary.answers)}, the default {_share(stable.errors, stable.answers)}"
     return Criterion(
         "errors",
-        "Newcombe's interval of the difference of two shares, 99 %",
+        "Newcombe interval, 99 %",
         limits.least_for_errors,
         canary.answers,
         f"{found}; difference {low:+.2%} to {high:+.2%}",
@@ -133,7 +134,7 @@ def _latency(tally: Tally, limits: Limits) -> Criterion:
     enough = count >= least_for_latency() and sum(tally.stable.times) >= least_for_latency()
     return Criterion(
         "latency",
-        "order-statistic intervals of the 95th percentile, 99 %",
+        "order statistics, 99 %",
         least_for_latency(),
         count,
         f"p95 {_milliseconds(own_low, own_high)}, the default {_milliseconds(low, high)}",
@@ -146,7 +147,7 @@ def _agreement(tally: Tally, limits: Limits) -> Criterion:
     low, high = wilson(tally.agreed, tally.compared)
     return Criterion(
         "agreement",
-        "Wilson's interval of a share, 99 %",
+        "Wilson interval, 99 %",
         limits.least_for_agreement,
         tally.compared,
         f"{_share(tally.agreed, tally.compared)} the same; {low:.2%} to {high:.2%}",

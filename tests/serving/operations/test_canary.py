@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -205,6 +207,7 @@ def test_a_version_that_fails_is_rolled_back_at_once(folder: Path, failing_versi
     assert clients.statuses - before == {200: 100}
 
 
+@pytest.mark.long
 def test_a_mirrored_version_answers_nobody_and_is_compared(
     folder: Path, version_of: Pack, wrong_version: Path
 ) -> None:
@@ -262,6 +265,7 @@ def test_requests_that_name_a_version_or_another_path_are_not_touched(folder: Pa
     }
 
 
+@pytest.mark.long
 def test_no_request_is_lost_while_a_canary_comes_and_goes(folder: Path, version_of: Pack) -> None:
     deploy(version_of("2.0"), state_dir=folder)
     with Load(running(folder), 4, "/predictions/topics") as load:
@@ -290,6 +294,7 @@ def test_two_at_once_and_what_cannot_be_tried_is_refused(folder: Path, version_o
             canary(Rule("topics", "2.0", 0.5), listen=Address("127.0.0.1", 1), state_dir=folder)
 
 
+@pytest.mark.long
 def test_an_interrupted_one_leaves_all_as_it_was(folder: Path, version_of: Pack) -> None:
     deploy(version_of("2.0"), state_dir=folder)
 
@@ -303,6 +308,7 @@ def test_an_interrupted_one_leaves_all_as_it_was(folder: Path, version_of: Pack)
     assert (clients.statuses, set(clients.versions)) == ({200: 50}, {"1.0"})
 
 
+@pytest.mark.long
 def test_on_torchserve_a_proxy_may_listen_elsewhere(folder: Path, version_of: Pack) -> None:
     if running(folder).engine == "embedded":
         pytest.skip("the embedded engine has no proxy")
@@ -318,6 +324,7 @@ def test_on_torchserve_a_proxy_may_listen_elsewhere(folder: Path, version_of: Pa
         canary(Rule("topics", "2.0", 0.5), listen=Address("192.0.2.1", 1), state_dir=folder)
 
 
+@pytest.mark.long
 def test_a_torchserve_that_dies_ends_the_canary_and_is_started_again(folder: Path, version_of: Pack) -> None:
     server = running(folder)
     if server.engine == "embedded":
@@ -328,6 +335,7 @@ def test_a_torchserve_that_dies_ends_the_canary_and_is_started_again(folder: Pat
     assert wait_until_answered(folder) == "1.0"
 
 
+@pytest.mark.long
 def test_a_process_of_the_embedded_engine_that_dies_keeps_the_rule(folder: Path, version_of: Pack) -> None:
     server = running(folder)
     if server.engine != "embedded":
@@ -350,6 +358,7 @@ def test_a_process_of_the_embedded_engine_that_dies_keeps_the_rule(folder: Path,
     assert seen == [{"1.0", "2.0"}]
 
 
+@pytest.mark.long
 def test_a_version_without_a_worker_is_refused_and_one_that_loses_them_gets_nothing(
     folder: Path, version_of: Pack
 ) -> None:
@@ -382,3 +391,49 @@ def wait_until_answered(folder: Path) -> str:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+@pytest.mark.long
+def test_the_command_shows_the_verdict_and_ends_with_its_code(
+    folder: Path, version_of: Pack, failing_version: Path
+) -> None:
+    deploy(version_of("2.0"), state_dir=folder)
+    deploy(failing_version, state_dir=folder)
+
+    def command(version: str, *options: str) -> tuple[int, str, str]:
+        words = ["canary", "topics", version, "--max-latency", "50", "--state-dir", str(folder), *options]
+        with subprocess.Popen(
+            [sys.executable, "-m", "lexport", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            clients = Clients(folder, body={"text": "sun", "top_k": 1})
+            part = 0
+            while process.poll() is None:
+                clients.ask(20, f"{version}-{part}", keep=True)
+                part += 1
+            assert process.stdout is not None
+            assert process.stderr is not None
+            return process.returncode, process.stdout.read(), process.stderr.read()
+
+    code, out, _ = command("8.0", "--share", "50%")
+    assert code == 1
+    assert "topics 8.0 beside 1.0: failed" in out
+    options = ("--requests", "150", "--max-errors", "12%", "--share", "0.5", "--promote", "--json", "--for", "100")
+    code, out, errors = command("2.0", *options)
+    found = json.loads(out)
+    assert (code, found["promoted"], found["verdict"]["state"]) == (0, True, "passed"), errors
+    assert found["measured_share"] == pytest.approx(0.5, abs=0.2)
+    assert answered_by(folder) == "2.0"
+
+
+def test_options_that_cannot_be_are_refused_before_a_server_is_asked(tmp_path: Path) -> None:
+    for option, value, code in (
+        ("--share", "much", "LX-CLI-064"),
+        ("--share", "95%", "LX-SERVE-190"),
+        ("--max-errors", "0.1%", "LX-SERVE-193"),
+        ("--listen", "nowhere", "LX-SERVE-062"),
+    ):
+        words = ["canary", "topics", "2.0", option, value, "--state-dir", str(tmp_path)]
+        done = subprocess.run([sys.executable, "-m", "lexport", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert code in done.stderr
+        assert "Traceback" not in done.stderr
