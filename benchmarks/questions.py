@@ -180,6 +180,15 @@ QUESTIONS = {
             "over blocks of half a minute. The heap of the frontend fills and is emptied within the same few MB.",
         ),
     ),
+    "canary": Question(
+        "A canary",
+        "What does it cost the clients that a share of the requests goes to another version?",
+        (
+            "One worker, two versions of one model. Each ratio is of cells of one round, with a canary and without. "
+            "The embedded engine sends requests to the canary by itself; in front of TorchServe a proxy runs in the "
+            "command's process, and takes processor time of the two cores that client and server share.",
+        ),
+    ),
     "faults": Question(
         "Faults under load",
         "What becomes of requests when a server is stopped, its processes are killed, or connections fill it?",
