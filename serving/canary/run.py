@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, LexportError, RefusedError
 from ...storage.progress import Say, silent
+from ..folders import Busy
 from ..operations.change import make_default
 from ..operations.locking import TIMEOUT, Changing, changing
 from ..record import Deployed
 from ..settings.addresses import Address
+from ..state import Server
 from .counts import Tally
 from .rule import Rule
 from .verdict import Limits, Verdict, errors_of, judge
@@ -35,7 +39,7 @@ class Result:
     rule: Rule
     tally: Tally
     verdict: Verdict
-    seconds: float
+    seconds: float = 0.0
     """Since it began."""
     promoted: bool = False
     """Whether it is the default now."""
@@ -91,36 +95,63 @@ def canary(
     answers, SystemProblem if the server cannot do it, or ends meanwhile.
     """
     limits = limits or Limits()
-    with changing(state_dir, timeout, say) as change:
-        stable, chosen = _versions(change, rule)
-        if listen is not None and change.server.engine != "torchserve":
-            raise InputError(
-                "--listen is for a server of TorchServe, in front of which a proxy runs; the embedded engine sends "
-                "requests to a canary by itself. Leave it out.",
-                code="LX-SERVE-197",
-            )
-        began, due = time.monotonic(), limits.least
-        with _routed(change, rule, listen) as count:
+    with ExitStack() as stack:
+        with changing(state_dir, timeout, say) as change:
+            stable, chosen = _versions(change, rule)
+            if listen is not None and change.server.engine != "torchserve":
+                raise InputError(
+                    "--listen is for a server of TorchServe, in front of which a proxy runs; the embedded engine "
+                    "sends requests to a canary by itself. Leave it out.",
+                    code="LX-SERVE-197",
+                )
+            stack.enter_context(_the_only_one(change.server))
+            count = stack.enter_context(_routed(change, rule, listen))
             what = f"{'copies of ' * rule.mirror}{rule.share:.1%} of the requests for {rule.name}"
             say(f"{chosen} gets {what}; {stable} is the default.")
-            while True:
-                tally = Tally.of(count())
-                result = Result(
-                    stable, chosen, rule, tally, judge(tally, limits, mirror=rule.mirror), time.monotonic() - began
-                )
-                watch(result)
-                if result.verdict.state == "failed" or time.monotonic() - began >= seconds:
-                    break
-                if tally.canary.answers >= due:
-                    if result.verdict.state == "passed":
-                        break
-                    due = int(tally.canary.answers * _MORE)
-                time.sleep(_PAUSE)
-            if promoted and result.verdict.state == "passed":
+            change.note("canary", chosen, stable.version)
+        result = _watched(
+            count, Result(stable, chosen, rule, Tally(), judge(Tally(), limits)), limits, seconds, watch
+        )
+        if promoted and result.verdict.state == "passed":
+            with changing(state_dir, timeout, say) as change:
                 make_default(change, chosen)
-                result = Result(stable, chosen, rule, tally, result.verdict, result.seconds, promoted=True)
-        change.note("canary", chosen, stable.version)
+            result = replace(result, promoted=True)
         return result
+
+
+def _watched(count: Count, result: Result, limits: Limits, seconds: float, watch: Callable[[Result], None]) -> Result:
+    """Look at a canary until there is a verdict, or the time is over; return the last look."""
+    began, due = time.monotonic(), limits.least
+    while True:
+        tally = Tally.of(count())
+        verdict = judge(tally, limits, mirror=result.rule.mirror)
+        result = replace(result, tally=tally, verdict=verdict, seconds=time.monotonic() - began)
+        watch(result)
+        if verdict.state == "failed" or time.monotonic() - began >= seconds:
+            return result
+        if tally.canary.answers >= due:
+            if verdict.state == "passed":
+                return result
+            due = int(tally.canary.answers * _MORE)
+        time.sleep(_PAUSE)
+
+
+@contextmanager
+def _the_only_one(server: Server) -> Iterator[None]:
+    """Context manager: no other canary of this server runs. Raises Busy."""
+    descriptor = os.open(server.run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy(
+                f"A canary runs on the server at {server.inference_url} already. Wait for its verdict, or end it "
+                "with Ctrl-C where it runs.",
+                code="LX-SERVE-204",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _versions(change: Changing, rule: Rule) -> tuple[Deployed, Deployed]:

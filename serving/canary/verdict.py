@@ -95,7 +95,7 @@ class Verdict:
         return asdict(self)
 
 
-def judge(tally: Tally, limits: Limits, *, mirror: bool) -> Verdict:
+def judge(tally: Tally, limits: Limits, *, mirror: bool = False) -> Verdict:
     """Return the verdict on what has been counted: `passed` only with as many answers as the limits ask for.
 
     A criterion fails when its interval of 99 % lies beyond the limit, and passes when it lies within.

@@ -12,9 +12,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ....errors import InputError, LexportError, SystemProblem
+from ... import folders
 from ...canary.rule import Rule
-from ...embedded.http import Server, new_event_loop
+from ...embedded.http import Limits, Server, new_event_loop
+from ...embedded.processes.sockets import room_for_connections
 from ...settings.addresses import Address
+from ...settings.properties import parse
 from ...state import Server as State
 from ..handover import listening_sockets
 from ..listeners import NotPermitted
@@ -78,7 +81,7 @@ class Running:
         upstream = Upstream(host, port, SOURCE if self._listen is None else None)
         rule = self._rule
         proxy = self._proxy = Proxy(upstream, rule, quote(rule.name, safe=""), quote(rule.version, safe=""))
-        front = Server(proxy.handle)
+        front = Server(proxy.handle, _limits(self._server))
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         process = self._watch_frontend()
         taken: list[socket.socket] = []
@@ -144,6 +147,14 @@ class Running:
             for one in theirs:
                 one.close()
         return taken
+
+
+def _limits(server: State) -> Limits:
+    """Return TorchServe's own limit of a body, and half of the connections that there is room for: each has two."""
+    settings = parse((server.state_dir / folders.SETTINGS).read_text(encoding="utf-8"))
+    body = int(settings.get("max_request_size", Limits.body))
+    connections, _ = room_for_connections(grpc=False)
+    return Limits(body=body, bodies=max(Limits.bodies, 2 * body), connections=max(1, connections // 2))
 
 
 def _not_possible(reason: str) -> LexportError:

@@ -284,7 +284,7 @@ def test_two_at_once_and_what_cannot_be_tried_is_refused(folder: Path, version_o
             outcomes.append(outcome(lambda: canary(Rule("topics", "2.0", 0.5), state_dir=folder)))
 
     canary(Rule("topics", "2.0", 0.5), _EASY, seconds=1.0, state_dir=folder, watch=second)
-    assert outcomes == ["LX-SERVE-013"]
+    assert outcomes == ["LX-SERVE-204"]
     with refused(InputError, "LX-SERVE-198", "topics 1.0", "lexport deploy"):
         canary(Rule("topics", "1.0", 0.5), state_dir=folder)
     with refused(InputError, "LX-SERVE-174", "'7.0'"):
