@@ -8,12 +8,14 @@ from typer.core import TyperGroup
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
 from . import doctor as checking
+from . import expand as growing
 from . import load as loading
 from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import train as learning
 from .options import app
+from .servers import drift as comparing
 from .servers import generate as generating
 from .servers import generated as writing
 from .servers import operate as operating
@@ -24,7 +26,9 @@ from .servers import watch as watching
 __all__ = [
     "app",
     "checking",
+    "comparing",
     "generating",
+    "growing",
     "learning",
     "listing",
     "loading",
@@ -42,7 +46,7 @@ __all__ = [
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
-    *("run", "serve", "predict", "status", "logs", "stop"),
+    *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "store"),
     *("generate", "loadtest", "doctor"),
 )

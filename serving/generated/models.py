@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...errors import InputError
-from ...export.archive.format.budgets import parse_json
-from ...export.archive.format.reader import EVIDENCE, open_archive, read_member
 from ..folders import STORE
+from ..monitoring.reference import packed_variant
 from ..state import Server
 from ..store import Archive, choose
 
@@ -69,14 +67,9 @@ def _model(archive: Archive, path: Path) -> Model:
 
 def _unknown_share(archive: Path) -> float | None:
     """Return the share of unknown words that the evidence has of the packed variant; None if it has none."""
-    with open_archive(archive) as members:
-        if EVIDENCE not in members.namelist():
-            return None
-        content = read_member(members, EVIDENCE)
+    variant = packed_variant(archive)
     try:
-        evidence: Any = parse_json(content)
-        [variant] = [one for one in evidence["variants"] if one["name"] == evidence["variant"]]
         share = variant["robustness"]["unknown_share"]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
     return share if isinstance(share, float) and 0 < share < 1 else None
