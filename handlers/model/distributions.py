@@ -17,7 +17,7 @@ import numpy as np
 from ..engine.engines import Counts, Scores
 from .decoders import Decoder
 
-LENGTHS = (0, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+LENGTHS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 """Upper bounds of the buckets of text lengths, in tokens; a last bucket has what is longer."""
 CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Upper bounds of the buckets of a text's highest score; a last bucket has what is higher."""

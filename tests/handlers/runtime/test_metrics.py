@@ -11,7 +11,7 @@ import pytest
 
 from lexport.handlers.engine.engines import Counts, Scores
 from lexport.handlers.model.decoders import DECODERS
-from lexport.handlers.model.distributions import Distributions
+from lexport.handlers.model.distributions import LENGTHS, Distributions
 from lexport.handlers.runtime import metrics as meters
 from lexport.handlers.runtime import periodic
 from lexport.handlers.runtime.metrics import Metrics
@@ -64,7 +64,10 @@ def test_counts_are_added_up_and_told_once() -> None:
         "lexport_unknown_ratio": pytest.approx(4 / 21),
         "lexport_text_tokens_bucket,le:4": 4,
         "lexport_text_tokens_bucket,le:8": 4,
-        **{f"lexport_text_tokens_bucket,le:{upper}": 5 for upper in (16, 32, 64, 128, 256, 512, "+Inf")},
+        **{
+            f"lexport_text_tokens_bucket,le:{upper}": 5
+            for upper in (*(f"{bound}" for bound in LENGTHS if bound > 8), "+Inf")
+        },
         **{f"lexport_confidence_bucket,le:{upper}": 5 for upper in (0.8, 0.9, 0.95, 0.99, "+Inf")},
         "lexport_predictions,Label:rain%2C%20sun": 3,
         "lexport_predictions,Label:snow": 2,
