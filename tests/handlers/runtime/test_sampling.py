@@ -106,13 +106,13 @@ def written(folder: Path) -> list[list[object]]:
 
 def test_it_is_off_until_it_is_switched_on_and_off_again(folder: Path) -> None:
     sampling = Sampling("topics", "1.0", text_encoder)
-    assert not sampling.on
+    on = [sampling.on]
     switch(folder, 3)
-    assert sampling.on
+    on.append(sampling.on)
     for _ in range(LEAST):
         sampling.add(["streaming goal"], None)
     switch(folder, 0)
-    assert not sampling.on
+    assert [*on, sampling.on] == [False, True, False]
     sampling.add(["streaming"], None)
     sampling.write()
     assert written(folder) == [["streaming", "", LEAST]]
