@@ -186,6 +186,16 @@ def test_evidence_states_metric_flips_difference_size_and_latency(run_folder: Pa
         assert variant.calibration is not None
         assert abs(variant.calibration["shift"]) < 0.05
         assert variant.robustness is not None
+        reference = variant.reference
+        assert reference is not None
+        texts = [*run.held_out("validation").texts, *run.held_out("test").texts]
+        counts = run.encoder.look_up(texts)
+        assert reference["texts"] == sum(reference["lengths"]) == sum(reference["confidence"]) == len(texts)
+        assert reference["tokens"] == counts.lengths.sum()
+        assert reference["unknown_tokens"] == counts.unknown.sum() > 0
+        assert reference["unknown_texts"] == (counts.unknown > 0).sum()
+        assert sum(reference["labels"].values()) == len(texts)
+        assert set(reference["labels"]) == set(run.labels)
         assert [one["rate"] for one in variant.robustness["rates"]] == [0.1, 0.3]
         assert variant.refused is None
         assert variant.worst == []

@@ -73,7 +73,8 @@ def expand(
     """
     if (words is None) == (from_oov is None):
         raise InputError(
-            "Give the new words either by themselves or as data to find them in, not both.", code="LX-TRAIN-010"
+            "Give either the new words (--words or --from-drift) or data to find them in (--from-oov), not both.",
+            code="LX-TRAIN-010",
         )
     if words is not None and (columns is not None or min_count is not None or reading != USUAL_READING):
         raise InputError(
