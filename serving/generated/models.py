@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...errors import InputError
 from ..folders import STORE
-from ..monitoring.reference import packed_variant
+from ..monitoring.reference import packed_variant, texts_of
 from ..state import Server
 from ..store import Archive, choose
 
@@ -26,6 +27,8 @@ class Model:
     made_by_lexport: bool
     unknown_share: float | None = None
     """Share of the words of held-out texts that are not in the vocabulary, by its evidence; None if it has none."""
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """Share of the held-out texts by predicted label, as metrics name it; none if the evidence has none."""
 
     def __str__(self) -> str:
         """Return `NAME VERSION`."""
@@ -55,19 +58,21 @@ def models_of_server(server: Server) -> tuple[Model, ...]:
 
 
 def _model(archive: Archive, path: Path) -> Model:
+    variant = packed_variant(archive.path)
+    texts = texts_of(variant)
     return Model(
         path,
         archive.name,
         archive.version,
         archive.path.stat().st_size,
         archive.made_by_lexport,
-        _unknown_share(archive.path),
+        _unknown_share(variant) if texts is None else texts.unknown_share or None,
+        {} if texts is None else {label: count / sum(texts.labels.values()) for label, count in texts.labels.items()},
     )
 
 
-def _unknown_share(archive: Path) -> float | None:
-    """Return the share of unknown words that the evidence has of the packed variant; None if it has none."""
-    variant = packed_variant(archive)
+def _unknown_share(variant: Any) -> float | None:
+    """Return the share of unknown words in the test texts by earlier evidence; None if it has none."""
     try:
         share = variant["robustness"]["unknown_share"]
     except (KeyError, TypeError):

@@ -43,6 +43,18 @@ def reference_of(archive: Path, model: str) -> tuple[Texts, str]:
     Raises InputError for an archive whose evidence does not say, naming the `model`.
     """
     variant = packed_variant(archive)
+    texts = texts_of(variant)
+    if texts is None:
+        raise InputError(
+            f"The evidence of {model} does not say how its held-out texts are distributed, so there is nothing to "
+            "compare requests with. Export and archive its run again with this lexport, and deploy it.",
+            code="LX-SERVE-212",
+        )
+    return texts, str(variant["name"])
+
+
+def texts_of(variant: Any) -> Texts | None:
+    """Return how the held-out texts are distributed by the evidence of a variant; None if it does not say."""
     try:
         found = variant["reference"]
         texts = Texts(
@@ -51,15 +63,11 @@ def reference_of(archive: Path, model: str) -> tuple[Texts, str]:
             list(map(int, found.get("confidence", ()))),
             {str(label): int(count) for label, count in found.get("labels", {}).items()},
         )
-        if len(texts.lengths) != len(LENGTHS) + 1 or len(texts.confidence) not in (0, len(CONFIDENCES) + 1):
-            raise ValueError  # another lexport's buckets
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(
-            f"The evidence of {model} does not say how its held-out texts are distributed, so there is nothing to "
-            "compare requests with. Export and archive its run again with this lexport, and deploy it.",
-            code="LX-SERVE-212",
-        ) from None
-    return texts, str(variant["name"])
+        return None
+    # Another lexport may have other buckets.
+    fits = len(texts.lengths) == len(LENGTHS) + 1 and len(texts.confidence) in (0, len(CONFIDENCES) + 1)
+    return texts if fits and texts.count else None
 
 
 def packed_variant(archive: Path) -> Any:
