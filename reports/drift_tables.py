@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..evaluation.drift import CHANGED
 from .status_tables import NONE, duration
 from .tables import Line, new_table
 
@@ -41,15 +42,15 @@ def drift(values: Mapping[str, Any]) -> Group:
 def _measures(values: Mapping[str, Any]) -> RenderableType:
     table = new_table("", "held-out", "requests", "variation", "PSI", "by chance", "limit", "")
     for one in values["measures"]:
-        share = one["name"] == "unknown"
+        told = _percent if one["name"] == "unknown" else _mean
         table.add_row(
             _TITLES[one["name"]],
-            _value(one["reference"], share=share),
-            _value(one["found"], share=share),
-            _value(one["variation"]),
-            _value(one["index"]),
-            _value(one["by_chance"]),
-            _value(one["limit"], share=share),
+            told(one["reference"]),
+            told(one["found"]),
+            _distance(one["variation"]),
+            _distance(one["index"]),
+            _distance(one["by_chance"]),
+            _percent(one["limit"]) if one["index"] is None else _distance(one["limit"]),
             _verdict(one, enough=values["enough"]),
         )
     return table
@@ -58,7 +59,10 @@ def _measures(values: Mapping[str, Any]) -> RenderableType:
 def _verdict(measure: Mapping[str, Any], *, enough: bool) -> Text:
     if not enough:
         return Text(NONE)
-    return Text("drifted", "red") if measure["beyond"] else Text("as before", "green")
+    if measure["beyond"]:
+        return Text("drifted", "red")
+    changed = measure["index"] is not None and measure["index"] > max(CHANGED, measure["by_chance"])
+    return Text("changed", "yellow") if changed else Text("as before", "green")
 
 
 def _labels(labels: Mapping[str, Sequence[float]]) -> RenderableType:
@@ -66,14 +70,20 @@ def _labels(labels: Mapping[str, Sequence[float]]) -> RenderableType:
     table = new_table("label", "held-out", "requests")
     changed = sorted(labels.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
     for label, (before, now) in changed[:_MOST_LABELS]:
-        table.add_row(label, _value(before, share=True), _value(now, share=True))
+        table.add_row(label, _percent(before), _percent(now))
     return table
 
 
-def _value(value: float | None, *, share: bool = False) -> str:
-    if value is None:
-        return NONE
-    return f"{value:.1%}" if share else f"{value:.3f}"
+def _percent(value: float | None) -> str:
+    return NONE if value is None else f"{value:.1%}"
+
+
+def _mean(value: float | None) -> str:
+    return NONE if value is None else f"{value:.1f}"
+
+
+def _distance(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
 
 
 def words(values: Sequence[Mapping[str, Any]]) -> RenderableType:
