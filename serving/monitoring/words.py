@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputError
-from ...export.archive.format.reader import open_archive, read_json
+from ...export.archive.format.reader import json_of, open_archive
 from ...handlers.runtime.draining import share
 from ...handlers.runtime.sampling import CONTROL, LEAST, control_name, words_name
 from ...handlers.text.spec import Layout
@@ -126,19 +126,24 @@ def _control(server: Server, served: Deployed) -> Iterator[mmap.mmap]:
     """Map the control file of a version's workers. Raises InputError if none of them reads one."""
     file = server.reports / control_name(served.name, served.version)
     if not file.is_file():
-        raise InputError(f"{_why_not(server, served)}.", code="LX-SERVE-217")
+        inputs = _inputs(server.state_dir / folders.STORE / served.file)
+        if inputs in (Layout.HASHES, Layout.CHARACTERS):
+            raise InputError(
+                f"{served} reads words by their {inputs}: no word is unknown to it, and none can be added. Expected "
+                "a model with a vocabulary of words.",
+                code="LX-SERVE-217",
+            )
+        raise InputError(
+            f"The workers of {served} collect no words: its archive was made by an earlier lexport, or by another "
+            "program. Archive its run again with this lexport, and deploy it.",
+            code="LX-SERVE-220",
+        )
     with share(file, mmap.ACCESS_WRITE, CONTROL.size) as control:
         yield control
 
 
-def _why_not(server: Server, served: Deployed) -> str:
-    archive = server.state_dir / folders.STORE / served.file
+def _inputs(archive: Path) -> str:
+    """Return the layout of an archive's text spec, "" if it has none."""
     with open_archive(archive) as members:
-        text = read_json(archive, "text.json") if "text.json" in members.namelist() else {}
-    inputs = text.get("inputs", str(Layout.INDICES)) if isinstance(text, dict) else ""
-    if inputs in (Layout.HASHES, Layout.CHARACTERS):
-        return f"{served} reads words by their {inputs}, so no word is unknown to it and none can be added"
-    return (
-        f"The workers of {served} collect no words: its archive was made by an earlier lexport, or by another "
-        "program. Archive its run again with this lexport, and deploy it"
-    )
+        text = json_of(members, "text.json") if "text.json" in members.namelist() else {}
+    return str(text.get("inputs", ""))

@@ -215,7 +215,7 @@ def test_an_archive_of_an_earlier_lexport_has_no_reference(server: Server) -> No
         with refused(InputError, "LX-SERVE-212", "kept"):
             drift("kept", state_dir=server.state_dir)
         if server.engine == "torchserve":  # its own handler answers, which collects nothing
-            with refused(InputError, "LX-SERVE-217", "kept"):
+            with refused(InputError, "LX-SERVE-220", "kept"):
                 sample(5, "kept", state_dir=server.state_dir)
     finally:
         undeploy("kept", state_dir=server.state_dir)
