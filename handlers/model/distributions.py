@@ -27,7 +27,7 @@ NO_LABEL = "(none)"
 """Stands for the label of texts that got none, where a text may have several; quoted labels have no parentheses."""
 
 # Outputs that wait to be summed up: summing a few hundred small batches at once costs a tenth of one by one.
-_WAITING = 1 << 16
+_WAITING = 1 << 13
 
 
 class Distributions:
