@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +25,7 @@ from lexport.export.formats.variants import choose
 from lexport.handlers.model.distributions import SUMS
 from lexport.models import recipes
 from lexport.models.run import Run
-from lexport.serving import Server, serve, stop
+from lexport.serving import Server, serve, status, stop
 from lexport.serving.monitoring.drift import Drift, Limits, _read, _since, drift
 from lexport.serving.monitoring.reference import Texts
 from lexport.serving.monitoring.words import forget, sample, words, words_to_add
@@ -194,6 +196,26 @@ def test_what_is_forgotten_starts_again_from_nothing(server: Server, fresh: str)
     forget("topics", fresh, state_dir=server.state_dir)
     ask(server, fresh, [["binge"]] * 4 + [["spoiler"]] * 5)
     collected(server.state_dir, {"spoiler": 5}, "topics", fresh)
+
+
+def workers(server: Server, version: str) -> set[int]:
+    """The processes that answer a version and are ready."""
+    [model] = [one for one in status(server.state_dir)["models"] if one["version"] == version]
+    return {worker["pid"] for worker in model["workers"] if worker["state"] == "ready"}
+
+
+def test_a_worker_that_is_started_again_goes_on_collecting(server: Server, fresh: str) -> None:
+    sample(50, "topics", fresh, state_dir=server.state_dir)
+    ask(server, fresh, [["binge"]] * 5)
+    collected(server.state_dir, {"binge": 5}, "topics", fresh)
+    [before] = workers(server, fresh)
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while not (now := workers(server, fresh)) or before in now:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ask(server, fresh, [["spoiler"]] * 5)
+    collected(server.state_dir, {"binge": 5, "spoiler": 5}, "topics", fresh)
 
 
 def test_python_does_the_same(server: Server, fresh: str) -> None:
