@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,11 +117,15 @@ class Run(Model):
             shutil.copytree(self.folder, new, dirs_exist_ok=True)
         return Run(open_run(target))
 
-    def expand(self, out: str | Path, *, words: str | Path | None = None, **options: Any) -> Run:
-        """Write a run with more words in its vocabulary and return it; the options are those of `lexport expand`."""
+    def expand(self, out: str | Path, *, words: str | Path | Sequence[str] | None = None, **options: Any) -> Run:
+        """Write a run with more words in its vocabulary and return it; the options are those of `lexport expand`.
+
+        `words` is a file, or the words: `[one.word for one in server.words()]` are those that a server has collected.
+        """
         from ..training.expansion.expand import expand
 
-        return Run(expand(self.folder, Path(out), words=None if words is None else Path(words), **options))
+        given = Path(words) if isinstance(words, str) else words
+        return Run(expand(self.folder, Path(out), words=given, **options))
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..serving.canary.run import Result as CanaryResult
+    from ..serving.monitoring.drift import Drift
     from ..serving.monitoring.entries import Entry
+    from ..serving.monitoring.words import Sampled
     from ..serving.operations import Change
     from ..serving.state import Server as Started
     from .archive import Archive
@@ -90,6 +92,36 @@ class Server(Model):
         from ..serving import logs
 
         return logs(self._local("logs").state_dir, everything=everything, last=last, follow=follow)
+
+    def drift(self, *, seconds: float | None = None, **limits: Any) -> Drift:
+        """Compare what this model was asked with the texts that it was measured on, as `lexport drift` does.
+
+        Requests count since the engine was started, or those of the next `seconds`. The limits are those of
+        `serving.monitoring.drift.Limits`: `unknown=0.1`, `labels=0.25`, `least=500`. Its method `require` raises
+        RefusedError if something has drifted. Raises InputError for evidence without a reference.
+        """
+        from ..serving.monitoring.drift import Limits, drift
+
+        local = self._local("drift")
+        return drift(self.name, self._version, state_dir=local.state_dir, limits=Limits(**limits), seconds=seconds)
+
+    def sample(self, words: int) -> None:
+        """Have this model's workers collect at most so many unknown words from now on; 0 stops that."""
+        from ..serving.monitoring.words import sample
+
+        sample(words, self.name, self._version, state_dir=self._local("words").state_dir)
+
+    def words(self) -> list[Sampled]:
+        """Return the unknown words that were collected of this model, those of most requests first."""
+        from ..serving.monitoring.words import words
+
+        return words(self.name, self._version, state_dir=self._local("words").state_dir)[0]
+
+    def forget(self) -> None:
+        """Delete the words that were collected of this model."""
+        from ..serving.monitoring.words import forget
+
+        forget(self.name, self._version, state_dir=self._local("words").state_dir)
 
     def deploy(self, source: Archive | StrPath, *, say: Say = silent, **options: Any) -> list[Change]:
         """Serve an archive beside what this machine's server serves, and return what was done.

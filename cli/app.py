@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
 from . import doctor as checking
+from . import expand as growing
 from . import load as loading
 from . import pack as packing
 from . import record as recording
@@ -15,6 +16,7 @@ from . import score as scoring
 from . import train as learning
 from .options import app
 from .servers import canary as trying
+from .servers import drift as comparing
 from .servers import generate as generating
 from .servers import generated as writing
 from .servers import operate as operating
@@ -25,7 +27,9 @@ from .servers import watch as watching
 __all__ = [
     "app",
     "checking",
+    "comparing",
     "generating",
+    "growing",
     "learning",
     "listing",
     "loading",
@@ -44,7 +48,7 @@ __all__ = [
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
-    *("run", "serve", "predict", "status", "logs", "stop"),
+    *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "store"),
     *("generate", "loadtest", "doctor"),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 
 from .engine.prefault import prefault
 from .model.digests import check_digests
+from .model.distributions import Distributions
 from .model.goldens import check_goldens, read_goldens
 from .model.loading import load, reopen
-from .model.predictor import ModelFile, Predictor
+from .model.predictor import IdsIn, ModelFile, Predictor
 from .request.answers import render, render_refusal
 from .request.compatibility import validate_for_model
 from .request.compression import unpacked
@@ -30,7 +31,11 @@ from .runtime import torchserve_patch as sockets
 from .runtime.draining import Switch, refusal
 from .runtime.metrics import Metrics
 from .runtime.report import write_report
+from .runtime.sampling import Sampling
 from .runtime.threads import ThreadAllocator, count_workers, from_environment
+from .text.batch import Batch
+from .text.encoder import TextEncoder
+from .text.files import load_encoder
 
 log = logging.getLogger("lexport")
 
@@ -70,9 +75,13 @@ class Worker:
         folder = Path(properties["model_dir"])
         cores, threads = from_environment()
         self.predictor, goldens = load_checked(folder, threads=threads, device=device)
-        model = self.predictor.model
-        self.metrics = Metrics(model.name, model.version)
+        predictor, model = self.predictor, self.predictor.model
+        texts = Distributions(predictor.decoder, predictor.labels, model.threshold)
+        self.metrics = Metrics(model.name, model.version, texts)
         """What it counts."""
+        self._sampling: Sampling | None = None
+        if predictor.spec.knows_words:
+            self._sampling = Sampling(model.name, model.version, partial(_text_code, predictor, folder))
         self._switch = Switch()
         self._in_torchserve = in_torchserve
         if in_torchserve:
@@ -162,9 +171,12 @@ class Worker:
         languages = [language for request in asked for language in request.languages or ()]
         images = [image for request in asked for image in request.images or ()]
         began = time.perf_counter()
-        for_texts = predictor.predict(texts, languages or None) if texts else []
+        raw = predictor.raw_outputs(Batch(texts, languages or None)) if texts else None
+        for_texts = predictor.answers(*raw) if raw is not None else []
         for_images = predictor.predict_images(np.array(images, np.float32)) if images else []
-        self.metrics.record_batch(for_texts, len(images), time.perf_counter() - began)
+        self.metrics.record_batch(raw, len(images), time.perf_counter() - began)
+        if self._sampling is not None and self._sampling.on:
+            self._sample(requests.values(), for_texts)
         of_texts, of_images = iter(for_texts), iter(for_images)
         model = predictor.model
         for position, request in requests.items():
@@ -176,6 +188,19 @@ class Worker:
                 replies.bodies[position] = render(request, own, model.name, model.version)
             except Refusal as refusal:
                 replies.refuse(position, refusal)
+
+    def _sample(self, requests: Iterable[Request], answers: Iterable[Mapping[str, Any]]) -> None:
+        """Collect unknown words of the texts that have any; a problem with that harms no request."""
+        of_texts = iter(answers)
+        try:
+            for request in requests:
+                own = [answer["unknown"] for answer in islice(of_texts, len(request.texts))]
+                languages = None if request.languages is None else list(compress(request.languages, own))
+                if any(own):
+                    assert self._sampling is not None
+                    self._sampling.add(list(compress(request.texts, own)), languages)
+        except Exception:
+            log.exception("Unknown words of a batch were not collected.")
 
 
 class _Replies:
@@ -205,6 +230,11 @@ class _Replies:
         self._context.set_response_status(code=error.status, idx=position)
         if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
             self._context.set_response_header(position, "Retry-After", _RETRY_AFTER)
+
+
+def _text_code(predictor: Predictor, folder: Path) -> TextEncoder:
+    """Return the text code of a model; that of a text-in model is in its graph, and here once more."""
+    return predictor.encoder if isinstance(predictor, IdsIn) else load_encoder(folder)
 
 
 def _content_type(headers: Mapping[str, Any]) -> str:

@@ -58,7 +58,8 @@ def collect_evidence(
     """
     variant, predictor, parts = written.variant, written.predictor, (validation, test)
     metric = TASKS[run.recipe.task].METRIC
-    outputs = {part.name: measure.predict_batched(predictor, part) for part in parts}
+    seen = measure.counting(predictor)
+    outputs = {part.name: measure.predict_batched(predictor, part, seen) for part in parts}
     encoders = _encoder_differences(run, written, parts, baseline)
     quality = {
         part.name: measure.quality(run, part, baseline.outputs[part.name], outputs[part.name])
@@ -105,6 +106,7 @@ def collect_evidence(
         refused=refused,
         warning=warning(gates),
         worst=worst,
+        reference=seen.to_json(),
     )
 
 

@@ -63,6 +63,11 @@ class VariantEvidence:
     """A gate that failed without refusing the variant; None if there is none."""
     worst: list[dict[str, Any]]
     """The ten texts that differ most, if the variant is refused."""
+    reference: dict[str, Any] | None = None
+    """How the validation and test texts are distributed, as `Distributions.to_json` has it, for `lexport drift`.
+
+    Evidence of earlier versions lacks it.
+    """
 
     def time(self, batch: int, threads: int = 1) -> float:
         """Return the median time from texts to answers, in milliseconds."""

@@ -18,6 +18,7 @@ from ...evaluation.metrics import Outputs
 from ...evaluation.model import OpenedModel
 from ...evaluation.robustness import robustness
 from ...evaluation.tasks import task_of_run
+from ...handlers.model.distributions import Distributions
 from ...handlers.model.predictor import Predictor
 from ...handlers.text.batch import Batch
 from ...models.run import Run
@@ -34,18 +35,27 @@ _NOISY = 200  # texts, and ten noisy copies of each
 _VERBOSE_FIELDS = ("per_class", "confusion", "count")
 
 
-def predict_batched(predictor: Predictor, part: Dataset) -> Outputs:
-    """Return a task's outputs for one part of the data, in batches of 64 as on a busy server."""
-    found = _in_batches(predictor, part.batch)
-    if part.pairs is not None:
-        found += _in_batches(predictor, Batch(part.pairs, part.languages))
+def predict_batched(predictor: Predictor, part: Dataset, seen: Distributions | None = None) -> Outputs:
+    """Return a task's outputs for one part of the data, in batches of 64 as on a busy server.
+
+    `seen` counts the texts, and those of pairs.
+    """
+    batches = [part.batch] if part.pairs is None else [part.batch, Batch(part.pairs, part.languages)]
+    found = []
+    for batch in batches:
+        for piece in batch.pieces(64):
+            counted, outputs = predictor.raw_outputs(piece)
+            found.append(outputs)
+            if seen is not None:
+                seen.add(counted, outputs)
     if part.images is not None:
         found.append(predictor.image_outputs(part.images))
     return np.concatenate(found)
 
 
-def _in_batches(predictor: Predictor, batch: Batch) -> list[Outputs]:
-    return [predictor.raw_outputs(piece)[1] for piece in batch.pieces(64)]
+def counting(predictor: Predictor) -> Distributions:
+    """Return what counts a variant's texts, as a worker does."""
+    return Distributions(predictor.decoder, predictor.labels, predictor.model.threshold)
 
 
 def quality(run: Run, part: Dataset, trained: Outputs, found: Outputs) -> dict[str, Any]:

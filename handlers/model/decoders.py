@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..engine.engines import Counts, Scores
+from ..text.hashing import Ids
 
 _COUNTS = ("tokens", "unknown", "truncated")
 
@@ -28,6 +31,10 @@ class Decoder(ABC):
         self, outputs: Scores, counted: Counts, labels: Sequence[str], threshold: float
     ) -> list[dict[str, Any]]:
         """Return one answer for each row of `outputs`, float32 [texts, outputs], with the counts of its tokens."""
+
+    def count_labels(self, outputs: Scores, threshold: float) -> Ids:
+        """Return how many texts got each label, and how many none, int64 [labels + 1], where answers have scores."""
+        return np.bincount(outputs.argmax(axis=1), minlength=outputs.shape[1] + 1)
 
 
 class OneLabel(Decoder):
@@ -75,6 +82,11 @@ class SeveralLabels(Decoder):
         return _with_counts(
             [{"labels": labels_above(threshold, scores), "scores": scores} for scores in tables], counted
         )
+
+    def count_labels(self, outputs: Scores, threshold: float) -> Ids:
+        """Return how many texts got each label, and how many none; a text counts once for each of its labels."""
+        chosen = outputs >= threshold
+        return np.append(chosen.sum(axis=0), (~chosen.any(axis=1)).sum())
 
 
 class TextVector(Decoder):

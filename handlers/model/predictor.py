@@ -143,11 +143,11 @@ class Predictor(ABC):
 
     def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return one answer per text, as the model's decoder makes them. Raises TextError as `raw_outputs` does."""
-        batch, found = Batch(texts, languages), list[dict[str, Any]]()
-        for piece in batch.pieces(MAX_BATCH):
-            counted, outputs = self.run_batch(piece)
-            found += self.decoder.decode(outputs, counted, self.labels, self.model.threshold)
-        return found
+        return self.answers(*self.raw_outputs(Batch(texts, languages))) if texts else []
+
+    def answers(self, counted: Counts, outputs: Scores) -> list[dict[str, Any]]:
+        """Return the answers that `raw_outputs` stand for."""
+        return self.decoder.decode(outputs, counted, self.labels, self.model.threshold)
 
     def predict_images(self, images: Images) -> list[dict[str, Any]]:
         """Return one answer per image, float32 [images, values]: its vector.

@@ -41,12 +41,12 @@ class Switch:
             self.stopping, self.busy = b"\0", bytearray(1)
 
 
-def share(path: Path, access: int) -> mmap.mmap:
-    """Map a file of one byte, created as 0 if it does not exist; `access` is one of `mmap.ACCESS_…`."""
+def share(path: Path, access: int, size: int = 1) -> mmap.mmap:
+    """Map a file of `size` bytes, created as zeros if it does not exist; `access` is one of `mmap.ACCESS_…`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.ftruncate(descriptor, 1)
-        return mmap.mmap(descriptor, 1, access=access)
+        os.ftruncate(descriptor, size)
+        return mmap.mmap(descriptor, size, access=access)
     finally:
         os.close(descriptor)
 

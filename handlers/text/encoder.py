@@ -202,6 +202,14 @@ class TextEncoder:
         grams = self._split_all(words) if spec.subwords else None
         return Tokens(indices, hashes, np.array(counts, np.int64), truncated, numbers, characters, grams)
 
+    def without_row(self, words: Iterable[str], language: str | None) -> list[str]:
+        """Return those of `words`, tokens already, that have no row of their own; none where no word has one.
+
+        Raises TextError for a language that is missing, not known or of no use.
+        """
+        rows = self._vocabulary.rows[self.language_number(language)]
+        return [word for word in words if rows[word] == UNK] if self.spec.knows_words else []
+
     def widths(self, lengths: Ids, subwords: Ids | None = None) -> Ids:
         """Return the columns that texts of `lengths` tokens and `subwords` subwords need, n-grams too; int64 [texts].
 

@@ -152,6 +152,11 @@ class TextSpec:
         return self.words + self.buckets
 
     @property
+    def knows_words(self) -> bool:
+        """Whether words have rows of their own, and others can be added."""
+        return self.inputs in (Layout.INDICES, Layout.LANGUAGES)
+
+    @property
     def hashed(self) -> bool:
         """Whether the hash of every token is needed."""
         return self.ngrams > 1 or self.inputs is Layout.HASHES

@@ -103,6 +103,17 @@ class Model:
         """Return the model's own description (`handlers.request.describe`)."""
         return describe(self.loaded.worker.predictor)
 
+    def count(self) -> dict[str, Any]:
+        """Return what was counted since it was opened, as `addresses.metrics.render` takes it, and how many wait."""
+        metrics = self.loaded.worker.metrics
+        texts = metrics.distributions
+        return {
+            "statistics": self.statistics.to_json(),
+            "handler": metrics.totals(texts),
+            "texts": texts,
+            "waiting": len(self.queue),
+        }
+
     def _answer(self, questions: Sequence[Question]) -> list[Response]:
         statistics, began = self.statistics, time.perf_counter()
         context = _Context(questions)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ...evaluation.drift import most_unknown
+from .models import Model
 from .text import yaml_text
 from .watching import JOB, READY_JOB, Alerts
 
@@ -12,6 +14,9 @@ _OWN = f'{{job="{JOB}"}}'
 _QUEUE = 500  # requests: half of the places that a model's queue has
 _WAIT_MS = 100.0  # mean wait that is worth knowing where no objective is given
 _WORDS = 1000  # tokens in an hour below which a share says nothing
+_TEXTS = 100  # answers in an hour below which the shares of labels say nothing
+_MOVED = 0.25  # how far the share of a label may be from that of the held-out texts
+_MOST_LABELS = 20
 
 
 def rules(alerts: Alerts) -> str:
@@ -35,8 +40,10 @@ def _head(alerts: Alerts) -> Iterator[str]:
     for model in alerts.models:
         if model.unknown_share is None:
             yield f"There is no rule for unknown words of {model}: its evidence has no share of them above 0."
+        if len(model.labels) < 2:
+            yield f"There is no rule for the labels of {model}: its evidence does not say which are usual."
     if not alerts.models:
-        yield "There is no rule for unknown words, as no archive was given, whose evidence says what is usual."
+        yield "There is no rule for unknown words and labels: no archive was given, which says what is usual."
 
 
 def _rule(name: str, expression: str, minutes: int, severity: str, summary: str, description: str) -> dict[str, Any]:
@@ -143,22 +150,46 @@ def _speed(alerts: Alerts) -> Iterator[dict[str, Any]]:
 
 
 def _content(alerts: Alerts) -> Iterator[dict[str, Any]]:
-    """Yield a rule for each model on words that it does not know."""
+    """Yield rules for each model on words that it does not know, and on the labels that it predicts."""
     for model in alerts.models:
-        if model.unknown_share is None:
-            continue
         chosen = f'{{job="{JOB}",ModelName="{model.name}",ModelVersion="{model.version}"}}'
-        unknown, tokens = (
-            f"sum by (ModelName, ModelVersion) (increase(lexport_{name}{chosen}[1h]))"
-            for name in ("unknown_tokens", "tokens")
-        )
-        limit = min(2 * model.unknown_share, (1 + model.unknown_share) / 2)
-        yield _rule(
-            "LexportUnknownWords",
-            f"{unknown} / ({tokens} > {_WORDS}) > {limit:.4f}",
-            30,
-            "warning",
-            f"The texts for {model.name} are not those that it was trained for",
-            f"{{{{ $value | humanizePercentage }}}} of the words of the last hour are unknown to {model}; of its "
-            f"test texts it was {model.unknown_share:.1%}. Look at what is sent, and train again with such texts.",
-        )
+        if model.unknown_share is not None:
+            yield _unknown_words(model, chosen, model.unknown_share)
+        if len(model.labels) > 1:
+            yield _labels(model, chosen)
+
+
+def _unknown_words(model: Model, chosen: str, share: float) -> dict[str, Any]:
+    unknown, tokens = (
+        f"sum by (ModelName, ModelVersion) (increase(lexport_{name}{chosen}[1h]))"
+        for name in ("unknown_tokens", "tokens")
+    )
+    return _rule(
+        "LexportUnknownWords",
+        f"{unknown} / ({tokens} > {_WORDS}) > {most_unknown(share):.4f}",
+        30,
+        "warning",
+        f"The texts for {model.name} are not those that it was trained for",
+        f"{{{{ $value | humanizePercentage }}}} of the words of the last hour are unknown to {model}; of its "
+        f"held-out texts it was {share:.1%}. See lexport drift, and train again with such texts.",
+    )
+
+
+def _labels(model: Model, chosen: str) -> dict[str, Any]:
+    """Return a rule on the labels that are most frequent in the held-out texts."""
+    every = f"(sum by (ModelName, ModelVersion) (increase(lexport_predictions{chosen}[1h])) > {_TEXTS})"
+    usual = sorted(model.labels.items(), key=lambda item: (-item[1], item[0]))[:_MOST_LABELS]
+    moved = []
+    for label, share in usual:
+        own = chosen.replace("}", f',Label="{label}"}}')
+        found = f"sum by (ModelName, ModelVersion, Label) (increase(lexport_predictions{own}[1h]))"
+        moved.append(f"abs({found} / ignoring (Label) group_left () {every} - {share:.4f}) > {_MOVED}")
+    return _rule(
+        "LexportLabels",
+        " or ".join(moved),
+        30,
+        "warning",
+        f"{model.name} predicts other labels than it did",
+        f"The share of the label {{{{ $labels.Label }}}} in the last hour's answers of {model} is "
+        "{{ $value | humanizePercentage }} away from that of its held-out texts. See lexport drift.",
+    )

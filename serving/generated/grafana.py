@@ -162,10 +162,43 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
         Panel(
-            "Share of texts that were cut",
+            "Shares of texts with unknown words, and of those that were cut",
             "percentunit",
-            "Longer than the model's longest text.",
-            ((f"{_rate('lexport_truncated_texts', *_MODEL)} / {_rate('lexport_texts', *_MODEL)}", _NAMED),),
+            "Cut are those longer than the model's longest text.",
+            tuple(
+                (f"{_rate(f'lexport_{name}_texts', *_MODEL)} / {_rate('lexport_texts', *_MODEL)}", f"{name} {_NAMED}")
+                for name in ("unknown", "truncated")
+            ),
+        ),
+        Panel(
+            "Tokens of a text: p50, p95",
+            "short",
+            "Compare them with the held-out texts: lexport drift.",
+            tuple(
+                (_quantile(share, "lexport_text_tokens"), f"p{round(share * 100)} {{{{ModelName}}}} {{{{instance}}}}")
+                for share in (0.5, 0.95)
+            ),
+        ),
+        Panel(
+            "Predicted labels",
+            "percentunit",
+            "Shares of the answers, of models that answer with labels.",
+            (
+                (
+                    f"{_rate('lexport_predictions', *_MODEL, 'Label')} / ignoring (Label) group_left "
+                    f"{_rate('lexport_predictions', *_MODEL)}",
+                    "{{Label}} {{ModelName}} {{ModelVersion}} {{instance}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Confidence: p5, p50",
+            "percentunit",
+            "Of the highest score of a text.",
+            tuple(
+                (_quantile(share, "lexport_confidence"), f"p{round(share * 100)} {{{{ModelName}}}} {{{{instance}}}}")
+                for share in (0.05, 0.5)
+            ),
         ),
     ),
     "Server": (

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...export.archive.format.budgets import parse_json
-from ...export.archive.format.reader import EVIDENCE, open_archive, read_member
 from ..folders import STORE
+from ..monitoring.reference import packed_variant, texts_of
 from ..state import Server
 from ..store import Archive, choose
 
@@ -28,6 +27,8 @@ class Model:
     made_by_lexport: bool
     unknown_share: float | None = None
     """Share of the words of held-out texts that are not in the vocabulary, by its evidence; None if it has none."""
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """Share of the held-out texts by predicted label, as metrics name it; none if the evidence has none."""
 
     def __str__(self) -> str:
         """Return `NAME VERSION`."""
@@ -57,26 +58,23 @@ def models_of_server(server: Server) -> tuple[Model, ...]:
 
 
 def _model(archive: Archive, path: Path) -> Model:
+    variant = packed_variant(archive.path)
+    texts = texts_of(variant)
     return Model(
         path,
         archive.name,
         archive.version,
         archive.path.stat().st_size,
         archive.made_by_lexport,
-        _unknown_share(archive.path),
+        _unknown_share(variant) if texts is None else texts.unknown_share or None,
+        {} if texts is None else {label: count / sum(texts.labels.values()) for label, count in texts.labels.items()},
     )
 
 
-def _unknown_share(archive: Path) -> float | None:
-    """Return the share of unknown words that the evidence has of the packed variant; None if it has none."""
-    with open_archive(archive) as members:
-        if EVIDENCE not in members.namelist():
-            return None
-        content = read_member(members, EVIDENCE)
+def _unknown_share(variant: Any) -> float | None:
+    """Return the share of unknown words in the test texts by earlier evidence; None if it has none."""
     try:
-        evidence: Any = parse_json(content)
-        [variant] = [one for one in evidence["variants"] if one["name"] == evidence["variant"]]
         share = variant["robustness"]["unknown_share"]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
     return share if isinstance(share, float) and 0 < share < 1 else None

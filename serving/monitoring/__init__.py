@@ -1,1 +1,1 @@
-"""What is seen of a running server: figures of its metrics address, lines of its logs, one look after another."""
+"""What is seen of a running server: its figures, drift, collected words, its logs, one look after another."""

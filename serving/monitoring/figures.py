@@ -86,6 +86,14 @@ class Figures:
             tuple(sorted(buckets.items())),
         )
 
+    def by(self, metric: str, labels: Mapping[str, str], name: str) -> dict[str, float]:
+        """Return the sums of a metric's samples with these labels, by the value of the label `name`."""
+        sums: dict[str, float] = {}
+        for found, value in self.samples.get(metric, ()):
+            if _matches(found, labels) and name in found:
+                sums[found[name]] = sums.get(found[name], 0.0) + value
+        return sums
+
     def _sum(self, metric: str, labels: Mapping[str, str]) -> float:
         return sum(value for found, value in self.samples.get(metric, ()) if _matches(found, labels))
 

@@ -27,6 +27,7 @@ from lexport.export.formats.tables import ByteTable, Int8GatherTable
 from lexport.export.formats.torchscript_onnx import write_torchscript
 from lexport.export.formats.variants import IDS_IN, TEXT_IN, VARIANTS, choose
 from lexport.handlers.engine.engines import Engine, open_engine
+from lexport.handlers.model.distributions import Distributions
 from lexport.handlers.model.goldens import read_goldens
 from lexport.handlers.model.predictor import Predictor
 from lexport.handlers.text.encoder import Ids
@@ -186,6 +187,16 @@ def test_evidence_states_metric_flips_difference_size_and_latency(run_folder: Pa
         assert variant.calibration is not None
         assert abs(variant.calibration["shift"]) < 0.05
         assert variant.robustness is not None
+        reference = variant.reference
+        assert reference is not None
+        texts = [*run.held_out("validation").texts, *run.held_out("test").texts]
+        counts = run.encoder.look_up(texts)
+        assert reference["texts"] == sum(reference["lengths"]) == sum(reference["confidence"]) == len(texts)
+        assert reference["tokens"] == counts.lengths.sum()
+        assert reference["unknown_tokens"] == counts.unknown.sum() > 0
+        assert reference["unknown_texts"] == (counts.unknown > 0).sum()
+        assert sum(reference["labels"].values()) == len(texts)
+        assert set(reference["labels"]) == set(run.labels)
         assert [one["rate"] for one in variant.robustness["rates"]] == [0.1, 0.3]
         assert variant.refused is None
         assert variant.worst == []
@@ -229,8 +240,10 @@ def test_the_gate_judges_the_validation_texts_and_never_the_test_texts(
         shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("export"))
         run = open_run(folder)
 
-        def predict_batched(predictor: Predictor, part: Dataset, spoilt: str = wrong_on) -> Outputs:
-            found = original(predictor, part)
+        def predict_batched(
+            predictor: Predictor, part: Dataset, seen: Distributions | None = None, spoilt: str = wrong_on
+        ) -> Outputs:
+            found = original(predictor, part, seen)
             return np.roll(found, 1, axis=1) if part.name == spoilt else found
 
         monkeypatch.setattr(measure, "predict_batched", predict_batched)

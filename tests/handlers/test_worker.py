@@ -18,8 +18,10 @@ import pytest
 from lexport.errors import InputError
 from lexport.export.archive.inprocess import Context as InProcess
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
+from lexport.handlers.engine.engines import Counts, Scores
 from lexport.handlers.model.predictor import MAX_BATCH, Predictor
 from lexport.handlers.request import explain as explaining
+from lexport.handlers.text.batch import Batch
 from lexport.handlers.text.spec import Layout
 from lexport.handlers.worker import Worker
 
@@ -211,11 +213,11 @@ def test_the_explanations_of_a_batch_share_one_time_and_come_after_its_predictio
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    predict, of_text = worker.predictor.predict, explaining._Explaining.explain
+    outputs, of_text = worker.predictor.raw_outputs, explaining._Explaining.explain
 
     def predicted(*arguments: Any) -> Any:
         calls.append("predict")
-        return predict(*arguments)
+        return outputs(*arguments)
 
     def explained(self: Any, request: Any, seconds: float) -> Any:
         calls.append("explain")
@@ -223,7 +225,7 @@ def test_the_explanations_of_a_batch_share_one_time_and_come_after_its_predictio
         time.sleep(0.06)
         return found
 
-    monkeypatch.setattr(worker.predictor, "predict", predicted)
+    monkeypatch.setattr(worker.predictor, "raw_outputs", predicted)
     monkeypatch.setattr(explaining._Explaining, "explain", explained)
     monkeypatch.setattr(explaining, "SECONDS", 0.1)
     body, headers = as_json({"text": "goal"})
@@ -241,12 +243,13 @@ class Stumbling:
 
     def __init__(self, predictor: Predictor, error: Exception) -> None:
         self.model, self.languages = predictor.model, predictor.languages
+        self.answers = predictor.answers
         self._predictor, self._error = predictor, error
 
-    def predict(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        if any("stumble" in text for text in texts):
+    def raw_outputs(self, batch: Batch) -> tuple[Counts, Scores]:
+        if any("stumble" in text for text in batch.texts):
             raise self._error
-        return self._predictor.predict(texts, languages)
+        return self._predictor.raw_outputs(batch)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), MemoryError(), RecursionError()])

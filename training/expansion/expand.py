@@ -30,7 +30,7 @@ from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..pretrained import check_width, draw_uniform
 from ..save import check_replaceable, save, unknown_share
-from .new_words import find_words, read_words
+from .new_words import find_words, new_of, read_words
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def expand(
     folder: Path,
     out: Path,
     *,
-    words: Path | None = None,
+    words: Path | Sequence[str] | None = None,
     from_oov: Source | None = None,
     columns: Columns | None = None,
     reading: Reading = USUAL_READING,
@@ -65,21 +65,22 @@ def expand(
 ) -> Run:
     """Write a copy of the run `folder` with new words to `out`, completely or not at all; `folder` does not change.
 
-    The new words are those of the file `words`, one per line, or the unknown tokens that occur `min_count` times or
-    more (None: 2) in the data `from_oov`, read by `columns` and `reading`, most frequent first; in both cases the
-    first `limit`. A model of several languages needs the `language` of the words, and data with the language of every
-    text. The held-out texts of the run are evaluated again; exported variants are not copied. Raises InputError for
-    words, data, vectors or an output folder that cannot be used.
+    The new words are `words`, a file with one per line or the words themselves, or the unknown tokens that occur
+    `min_count` times or more (None: 2) in the data `from_oov`, read by `columns` and `reading`, most frequent first;
+    in both cases the first `limit`. A model of several languages needs the `language` of the words, and data with the
+    language of every text. The held-out texts of the run are evaluated again; exported variants are not copied.
+    Raises InputError for words, data, vectors or an output folder that cannot be used.
     """
     if (words is None) == (from_oov is None):
         raise InputError(
-            "Give the new words either as a file or as data to find them in, not both.", code="LX-TRAIN-010"
+            "Give either the new words (--words or --from-drift) or data to find them in (--from-oov), not both.",
+            code="LX-TRAIN-010",
         )
     if words is not None and (columns is not None or min_count is not None or reading != USUAL_READING):
         raise InputError(
-            "A file of words is used completely; columns, min_count and how files are read are only for data. Leave "
-            "out --min-count, --text-column, --language-column, --pair-column and the options of reading files, or "
-            "give --from-oov instead of --words.",
+            "Words that are given are used completely; columns, min_count and how files are read are only for data. "
+            "Leave out --min-count, --text-column, --language-column, --pair-column and the options of reading "
+            "files, or give --from-oov instead of --words or --from-drift.",
             code="LX-TRAIN-011",
         )
     if any(number is not None and number < 1 for number in (min_count, limit)):
@@ -93,8 +94,10 @@ def expand(
     if opened is not None:
         check_width(opened, run.model.embedding.dim)
     with files.new_folder(out, replace=replace) as target:
-        if words is not None:
+        if isinstance(words, Path):
             new = read_words(words, run.encoder, point.known, say)[:limit]
+        elif words is not None:
+            new = new_of(words, run.encoder, point.known, say)[:limit]
         else:
             assert from_oov is not None
             least = 2 if min_count is None else min_count

@@ -1,4 +1,4 @@
-"""The words that a run does not know yet: from a file, or from data."""
+"""The words that a run does not know yet: from a file, from a list, or from data."""
 
 from __future__ import annotations
 
@@ -58,6 +58,25 @@ def read_words(path: Path, encoder: TextEncoder, known: Sequence[str], say: Say)
     if skipped:
         say(f"{shown(path.name)}: {len(new):,} new words; {skipped:,} skipped: known already, or listed twice")
     return list(new)
+
+
+def new_of(words: Sequence[str], encoder: TextEncoder, known: Sequence[str], say: Say) -> list[str]:
+    """Return the words of a list that are not in `known`, in its order, each once.
+
+    What the run reads as another word, as several or as none is left out: the list may be of a model with another
+    text code. Raises InputError if no word is left.
+    """
+    old = set(known)
+    new = [word for word in dict.fromkeys(words) if word not in old and encoder.tokens(word) == ([word], False)]
+    if not new:
+        raise InputError(
+            f"None of the {len(words):,} words is new to the run: it knows them already, or does not read them as "
+            "one word. Expected a word that has no row in it.",
+            code="LX-TRAIN-210",
+        )
+    if len(new) < len(words):
+        say(f"{len(new):,} new words; {len(words) - len(new):,} skipped: known already, or not one word")
+    return new
 
 
 def find_words(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ....handlers.runtime.metrics import COUNTERS, RATIO
+from ....handlers.runtime.metrics import COUNTERS, HISTOGRAMS, LABEL, LABELS, RATIO, cumulative
 from ..http import Request, Response
 from ..statistics import SECONDS, SIZES
 from . import answers, descriptions
@@ -25,6 +25,9 @@ _HELP = {
     "ts_inference_latency_microseconds": "Microseconds from receiving requests to their answers, added up.",
     "ts_queue_latency_microseconds": "Microseconds that requests waited for their batch, added up.",
     RATIO: "Share of unknown tokens since the start.",
+    "lexport_text_tokens_bucket": "Texts of at most so many tokens.",
+    "lexport_confidence_bucket": "Texts whose highest score is at most so high.",
+    LABELS: "Texts by predicted label.",
     "lexport_request_seconds": "From the last byte of a request to its answer.",
     "lexport_batch_seconds": "Time that a batch takes the model.",
     "lexport_batch_requests": "Requests of a batch.",
@@ -39,8 +42,8 @@ _HELP = {
 def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterable[str] = ()) -> bytes:
     """Return the metrics of all processes together, as text; only those of `names` if there are any.
 
-    `found` is the sum of what the processes count: `models` by "NAME VERSION" (`statistics`, `handler`, `waiting`),
-    `statuses` of answers that no model gave, `refused` by code, `connections`.
+    `found` is the sum of what the processes count: `models` by "NAME VERSION" (`statistics`, `handler`, `texts`,
+    `waiting`), `statuses` of answers that no model gave, `refused` by code, `connections`.
     """
     text = _Text(frozenset(names))
     statuses: dict[str, int] = dict(found.get("statuses", {}))
@@ -75,6 +78,7 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
     for name in COUNTERS:
         text.add(name, "counter", [(labels, one["handler"][name]) for labels, one in both])
     text.add(RATIO, "gauge", [(labels, _ratio(one["handler"])) for labels, one in both])
+    _add_texts(text, both)
     for name, key, bounds in (
         ("lexport_request_seconds", "latency", SECONDS),
         ("lexport_batch_seconds", "inference", SECONDS),
@@ -88,6 +92,24 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
     text.add("lexport_workers", "gauge", [({}, workers)])
     text.add("lexport_worker_restarts", "counter", [({}, restarts)])
     return text.encoded()
+
+
+def _add_texts(text: _Text, models: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> None:
+    """Add how the texts of each model are distributed."""
+    every = list(models)
+    for name, (part, bounds) in HISTOGRAMS.items():
+        buckets = [
+            ({**labels, "le": upper}, count)
+            for labels, one in every
+            for upper, count in cumulative(bounds, one["texts"].get(part, ()))
+        ]
+        text.add(f"{name}_bucket", "counter", buckets)
+    predicted = [
+        ({**labels, LABEL: label}, count)
+        for labels, one in every
+        for label, count in sorted(one["texts"].get("labels", {}).items())
+    ]
+    text.add(LABELS, "counter", predicted)
 
 
 class MetricsAddress:

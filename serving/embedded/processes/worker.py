@@ -197,14 +197,7 @@ class _Worker:
         assert self._server is not None
         server, outcomes = self._server.counts, self._outcomes
         return {
-            "models": {
-                f"{model.name} {model.version}": {
-                    "statistics": model.statistics.to_json(),
-                    "handler": model.loaded.worker.metrics.totals,
-                    "waiting": len(model.queue),
-                }
-                for model in self._models.answering
-            },
+            "models": {f"{model.name} {model.version}": model.count() for model in self._models.answering},
             "statuses": {str(status): count for status, count in (outcomes.statuses + server.statuses).items()},
             "refused": dict(outcomes.refused + server.refused),
             "connections": self._server.connections,

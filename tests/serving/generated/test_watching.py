@@ -96,7 +96,7 @@ def test_the_dashboard_shows_every_metric_that_an_engine_emits(server: Server) -
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert len(found) > 20
-    assert found - shown() == set()
+    assert {base(name) for name in found} - shown() == set()
 
 
 def test_the_dashboard_shows_nothing_that_no_engine_emits() -> None:
@@ -104,7 +104,7 @@ def test_the_dashboard_shows_nothing_that_no_engine_emits() -> None:
     declared = {
         one["name"] for part in ("ts_metrics", "model_metrics") for kind in torchserve[part].values() for one in kind
     }
-    ours = set(re.findall(r"^# TYPE (\S+)", metrics.render({}, 1, 0).decode(), re.MULTILINE))
+    ours = {base(name) for name in re.findall(r"^# TYPE (\S+)", metrics.render({}, 1, 0).decode(), re.MULTILINE)}
     assert shown() - declared - ours == {"up"}
 
 
@@ -166,7 +166,7 @@ def test_every_rule_is_promql_on_metrics_that_are_emitted(engine: str, archive: 
         assert names <= shown() | {"probe_success"}
         assert all(one["annotations"]["summary"] and one["labels"]["severity"] for one in rules)
         wanted = {"LexportDown", "LexportNotReady", "LexportErrors", "LexportQueueWait", "LexportRestarts"}
-        wanted |= {"LexportUnknownWords"} | ({"LexportQueueFull"} if engine == "embedded" else set())
+        wanted |= {"LexportUnknownWords", "LexportLabels"} | ({"LexportQueueFull"} if engine == "embedded" else set())
         latency = {"LexportP99"} if engine == "embedded" else {"LexportMeanLatency"}
         assert {one["alert"] for one in rules} == wanted | (latency if p99 else set())
 
@@ -182,8 +182,10 @@ def test_promtool_finds_nothing_wrong(engine: str, archive: Path, tmp_path: Path
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-MODEL = Model(Path("reviews-1.0.mar"), "reviews", "1.0", 1, True, unknown_share=0.08)
+SHARES = {"positive": 0.6, "negative": 0.3, "mixed": 0.1}
+MODEL = Model(Path("reviews-1.0.mar"), "reviews", "1.0", 1, True, unknown_share=0.08, labels=SHARES)
 UNKNOWN = '{job="lexport",instance="a",ModelName="reviews",ModelVersion="1.0"}'
+LABEL = 'lexport_predictions{{job="lexport",instance="a",ModelName="reviews",ModelVersion="1.0",Label="{}"}}'
 # By alert: the engine, series with a value a minute, the minute in which it fires, series with which it does not.
 FIRING: dict[str, tuple[str, dict[str, str], str, dict[str, str]]] = {
     "LexportDown": (
@@ -275,6 +277,27 @@ FIRING: dict[str, tuple[str, dict[str, str], str, dict[str, str]]] = {
         {f"lexport_tokens{UNKNOWN}": "0+1000x120", f"lexport_unknown_tokens{UNKNOWN}": "0+170x120"},
         "120m",
         {f"lexport_tokens{UNKNOWN}": "0+1000x120", f"lexport_unknown_tokens{UNKNOWN}": "0+150x120"},
+    ),
+    # One label is 0.3 away, the others less than 0.25.
+    "LexportLabels": (
+        "embedded",
+        {
+            LABEL.format("positive"): "0+30x120",
+            LABEL.format("negative"): "0+50x120",
+            LABEL.format("mixed"): "0+20x120",
+        },
+        "120m",
+        {
+            LABEL.format("positive"): "0+40x120",
+            LABEL.format("negative"): "0+50x120",
+            LABEL.format("mixed"): "0+10x120",
+        },
+    ),
+    "LexportLabels of few": (
+        "torchserve",
+        {LABEL.format("positive"): "0+3x120", LABEL.format("negative"): "0+5x120", LABEL.format("mixed"): "0+2x120"},
+        "120m",
+        {LABEL.format("negative"): "0+1x120", LABEL.format("positive"): "0+0x120"},
     ),
     "LexportUnknownWords of few": (
         "torchserve",

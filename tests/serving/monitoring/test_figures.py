@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexport.handlers.runtime.metrics import COUNTERS
 from lexport.serving.embedded.addresses.metrics import render
 from lexport.serving.embedded.statistics import SECONDS, Statistics
 from lexport.serving.monitoring.figures import Counted, Figures, parse, quantile, recent
@@ -49,10 +50,8 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(times: list[float], share
     for seconds in times:
         statistics.latency.add(seconds)
     statistics.statuses[200] = len(times)
-    handler = dict.fromkeys(("lexport_requests", "lexport_refused", "lexport_batches", "lexport_texts"), 0)
-    handler |= dict.fromkeys(("lexport_images", "lexport_tokens", "lexport_unknown_tokens"), 0)
-    handler |= dict.fromkeys(("lexport_truncated_texts", "lexport_inference_seconds"), 0)
-    models = {"topics 1.0": {"statistics": statistics.to_json(), "handler": handler, "waiting": 0}}
+    handler = dict.fromkeys(COUNTERS, 0)
+    models = {"topics 1.0": {"statistics": statistics.to_json(), "handler": handler, "texts": {}, "waiting": 0}}
     text = render({"models": models}, 1, 0).decode()
     counted = Figures(parse(text)).of("topics", "1.0", own=True, alone=True)
     assert list(counted.buckets[-1]) == [math.inf, len(times)]

@@ -105,3 +105,16 @@ def test_what_says_how_data_is_read_is_refused_beside_a_file_of_words(
     assert (code, out) == (2, "")
     assert option[0] in err
     assert not (tmp_path / "out").exists()
+
+
+def test_words_come_from_a_file_or_from_a_server(
+    run_of: Callable[[str], Run], expand: Expand, tmp_path: Path
+) -> None:
+    run, file = run_of("words"), words_file(tmp_path / "words.txt", "qi")
+    code, _, err = expand(run, "--words", str(file), "--from-drift", "topics")
+    assert code == 2
+    assert "LX-CLI-081" in err
+    code, _, err = expand(run, "--from-drift", "topics", "--state-dir", str(tmp_path / "none"))
+    assert code == 3
+    assert "LX-SERVE-056" in err
+    assert not (tmp_path / "out").exists()

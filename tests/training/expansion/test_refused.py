@@ -34,6 +34,7 @@ def test_nothing_new_is_refused(run_of: Callable[[str], Run], tmp_path: Path) ->
     assert "has no new word: the run knows all 3" in refused("LX-TRAIN-017", run, tmp_path, words=known)
     blank = words_file(tmp_path / "blank.txt", "", " ")
     assert "has no words; expected one word per line" in refused("LX-TRAIN-017", run, tmp_path, words=blank)
+    assert "None of the 2 words is new" in refused("LX-TRAIN-210", run, tmp_path, words=["goal", "two words"])
     source = tmp_path / "seen.csv"
     source.write_text("text\ngoal keeper once\n", encoding="utf-8")
     message = refused("LX-TRAIN-018", run, tmp_path, from_oov=str(source))
@@ -52,8 +53,10 @@ def test_a_words_file_must_be_there_and_be_utf8(run_of: Callable[[str], Run], tm
 
 def test_words_come_from_exactly_one_place(run_of: Callable[[str], Run], tmp_path: Path) -> None:
     run, file = run_of("words"), words_file(tmp_path / "words.txt", "keeper")
-    assert "either as a file or as data" in refused("LX-TRAIN-010", run, tmp_path)
-    assert "either as a file or as data" in refused("LX-TRAIN-010", run, tmp_path, words=file, from_oov="imdb")
+    assert "either the new words (--words or --from-drift) or data" in refused("LX-TRAIN-010", run, tmp_path)
+    assert "either the new words (--words or --from-drift) or data" in refused(
+        "LX-TRAIN-010", run, tmp_path, words=file, from_oov="imdb"
+    )
 
 
 def test_numbers_below_one_are_refused(run_of: Callable[[str], Run], tmp_path: Path) -> None:

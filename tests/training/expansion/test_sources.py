@@ -103,3 +103,13 @@ def test_of_data_in_several_languages_the_texts_of_one_count(run_of: Callable[[s
     after = expand(run.folder, tmp_path / "out", from_oov=str(source), columns=columns, language="back")
     assert set(after.encoder.vocabulary) - set(run.encoder.vocabulary) == {"omega"}
     assert after.encoder.look_up(["omega", "omega"], ["back", "en"]).unknown.tolist() == [0, 1]
+
+
+def test_words_may_be_given_by_themselves_and_others_of_them_are_left_out(
+    run_of: Callable[[str], Run], tmp_path: Path
+) -> None:
+    run, heard = run_of("words"), list[str]()
+    given = ["goalkeeper", "goal", "new york", "Snowstorm", "qi", "goalkeeper", "don't"]
+    after = expand(run.folder, tmp_path / "out", words=given, limit=2, say=heard.append)
+    assert after.encoder.vocabulary == [*run.encoder.vocabulary, "goalkeeper", "qi"]
+    assert heard[0] == "2 new words; 5 skipped: known already, or not one word"
