@@ -1,10 +1,12 @@
-"""The loop: requests drift, their new words are collected, the run learns them, and is served beside the old one."""
+"""The loop: requests drift, their new words are collected, the run learns them, and a canary makes it the default."""
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,24 @@ def ask(folder: Path, count: int) -> None:
     with Client(state_dir=folder) as client:
         for number in range(count):
             client.predict("topics", [f"the {NEW[number % 4]} of the season {NEW[number % 3]}"])
+
+
+@contextmanager
+def asking(folder: Path) -> Iterator[None]:
+    """Context manager: a client asks, over a new connection now and then."""
+    ended = threading.Event()
+
+    def go() -> None:
+        while not ended.is_set():
+            ask(folder, 20)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_words_of_requests_end_up_in_a_version_that_knows_them(
@@ -75,3 +95,10 @@ def test_words_of_requests_end_up_in_a_version_that_knows_them(
     with Client(state_dir=folder) as client:
         unknown = [client.predict("topics", " ".join(NEW), version=version).unknown for version in ("1.0", "2.0")]
     assert unknown == [4, 0]
+
+    with asking(folder):
+        easy = ("--requests", "150", "--max-errors", "10%", "--max-latency", "100", "--for", "120")
+        code, out = command("canary", "topics", "2.0", "--share", "50%", *easy, "--promote")
+    assert (code, "topics 2.0 answers topics from now on." in out) == (0, True), out
+    with Client(state_dir=folder) as client:
+        assert client.predict("topics", " ".join(NEW)).unknown == 0
