@@ -19,6 +19,7 @@ from .servers import generated as writing
 from .servers import operate as operating
 from .servers import serve as serving
 from .servers import store as storing
+from .servers import tokens as rotating
 from .servers import watch as watching
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "operating",
     "packing",
     "recording",
+    "rotating",
     "scoring",
     "serving",
     "storing",
@@ -43,7 +45,7 @@ _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "stop"),
-    *("deploy", "promote", "rollback", "scale", "undeploy", "store"),
+    *("deploy", "promote", "rollback", "scale", "undeploy", "tokens", "store"),
     *("generate", "loadtest", "doctor"),
 )
 

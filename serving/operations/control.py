@@ -54,6 +54,10 @@ class Control:
         """Send requests that name no version to this one."""
         self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}/set-default")
 
+    def rotate(self) -> None:
+        """Put the key file that lies beside the server's in its place, and take the tokens in it."""
+        self._ask("POST", "/lexport?rotate")
+
     def _ask(self, method: str, path: str) -> None:
         server = self.server
         try:
