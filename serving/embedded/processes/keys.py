@@ -46,7 +46,11 @@ class Keys:
         """
         before = self._accepted
         if before is None:
-            raise RefusedError("The server asks for no tokens, so there are none to rotate.", code="LX-SERVE-237")
+            raise RefusedError(
+                "The server asks for no tokens, so there are none to rotate. Start it without "
+                "disable_token_authorization=true.",
+                code="LX-SERVE-237",
+            )
         after = read_key_file(self._folder / folders.NEXT_KEYS)
         await self._take({kind: _both(after[kind], before[kind]) for kind in KINDS})
         (self._folder / folders.NEXT_KEYS).replace(self._folder / folders.KEYS)
