@@ -28,6 +28,7 @@ from ..addresses.answers import Failure
 from ..addresses.inference import Inference
 from ..addresses.outcomes import Outcomes
 from ..addresses.tokens import Bearer
+from ..batching import Turns
 from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
@@ -70,6 +71,7 @@ class _Worker:
         self.ended = asyncio.Event()
         self._listening = listening
         self._models = Models()
+        self._turns = Turns()
         self._bearer = Bearer(None)
         self._server: Server | None = None
         self._outcomes = Outcomes()
@@ -157,7 +159,7 @@ class _Worker:
 
         loaded = await asyncio.get_running_loop().run_in_executor(self._loader, open_archive)
         assert self._log is not None
-        limits: dict[str, Any] = {"largest": largest, "queue": queue, "seconds": seconds}
+        limits: dict[str, Any] = {"largest": largest, "queue": queue, "seconds": seconds, "turns": self._turns}
         model = Model(loaded, name, **limits, log=self._log.note, tracing=self._tracing)
         self._models.add(model)
 
