@@ -42,6 +42,7 @@ FIRST, SECOND, HEAVY = "bag", "bag 2.0", "transformer"
 """The model in two versions, its second one, and the slowest."""
 EACH, MANY = 4, 64  # connections
 TURNS = 3.0  # times that a request may wait for all models to have answered once
+SPREAD = 20.0  # of the ratios of p99: a quick model waits for slow ones, and its own p99 is a fraction of theirs
 BUSY = 0.05  # share of a core from which on a thread counts as one that computes
 TEXTS = 200
 
@@ -194,7 +195,7 @@ def _show(
     report.part(engine)
     cores = psutil.cpu_count() or 1
     report.text(
-        f"{len(served.workers)} processes that compute, with {served.threads} threads together on {cores} cores; "
+        f"Processes that compute: {len(served.workers)}, with {served.threads} threads together on {cores} cores; "
         f"{min(computing)} to {max(computing)} threads took part of a core each."
     )
     turn = sum(_middle(asked, "p99") for asked in alone.values())
@@ -220,7 +221,10 @@ def _show(
         verdicts.append(Verdict(asked_for, f"{longest:.1f} ms, {longest / turn:.2f} times", longest <= TURNS * turn))
         least = min(_middle(mixes[kind][name], "rate") for name in alone)
         verdicts.append(Verdict(f"{engine}, {title}: every model answers", f"{least:,.0f} requests/s", least > 0))
-    return verdicts
+    ratios = [_middle(mixes["all"][name], "p99") / _middle(asked, "p99") for name, asked in alone.items()]
+    asked_for = f"{engine}, {titles['all']}: p99 in the mix ÷ alone of each at most {SPREAD:g} times any other's"
+    spread = max(ratios) / min(ratios)
+    return [*verdicts, Verdict(asked_for, f"{min(ratios):.1f} to {max(ratios):.1f}", spread <= SPREAD)]
 
 
 _FIGURES = (("rate", ",.0f"), ("median", ".2f"), ("p99", ".2f"))

@@ -155,7 +155,7 @@ def test_mixed(tmp_path: Path) -> None:
         found = [row[1:] for row in rows if row[0] == name]
         assert len(found) == 2, printed  # an engine each
         assert all(float(cell.replace(",", "")) > 0 for row in found for cell in row), printed
-    assert "6 processes that compute, with 6 threads together" in printed
+    assert "Processes that compute: 6, with 6 threads together" in printed
 
 
 @pytest.mark.long
