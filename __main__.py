@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from .messages import last_words
 from .messages.escaping import indented, visible, visible_lines
 
 if sys.platform == "win32":  # which has neither the signals nor the file locks that follow
@@ -43,7 +44,8 @@ def _note(number: int, frame: FrameType | None) -> None:
     if len(_received) == 1:
         _end(number, frame)
     elif len(_received) == 2:
-        os.write(2, b"cleaning up; once more leaves at once\n")
+        again = "cleaning up; once more leaves at once"
+        os.write(2, f"{last_words.json_line(again) if last_words.is_json() else again}\n".encode())
     else:
         raise Ended
 
@@ -117,6 +119,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    last_words.use_json(False)  # what the command line before asked for
     try:
         from .cli.app import app  # slow; here an interruption of it is caught
 
@@ -145,30 +148,26 @@ def _explain(error: BaseException) -> int:
         what = "interrupted" if number == signal.SIGINT else "terminated"
         return _say(f"{what}; everything half-done was removed", 128 + number)
     if isinstance(error, LexportError):
-        return _say(_named(error.code, error.message), error.exit_code, error.below)
+        return _say(error.message, error.exit_code, error.below, name=error.code)
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
-        return _say(_named("LX-SYSTEM-001", f"the system says: {error.strerror or error}{name}"), 3)
+        return _say(f"the system says: {error.strerror or error}{name}", 3, name="LX-SYSTEM-001")
     if isinstance(error, usage_error) and not isinstance(error, Abort):
         return _explain_usage(error)
     if _ran_out_of_memory(error):
         asked = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
         return _say(
-            _named(
-                "LX-SYSTEM-002",
-                f"there is not enough memory{asked}. Use a machine or a container with more, end other programs, "
-                "or give less at once: fewer rows, fewer texts, a smaller model.",
-            ),
+            f"there is not enough memory{asked}. Use a machine or a container with more, end other programs, or give "
+            "less at once: fewer rows, fewer texts, a smaller model.",
             3,
+            name="LX-SYSTEM-002",
         )
     if isinstance(error, _DAMAGED) or _is_nested_too_deeply(error):
         return _say(
-            _named(
-                "LX-SYSTEM-003",
-                f"what was read is damaged or nested too deeply ({type(error).__name__}: {str(error)[:200]}). "
-                "Look at the files that were named, or make them again.",
-            ),
+            f"what was read is damaged or nested too deeply ({type(error).__name__}: {str(error)[:200]}). Look at "
+            "the files that were named, or make them again.",
             2,
+            name="LX-SYSTEM-003",
         )
     raise error
 
@@ -192,7 +191,10 @@ def _is_nested_too_deeply(error: BaseException) -> bool:
 
 def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print the traceback of a bug as Python does, with codes for what a message from outside may hold."""
-    sys.stderr.write(visible_lines("".join(traceback.format_exception(kind, error, trace))))
+    text = visible_lines("".join(traceback.format_exception(kind, error, trace)))
+    if last_words.is_json():
+        text = f"{last_words.json_line(f'{kind.__name__}: {error}', level='error', details=text)}\n"
+    sys.stderr.write(text)
 
 
 def _explain_usage(error: BaseException) -> int:
@@ -203,7 +205,7 @@ def _explain_usage(error: BaseException) -> int:
     if context and hasattr(error, "option_name"):
         message = f"{message.removesuffix('.')}{_text_hint(context)}"
     command = context.command_path if context else "lexport"
-    return _say(_named("LX-SYSTEM-004", f"{message} See: {command} --help"), 2)
+    return _say(f"{message} See: {command} --help", 2, name="LX-SYSTEM-004")
 
 
 def _text_hint(context: Any) -> str:
@@ -217,16 +219,19 @@ def _text_hint(context: Any) -> str:
     return f" (a text that begins with - goes after --: {before} -- '-5 stars')"
 
 
-def _named(code: str, message: str) -> str:
-    """Return the line that says an error, with the code under which docs/errors.md lists it."""
-    return f"error[{code}]: {message}" if code else f"error: {message}"
+def _say(message: str, code: int, below: str = "", *, name: str | None = None) -> int:
+    """Print on one line why a command ends, and what belongs below it indented; return its exit code.
 
-
-def _say(line: str, code: int, below: str = "") -> int:
-    """Print an error on one line, and what belongs below it indented."""
-    start = "\n" if _received and sys.stderr.isatty() else ""  # below the terminal's ^C
-    end = f"\n{indented(below)}" if below else ""
-    print(start + visible(line) + end, file=sys.stderr)  # noqa: T201  (rich would wrap the one line)
+    An error has a `name`, "" or the code under which docs/errors.md lists it.
+    """
+    if last_words.is_json():
+        level = "info" if name is None else "error"
+        line = last_words.json_line(message, level=level, code=name, exit_code=code, details=visible_lines(below))
+    else:
+        kind = "" if name is None else f"error[{name}]: " if name else "error: "
+        start = "\n" if _received and sys.stderr.isatty() else ""  # below the terminal's ^C
+        line = start + visible(kind + message) + (f"\n{indented(below)}" if below else "")
+    print(line, file=sys.stderr)  # noqa: T201  (rich would wrap the one line)
     return code
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..serving.monitoring.drift import Drift
     from ..serving.monitoring.entries import Entry
     from ..serving.monitoring.words import Sampled
-    from ..serving.operations import Change
+    from ..serving.operations import Change, Rotated
     from ..serving.state import Server as Started
     from .archive import Archive
 
@@ -179,6 +179,20 @@ class Server(Model):
         done = canary(rule, promoted=promoted, state_dir=state_dir, say=say, **options)
         self._refresh()
         return done
+
+    def rotate_tokens(
+        self, kind: str = "all", *, grace: float = 300.0, token_file: StrPath | None = None, say: Say = silent
+    ) -> Rotated:
+        """Give this machine's server new tokens, of `kind` `inference`, `management` or `all`, while it answers.
+
+        The former ones are taken for `grace` seconds more; the new ones are in the key file. Raises as
+        `lexport tokens rotate`.
+        """
+        from ..serving import operations
+
+        path = None if token_file is None else Path(token_file)
+        state_dir = self._local("key file").state_dir
+        return operations.rotate(kind, grace=grace, token_file=path, state_dir=state_dir, say=say)
 
     def undeploy(self, version: str | None = None, *, dry_run: bool = False, say: Say = silent) -> list[Change]:
         """Take a version of this model out of the server, None: all of them. Raises as `lexport undeploy`."""

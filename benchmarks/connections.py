@@ -80,7 +80,7 @@ def _turns(
         for place, _ in watched.poll(PATIENCE):
             client = clients[place]
             answer = client.recv(1 << 16)
-            while not _whole(answer):
+            while not whole(answer):
                 more = client.recv(1 << 16)
                 if not more:
                     raise SystemExit(f"the connection was closed in the middle of an answer: {answer!r}")
@@ -93,8 +93,8 @@ def _turns(
     return took
 
 
-def _whole(answer: bytes) -> bool:
-    """Whether an answer of a known length is all here."""
+def whole(answer: bytes) -> bool:
+    """Whether an answer of a known length is all here. Raises SystemExit for any but 200."""
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         return False

@@ -152,6 +152,19 @@ QUESTIONS = {
             "ten seconds; they begin again.",
         ),
     ),
+    "mixed": Question(
+        "Several models in one server",
+        "Do the threads of several models add up to the cores, and does one under load starve the others?",
+        (
+            "Five models of different kinds and a second version of one are in one server with `--workers cpu`: in "
+            "the embedded engine one process has all of them, TorchServe has a worker for each. Server and client "
+            "share two cores. Each connection asks again as soon as it has its answer, so a fast model is asked more "
+            "often.",
+            "A model that waits for one batch of each other one has in the mix about the sum of all p99 alone, "
+            "whatever its own is; several times that would be starving. A thread counts as one that computes if it "
+            "took 5 % of a core.",
+        ),
+    ),
     "grpc_calls": Question(
         "The embedded engine over gRPC",
         "What does a call over gRPC cost beside the same request over HTTP?",

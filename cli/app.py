@@ -22,6 +22,7 @@ from .servers import generated as writing
 from .servers import operate as operating
 from .servers import serve as serving
 from .servers import store as storing
+from .servers import tokens as rotating
 from .servers import watch as watching
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "operating",
     "packing",
     "recording",
+    "rotating",
     "scoring",
     "serving",
     "storing",
@@ -49,7 +51,7 @@ _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
-    *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "store"),
+    *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
     *("generate", "loadtest", "doctor"),
 )
 

@@ -116,6 +116,11 @@ def emit(value: Any, *, indent: int | None = 2) -> None:
     typer.echo(json_visible(json.dumps(value, indent=indent, ensure_ascii=not readable, default=str)))
 
 
+def emit_line(line: str) -> None:
+    """Print a line of JSON that is one already, at once."""
+    typer.echo(line)
+
+
 def given_texts(texts: list[str] | None) -> list[str]:
     """Return the texts of the command line, or the lines of stdin. Raises InputError if there are none."""
     from ..errors import InputError

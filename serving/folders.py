@@ -17,6 +17,8 @@ MARKER = ".lexport-state"
 SERVER = "server.json"
 SETTINGS = "server.properties"
 KEYS = "key_file.json"
+# The tokens that are to take the place of those in the key file, for the moment of their rotation.
+NEXT_KEYS = "key_file.next.json"
 STORE = "store"
 # Where an archive is checked that is to join the store.
 ARRIVING = "store.arriving"
@@ -29,7 +31,7 @@ LOGS = "logs"
 PREVIOUS_LOGS = "logs.previous"
 
 # What a server leaves besides its logs, in the order of removal.
-_LEFT = (RUN, STORE, ARRIVING, KEYS, SETTINGS, SERVER)
+_LEFT = (RUN, STORE, ARRIVING, NEXT_KEYS, KEYS, SETTINGS, SERVER)
 _OURS = {MARKER, LOGS, PREVIOUS_LOGS, DEPLOYED, *_LEFT}
 _NOTE = "A state folder of lexport: its commands keep a server here and remove what that server leaves.\n"
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103

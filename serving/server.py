@@ -40,21 +40,26 @@ def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
         say(f"The server (pid {server.pid}) had ended already; cleared what it left. Its logs: {server.logs}")
 
 
-def wait(server: Server, announce: Callable[[], object] = lambda: None) -> None:
+def wait(
+    server: Server, announce: Callable[[], object] = lambda: None, look: Callable[[], object] = lambda: None
+) -> None:
     """Block until another process stops the server; on Ctrl-C or SIGTERM stop it and raise the exception again.
 
-    `announce` is called first, so that the user can stop the server at once. Raises SystemProblem if the server ends
-    by itself.
+    `announce` is called first, so that the user can stop the server at once; `look` again and again, and once more
+    when the server has ended. Raises SystemProblem if the server ends by itself.
     """
     with sigterm_raises():
         try:
             announce()
             while is_running(server):
+                look()
                 time.sleep(0.2)
         except BaseException:
             if state.load(server.state_dir) is not None:
                 stop(server.state_dir)
             raise
+        finally:
+            look()
     while not _stop_finished(server):
         time.sleep(0.1)
 

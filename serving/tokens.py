@@ -1,7 +1,7 @@
 """Tokens of a server, given by the user or generated: 256 bits, where TorchServe's own tokens have 48.
 
-TorchServe makes its tokens at every start and takes none. A plugin of ours (`plugin/`) replaces them at its start;
-it gets them through a file that only this user can read, never on a command line.
+The key file in the state folder has them, and those before them that are still taken. TorchServe makes tokens of its
+own and takes none, so a class of ours (`torchserve/plugin`) reads that file in the place of one of its own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import os
 import re
 import secrets
 import stat
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from .settings import properties
+from ..errors import InputError, SystemProblem
+from ..storage.atomic import json_bytes, new_file
 
-PLUGIN = Path(__file__).resolve().parent / "torchserve" / "plugin"
+KINDS = ("inference", "management")
 SHORTEST, LONGEST = 16, 512
 """Characters of a token."""
 
@@ -39,6 +41,64 @@ class Tokens:
     management: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Former:
+    """A token that another one has taken the place of."""
+
+    key: str = field(repr=False)
+    until: float
+    """Seconds since 1970 until which requests may bear it."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What requests of one kind may bear: the token, and those before it for a while."""
+
+    key: str = field(repr=False)
+    former: tuple[Former, ...] = ()
+
+    def followed_by(self, key: str, until: float) -> Accepted:
+        """Return what they may bear when `key` takes this token's place, which is taken `until` then."""
+        now = time.time()
+        former = (Former(self.key, until), *self.former)
+        return Accepted(key, tuple(one for one in former if one.until > now and one.key != key))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the key file has it."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, facts: Mapping[str, Any]) -> Accepted:
+        """Return what `to_json` wrote. Raises KeyError or TypeError for anything else."""
+        former = tuple(Former(str(one["key"]), float(one["until"])) for one in facts["former"])
+        return cls(str(facts["key"]), former)
+
+
+def accepted(tokens: Tokens) -> dict[str, Accepted]:
+    """Return what requests may bear, by kind, where no token was another one before."""
+    return {kind: Accepted(getattr(tokens, kind)) for kind in KINDS}
+
+
+def write_key_file(path: Path, tokens: Mapping[str, Accepted]) -> None:
+    """Write a key file, which only its owner can read, in the place of an older one."""
+    with new_file(path) as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(json_bytes({kind: tokens[kind].to_json() for kind in KINDS}))
+
+
+def read_key_file(path: Path) -> dict[str, Accepted]:
+    """Return what requests may bear, by kind. Raises SystemProblem for a file that `write_key_file` did not write."""
+    try:
+        facts = json.loads(path.read_bytes())
+        return {kind: Accepted.parse(facts[kind]) for kind in KINDS}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SystemProblem(
+            f"The key file {path} cannot be read ({type(error).__name__}). Expected that of a running server; stop "
+            "it and start it again.",
+            code="LX-SERVE-230",
+        ) from None
+
+
 def generate() -> Tokens:
     """Return two tokens of 256 random bits each."""
     return Tokens(inference=secrets.token_urlsafe(32), management=secrets.token_urlsafe(32))
@@ -53,22 +113,33 @@ def read_token_file(path: Path) -> Tokens:
     """Return the tokens of a user's file: one line is the inference token, a key file has `inference` and
     `management`.
 
-    A token that is not in the file is generated. A file of root's may be readable by this user's group, as
-    orchestrators mount secrets. Raises InputError for a file that cannot be read or that others can
-    read, and for tokens that are too short, too long, equal or not fit for an HTTP header.
+    A token that is not in the file is generated. Raises InputError as `given_tokens`, and if there is no inference
+    token.
+    """
+    given = given_tokens(path)
+    if "inference" not in given:
+        raise InputError(f"The token file {path} has no inference token. {_WAY_OUT}", code="LX-SERVE-032")
+    made = generate()
+    return Tokens(given["inference"], given.get("management", made.management))
+
+
+def given_tokens(path: Path) -> dict[str, str]:
+    """Return the tokens that a user's file has, by kind; one line is the inference token.
+
+    A file of root's may be readable by this user's group, as orchestrators mount secrets. Raises InputError for a
+    file that cannot be read or that others can read, and for tokens that are too short, too long, equal or not fit
+    for an HTTP header.
     """
     text = _read_private(path)
     given: dict[str, Any] = {"inference": text}
     if text.startswith("{"):
         try:
             parsed = json.loads(text)
-            given = {kind: parsed[kind]["key"] for kind in ("inference", "management") if kind in parsed}
+            given = {kind: parsed[kind]["key"] for kind in KINDS if kind in parsed}
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise InputError(
                 f"The token file {path} is not understood ({type(error).__name__}). {_WAY_OUT}", code="LX-SERVE-031"
             ) from None
-    if "inference" not in given:
-        raise InputError(f"The token file {path} has no inference token. {_WAY_OUT}", code="LX-SERVE-032")
     for kind, token in given.items():
         if not isinstance(token, str) or not is_token(token) or not SHORTEST <= len(token) <= LONGEST:
             count = f"{len(token)} characters" if isinstance(token, str) else type(token).__name__
@@ -77,38 +148,13 @@ def read_token_file(path: Path) -> Tokens:
                 f"characters A-Z a-z 0-9 - . _ ~ + /, with = at the end. {_WAY_OUT}",
                 code="LX-SERVE-033",
             )
-    if given.get("management") == given["inference"]:
+    if len(given) > len(set(given.values())):
         raise InputError(
             f"The inference and the management token in {path} are the same, so every inference client could manage "
             "models too. Give two different ones.",
             code="LX-SERVE-034",
         )
-    made = generate()
-    return Tokens(given["inference"], given.get("management", made.management))
-
-
-@dataclass(frozen=True)
-class JavaArguments:
-    """The arguments that start TorchServe's Java with given tokens."""
-
-    class_path: str
-    """To be put before TorchServe's own classes."""
-    options: tuple[str, ...]
-    """Options of `java`."""
-
-
-def java_arguments(tokens: Tokens, folder: Path) -> JavaArguments:
-    """Write the tokens into a file in the private `folder`, and return the arguments with which Java reads it.
-
-    The file is for one start: TorchServe removes it when it has read it.
-    """
-    path = folder / "tokens.properties"
-    path.unlink(missing_ok=True)
-    text = properties.render({"inference": tokens.inference, "management": tokens.management}, "For one start.")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-    return JavaArguments(str(PLUGIN), (f"-Dlexport.tokens={path}",))
+    return given
 
 
 def _read_private(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...messages import last_words
 from ..options import (
     Explain,
     ImageFile,
@@ -22,6 +23,7 @@ from ..options import (
     TrustCode,
     app,
     emit,
+    emit_line,
     given_images,
     given_texts,
     print_line,
@@ -29,6 +31,16 @@ from ..options import (
     show,
     trusted_keys,
 )
+
+
+def _log_format(value: str) -> str:
+    """Check the option before any other one, so that a wrong one is said in this format too."""
+    from ...errors import InputError
+
+    if value not in ("text", "json"):
+        raise InputError(f"--log-format {value!r} is not known. Expected text or json.", code="LX-CLI-085")
+    last_words.use_json(value == "json")
+    return value
 
 
 @app.command()
@@ -74,11 +86,27 @@ def serve(
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option(help="Seconds to become ready.", min=1)] = 300.0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until stopped.")] = False,
+    log_format: Annotated[
+        str,
+        typer.Option(
+            help="text, or json: a line of JSON for each line, for what collects the logs of containers.",
+            callback=_log_format,
+            is_eager=True,
+        ),
+    ] = "text",
     as_json: Json = False,
 ) -> None:
     """Start a server and return when every worker has answered its goldens."""
     from ... import serving
+    from ...errors import InputError
     from ...serving import operations
+
+    if as_json and log_format == "json":
+        raise InputError(
+            "--json was given beside --log-format json, and both would write to stdout. Give one of them.",
+            code="LX-CLI-086",
+        )
+    journal = serving.Journal(emit_line) if log_format == "json" else None
 
     chosen = archives or []
     start: Callable[..., serving.Server] = operations.serve_again
@@ -101,8 +129,11 @@ def serve(
         drain=drain,
         bound=foreground,
         timeout=timeout,
-        say=say_to(as_json),
+        say=journal.say if journal else say_to(as_json),
     )
+    if journal is not None:
+        with journal.following(server):
+            return serving.wait(server, look=journal.look) if foreground else journal.look()
 
     def announce() -> None:
         if as_json:
@@ -114,6 +145,7 @@ def serve(
         serving.wait(server, announce)
     else:
         announce()
+    return None
 
 
 def _print_next(name: str, state_dir: Path | None, foreground: bool) -> None:

@@ -144,10 +144,12 @@ def _raised(node: ast.Call, constants: Mapping[str, str]) -> Iterator[Entry]:
         yield Entry(str(code.value), int(str(status.value)), _text(told, constants), sent)
     elif isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
         yield Entry(str(code.value), _EXIT.get(name, 2), _text(node.args[0], constants))
-    elif name == "_named" and isinstance(node.args[0], ast.Constant):
-        shown = _text(node.args[1], constants)
-        exit_code = {"LX-SYSTEM-003": 2, "LX-SYSTEM-004": 2}.get(str(node.args[0].value), 3)
-        yield Entry(str(node.args[0].value), exit_code, shown[:1].upper() + shown[1:])
+    elif name == "_say":  # of __main__, with the exit code
+        named = next((one.value for one in node.keywords if one.arg == "name"), None)
+        if isinstance(named, ast.Constant) and CODE.fullmatch(str(named.value)):
+            shown = _text(node.args[0], constants)
+            assert isinstance(node.args[1], ast.Constant)
+            yield Entry(str(named.value), int(str(node.args[1].value)), shown[:1].upper() + shown[1:])
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[Entry]:

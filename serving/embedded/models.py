@@ -13,7 +13,7 @@ from ...handlers.request.describe import describe
 from ...handlers.worker import VARIANT, VERSION
 from ..canary.rule import Rule
 from .addresses import answers
-from .batching import Batcher
+from .batching import Batcher, Turns
 from .canaries import Canary
 from .http import Fields, Later, Response
 from .statistics import Statistics
@@ -78,12 +78,13 @@ class Model:
         largest: int = 64,
         queue: int = 1_000,
         seconds: float = 60.0,
+        turns: Turns | None = None,
         log: Log | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         """Serve an open archive, as `name` if that is not its own, in batches of at most `largest`.
 
-        `queue` requests may wait, `seconds` each.
+        `queue` requests may wait, `seconds` each; `turns` are shared with the other models of the process.
         """
         self.loaded = loaded
         described = loaded.worker.predictor.model
@@ -92,7 +93,9 @@ class Model:
         self._log = log
         self._tracing = tracing
         self._fields = answers.fields((VERSION.lower(), described.version), (VARIANT.lower(), described.variant))
-        self.queue: Batcher[Question, Response] = Batcher(self._answer, largest=largest, queue=queue, seconds=seconds)
+        self.queue: Batcher[Question, Response] = Batcher(
+            self._answer, largest=largest, queue=queue, seconds=seconds, turns=turns
+        )
         """What waits for it."""
 
     def ask(self, question: Question, *, turns: int = 0) -> Later[Response]:

@@ -137,7 +137,7 @@ class Deployment:
         return [
             program,
             *self.options(files, keys, token=str(SECRETS / TOKEN), health=f"0.0.0.0:{HEALTH}"),
-            *("--config", str(CONFIG)),
+            *("--config", str(CONFIG), "--log-format", "json"),
         ]
 
     def options(self, files: list[str], keys: list[str], *, token: str, health: str) -> list[str]:

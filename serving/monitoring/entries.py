@@ -21,13 +21,17 @@ _CHANGES = (
     (re.compile(r"updateModel: (\S+), count: (\d+)"), r"\1: the number of workers is set to \2"),
     (re.compile(r"Removed model: (\S+) version: (\S+)"), r"\1 \2 was taken away"),
     (re.compile(r"Model (\S+) unregistered\."), r"\1: a version was taken away"),
+    (re.compile(r"(The \w+ token was rotated.*)"), r"\1"),
 )
 # Of every start: an archive leaves its numbers to the settings.
 _HARMLESS = re.compile(r"Invalid model config in mar, minWorkers:0, maxWorkers:0")
 _SUPERVISOR = (
     ("restart", re.compile(r"Starting TorchServe again")),
     ("start", re.compile(r"TorchServe runs|The embedded engine runs|Worker \d+ is ready")),
-    ("change", re.compile(r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by)")),
+    (
+        "change",
+        re.compile(r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by)|The \w+ token was"),
+    ),
     (
         "end",
         re.compile(r"The server has ended|All requests were answered|The process that started this server has ended"),

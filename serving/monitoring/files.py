@@ -22,9 +22,10 @@ _LONGEST = 100_000  # characters of a line that are kept
 class Logs:
     """All log files of a folder. A file is known by its inode, so that it may be renamed while it is read."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the files of `folder`, which may be missing."""
+    def __init__(self, folder: Path, *, requests: bool = True) -> None:
+        """Read the files of `folder`, which may be missing; without `requests` no access log."""
         self._folder = folder
+        self._requests = requests
         self._open: dict[tuple[int, int], _File] = {}
 
     def __enter__(self) -> Logs:
@@ -59,7 +60,11 @@ class Logs:
 
     def _find(self) -> set[tuple[int, int]]:
         """Open the files that are new, the older ones of a rotation first, and return all that are there."""
-        listed = {(info.st_dev, info.st_ino): (path, info) for path, info in _files(self._folder)}
+        listed = {
+            (info.st_dev, info.st_ino): (path, info)
+            for path, info in _files(self._folder)
+            if self._requests or not path.name.startswith("access_log.")
+        }
         readers = {file.reader.file: file.reader for known, file in self._open.items() if known in listed}
         for known, (path, info) in sorted(listed.items(), key=lambda one: one[1][1].st_mtime_ns):
             if known not in self._open:

@@ -69,6 +69,10 @@ class Control:
         """Have the embedded engine send all requests to the default again."""
         self._ask("POST", f"/lexport?canary={_quoted(name)}&end=1")
 
+    def rotate(self) -> None:
+        """Put the key file that lies beside the server's in its place, and take the tokens in it."""
+        self._ask("POST", "/lexport?rotate")
+
     def _ask(self, method: str, path: str) -> Any:
         server = self.server
         try:

@@ -16,9 +16,10 @@ from pathlib import Path
 from ...errors import MissingExtra
 from ..folders import LOGS, RUN, SETTINGS, STORE
 from ..settings.environment import allowed
-from ..tokens import PLUGIN
 
 LOG_SETTINGS = Path(__file__).resolve().parent / "log4j2.xml"
+PLUGIN = Path(__file__).resolve().parent / "plugin"
+"""Java classes of ours. They stand before TorchServe's own in the class path, and one of them in the place of one."""
 
 OLDEST = 11
 
@@ -47,7 +48,7 @@ def find_java() -> Java:
 
 
 def java_command(java: Java, folder: Path, vmargs: str) -> list[str]:
-    """Return the command that runs TorchServe with our plugins in the state folder.
+    """Return the command that runs TorchServe with our classes in the state folder.
 
     Raises MissingExtra if TorchServe is not installed.
     """

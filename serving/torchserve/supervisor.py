@@ -26,7 +26,7 @@ import psutil
 from ...errors import LexportError, SystemProblem
 from .. import folders, process, state
 from ..supervision import MAX_RESTARTS, STEADY, answer_problem, answer_started, log, pause_before, read_orders
-from ..tokens import Tokens, java_arguments
+from ..tokens import Tokens, accepted, read_key_file, write_key_file
 from .draining import drain
 from .handover import Handover
 from .health import logs
@@ -67,7 +67,7 @@ class Supervisor:
         self.server = replace(state.parse(orders["server"]), supervisor=os.getpid())
         self.health = orders["health"]
         self.command = [str(word) for word in orders["command"]]
-        self.tokens = Tokens(**orders["tokens"]) if orders["tokens"] else None
+        self.tokens = accepted(Tokens(**orders["tokens"])) if orders["tokens"] else None
         self.bound = bool(orders["bound"])
         self.ready = False
         self.ending = False
@@ -81,11 +81,12 @@ class Supervisor:
         """Start Java with an empty temporary folder, and save its number. Raises SystemProblem if that fails."""
         folders.fresh_run(self.server.state_dir)
         self._open_handover()
+        self._write_keys()
         self.began = time.monotonic()
         try:
             with (self.server.logs / logs.JAVA).open("wb") as output:
                 self.java = subprocess.Popen(
-                    self._command(),
+                    self.command,
                     cwd=self.server.state_dir,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -127,12 +128,15 @@ class Supervisor:
             return "the server is stopping"
         return health.why_unready(self.server) if self.ready else "the server is starting"
 
-    def _command(self) -> list[str]:
-        """Return the command of one start; tokens are in a file that Java reads and removes."""
-        java, *rest = self.command
+    def _write_keys(self) -> None:
+        """Write the file that Java reads its tokens from; those in it that were rotated meanwhile stay."""
         if self.tokens is None:
-            return self.command
-        return [java, *java_arguments(self.tokens, self.server.run_dir).options, *rest]
+            return
+        path = self.server.state_dir / folders.KEYS
+        if self.server.restarts:
+            with suppress(SystemProblem):  # whoever damaged the file gets the tokens of before
+                self.tokens = read_key_file(path)
+        write_key_file(path, self.tokens)
 
     def watch(self, wake: int, woken: set[int]) -> int:
         """Keep TorchServe running until SIGTERM, or until the input ends too early."""

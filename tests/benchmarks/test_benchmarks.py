@@ -148,6 +148,17 @@ def test_grpc_calls() -> None:
 
 
 @pytest.mark.long
+def test_mixed(tmp_path: Path) -> None:
+    printed = run("mixed.py", "--keep", str(tmp_path))
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    for name in ("bag", "linear", "cnn", "lstm", "transformer", "bag 2.0"):
+        found = [row[1:] for row in rows if row[0] == name]
+        assert len(found) == 2, printed  # an engine each
+        assert all(float(cell.replace(",", "")) > 0 for row in found for cell in row), printed
+    assert "Processes that compute: 6, with 6 threads together" in printed
+
+
+@pytest.mark.long
 def test_http_servers() -> None:
     archive = BENCHMARKS.parent / "tests" / "export" / "archive" / "kept" / "schema-2.mar"
     printed = run("http_servers.py", "--servers", "ours", "--connections", "1,4", "--archive", str(archive))

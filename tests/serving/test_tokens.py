@@ -24,9 +24,18 @@ from lexport.serving.settings.addresses import addresses
 from lexport.serving.settings.files import read_settings
 from lexport.serving.settings.ports import pick_free
 from lexport.serving.state import read_token
-from lexport.serving.tokens import PLUGIN, Tokens, generate, java_arguments, read_token_file
+from lexport.serving.tokens import (
+    Accepted,
+    Former,
+    Tokens,
+    accepted,
+    generate,
+    read_key_file,
+    read_token_file,
+    write_key_file,
+)
 from lexport.serving.torchserve import http as api
-from lexport.serving.torchserve.java import find_java
+from lexport.serving.torchserve.java import PLUGIN, find_java
 
 from ..refusals import refused
 
@@ -134,7 +143,7 @@ def test_clients_take_a_file_of_one_line_too(tmp_path: Path) -> None:
             read_token(private(path, wrong), "inference")
 
 
-def test_the_plugin_is_what_its_source_says(tmp_path: Path) -> None:
+def test_the_classes_are_what_their_sources_say(tmp_path: Path) -> None:
     javac = shutil.which("javac")
     if javac is None:
         pytest.skip("needs javac")
@@ -142,19 +151,14 @@ def test_the_plugin_is_what_its_source_says(tmp_path: Path) -> None:
     major = re.search(r"javac ([0-9]+)", version.stdout + version.stderr)
     if major is None or int(major[1]) != COMPILED_BY:
         pytest.skip(f"needs javac {COMPILED_BY}; another writes other bytes")
-    command = [
-        javac,
-        "--release",
-        "11",
-        "-Xlint:all,-processing",
-        "-Werror",
-        "-cp",
-        f"{frontend()}/*",
-        "-d",
-        str(tmp_path),
-    ]
-    subprocess.run([*command, str(PLUGIN / "LexportTokens.java")], check=True)
-    assert (tmp_path / "LexportTokens.class").read_bytes() == (PLUGIN / "LexportTokens.class").read_bytes()
+    options = ["--release", "11", "-Xlint:all,-processing", "-Werror", "-cp", f"{frontend()}/*", "-d", str(tmp_path)]
+    subprocess.run([javac, *options, *map(str, sorted(PLUGIN.rglob("*.java")))], check=True)
+    made, kept = (
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.class")}
+        for folder in (tmp_path, PLUGIN)
+    )
+    assert sorted(made) == sorted(kept)
+    assert [name for name in made if made[name] != kept[name]] == []
 
 
 def frontend() -> Path:
@@ -164,7 +168,7 @@ def frontend() -> Path:
 class TorchServe:
     """TorchServe without models, started with given tokens."""
 
-    def __init__(self, folder: Path, options: tuple[str, ...], class_path: str = "", **more: str) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.folder = folder
         settings = read_settings()
         endpoints = pick_free(addresses(settings, 0))
@@ -175,7 +179,7 @@ class TorchServe:
         (folder / "server.properties").write_text(properties.render(settings, "test"))
         command = [
             *(str(find_java().path), f"-Djava.io.tmpdir={folder}", f"-Dmodel_server_home={frontend().parents[1]}"),
-            *(*options, "-cp", f"{class_path}:{frontend()}/*"),
+            *("-cp", f"{PLUGIN}:{frontend()}/*"),
             *("org.pytorch.serve.ModelServer", "--python", sys.executable, "-f", "server.properties", "-ncs"),
         ]
         self.process = subprocess.Popen(
@@ -206,19 +210,16 @@ class TorchServe:
 
 
 @contextlib.contextmanager
-def started(folder: Path, tokens: Tokens, **settings: str) -> Iterator[TorchServe]:
+def started(folder: Path, tokens: Tokens | None, **settings: str) -> Iterator[TorchServe]:
     folder.mkdir(exist_ok=True, mode=0o700)
     for _ in range(3):
-        arguments = java_arguments(tokens, folder)
-        (given,) = folder.glob("tokens*")
-        assert stat.S_IMODE(given.stat().st_mode) == 0o600
-        server = TorchServe(folder, arguments.options, arguments.class_path, **settings)
+        if tokens is not None:
+            write_key_file(folder / "key_file.json", accepted(tokens))
+        server = TorchServe(folder, **settings)
         try:
             if server.wait():
-                assert not given.exists()
                 yield server
                 return
-            given.unlink(missing_ok=True)
         finally:
             with server.process:
                 server.process.kill()
@@ -235,12 +236,7 @@ def test_given_tokens_are_the_servers_at_every_start(tmp_path: Path) -> None:
             assert server.statuses("", "") == server.statuses(LONG[:8], LONG[:-1]) == (400, 400)
             key_file = server.folder / "key_file.json"
             assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
-            keys = json.loads(key_file.read_text())
-            assert {kind: entry["key"] for kind, entry in keys.items()} == {
-                "inference": tokens.inference,
-                "management": tokens.management,
-            }
-            assert all(int(entry["expiration time"][:4]) > time.gmtime().tm_year + 5 for entry in keys.values())
+            assert read_key_file(key_file) == accepted(tokens)
             for file in ("cmdline", "environ"):
                 content = Path(f"/proc/{server.process.pid}/{file}")
                 if content.exists():
@@ -256,16 +252,44 @@ def test_given_tokens_are_the_servers_at_every_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("java")
+def test_tokens_end_when_the_settings_say_so(tmp_path: Path) -> None:
+    tokens = generate()
+    with started(tmp_path / "server", tokens, token_expiration_min="0") as server:
+        assert server.statuses(tokens.inference, tokens.management) == (400, 400)
+
+
+@pytest.mark.usefixtures("java")
 def test_a_server_without_authorization_starts_as_well(tmp_path: Path) -> None:
-    with started(tmp_path / "server", generate(), disable_token_authorization="true") as server:
+    with started(tmp_path / "server", None, disable_token_authorization="true") as server:
         assert server.statuses("", "") == (200, 200)
         assert not (server.folder / "key_file.json").exists()
 
 
 @pytest.mark.usefixtures("java")
-def test_a_server_that_cannot_take_the_tokens_ends_and_says_so(tmp_path: Path) -> None:
-    server = TorchServe(tmp_path, (f"-Dlexport.tokens={tmp_path}/absent",), str(PLUGIN))
+def test_a_server_that_cannot_read_its_tokens_ends_and_says_so(tmp_path: Path) -> None:
+    server = TorchServe(tmp_path)
     printed, _ = server.process.communicate(timeout=120)
     assert server.process.returncode == 1
-    assert "The given tokens cannot be used with this TorchServe, 0.12.0 is expected" in printed
-    assert "absent" in printed
+    assert f"The tokens cannot be read from {tmp_path}/key_file.json: java.nio.file.NoSuchFileException" in printed
+
+
+def test_a_key_file_has_the_tokens_before_while_they_are_taken(tmp_path: Path) -> None:
+    path, soon = tmp_path / "key_file.json", time.time() + 60
+    first = accepted(generate())
+    second = {kind: one.followed_by(f"second-{kind}-token", soon) for kind, one in first.items()}
+    write_key_file(path, second)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_key_file(path) == second
+    assert second["inference"].former == (Former(first["inference"].key, soon),)
+    assert read_token(path, "inference") == "second-inference-token"
+    assert first["inference"].key not in repr(second)
+    # A grace period that is over leaves nothing, and neither does a token that is the newest again.
+    assert Accepted("one", (Former("none", time.time() - 1),)).followed_by("two", soon).former == (
+        Former("one", soon),
+    )
+    assert Accepted("one", (Former("two", soon),)).followed_by("two", soon).former == (Former("one", soon),)
+    for damaged in ("", "{}", '{"inference": {"key": "x"}, "management": {"key": "y"}}', "[" * 20_000):
+        with refused(SystemProblem, "LX-SERVE-230", path):
+            read_key_file(private(path, damaged))
+    with refused(SystemProblem, "LX-SERVE-230", "FileNotFoundError"):
+        read_key_file(tmp_path / "absent")

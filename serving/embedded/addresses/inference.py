@@ -18,7 +18,6 @@ from .tokens import Bearer
 
 _READ = ("content-type", "content-encoding")  # the headers that a handler reads
 _EXPLAINED = {"explain": "True"}
-_PLAN = "plan"
 
 
 class _Plan(NamedTuple):
@@ -38,16 +37,16 @@ class Inference:
     """Answers what TorchServe's inference address answers."""
 
     def __init__(
-        self, models: Models, token: str | None, outcomes: Outcomes | None = None, *, traced: bool = False
+        self, models: Models, bearer: Bearer, outcomes: Outcomes | None = None, *, traced: bool = False
     ) -> None:
-        """Serve `models` to those who bear the `token`; None: to everybody who can connect.
+        """Serve `models` to those whose token `bearer` finds right.
 
         `outcomes` are told of what no model answers. `traced`: whether a caller's trace is to be known.
         """
         self._models = models
         self._outcomes = outcomes or Outcomes()
         self._traced = traced
-        self._bearer = Bearer(token)
+        self._bearer = bearer
 
     def admit(self, request: Request) -> Response | None:
         """Refuse a request without the token before its body is read."""
@@ -58,12 +57,14 @@ class Inference:
     def handle(self, request: Request) -> Response | Later[Response]:
         """Answer a request; a model's answer comes later."""
         try:
-            plan = None if request.memo is None else request.memo.get(_PLAN)
+            plan = None if request.memo is None else request.memo.get(self._bearer.changes)
             if plan is not None:
                 return self._ask(request, plan)
             if not self._is_allowed(request) and not answers.is_open(request):
                 request.keep = False  # no place for whom it is not meant
                 raise answers.wrong_token()
+            if self._bearer.is_former(request.fields.get(b"authorization", b"")):
+                request.memo = None  # it will not be right for long
             return self._route(request)
         except Failure as failure:
             return self._outcomes.failed(failure, request)
@@ -149,7 +150,7 @@ class Inference:
         trace = headers(request, TRACE) if self._traced else None
         plan = _Plan(name, version, {**read, **(further or {})}, more, form, answers.given_id(request), trace)
         if request.memo is not None:
-            request.memo[_PLAN] = plan
+            request.memo[self._bearer.changes] = plan
         return self._ask(request, plan)
 
     def _ask(self, request: Request, plan: _Plan) -> Later[Response]:

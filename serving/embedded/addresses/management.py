@@ -56,6 +56,9 @@ class Operations(Protocol):
     async def unregister(self, served: Served) -> None:
         """Stop serving a version. Raises Failure."""
 
+    async def rotate(self) -> None:
+        """Take the tokens of the key file that lies beside the server's. Raises LexportError."""
+
 
 class Management:
     """Answers what TorchServe's management address answers."""
@@ -63,20 +66,20 @@ class Management:
     def __init__(
         self,
         operations: Operations,
-        token: str | None,
+        bearer: Bearer,
         outcomes: Outcomes | None = None,
         *,
         model_api: bool,
         most_workers: int,
     ) -> None:
-        """Do `operations` for those who bear the `token`; None: for everybody who can connect.
+        """Do `operations` for those whose token `bearer` finds right.
 
         `outcomes` are told of every request. `model_api`: whether models may be registered and unregistered;
         `most_workers` that one may be scaled to.
         """
         self._operations = operations
         self._outcomes = outcomes or Outcomes()
-        self._bearer = Bearer(token)
+        self._bearer = bearer
         self._model_api = model_api
         self._most_workers = most_workers
         # One operation after the other, those in the background too.
@@ -194,7 +197,7 @@ class Management:
         )
 
     async def _operate(self, asked: Mapping[str, Any]) -> Response:
-        """Register or unregister an archive of the store, or run a canary, as lexport's own commands ask."""
+        """Register or unregister an archive, run a canary, or take new tokens, as lexport's own commands ask."""
         match asked:
             case {"canary": _}:
                 return await canaries.operate(self._operations.canaries, self._lock, asked)
@@ -202,7 +205,11 @@ class Management:
                 return await self._register({"url": file, "initial_workers": workers})
             case {"unregister": name, "version": version}:
                 return await self._unregister(name, version)
-        raise answers.bad_request("Expected ?register=FILE&workers=N, ?unregister=NAME&version=V or ?canary=NAME.")
+            case {"rotate": _}:
+                return await self._rotate()
+        raise answers.bad_request(
+            "Expected ?register=FILE&workers=N, ?unregister=NAME&version=V, ?canary=NAME or ?rotate."
+        )
 
     async def _scale(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
         least = _number(query.get("min_worker"), 1)
@@ -237,6 +244,14 @@ class Management:
         async with self._lock:
             await self._operations.unregister(self._operations.registry.find(name, version))
         return answers.answer({"status": f'Model "{name}" unregistered'})
+
+    async def _rotate(self) -> Response:
+        async with self._lock:
+            try:
+                await self._operations.rotate()
+            except LexportError as error:
+                raise answers.failed(str(error)) from None
+        return answers.answer({"status": "the tokens of the new key file are taken"})
 
     async def _change_repository(self, name: str, what: str) -> Response:
         """Load a model of the store, or unload each of its versions."""

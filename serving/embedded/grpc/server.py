@@ -38,15 +38,15 @@ class Server:
     """A gRPC server. `start`, then `drain`."""
 
     def __init__(
-        self, token: str | None, note: Note, *, largest: int, connections: int, room: Room, unread: Room
+        self, bearer: Bearer, note: Note, *, largest: int, connections: int, room: Room, unread: Room
     ) -> None:
-        """Serve those who bear the `token`; None: everybody who can connect. `note` is told of refused calls.
+        """Serve those whose token `bearer` finds right. `note` is told of refused calls.
 
         Messages have at most `largest` bytes; further `connections` than so many are closed at once. `room` is for
         long messages until they are answered, `unread` for long answers until they are sent: those of the HTTP
         server of this process.
         """
-        self._bearer = Bearer(token)
+        self._bearer = bearer
         self._note = note
         self._room = room
         self._unread = unread

@@ -70,7 +70,7 @@ class Request:
         """What the socket calls the other side: (address, port) or (address, port, flow, scope)."""
         self.arrived = 0.0
         """Time of the loop at which the last of it was received, in seconds; for `Admission`, of its head."""
-        self.memo: dict[str, Any] | None = None
+        self.memo: dict[object, Any] | None = None
         """What a handler wants to know again of requests with the same head, byte by byte; None if none will come."""
 
     def again(self) -> Request:

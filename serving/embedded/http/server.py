@@ -22,6 +22,8 @@ from .room import Room
 
 BACKLOG = 1_024
 """Connections that the system completes before they are accepted; Linux caps it by `net.core.somaxconn`."""
+# uvloop accepts one connection of a socket in a turn of the loop, and a turn may be a batch of a slow model long.
+_AT_ONCE = 8
 _TURNED_AWAY = 64  # connections too many that are told so at once; further ones are cut
 _GRACE = 1.0  # seconds since the last answer, or the connection's start, after which a draining server closes it
 _SETTLE = 0.005  # seconds that the system has to complete connections that are under way; it needs less
@@ -77,7 +79,7 @@ class Server:
         """What long bodies take, from their first byte to their answer."""
         self.unread = Room(self.limits.answers, refusals.unread)
         """What answers take that clients have not read."""
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._turned_away: set[Connection] = set()
         self._empty: asyncio.Event | None = None
@@ -94,9 +96,9 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens at. Raises RuntimeError if it does not."""
-        if self._listening is None or not self._listening.sockets:
+        if not self._listening or not self._listening[0].sockets:
             raise RuntimeError("the server does not listen; call `start` first")
-        host, port = self._listening.sockets[0].getsockname()[:2]
+        host, port = self._listening[0].sockets[0].getsockname()[:2]
         return str(host), int(port)
 
     async def start(
@@ -122,7 +124,15 @@ class Server:
             options |= {"host": host, "port": port, "reuse_address": True}
         else:
             options["sock"] = listening
-        self._listening = await loop.create_server(lambda: Connection(self), **options)
+        self._listening = [await loop.create_server(lambda: Connection(self), **options)]
+        if not isinstance(loop, asyncio.SelectorEventLoop):  # asyncio's accepts as many as there are
+            options = {
+                name: value for name, value in options.items() if name not in ("host", "port", "reuse_address")
+            }
+            for one in self._listening[0].sockets:
+                for _ in range(_AT_ONCE - 1):
+                    options["sock"] = socket.socket(fileno=os.dup(one.fileno()))
+                    self._listening.append(await loop.create_server(lambda: Connection(self), **options))
         self._check()
 
     async def drain(self, seconds: float, *, shared: bool = False) -> int:
@@ -133,10 +143,9 @@ class Server:
         answers say `Connection: close`.
         """
         self.draining, self.idle_seconds = True, self.limits.idle_seconds
-        if self._listening is not None:
-            if not shared:
-                await _settle(self._listening)
-            self._listening.close()
+        if self._listening and not shared:
+            await _settle(self._listening[0])
+        self._stop_listening()
         for connection in list(self._connections):
             connection.drain(_GRACE)
         if self._connections:
@@ -151,8 +160,7 @@ class Server:
     def close(self) -> None:
         """Stop at once: cut every connection."""
         self.draining = True
-        if self._listening is not None:
-            self._listening.close()
+        self._stop_listening()
         if self._timer is not None:
             self._timer.cancel()
         for connection in [*self._connections, *self._turned_away]:
@@ -182,6 +190,10 @@ class Server:
     def cut_most_unread(self) -> None:
         """Cut the connection whose client has left most unread."""
         max(self._connections, key=lambda connection: connection.unread).cut_unread()
+
+    def _stop_listening(self) -> None:
+        for one in self._listening:
+            one.close()
 
     def _check(self) -> None:
         """End what takes too long, and set the date."""

@@ -93,6 +93,12 @@ class Pool:
             except Closed:  # the one that takes its place is told everything
                 continue
 
+    async def tell_all(self, question: str, **facts: Any) -> None:
+        """Ask each for the same, those that are being started included."""
+        for worker in list(self._workers):
+            with suppress(Closed):  # the one that takes its place is told everything
+                await worker.ask(question, **facts)
+
     async def count(self) -> dict[str, Any]:
         """Return the sum of what all have counted, those that have ended included.
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ....errors import LexportError, SystemProblem
 from ....export.archive.verify import verify
-from ....storage.atomic import json_bytes, write_file
 from ... import folders, state
 from ...settings.addresses import GRPC_INFERENCE, GRPC_MANAGEMENT
 from ...store import read
@@ -25,6 +24,7 @@ from ..http import Server
 from .archives import Archives
 from .canaries import Canaries
 from .channel import Closed
+from .keys import Keys
 from .orders import Orders, of_numbers
 from .pool import Pool
 from .probes import Probes
@@ -54,6 +54,7 @@ class Supervisor:
         self._ending = False
         self._archives = Archives(orders)
         self.canaries = Canaries(self._pool, self.registry)
+        self._keys = Keys(orders, lambda tokens: self._pool.tell_all("tokens", tokens=tokens))
 
     async def start(self) -> None:
         """Open all addresses, extract and load all models. Raises LexportError or OSError."""
@@ -61,15 +62,10 @@ class Supervisor:
         folders.fresh_run(orders.server.state_dir)
         self._pool.open()
         await self._open("metrics", metrics.MetricsAddress(self._collect).handle)
-        tokens = orders.tokens
         await self._open_management()
         if "health" in orders.addresses:
             await self._open("health", Probes(self._pool, self.registry, lambda: self._ending).answer)
-        if tokens is not None:
-            keys = {kind: {"key": getattr(tokens, kind)} for kind in ("management", "inference")}
-            path = orders.server.state_dir / folders.KEYS
-            write_file(path, json_bytes(keys))
-            path.chmod(0o600)
+        self._keys.write()
         loop = asyncio.get_running_loop()
         for file, options in orders.models.items():
             served = await loop.run_in_executor(None, self._archives.extract, file, None, options)
@@ -181,6 +177,10 @@ class Supervisor:
         await self._shrink()
         log(f"{served} was taken away.")
 
+    async def rotate(self) -> None:
+        """Take the tokens of the key file that lies beside the server's. Raises LexportError."""
+        await self._keys.rotate()
+
     async def _forget(self, served: Served) -> None:
         self.registry.remove(served.name, served.version)
         await self._pool.tell("unload", name=served.name, version=served.version)
@@ -243,7 +243,7 @@ class Supervisor:
         gpu = worker.number % orders.gpus if orders.gpus else None
         await worker.ask(
             "begin",
-            token=None if orders.tokens is None else orders.tokens.inference,
+            tokens=self._keys.inference,
             limits=orders.limits,
             threads=self._threads,
             gpu=gpu,
@@ -286,17 +286,17 @@ class Supervisor:
 
     async def _open_management(self) -> None:
         orders = self.orders
-        token = None if orders.tokens is None else orders.tokens.management
         self._log = AccessLog(self._log_file("management"))
         outcomes = Outcomes(self._log.note_other)
-        management = Management(self, token, outcomes, model_api=orders.model_api, most_workers=orders.most_workers)
+        bearer = self._keys.management
+        management = Management(self, bearer, outcomes, model_api=orders.model_api, most_workers=orders.most_workers)
         server = await self._open("management", management.handle, admit=management.admit, refuse=outcomes.refuse)
         if GRPC_MANAGEMENT in orders.addresses:
             from ..grpc.management import add_to
             from ..grpc.server import Server as GrpcServer
 
             self._grpc = GrpcServer(
-                token, outcomes.called, largest=0, connections=100, room=server.room, unread=server.unread
+                bearer, outcomes.called, largest=0, connections=100, room=server.room, unread=server.unread
             )
             add_to(self._grpc, management)
             await self._listen(self._grpc, GRPC_MANAGEMENT, "grpc_management_port in the settings")

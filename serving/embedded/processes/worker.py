@@ -23,10 +23,13 @@ from ....export.archive.inprocess import Context, LoadedArchive, open_worker
 from ....handlers.model.loading import reopen
 from ....handlers.runtime.threads import THREADS
 from ...canary.rule import Rule
+from ...tokens import Accepted
 from ..access_log import AccessLog
 from ..addresses.answers import Failure
 from ..addresses.inference import Inference
 from ..addresses.outcomes import Outcomes
+from ..addresses.tokens import Bearer
+from ..batching import Turns
 from ..http import Limits, Server, new_event_loop
 from ..models import Model, Models
 from .channel import Channel
@@ -69,6 +72,8 @@ class _Worker:
         self.ended = asyncio.Event()
         self._listening = listening
         self._models = Models()
+        self._turns = Turns()
+        self._bearer = Bearer(None)
         self._server: Server | None = None
         self._outcomes = Outcomes()
         self._tracing: Tracing | None = None
@@ -80,6 +85,7 @@ class _Worker:
         self._loader = ThreadPoolExecutor(1, "lexport-loader")
         self._questions: Mapping[str, Callable[..., Any]] = {
             "begin": self._begin,
+            "tokens": self._take_tokens,
             "load": self._load,
             "suspend": self._suspend,
             "unload": self._unload,
@@ -108,7 +114,7 @@ class _Worker:
 
     async def _begin(
         self,
-        token: str | None,
+        tokens: Mapping[str, Any] | None,
         limits: Mapping[str, Any],
         threads: int,
         gpu: int | None,
@@ -116,6 +122,8 @@ class _Worker:
         grpc: tuple[str, int] | None,
     ) -> None:
         os.environ[THREADS] = str(threads)
+        if tokens is not None:
+            await self._take_tokens(tokens)
         self._gpu = gpu
         self._log = AccessLog(Path(log))
         if any(name in os.environ for name in ENDPOINTS):
@@ -124,7 +132,7 @@ class _Worker:
             self._tracing = Tracing()
         refused = None if self._tracing is None else self._tracing.note_refused
         self._outcomes = Outcomes(self._log.note_other, refused)
-        inference = Inference(self._models, token, self._outcomes, traced=self._tracing is not None)
+        inference = Inference(self._models, self._bearer, self._outcomes, traced=self._tracing is not None)
         connections, over_grpc = room_for_connections(grpc=grpc is not None)
         own = Limits(**{"connections": connections, **limits})
         self._server = Server(inference.handle, own, admit=inference.admit, refuse=self._outcomes.refuse)
@@ -135,7 +143,7 @@ class _Worker:
             self._grpc_address = grpc
             server = self._server
             self._grpc = GrpcServer(
-                token,
+                self._bearer,
                 self._outcomes.called,
                 largest=own.body,
                 connections=over_grpc,
@@ -144,6 +152,9 @@ class _Worker:
             )
             add_to(self._grpc, inference, self._models)
 
+    async def _take_tokens(self, tokens: Mapping[str, Any]) -> None:
+        self._bearer.change(Accepted.parse(tokens))
+
     async def _load(self, folder: str, file: str, name: str, largest: int, queue: int, seconds: float) -> None:
         def open_archive() -> LoadedArchive:
             context = Context(Path(folder), self._gpu)
@@ -151,7 +162,7 @@ class _Worker:
 
         loaded = await asyncio.get_running_loop().run_in_executor(self._loader, open_archive)
         assert self._log is not None
-        limits: dict[str, Any] = {"largest": largest, "queue": queue, "seconds": seconds}
+        limits: dict[str, Any] = {"largest": largest, "queue": queue, "seconds": seconds, "turns": self._turns}
         model = Model(loaded, name, **limits, log=self._log.note, tracing=self._tracing)
         self._models.add(model)
 

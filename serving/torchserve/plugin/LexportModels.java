@@ -26,6 +26,7 @@ import org.pytorch.serve.servingsdk.http.Request;
 import org.pytorch.serve.servingsdk.http.Response;
 import org.pytorch.serve.util.ApiUtils;
 import org.pytorch.serve.util.ConfigManager;
+import org.pytorch.serve.util.TokenAuthorization;
 import org.pytorch.serve.wlm.Model;
 import org.pytorch.serve.wlm.ModelManager;
 import org.pytorch.serve.wlm.WorkerState;
@@ -37,11 +38,12 @@ import org.pytorch.serve.wlm.WorkerThread;
  * <p>TorchServe's {@code POST /models} runs the code in any folder of the machine. This endpoint takes nothing but the
  * name of a file in the server's private store, where only lexport puts archives, each of them verified.
  *
- * <p>{@code POST /lexport?register=FILE&workers=2}, {@code POST /lexport?unregister=NAME&version=1.0} and {@code POST
- * /lexport?retire=NAME&version=1.0&workers=1} at the management address, with its token. TorchServe has released the
- * body when a plugin is called.
+ * <p>{@code POST /lexport?register=FILE&workers=2}, {@code POST /lexport?unregister=NAME&version=1.0}, {@code POST
+ * /lexport?retire=NAME&version=1.0&workers=1} and {@code POST /lexport?rotate} at the management address, with its
+ * token. TorchServe has released the body when a plugin is called.
  *
  * <p>To retire is what comes before TorchServe scales down: it ends workers at once, and a batch that one has is lost.
+ * To rotate is to take the tokens of a new key file.
  */
 @Endpoint(
         urlPattern = "lexport",
@@ -67,6 +69,12 @@ public class LexportModels extends ModelServerEndpoint {
                 int left = Integer.parseInt(parameter(request, "workers"));
                 retire(ModelManager.getInstance().getModel(name, parameter(request, "version")), left);
                 answer(response, 200, "status", "all but " + left + " workers of " + name + " have ended");
+            } else if (request.getParameterMap().containsKey("rotate")) {
+                if (!TokenAuthorization.isEnabled()) {
+                    throw new IllegalArgumentException("The server asks for no tokens.");
+                }
+                TokenAuthorization.rotate();
+                answer(response, 200, "status", "the tokens of the new key file are taken");
             } else {
                 StatusResponse done = register(parameter(request, "register"), parameter(request, "workers"));
                 int status = done.getHttpResponseCode();

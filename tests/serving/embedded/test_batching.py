@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lexport.errors import InputError
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.handlers.request.refusals import Refusal
-from lexport.serving.embedded.batching import Batcher
+from lexport.serving.embedded.batching import Batcher, Turns
 from lexport.serving.embedded.http import Response
 
 from ...refusals import refused
@@ -62,6 +63,67 @@ def test_what_is_submitted_in_one_turn_of_the_loop_is_one_batch() -> None:
 
     run(main())
     assert engine.batches == [[0, 1, 2, 3, 4], [5]]
+
+
+class Slow(Doubling):
+    """An engine that takes its time for each item of a batch."""
+
+    def __init__(self, name: str, seconds: float, order: list[str]) -> None:
+        super().__init__()
+        self.name, self.each, self.order = name, seconds, order
+
+    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+        self.order.append(self.name)
+        time.sleep(self.each * len(items))
+        return super().__call__(items)
+
+
+def test_of_several_batchers_the_quick_one_has_the_first_turn() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        turns = Turns()
+        slow, quick = (Batcher(Slow(name, each, order), turns=turns) for name, each in (("slow", 0.02), ("quick", 0)))
+        await asyncio.gather(slow.submit(1), quick.submit(1))  # what they take is not known yet
+        await asyncio.gather(slow.submit(1), quick.submit(1))
+
+    run(main())
+    assert order == ["slow", "quick", "quick", "slow"]
+
+
+def test_a_slow_batch_is_cut_while_another_batcher_is_asked_and_whole_otherwise() -> None:
+    slow, quick = Slow("slow", 0.002, []), Doubling()
+
+    async def main() -> None:
+        turns = Turns()
+        first, second = Batcher(slow, turns=turns), Batcher(quick, turns=turns)
+        await first.submit(0)
+        await asyncio.gather(*[first.submit(number) for number in range(20, 40)])
+        assert [len(batch) for batch in slow.batches] == [1, 20]
+        asked = [first.submit(number) for number in range(20, 40)]
+        assert await second.submit(7) == 14
+        assert len(slow.batches) <= 3  # one turn at most came before it
+        assert await asyncio.gather(*asked) == [2 * number for number in range(20, 40)]
+        assert max(len(batch) for batch in slow.batches[2:]) <= 5  # 10 ms of it
+
+    run(main())
+    assert [one for batch in slow.batches[2:] for one in batch] == list(range(20, 40))
+
+
+def test_each_of_two_busy_batchers_has_a_batch_in_every_turn() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        turns = Turns()
+        both = [Batcher(Slow(name, each, order), turns=turns) for name, each in (("slow", 0.004), ("quick", 0.001))]
+        for batcher in both:
+            await batcher.submit(0)
+        order.clear()
+        await asyncio.gather(*[batcher.submit(number) for batcher in both for number in range(20, 50)])
+
+    run(main())
+    shared = order[: 2 * min(order.count("slow"), order.count("quick"))]
+    assert shared == ["quick", "slow"] * (len(shared) // 2)
 
 
 def test_items_that_come_one_in_a_turn_are_gathered_until_none_comes_for_some_turns() -> None:
@@ -222,7 +284,7 @@ def test_what_nobody_waits_for_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"largest": 0}, {"queue": -1}, {"seconds": 0}])
-def test_a_limit_of_nothing_is_refused_by_name(limits: dict[str, int]) -> None:
+def test_a_limit_of_nothing_is_refused_by_name(limits: dict[str, Any]) -> None:
     async def main() -> None:
         [(name, value)] = limits.items()
         with refused(InputError, "LX-SERVE-102", name, value):

@@ -23,6 +23,7 @@ from lexport.client.once import predict
 from lexport.errors import InputError, SystemProblem
 from lexport.serving import Server, running, serve, status, stop, wait
 from lexport.serving import start as starting
+from lexport.serving.settings import properties
 from lexport.serving.settings.addresses import Address, addresses
 from lexport.serving.settings.files import PACKAGED, read_settings
 from lexport.serving.settings.ports import check_free, pick_free
@@ -113,9 +114,8 @@ def test_tokens_are_not_asked_for_where_the_settings_say_so(make_archive: MakeAr
 
 
 def test_the_keys_outlive_any_session(shared: Server) -> None:
-    keys = json.loads((shared.state_dir / "key_file.json").read_text())
-    for kind in ("inference", "management"):
-        assert int(keys[kind]["expiration time"][:4]) >= time.gmtime().tm_year + 9
+    settings = properties.parse((shared.state_dir / "server.properties").read_text())
+    assert int(settings["token_expiration_min"]) >= 9 * 365 * 24 * 60
 
 
 def test_it_listens_on_the_loopback_interface_alone(shared: Server) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.serving.embedded.addresses.inference import Inference
+from lexport.serving.embedded.addresses.tokens import Bearer
 from lexport.serving.embedded.models import Model, Models
+from lexport.serving.tokens import Accepted
 
 from ..http.clients import Answer, ask, connected, run, serving
 
@@ -37,7 +39,7 @@ def answers(loaded: LoadedArchive, *requests: bytes, token: str | None = None) -
     async def main() -> list[Answer]:
         models = Models()
         models.add(Model(loaded))
-        inference = Inference(models, token)
+        inference = Inference(models, Bearer(None if token is None else Accepted(token)))
         async with serving(inference.handle, admit=inference.admit) as server:
             return await asyncio.gather(*[ask(server, one) for one in requests])
 
@@ -143,7 +145,7 @@ def test_a_request_without_the_token_is_refused_before_its_body_is_read(loaded: 
     assert json.loads(found[1].body)["type"] == "InvalidKeyException"
 
     async def main() -> Answer:
-        inference = Inference(Models(), TOKEN)
+        inference = Inference(Models(), Bearer(Accepted(TOKEN)))
         async with serving(inference.handle, admit=inference.admit) as server, connected(server) as client:
             client.send(request("POST", path, b"goal")[:-2])
             return await client.answer()
@@ -180,7 +182,7 @@ def test_a_token_is_checked_again_in_every_head_that_differs(loaded: LoadedArchi
     async def main() -> list[int]:
         models = Models()
         models.add(Model(loaded))
-        inference = Inference(models, TOKEN)
+        inference = Inference(models, Bearer(Accepted(TOKEN)))
         found = []
         async with serving(inference.handle, admit=inference.admit) as server:
             for token in (TOKEN, TOKEN, TOKEN[:-1] + "X", TOKEN, "x" * len(TOKEN)):
@@ -197,7 +199,7 @@ def test_what_is_remembered_of_a_head_is_not_its_body_or_its_model(loaded: Loade
         models = Models()
         models.add(Model(loaded))
         found = []
-        async with serving(Inference(models, None).handle) as server, connected(server) as client:
+        async with serving(Inference(models, Bearer(None)).handle) as server, connected(server) as client:
             for body in (b"goal", b"    ", b"\xff\xfe\xfd\xfc", b"goal"):
                 client.send(request("POST", f"/predictions/{name}", body))
                 found.append((await client.answer()).status)

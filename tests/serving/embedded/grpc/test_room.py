@@ -14,6 +14,7 @@ pytest.importorskip("grpc", reason='no grpcio: pip install "lexport[dev]"')
 import grpc
 import grpc.aio
 
+from lexport.serving.embedded.addresses.tokens import Bearer
 from lexport.serving.embedded.grpc import arriving, server
 from lexport.serving.embedded.grpc.messages import message
 from lexport.serving.embedded.grpc.refused import Refused
@@ -36,7 +37,7 @@ class Served:
         self.http = http
         self.noted: list[tuple[int, str]] = []
         self.server = Server(
-            None,
+            Bearer(None),
             lambda metadata, status, error: self.noted.append((status, error)),
             largest=LARGEST,
             connections=3,

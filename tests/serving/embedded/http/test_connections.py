@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -35,6 +37,31 @@ def test_a_connection_stays_open_for_further_requests(loop: str) -> None:
                 assert "connection" not in answer.headers
             assert server.counts.connections == 1
             assert server.counts.requests == 3
+
+    run(main(), loop)
+
+
+def test_connections_that_come_at_once_are_accepted_in_a_few_turns_of_the_loop(loop: str) -> None:
+    """A turn may be as long as a batch of a slow model."""
+
+    async def main() -> None:
+        async with serving() as server:
+            running, turns = asyncio.get_running_loop(), 0
+
+            def turn() -> None:
+                nonlocal turns
+                turns += 1
+                time.sleep(0.005)  # so that the system has all of them when the loop looks
+                if server.counts.connections < 40:
+                    running.call_soon(turn)
+
+            clients = [socket.create_connection(server.address) for _ in range(40)]
+            running.call_soon(turn)
+            while server.counts.connections < 40:
+                await asyncio.sleep(0)
+            for client in clients:
+                client.close()
+            assert turns <= 10
 
     run(main(), loop)
 
