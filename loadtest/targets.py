@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -191,17 +193,8 @@ def read_asked(texts: Path, column: str | None = None) -> list[dict[str, Any]]:
             f"There is no file {texts}. Expected texts, one a line, or a data file with a column of texts.",
             code="LX-LOAD-029",
         )
-    if column is None and texts.is_file():
-        endings = [ending.lower() for ending in texts.suffixes if ending.lower() not in COMPRESSIONS]
-        if not endings or endings[-1] not in ENDINGS:
-            found: Iterable[dict[str, Any]] = ({"text": line.strip()} for _, line in _lines(texts))
-        elif identify(texts).kind == "lines":
-            found = (_asked(texts, number, line) for number, line in _lines(texts))
-        else:
-            found = _of_column(texts, "text")
-    else:
-        found = _of_column(texts, column or "text")
-    kept = [one for one in islice(found, MOST_TEXTS) if str(one.get("text", "image")).strip()]
+    with closing(_requests(texts, column)) as found:
+        kept = [one for one in islice(found, MOST_TEXTS) if str(one.get("text", "image")).strip()]
     if not kept:
         raise InputError(
             f"{texts} has no text. Expected texts, one a line, or a data file with a column of texts.",
@@ -210,13 +203,29 @@ def read_asked(texts: Path, column: str | None = None) -> list[dict[str, Any]]:
     return kept
 
 
-def _lines(texts: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers."""
+def _requests(texts: Path, column: str | None) -> Generator[dict[str, Any], None, None]:
+    """Return the requests of a file, blank ones too."""
+    endings = [ending.lower() for ending in texts.suffixes if ending.lower() not in COMPRESSIONS]
+    if column is not None or texts.is_dir():
+        return _of_column(texts, column or "text")
+    if not endings or endings[-1] not in ENDINGS:
+        return _of_lines(texts, lambda number, line: {"text": line.strip()})
+    if identify(texts).kind == "lines":
+        return _of_lines(texts, partial(_asked, texts))
+    return _of_column(texts, "text")
+
+
+def _of_lines(texts: Path, read_line: Callable[[int, str], dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
+    """Yield the requests of the lines that are not blank."""
     try:
-        with readable(texts), opener_for(texts.suffix.lower())(texts) as file:
-            for number, line in enumerate(io.TextIOWrapper(file, encoding="utf-8-sig", newline="\n"), 1):
+        with (
+            readable(texts),
+            opener_for(texts.suffix.lower())(texts) as file,
+            io.TextIOWrapper(file, encoding="utf-8-sig", newline="\n") as lines,
+        ):
+            for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield number, line
+                    yield read_line(number, line)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{texts} cannot be read as UTF-8 text: {error}. Expected texts, one a line.", code="LX-LOAD-031"
@@ -238,7 +247,7 @@ def _asked(texts: Path, number: int, line: str) -> dict[str, Any]:
         ) from None
 
 
-def _of_column(texts: Path, column: str) -> Iterator[dict[str, Any]]:
+def _of_column(texts: Path, column: str) -> Generator[dict[str, Any], None, None]:
     """Yield the texts of a column of a data file, or of a folder of them."""
     with open_paths([texts], Columns(text=column, label=None), USUAL_READING, BadRows(0)) as sources:
         for source in sources:

@@ -123,13 +123,13 @@ def series(parts: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
     for part in parts:
         for kind, (due, times) in enumerate((("due", "times"), ("failed_due", "failed_times"))):
             for second, time_ in zip(part[due], part[times], strict=True):
-                slots[min(int(second / length), len(slots) - 1)][kind].append(time_)
+                slots[min(int(second / length + 1e-9), len(slots) - 1)][kind].append(time_)
     found = []
     for place, (answered, failed) in enumerate(slots):
         answered.sort()
         found.append(
             {
-                "second": place * length,
+                "second": round(place * length, 3),
                 "seconds": length,
                 "answered": len(answered),
                 "failures": len(failed),
