@@ -248,7 +248,8 @@ def prepare(environment: Environment, **_: Any) -> None:
     elif isinstance(runner, WorkerRunner):
         follow(runner, session)
     else:
-        hooks.spawning_complete.add_listener(lambda **_: gevent.spawn(conduct, session))
+        begins = hooks.test_start if session.plan else hooks.spawning_complete
+        begins.add_listener(lambda **_: gevent.spawn(conduct, session))
 
 
 def opened(environment: Environment, options: Any) -> Session:
