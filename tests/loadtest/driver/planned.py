@@ -15,7 +15,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 @dataclass
 class Planned:
-    """Answers after `delay` seconds. Each `every` seconds it does nothing for `stall`, and then what came meanwhile."""
+    """Answers after `delay` seconds. Each `every` seconds it does nothing for `stall`."""
 
     delay: float
     stall: float = 0.0

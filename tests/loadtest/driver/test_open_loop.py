@@ -32,7 +32,9 @@ def percentile(found: dict[str, Any], percent: float) -> float:
 
 def test_the_open_loop_reports_the_planned_percentiles_and_the_closed_one_does_not(tmp_path: Path) -> None:
     with Planned(delay=0.3, stall=1.0, every=4.0).running() as server:
-        assert [server.percentile_ms(percent) for percent in (50, 90, 95, 99)] == pytest.approx([300, 900, 1100, 1260])
+        assert [server.percentile_ms(percent) for percent in (50, 90, 95, 99)] == pytest.approx(
+            [300, 900, 1100, 1260]
+        )
         found = asked(server, tmp_path, arrivals="constant", rate=100.0)
         for percent in (50, 70, 80, 90, 95, 97, 99):
             assert percentile(found, percent) == pytest.approx(server.percentile_ms(percent), rel=0.05)
