@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
@@ -35,6 +36,23 @@ def test_a_connection_stays_open_for_further_requests(loop: str) -> None:
                 assert "connection" not in answer.headers
             assert server.counts.connections == 1
             assert server.counts.requests == 3
+
+    run(main(), loop)
+
+
+def test_several_connections_are_accepted_in_one_turn_of_the_loop(loop: str) -> None:
+    """A model takes a turn for each batch: clients that come together are not heard one after the other."""
+
+    async def main() -> None:
+        async with serving() as server:
+            clients = [socket.create_connection(server.address) for _ in range(40)]
+            turns = 0
+            while server.counts.connections < len(clients):
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns <= len(clients) / 4 + 5
+            for client in clients:
+                client.close()
 
     run(main(), loop)
 
