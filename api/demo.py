@@ -89,6 +89,8 @@ def run_demo(
         engines=ENGINES,
         duration=duration,
         slo=["failures=0%"],
+        unknown_share=0.1,
+        processes=1,
         texts=run.held_out("test").texts,
         out=out / "report",
         trusted=(),

@@ -2,10 +2,11 @@
 
     python benchmarks/soak.py [--engine torchserve] [--run RUN] [--variant auto] [--workers 1] [--seconds 300]
 
-The peak is measured first, by 64 users who ask as fast as they are answered; then they ask at 70 % of it together.
-Every two seconds each process's resident memory is read. The slope is Theil and Sen's, the median of the slopes
-between all pairs of readings, of the time after the warm-up, in MB (1e6 bytes) a minute. Readings of one process
-depend on their neighbours, so its 95 % interval is a bootstrap over blocks of half a minute of what the line leaves.
+The peak is measured first, by 64 users who ask as fast as they are answered; then requests arrive evenly at
+70 % of it. Every two seconds each process's resident memory is read. The slope is Theil and Sen's, the median of the
+slopes between all pairs of readings, of the time after the warm-up, in MB (1e6 bytes) a minute. Readings of one
+process depend on their neighbours, so its 95 % interval is a bootstrap over blocks of half a minute of what the line
+leaves.
 Exits with 1 if the workers or the frontend grow by 1 MB a minute or more.
 """
 
@@ -62,7 +63,7 @@ def main() -> int:
             load = Load(USERS, warmup / 4, warmup / 4, folder / "texts.jsonl", 0.1, seed=0)
             peak = float(client.run(target, load, folder)["requests_per_second"])
             pids = {f"worker {number}": pid for number, pid in enumerate(_workers_of(server), 1)}
-            steady = replace(load, warmup=warmup, duration=seconds, rate=SHARE * peak)
+            steady = replace(load, warmup=warmup, duration=seconds, arrivals="constant", rate=SHARE * peak)
             say(f"peak {peak:,.0f} requests/s; {seconds:g} s at {steady.rate:,.0f} after {warmup:g} s")
             with _Readings(pids | {FRONTENDS[options.engine]: server.pid}) as readings:
                 found = client.run(target, steady, folder)

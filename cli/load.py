@@ -22,34 +22,105 @@ def demo(
         run_demo(out, duration=duration, say=print_line, show=show, progress=progress)
 
 
+def _print_locustfile(asked: bool) -> None:
+    if asked:
+        from ..loadtest.locust_process import LOCUSTFILE
+
+        print_line(str(LOCUSTFILE))
+        raise typer.Exit
+
+
 @app.command()
 def loadtest(
-    name: Annotated[str, typer.Argument(metavar="NAME|MAR|RUN", help="A model of the store, an archive or a run.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME|MAR|RUN", help="A model of the store, an archive or a run.", show_default=False),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Load a server that runs: its URL, with a path, or NAME there.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="'Name: value' to send; may be repeated.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="The token of --host.", show_default="LEXPORT_TOKEN, or the own server's")
+    ] = None,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Load a server on another machine, which must be yours to load.")
+    ] = False,
     workers: Annotated[str, typer.Option(help="Worker sets, comma-separated.")] = "cpu:1,cpu:2,gpu:1",
     engines: Annotated[str, typer.Option(help="torchserve, embedded, comma-separated.")] = "torchserve",
-    users: Annotated[str, typer.Option(help="Numbers of users, comma-separated.")] = "1,16,64",
+    users: Annotated[str, typer.Option(help="Numbers of users of a closed loop, comma-separated.")] = "1,16,64",
+    arrivals: Annotated[
+        str, typer.Option(help="closed, open, constant, step, ramp, spike, soak, or replay:FILE.")
+    ] = "closed",
+    rate: Annotated[
+        str | None, typer.Option(help="Requests/s of arrivals that are not closed, comma-separated.")
+    ] = None,
     duration: Annotated[str, typer.Option(help="Of each run, for example 10s or 1m.")] = "10s",
     slo: Annotated[list[str] | None, typer.Option(help="For example p99=50ms, rps=500, failures=0%.")] = None,
-    unknown_share: Annotated[float, typer.Option(help="Share of words replaced by unknown ones.")] = 0.1,
-    texts: Annotated[Path | None, typer.Option(help="Texts to send.", show_default="the goldens")] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="A data file, or a text a line.", show_default="the goldens")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column or field of the texts.", show_default="text")
+    ] = None,
+    body: Annotated[
+        str, typer.Option(help='Body with {text} in it, such as {"inputs": "{text}"}.', show_default="the text")
+    ] = "",
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            help="What counts as an answer: label, status, or a JSONPath.", show_default="label; status of others"
+        ),
+    ] = None,
+    unknown_share: Annotated[float, typer.Option(help="Share of words replaced by unknown ones.")] = 0.0,
+    mix: Annotated[
+        str, typer.Option(help="Shares of other requests: long=5%,bad=1%,list=10%.", show_default="none")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of texts, words and arrivals.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(help="Of Locust.", show_default="1; more where Locust is the limit")
+    ] = None,
     model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("loadtest-report"),
+    locustfile: Annotated[
+        bool,
+        typer.Option(
+            "--locustfile",
+            help="Print the path of the locustfile, for Locust itself, and do nothing else.",
+            callback=_print_locustfile,
+            is_eager=True,
+        ),
+    ] = False,
     key: Keys = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Load a model with Locust on several worker sets; exit 1 if an objective is missed."""
+    """Load a model, or any server that takes texts, with Locust; exit 1 if an objective is missed."""
     from ..loadtest.command import run_loadtest
 
     report = run_loadtest(
         name,
+        host=host,
+        headers=header or [],
+        token_file=token_file,
+        remote=remote,
         worker_sets=workers,
         engines=engines,
         users=users,
+        arrivals=arrivals,
+        rate=rate,
         duration=duration,
         slo=slo or [],
-        unknown_share=unknown_share,
         texts=texts,
+        text_column=text_column,
+        body=body,
+        expect=expect,
+        unknown_share=unknown_share,
+        mix=mix,
+        seed=seed,
+        processes=processes,
         model_store=model_store,
         out=out,
         trusted=trusted_keys(key),

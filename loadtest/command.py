@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from ..client.tokens import Keys, find
 from ..errors import InputError, RefusedError
 from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.trust.keys import PublicKey
@@ -16,51 +19,90 @@ from ..serving.store import newest
 from .report import table
 from .results import LoadReport
 from .runner import loadtest
+from .targets import Endpoint
 
 
 def run_loadtest(
-    name: str,
+    name: str | None,
     *,
+    host: str | None,
+    token_file: Path | None,
+    remote: bool,
     worker_sets: str,
     engines: str,
     users: str,
+    rate: str | None,
     duration: str,
-    slo: Sequence[str],
-    unknown_share: float,
-    texts: Path | None,
     model_store: Path,
     out: Path,
     trusted: Sequence[PublicKey] | None,
     trust_code: bool,
     say: Callable[[str], None],
     show: Callable[[Any], None] | None,
+    **options: Any,
 ) -> LoadReport:
-    """Load a model of the store, an archive, or every passing variant of a run; write the report to `out`.
+    """Load a model of the store, an archive, every passing variant of a run, or a server that runs; report to `out`.
 
-    Raises InputError for options that are not understood, and the errors of `runner.loadtest`.
+    The other `options` are those of `runner.loadtest`. Raises InputError for options that are not understood, and the
+    errors of `runner.loadtest`.
     """
-    levels = _numbers(users)
-    seconds = _seconds(duration)
-    with _archives(name, model_store) as (archives, own):
-        report = loadtest(
-            archives,
-            worker_sets=[one.strip() for one in worker_sets.split(",")],
-            engines=[one.strip() for one in engines.split(",")],
-            users=levels,
-            duration=seconds,
-            slo=slo,
-            unknown_share=unknown_share,
-            texts=texts,
-            out=out,
-            # Archives that were just packed here have no signature.
-            trusted=() if own else trusted,
-            trust_code=trust_code,
-            say=say,
-        )
+    shared: dict[str, Any] = {
+        "users": _numbers(users),
+        "rates": _rates(rate) if rate else (),
+        "duration": _seconds(duration),
+        "out": out,
+        "trust_code": trust_code,
+        "say": say,
+        **options,
+    }
+    if host is not None:
+        endpoint = endpoint_of(name or "", host, token_file, remote)
+        report = loadtest(endpoint=endpoint, **shared)
+    else:
+        if name is None:
+            raise InputError(
+                "Nothing was named to load. Give a model of the store, an archive or a run, or --host URL for a "
+                "server that runs.",
+                code="LX-LOAD-071",
+            )
+        if token_file or remote:
+            raise InputError(
+                "--token-file and --remote are for a server that runs; name it with --host URL.", code="LX-LOAD-072"
+            )
+        with _archives(name, model_store) as (archives, own):
+            report = loadtest(
+                archives,
+                worker_sets=[one.strip() for one in worker_sets.split(",")],
+                engines=[one.strip() for one in engines.split(",")],
+                # Archives that were just packed here have no signature.
+                trusted=() if own else trusted,
+                **shared,
+            )
     if show is not None:
         show(table(report))
         say(f"report: {out / 'report.html'}")
     return report
+
+
+def endpoint_of(name: str, host: str, token_file: Path | None, remote: bool) -> Endpoint:
+    """Return a server that runs; its token from the file, LEXPORT_TOKEN, or the state of the user's own server.
+
+    Raises SystemProblem for a token file that cannot be read.
+    """
+    url = host if "://" in host else f"http://{host}"
+    if token_file is not None:
+        return Endpoint(url, name, Keys(file=token_file).token() or "", remote)
+    return Endpoint(url, name, os.environ.get("LEXPORT_TOKEN") or _own_token(url), remote)
+
+
+def _own_token(url: str) -> str:
+    """Return the token of this user's own server if it is the one at `url`, else nothing: it is sent nowhere else."""
+    try:
+        parts = urlsplit(url)
+        _, keys = find(f"{parts.scheme}://{parts.netloc}", None, None, None)
+    except (InputError, ValueError):
+        return ""
+    return keys.token() or ""
 
 
 @contextmanager
@@ -101,6 +143,15 @@ def _numbers(value: str) -> list[int]:
             f"--users {value!r} is not understood. Expected whole numbers, for example 1,16,64.", code="LX-LOAD-004"
         )
     return [int(one) for one in value.split(",")]
+
+
+def _rates(value: str) -> list[float]:
+    if not re.fullmatch(r" *[0-9]{1,7}(\.[0-9]+)? *(, *[0-9]{1,7}(\.[0-9]+)? *)*", value):
+        raise InputError(
+            f"--rate {value!r} is not understood. Expected requests/s, for example 50 or 50,100,200.",
+            code="LX-LOAD-073",
+        )
+    return [float(one) for one in value.split(",")]
 
 
 def _seconds(value: str) -> float:

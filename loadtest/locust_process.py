@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import site
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,26 +18,35 @@ from typing import Any
 
 from ..errors import SystemProblem
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+LOCUSTFILE = Path(__file__).parent / "driver" / "locustfile.py"
 GRACE = 60  # seconds beyond the run's own before a silent Locust is ended; its last answers may take 10
 
 
 @dataclass(frozen=True)
 class Target:
-    """A served model to load: `url` such as http://127.0.0.1:8080, `token` of its inference API or empty."""
+    """A served model to load: `url` such as http://127.0.0.1:8080, `token` of its inference API or empty.
+
+    Where the `url` has a path, it is sent to that, and `model` is only a name.
+    """
 
     url: str
     model: str
     token: str
-    any_answer: bool = False
-    """Whether every status of 2xx counts as an answer, because lexport did not make the model."""
+    expect: str = "label"
+    """What counts as an answer: `label`, of lexport's models; `status`, any 2xx; or a JSONPath."""
     server: str = ""
     """The id of the server, if lexport has started it on this machine."""
+    headers: tuple[str, ...] = ()
+    """Such as `X-Key: abc`."""
+    body: str = ""
+    """A template with `{text}`; empty: the text itself."""
+    remote: bool = False
+    """Whether it may be on another machine."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """The load of one run: times in seconds, `rate` in requests/s of all users (0: as fast as they can)."""
+    """The load of one run: times in seconds, `rate` in requests/s of all processes, for `arrivals` but `closed`."""
 
     users: int
     warmup: float
@@ -46,15 +56,19 @@ class Load:
     seed: int
     content_type: str = "text"
     rate: float = 0.0
+    arrivals: str = "closed"
+    mix: str = ""
+    processes: int = 1
 
 
 def command(target: Target, load: Load, result: Path) -> list[str]:
     """Return the Locust command line of one run."""
+    users = load.users if load.arrivals == "closed" else load.processes  # those of an open loop send nothing
     limit = int(load.warmup + load.duration) + GRACE // 2
     options: dict[str, Any] = {
         "--host": target.url,
-        "--users": load.users,
-        "--spawn-rate": load.users,
+        "--users": users,
+        "--spawn-rate": users,
         "--run-time": f"{limit}s",  # a stop for what goes wrong; the locustfile ends the run itself
         "--exit-code-on-error": 0,  # failed requests are counted, not fatal
         "--loglevel": "WARNING",
@@ -62,16 +76,26 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
         "--unknown-share": load.unknown_share,
         "--seed": load.seed,
         "--content-type": load.content_type,
+        "--arrivals": load.arrivals,
         "--rate": load.rate,
+        "--mix": load.mix,
+        "--expect": target.expect,
         "--warmup": load.warmup,
         "--measure": load.duration,
         "--result": result,
     }
     if load.texts:
         options["--texts"] = load.texts
-    pairs = [str(part) for option in options.items() for part in option]
-    if target.any_answer:
-        pairs.append("--any-answer")
+    if target.body:
+        options["--body"] = target.body
+    if load.processes > 1:
+        options["--processes"] = load.processes
+        options["--master-bind-port"] = options["--master-port"] = _free_port()
+    # With "=" a value may begin with a dash.
+    pairs = [f"{name}={value}" for name, value in options.items()]
+    pairs += [f"--header={header}" for header in target.headers]
+    if target.remote:
+        pairs.append("--remote")
     return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *pairs]
 
 
@@ -116,6 +140,12 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
         )
     measured: dict[str, Any] = json.loads(result.read_bytes())
     return measured
+
+
+def _free_port() -> int:
+    """Return a port for Locust's processes: its own, 5557, may be taken by another run."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -48,7 +48,7 @@ class Objective:
         """Compare one row with the objective."""
         value = self.value(row)
         met = value is not None and (value >= self.limit if self.metric == "rps" else value <= self.limit)
-        return Verdict(str(self), row.archive, row.workers, row.users, self.words(value), met)
+        return Verdict(str(self), row.archive, row.workers, row.users, self.words(value), met, row.arrivals, row.rate)
 
 
 def parse(terms: Sequence[str]) -> tuple[Objective, ...]:
@@ -107,15 +107,23 @@ def _parse_one(term: str) -> Objective:
 
 
 def judge(objectives: Sequence[Objective], rows: Sequence[Row]) -> tuple[Verdict, ...]:
-    """Return the verdict of every objective on every measured row; worker sets that were not run have none."""
-    return tuple(objective.judge(row) for row in rows for objective in objectives)
+    """Return the verdict of every objective on every measured row; worker sets that were not run have none.
+
+    Where the client was the limit, only the share of failures is the server's, and only that is judged.
+    """
+    return tuple(
+        objective.judge(row)
+        for row in rows
+        for objective in objectives
+        if objective.metric == "failures" or row.client_limit is None
+    )
 
 
 def check_slo(report: LoadReport) -> None:
     """Raise an error unless the report has answers and meets its objectives.
 
-    SystemProblem (exit code 3) where nothing was run, RefusedError (1) where no request of a run was answered or an
-    objective was missed, naming each with its value.
+    SystemProblem (exit code 3) where nothing was run, RefusedError (1) where no request of a run was answered, or an
+    objective was missed, naming each with its value, or was judged in no run because the client was the limit.
     """
     where = f" See {report.out / 'report.html'}." if report.out else ""
     if not report.rows:
@@ -129,8 +137,14 @@ def check_slo(report: LoadReport) -> None:
             f"{causes or 'none was sent'}.{where}",
             code="LX-LOAD-015",
         )
-    if not report.passed:
-        misses = report.misses()
+    misses = report.misses()
+    if not misses and report.unjudged:
+        raise RefusedError(
+            f"SLO not judged: {', '.join(report.unjudged)}. The client was the limit in all {len(report.rows)} runs: "
+            f"{report.rows[0].client_limit}. Use more processes of Locust (--processes) or less load.{where}",
+            code="LX-LOAD-060",
+        )
+    if misses:
         raise RefusedError(
             f"SLO missed in {len(misses)} of {len(report.verdicts)} checks: {'; '.join(misses)}.{where}",
             code="LX-LOAD-016",

@@ -26,6 +26,8 @@ def html(report: LoadReport) -> str:
         report=report,
         misses=report.misses(),
         several=several,
+        closed=all(row.arrivals == "closed" for row in report.rows),
+        limited=sum(row.client_limit is not None for row in report.rows),
         results=[[row[not several :] for row in rows] for rows in _results(report)],
         notes=dict.fromkeys(f"{missing.workers} was not run: {missing.reason}" for missing in report.not_run),
         figures=figures(report),
@@ -57,12 +59,16 @@ def _results(report: LoadReport) -> Iterator[list[_Cells]]:
 def _result(report: LoadReport, row: Row) -> _Cells:
     failed = Cell(f"{row.failures:,}", "bad") if row.failures else "0"
     missed = ", ".join(report.misses(row))
-    verdict = Cell(f"missed: {missed}", "bad") if missed else Cell("met", "good")
+    if missed:
+        verdict = Cell(f"missed: {missed}", "bad")
+    else:
+        verdict = Cell("not judged", "soft") if row.client_limit else Cell("met", "good")
     return (
         row.archive,
         row.workers,
-        f"{row.users:,}",
-        *map(measured, (row.requests_per_second, row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
+        f"{row.level:,.6g}",
+        f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}",
+        *map(measured, (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
         failed,
         f"{row.client_cpu * 100:.0f}",
         f"{row.machine_cpu * 100:.0f}",

@@ -35,8 +35,21 @@ COLUMNS = (
     "client_cpu_percent_of_machine",
     "machine_cpu_percent",
     "seconds",
-    "slo",  # met, or missed METRICS; empty without objectives
+    "slo",  # met, missed METRICS, or not judged; empty without objectives
+    "arrivals",
+    "rate",
+    "due_per_second",
+    "lag_p99_ms",
+    "slowest_failure_ms",
+    "processes",
+    "client_limit",  # why requests_per_second is a lower bound; empty where it is not
+    "knee",
+    "recovery_seconds",
 )
+
+
+_SHORT = {"met": "met", "missed": "missed", "not": "–"}
+_STYLES = {"met": "green", "missed": "red", "not": "dim"}
 
 
 def check_out(out: Path) -> None:
@@ -83,6 +96,11 @@ def csv_text(report: LoadReport) -> str:
                 *(_plain(share * 100) for share in (row.client_cpu, row.client_cpu_machine, row.machine_cpu)),
                 _plain(row.seconds),
                 visible(next(iter(_judged(report, row)), "")),
+                row.arrivals,
+                *(_plain(value) for value in (row.rate, row.due_per_second, row.lag_p99_ms, row.slowest_failure_ms)),
+                row.processes,
+                row.client_limit or "",
+                *(_plain(value) for value in (row.knee, row.recovery)),
             )
         )
     for missing in report.not_run:
@@ -98,7 +116,8 @@ def table(report: LoadReport) -> Table:
     shown = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
     for name in (["archive"] if several else []) + ["workers"]:
         shown.add_column(name)
-    for name in ("users", "req/s", "p50 ms", "p95", "p99", "max", "failed", "client"):
+    closed = all(row.arrivals == "closed" for row in report.rows)
+    for name in ("users" if closed else "rate", "req/s", "p50 ms", "p95", "p99", "max", "failed", "client"):
         shown.add_column(name, justify="right")
     if report.objectives:
         shown.add_column("SLO", no_wrap=True)
@@ -111,12 +130,12 @@ def table(report: LoadReport) -> Table:
         shown.add_row(
             *([row.archive] if several else []),
             row.workers,
-            f"{row.users:,}",
-            measured(row.requests_per_second),
+            f"{row.level:,.6g}",
+            bounded(row),
             *(measured(value) for value in (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
             Text(f"{row.failures:,}", style="red" if row.failures else ""),
             f"{row.client_cpu:.0%}",
-            *(Text(words[:6], style="green" if words == "met" else "red") for words in verdict),
+            *(Text(_SHORT[words.partition(" ")[0]], style=_STYLES[words.partition(" ")[0]]) for words in verdict),
         )
     for missing in report.not_run:
         shown.add_section()
@@ -124,10 +143,19 @@ def table(report: LoadReport) -> Table:
     return shown
 
 
+def bounded(row: Row) -> str:
+    """Return a row's requests/s, as a lower bound where the client was the limit."""
+    return f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"
+
+
 def _judged(report: LoadReport, row: Row) -> list[str]:
     """Return the row's verdict as a cell; no cell without objectives."""
+    if not report.objectives:
+        return []
     missed = report.misses(row)
-    return [f"missed {', '.join(missed)}" if missed else "met"] if report.objectives else []
+    if missed:
+        return [f"missed {', '.join(missed)}"]
+    return ["not judged: the client was the limit" if row.client_limit else "met"]
 
 
 def _plain(value: float | None) -> str:

@@ -1,15 +1,16 @@
-"""Run a load test: every archive × worker set × number of users, served by a real server, loaded by Locust."""
+"""Run a load test: every archive × worker set × load, served by a real server, or one that runs, loaded by Locust."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .. import serving
 from ..errors import MissingExtra, SystemProblem
@@ -21,44 +22,58 @@ from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
 from ..serving.start import TITLES
 from ..serving.temporary import STATE, temporary_folder
-from ..serving.usage import Usage, usage_of
-from ..storage.cores import cores
 from ..storage.progress import Say, silent
-from . import environment
-from . import locust_process as client
-from .bounds import check_bounds
+from . import cells, environment
+from .bounds import check_load, check_processes, check_question, check_servers
+from .cells import Loads, loads_of, measured_rows
+from .driver.arrivals import plan
 from .locust_process import Load, Target
 from .objectives import judge, parse
 from .report import check_out, write
 from .results import LoadReport, NotRun, Row
-from .targets import Subject, subjects, texts_file, texts_in_words
+from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
 
-SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
-CLIENT_LIMIT = 0.85  # of a core: beyond it Locust, which has only one, slows the test down
+CLOSED_USERS = (1, 16, 64)
 
 
 def loadtest(
-    archives: Sequence[Path],
+    archives: Sequence[Path] = (),
     *,
+    endpoint: Endpoint | None = None,
     worker_sets: Sequence[str] = ("cpu:1", "cpu:2", "gpu:1"),
     engines: Sequence[str] = ("torchserve",),
-    users: Sequence[int] = (1, 16, 64),
+    users: Sequence[int] = CLOSED_USERS,
+    arrivals: str = "closed",
+    rates: Sequence[float] = (),
     duration: float = 10.0,
     warmup: float = 5.0,
     slo: Sequence[str] = (),
-    unknown_share: float = 0.1,
+    unknown_share: float = 0.0,
+    mix: str = "",
     texts: Path | Sequence[str] | None = None,
+    text_column: str | None = None,
+    headers: Sequence[str] = (),
+    body: str = "",
+    expect: str | None = None,
+    processes: int | None = None,
     seed: int = 0,
     out: Path | None = None,
     trusted: Sequence[PublicKey] | None = None,
     trust_code: bool = False,
     say: Say = silent,
 ) -> LoadReport:
-    """Load every archive on every engine and worker set with every number of users, and judge the result.
+    """Load every archive on every engine and worker set, or a server that runs, with every load; judge the result.
 
-    Each server is warmed up for `warmup` seconds with the most users; each run measures `duration` seconds.
-    `texts` is a file (JSON lines with "text", or a text a line) or a list; without it the archive's golden
-    texts are sent. GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv
+    The loads are `users` in a closed loop, or with other `arrivals` (`open`, `constant`, `step`, `ramp`, `spike`,
+    `soak`) one at each of `rates`, in requests/s, or a recorded schedule (`replay:FILE`). Each server is warmed up
+    for `warmup` seconds; each run measures `duration` seconds. `texts` is a file (JSON lines with "text", any data
+    file with a column `text_column`, or a text a line) or a list; without it the archive's golden texts are sent.
+    They are sent as they are, but for the `unknown_share` of their words and the shares of `mix`
+    (`long=5%,bad=1%,list=10%`), in the template `body` (with `{text}`) and with `headers` (`Name: value`). `expect`
+    is what counts as an answer: `label`, `status` or a JSONPath; None: `label` of lexport's own archives, else
+    `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores.
+
+    GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv
     and results.json are written there together at the end, or not at all if the test is interrupted. The report has a
     verdict on each objective; `objectives.check_slo` raises RefusedError for a missed one.
 
@@ -69,50 +84,71 @@ def loadtest(
     if not is_installed("locust"):
         raise MissingExtra.of("locust", "A load test")
     objectives = parse(slo)
-    check_bounds(archives, worker_sets, engines, users, duration, warmup, unknown_share)
+    if endpoint is None:
+        check_servers(archives, worker_sets, engines)
+    load = Load(0, 0.0, duration, None, unknown_share, seed, arrivals=arrivals, mix=mix)
+    check_load(load, users, rates, warmup, 1 if endpoint else len(archives) * len(worker_sets) * len(engines))
+    if arrivals.startswith("replay:"):
+        load = replace(load, arrivals=f"replay:{Path(arrivals.removeprefix('replay:')).resolve()}")
+        load = replace(load, duration=plan(load.arrivals, 0.0, duration, seed).seconds)
+    check_processes(processes)
+    asked = Target("", "", "", expect or "status", headers=tuple(headers), body=body)
+    check_question(asked, mix)
     trust = Trust.of(trusted, trust_code)
     if trust.keys:
         # The servers verify their archives too; this check protects the report and comes before any server starts.
         for path in archives:
             verify(path, trust.keys)
-    tested = subjects(archives)
+    tested = [endpoint.subject()] if endpoint else subjects(archives)
     if out:
         check_out(out)
-    for line in _foreign_warning(tested):
+    notes = _foreign_warning(tested) if expect is None and endpoint is None else ()
+    for line in notes:
         say(line)
     started = datetime.now(UTC)
     rows: list[Row] = []
     missing: list[NotRun] = []
     with sigterm_raises(), temporary_folder() as scratch:
         for subject in tested:
-            load = Load(max(users), 0.0, duration, texts_file(texts, subject, scratch), unknown_share, seed)
+            asked = replace(asked, expect=expect or subject.expect)
+            load = replace(load, texts=texts_file(texts, subject, scratch, text_column))
+            loads = Loads(loads_of(load, users, rates), warmup, processes)
+            if endpoint:
+                target = replace(
+                    asked, url=endpoint.url, model=endpoint.model, token=endpoint.token, remote=endpoint.remote
+                )
+                rows += measured_rows(target, subject.label, _address(endpoint.url), loads, scratch, say)
+                continue
             for engine, workers in product(engines, worker_sets):
                 setting = _named(engine, workers)
                 try:
-                    rows += _run_set(subject, engine, workers, trust, users, warmup, load, scratch, say)
+                    rows += _run_set(subject, engine, workers, trust, asked, loads, scratch, say)
                 except _CannotRun as reason:
                     say(f"{setting} not run: {reason}")
                     missing.append(NotRun(subject.label, setting, str(reason)))
+    settings = {
+        **({"host": endpoint.url} if endpoint else {"archives": [path.name for path in archives]}),
+        **({} if endpoint else {"workers": list(worker_sets), "engines": list(engines)}),
+        "arrivals": arrivals,
+        **({"users": list(users)} if arrivals == "closed" else {"rates": list(rates)}),
+        "duration_seconds": load.duration,
+        "warmup_seconds": warmup,
+        "unknown_share": unknown_share,
+        **{name: value for name, value in (("mix", mix), ("body", body), ("text_column", text_column)) if value},
+        "headers": [header.partition(":")[0] for header in headers],  # their values may be secret
+        "expect": asked.expect,
+        "texts": texts_in_words(texts, endpoint is not None),
+        "seed": seed,
+        "slo": list(slo),
+    }
     report = LoadReport(
         started=started.isoformat(timespec="seconds"),
         rows=tuple(rows),
         not_run=tuple(missing),
         objectives=tuple(map(str, objectives)),
         verdicts=judge(objectives, rows),
-        warnings=(*_foreign_warning(tested), *_warnings(rows)),
-        settings={
-            "archives": [subject.path.name for subject in tested],
-            "workers": list(worker_sets),
-            "engines": list(engines),
-            "users": list(users),
-            "duration_seconds": duration,
-            "warmup_seconds": warmup,
-            "unknown_share": unknown_share,
-            "texts": texts_in_words(texts),
-            "seed": seed,
-            "slo": list(slo),
-            "command": _command(tested, worker_sets, engines, users, duration, unknown_share, texts, slo),
-        },
+        warnings=(*notes, *cells.warnings(rows)),
+        settings=settings | {"command": _command(settings)},
         machine=environment.machine(),
         versions=environment.versions(),
         evidence={subject.label: subject.evidence for subject in tested},
@@ -129,6 +165,7 @@ def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: 
 
     It ends with this process even if this process is killed; the next start then removes its folder.
     """
+    assert subject.path is not None
     with temporary_folder() as folder:
         state_dir = folder / STATE
         say(f"{subject.label} {workers}: starting {TITLES[engine]}")
@@ -143,7 +180,7 @@ def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: 
             bound=True,
         )
         try:
-            yield Target(server.inference_url, subject.model, server.token(), subject.any_answer, server.id)
+            yield Target(server.inference_url, subject.model, server.token(), subject.expect, server.id)
         finally:
             serving.stop(state_dir)
 
@@ -157,14 +194,18 @@ def _named(engine: str, workers: str) -> str:
     return workers if engine == "torchserve" else f"{engine} {workers}"
 
 
+def _address(url: str) -> str:
+    """Return the host and port of a server."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
 def _run_set(
     subject: Subject,
     engine: str,
     workers: str,
     trust: Trust,
-    users: Sequence[int],
-    warmup: float,
-    load: Load,
+    asked: Target,
+    loads: Loads,
     scratch: Path,
     say: Say,
 ) -> list[Row]:
@@ -176,17 +217,12 @@ def _run_set(
             find_gpus()
         except SystemProblem:
             raise _CannotRun("no CUDA device") from None
-    rows = []
+    rows: list[Row] = []
     try:
-        with open_server(subject, engine, workers, trust, say) as target:
-            if warmup:
-                client.run(target, replace(load, duration=warmup), scratch)
-            for level in users:
-                before = usage_of(target.server)
-                measured = client.run(target, replace(load, users=level, warmup=SETTLE), scratch)
-                usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
-                rows.append(_row(subject, _named(engine, workers), level, measured, usage))
-                say(_in_words(rows[-1]))
+        with open_server(subject, engine, workers, trust, say) as served:
+            target = replace(served, expect=asked.expect, headers=asked.headers, body=asked.body)
+            for row in measured_rows(target, subject.label, _named(engine, workers), loads, scratch, say):
+                rows.append(row)
     except SystemProblem as problem:
         if on_gpu and not rows:
             raise _CannotRun(str(problem).splitlines()[0]) from None
@@ -194,89 +230,35 @@ def _run_set(
     return rows
 
 
-def _in_words(row: Row) -> str:
-    times = (
-        "no answers" if row.p50_ms is None or row.p99_ms is None else f"p50 {row.p50_ms:.1f}, p99 {row.p99_ms:.1f} ms"
-    )
-    failed = f", {row.failures} FAILED ({next(iter(row.reasons))})" if row.failures else ""
-    return f"{row.label}: {row.requests_per_second:,.0f} requests/s, {times}{failed}"
-
-
-def _row(subject: Subject, workers: str, users: int, measured: dict[str, Any], usage: Usage) -> Row:
-    client_cpu = measured["client_seconds"] / measured["seconds"]
-    return Row(
-        archive=subject.label,
-        workers=workers,
-        users=users,
-        seconds=measured["seconds"],
-        answered=measured["answered"],
-        failures=measured["failures"],
-        reasons=measured["reasons"],
-        requests_per_second=measured["requests_per_second"],
-        p50_ms=measured["p50_ms"],
-        p95_ms=measured["p95_ms"],
-        p99_ms=measured["p99_ms"],
-        max_ms=measured["max_ms"],
-        curve=tuple((percent, milliseconds) for percent, milliseconds in measured["curve"]),
-        client_cpu=client_cpu,
-        client_cpu_machine=client_cpu / cores(),
-        machine_cpu=measured["machine_share"],
-        unknown_share=measured["unknown_tokens"] / max(1, measured["tokens"]),
-        server_cpu=usage.cpu,
-        server_memory=usage.memory,
-    )
-
-
-def _command(
-    tested: Sequence[Subject],
-    worker_sets: Sequence[str],
-    engines: Sequence[str],
-    users: Sequence[int],
-    duration: float,
-    unknown_share: float,
-    texts: Path | Sequence[str] | None,
-    slo: Sequence[str],
-) -> str:
-    """Return the command line that runs this test again."""
-    words = ["lexport", "loadtest", *(subject.path.name for subject in tested)]
-    words += [
-        "--workers",
-        ",".join(worker_sets),
-        "--engines",
-        ",".join(engines),
-        "--users",
-        ",".join(map(str, users)),
-        "--duration",
-        f"{duration:g}s",
-    ]
-    words += ["--unknown-share", f"{unknown_share:g}"]
-    words += ["--texts", texts.name] if isinstance(texts, Path) else []
-    words += [word for term in slo for word in ("--slo", term)]
+def _command(settings: Mapping[str, Any]) -> str:
+    """Return the command line that runs a test with these settings again; the values of headers are left out."""
+    words = ["lexport", "loadtest", *settings.get("archives", ())]
+    options = {
+        "--host": settings.get("host"),
+        "--workers": ",".join(settings.get("workers", ())),
+        "--engines": ",".join(settings.get("engines", ())),
+        "--arrivals": settings["arrivals"] if settings["arrivals"] != "closed" else None,
+        "--users": ",".join(map(str, settings.get("users", ()))),
+        "--rate": ",".join(f"{rate:g}" for rate in settings.get("rates", ())),
+        "--duration": f"{settings['duration_seconds']:g}s",
+        "--unknown-share": f"{settings['unknown_share']:g}",
+        "--mix": settings.get("mix"),
+        "--body": settings.get("body"),
+        "--expect": settings["expect"],
+        "--seed": settings["seed"] or None,
+    }
+    words += [word for name, value in options.items() if value for word in (name, str(value))]
+    words += [word for name in settings["headers"] for word in ("--header", f"{name}: …")]
+    words += [word for term in settings["slo"] for word in ("--slo", term)]
     return shlex.join(words)
 
 
 def _foreign_warning(tested: Sequence[Subject]) -> tuple[str, ...]:
     """Return a warning about the archives that lexport did not make, if there are any."""
-    others = [subject.label for subject in tested if subject.any_answer]
+    others = [subject.label for subject in tested if subject.expect == "status"]
     if not others:
         return ()
     return (
-        f"Not made by lexport: {', '.join(others)}. Every answer with a status of 2xx was counted, with any content.",
+        f"Not made by lexport: {', '.join(others)}. Every answer with a status of 2xx was counted, with any content; "
+        "--expect names what an answer must have.",
     )
-
-
-def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
-    warnings = []
-    busy = [row for row in rows if row.client_cpu > CLIENT_LIMIT]
-    if busy:
-        worst = max(busy, key=lambda row: row.client_cpu)
-        warnings.append(
-            f"The client, not the server, was the bottleneck in {len(busy)} of {len(rows)} runs: Locust took up to "
-            f"{worst.client_cpu:.0%} of its one core ({worst.label}). The server can do more than the figures say."
-        )
-    failed = [row for row in rows if row.failures]
-    if failed:
-        worst = max(failed, key=lambda row: row.failures)
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in worst.reasons.items())
-        warnings.append(f"Requests failed in {len(failed)} of {len(rows)} runs; {worst.label}: {reasons}.")
-    return tuple(warnings)

@@ -93,7 +93,7 @@ def from_loadtest(path: Path, engine: str, models: Sequence[Model], workers: str
     cpu = max(0.1, math.ceil(used * 10) / 10)
     count = parse_workers(chosen)[1] or 1
     figures = "; ".join(
-        f"{row['archive']} with {row['users']} users: {row['requests_per_second']:,.0f} requests/s, "
+        f"{row['archive']} with {_load(row)}: {row['requests_per_second']:,.0f} requests/s, "
         f"{row['server_cpu']:.2f} cores, {row['server_memory'] / MIB:,.0f} MiB"
         for row in rows
     )
@@ -122,7 +122,7 @@ def _read(path: Path) -> dict[str, Any]:
             values = (row["archive"], row["workers"], row["users"], row["requests_per_second"], row["failures"])
             if [type(value) for value in values] not in ([str, str, int, kind, int] for kind in (int, float)):
                 raise TypeError("another type")
-        verdicts = [(one["archive"], one["workers"], one["users"], bool(one["passed"])) for one in report["verdicts"]]
+        verdicts = [(*_place(one), bool(one["passed"])) for one in report["verdicts"]]
         return {"rows": report["rows"], "started": str(report["started"])[:40], "verdicts": verdicts}
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
@@ -137,8 +137,17 @@ def _engine(workers: str) -> str:
     return workers.partition(" ")[0] if " " in workers else "torchserve"
 
 
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what tells a row and its verdicts from others; older reports have no rate."""
+    return row["archive"], row["workers"], row["users"], row.get("rate", 0)
+
+
+def _load(row: dict[str, Any]) -> str:
+    return f"{row['users']} users" if row["users"] else f"{row.get('rate')} requests/s planned"
+
+
 def _is_good(row: dict[str, Any], report: dict[str, Any]) -> bool:
-    place = (row["archive"], row["workers"], row["users"])
+    place = _place(row)
     met = all(passed for *where, passed in report["verdicts"] if tuple(where) == place)
     measured = all(type(row.get(name)) in (int, float) for name in ("server_cpu", "server_memory"))
     return met and measured and row["failures"] == 0 and row["requests_per_second"] > 0

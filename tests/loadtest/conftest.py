@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtest" / "locustfile.py"
+LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtest" / "driver" / "locustfile.py"
 GOOD = (200, b'{"label": "positive", "score": 0.9}')
 Answer = Callable[[int, bytes], tuple[int, bytes] | None]
 

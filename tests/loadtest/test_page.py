@@ -138,7 +138,7 @@ def test_evidence_is_a_table_for_each_that_is_different() -> None:
 
 def test_figures_stand_below_their_legend() -> None:
     throughput, distribution = (
-        section(full(), name) for name in ("Throughput and latency by users", "Latency distribution")
+        section(full(), name) for name in ("Throughput and latency by load", "Latency distribution")
     )
     assert throughput.texts == distribution.texts == ["cpu:1", "cpu:2"]
     assert throughput.captions == [
@@ -158,7 +158,7 @@ def test_the_report_ends_with_settings_machine_and_versions() -> None:
     report = replace(REPORT, settings={**REPORT.settings, "texts": ["a"], "host": "b"})
     found = read(html(report))
     assert list(found)[-4:] == ["How to read this", "Settings", "Machine", "Versions"]
-    assert len(found["How to read this"].texts) == 4
+    assert len(found["How to read this"].texts) == 5
     assert found["Settings"].facts == [
         *("duration seconds", "10.0", "unknown share", "0.1", "texts", '["a"]', "host", "b"),
     ]

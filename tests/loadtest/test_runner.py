@@ -16,6 +16,7 @@ import pytest
 
 from lexport.errors import InputError, SystemProblem
 from lexport.export.archive.trust.rule import Trust
+from lexport.loadtest import cells
 from lexport.loadtest import locust_process as client
 from lexport.loadtest import runner as lab
 from lexport.loadtest.locust_process import Load, Target
@@ -51,7 +52,7 @@ def stubbed(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
 
     monkeypatch.setattr(lab, "open_server", opened)
     monkeypatch.setattr(lab, "find_gpus", no_gpus)
-    monkeypatch.setattr(lab, "SETTLE", 0.1)
+    monkeypatch.setattr(cells, "SETTLE", 0.1)
     return stub
 
 
@@ -150,7 +151,7 @@ def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monke
         ({"worker_sets": ["cpu:1", "cpu:1"]}, ("LX-LOAD-022", "cpu:1, cpu:1")),
         ({"users": [0]}, ("LX-LOAD-023", "--users 0", "1 to 1000")),
         ({"users": [1001]}, ("LX-LOAD-023", "--users 1001", "1 to 1000")),
-        ({"users": range(1, 62), "worker_sets": ["cpu:1"]}, ("LX-LOAD-027", "61 numbers of users", "60")),
+        ({"users": range(1, 62), "worker_sets": ["cpu:1"]}, ("LX-LOAD-027", "61 loads", "60")),
         ({"duration": float("nan")}, ("LX-LOAD-024", "--duration nan", "0.5 to 3600 s")),
         ({"duration": 0.1}, ("LX-LOAD-024", "--duration 0.1", "0.5 to 3600 s")),
         ({"warmup": -1}, ("LX-LOAD-025", "-1 s", "0 to 3600 s")),

@@ -105,7 +105,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
         "lexport/config.properties",
         "lexport/py.typed",
         "lexport/serving/torchserve/log4j2.xml",
-        "lexport/loadtest/locustfile.py",
+        "lexport/loadtest/driver/locustfile.py",
         "lexport/models/recipes/bag.toml",
         "lexport/handlers/handler.py",
     }

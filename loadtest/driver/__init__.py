@@ -1,0 +1,1 @@
+"""What runs inside Locust: the locustfile and the modules beside it, which need Locust alone."""
