@@ -85,6 +85,7 @@ def client_limit(measured: dict[str, Any], open_loop: bool) -> str | None:
 def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage: Usage) -> Row:
     client_cpu = measured["client_seconds"] / measured["seconds"]
     is_open = load.arrivals != "closed"
+    limit = client_limit(measured, is_open)
     slots = tuple(Slot(**slot) for slot in measured["series"])
     return Row(
         archive=archive,
@@ -112,8 +113,9 @@ def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage
         lag_p99_ms=measured["lag_p99_ms"] if is_open else None,
         slowest_failure_ms=measured["slowest_failure_ms"],
         processes=measured["processes"],
-        client_limit=client_limit(measured, is_open),
-        knee=knee(slots, load.rate, load.duration) if load.arrivals == "ramp" else None,
+        client_limit=limit,
+        # The knee of a run that the client limited may be the client's.
+        knee=knee(slots, load.rate, load.duration) if load.arrivals == "ramp" and limit is None else None,
         recovery=recovery(slots, load.rate, load.duration) if load.arrivals == "spike" else None,
         series=slots,
     )

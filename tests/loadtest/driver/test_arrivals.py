@@ -62,7 +62,8 @@ def test_a_recorded_schedule_counts_from_its_first_request(tmp_path: Path) -> No
     path.write_text("2026-01-31T12:00:01+00:00\n2026-01-31T13:00:00.250+01:00\n")
     assert read_times(path) == [0.0, 0.75]
     found = plan(f"replay:{path}", 0.0, 99.0, 0)
-    assert (found.name, found.times, found.seconds) == ("replay", [0.0, 0.75], pytest.approx(0.76))
+    assert (found.name, found.times) == ("replay", [0.0, 0.75])
+    assert found.seconds == pytest.approx(0.76)
 
 
 @pytest.mark.parametrize(
