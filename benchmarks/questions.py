@@ -171,6 +171,16 @@ QUESTIONS = {
             "server's own, whatever else runs on the machine; the best of the rounds is shown.",
         ),
     ),
+    "open_loop": Question(
+        "Open and closed loops",
+        "Does an open loop report the latencies of a server that stands still now and then, and does a closed one?",
+        (
+            "Planned are the percentiles of requests that come at any time. In the closed loops each user waits out "
+            "the stall with one request, and the requests that others would have sent meanwhile are missing.",
+            "Of three runs that one counts whose client kept its schedule best; lag is how much later than planned "
+            "requests were sent.",
+        ),
+    ),
     "soak": Question(
         "Soak",
         "Does the memory of a loaded server grow?",

@@ -3,9 +3,10 @@
     python benchmarks/soak.py [--engine torchserve] [--run RUN] [--variant auto] [--workers 1] [--seconds 300]
 
 The peak is measured first, by 64 users who ask as fast as they are answered; then requests arrive evenly at
-70 % of it. Every two seconds each process's resident memory is read. The slope is Theil and Sen's, the median of the slopes
-between all pairs of readings, of the time after the warm-up, in MB (1e6 bytes) a minute. Readings of one process
-depend on their neighbours, so its 95 % interval is a bootstrap over blocks of half a minute of what the line leaves.
+70 % of it. Every two seconds each process's resident memory is read. The slope is Theil and Sen's, the median of the
+slopes between all pairs of readings, of the time after the warm-up, in MB (1e6 bytes) a minute. Readings of one
+process depend on their neighbours, so its 95 % interval is a bootstrap over blocks of half a minute of what the line
+leaves.
 Exits with 1 if the workers or the frontend grow by 1 MB a minute or more.
 """
 

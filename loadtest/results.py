@@ -66,7 +66,7 @@ class Row:
     client_limit: str | None = None
     """Why the client may have set the figures, so that they are lower bounds of the server's; None where not."""
     knee: float | None = None
-    """Of a ramp: the requests/s from which on the server did not keep up; None where it did, or the client did not."""
+    """Of a ramp: the requests/s from which on the server did not keep up; None where it did, or the client not."""
     recovery: float | None = None
     """Of a spike: seconds after its end until requests went as before it; None where they did not."""
     series: tuple[Slot, ...] = ()

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from lexport.benchmarks.planned_server import Planned
 from lexport.loadtest.cells import LAG_LIMIT
 from lexport.loadtest.driver.arrivals import plan
 from lexport.loadtest.locust_process import Load, Target, run
 
 from ..conftest import Stub, locust
-from .planned import Planned
 
 
 def asked(server: Planned, folder: Path, **load: Any) -> dict[str, Any]:

@@ -26,15 +26,17 @@ class Planned:
 
     @property
     def url(self) -> str:
+        """Where it is asked."""
         return f"http://127.0.0.1:{self.port}/ask"
 
     def percentile_ms(self, percent: float) -> float:
-        """What is planned, in ms, for requests that come at any time."""
+        """Return what is planned, in ms, for requests that come at any time."""
         stalled = self.stall / self.every  # the share that comes in a stall, and waits for up to its length
         waits = self.stall * max(0.0, 1 - (1 - percent / 100) / stalled) if stalled else 0.0
         return (self.delay + waits) * 1000
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of a connection, one after the other."""
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -50,6 +52,7 @@ class Planned:
 
     @contextmanager
     def running(self) -> Iterator[Planned]:
+        """Context manager: the server at a free port of this machine, in a thread."""
         loop = asyncio.new_event_loop()
         server = loop.run_until_complete(asyncio.start_server(self.handle, "127.0.0.1", 0, backlog=1000))
         self.port = server.sockets[0].getsockname()[1]
