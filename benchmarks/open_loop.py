@@ -3,9 +3,9 @@
     python benchmarks/open_loop.py [--quick]
 
 A server answers after 300 ms and stands still for one second in four, so that each percentile of requests that come
-at any time is known. `lexport loadtest`'s Locust asks it in an open loop at 100 requests/s, with equal and with random
-gaps, and in closed loops of 1, 10 and 100 users. Exits with 1 if a percentile of the open loop with equal gaps is
-more than 5 % off the plan.
+at any time is known. `lexport loadtest`'s Locust asks it in an open loop at 100 requests/s, with equal and with
+random gaps, and in closed loops of 1, 10 and 100 users. Exits with 1 if a percentile of the open loop with equal gaps
+is more than 5 % off the plan.
 """
 
 from __future__ import annotations

@@ -39,8 +39,9 @@ class Expectation:
         except (ValueError, RecursionError):
             return f"HTTP {status}, not JSON"
         if not 200 <= status < 300 or (self._path is None and status != 200):
-            kind = answer.get("type") if isinstance(answer, dict) else None
-            return f"HTTP {status} {kind}" if isinstance(kind, str) else f"HTTP {status}"
+            # TorchServe's errors have a type, lexport's own a code that is a word.
+            named = (answer.get("type"), answer.get("code")) if isinstance(answer, dict) else ()
+            return " ".join([f"HTTP {status}", *[name for name in named if isinstance(name, str)][:1]])
         if self._path is not None:
             return None if found(answer, self._path) else f"no {self.words} in the answer"
         answers = answer if isinstance(answer, list) and answer else [answer]

@@ -90,7 +90,10 @@ def planned(
     return opened
 
 
-@pytest.mark.parametrize(("engine", "refusal"), [("torchserve", "HTTP 503"), ("embedded", "HTTP 429")])
+@pytest.mark.parametrize(
+    ("engine", "refusal"),
+    [("torchserve", "HTTP 503 ServiceUnavailableException"), ("embedded", "HTTP 429 LX-HTTP-117")],
+)
 def test_a_spike_is_refused_quickly_by_name_and_over_soon_after(
     engine: str, refusal: str, planned: Callable[[str], AbstractContextManager[Endpoint]]
 ) -> None:
@@ -102,7 +105,7 @@ def test_a_spike_is_refused_quickly_by_name_and_over_soon_after(
     # 200 requests/s in the spike, of which 50 can be answered; the client could send many times that.
     assert row.client_cpu < 1 / 3
     assert row.failures > 300
-    assert all(reason.startswith(refusal) for reason in row.reasons), row.reasons
+    assert dict(row.reasons) == {refusal: row.failures}
     assert row.slowest_failure_ms is not None
     assert row.slowest_failure_ms < 1000
     assert row.recovery is not None
@@ -110,8 +113,5 @@ def test_a_spike_is_refused_quickly_by_name_and_over_soon_after(
     before = [slot for slot in row.series if slot.second + slot.seconds <= 4]
     after = [slot for slot in row.series if slot.second >= 8 + 5]
     assert sum(slot.failures for slot in before + after) == 0
-    # What was admitted waited for the queue before it at most.
-    assert row.max_ms is not None
-    assert row.max_ms < 1000 * (QUEUE + 2) * BATCH * 2
     during = [slot for slot in row.series if 4 <= slot.second < 8]
     assert sum(slot.answered for slot in during) > 4 / BATCH / 2  # half of the planned capacity, on a busy machine

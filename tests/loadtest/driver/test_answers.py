@@ -67,6 +67,8 @@ def test_any_value_is_found_where_it_is(names: list[str], value: int) -> None:
         ("status", 200, "<html>", None),
         ("status", 502, "<html>", "HTTP 502, not JSON"),
         ("status", 503, '{"type": "ServiceUnavailableException"}', "HTTP 503 ServiceUnavailableException"),
+        ("label", 429, '{"code": "LX-HTTP-117"}', "HTTP 429 LX-HTTP-117"),
+        ("label", 500, '{"code": 500}', "HTTP 500"),
         ("$.label", 200, "<html>", "HTTP 200, not JSON"),
         ("$.label", 500, '{"label": "a"}', "HTTP 500"),
         ("$.label", 201, '{"label": "a"}', None),
