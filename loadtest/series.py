@@ -18,9 +18,9 @@ class Slot:
     """A part of the measured window. Times are in ms, of answered requests by when they were due."""
 
     second: float
-    """Its beginning, since that of the window."""
+    """Its beginning, in seconds since that of the window."""
     seconds: float
-    """Its length."""
+    """Its length in seconds."""
     answered: int
     failures: int
     p50_ms: float | None

@@ -82,9 +82,9 @@ class Endpoint:
             )
         if bool(path) == bool(self.model):
             raise InputError(
-                f"--host {self.url} needs either a path or the name of a model, "
-                f"{'and not both' if path else 'and has neither'}: lexport loadtest NAME --host http://HOST:PORT, or "
-                "lexport loadtest --host http://HOST:PORT/PATH",
+                f"--host {self.url} was given with {'both' if path else 'neither'} a path and the name of a model. "
+                "Expected one of them: lexport loadtest NAME --host http://HOST:PORT, or lexport loadtest --host "
+                "http://HOST:PORT/PATH",
                 code="LX-LOAD-063",
             )
         return Subject(None, self.model or path, self.model or path, {}, expect="status")

@@ -171,8 +171,8 @@ def command(name: str | None, host: str | None, **options: Any) -> LoadReport:
     [
         (None, None, {}, ("LX-LOAD-071", "--host URL")),
         ("a", None, {"remote": True}, ("LX-LOAD-072", "--remote")),
-        ("a", "http://127.0.0.1:9/path", {}, ("LX-LOAD-063", "either a path or the name of a model, and not both")),
-        (None, "http://127.0.0.1:9", {}, ("LX-LOAD-063", "has neither")),
+        ("a", "http://127.0.0.1:9/path", {}, ("LX-LOAD-063", "both a path and the name of a model")),
+        (None, "http://127.0.0.1:9", {}, ("LX-LOAD-063", "neither a path")),
         ("a", "ftp://127.0.0.1", {}, ("LX-LOAD-061", "'ftp://127.0.0.1'")),
         ("a", "http://127.0.0.1:99999", {}, ("LX-LOAD-061", "99999")),
         ("a", "http://192.0.2.1", {}, ("LX-LOAD-062", "is not this machine", "--remote")),
