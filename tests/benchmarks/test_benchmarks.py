@@ -166,6 +166,14 @@ def test_request_path(run_folder: Path) -> None:
 
 
 @pytest.mark.long
+def test_open_loop() -> None:
+    printed = run("open_loop.py")
+    assert "| planned | 300 | 900 | 1,100 | 1,260 |" in printed
+    for name in ("open, equal gaps", "open, random gaps", "closed, 1 user", "closed, 100 users"):
+        assert f"| {name} |" in printed
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("engine", "frontend"), [("torchserve", "frontend"), ("embedded", "supervisor")])
 def test_soak(run_folder: Path, engine: str, frontend: str) -> None:
     options = ["--engine", engine, "--variant", "onnx-fp32", "--workers", "2"]
