@@ -87,7 +87,9 @@ def _check_plan(load: Load, rate: float) -> None:
     try:
         plan(load.arrivals, rate, load.duration, load.seed)
     except ValueError as error:
-        raise InputError(f"The arrivals cannot be planned. {error}", code="LX-LOAD-067") from None
+        raise InputError(
+            f"The arrivals cannot be planned: {error} Change --arrivals, --rate or --duration.", code="LX-LOAD-067"
+        ) from None
 
 
 def check_processes(processes: int | None) -> None:
@@ -106,7 +108,10 @@ def check_question(target: Target, mix: str) -> None:
         if target.body:
             Template(target.body)
     except ValueError as error:
-        raise InputError(f"What is to be sent is not understood. {error}", code="LX-LOAD-069") from None
+        raise InputError(
+            f"What is to be sent, or to come back, is not understood: {error} Change --body, --expect or --mix.",
+            code="LX-LOAD-069",
+        ) from None
     for header in target.headers:
         name, colon, _ = header.partition(":")
         if not colon or not name.strip() or not header.isprintable():
