@@ -87,8 +87,9 @@ def _check_plan(load: Load, rate: float) -> None:
     try:
         plan(load.arrivals, rate, load.duration, load.seed)
     except ValueError as error:
+        reason = str(error).removesuffix(".")
         raise InputError(
-            f"The arrivals cannot be planned: {error} Change --arrivals, --rate or --duration.", code="LX-LOAD-067"
+            f"The arrivals cannot be planned: {reason}. Change --arrivals, --rate or --duration.", code="LX-LOAD-067"
         ) from None
 
 
@@ -108,8 +109,9 @@ def check_question(target: Target, mix: str) -> None:
         if target.body:
             Template(target.body)
     except ValueError as error:
+        reason = str(error).removesuffix(".")
         raise InputError(
-            f"What is to be sent, or to come back, is not understood: {error} Change --body, --expect or --mix.",
+            f"What is to be sent, or to come back, is not understood: {reason}. Change --body, --expect or --mix.",
             code="LX-LOAD-069",
         ) from None
     for header in target.headers:
