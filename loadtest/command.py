@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..client.tokens import find
+from ..client.tokens import Keys, find
 from ..errors import InputError, RefusedError
 from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.trust.keys import PublicKey
@@ -56,7 +56,7 @@ def run_loadtest(
         **options,
     }
     if host is not None:
-        endpoint = _endpoint(name or "", host, token_file, remote)
+        endpoint = endpoint_of(name or "", host, token_file, remote)
         report = loadtest(endpoint=endpoint, **shared)
     else:
         if name is None:
@@ -84,20 +84,25 @@ def run_loadtest(
     return report
 
 
-def _endpoint(name: str, host: str, token_file: Path | None, remote: bool) -> Endpoint:
-    """Return a server that runs; its token from the file, LEXPORT_TOKEN, or the state of the user's own server."""
+def endpoint_of(name: str, host: str, token_file: Path | None, remote: bool) -> Endpoint:
+    """Return a server that runs; its token from the file, LEXPORT_TOKEN, or the state of the user's own server.
+
+    Raises SystemProblem for a token file that cannot be read.
+    """
     url = host if "://" in host else f"http://{host}"
-    given = os.environ.get("LEXPORT_TOKEN")
-    address = urlsplit(url)
+    if token_file is not None:
+        return Endpoint(url, name, Keys(file=token_file).token() or "", remote)
+    return Endpoint(url, name, os.environ.get("LEXPORT_TOKEN") or _own_token(url), remote)
+
+
+def _own_token(url: str) -> str:
+    """Return the token of this user's own server if it is the one at `url`, else nothing: it is sent nowhere else."""
     try:
-        # Keys of this user's own server go to that server alone.
-        _, keys = find(
-            f"{address.scheme}://{address.netloc}", given if token_file is None else None, token_file, None
-        )
-        token = keys.token() or ""
-    except InputError:
-        token = given or ""  # an address that only others can read; the endpoint is checked later
-    return Endpoint(url, name, token, remote)
+        parts = urlsplit(url)
+        _, keys = find(f"{parts.scheme}://{parts.netloc}", None, None, None)
+    except (InputError, ValueError):
+        return ""
+    return keys.token() or ""
 
 
 @contextmanager

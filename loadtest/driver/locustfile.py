@@ -272,15 +272,12 @@ def opened(environment: Environment, options: Any) -> Session:
         token = read_token(Path(options.token_file))
     else:
         token = os.environ.get("LEXPORT_TOKEN") or (read_token(key_file) if key_file else "")
-    given = dict([parsed_header(line) for line in options.header])
-    if token:
-        given = {"Authorization": f"Bearer {token}"} | given
     kinds = {False: "text/plain; charset=utf-8", True: "application/json"}
     seconds = float(options.measure if options.result else options.run_time or options.measure)
     return Session(
         environment=environment,
         path=path,
-        headers={as_json: {"Content-Type": kind} | given for as_json, kind in kinds.items()},
+        headers={as_json: headers_of(kind, token, options.header) for as_json, kind in kinds.items()},
         bodies=Bodies(
             read_requests(Path(options.texts)) if options.texts else [{"text": text} for text in TEXTS],
             options.unknown_share,
@@ -292,6 +289,14 @@ def opened(environment: Environment, options: Any) -> Session:
         expectation=Expectation(options.expect),
         plan=None if options.arrivals == "closed" else plan(options.arrivals, options.rate, seconds, options.seed),
     )
+
+
+def headers_of(kind: str, token: str, lines: list[str]) -> dict[str, str]:
+    """Return the headers of a request, those of the command line in the place of our own."""
+    given = dict(parsed_header(line) for line in lines)
+    own = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
+    named = {name.lower() for name in given}
+    return {name: value for name, value in own.items() if name.lower() not in named} | given
 
 
 def parsed_header(line: str) -> tuple[str, str]:

@@ -108,6 +108,10 @@ def test_the_server_keeps_half_of_the_cores_unless_it_is_elsewhere(
     assert rows(LOAD, remote=True)[0].processes == 2
 
 
+def test_a_lone_user_is_not_shared_among_processes(runs: list[Load]) -> None:
+    assert rows(replace(LOAD, users=1))[0].processes == 1
+
+
 def test_a_server_is_warmed_up_no_harder_than_it_is_loaded(runs: list[Load]) -> None:
     spike = replace(LOAD, users=0, arrivals="spike")
     rows(*loads_of(spike, (1, 16), (50.0, 20.0)), processes=1)

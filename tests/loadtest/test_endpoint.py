@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from lexport.__main__ import run
+from lexport.client import Unauthorised
 from lexport.errors import InputError
 from lexport.loadtest import cells
-from lexport.loadtest.command import run_loadtest
+from lexport.loadtest.command import endpoint_of, run_loadtest
 from lexport.loadtest.report import FILES
 from lexport.loadtest.results import LoadReport
 from lexport.loadtest.runner import loadtest
@@ -55,7 +56,7 @@ def test_a_strangers_endpoint_is_asked_at_its_path_in_its_own_form(
     with Path("texts.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["id", "body"], [1, 'say "hi"\nthere'], [2, "äh"]])
     code, report = lexport_loadtest(
-        *("--host", f"{stub.url}/v1/classify?k=1", "-H", "X-Key: s3cret", "-H", "Content-Type: application/x"),
+        *("--host", f"{stub.url}/v1/classify?k=1", "-H", "X-Key: s3cret", "-H", "content-type: application/x"),
         *("--body", '{"inputs": "{text}"}', "--expect", "$.outputs[0].class", "--users", "1"),
         *("--texts", "texts.csv", "--text-column", "body", "--slo", "failures=0%"),
     )
@@ -65,12 +66,16 @@ def test_a_strangers_endpoint_is_asked_at_its_path_in_its_own_form(
     assert (row["failures"], row["archive"], row["workers"]) == (0, "v1/classify", stub.url.removeprefix("http://"))
     path, headers = stub.requests[0]
     assert path == "/v1/classify?k=1"
-    assert (headers["X-Key"], headers["Content-Type"]) == ("s3cret", "application/x")
+    assert (headers["X-Key"], headers["content-type"], headers.get("Content-Type")) == (
+        "s3cret",
+        "application/x",
+        None,
+    )
     assert "Authorization" not in headers
     # The texts as they are: no word is replaced unless that was asked for.
     assert {json.loads(body)["inputs"] for body in stub.bodies} == {'say "hi"\nthere', "äh"}
     assert report["schema"] == 2
-    assert report["settings"]["headers"] == ["X-Key", "Content-Type"]
+    assert report["settings"]["headers"] == ["X-Key", "content-type"]
     assert "s3cret" not in json.dumps(report)
     assert sorted(file.name for file in (tmp_path / "loadtest-report").iterdir()) == sorted(FILES)
 
@@ -95,6 +100,17 @@ def test_a_model_is_asked_by_its_name_with_a_token(
     lexport_loadtest("films", "--host", stub.url.removeprefix("http://"), "--users", "1")
     path, headers = stub.requests[0]
     assert (path, headers["Authorization"]) == ("/predictions/films", "Bearer from-environment")
+
+
+def test_a_token_goes_to_the_server_that_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("token").write_text("from-file")
+    assert endpoint_of("m", "https://127.0.0.1:1", Path("token"), False).token == "from-file"
+    assert endpoint_of("m", "127.0.0.1:1", None, False) == Endpoint("http://127.0.0.1:1", "m")
+    assert endpoint_of("m", "http://[", None, False).token == ""
+    monkeypatch.setenv("LEXPORT_TOKEN", "from-environment")
+    assert endpoint_of("m", "127.0.0.1:1", None, False).token == "from-environment"
+    with refused(Unauthorised, "LX-CLIENT-013", "absent"):
+        endpoint_of("m", "127.0.0.1:1", Path("absent"), False)
 
 
 def test_a_mix_has_lists_long_texts_and_bad_requests_that_are_to_be_refused(
