@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -80,3 +81,31 @@ def test_a_dispatcher_sends_the_open_loop_of_another_locustfile(stub: Stub, tmp_
     from lexport.loadtest.driver.arrivals import Spike, schedule
 
     assert len(stub.bodies) == len(list(schedule(Spike(5, 2), seed=1))) > 10
+
+
+TICKS = """
+import json, time
+from lexport.loadtest.driver import shapes
+
+found = {}
+for name in ("SteadyShape", "StepShape", "RampShape", "SpikeShape", "SoakShape"):
+    shape = type("Shape", (getattr(shapes, name),), {"users": 20, "seconds": 100})()
+    found[name] = []
+    for second in (0, 12, 30, 45, 99, 101):
+        shape.start_time = time.perf_counter() - second
+        tick = shape.tick()
+        found[name].append(tick and tick[0])
+print(json.dumps(found))
+"""
+
+
+def test_each_shape_has_the_users_of_its_pattern() -> None:
+    # In a process of its own: Locust changes the sockets and threads of the one that imports it.
+    done = subprocess.run([sys.executable, "-c", TICKS], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == {
+        "SteadyShape": [20, 20, 20, 20, 20, None],
+        "StepShape": [4, 4, 8, 12, 20, None],
+        "RampShape": [1, 2, 6, 9, 20, None],
+        "SpikeShape": [20, 20, 200, 200, 20, None],
+        "SoakShape": [1, 20, 20, 20, 20, None],
+    }

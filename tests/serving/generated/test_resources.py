@@ -77,6 +77,30 @@ def test_the_fastest_worker_set_without_failures_and_missed_objectives_counts(wr
         from_loadtest(path, "embedded", [FILMS], "cpu:4")
 
 
+def test_runs_at_a_rate_are_judged_each_by_its_own_objectives(written: Callable[..., Path]) -> None:
+    at_rate = replace(FAST, users=0, arrivals="open")
+    rows = (
+        replace(at_rate, rate=200.0, requests_per_second=200.0),
+        replace(at_rate, rate=400.0, requests_per_second=390.0, p99_ms=90.0, server_cpu=0.9),
+        replace(at_rate, rate=800.0, requests_per_second=800.0, client_limit="Locust took 97% of a core"),
+    )
+    found = from_loadtest(written(*rows, slo=("p99=50ms",)), "embedded", [FILMS], None)
+    assert "films-1.0 with 200.0 requests/s planned: 200 requests/s" in " ".join(found.why)
+    assert "with 800.0 requests/s planned" in " ".join(from_loadtest(written(*rows), "embedded", [FILMS], None).why)
+
+
+def test_a_report_of_an_older_version_is_read(written: Callable[..., Path]) -> None:
+    path = written(FAST, slo=("p99=50ms",))
+    report = json.loads(path.read_text(encoding="utf-8"))
+    del report["schema"]
+    newer = ("arrivals", "rate", "due_per_second", "lag_p99_ms", "slowest_failure_ms", "processes", "client_limit")
+    for one in (*report["rows"], *report["verdicts"]):
+        for name in (*newer, "knee", "recovery", "series"):
+            one.pop(name, None)
+    path.write_text(json.dumps(report), encoding="utf-8")
+    assert from_loadtest(path, "embedded", [FILMS], None).workers == "cpu:1"
+
+
 def test_several_models_are_added_up(written: Callable[..., Path]) -> None:
     path = written(FAST, replace(FAST, archive="books-2.0", server_cpu=0.5, server_memory=100 * MIB))
     found = from_loadtest(path, "embedded", [FILMS, BOOKS], None)
