@@ -169,17 +169,21 @@ def test_faults(run_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "faults.py"), *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    stopped, killed = json.loads(out.read_text())["rows"]
-    for row in (stopped, killed):
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["engine"], row["row"]) for row in rows] == [
+        (engine, name) for engine in ("torchserve", "embedded") for name in ("stop", "worker")
+    ]
+    for row in rows:
         counts = row["counts"]
         assert counts["answered"] > 0
         assert counts["sent"] == sum(counts[end.value] for end in End if end is not End.NOT_SENT)
         assert counts["wrong"] == 0
         assert f"| {row['title']} | {counts['sent']:,} | {counts['answered']:,} |" in done.stdout
-    assert stopped["counts"]["not sent"] > 0
-    assert stopped["steady_again"] is None
-    assert killed["remark"] == "1 kill"
-    assert 0 <= killed["first_answer"] < 30
+    for stopped, killed in (rows[:2], rows[2:]):
+        assert stopped["counts"]["not sent"] > 0
+        assert stopped["steady_again"] is None
+        assert killed["remark"] == "1 kill"
+        assert 0 <= killed["first_answer"] < 30
 
 
 def test_rows_that_do_not_exist_are_said() -> None:
