@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .models import Model, Question
+    from .model import Model, Question
 
 _EVERY = 0.5  # seconds between two writes
 _MOST_BYTES, _FILES = 16 << 20, 3

@@ -13,7 +13,7 @@ from ..canary.rule import Chooser, Rule
 from .http import Later, Response
 
 if TYPE_CHECKING:
-    from .models import Model, Question
+    from .model import Model, Question
 
 Find = Callable[[str], "Model | None"]
 """Returns a version of the model, or None if it does not answer."""

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ...version import __version__
 
 if TYPE_CHECKING:
-    from .models import Model, Question
+    from .model import Model, Question
 
 _FAILED = 500
 _SECOND = 1_000_000_000  # nanoseconds

@@ -47,7 +47,7 @@ def hand_on(module):
     module._PROGRAM = sys.orig_argv[sys.orig_argv.index("-c") + 1]
 
 class Changed:
-    wanted = {{"lexport.serving.embedded.models": slow, "lexport.serving.launch": hand_on}}
+    wanted = {{"lexport.serving.embedded.model": slow, "lexport.serving.launch": hand_on}}
 
     def find_spec(self, name, path, target=None):
         change = self.wanted.pop(name, None)

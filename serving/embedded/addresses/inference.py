@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from ..http import Later, Request, Response
-from ..models import Models, Question
+from ..model import Question
+from ..models import Models
 from . import answers, descriptions, open_inference
 from .answers import Failure, segments
 from .forms import fields_of, is_form

@@ -17,7 +17,8 @@ from ..addresses.answers import Failure, bad_request
 from ..addresses.inference import Inference
 from ..addresses.outcomes import TRACE
 from ..http import Response
-from ..models import Models, Question
+from ..model import Question
+from ..models import Models
 from .messages import message
 from .refused import Refused, of_refusal
 from .server import Server

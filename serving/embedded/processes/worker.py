@@ -31,7 +31,8 @@ from ..addresses.outcomes import Outcomes
 from ..addresses.tokens import Bearer
 from ..batching import Turns
 from ..http import Limits, Server, new_event_loop
-from ..models import Model, Models
+from ..model import Model
+from ..models import Models
 from .channel import Channel
 from .orders import ENDPOINTS
 from .sockets import room_for_connections

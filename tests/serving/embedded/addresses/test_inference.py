@@ -13,7 +13,8 @@ import pytest
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.serving.embedded.addresses.inference import Inference
 from lexport.serving.embedded.addresses.tokens import Bearer
-from lexport.serving.embedded.models import Model, Models
+from lexport.serving.embedded.model import Model
+from lexport.serving.embedded.models import Models
 from lexport.serving.tokens import Accepted
 
 from ..http.clients import Answer, ask, connected, run, serving
