@@ -23,6 +23,9 @@ import psutil
 from lexport import serving
 from lexport.errors import RefusedError, SystemProblem
 from lexport.serving import operations
+from lexport.serving.canary.rule import Rule
+from lexport.serving.canary.run import canary
+from lexport.serving.canary.verdict import Limits
 
 MODEL = "faults"
 IDLE, FILES, SPARE = 1000, 1024, 300
@@ -139,6 +142,15 @@ def change_default(served: Served) -> str:
     operations.deploy(served.following, promoted=True, state_dir=state)
     operations.rollback(MODEL, state_dir=state)
     return "2.0 deployed and promoted, rolled back to 1.0"
+
+
+def try_out(served: Served) -> str:
+    """Deploy the next version and send half of the requests to it for a while."""
+    state = served.server.state_dir
+    operations.deploy(served.following, state_dir=state)
+    rule, limits = Rule(MODEL, "2.0", 0.5), Limits(latency=1_000.0, least=1_000_000)
+    result = canary(rule, limits, seconds=served.settings.kills / 4, state_dir=state)
+    return f"{result.tally.canary.answers:,} of {result.tally.canary.answers + result.tally.stable.answers:,} to 2.0"
 
 
 def take_out(served: Served) -> str:

@@ -319,6 +319,7 @@ ROWS: dict[str, Row] = {
     ),
     "deploy": Row("a version deployed", causes.deploy, graceful=True),
     "promote": Row("a version deployed, promoted, rolled back", causes.change_default, graceful=True),
+    "canary": Row("a canary with half of the requests", causes.try_out, per_connection=50, graceful=True),
     "undeploy": Row("a version in place of another", causes.take_out, graceful=True),
     "scale": Row("1, 4, 1 workers", causes.scale, graceful=True),
     "corrupt": Row("a corrupt archive deployed", causes.deploy_corrupt, graceful=True),

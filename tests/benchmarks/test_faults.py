@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from lexport.benchmarks import closed_loop
 from lexport.benchmarks.closed_loop import WRONG, End, Ended, Load
+from lexport.benchmarks.faults import ROWS
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -184,6 +186,40 @@ def test_faults(run_folder: Path, tmp_path: Path) -> None:
         assert stopped["steady_again"] is None
         assert killed["remark"] == "1 kill"
         assert 0 <= killed["first_answer"] < 30
+
+
+CASES = [
+    pytest.param(engine, name, id=f"{name}-{engine}")
+    for name, row in ROWS.items()
+    for engine in row.engines
+    if name != "idle-1024"  # needs more open files than a test may take
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("engine", "name"), CASES)
+def test_a_fault_under_load_costs_no_request_more_than_is_said(
+    engine: str, name: str, run_folder: Path, tmp_path: Path
+) -> None:
+    row, out = ROWS[name], tmp_path / "faults.json"
+    if row.small_disk and os.geteuid():
+        pytest.skip("only root may mount the small file system whose disk is filled")
+    options = ["--quick", "--run", run_folder, "--variant", "onnx-fp32", "--rows", name, "--engines", engine]
+    command = [sys.executable, str(BENCHMARKS / "faults.py"), *map(str, options), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    [found] = json.loads(out.read_text())["rows"]
+    counts = found["counts"]
+    assert counts["answered"] > 0
+    assert counts["wrong"] == 0
+    assert not found["remark"].startswith("failed"), found
+    if row.answers_all:
+        assert counts["timed out"] == 0
+        assert counts["lost"] == 0 or (row.cuts and engine == "embedded")
+    if row.graceful:
+        assert counts["named error"] == counts["lost"] == counts["not sent"] == 0, found
+    if row.recovers:
+        assert found["first_answer"] is not None
 
 
 def test_rows_that_do_not_exist_are_said() -> None:
