@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ...serving.canary.run import Result
 
 
+_SECONDS = 30.0  # between two lines where there is no terminal
+
+
 @app.command()
 def canary(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A served model.")],
@@ -83,9 +86,9 @@ def canary(
 
 @contextmanager
 def _screen(*, as_json: bool) -> Iterator[Callable[[Result], None]]:
-    """Context manager: what shows every look at the canary, on a terminal in the same place; else nothing does."""
+    """Context manager: what shows the looks at a canary, on a terminal in the same place, else a line now and then."""
     if as_json or not sys.stdout.isatty():
-        yield lambda result: None
+        yield _now_and_then(as_json=as_json)
         return
     from rich.console import Console
     from rich.live import Live
@@ -96,6 +99,19 @@ def _screen(*, as_json: bool) -> Iterator[Callable[[Result], None]]:
     console = Console(highlight=False, markup=False, emoji=False)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda result: live.update(Escaped(screens.result(result.to_json())), refresh=True)
+
+
+def _now_and_then(*, as_json: bool) -> Callable[[Result], None]:
+    due = _SECONDS
+
+    def watch(result: Result) -> None:
+        nonlocal due
+        if result.seconds >= due:
+            due += _SECONDS
+            states = ", ".join(f"{one.name} {one.state}" for one in result.verdict.criteria)
+            print_line(f"{result.canary} has answered {result.tally.canary.answers:,} times: {states}", err=as_json)
+
+    return watch
 
 
 def _part(text: str, option: str) -> float:
