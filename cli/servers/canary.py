@@ -86,7 +86,7 @@ def canary(
 
 @contextmanager
 def _screen(*, as_json: bool) -> Iterator[Callable[[Result], None]]:
-    """Context manager: what shows the looks at a canary, on a terminal in the same place, else a line now and then."""
+    """Context manager: what shows the looks at a canary; where there is no terminal, a line now and then."""
     if as_json or not sys.stdout.isatty():
         yield _now_and_then(as_json=as_json)
         return
