@@ -145,16 +145,24 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises Busy if another one is running.
     """
+    busy = Busy(
+        f"Another lexport command is starting, changing or stopping the server of {folder}. Wait for it, or give "
+        "another --state-dir.",
+        code="LX-SERVE-013",
+    )
+    with held(folder, busy):
+        yield
+
+
+@contextmanager
+def held(folder: Path, busy: Busy) -> Iterator[None]:
+    """Lock a folder; no file is left behind. Raises `busy` if another process, or another call here, holds it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Busy(
-                f"Another lexport command is starting, changing or stopping the server of {folder}. Wait for it, or "
-                "give another --state-dir.",
-                code="LX-SERVE-013",
-            ) from None
+            raise busy from None
         yield
     finally:
         os.close(descriptor)

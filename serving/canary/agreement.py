@@ -76,10 +76,6 @@ def _cosine(one: Any, other: Any) -> float:
             return -1.0
         if not lengths:
             return 1.0 if left == right else -1.0
-        return math.sumprod(left, right) / lengths if hasattr(math, "sumprod") else _dot(left, right) / lengths
+        return math.fsum(a * b for a, b in zip(left, right, strict=True)) / lengths
     except (TypeError, ValueError):
         return -1.0
-
-
-def _dot(left: list[float], right: list[float]) -> float:
-    return math.fsum(a * b for a, b in zip(left, right, strict=True))

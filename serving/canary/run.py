@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,7 +11,7 @@ from typing import Any
 
 from ...errors import InputError, LexportError, RefusedError
 from ...storage.progress import Say, silent
-from ..folders import Busy
+from ..folders import Busy, held
 from ..operations.change import make_default
 from ..operations.locking import TIMEOUT, Changing, changing
 from ..record import Deployed
@@ -104,7 +102,7 @@ def canary(
                     "sends requests to a canary by itself. Leave it out.",
                     code="LX-SERVE-197",
                 )
-            stack.enter_context(_the_only_one(change.server))
+            stack.enter_context(held(change.server.run_dir, _busy(change.server)))
             count = stack.enter_context(_routed(change, rule, listen))
             what = f"{'copies of ' * rule.mirror}{rule.share:.1%} of the requests for {rule.name}"
             say(f"{chosen} gets {what}; {stable} is the default.")
@@ -136,22 +134,12 @@ def _watched(count: Count, result: Result, limits: Limits, seconds: float, watch
         time.sleep(_PAUSE)
 
 
-@contextmanager
-def _the_only_one(server: Server) -> Iterator[None]:
-    """Context manager: no other canary of this server runs. Raises Busy."""
-    descriptor = os.open(server.run_dir, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(
-                f"A canary runs on the server at {server.inference_url} already. Wait for its verdict, or end it "
-                "with Ctrl-C where it runs.",
-                code="LX-SERVE-204",
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
+def _busy(server: Server) -> Busy:
+    return Busy(
+        f"A canary runs on the server at {server.inference_url} already. Wait for its verdict, or end it with Ctrl-C "
+        "where it runs.",
+        code="LX-SERVE-204",
+    )
 
 
 def _versions(change: Changing, rule: Rule) -> tuple[Deployed, Deployed]:

@@ -42,7 +42,7 @@ class Canaries:
         identity = token_hex(8)
         self._running[rule.name] = identity, rule
         self._renew(rule.name)
-        await self._pool.tell("canary", identity=identity, **rule.to_json())
+        await self._pool.tell_all("canary", identity=identity, **rule.to_json())
         log(f"{served} is a canary: it gets {rule.share:.1%} of the requests{' as copies' if rule.mirror else ''}.")
 
     async def count(self, name: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Canaries:
         _, rule = self._find(name)
         del self._running[name]
         self._leases.pop(name).cancel()
-        await self._pool.tell("end_canary", name=name)
+        await self._pool.tell_all("end_canary", name=name)
         log(f"{name} {rule.version} is no longer a canary.")
 
     async def tell(self, worker: WorkerProcess) -> None:

@@ -21,10 +21,10 @@ _IDLE = 256  # connections that are kept
 
 
 class Broken(Exception):
-    """TorchServe closed a connection before it answered; whether it had begun to is in `begun`."""
+    """TorchServe closed a connection before it had answered."""
 
     def __init__(self, *, begun: bool) -> None:
-        """`begun`: whether a part of the answer came, or the connection was new."""
+        """`begun`: whether a part of the answer came."""
         super().__init__("TorchServe closed the connection")
         self.begun = begun
 

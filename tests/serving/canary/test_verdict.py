@@ -100,8 +100,8 @@ def test_the_least_numbers_are_those_from_which_a_criterion_can_pass() -> None:
         (limits.least_for_errors, False, "errors"),
         (limits.least_for_agreement, True, "agreement"),
     ):
-        assert states(judge(tally(count, 10**6 // 10, agreed=count), limits, mirror=mirror))[name] == "passed"
-        short = judge(tally(count - 1, 10**6 // 10, agreed=count - 1), limits, mirror=mirror)
+        assert states(judge(tally(count, 100_000, agreed=count), limits, mirror=mirror))[name] == "passed"
+        short = judge(tally(count - 1, 100_000, agreed=count - 1), limits, mirror=mirror)
         assert states(short)[name] == "undecided"
     assert math.isinf(percentile(tally(least_for_latency() - 2, 0).canary.times)[1])
     assert not math.isinf(percentile(tally(least_for_latency(), 0).canary.times)[1])
