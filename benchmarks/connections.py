@@ -79,18 +79,23 @@ def _turns(
     while (now := clock()) < ends:
         for place, _ in watched.poll(PATIENCE):
             client = clients[place]
-            answer = client.recv(1 << 16)
-            while not whole(answer):
-                more = client.recv(1 << 16)
-                if not more:
-                    raise SystemExit(f"the connection was closed in the middle of an answer: {answer!r}")
-                answer += more
+            receive(client)
             now = clock()
             took.append(now - began[place])
             began[place] = now
             number += 1
             client.sendall(requests[number % len(requests)])
     return took
+
+
+def receive(client: socket.socket) -> None:
+    """Read one answer. Raises SystemExit for any but 200, or where the connection is closed before its end."""
+    answer = client.recv(1 << 16)
+    while not whole(answer):
+        more = client.recv(1 << 16)
+        if not more:
+            raise SystemExit(f"the connection was closed in the middle of an answer: {answer!r}")
+        answer += more
 
 
 def whole(answer: bytes) -> bool:

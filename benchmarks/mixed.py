@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from lexport.benchmarks.connections import PATIENCE, whole
+from lexport.benchmarks.connections import PATIENCE, receive
 from lexport.benchmarks.figures import say
 from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.export.archive.pack import archive
@@ -276,12 +276,7 @@ def _turns(
     while clock() < ends:
         for place, _ in watched.poll(PATIENCE):
             client, name = clients[place], models[place]
-            answer = client.recv(1 << 16)
-            while not whole(answer):
-                more = client.recv(1 << 16)
-                if not more:
-                    raise SystemExit(f"the connection was closed in the middle of an answer: {answer!r}")
-                answer += more
+            receive(client)
             now = clock()
             took.setdefault(name, []).append(now - began[place])
             began[place] = now
