@@ -19,6 +19,7 @@ def store(tmp_path: Path) -> lexport.Store:
     return lexport.store(str(tmp_path / "store"), state_dir=tmp_path / "state")
 
 
+@pytest.mark.long
 def test_a_store_is_filled_read_and_emptied(store: lexport.Store, archive_of: Callable[[str], Path]) -> None:
     path = archive_of("onnx-int8")
     [added] = store.add(lexport.load(path))  # type: ignore[arg-type]

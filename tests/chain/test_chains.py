@@ -70,6 +70,9 @@ _LONG = {
     "table by frequency",
     "hashed side by side",
     "cnn of other widths",
+    "dynamic_dim sparse",
+    "table with unknown words as padding",
+    "cnn of wide layers",
 }
 
 

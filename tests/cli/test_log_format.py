@@ -63,7 +63,11 @@ def is_event(kind: str) -> Callable[[dict[str, Any]], bool]:
 @each_engine
 @pytest.mark.usefixtures("java")
 @pytest.mark.parametrize(
-    ("number", "code", "what"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "what"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.long),
+    ],
 )
 def test_a_start_a_death_and_a_drained_end(
     place: Place, archive_of: Callable[[str], Path], engine: str, number: signal.Signals, code: int, what: str

@@ -107,7 +107,10 @@ def agrees(found: str, shown: str, *, about: bool) -> bool:
     return all(abs(value - other) <= ROUNDING * max(abs(other), 1) for value, other in pairs)
 
 
-@pytest.mark.parametrize("heading", SECTIONS)
+@pytest.mark.parametrize(
+    "heading",
+    [pytest.param(one, marks=[pytest.mark.long] if one == "python.md: The whole chain" else []) for one in SECTIONS],
+)
 def test_a_sections_code_runs_and_prints_what_the_page_shows(
     heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,9 @@ def registered() -> Iterator[None]:
             del registry[name]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "cosine" else [pytest.mark.long]) for name in RECIPES]
+)
 def test_a_part_of_ones_own_is_trained_exported_and_packed(name: str, tiny_csv: Path, tmp_path: Path) -> None:
     recipe = recipes.parse(name, RECIPES[name]).changed("training", epochs=12, learning_rate=0.02)
     run = train(str(tiny_csv), tmp_path / "run", recipe=recipe)

@@ -34,6 +34,7 @@ def same(answer: Any, expected: dict[str, Any]) -> None:
         assert answer[key] == expected[key]
 
 
+@pytest.mark.long
 def test_every_worker_reads_its_batches_in_chunks(client: Any, pids: list[int]) -> None:
     if client.server.engine != "torchserve":
         pytest.skip("only TorchServe's workers get their batches from another process")

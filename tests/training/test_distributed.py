@@ -43,11 +43,12 @@ def train(folder: Path, data: Path, processes: int, *options: str) -> str:
 @pytest.mark.parametrize(
     ("optimizer", "sparse", "averaging"),
     [
-        pytest.param("adam", False, 0.0, marks=pytest.mark.long),
-        pytest.param("adagrad", True, 0.0, marks=pytest.mark.long),
+        ("adam", False, 0.0),
+        ("adagrad", True, 0.0),
         ("adagrad", True, 0.7),
     ],
 )
+@pytest.mark.long
 def test_three_processes_end_with_the_weights_of_one(
     tiny_csv: Path, tmp_path: Path, optimizer: str, sparse: bool, averaging: float
 ) -> None:

@@ -181,7 +181,8 @@ def test_evidence_states_how_far_an_answer_depends_on_its_batch(run_folder: Path
             assert found["largest_change"] <= 1e-6
 
 
-@pytest.mark.parametrize("name", ["cnn", pytest.param("transformer", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["cnn", "transformer"])
 def test_dynamic_layers_are_measured_to_depend_on_their_batch(name: str, tiny_csv: Path, tmp_path: Path) -> None:
     recipe = recipes.load(name).changed("embedding", dim=96).changed("training", epochs=2)
     run = train(str(tiny_csv), tmp_path / name, recipe=recipe, seed=0)

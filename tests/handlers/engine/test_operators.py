@@ -95,6 +95,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return files
 
 
+@pytest.mark.long
 def test_every_export_is_opened_and_the_list_has_what_they_call_and_nothing_else(exports: list[Path]) -> None:
     assert len(exports) > 120
     for file in exports:

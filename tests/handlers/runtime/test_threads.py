@@ -108,6 +108,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_csv: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-fp32-text", "torchscript-fp32", "pt2-fp32"])
 def test_reopened_engines_answer_alike(run: Path, variant: str, tmp_path: Path) -> None:
     with extracted(archive(run, version="1.0", variant=variant, out=tmp_path)) as folder:

@@ -108,14 +108,21 @@ serve([Path(sys.argv[1])], state_dir=Path(sys.argv[2]), port=0, trust_code=True,
     ("handler", "made_by_lexport", "reason", "last_line"),
     [
         (REPORTS_FAILURE, True, "could not start: ValueError: golden 3 answered", "ValueError: golden 3"),
-        (
+        pytest.param(
             MISSING_MODULE,
             True,
             "No module named 'absent_thing'",
             "ModuleNotFoundError: No module named 'absent_thing'",
+            marks=pytest.mark.long,
         ),
         (RAISES_WITHOUT_REPORT, False, "RuntimeError: the vocabulary has 3 words", "RuntimeError: the vocabulary"),
-        (ENDS_WITHOUT_A_WORD, False, "A worker of broken 1.0 could not start: its last line was", ""),
+        pytest.param(
+            ENDS_WITHOUT_A_WORD,
+            False,
+            "A worker of broken 1.0 could not start: its last line was",
+            "",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_worker_that_cannot_start_is_explained_and_nothing_is_left(

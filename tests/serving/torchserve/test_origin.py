@@ -52,6 +52,7 @@ def test_it_answers_with_the_archives_own_code(
     assert not (tmp_path / "it ran").exists()
 
 
+@pytest.mark.long
 def test_a_variable_that_is_let_through_and_brings_another_handler_is_explained(
     archive_of: Callable[[str], Path], tmp_path: Path, other_code: Path
 ) -> None:

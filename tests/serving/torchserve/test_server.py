@@ -338,6 +338,7 @@ def test_a_killed_frontend_is_started_again(make_archive: MakeArchive, tmp_path:
     assert traces.folders() == []
 
 
+@pytest.mark.long
 def test_a_crash_is_noticed_and_cleared(make_archive: MakeArchive, tmp_path: Path, traces: Any) -> None:
     archive, folder = make_archive(tmp_path, "echo"), tmp_path / "state"
     server = serve([archive], workers="cpu:1", state_dir=folder, port=0, trust_code=True)

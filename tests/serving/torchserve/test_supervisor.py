@@ -99,6 +99,7 @@ def test_what_dies_is_started_again_and_said(folder: Path) -> None:
     stop(folder)
 
 
+@pytest.mark.long
 def test_what_dies_again_and_again_is_given_up(folder: Path) -> None:
     made = started(folder, ENDS_AT_ONCE)
     began = time.monotonic()

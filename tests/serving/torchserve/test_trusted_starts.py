@@ -69,6 +69,7 @@ def test_a_signed_archive_overwritten_between_choosing_and_starting_runs_nothing
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.long
 def test_own_code_of_an_archiver_that_writes_other_zips_is_served_and_fewer_workers_are_obeyed(
     archive_of: Callable[[str], Path], make_archive: Callable[..., Path], tmp_path: Path, traces: Any
 ) -> None:

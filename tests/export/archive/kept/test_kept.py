@@ -53,6 +53,7 @@ class TestKept:
             assert [answer["label"] for answer in loaded.predict(list(LABELS))] == list(LABELS.values())
         assert compare(kept, NEWEST).flips == []
 
+    @pytest.mark.long
     def test_torchserve_serves_it(self, kept: Path, tmp_path: Path) -> None:
         with load_archive(kept) as loaded:
             expected = loaded.predict(list(LABELS))
