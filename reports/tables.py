@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from rich import box, table
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.errors import NotRenderableError
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.segment import Segment
 from rich.text import Text
 
@@ -21,6 +24,7 @@ from ..messages.escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
 _INDENT = 4  # columns before the rest of a line that is too long
+_FOLDED = 20  # columns that are enough for words which may be folded
 
 
 class Escaped:
@@ -70,7 +74,68 @@ class Line:
 
 
 class Table(table.Table):
-    """A table whose strings come from outside: each stays on one line and is not markup. A `Text` stays as it is."""
+    """A table whose strings come from outside: each stays on one line and is not markup. A `Text` stays as it is.
+
+    Where the screen is too narrow for its longest words and numbers, each row becomes a paragraph, so that nothing is
+    cut.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the table, or its rows as paragraphs."""
+        widths = self._widths(console, options)
+        if widths is None:
+            yield from self._paragraphs(options.max_width)
+            return
+        fitted = copy(self)
+        fitted.columns = [copy(column) for column in self.columns]
+        for column, width in zip(fitted.columns, widths, strict=True):
+            column.width = width
+            column.overflow = "fold"  # rich puts an ellipsis for the space after a word of wide letters
+        yield from table.Table.__rich_console__(fitted, console, options)
+
+    def _widths(self, console: Console, options: ConsoleOptions) -> list[int] | None:
+        """Return the width of each column such that lines are broken between words alone; None if there is no room.
+
+        rich itself would cut words of the widest column before it breaks a line of another one.
+        """
+        room = options.max_width - (len(self.columns) + 1) - len(self.columns) * sum(self.padding[1::2])
+        least, most = [], []
+        for column in self.columns:
+            sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
+            longest = max(size.minimum for size in sizes)
+            least.append(min(longest, _FOLDED) if column.overflow == "fold" else longest)
+            most.append(max(size.maximum for size in sizes))
+        widths, spare = list(least), room - sum(least)
+        if spare < 0:
+            return None
+        # The columns that lack least first: each that is whole needs no second line.
+        for place in sorted(range(len(widths)), key=lambda place: most[place] - least[place]):
+            more = min(most[place] - least[place], spare)
+            widths[place] += more
+            spare -= more
+        return widths
+
+    def _paragraphs(self, width: int) -> Iterator[RenderableType]:
+        """Yield a paragraph for each row: its first cell, then the others with their names, as many as fit a line.
+
+        Each line is indented, unlike lexport's own lines.
+        """
+        yield Text()
+        for cells in zip(*(column.cells for column in self.columns), strict=True):
+            line, *others = (_cell(cell).copy() for cell in cells)
+            line.stylize("bold")
+            indent = 1
+            for column, cell in zip(self.columns[1:], others, strict=True):
+                if not cell:
+                    continue
+                head = _cell(column.header)
+                named = Text.assemble(head, " " if head else "", cell)
+                if line and (indent + line.cell_len + 2 + named.cell_len > width or "\n" in cell.plain):
+                    yield Padding(line, (0, 0, 0, indent), expand=False)
+                    line, indent = Text(), _INDENT
+                line.append("  " if line else "").append_text(named)
+            yield Padding(line, (0, 0, 0, indent), expand=False)
+        yield Text()
 
     def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
         """Add a column, as rich does."""
