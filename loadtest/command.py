@@ -15,6 +15,7 @@ from ..client.tokens import Keys, find
 from ..errors import InputError, RefusedError
 from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.trust.keys import PublicKey
+from ..messages.nearest import did_you_mean
 from ..serving.store import newest
 from .report import table
 from .results import LoadReport
@@ -133,7 +134,10 @@ def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]
     else:
         found = newest(model_store)
         if name not in found:
-            raise InputError(f"{model_store} has no model {name!r}; it has: {', '.join(found)}.", code="LX-LOAD-003")
+            raise InputError(
+                f"{model_store} has no model {name!r}.{did_you_mean(name, found)} It has: {', '.join(found)}.",
+                code="LX-LOAD-003",
+            )
         yield [found[name]], False
 
 

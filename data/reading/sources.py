@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import InputError
+from ...messages.nearest import did_you_mean
 from ...storage.compression import listed, shown
 from ..cells import PART_OF
 from ..columns import Columns, Row, Rows
@@ -73,10 +74,19 @@ def _paths(names: Sequence[str], stack: ExitStack) -> Iterator[Path]:
             yield from matching
         else:
             raise InputError(
-                f"There is no file {shown(path) if name else 'without a name'} and no sample set of that name. "
-                f"DATA is a file ({ACCEPTED}), a folder, - for standard input, or one of {listed(SAMPLES)}.",
+                f"There is no file {shown(path) if name else 'without a name'} and no sample set of that name."
+                f"{did_you_mean(name, [*SAMPLES, *_beside(path)])} DATA is a file ({ACCEPTED}), a folder, - for "
+                f"standard input, or one of {listed(SAMPLES)}.",
                 code="LX-DATA-012",
             )
+
+
+def _beside(path: Path) -> list[str]:
+    """Return the files in the folder of a file that is not there."""
+    try:
+        return [str(one) for one in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return []
 
 
 def _exists(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...messages.nearest import did_you_mean
 from ...storage.compression import listed, shown
 from ..columns import Columns, Row, option
 
@@ -48,7 +49,7 @@ class Wanted:
         place = find(found, name)
         if place is None:
             raise InputError(
-                f"{shown(self.path)} has no column '{shown(name)}'; its columns are: "
+                f"{shown(self.path)} has no column '{shown(name)}'.{did_you_mean(name, found)} Its columns are: "
                 f"{listed(found, 20) or 'none'}. Name the right one with {option(field)}.",
                 code="LX-DATA-019",
             )

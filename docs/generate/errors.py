@@ -201,6 +201,8 @@ def _value(node: ast.expr, constants: Mapping[str, str]) -> str:
     match node:
         case ast.Name(id=name) if name in constants:
             return constants[name]
+        case ast.Call(func=ast.Name(id="did_you_mean")):
+            return ""  # a guess at what was meant, if there is one
         case ast.IfExp(body=body, orelse=other) if _is_text(body) and _is_text(other):
             texts = [text for text in (_text(body, constants), _text(other, constants)) if text]
             return "/".join(texts)

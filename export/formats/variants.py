@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ...handlers.text.spec import Layout
+from ...messages.nearest import did_you_mean
 from ...models.compose import TextModel
 from ...models.embeddings import Embedding
 from ...models.heads import Joint
@@ -195,7 +196,8 @@ def choose(names: str | None) -> list[Variant]:
             found[variant.name] = replace(variant, named=named or found.get(variant.name, variant).named)
     if unknown:
         raise InputError(
-            f"There is no variant {', '.join(map(repr, unknown))}; known are: {', '.join(VARIANTS)}.",
+            f"There is no variant {', '.join(map(repr, unknown))}.{did_you_mean(unknown[0], VARIANTS)} Known are: "
+            f"{', '.join(VARIANTS)}.",
             code="LX-EXPORT-014",
         )
     return list(found.values())

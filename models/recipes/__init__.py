@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError
 from ...handlers.text.spec import Layout
+from ...messages.nearest import did_you_mean
 from ...storage.progress import Say, silent
 from ...storage.validation import Invalid, build, problems_of, raise_any
 from ..embeddings import EMBEDDINGS, EmbeddingOptions
@@ -167,7 +168,8 @@ def toml(name: str) -> str:
     """Return a shipped recipe as TOML, to change and give to --model. Raises InputError naming those there are."""
     if name not in names():
         raise InputError(
-            f"There is no shipped recipe {name!r}; there are: {', '.join(names())}.", code="LX-RECIPE-003"
+            f"There is no shipped recipe {name!r}.{did_you_mean(name, names())} There are: {', '.join(names())}.",
+            code="LX-RECIPE-003",
         )
     return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
 
@@ -179,7 +181,8 @@ def _sections(name: str, below: tuple[str, ...]) -> dict[str, Any]:
     path = Path(name)
     if path.suffix != ".toml":
         raise InputError(
-            f"There is no recipe {name!r}; --model takes a file *.toml or one of: {', '.join(names())}.",
+            f"There is no recipe {name!r}.{did_you_mean(name, names())} --model takes a file *.toml or one of: "
+            f"{', '.join(names())}.",
             code="LX-RECIPE-004",
         )
     place = str(path.resolve())

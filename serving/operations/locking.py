@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, LexportError
+from ...messages.nearest import did_you_mean
 from ...storage.progress import Say, silent
 from .. import folders, state
 from .. import record as records
@@ -44,8 +45,11 @@ class Changing:
         """Return a version of a model, None: its default. Raises InputError if the server does not have it."""
         known = self.record.of(name)
         if not known:
-            names = ", ".join(sorted({one.name for one in self.record.versions}))
-            raise InputError(f"The server has no model {name!r}. It serves: {names}.", code="LX-SERVE-173")
+            served = sorted({one.name for one in self.record.versions})
+            raise InputError(
+                f"The server has no model {name!r}.{did_you_mean(name, served)} It serves: {', '.join(served)}.",
+                code="LX-SERVE-173",
+            )
         found = self.record.default(name) if version is None else known.get(version)
         if found is None:
             raise InputError(

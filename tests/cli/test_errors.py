@@ -410,7 +410,7 @@ def test_texts_from_stdin_that_cannot_be_read(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("nobody --model-store .", "has no model 'nobody'; it has: topics"),
+        ("nobody --model-store .", "has no model 'nobody'. It has: topics"),
         ("good.mar --slo fast", "--slo 'fast' is not an objective"),
         ("good.mar --slo p99=50kg", "--slo 'p99=50kg'"),
         ("good.mar --users few", "--users 'few' is not understood"),

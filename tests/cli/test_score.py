@@ -87,7 +87,7 @@ def test_from_standard_input_to_standard_output(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ("new.csv --out scored.csv", "LX-DATA-019", "new.csv has no column 'text'; its columns are: id, body"),
+        ("new.csv --out scored.csv", "LX-DATA-019", "new.csv has no column 'text'. Its columns are: id, body"),
         ("old.csv --out old.csv", "LX-FILE-001", "old.csv exists already. Choose another --out, or replace it with"),
         ("old.csv --out new/scored.csv", "LX-API-018", "already has the columns that would be added: prediction."),
         ("old.csv --out scored.xlsx", "LX-DATA-090", "--out scored.xlsx does not say its format"),

@@ -365,7 +365,7 @@ def test_every_further_column_must_be_there_under_a_name_of_its_own(tmp_path: Pa
         path = written(tmp_path / name, "text,label\nx,1\n" if name == "a.csv" else '{"text": "x", "label": "1"}\n')
     other: dict[str, Any] = {field: "other"}
     text: dict[str, Any] = {field: "text"}
-    expected = f"no column 'other'; its columns are: text, label. Name the right one with --{field}-column"
+    expected = f"no column 'other'. Its columns are: text, label. Name the right one with --{field}-column"
     assert expected in refusal("LX-DATA-019", path, **other)
     assert f"'text' is named for both text and {field}. Give --text-column and --{field}-" in refusal(
         "LX-DATA-011", path, **text
