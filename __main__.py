@@ -16,6 +16,7 @@ from typing import Any
 
 from .messages import last_words
 from .messages.escaping import indented, visible, visible_lines
+from .messages.output import output
 
 if sys.platform == "win32":  # which has neither the signals nor the file locks that follow
     print("error: lexport's commands need Linux or macOS. On Windows run them in WSL 2.", file=sys.stderr)  # noqa: T201
@@ -119,7 +120,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    last_words.use_json(False)  # what the command line before asked for
+    # What the command line before asked for does not count; what comes after -- are texts.
+    last_words.use_json("--json" in arguments[: arguments.index("--") if "--" in arguments else None])
+    output.reset()
     try:
         from .cli.app import app  # slow; here an interruption of it is caught
 
@@ -148,10 +151,12 @@ def _explain(error: BaseException) -> int:
         what = "interrupted" if number == signal.SIGINT else "terminated"
         return _say(f"{what}; everything half-done was removed", 128 + number)
     if isinstance(error, LexportError):
-        return _say(error.message, error.exit_code, error.below, name=error.code)
+        below = "\n".join(part for part in (error.below, _trace(error)) if part)
+        return _say(error.message, error.exit_code, below, name=error.code)
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
-        return _say(f"the system says: {error.strerror or error}{name}", 3, name="LX-SYSTEM-001")
+        what = f"the system says: {error.strerror or error}{name}"
+        return _say(what, 3, _trace(error), name="LX-SYSTEM-001")
     if isinstance(error, usage_error) and not isinstance(error, Abort):
         return _explain_usage(error)
     if _ran_out_of_memory(error):
@@ -170,6 +175,11 @@ def _explain(error: BaseException) -> int:
             name="LX-SYSTEM-003",
         )
     raise error
+
+
+def _trace(error: BaseException) -> str:
+    """Return the traceback of an error that is explained in a line, if --verbose asks for it."""
+    return "".join(traceback.format_exception(error)).rstrip() if output.verbose else ""
 
 
 def _ran_out_of_memory(error: BaseException) -> bool:

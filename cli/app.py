@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Annotated, Any
+
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
+
+from ..messages.output import output
 
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
@@ -57,11 +63,53 @@ _ORDER = (
 
 
 class _InOrder(TyperGroup):
-    """The commands in their order; a command from outside comes last."""
+    """The commands in their order; a command from outside comes last. Each takes --quiet and --verbose."""
+
+    def __init__(self, **options: Any) -> None:
+        """Add the two options to every command, also of the groups inside."""
+        super().__init__(**options)
+        _add_output_options(self.commands.values())
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Return the names in order."""
         return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+def _be_quiet(asked: bool) -> None:
+    output.quiet = asked
+
+
+def _be_verbose(asked: bool) -> None:
+    output.verbose = asked
+
+
+def _takes_output_options(
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print results and errors alone.", callback=_be_quiet, expose_value=False),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Print times with the progress, and the traceback of an error.",
+            callback=_be_verbose,
+            expose_value=False,
+        ),
+    ] = False,
+) -> None:
+    """Be the command whose options every command gets."""
+
+
+def _add_output_options(commands: Iterable[Any]) -> None:
+    only = typer.Typer(add_completion=False)
+    only.command()(_takes_output_options)
+    for command in commands:
+        if hasattr(command, "commands"):
+            _add_output_options(command.commands.values())
+        else:
+            command.params += get_command(only).params
 
 
 app.info.cls = _InOrder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,9 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..messages.escaping import json_visible, visible, visible_lines
+from ..messages.output import output
+from ..storage.progress import silent
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..export.archive.trust.keys import PublicKey
+
+_bars: list[Console] = []
+"""The terminal of each progress bar that is drawn now."""
 
 # Commands print warnings themselves; without a handler Python would print them once more.
 logging.getLogger("lexport").addHandler(logging.NullHandler())
@@ -25,8 +33,6 @@ app = typer.Typer(
     name="lexport",
     help="Train, export, prove, pack, serve and load-test small text models.",
     epilog="Exit codes: 0 done, 1 refused, 2 wrong usage or input, 3 the environment, 130 interrupted.",
-    no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -86,8 +92,15 @@ def show(value: Any) -> None:
 
 
 def print_line(line: str, *, err: bool = False) -> None:
-    """Print one line, even if it has names or messages from outside with line breaks in them."""
-    typer.echo(visible(line), err=err)
+    """Print one line, even if it has names or messages from outside with line breaks in them.
+
+    On a terminal with a progress bar it is printed above the bar.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if _bars and stream.isatty():
+        _bars[-1].print(visible(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
+    else:
+        typer.echo(visible(line), err=err)
 
 
 def print_text(text: str) -> None:
@@ -106,7 +119,14 @@ def trusted_keys(files: list[Path] | None) -> list[PublicKey] | None:
 
 
 def say_to(as_json: bool) -> Callable[[str], None]:
-    """Return the function that prints progress lines: to stderr with --json, so that stdout has only the result."""
+    """Return the function that prints progress lines: to stderr with --json, so that stdout has only the result.
+
+    With --quiet it prints nothing, with --verbose the seconds since the command began too.
+    """
+    if output.quiet:
+        return silent
+    if output.verbose:
+        return lambda line: print_line(f"[{time.monotonic() - output.started:6.1f} s] {line}", err=as_json)
     return partial(print_line, err=as_json)
 
 
@@ -177,22 +197,43 @@ def given_images(path: Path, texts: list[str] | None, lang: str | None, *, expla
 
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a progress bar on stderr with the name `what`: a function of (done, total, current step)."""
+    """Yield a progress bar on stderr with the name `what`: a function of (done, total, current step).
+
+    There is none without a terminal, and with --quiet.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     what_now = TextColumn("{task.description}", markup=False)
     columns = (TextColumn(what), BarColumn(), what_now, TimeRemainingColumn())
     console = Console(stderr=True)
-    # Without a terminal rich would leave an empty line.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
+    if output.quiet or not console.is_interactive:  # where rich would leave an empty line
+        yield silent
+        return
+    # What is printed meanwhile goes through `print_line`: rich would take it from a stdout that is a file, too.
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         task = progress.add_task("", total=None)
-        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=visible(what))
+        _bars.append(console)
+        try:
+            yield lambda done, total, now: progress.update(
+                task, completed=done, total=total, description=visible(now)
+            )
+        finally:
+            _bars.pop()
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if version:
         from ..version import __version__
 
         print_line(__version__)
+    elif context.invoked_subcommand is None:
+        from .overview import overview
+
+        for part in overview(Path.cwd()):
+            print_line(part) if isinstance(part, str) else show(part)

@@ -19,6 +19,7 @@ from .options import (
     RunFolder,
     Texts,
     app,
+    bar,
     emit,
     given_images,
     given_texts,
@@ -58,7 +59,9 @@ def export(
     from ..reports.evidence_table import evidence as evidence_table
 
     chosen = choose(variants)
-    evidence = asdict(export_run(open_run(run), chosen, goldens=goldens, say=say_to(as_json)))
+    with bar("exporting") as progress:
+        found = export_run(open_run(run), chosen, goldens=goldens, say=say_to(as_json), progress=progress)
+    evidence = asdict(found)
     if as_json:
         return emit(evidence)
     show(evidence_table(evidence))

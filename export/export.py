@@ -12,7 +12,7 @@ from ..errors import InputError, RefusedError
 from ..evaluation.tasks import TASKS
 from ..models.run import Run, versions
 from ..storage import atomic as files
-from ..storage.progress import Say, silent
+from ..storage.progress import Progress, Say, silent
 from .evidence.collect import Baseline, collect_evidence
 from .evidence.evidence import Evidence, VariantEvidence
 from .evidence.machine import machine
@@ -23,7 +23,14 @@ from .formats.writer import VariantWriter, WrittenVariant
 from .textgraph import reason_against
 
 
-def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None, say: Say = silent) -> Evidence:
+def export(
+    run: Run,
+    variants: Sequence[Variant],
+    *,
+    goldens: Path | None = None,
+    say: Say = silent,
+    progress: Progress = silent,
+) -> Evidence:
     """Write `RUN/export/` again, with a folder for each variant and `evidence.json`, completely or not at all.
 
     The folder of a variant is complete before it is measured, with every file that an archive copies. A variant is
@@ -47,6 +54,7 @@ def export(run: Run, variants: Sequence[Variant], *, goldens: Path | None = None
             plain: WrittenVariant | None = None
             for variant in family:
                 started = time.monotonic()
+                progress(len(by_name), len(made), variant.name)
                 written = writer.write(variant)
                 one = collect_evidence(run, written, plain, validation, test, baseline)
                 by_name[variant.name] = one

@@ -22,7 +22,11 @@ def page() -> str:
         "",
         "`lexport COMMAND --help` says the same in a terminal. Exit codes: 0 done, 1 refused (a gate, an objective,",
         "a verification), 2 wrong usage or input, 3 the machine, 130 interrupted; [errors](errors.md) have codes of",
-        "their own. This page is written by `python docs/generate`.",
+        "their own. Every command takes `--quiet` (`-q`: results and errors alone) and `--verbose` (`-v`: times",
+        "with the progress, and the traceback of an error). With `--json` an error is a line of JSON on stderr.",
+        "`lexport` alone shows the runs and archives of this folder and what can be done next;",
+        "`lexport --install-completion` has your shell complete commands and options. This page is written by",
+        "`python docs/generate`.",
         "",
         "| command | |",
         "|--|--|",
@@ -40,7 +44,7 @@ def page() -> str:
                 usage.append(one.metavar)
         lines += [f"    {' '.join(usage)} [OPTIONS]", "", "| | | default |", "|--|--|--|"]
         for one in command.params:
-            if not one.hidden and one.name != "help":
+            if not one.hidden and one.name not in ("help", "quiet", "verbose"):
                 lines.append(f"| {_names(one)} | {cell(one.help or '')} | {_default(one)} |")
     return "\n".join(lines) + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -41,12 +42,20 @@ class Result:
         """The one line of an error."""
         assert "Traceback" not in self.err
         [line] = self.err.splitlines()
-        return line
+        return as_text(line)
 
     @property
     def error(self) -> tuple[str, str]:
         """The code and the message of an error of one line."""
         return split_error(self.line)
+
+
+def as_text(line: str) -> str:
+    """Return the line that people see of an error; with --json it is JSON."""
+    if not line.startswith("{"):
+        return line
+    said = json.loads(line)
+    return f"error[{said['code']}]: {said['message']}" if "code" in said else str(said["message"])
 
 
 def split_error(line: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ import pytest
 from lexport.data.samples import SAMPLES
 from lexport.serving.torchserve.java import find_java
 
-from .conftest import Place, Result
+from .conftest import Place, Result, as_text
 
 Command = Callable[..., Result]
 
@@ -397,7 +397,7 @@ def test_loadtest_misses_an_objective(place: Place, archive_of: Callable[[str], 
     report = json.loads(result.out)
     [row] = report["rows"]
     assert (row["workers"], row["users"], row["failures"]) == ("cpu:1", 2, 0)
-    assert "]: SLO missed in 1 of 2 checks" in result.err.splitlines()[-1]
+    assert "]: SLO missed in 1 of 2 checks" in as_text(result.err.splitlines()[-1])
     assert sorted(path.name for path in (place.cwd / "report").iterdir()) == [
         "report.html",
         "results.csv",

@@ -512,12 +512,12 @@ def test_what_the_system_refuses_is_one_line_and_a_bug_keeps_its_traceback(
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(catalog, "emit", full)
-    result = lexport("recipes", "--json")
+    monkeypatch.setattr(catalog, "print_line", full)
+    result = lexport("recipes")
     assert (result.code, result.line) == (
         3,
         "error[LX-SYSTEM-001]: the system says: No space left on device: run.partial",
     )
-    monkeypatch.setattr(catalog, "emit", bug)
+    monkeypatch.setattr(catalog, "print_line", bug)
     with pytest.raises(ZeroDivisionError):
-        run(["recipes", "--json"])
+        run(["recipes"])

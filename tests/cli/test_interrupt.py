@@ -308,5 +308,5 @@ def test_interruptions_within_a_program_that_calls_run(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(catalog, "emit", interrupted)
-    assert lexport("recipes", "--json").code == code
+    monkeypatch.setattr(catalog, "print_line", interrupted)
+    assert lexport("recipes").code == code
