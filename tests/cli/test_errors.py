@@ -71,7 +71,7 @@ def refused(command: Command, place: Place, arguments: str, code: int = 2) -> st
         ("nobody-labelled.csv", "2 of 2 rows have a text but no label (lines 2, 3)"),
         ("binary.csv", "binary.csv is not UTF-8 text"),
         ("zeros.csv", "zeros.csv is binary"),
-        ("good.csv --text-column body", "no column 'body'; its columns are: text, label. Name the right one with"),
+        ("good.csv --text-column body", "no column 'body'. Its columns are: text, label. Name the right one with"),
         ("good.csv --label-column stars", "no column 'stars'"),
         ("good.csv --label-column text", "named for both text and label"),
         ("rotten-tomatoes --text-column body", "Leave out --text-column"),
@@ -93,7 +93,7 @@ def test_data_that_cannot_be_trained_on(here: Place, lexport: Command, arguments
         ("--out . --force", "holds files that are not a run"),
         ("--out /proc/self/run", "Cannot write /proc/self/run: "),
         (f"--out {'x' * 300}", "File name too long"),
-        ("--out run --model nope", "no recipe 'nope'; --model takes a file *.toml or one of: bag"),
+        ("--out run --model nope", "no recipe 'nope'. --model takes a file *.toml or one of: bag"),
         ("--out run --min-count 0", "min_count=0 must be at least 1"),
         ("--out run --max-vocabulary 0", "max_vocabulary=0 must be at least 1"),
         ("--out run --epochs 0", "epochs=0"),
@@ -124,7 +124,7 @@ def test_a_run_that_cannot_be_made(here: Place, lexport: Command, arguments: str
         ("--vectors absent.vec", "There is no file absent.vec and no package of vectors"),
         ("--vectors notes.txt", "notes.txt"),
         ("--model absent.toml", "The recipe absent.toml cannot be read"),
-        ("--model notes.txt", "no recipe 'notes.txt'; --model takes a file *.toml or one of"),
+        ("--model notes.txt", "no recipe 'notes.txt'. --model takes a file *.toml or one of"),
         ("--model transformer --dim 30", "heads=4 do not divide the embedding's dim=30"),
         ("--from absent", "absent is not a run"),
         ("--from folder", "folder is not a run"),
@@ -264,8 +264,8 @@ def test_where_there_is_nothing_to_serve_the_ways_to_an_archive_are_shown(
         assert any(line.endswith(way) for line in below), way
 
 
-def test_without_a_command_the_help_is_shown(lexport: Command) -> None:
-    result = lexport()
+def test_a_group_without_a_command_shows_its_help(lexport: Command) -> None:
+    result = lexport("store")
     assert result.code == 2
     assert "Usage: lexport" in result.out + result.err
 
@@ -299,7 +299,7 @@ def test_a_run_without_its_held_out_texts(here: Place, lexport: Command, run_fol
         ("export absent", "absent is not a run: it is not a folder"),
         ("export good.csv", "good.csv is not a run: it is not a folder"),
         ("export folder", "folder is not a run: it has no run.json"),
-        ("export run --variants onnx-fp64", "no variant 'onnx-fp64'; known are: "),
+        ("export run --variants onnx-fp64", "no variant 'onnx-fp64'. Did you mean 'onnx-fp16'? Known are: "),
         ("evaluate folder good.csv", "folder is not a run"),
         (
             "evaluate run strangers.csv",
