@@ -20,6 +20,7 @@ from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import train as learning
+from .looking import ui as looking
 from .options import app
 from .servers import canary as trying
 from .servers import drift as comparing
@@ -40,6 +41,7 @@ __all__ = [
     "learning",
     "listing",
     "loading",
+    "looking",
     "operating",
     "packing",
     "recording",
@@ -58,7 +60,7 @@ _ORDER = (
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
-    *("generate", "loadtest", "doctor"),
+    *("generate", "loadtest", "ui", "doctor"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,11 @@ def write(found: Mapping[str, Any], model: str, target: Path) -> None:
     files.write_file(target, html(found, model).encode())
 
 
-def html(found: Mapping[str, Any], model: str) -> str:
-    """Return the whole page; `model` is the name of the evaluated model."""
+def html(found: Mapping[str, Any], model: str, *, link: Callable[[str, str], str] | None = None) -> str:
+    """Return the whole page; `model` is the name of the evaluated model.
+
+    `link` returns the address of the texts with a true label and a prediction, where there is a page of them.
+    """
     name = found["metric"]
     return render(
         "evaluation.html",
@@ -53,7 +56,7 @@ def html(found: Mapping[str, Any], model: str) -> str:
         metrics=_metrics(found),
         image_to_text=_metrics(found["image_to_text"]) if "image_to_text" in found else None,
         labels=_labels(found["per_class"]) if "per_class" in found else None,
-        confusion=_confusion(found["labels"], found["confusion"]) if "confusion" in found else None,
+        confusion=_confusion(found["labels"], found["confusion"], link) if "confusion" in found else None,
         calibration=_calibration(found["calibration"]) if "calibration" in found else None,
         robustness=_robustness(found["robustness"]) if "robustness" in found else None,
         mistakes=_mistakes(found["task"], found["mistakes"]) if found["mistakes"] else None,
@@ -80,7 +83,9 @@ def _labels(values: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
+def _confusion(
+    labels: Sequence[str], matrix: Sequence[Sequence[int]], link: Callable[[str, str], str] | None
+) -> dict[str, Any]:
     wrong = [
         sum(row) + sum(line[place] for line in matrix) - 2 * row[place]  # mistaken for others, and others for it
         for place, row in enumerate(matrix)
@@ -92,7 +97,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[s
     )
     if len(kept) < len(labels):
         caption += f" The {_LABELS} of {len(labels):,} labels with the most mistakes."
-    drawing = confusion_matrix(labels, matrix, kept)
+    drawing = confusion_matrix(labels, matrix, kept, link)
     pairs = confused(labels, matrix)[:_PAIRS] if len(labels) > 2 else []
     return {
         "figure": Figure("True labels and predictions", drawing, caption),

@@ -40,6 +40,7 @@ AREAS = {
     "SYSTEM": "The machine and the command line",
     "TRAIN": "Training",
     "TRUST": "Signatures and trust",
+    "UI": "The local page",
     "VECTORS": "Pretrained vectors",
 }
 """The title of each area of codes."""

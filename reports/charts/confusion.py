@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...messages.escaping import visible
@@ -20,10 +20,16 @@ _PALEST, _DEEPEST = 0.04, 0.84  # opacity of a share of 0 and 1
 _DARK = 0.65  # the share from which a cell's number is dark in both modes
 
 
-def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]], kept: Sequence[int]) -> Markup:
+def confusion_matrix(
+    labels: Sequence[str],
+    matrix: Sequence[Sequence[int]],
+    kept: Sequence[int],
+    link: Callable[[str, str], str] | None = None,
+) -> Markup:
     """Return an `<svg>` of the texts by true label (rows) and prediction (columns), of the labels at `kept`.
 
-    The deeper a cell's colour, the larger its share of all texts with the true label.
+    The deeper a cell's colour, the larger its share of all texts with the true label. `link` returns the address
+    that a cell with texts leads to, by its true label and prediction.
     """
     numbered = len(kept) <= _NUMBERED
     size = 2 * _SIZE if numbered else _SIZE
@@ -41,6 +47,7 @@ def confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]], kep
                     "x": start + column * size,
                     "y": start + row * size,
                     "style": "c0" if truth == answer else "c1",
+                    "address": link(labels[truth], labels[answer]) if link is not None and count else None,
                     "opacity": f"{_PALEST + (_DEEPEST - _PALEST) * share:.3f}",
                     "title": f"{labels[truth]} answered as {labels[answer]}: {count:,} ({share:.1%})",
                     "number": f"{count:,}",

@@ -1,0 +1,1 @@
+"""Commands that show what is there, in a browser or a terminal."""
