@@ -155,8 +155,7 @@ def _explain(error: BaseException) -> int:
         return _say(error.message, error.exit_code, below, name=error.code)
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
-        what = f"the system says: {error.strerror or error}{name}"
-        return _say(what, 3, _trace(error), name="LX-SYSTEM-001")
+        return _say(f"the system says: {error.strerror or error}{name}", 3, _trace(error), name="LX-SYSTEM-001")
     if isinstance(error, usage_error) and not isinstance(error, Abort):
         return _explain_usage(error)
     if _ran_out_of_memory(error):

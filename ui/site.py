@@ -111,7 +111,7 @@ class Site:
         for item in items(self._folder):
             if item.key == key and kind in (None, item.kind):
                 if item.problem is not None:
-                    raise InputError(f"{item.name} cannot be shown: {item.problem} Make it again.", code="LX-UI-002")
+                    raise InputError(f"{item.name} cannot be shown. Make it again: {item.problem}", code="LX-UI-002")
                 return item
         raise InputError(
             f"There is no item {key[:40]!r} in {self._folder}. Load the first page again.", code="LX-UI-003"

@@ -11,6 +11,7 @@ WIDTH, ROW, TOP = 620, 34, 40
 # What each folder is for, beside its name.
 WORDS = {
     "cli": "the commands",
+    "ui": "the page in a browser",
     "api": "what import lexport has",
     "loadtest": "load tests",
     "client": "asking a server",

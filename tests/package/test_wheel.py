@@ -113,7 +113,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
         f"lexport/{path.as_posix()}"
         for path in checkout_files()
         if path.suffix
-        in (".binpb", ".css", ".html", ".jinja", ".properties", ".proto", ".py", ".svg", ".toml", ".xml")
+        in (".binpb", ".css", ".html", ".jinja", ".js", ".properties", ".proto", ".py", ".svg", ".toml", ".xml")
         and path.parts[0] not in ("tests", "benchmarks", "docs", "pyproject.toml", "setup.py")
     }
     plugin = {f"lexport/{path.as_posix()}" for path in checkout_files() if "plugin" in path.parts}

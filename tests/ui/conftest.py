@@ -23,8 +23,8 @@ class Visitor:
     def __init__(self, site: Site) -> None:
         self.site = site
 
-    def ask(self, place: str, method: str = "GET", body: bytes = b"", **headers: str) -> Reply:
-        return self.site.respond(method, f"/{self.site.token}/{place}", {"host": HOST} | headers, body)
+    def ask(self, place: str, method: str = "GET", body: bytes = b"") -> Reply:
+        return self.site.respond(method, f"/{self.site.token}/{place}", {"host": HOST}, body)
 
     def page(self, place: str = "") -> str:
         reply = self.ask(place)
