@@ -121,9 +121,12 @@ def kill_each_second(served: Served) -> str:
 
 
 def remove_models(served: Served) -> str:
-    """Remove the folder of extracted models, which workers have as their working directory, and kill a worker."""
-    workers = processes(served, "worker")
-    folder = Path(workers[0].cwd() if workers else "/").parent
+    """Remove the folder of extracted models, and kill a worker. Those of TorchServe have it as their own."""
+    if served.server.engine == "embedded":
+        folder = served.server.run_dir / "models"
+    else:
+        workers = processes(served, "worker")
+        folder = Path(workers[0].cwd() if workers else "/").parent
     if folder.name != "models" or not folder.is_relative_to(Path(tempfile.gettempdir()).resolve()):
         raise SystemProblem(f"The workers run in {folder}. Expected a folder `models` of this benchmark's server.")
     shutil.rmtree(folder)

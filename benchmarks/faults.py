@@ -315,7 +315,18 @@ ROWS: dict[str, Row] = {
         "`kill -9` of one of 2 workers each second for 20 s", causes.kill_each_second, workers=2, cuts=True
     ),
     "models": Row(
-        "extracted models removed, then `kill -9` of the worker", causes.remove_models, recovers=False, cuts=True
+        "extracted models removed, then `kill -9` of the worker",
+        causes.remove_models,
+        cuts=True,
+        engines=("embedded",),
+    ),
+    # TorchServe goes on starting workers in the folder that is gone.
+    "models-torchserve": Row(
+        "extracted models removed, then `kill -9` of the worker",
+        causes.remove_models,
+        answers_all=False,
+        recovers=False,
+        engines=("torchserve",),
     ),
     "deploy": Row("a version deployed", causes.deploy, graceful=True),
     "promote": Row("a version deployed, promoted, rolled back", causes.change_default, graceful=True),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ....errors import LexportError
@@ -26,6 +27,7 @@ class Archives:
         self._folder = orders.server.run_dir / "models"
         self._gpu = orders.gpus > 0
         self._extracted = 0
+        self._restoring = Lock()
 
     def path_of(self, file: str) -> Path:
         """Return an archive of the store. Raises Failure, with TorchServe's words, if there is none."""
@@ -59,12 +61,29 @@ class Archives:
         archive = read(path)
         self._extracted += 1
         folder = self._folder / f"{self._extracted}-{archive.name}-{archive.version}"
-        folder.mkdir(parents=True)
-        try:
-            extract(path, folder)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        _extract_whole(path, folder)
         return Served(
             name=name or archive.name, version=archive.version, url=file, folder=folder, gpu=self._gpu, **options
         )
+
+    def restore(self, served: Served) -> None:
+        """Extract an archive again if its folder was removed, by a cleaner of old files for example.
+
+        Raises LexportError if the archive is no longer in the store, or fails verification.
+        """
+        with self._restoring:  # several processes may be starting
+            if not served.folder.is_dir():
+                _extract_whole(self._store / served.url, served.folder)
+
+
+def _extract_whole(path: Path, folder: Path) -> None:
+    """Extract an archive into a new folder, which is there when it is complete."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        extract(path, partial)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

@@ -251,6 +251,7 @@ class Supervisor:
             grpc=orders.addresses.get(GRPC_INFERENCE),
         )
         for served in self.registry.served:
+            await asyncio.get_running_loop().run_in_executor(None, self._archives.restore, served)
             await self._give(worker, served)
             if not served.workers:
                 continue

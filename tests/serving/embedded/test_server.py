@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -299,6 +300,18 @@ def test_a_killed_process_is_replaced_and_said(start: Start) -> None:
     until(lambda: not status(server.state_dir)["problems"])
     assert len(workers_of(server)) == 2
     assert victim.pid not in {worker.pid for worker in workers_of(server)}
+    assert {ask(server)[0] for _ in range(20)} == {200}
+
+
+def test_extracted_models_that_were_removed_are_extracted_again_where_a_process_begins(start: Start) -> None:
+    server = start(workers="cpu:2")
+    before = sorted(path.relative_to(server.run_dir) for path in (server.run_dir / "models").rglob("*"))
+    shutil.rmtree(server.run_dir / "models")
+    assert {ask(server)[0] for _ in range(20)} == {200}  # the files are open
+    for worker in workers_of(server):
+        worker.kill()
+    until(lambda: running(server.state_dir).restarts == 2 and not status(server.state_dir)["problems"])
+    assert sorted(path.relative_to(server.run_dir) for path in (server.run_dir / "models").rglob("*")) == before
     assert {ask(server)[0] for _ in range(20)} == {200}
 
 
