@@ -133,11 +133,27 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def client(engine: str, archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("served") / "state"
-    server = serve(list(archives.values()), engine=engine, workers="cpu:1", state_dir=folder, port=0)
-    yield Client(server)
-    stop(folder)
+def serving_on(
+    archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Client]]:
+    """The server on an engine, started when it is first asked for: files take turns with the engines."""
+    started: dict[str, Client] = {}
+
+    def client_of(engine: str) -> Client:
+        if engine not in started:
+            folder = tmp_path_factory.mktemp("served") / "state"
+            server = serve(list(archives.values()), engine=engine, workers="cpu:1", state_dir=folder, port=0)
+            started[engine] = Client(server)
+        return started[engine]
+
+    yield client_of
+    for client in started.values():
+        stop(client.server.state_dir)
+
+
+@pytest.fixture(scope="session")
+def client(engine: str, serving_on: Callable[[str], Client]) -> Client:
+    return serving_on(engine)
 
 
 @pytest.fixture(scope="session")
