@@ -130,7 +130,7 @@ class NotRun:
 
 
 @dataclass(frozen=True)
-class Tested:
+class LoadedModel:
     """A model under test: that of an archive, or of a server that ran."""
 
     name: str
@@ -183,7 +183,7 @@ class LoadReport:
     versions: Mapping[str, str]
     evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By archive, as packed."""
-    tested: Mapping[str, Tested] = field(default_factory=dict)
+    tested: Mapping[str, LoadedModel] = field(default_factory=dict)
     """What was tested, by archive."""
     comparison: Comparison | None = None
     """With an earlier test (`--baseline`)."""

@@ -26,7 +26,7 @@ from ..export.evidence.load import model_digest
 from ..export.formats.files import GOLDENS
 from ..serving.store import read
 from ..storage.compression import COMPRESSIONS, opener_for, readable
-from .results import Tested
+from .results import LoadedModel
 
 MOST_TEXTS = 100_000  # that are read of a file; a run sends 2,000 of them
 
@@ -49,10 +49,10 @@ class Subject:
     """What counts as an answer, unless the caller says; of an archive that lexport did not make, any good status."""
 
     @property
-    def tested(self) -> Tested:
+    def tested(self) -> LoadedModel:
         """What results say of it."""
         variant = self.evidence.get("variant")
-        return Tested(
+        return LoadedModel(
             self.model, self.version, variant if isinstance(variant, str) else None, model_digest(self.evidence)
         )
 

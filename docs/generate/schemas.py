@@ -14,7 +14,7 @@ from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
 from lexport.loadtest.judging.comparison import Change, Comparison
 from lexport.loadtest.measuring.figures import GpuUse, Repeat, ServerFigures, Spread
-from lexport.loadtest.results import SCHEMA, LoadReport, NotRun, Row, Tested, Verdict
+from lexport.loadtest.results import SCHEMA, LoadedModel, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 from lexport.models.run import RunInfo
@@ -69,7 +69,7 @@ def _load_report() -> dict[str, Any]:
     schema["properties"]["schema"] = {"const": SCHEMA, "description": "Of this format; 1 had none."}
     met = "Whether every objective was met, and nothing was worse than in an earlier test."
     schema["properties"]["passed"] = {"type": "boolean", "description": met}
-    kinds = (Row, NotRun, Verdict, Slot, Repeat, Spread, ServerFigures, GpuUse, Tested, Comparison, Change)
+    kinds = (Row, NotRun, Verdict, Slot, Repeat, Spread, ServerFigures, GpuUse, LoadedModel, Comparison, Change)
     for kind in kinds:
         schema["$defs"][kind.__name__] = _documented(kind)
         schema["$defs"][kind.__name__].pop("$defs", None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import InputError
-from ..results import SCHEMA, Row, Tested
+from ..results import SCHEMA, LoadedModel, Row
 from .comparison import BETTER, NOT_JUDGED, SAME, WORSE, Change, Comparison
 from .ranks import ALPHA, chance_larger, least_chance
 
@@ -94,7 +94,7 @@ def read_baseline(path: Path) -> Earlier:
         rows = report["rows"]
         schema = report.get("schema")
         if schema == SCHEMA:
-            tested = {str(label): Tested(**one) for label, one in report["tested"].items()}
+            tested = {str(label): LoadedModel(**one) for label, one in report["tested"].items()}
             settings, machine = dict(report["settings"]), dict(report["machine"])
             cells = dict(_cell(row, tested) for row in rows)
             return Earlier(path, str(report["started"])[:40], settings, machine, cells)
@@ -150,7 +150,7 @@ def what_is_missing(earlier: Earlier, machine: Mapping[str, Any], repeats: int, 
 def compare(
     earlier: Earlier,
     rows: Sequence[Row],
-    tested: Mapping[str, Tested],
+    tested: Mapping[str, LoadedModel],
     machine: Mapping[str, Any],
     *,
     least: float = LEAST,
@@ -177,7 +177,9 @@ def compare(
     return Comparison(earlier.path.name, earlier.started, least, tuple(changes), tuple(alone), note)
 
 
-def key_of(archive: str, workers: str, users: int, arrivals: str, rate: float, tested: Mapping[str, Tested]) -> Key:
+def key_of(
+    archive: str, workers: str, users: int, arrivals: str, rate: float, tested: Mapping[str, LoadedModel]
+) -> Key:
     """Return what a cell has in common with that of another test, which may be of another version of the model."""
     names = Counter(one.name for one in tested.values())
     own = tested.get(archive)
@@ -237,7 +239,7 @@ _METRICS: tuple[tuple[str, int, Callable[[Measured], float | None]], ...] = (
 )
 
 
-def _cell(row: Mapping[str, Any], tested: Mapping[str, Tested]) -> tuple[Key, EarlierCell]:
+def _cell(row: Mapping[str, Any], tested: Mapping[str, LoadedModel]) -> tuple[Key, EarlierCell]:
     """Return a row of an earlier test. Raises ValueError, TypeError or KeyError for what is not one."""
     archive, workers, users, rate = str(row["archive"]), str(row["workers"]), int(row["users"]), _number(row["rate"])
     arrivals = str(row["arrivals"])

@@ -22,7 +22,7 @@ from lexport.export.archive.verify import verify
 from lexport.export.evidence.load import model_digest, read_load
 from lexport.loadtest.measuring.figures import ServerFigures
 from lexport.loadtest.objectives import judge, parse
-from lexport.loadtest.results import Row, Tested
+from lexport.loadtest.results import LoadedModel, Row
 from lexport.storage.atomic import json_bytes
 
 from ... import json_schema
@@ -51,8 +51,8 @@ def measured(run_folder: Path, archive_of: Callable[[str], Path], tmp_path: Path
             settings=SETTINGS,
             machine=MACHINE,
             tested={
-                "films-1.0": Tested("films", "1.0", "onnx-int8", digest),
-                "books-1.0": Tested("books", "1.0", "onnx-fp32", "00"),
+                "films-1.0": LoadedModel("films", "1.0", "onnx-int8", digest),
+                "books-1.0": LoadedModel("books", "1.0", "onnx-fp32", "00"),
             },
         )
         path = tmp_path / name

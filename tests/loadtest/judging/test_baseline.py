@@ -27,15 +27,15 @@ from lexport.loadtest.judging.verdict import verdict
 from lexport.loadtest.objectives import check_slo
 from lexport.loadtest.page import html
 from lexport.loadtest.report import comparison_table
-from lexport.loadtest.results import LoadReport, Row, Tested
+from lexport.loadtest.results import LoadedModel, LoadReport, Row
 
 from ...refusals import refused
 from ..samples import REPORT, ROW, repeated
 
 MACHINE = {"system": "Linux 6.1", "processor": "a processor", "cores": 2, "memory_gib": 7.7}
 SETTINGS: dict[str, Any] = {**REPORT.settings, "arrivals": "closed", "seed": 0, "command": "lexport loadtest films"}
-TESTED = {"films-1.0": Tested("films", "1.0", "onnx-int8", "aa")}
-NEXT = {"films-1.1": Tested("films", "1.1", "onnx-int8", "bb")}
+TESTED = {"films-1.0": LoadedModel("films", "1.0", "onnx-int8", "aa")}
+NEXT = {"films-1.1": LoadedModel("films", "1.1", "onnx-int8", "bb")}
 RATES = [1000.0, 1010.0, 990.0, 1005.0, 995.0]
 TIMES = [20.0, 20.5, 19.5, 20.2, 19.8]
 BASE = repeated(ROW, RATES, TIMES)

@@ -46,8 +46,13 @@ def test_each_cell_and_objective_is_a_test_case() -> None:
     }
     root = ET.fromstring(junit(report))
     assert root.attrib | root[0].attrib == {
-        **{"name": "lexport loadtest", "tests": "5", "failures": "1", "errors": "0", "skipped": "1"},
-        **{"time": "20.000", "timestamp": "2026-01-02T03:04:05"},
+        "name": "lexport loadtest",
+        "tests": "5",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "1",
+        "time": "20.000",
+        "timestamp": "2026-01-02T03:04:05",
     }
     case = root[0][2]
     assert (case.attrib["classname"], case.attrib["time"]) == ("films-1.0.cpu:1", "10.000")
