@@ -124,7 +124,7 @@ def csv_text(report: LoadReport) -> str:
                 row.processes,
                 row.client_limit or "",
                 *(_plain(value) for value in (row.knee, row.recovery, row.p90_ms, row.p99_9_ms)),
-                max(1, len(row.repeats)),
+                row.runs,
                 *(_plain(end) for metric in _SPREAD for end in _ends(row, metric)),
                 _plain(None if row.other_cpu is None else row.other_cpu * 100),
                 row.other_work or "",
@@ -231,7 +231,7 @@ def spread_table(report: LoadReport) -> Table:
             one = row.spread.get(metric)
             cells += ["–", ""] if one is None else [measured(one.median), f"{measured(one.low)}–{measured(one.high)}"]
         name = [row.archive] if several else []
-        shown.add_row(*name, row.workers, f"{row.level:,.6g}", str(len(row.repeats)), *cells)
+        shown.add_row(*name, row.workers, f"{row.level:,.6g}", str(row.runs), *cells)
     return shown
 
 

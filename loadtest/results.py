@@ -98,6 +98,11 @@ class Row:
         return share_of(self.failures, self.answered)
 
     @property
+    def runs(self) -> int:
+        """How often it was run."""
+        return max(1, len(self.repeats))
+
+    @property
     def label(self) -> str:
         """Archive, worker set and load in words."""
         return f"{self.archive} {self.workers} {self.load}"

@@ -61,7 +61,7 @@ def _failed(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _single(rows: Sequence[Row]) -> Iterator[str]:
-    if rows and all(len(row.repeats) == 1 for row in rows):
+    if rows and all(row.runs == 1 for row in rows):
         yield (
             "Each figure is of a single run: how far another run would differ, and which of two settings is the "
             "faster, is not known. --repeat 5 shows it."
@@ -75,7 +75,7 @@ def rankings(rows: Sequence[Row]) -> Iterator[str]:
     the better one are better by the Mann–Whitney test. Single runs show no order at all.
     """
     for (_, load), group in groupby(sorted(rows, key=lambda row: (row.level, row.load)), lambda r: (r.level, r.load)):
-        comparable = [row for row in group if len(row.repeats) > 1 and not row.client_limit and row.answered]
+        comparable = [row for row in group if row.runs > 1 and not row.client_limit and row.answered]
         ranked = sorted(comparable, key=lambda row: _rank_of(row), reverse=True)
         close = [
             f"{_name(better, rows)} and {_name(worse, rows)}"
@@ -83,7 +83,7 @@ def rankings(rows: Sequence[Row]) -> Iterator[str]:
             if not _shown(better, worse)
         ]
         if close:
-            runs = min(len(row.repeats) for row in ranked)
+            runs = min(row.runs for row in ranked)
             enough = least_chance(runs, runs) <= ALPHA
             why = "is within the noise of the runs" if enough else f"is not shown by {runs} runs: --repeat 5 may"
             yield f"At {load} the order of {'; of '.join(close)} {why}."

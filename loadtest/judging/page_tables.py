@@ -18,7 +18,7 @@ def runs(report: LoadReport) -> list[tuple[str, ...]]:
         if row.spread:
             found = [row.spread.get(metric) for metric in _SPREAD]
             shown = ["–" if one is None else f"{measured(one.low)} – {measured(one.high)}" for one in found]
-            lines.append((row.archive, row.workers, row.load, str(len(row.repeats)), *shown))
+            lines.append((row.archive, row.workers, row.load, str(row.runs), *shown))
     return lines
 
 

@@ -42,7 +42,7 @@ def _lines(report: LoadReport) -> Iterator[str]:
     yield _line(names)
     yield _line(["--"] * (len(names)))
     for row in report.rows:
-        cells = [row.archive] * several + [row.workers, row.load, str(len(row.repeats)), *_figures(row)]
+        cells = [row.archive] * several + [row.workers, row.load, str(row.runs), *_figures(row)]
         yield _line([*cells, report.judgement(row)] if report.objectives else cells)
     for missing in report.not_run:
         cells = [missing.archive] * several + [missing.workers, f"not run: {missing.reason}"]

@@ -18,8 +18,8 @@ def verdict(report: LoadReport) -> str:
     said = []
     if report.objectives:
         judged = sum(bool(report.verdicts_of(row)) and report.judgement(row) == "met" for row in report.rows)
-        least = min(len(row.repeats) for row in report.rows)
-        times = "once each" if least <= 1 else f"{least} times each"
+        least = min(row.runs for row in report.rows)
+        times = "once each" if least == 1 else f"{least} times each"
         said.append(f"SLO met in {judged} of {len(report.rows)} cells, run {times}: {', '.join(report.objectives)}.")
     else:
         said.append("No SLO was set; nothing was judged.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,7 +68,7 @@ def pack(run: Path, out: Path, load: Path | None, variant: str = "onnx-int8", ve
 
 
 def shown(screen: Any) -> str:
-    console = Console(width=160, record=True, quiet=True)
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(screen)
     return console.export_text()
 

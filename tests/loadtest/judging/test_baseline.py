@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Callable
@@ -227,7 +228,7 @@ def test_the_comparison_is_on_the_page_in_the_terminal_and_in_the_verdict(kept: 
     assert "Compared with results.json" in page
     assert 'bad">worse</td>' in page
     assert "Worse than the test of" in page
-    console = Console(width=120, record=True, file=None, quiet=True)
+    console = Console(width=120, record=True, file=io.StringIO())
     assert report.comparison is not None
     console.print(comparison_table(report.comparison))
     assert "worse" in console.export_text()
