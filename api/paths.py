@@ -7,7 +7,7 @@ from typing import Any
 
 StrPath = str | Path
 # Options of the functions below that name files or folders.
-_OPTIONS = frozenset({"out", "state_dir", "store", "texts", "token_file"})
+_OPTIONS = frozenset({"baseline", "junit", "out", "state_dir", "store", "texts", "token_file", "with_load"})
 
 
 def with_paths(options: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..storage.progress import Say, silent
 from .archive import Archive
 from .inprocess import answer_request
 from .model import Model
+from .paths import with_paths
 
 if TYPE_CHECKING:
     from ..export.evaluation import Evaluation
@@ -106,7 +107,7 @@ class Run(Model):
         if not (self.folder / "export" / "evidence.json").is_file():
             self.export(say=options.get("say", silent))
         key = None if sign is None else Path(sign)
-        return Archive(archive(self.folder, version=version, out=Path(out), sign=key, **options))
+        return Archive(archive(self.folder, version=version, out=Path(out), sign=key, **with_paths(options)))
 
     def save(self, folder: str | Path, *, replace: bool = False) -> Run:
         """Copy the run, with what was exported of it, to `folder` and return it from there. Raises InputError."""

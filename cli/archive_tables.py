@@ -19,8 +19,10 @@ from ..export.archive.format.reader import EVIDENCE
 from ..export.archive.inspect import Inspection
 from ..export.archive.recorded import AgainstRecording
 from ..export.archive.recordings import SHAPES
+from ..export.evidence.load import LoadEvidence, LoadRow, read_load
 from ..messages.escaping import visible_lines
 from ..reports.evidence_table import evidence
+from ..reports.numbers import measured
 from ..reports.tables import Line, Quoted, Table, megabytes, new_table, reading, share, titled
 
 _SHOWN = 12  # words, members and flips at most
@@ -58,11 +60,28 @@ def _inspection(found: Inspection) -> Group:
     return Group(
         facts,
         evidence(values),
+        *([_load(read_load(values["load"]))] if "load" in values else []),
         Text(""),
         titled(f"{found.path.name}, {megabytes(found.size)}", members),
         Rule(),
         Quoted(Markdown(visible_lines(found.card), hyperlinks=False)),
     )
+
+
+def _load(load: LoadEvidence) -> Any:
+    """Return the load test in the evidence."""
+    columns = ("runs", "req/s", "p50 ms", "p90", "p95", "p99", "p99.9", "failed", "batch", "queue ms")
+    table = new_table("load test", *columns)
+    for row in load.rows:
+        table.add_row(
+            row.cell,
+            *(str(row.runs), f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"),
+            *map(measured, (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms, row.p99_9_ms)),
+            *(f"{row.failures:,}", measured(row.batch_texts), measured(row.queue_ms)),
+        )
+    objectives = ", ".join(dict.fromkeys(one.objective for one in load.checks)) or "none"
+    missed = f"; {sum(not one.passed for one in load.checks)} of {len(load.checks)} checks missed" * bool(load.checks)
+    return titled(f"Load test of {load.started[:10]} on {load.place}. Objectives: {objectives}{missed}", table)
 
 
 def foreign_archive(found: ForeignArchive) -> Group:
@@ -141,7 +160,16 @@ def _comparison(found: Comparison) -> Group:
     for size in one.latency.keys() & other.latency.keys():
         before, after = one.latency[size], other.latency[size]
         table.add_row(f"batch {size}, ms", f"{before:.3f}", f"{after:.3f}", f"{after / before - 1:+.1%}")
+    if one.load and other.load:
+        earlier = {row.cell: row for row in one.load.rows}
+        for row in other.load.rows:
+            if row.cell in earlier:
+                _add_load(table, earlier[row.cell], row)
     parts: list[Any] = [table]
+    if one.load and other.load and one.load.place != other.load.place:
+        parts.append(Line(f"the load tests are of two machines: {one.load.place}; {other.load.place}"))
+    elif bool(one.load) != bool(other.load):
+        parts.append(Line(f"only {(one if one.load else other).version} has a load test in its evidence"))
     if found.words_added or found.words_gone:
         parts.append(Line(f"words: {_listed(found.words_added, 'added')}; {_listed(found.words_gone, 'gone')}"))
     parts.append(Line(_answers(found)))
@@ -156,6 +184,16 @@ def _comparison(found: Comparison) -> Group:
             members.add_row(name, what)
         parts.append(members)
     return Group(*parts)
+
+
+def _add_load(table: Table, before: LoadRow, after: LoadRow) -> None:
+    """Add what two load tests measured of the same worker set and load."""
+    for name, one, other in (
+        ("req/s", before.requests_per_second, after.requests_per_second),
+        ("p99, ms", before.p99_ms, after.p99_ms),
+    ):
+        change = "" if one is None or other is None else f"{other / max(one, 1e-9) - 1:+.1%}"
+        table.add_row(f"{after.cell}: {name}", measured(one), measured(other), change)
 
 
 def against_recording(found: AgainstRecording) -> Group:

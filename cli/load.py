@@ -58,7 +58,21 @@ def loadtest(
         str | None, typer.Option(help="Requests/s of arrivals that are not closed, comma-separated.")
     ] = None,
     duration: Annotated[str, typer.Option(help="Of each run, for example 10s or 1m.")] = "10s",
+    repeat: Annotated[int, typer.Option(help="Runs of each cell, in rounds, each in another order.")] = 1,
     slo: Annotated[list[str] | None, typer.Option(help="For example p99=50ms, rps=500, failures=0%.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="RESULTS", help="Exit 1 if worse than this earlier results.json.")
+    ] = None,
+    max_regression: Annotated[
+        str, typer.Option(help="What counts as worse than --baseline, if it is more than noise.")
+    ] = "5%",
+    judge_anyway: Annotated[
+        bool,
+        typer.Option("--judge-anyway", help="Judge beside other work, and against --baseline of another machine."),
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every check as JUnit XML.", show_default="none")
+    ] = None,
     texts: Annotated[
         Path | None, typer.Option(help="A data file, or a text a line.", show_default="the goldens")
     ] = None,
@@ -112,7 +126,12 @@ def loadtest(
         arrivals=arrivals,
         rate=rate,
         duration=duration,
+        repeat=repeat,
         slo=slo or [],
+        baseline=baseline,
+        max_regression=max_regression,
+        judge_anyway=judge_anyway,
+        junit=junit,
         texts=texts,
         text_column=text_column,
         body=body,

@@ -90,6 +90,10 @@ def archive(
         bool,
         typer.Option("--no-texts", help="Pack no text of the data: golden requests are made of words it knows."),
     ] = False,
+    with_load: Annotated[
+        Path | None,
+        typer.Option(metavar="RESULTS", help="Add a load test of it: results.json of loadtest.", show_default="none"),
+    ] = None,
     profile: Annotated[
         str, typer.Option(help="throughput: batches of up to 64. latency: no batches, for a client at a time.")
     ] = "throughput",
@@ -110,6 +114,7 @@ def archive(
         no_texts=no_texts,
         profile=profile,
         prefer=prefer,
+        with_load=with_load,
         say=say_to(as_json),
     )
     packed = read_json(path, EVIDENCE)["variant"]

@@ -14,7 +14,8 @@ from .driver.arrivals import CHOICES, PATTERNS, plan
 from .driver.bodies import Template, parse_mix
 from .locust_process import Load, Target
 
-MAX_RUNS = 60
+MAX_RUNS = 60  # of a round
+MAX_REPEATS = 50
 MAX_USERS = 1_000
 MAX_SECONDS = 3_600.0
 MAX_RATE = 100_000
@@ -99,6 +100,12 @@ def check_processes(processes: int | None) -> None:
         raise InputError(
             f"--processes {processes} is out of range; expected 1 to {MAX_PROCESSES}.", code="LX-LOAD-068"
         )
+
+
+def check_repeats(repeats: int) -> None:
+    """Raise InputError for a number of repeats that is not possible."""
+    if not 1 <= repeats <= MAX_REPEATS:
+        raise InputError(f"--repeat {repeats} is out of range; expected 1 to {MAX_REPEATS}.", code="LX-LOAD-088")
 
 
 def check_question(target: Target, mix: str) -> None:

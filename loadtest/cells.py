@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ..serving.usage import Usage, usage_of
 from ..storage.cores import cores
 from ..storage.progress import Say
 from . import locust_process as client
+from .judging.conditions import other_work
 from .locust_process import Load, Target
+from .measuring.figures import Repeat
+from .measuring.gpus import sampled
+from .measuring.repeats import Run
+from .measuring.server_metrics import between, read_counters
 from .results import Row
 from .series import Slot, knee, recovery
 
 SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.8  # of a core: beyond it Locust, of which each process has only one, slows the test down
 LAG_LIMIT = 5.0  # ms, p99: requests that were sent later than this were not sent as planned
+TIMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms")
+ALIKE = ("began", "seconds", "answered", "failures", "requests_per_second")
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class Loads:
     """Seconds of a run before, which is not measured."""
     processes: int | None
     """Locust's processes; None: one, and more where it is the limit and the machine has the cores."""
+    needed: dict[Load, int] = field(default_factory=dict)
+    """The processes that a load needed when it was run before."""
 
 
 def loads_of(load: Load, users: Sequence[int], rates: Sequence[float]) -> tuple[Load, ...]:
@@ -38,23 +49,40 @@ def loads_of(load: Load, users: Sequence[int], rates: Sequence[float]) -> tuple[
     return tuple(replace(load, rate=rate) for rate in rates) if rates else (load,)
 
 
-def measured_rows(target: Target, archive: str, workers: str, loads: Loads, folder: Path, say: Say) -> Iterator[Row]:
-    """Warm the server at `target` up, then yield what each load measured. Raises SystemProblem if Locust fails."""
+def measured_runs(
+    target: Target, archive: str, workers: str, loads: Loads, folder: Path, say: Say, number: int = 1
+) -> Iterator[tuple[Load, Run]]:
+    """Warm the server at `target` up, then yield what each load measured, as a run of the round `number`.
+
+    Raises SystemProblem if Locust fails.
+    """
     if loads.warmup:
         client.run(target, _warming(loads), folder)
-    processes = loads.processes or 1
     for load in loads.each:
+        fewest = min(max(loads.needed.values(), default=1), max(1, _most(target, load)))
+        processes = loads.processes or loads.needed.get(load, fewest)
         while True:
-            before = usage_of(target.server)
-            measured = client.run(target, replace(load, warmup=SETTLE, processes=processes), folder)
-            usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
-            row = _row(archive, workers, load, measured, usage)
+            run = _measured(target, archive, workers, replace(load, processes=processes), folder, number)
+            row = run.row
             say(in_words(row))
             if loads.processes or row.client_cpu <= CLIENT_LIMIT * processes or 2 * processes > _most(target, load):
                 break
             processes *= 2
             say(f"{row.label}: {row.client_limit}; the run is repeated with {processes} processes of Locust")
-        yield row
+        loads.needed[load] = processes
+        yield load, run
+
+
+def _measured(target: Target, archive: str, workers: str, load: Load, folder: Path, number: int) -> Run:
+    """Run one load, and read before and after it what the server has taken and counted."""
+    counted = read_counters(target.metrics_url, at_rest=target.reports_late)
+    before = usage_of(target.server)
+    with sampled(folder, here=not target.remote) as gpus:
+        measured = client.run(target, replace(load, warmup=SETTLE), folder)
+    usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
+    served = between(counted, read_counters(target.metrics_url, at_rest=target.reports_late))
+    row = replace(_row(archive, workers, load, measured, usage, number), server=served, gpus=gpus.uses())
+    return Run(row, measured["due"], measured["times"])
 
 
 def _warming(loads: Loads) -> Load:
@@ -83,8 +111,9 @@ def client_limit(measured: dict[str, Any], open_loop: bool) -> str | None:
     return None
 
 
-def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage: Usage) -> Row:
+def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage: Usage, number: int) -> Row:
     client_cpu = measured["client_seconds"] / measured["seconds"]
+    other_cpu = _other_cpu(measured["machine_share"], client_cpu, usage.cpu)
     is_open = load.arrivals != "closed"
     limit = client_limit(measured, is_open)
     slots = tuple(Slot(**slot) for slot in measured["series"])
@@ -97,10 +126,7 @@ def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage
         failures=measured["failures"],
         reasons=measured["reasons"],
         requests_per_second=measured["requests_per_second"],
-        p50_ms=measured["p50_ms"],
-        p95_ms=measured["p95_ms"],
-        p99_ms=measured["p99_ms"],
-        max_ms=measured["max_ms"],
+        **{name: measured[name] for name in TIMES},
         curve=tuple((percent, milliseconds) for percent, milliseconds in measured["curve"]),
         client_cpu=client_cpu,
         client_cpu_machine=client_cpu / cores(),
@@ -115,11 +141,28 @@ def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage
         slowest_failure_ms=measured["slowest_failure_ms"],
         processes=measured["processes"],
         client_limit=limit,
+        other_cpu=other_cpu,
+        other_work=other_work(other_cpu, measured["machine_share"]),
         # The knee of a run that the client limited may be the client's.
         knee=knee(slots, load.rate, load.duration) if load.arrivals == "ramp" and limit is None else None,
         recovery=recovery(slots, load.rate, load.duration) if load.arrivals == "spike" else None,
         series=slots,
+        repeats=(
+            Repeat(
+                round=number,
+                **{name: measured[name] for name in (*ALIKE, *TIMES)},
+                machine_cpu=measured["machine_share"],
+                other_cpu=other_cpu,
+                client_limit=limit,
+            ),
+        ),
     )
+
+
+def _other_cpu(machine: float, client: float, server: float | None) -> float | None:
+    """Return the share of all cores that neither took, of the cores that each of them took; None where unknown."""
+    # Of all cores of the machine, of which a container may use only some: those that its busy share is of.
+    return None if server is None else max(0.0, machine - (client + server) / (psutil.cpu_count() or 1))
 
 
 def in_words(row: Row) -> str:
@@ -133,23 +176,3 @@ def in_words(row: Row) -> str:
     if row.recovery is not None:
         more = f", as before {row.recovery:.1f} s after the spike"
     return f"{row.label}: {bound}{row.requests_per_second:,.0f} requests/s, {times}{more}{failed}"
-
-
-def warnings(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Return what a reader of the figures must know."""
-    found = []
-    limited = [row for row in rows if row.client_limit]
-    if limited:
-        worst = max(limited, key=lambda row: (row.client_cpu / row.processes, row.lag_p99_ms or 0.0))
-        found.append(
-            f"The client, not the server, may have been the limit in {len(limited)} of {len(rows)} runs: "
-            f"{worst.client_limit} ({worst.label}). Their requests/s are lower bounds, and no latency or rate of "
-            f"theirs is judged. More processes of Locust (--processes {2 * worst.processes}) show more, where there "
-            "are cores for them."
-        )
-    failed = [row for row in rows if row.failures]
-    if failed:
-        worst = max(failed, key=lambda row: row.failures)
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in worst.reasons.items())
-        found.append(f"Requests failed in {len(failed)} of {len(rows)} runs; {worst.label}: {reasons}.")
-    return tuple(found)

@@ -17,7 +17,8 @@ from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.trust.keys import PublicKey
 from ..messages.nearest import did_you_mean
 from ..serving.store import newest
-from .report import table
+from .judging.verdict import verdict
+from .report import screen
 from .results import LoadReport
 from .runner import loadtest
 from .targets import Endpoint
@@ -34,6 +35,7 @@ def run_loadtest(
     users: str,
     rate: str | None,
     duration: str,
+    max_regression: str,
     model_store: Path,
     out: Path,
     trusted: Sequence[PublicKey] | None,
@@ -51,6 +53,7 @@ def run_loadtest(
         "users": _numbers(users),
         "rates": _rates(rate) if rate else (),
         "duration": _seconds(duration),
+        "max_regression": _share(max_regression),
         "out": out,
         "trust_code": trust_code,
         "say": say,
@@ -80,8 +83,12 @@ def run_loadtest(
                 **shared,
             )
     if show is not None:
-        show(table(report))
+        show(screen(report))
         say(f"report: {out / 'report.html'}")
+    for warning in report.warnings:
+        say(warning)
+    if report.passed:  # else the command's last line says why
+        say(verdict(report))
     return report
 
 
@@ -156,6 +163,16 @@ def _rates(value: str) -> list[float]:
             code="LX-LOAD-073",
         )
     return [float(one) for one in value.split(",")]
+
+
+def _share(value: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?) *%", value.strip())
+    if not match:
+        raise InputError(
+            f"--max-regression {value!r} is not understood. Expected a percentage, for example 5%.",
+            code="LX-LOAD-089",
+        )
+    return float(match[1]) / 100
 
 
 def _seconds(value: str) -> float:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import SystemProblem
 
 LOCUSTFILE = Path(__file__).parent / "driver" / "locustfile.py"
@@ -36,6 +38,10 @@ class Target:
     """What counts as an answer: `label`, of lexport's models; `status`, any 2xx; or a JSONPath."""
     server: str = ""
     """The id of the server, if lexport has started it on this machine."""
+    metrics_url: str = ""
+    """Its metrics address, in that case."""
+    reports_late: bool = False
+    """Whether its workers report what they count only once a second, as those of TorchServe do."""
     headers: tuple[str, ...] = ()
     """Such as `X-Key: abc`."""
     body: str = ""
@@ -83,6 +89,7 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
         "--warmup": load.warmup,
         "--measure": load.duration,
         "--result": result,
+        "--times": times_beside(result),
     }
     if load.texts:
         options["--texts"] = load.texts
@@ -100,7 +107,10 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
 
 
 def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
-    """Load `target` and return the locustfile's measurements (see `Recorder.result` there).
+    """Load `target` and return the locustfile's measurements (see `recorder.merged`).
+
+    To these it adds `due` and `times`: of each answered request, in the same order, when it was due, in seconds since
+    the window began, and its latency in ms.
 
     `folder` is for temporary files. On Ctrl-C or any other exception Locust is ended first. Raises SystemProblem,
     with Locust's last output line, if the run gives no measurements.
@@ -139,7 +149,13 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
             f"Locust ended with code {code} and no measurements: {_last_line(folder)}", code="LX-LOAD-007"
         )
     measured: dict[str, Any] = json.loads(result.read_bytes())
-    return measured
+    both = np.fromfile(times_beside(result))
+    return measured | {"due": both[: len(both) // 2], "times": both[len(both) // 2 :]}
+
+
+def times_beside(result: Path) -> Path:
+    """Return the file of the single times that belongs to a result."""
+    return result.with_suffix(".times")
 
 
 def _free_port() -> int:

@@ -10,9 +10,12 @@ from typing import Any
 from ..reports.numbers import measured
 from ..reports.pages import Cell, render
 from .charts import figures
+from .judging import page_tables
+from .judging.verdict import verdict
 from .results import LoadReport, Row
 
 _MAX = 1e15  # the largest number from evidence that fits the page
+_STYLES = {"met": "good", "missed": "bad", "uncertain": "bad", "not": "soft"}  # of a judgement's first word
 _Cells = tuple[str | Cell, ...]
 
 
@@ -31,6 +34,11 @@ def html(report: LoadReport) -> str:
         results=[[row[not several :] for row in rows] for rows in _results(report)],
         notes=dict.fromkeys(f"{missing.workers} was not run: {missing.reason}" for missing in report.not_run),
         figures=figures(report),
+        verdict=verdict(report),
+        runs=page_tables.runs(report),
+        served=page_tables.served(report),
+        gpus=page_tables.gpus(report),
+        compared=page_tables.compared(report),
         evidence=_evidence(report.evidence),
         settings=_facts(report.settings),
         about_machine=_facts(report.machine),
@@ -51,24 +59,21 @@ def _results(report: LoadReport) -> Iterator[list[_Cells]]:
     """Yield the lines of each archive and worker set, then a line for each that was not run."""
     for _, rows in groupby(report.rows, key=lambda row: (row.archive, row.workers)):
         yield [_result(report, row) for row in rows]
-    blank = ("",) * (7 + bool(report.objectives))
+    blank = ("",) * (9 + bool(report.objectives))
     for missing in report.not_run:
         yield [(missing.archive, missing.workers, "–", Cell("not run", "soft"), *blank)]
 
 
 def _result(report: LoadReport, row: Row) -> _Cells:
     failed = Cell(f"{row.failures:,}", "bad") if row.failures else "0"
-    missed = ", ".join(report.misses(row))
-    if missed:
-        verdict = Cell(f"missed: {missed}", "bad")
-    else:
-        verdict = Cell("not judged", "soft") if row.client_limit else Cell("met", "good")
+    judgement = report.judgement(row)
+    verdict = Cell(judgement.replace("missed ", "missed: "), _STYLES[judgement.partition(" ")[0]])
     return (
         row.archive,
         row.workers,
         f"{row.level:,.6g}",
         f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}",
-        *map(measured, (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
+        *map(measured, (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms, row.p99_9_ms, row.max_ms)),
         failed,
         f"{row.client_cpu * 100:.0f}",
         f"{row.machine_cpu * 100:.0f}",

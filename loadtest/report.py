@@ -1,12 +1,14 @@
-"""A load test's outputs: a table for the terminal, results.csv, results.json and report.html."""
+"""A load test's outputs: tables for the terminal, results.csv, results.json, report.html and latency.hlog."""
 
 from __future__ import annotations
 
 import csv
 import io
+import statistics
 from pathlib import Path
 
 from rich.box import SIMPLE
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from ..errors import InputError
@@ -14,10 +16,11 @@ from ..messages.escaping import visible
 from ..reports.numbers import measured
 from ..reports.tables import Table
 from ..storage.atomic import check_folder, json_bytes, new_folder
+from .judging.comparison import BETTER, NOT_JUDGED, SAME, WORSE, Comparison
 from .page import html
 from .results import LoadReport, Row
 
-FILES = ("report.html", "results.csv", "results.json")
+FILES = ("report.html", "results.csv", "results.json", "latency.hlog")
 COLUMNS = (
     "archive",
     "workers",
@@ -35,7 +38,7 @@ COLUMNS = (
     "client_cpu_percent_of_machine",
     "machine_cpu_percent",
     "seconds",
-    "slo",  # met, missed METRICS, or not judged; empty without objectives
+    "slo",  # met, missed METRICS, uncertain METRICS, or not judged; empty without objectives
     "arrivals",
     "rate",
     "due_per_second",
@@ -45,11 +48,30 @@ COLUMNS = (
     "client_limit",  # why requests_per_second is a lower bound; empty where it is not
     "knee",
     "recovery_seconds",
+    "p90_ms",
+    "p99_9_ms",
+    "runs",
+    # Ends of the interval of the median of the runs; empty of a single run.
+    "requests_per_second_low",
+    "requests_per_second_high",
+    "p50_ms_low",
+    "p50_ms_high",
+    "p99_ms_low",
+    "p99_ms_high",
+    "other_cpu_percent",
+    "other_work",  # why the figures may be due to other work on the machine; empty where they are not
+    "server_batch_texts",
+    "server_queue_ms",
+    "server_inference_ms",
+    "gpu_percent",  # of all GPUs, on average
+    "gpu_memory_bytes",
 )
 
 
-_SHORT = {"met": "met", "missed": "missed", "not": "–"}
-_STYLES = {"met": "green", "missed": "red", "not": "dim"}
+_SHORT = {"met": "met", "missed": "missed", "uncertain": "?", "not": "–"}
+_STYLES = {"met": "green", "missed": "red", "uncertain": "yellow", "not": "dim"}
+_NARROW = 100  # columns of a terminal in which further percentiles do not fit
+_SPREAD = ("requests_per_second", "p50_ms", "p99_ms")
 
 
 def check_out(out: Path) -> None:
@@ -68,12 +90,13 @@ def check_out(out: Path) -> None:
         )
 
 
-def write(report: LoadReport, out: Path) -> None:
-    """Write the three files into `out`, all or none; an older report there is replaced."""
+def write(report: LoadReport, out: Path, latencies: str) -> None:
+    """Write the files into `out`, all or none; an older report there is replaced. `latencies` is the latency log."""
     with new_folder(out, replace=True) as folder:
         (folder / "report.html").write_text(html(report), encoding="utf-8")
         (folder / "results.csv").write_text(csv_text(report), encoding="utf-8", newline="")
         (folder / "results.json").write_bytes(json_bytes(report.as_dict()))
+        (folder / "latency.hlog").write_text(latencies, encoding="utf-8")
 
 
 def csv_text(report: LoadReport) -> str:
@@ -95,12 +118,17 @@ def csv_text(report: LoadReport) -> str:
                 _plain(row.failure_share * 100),
                 *(_plain(share * 100) for share in (row.client_cpu, row.client_cpu_machine, row.machine_cpu)),
                 _plain(row.seconds),
-                visible(next(iter(_judged(report, row)), "")),
+                visible(report.judgement(row)) if report.objectives else "",
                 row.arrivals,
                 *(_plain(value) for value in (row.rate, row.due_per_second, row.lag_p99_ms, row.slowest_failure_ms)),
                 row.processes,
                 row.client_limit or "",
-                *(_plain(value) for value in (row.knee, row.recovery)),
+                *(_plain(value) for value in (row.knee, row.recovery, row.p90_ms, row.p99_9_ms)),
+                row.runs,
+                *(_plain(end) for metric in _SPREAD for end in _ends(row, metric)),
+                _plain(None if row.other_cpu is None else row.other_cpu * 100),
+                row.other_work or "",
+                *(_plain(value) for value in _served(row)),
             )
         )
     for missing in report.not_run:
@@ -110,14 +138,55 @@ def csv_text(report: LoadReport) -> str:
     return text.getvalue()
 
 
-def table(report: LoadReport) -> Table:
-    """Return the runs as a table for a terminal: latencies in ms, and the client's share of one core."""
+def _ends(row: Row, metric: str) -> tuple[float | None, float | None]:
+    """Return the ends of the interval of the runs' median; None of a single run."""
+    spread = row.spread.get(metric)
+    return (None, None) if spread is None else (spread.low, spread.high)
+
+
+def _served(row: Row) -> tuple[float | None, ...]:
+    """Return what the server and the GPUs say: texts of a batch, ms of queue and batch, percent, bytes."""
+    server, gpus = row.server, row.gpus
+    counted = (None, None, None) if server is None else (server.batch_texts, server.queue_ms, server.inference_ms)
+    if gpus is None:
+        return (*counted, None, None)
+    return (*counted, 100 * statistics.mean(gpu.busy for gpu in gpus), sum(gpu.memory for gpu in gpus))
+
+
+def screen(report: LoadReport) -> Screen:
+    """Return all tables for a terminal: the runs, and where they were repeated, how they differ."""
+    return Screen(report)
+
+
+class Screen:
+    """The tables of a report, with as many columns as a terminal has room for."""
+
+    def __init__(self, report: LoadReport) -> None:
+        """Keep the report."""
+        self._report = report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the tables."""
+        yield table(self._report, wide=options.max_width >= _NARROW)
+        if any(row.spread for row in self._report.rows):
+            yield spread_table(self._report)
+        if self._report.comparison is not None:
+            yield comparison_table(self._report.comparison)
+
+
+def table(report: LoadReport, *, wide: bool = False) -> Table:
+    """Return the runs as a table for a terminal: latencies in ms, and the client's share of one core.
+
+    A `wide` one has all percentiles, and what the server says of its batches, where it does.
+    """
     several = len(report.archives) > 1
-    shown = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
-    for name in (["archive"] if several else []) + ["workers"]:
-        shown.add_column(name)
+    shown = _titled(several)
     closed = all(row.arrivals == "closed" for row in report.rows)
-    for name in ("users" if closed else "rate", "req/s", "p50 ms", "p95", "p99", "max", "failed", "client"):
+    served = wide and any(row.server is not None for row in report.rows)
+    percentiles = ("p50", "p90", "p95", "p99", "p99.9", "max") if wide else ("p50", "p95", "p99", "max")
+    times = [f"{name} ms" if name == "p50" else name for name in percentiles]
+    batches = ["batch", "queue"] * served
+    for name in ("users" if closed else "rate", "req/s", *times, "failed", "client", *batches):
         shown.add_column(name, justify="right")
     if report.objectives:
         shown.add_column("SLO", no_wrap=True)
@@ -126,16 +195,20 @@ def table(report: LoadReport) -> Table:
         if before and before != (row.archive, row.workers):
             shown.add_section()
         before = (row.archive, row.workers)
-        verdict = _judged(report, row)
+        counted = (
+            ["–", "–"] if row.server is None else list(map(measured, (row.server.batch_texts, row.server.queue_ms)))
+        )
+        kind = report.judgement(row).partition(" ")[0] if report.objectives else ""
         shown.add_row(
             *([row.archive] if several else []),
             row.workers,
             f"{row.level:,.6g}",
             bounded(row),
-            *(measured(value) for value in (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
+            *(measured(getattr(row, f"{name.replace('.', '_')}_ms")) for name in percentiles),
             Text(f"{row.failures:,}", style="red" if row.failures else ""),
             f"{row.client_cpu:.0%}",
-            *(Text(_SHORT[words.partition(" ")[0]], style=_STYLES[words.partition(" ")[0]]) for words in verdict),
+            *(counted if served else []),
+            *([Text(_SHORT[kind], style=_STYLES[kind])] if kind else []),
         )
     for missing in report.not_run:
         shown.add_section()
@@ -143,19 +216,51 @@ def table(report: LoadReport) -> Table:
     return shown
 
 
+def spread_table(report: LoadReport) -> Table:
+    """Return how the runs of each cell differ: their median, and the interval of it."""
+    several = len(report.archives) > 1
+    shown = _titled(several)
+    for name in ("users" if all(row.arrivals == "closed" for row in report.rows) else "rate", "runs"):
+        shown.add_column(name, justify="right")
+    for name in ("req/s", "p50 ms", "p99 ms"):
+        shown.add_column(f"{name}, median", justify="right")
+        shown.add_column("low–high", justify="right")
+    for row in report.rows:
+        cells = []
+        for metric in _SPREAD:
+            one = row.spread.get(metric)
+            cells += ["–", ""] if one is None else [measured(one.median), f"{measured(one.low)}–{measured(one.high)}"]
+        name = [row.archive] if several else []
+        shown.add_row(*name, row.workers, f"{row.level:,.6g}", str(row.runs), *cells)
+    return shown
+
+
+def comparison_table(compared: Comparison) -> Table:
+    """Return the figures before and now, and whether they differ by more than noise."""
+    shown = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
+    shown.add_column("cell")
+    shown.add_column("figure")
+    for name in ("before", "now", "change"):
+        shown.add_column(name, justify="right")
+    shown.add_column("outcome")
+    styles = {WORSE: "red", BETTER: "green", SAME: "", NOT_JUDGED: "dim"}
+    for one in compared.changes:
+        change = "" if one.change is None else f"{one.change:+.1%}"
+        outcome = Text(one.outcome, style=styles[one.outcome])
+        shown.add_row(one.cell, one.name, one.words(one.before), one.words(one.after), change, outcome)
+    return shown
+
+
+def _titled(several: bool) -> Table:
+    shown = Table(box=SIMPLE, collapse_padding=True, pad_edge=False)
+    for name in (["archive"] if several else []) + ["workers"]:
+        shown.add_column(name)
+    return shown
+
+
 def bounded(row: Row) -> str:
     """Return a row's requests/s, as a lower bound where the client was the limit."""
     return f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"
-
-
-def _judged(report: LoadReport, row: Row) -> list[str]:
-    """Return the row's verdict as a cell; no cell without objectives."""
-    if not report.objectives:
-        return []
-    missed = report.misses(row)
-    if missed:
-        return [f"missed {', '.join(missed)}"]
-    return ["not judged: the client was the limit" if row.client_limit else "met"]
 
 
 def _plain(value: float | None) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from .. import serving
@@ -22,15 +21,23 @@ from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
 from ..serving.start import TITLES
 from ..serving.temporary import STATE, temporary_folder
+from ..storage.atomic import check_file, sha256_file, write_file
 from ..storage.progress import Say, silent
-from . import cells, environment
-from .bounds import check_load, check_processes, check_question, check_servers
-from .cells import Loads, loads_of, measured_rows
+from . import environment
+from .bounds import check_load, check_processes, check_question, check_repeats, check_servers
+from .cells import Loads, loads_of, measured_runs
 from .driver.arrivals import plan
+from .judging import baseline as earlier_tests
+from .judging.conditions import warnings
+from .judging.junit import junit as junit_xml
+from .judging.summary import append_summary
 from .locust_process import Load, Target
+from .measuring.hdr import LatencyLog
+from .measuring.repeats import Run, ordered, pooled
+from .measuring.settings import settings_of
 from .objectives import judge, parse
 from .report import check_out, write
-from .results import LoadReport, NotRun, Row
+from .results import LoadReport, NotRun
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
 
 CLOSED_USERS = (1, 16, 64)
@@ -47,7 +54,12 @@ def loadtest(
     rates: Sequence[float] = (),
     duration: float = 10.0,
     warmup: float = 5.0,
+    repeat: int = 1,
     slo: Sequence[str] = (),
+    baseline: Path | None = None,
+    max_regression: float = earlier_tests.LEAST,
+    judge_anyway: bool = False,
+    junit: Path | None = None,
     unknown_share: float = 0.0,
     mix: str = "",
     texts: Path | Sequence[str] | None = None,
@@ -73,9 +85,16 @@ def loadtest(
     is what counts as an answer: `label`, `status` or a JSONPath; None: `label` of lexport's own archives, else
     `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores.
 
-    GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv
-    and results.json are written there together at the end, or not at all if the test is interrupted. The report has a
-    verdict on each objective; `objectives.check_slo` raises RefusedError for a missed one.
+    Each load is run `repeat` times, in as many rounds over all servers and loads, each in another order that `seed`
+    draws; every round starts the servers anew. `baseline` is the results.json of an earlier test, which the report is
+    compared with: a figure counts as worse if it is so by more than noise, and by more than the share
+    `max_regression`. With `judge_anyway` other work on the machine, and another machine of the baseline, keep nothing
+    from being judged.
+
+    GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv, results.json
+    and latency.hlog are written there together at the end, or not at all if the test is interrupted; and with `junit`
+    that file. In GitHub Actions a summary is added to that of the job. The report has a verdict on each objective;
+    `objectives.check_slo` raises RefusedError for a missed one.
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
     RefusedError for archives that are not trusted, MissingExtra without Locust, SystemProblem if a server or
@@ -92,8 +111,10 @@ def loadtest(
         load = replace(load, arrivals=f"replay:{Path(arrivals.removeprefix('replay:')).resolve()}")
         load = replace(load, duration=plan(load.arrivals, 0.0, duration, seed).seconds)
     check_processes(processes)
+    check_repeats(repeat)
     asked = Target("", "", "", expect or "status", headers=tuple(headers), body=body)
     check_question(asked, mix)
+    earlier = earlier_tests.read_baseline(baseline) if baseline else None
     trust = Trust.of(trusted, trust_code)
     if trust.keys:
         # The servers verify their archives too; this check protects the report and comes before any server starts.
@@ -102,61 +123,129 @@ def loadtest(
     tested = [endpoint.subject()] if endpoint else subjects(archives)
     if out:
         check_out(out)
+    if junit:
+        check_file(junit, replace=True)
     notes = _foreign_warning(tested) if expect is None and endpoint is None else ()
     for line in notes:
         say(line)
+    machine = environment.machine()
     started = datetime.now(UTC)
-    rows: list[Row] = []
-    missing: list[NotRun] = []
+    log = LatencyLog(started.timestamp())
+    runs: dict[tuple[str, str, Load], list[Run]] = defaultdict(list)
+    missing: dict[tuple[str, str], NotRun] = {}
     with sigterm_raises(), temporary_folder() as scratch:
+        setups: list[_Setup] = []
         for subject in tested:
-            asked = replace(asked, expect=expect or subject.expect)
-            load = replace(load, texts=texts_file(texts, subject, scratch, text_column))
-            loads = Loads(loads_of(load, users, rates), warmup, processes)
-            if endpoint:
-                target = replace(
-                    asked, url=endpoint.url, model=endpoint.model, token=endpoint.token, remote=endpoint.remote
-                )
-                rows += measured_rows(target, subject.label, _address(endpoint.url), loads, scratch, say)
-                continue
-            for engine, workers in product(engines, worker_sets):
-                setting = _named(engine, workers)
+            folder = scratch / str(len(setups))
+            folder.mkdir()
+            file = texts_file(texts, subject, folder, text_column)
+            loads = loads_of(replace(load, texts=file), users, rates)
+            target = replace(asked, expect=expect or subject.expect)
+            sets = list(product(engines, worker_sets)) if endpoint is None else [("", _address(endpoint.url))]
+            setups += [
+                _Setup(subject, engine, workers, target, Loads(loads, warmup, processes)) for engine, workers in sets
+            ]
+        settings = settings_of(
+            archives=None if endpoint else [path.name for path in archives],
+            host=endpoint.url if endpoint else None,
+            workers=list(worker_sets),
+            engines=list(engines),
+            arrivals=arrivals,
+            users=list(users),
+            rates=list(rates),
+            duration=load.duration,
+            warmup=warmup,
+            repeats=repeat,
+            unknown_share=unknown_share,
+            mix=mix,
+            body=body,
+            text_column=text_column,
+            headers=headers,
+            expect=setups[-1].asked.expect,
+            texts=texts_in_words(texts, endpoint is not None),
+            texts_sha256=sha256_file(file) if texts is not None and file is not None else None,
+            processes=processes,
+            seed=seed,
+            slo=list(slo),
+            baseline=None if baseline is None else str(baseline),
+            max_regression=max_regression,
+            judge_anyway=judge_anyway,
+        )
+        models = {subject.label: subject.tested for subject in tested}
+        if earlier is not None:
+            keys = [
+                earlier_tests.key_of(one.subject.label, one.name, load.users, load.arrivals, load.rate, models)
+                for one in setups
+                for load in one.loads.each
+            ]
+            earlier_tests.check_same_load(earlier, settings, keys)
+            if lack := earlier_tests.what_is_missing(earlier, machine, repeat, anyway=judge_anyway):
+                say(lack)
+        for number in range(1, repeat + 1):
+            if repeat > 1:
+                say(f"round {number} of {repeat}")
+            for setup in ordered(setups, repeat, seed, number):
+                if setup.place in missing:
+                    continue
+                each = ordered(setup.loads.each, repeat, seed, number, setup.place)
+                now = replace(setup, loads=replace(setup.loads, each=tuple(each)))
                 try:
-                    rows += _run_set(subject, engine, workers, trust, asked, loads, scratch, say)
+                    for one, run in _runs_of(now, endpoint, trust, scratch, say, number):
+                        runs[(*setup.place, one)].append(run)
+                        slots = run.row.series
+                        length = slots[0].seconds if slots else run.row.seconds
+                        log.add(run.row.label, run.row.repeats[0].began, length, run.due, run.times)
                 except _CannotRun as reason:
-                    say(f"{setting} not run: {reason}")
-                    missing.append(NotRun(subject.label, setting, str(reason)))
-    settings = {
-        **({"host": endpoint.url} if endpoint else {"archives": [path.name for path in archives]}),
-        **({} if endpoint else {"workers": list(worker_sets), "engines": list(engines)}),
-        "arrivals": arrivals,
-        **({"users": list(users)} if arrivals == "closed" else {"rates": list(rates)}),
-        "duration_seconds": load.duration,
-        "warmup_seconds": warmup,
-        "unknown_share": unknown_share,
-        **{name: value for name, value in (("mix", mix), ("body", body), ("text_column", text_column)) if value},
-        "headers": [header.partition(":")[0] for header in headers],  # their values may be secret
-        "expect": asked.expect,
-        "texts": texts_in_words(texts, endpoint is not None),
-        "seed": seed,
-        "slo": list(slo),
-    }
+                    say(f"{setup.name} not run: {reason}")
+                    missing[setup.place] = NotRun(setup.subject.label, setup.name, str(reason))
+        rows = [pooled(runs[key]) for one in setups for load in one.loads.each if (key := (*one.place, load)) in runs]
+    compared = None
+    if earlier is not None:
+        compared = earlier_tests.compare(earlier, rows, models, machine, least=max_regression, anyway=judge_anyway)
     report = LoadReport(
         started=started.isoformat(timespec="seconds"),
         rows=tuple(rows),
-        not_run=tuple(missing),
+        not_run=tuple(missing.values()),
         objectives=tuple(map(str, objectives)),
-        verdicts=judge(objectives, rows),
-        warnings=(*notes, *cells.warnings(rows)),
-        settings=settings | {"command": _command(settings)},
-        machine=environment.machine(),
+        verdicts=judge(objectives, rows, anyway=judge_anyway),
+        warnings=(*notes, *warnings(rows)),
+        settings=settings,
+        machine=machine,
         versions=environment.versions(),
         evidence={subject.label: subject.evidence for subject in tested},
+        tested=models,
+        comparison=compared,
         out=out,
     )
     if out:
-        write(report, out)
+        write(report, out, log.text())
+    if junit:
+        write_file(junit, junit_xml(report))
+    append_summary(report)
     return report
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """A server of a load test, and its loads."""
+
+    subject: Subject
+    engine: str
+    """Empty for a server that runs."""
+    workers: str
+    """The worker set; of a server that runs, its address."""
+    asked: Target
+    loads: Loads
+
+    @property
+    def name(self) -> str:
+        """The worker set as results name it."""
+        return self.workers if self.engine in ("", "torchserve") else f"{self.engine} {self.workers}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Archive and worker set."""
+        return self.subject.label, self.name
 
 
 @contextmanager
@@ -180,7 +269,15 @@ def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: 
             bound=True,
         )
         try:
-            yield Target(server.inference_url, subject.model, server.token(), subject.expect, server.id)
+            yield Target(
+                server.inference_url,
+                subject.model,
+                server.token(),
+                subject.expect,
+                server.id,
+                metrics_url=server.metrics_url,
+                reports_late=engine == "torchserve",
+            )
         finally:
             serving.stop(state_dir)
 
@@ -189,27 +286,21 @@ class _CannotRun(Exception):
     """A GPU worker set that this machine or this archive does not allow."""
 
 
-def _named(engine: str, workers: str) -> str:
-    """Return a worker set as results name it."""
-    return workers if engine == "torchserve" else f"{engine} {workers}"
-
-
 def _address(url: str) -> str:
     """Return the host and port of a server."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _run_set(
-    subject: Subject,
-    engine: str,
-    workers: str,
-    trust: Trust,
-    asked: Target,
-    loads: Loads,
-    scratch: Path,
-    say: Say,
-) -> list[Row]:
-    on_gpu = parse_workers(workers)[0] == "gpu"
+def _runs_of(
+    setup: _Setup, endpoint: Endpoint | None, trust: Trust, scratch: Path, say: Say, number: int
+) -> Iterator[tuple[Load, Run]]:
+    """Yield what each load measures on a server that is started for it, or that runs."""
+    subject, asked = setup.subject, setup.asked
+    if endpoint is not None:
+        target = replace(asked, url=endpoint.url, model=endpoint.model, token=endpoint.token, remote=endpoint.remote)
+        yield from measured_runs(target, subject.label, setup.name, setup.loads, scratch, say, number)
+        return
+    on_gpu = parse_workers(setup.workers)[0] == "gpu"
     if on_gpu:
         if subject.cpu_alone is not None:
             raise _CannotRun(subject.cpu_alone)
@@ -217,40 +308,17 @@ def _run_set(
             find_gpus()
         except SystemProblem:
             raise _CannotRun("no CUDA device") from None
-    rows: list[Row] = []
+    measured = False
     try:
-        with open_server(subject, engine, workers, trust, say) as served:
+        with open_server(subject, setup.engine, setup.workers, trust, say) as served:
             target = replace(served, expect=asked.expect, headers=asked.headers, body=asked.body)
-            for row in measured_rows(target, subject.label, _named(engine, workers), loads, scratch, say):
-                rows.append(row)
+            for found in measured_runs(target, subject.label, setup.name, setup.loads, scratch, say, number):
+                measured = True
+                yield found
     except SystemProblem as problem:
-        if on_gpu and not rows:
+        if on_gpu and not measured:
             raise _CannotRun(str(problem).splitlines()[0]) from None
         raise
-    return rows
-
-
-def _command(settings: Mapping[str, Any]) -> str:
-    """Return the command line that runs a test with these settings again; the values of headers are left out."""
-    words = ["lexport", "loadtest", *settings.get("archives", ())]
-    options = {
-        "--host": settings.get("host"),
-        "--workers": ",".join(settings.get("workers", ())),
-        "--engines": ",".join(settings.get("engines", ())),
-        "--arrivals": settings["arrivals"] if settings["arrivals"] != "closed" else None,
-        "--users": ",".join(map(str, settings.get("users", ()))),
-        "--rate": ",".join(f"{rate:g}" for rate in settings.get("rates", ())),
-        "--duration": f"{settings['duration_seconds']:g}s",
-        "--unknown-share": f"{settings['unknown_share']:g}",
-        "--mix": settings.get("mix"),
-        "--body": settings.get("body"),
-        "--expect": settings["expect"],
-        "--seed": settings["seed"] or None,
-    }
-    words += [word for name, value in options.items() if value for word in (name, str(value))]
-    words += [word for name in settings["headers"] for word in ("--header", f"{name}: …")]
-    words += [word for term in settings["slo"] for word in ("--slo", term)]
-    return shlex.join(words)
 
 
 def _foreign_warning(tested: Sequence[Subject]) -> tuple[str, ...]:

@@ -22,9 +22,11 @@ from ..data.reading.sources import open_paths
 from ..errors import InputError
 from ..export.archive.format.budgets import parse_json
 from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
+from ..export.evidence.load import model_digest
 from ..export.formats.files import GOLDENS
 from ..serving.store import read
 from ..storage.compression import COMPRESSIONS, opener_for, readable
+from .results import LoadedModel
 
 MOST_TEXTS = 100_000  # that are read of a file; a run sends 2,000 of them
 
@@ -39,10 +41,20 @@ class Subject:
     model: str
     evidence: Mapping[str, Any]
     """MAR-INF/EVIDENCE.json, empty where there is none."""
+    version: str | None = None
+    """None of a server that runs."""
     cpu_alone: str | None = None
     """Why it does not run on a GPU."""
     expect: str = "label"
     """What counts as an answer, unless the caller says; of an archive that lexport did not make, any good status."""
+
+    @property
+    def tested(self) -> LoadedModel:
+        """What results say of it."""
+        variant = self.evidence.get("variant")
+        return LoadedModel(
+            self.model, self.version, variant if isinstance(variant, str) else None, model_digest(self.evidence)
+        )
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,7 @@ def subjects(archives: Sequence[Path]) -> list[Subject]:
             label,
             archive.name,
             evidence(archive.path),
+            archive.version,
             archive.cpu_alone,
             expect="label" if archive.made_by_lexport else "status",
         )

@@ -9,9 +9,12 @@ from typing import Any
 
 from lexport.docs.generate.options import described
 from lexport.export.evidence.evidence import Evidence, VariantEvidence
+from lexport.export.evidence.load import LoadCheck, LoadEvidence, LoadRow
 from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
-from lexport.loadtest.results import SCHEMA, LoadReport, NotRun, Row, Verdict
+from lexport.loadtest.judging.comparison import Change, Comparison
+from lexport.loadtest.measuring.figures import GpuUse, Repeat, ServerFigures, Spread
+from lexport.loadtest.results import SCHEMA, LoadedModel, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 from lexport.models.run import RunInfo
@@ -64,10 +67,12 @@ def _recipe() -> dict[str, Any]:
 def _load_report() -> dict[str, Any]:
     schema = _documented(LoadReport)
     schema["properties"]["schema"] = {"const": SCHEMA, "description": "Of this format; 1 had none."}
-    schema["properties"]["passed"] = {"type": "boolean", "description": "Whether every objective was met."}
-    for name, kind in (("Row", Row), ("NotRun", NotRun), ("Verdict", Verdict), ("Slot", Slot)):
-        schema["$defs"][name] = _documented(kind)
-        schema["$defs"][name].pop("$defs", None)
+    met = "Whether every objective was met, and nothing was worse than in an earlier test."
+    schema["properties"]["passed"] = {"type": "boolean", "description": met}
+    kinds = (Row, NotRun, Verdict, Slot, Repeat, Spread, ServerFigures, GpuUse, LoadedModel, Comparison, Change)
+    for kind in kinds:
+        schema["$defs"][kind.__name__] = _documented(kind)
+        schema["$defs"][kind.__name__].pop("$defs", None)
     return schema
 
 
@@ -75,5 +80,10 @@ def _evidence() -> dict[str, Any]:
     schema = _documented(Evidence)
     schema["properties"]["variants"]["items"] = _documented(VariantEvidence)
     schema["properties"]["variant"] = {"type": "string", "description": "The variant of an archive."}
+    load = _documented(LoadEvidence)
+    for name, kind in (("rows", LoadRow), ("checks", LoadCheck)):
+        load["properties"][name]["items"] = _documented(kind)
+    load.pop("$defs", None)
+    schema["properties"]["load"] = {**load, "description": "A load test of an archive's variant, if it has one."}
     schema.pop("$defs", None)
     return schema

@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, read_digests
 from ...handlers.model.goldens import Golden, read_goldens
 from ...handlers.text.files import load_encoder
+from ..evidence.load import LoadEvidence, read_load
 from .format.reader import EVIDENCE
 from .inprocess import LoadedArchive, load_archive
 from .trust.keys import PublicKey
@@ -44,6 +45,8 @@ class Side:
     """Bytes of the model files."""
     latency: dict[str, float]
     """Milliseconds by batch size."""
+    load: LoadEvidence | None = None
+    """The load test in its evidence; None without one."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def _side(path: Path, archived: LoadedArchive) -> Side:
             data=str(run["data"]["digest"]),
             size=int(own["size"]),
             latency={size: float(times["median_ms"]) for size, times in own["latency"]["1"].items()},
+            load=read_load(evidence["load"]) if "load" in evidence else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(

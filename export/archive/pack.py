@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from model_archiver.model_archiver_config import ModelArchiverConfig
 from model_archiver.model_archiver_error import ModelArchiverError
@@ -19,6 +21,7 @@ from ...messages.escaping import visible
 from ...storage import atomic as files
 from ...storage.progress import Say, silent
 from ..evidence.evidence import Evidence, VariantEvidence, read_evidence, without_texts
+from ..evidence.load import load_evidence
 from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC, with_name
 from .choice import choose_variant
 from .format.manifest import VERSION
@@ -45,18 +48,22 @@ def archive(
     no_texts: bool = False,
     profile: str = "throughput",
     prefer: str | None = None,
+    with_load: Path | None = None,
     say: Say = silent,
 ) -> Path:
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
     "auto" takes one that passed the gates; see `choose_variant`, also for `prefer`. `sign` is a file with
     an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is packed: golden requests
-    are synthetic, and texts in the evidence are replaced by their SHA-256. Raises RefusedError
+    are synthetic, and texts in the evidence are replaced by their SHA-256. `with_load` is the results.json of a load
+    test of this variant, which the evidence then has. Raises RefusedError
     for a variant that did not pass or was altered since its export, InputError for a bad name, version, profile,
-    preference or key, or an existing different file without `force`, MissingExtra without the package that signs.
+    preference or key, a load test of another model, or an existing different file without `force`, MissingExtra
+    without the package that signs.
     """
     name, chosen, evidence, why = select(run, version=version, name=name, variant=variant, prefer=prefer)
     target = out / f"{name}-{version}.mar"
+    load = None if with_load is None else load_evidence(with_load, evidence, chosen)
     members = members_of(
         run,
         chosen,
@@ -66,6 +73,7 @@ def archive(
         goldens=SYNTHETIC if no_texts else GOLDENS,
         profile=profile,
         sign=sign,
+        load=load,
     )
     with files.new_file(target) as handle:
         write_zip(handle, members)
@@ -149,8 +157,11 @@ def members_of(
     profile: str = "throughput",
     manifest: bool = True,
     sign: Path | None = None,
+    load: Mapping[str, Any] | None = None,
 ) -> dict[str, Content]:
     """Return every member of an archive by name; without `manifest` for another archiver, which adds its own.
+
+    `load` is what `load_evidence` returns of a load test, if the evidence is to have one.
 
     What was exported is copied: the files of the variant and of the run as the evidence has their digests.
     """
@@ -165,7 +176,8 @@ def members_of(
     members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     if manifest:
         members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
-    members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence)})
+    measured = {} if load is None else {"load": load}
+    members[EVIDENCE] = files.json_bytes({"variant": variant.name, **asdict(evidence), **measured})
     digests = {member: digest_of(content) for member, content in members.items()}
     packages = dict(line.split("==") for line in read_unaltered(exported[REQUIREMENTS]).decode().splitlines())
     members[SBOM] = sbom(evidence, name, version, variant.name, digests, packages, _date(evidence))

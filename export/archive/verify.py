@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ...errors import RefusedError
 from ...handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, manifest_problems, read_digests
+from ..evidence.load import model_digest
 from ..formats.files import GOLDENS, MODEL, REQUIREMENTS, SYNTHETIC, without_name
 from .format.contents import problems as content_problems
 from .format.manifest import NAME, VERSION
@@ -101,6 +102,7 @@ def verify_open(path: Path, archive: zipfile.ZipFile, trusted: Sequence[keys.Pub
         *_members(members, own),
         *_proven(listed, own),
         *_model(archive, variant, own["variant"]),
+        *_load(evidence),
         *content_problems(archive),
     ]
     _refuse(path, problems)
@@ -224,6 +226,14 @@ def _model(archive: zipfile.ZipFile, variant: str, exported: Mapping[str, str]) 
     if GOLDENS in names and count_goldens(archive) == 0:
         problems.append(f"{GOLDENS} has no golden request, so a worker could not check itself")
     return problems
+
+
+def _load(evidence: Mapping[str, Any]) -> list[str]:
+    """Return whether a load test in the evidence is of another model."""
+    load = evidence.get("load")
+    if load is None or (isinstance(load, dict) and load.get("model") == model_digest(evidence)):
+        return []
+    return ["the load test in the evidence was measured on another model"]
 
 
 def count_goldens(archive: zipfile.ZipFile) -> int:

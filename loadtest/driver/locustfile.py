@@ -24,6 +24,7 @@ import math
 import os
 import sys
 import time
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -78,6 +79,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--warmup", type=float, default=0.0, help="seconds not measured once all users have started")
     add("--measure", type=float, default=10.0, help="seconds of a pattern, and to measure, with --result")
     add("--result", default="", help="measure exactly, write the figures to this JSON file, end the run")
+    add("--times", default="", help="with --result: a file for each answer's due time and latency, as doubles")
 
 
 def refuse(message: str) -> NoReturn:
@@ -244,7 +246,7 @@ def prepare(environment: Environment, **_: Any) -> None:
     gc.freeze()  # else a collection walks all of Locust's modules and shows up as latency
     hooks.test_stopping.add_listener(lambda **_: session.stop())
     if isinstance(runner, MasterRunner):
-        lead(runner, Path(options.result) if options.result else None)
+        lead(runner, options)
     elif isinstance(runner, WorkerRunner):
         follow(runner, session)
     else:
@@ -332,7 +334,7 @@ def conduct(session: Session, share: slice = slice(None)) -> None:
     if options.result and isinstance(runner, WorkerRunner):
         runner.send_message(PART, measured(session))  # the master ends the run once it has all parts
     elif options.result:
-        write(Path(options.result), [measured(session)])
+        write(options, [measured(session)])
         runner.quit()
     elif options.headless and not isinstance(runner, WorkerRunner):
         runner.quit()
@@ -383,22 +385,28 @@ def follow(runner: WorkerRunner, session: Session) -> None:
     runner.register_message(SHARE, take)
 
 
-def lead(runner: MasterRunner, result: Path | None) -> None:
+def lead(runner: MasterRunner, options: Any) -> None:
     """Tell the workers to begin, and put their measurements together."""
     parts: dict[str, dict[str, Any]] = {}
 
     def take(msg: Message, **_: Any) -> None:
         parts[msg.node_id] = msg.data
-        if len(parts) == runner.worker_count and result:
-            write(result, list(parts.values()))
+        if len(parts) == runner.worker_count and options.result:
+            write(options, list(parts.values()))
             runner.quit()
 
     runner.register_message(PART, take)
     hooks.spawning_complete.add_listener(lambda **_: runner.send_message(SHARE, {"workers": sorted(runner.clients)}))
 
 
-def write(path: Path, parts: list[dict[str, Any]]) -> None:
-    """Write the figures, whole or not at all."""
+def write(options: Any, parts: list[dict[str, Any]]) -> None:
+    """Write the figures, whole or not at all, and before them the times: all that are due, then all latencies."""
+    if options.times:
+        with Path(options.times).open("wb") as file:
+            for name in ("due", "times"):
+                for part in parts:
+                    array("d", part[name]).tofile(file)
+    path = Path(options.result)
     figures = merged(parts) | {name: sum(part[name] for part in parts) for name in ("tokens", "unknown_tokens")}
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(figures), encoding="utf-8")

@@ -6,10 +6,12 @@ import math
 import time
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import psutil  # Locust itself requires it
 
+NAMED = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}  # percentiles that results name
 PERCENTS = [*range(1, 100), *(99 + step / 10 for step in range(1, 10)), 99.95, 99.99]
 SLOTS = 60  # of a series, at most
 LENGTHS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds of a slot
@@ -32,10 +34,11 @@ class Recorder:
         self.lags = array("d")  # ms between when a request was due and when it was sent
         self.reasons: Counter[str] = Counter()
         self.finished = 0  # answers that arrived inside the window, whenever due
-        self.client_seconds = self.machine_share = 0.0
+        self.client_seconds = self.machine_share = self.began = 0.0
 
     def begin(self) -> None:
-        """Take the readings of the processors as the window begins."""
+        """Take the time and the readings of the processors as the window begins."""
+        self.began = time.time()
         self._cpu, self._machine = time.process_time(), psutil.cpu_times()
 
     def end(self) -> None:
@@ -71,6 +74,7 @@ class Recorder:
             "failed_times": list(self.failed_times),
             "lags": list(self.lags),
             "reasons": dict(self.reasons),
+            "began": self.began,
             "seconds": self.ended - self.started,
             "finished": self.finished,
             "client_seconds": self.client_seconds,
@@ -87,20 +91,15 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     for part in parts:
         reasons.update(part["reasons"])
-    # A percentile is drawn only if at least one request is above it.
-    curve = [[point, rank(times, point)] for point in PERCENTS if len(times) * (100 - point) >= 100]
     return {
+        "began": min(part["began"] for part in parts),
         "answered": len(times),
         "failures": reasons.total(),
         "reasons": dict(reasons.most_common()),
         "seconds": seconds,
         "requests_per_second": sum(part["finished"] / part["seconds"] for part in parts),
         "due_per_second": (len(times) + reasons.total()) / seconds,
-        "p50_ms": rank(times, 50),
-        "p95_ms": rank(times, 95),
-        "p99_ms": rank(times, 99),
-        "max_ms": times[-1] if times else None,
-        "curve": curve,
+        **latencies(times),
         "slowest_failure_ms": max(refused, default=None),
         "lag_p99_ms": rank(lags, 99),
         "series": series(parts, seconds),
@@ -111,7 +110,19 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def rank(values: list[float], percent: float) -> float | None:
+def latencies(times: Sequence[float]) -> dict[str, Any]:
+    """Return the percentiles of sorted times, the largest, and a curve of (percentile, ms), all by the nearest rank.
+
+    The curve has a percentile only if at least one time is above it.
+    """
+    return {
+        **{f"{name}_ms": rank(times, percent) for name, percent in NAMED.items()},
+        "max_ms": times[-1] if times else None,
+        "curve": [[point, rank(times, point)] for point in PERCENTS if len(times) * (100 - point) >= 100],
+    }
+
+
+def rank(values: Sequence[float], percent: float) -> float | None:
     """Return a percentile of sorted values, by the nearest rank; None of none."""
     return values[max(0, math.ceil(percent / 100 * len(values) - 1e-9) - 1)] if values else None
 

@@ -150,8 +150,8 @@ def _is_good(row: dict[str, Any], report: dict[str, Any]) -> bool:
     place = _place(row)
     met = all(passed for *where, passed in report["verdicts"] if tuple(where) == place)
     measured = all(type(row.get(name)) in (int, float) for name in ("server_cpu", "server_memory"))
-    # Of a run that the client of the load test limited, latencies and rates were not judged.
-    judged = not report["verdicts"] or row.get("client_limit") is None
+    # Of a run that the client of the load test limited, or other work, latencies and rates were not judged.
+    judged = not report["verdicts"] or (row.get("client_limit"), row.get("other_work")) == (None, None)
     return met and judged and measured and row["failures"] == 0 and row["requests_per_second"] > 0
 
 

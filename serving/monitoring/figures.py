@@ -94,14 +94,24 @@ class Figures:
                 sums[found[name]] = sums.get(found[name], 0.0) + value
         return sums
 
+    def total(self, metric: str) -> float | None:
+        """Return the sum of a metric's samples, of all models; None where there is none."""
+        found = self.samples.get(metric)
+        return sum(value for _, value in found) if found else None
+
     def _sum(self, metric: str, labels: Mapping[str, str]) -> float:
         return sum(value for found, value in self.samples.get(metric, ()) if _matches(found, labels))
 
 
 def read(server: Server) -> Figures:
     """Return the figures of a running server; no samples where its metrics address does not answer."""
+    return read_at(server.metrics_url)
+
+
+def read_at(metrics_url: str) -> Figures:
+    """Return the figures of the server with this metrics address; no samples where it does not answer."""
     try:
-        status, text = request("GET", server.metrics_url, "/metrics", token="")
+        status, text = request("GET", metrics_url, "/metrics", token="")
     except OSError:
         return Figures(at=time.monotonic())
     at = time.monotonic()

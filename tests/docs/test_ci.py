@@ -118,6 +118,7 @@ def test_the_steps_release_a_model_and_refuse_a_bad_one(tmp_path: Path, tiny_csv
     assert (tmp_path / "temporary" / "signing.pem").stat().st_mode & 0o777 == 0o600
     kept = next(step["with"]["path"].split() for step in STEPS if step.get("name") == "Keep what was measured")
     assert all((runner.folder / path).exists() for path in kept)
+    assert "loadtest.xml" in kept
 
     mar = runner.folder / "model_store" / "reviews-1.4.mar"
     good = mar.read_bytes()

@@ -6,19 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lexport.errors import RefusedError
 from lexport.loadtest import cells
 from lexport.loadtest import locust_process as client
-from lexport.loadtest.cells import Loads, client_limit, in_words, loads_of, measured_rows
+from lexport.loadtest.cells import Loads, client_limit, in_words, loads_of, measured_runs
 from lexport.loadtest.driver.recorder import merged
+from lexport.loadtest.judging.conditions import warnings
 from lexport.loadtest.locust_process import Load, Target
 from lexport.loadtest.objectives import check_slo, judge, parse
 from lexport.loadtest.page import html
 from lexport.loadtest.report import csv_text, table
 from lexport.loadtest.results import LoadReport, Row
 from lexport.reports.tables import Table
+from lexport.serving.usage import Usage
 
 from ..refusals import refused
 from .samples import REPORT, ROW
@@ -36,6 +39,7 @@ def part(client_seconds: float, lag: float = 0.0) -> dict[str, Any]:
         "failed_times": [],
         "lags": [lag] * 100,
         "reasons": {},
+        "began": 1_767_323_045.0,
         "seconds": 2.0,
         "finished": 100,
         "client_seconds": client_seconds,
@@ -44,7 +48,9 @@ def part(client_seconds: float, lag: float = 0.0) -> dict[str, Any]:
 
 
 def measured(*client_seconds: float, lag: float = 0.0) -> dict[str, Any]:
-    return merged([part(seconds, lag) for seconds in client_seconds]) | {"tokens": 1, "unknown_tokens": 0}
+    parts = [part(seconds, lag) for seconds in client_seconds]
+    kept = {name: np.array([one for part in parts for one in part[name]]) for name in ("due", "times")}
+    return merged(parts) | kept | {"tokens": 1, "unknown_tokens": 0}
 
 
 def test_a_process_of_the_client_over_80_percent_of_a_core_is_the_limit() -> None:
@@ -78,7 +84,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Load]:
 
 def rows(*loads: Load, processes: int | None = None, say: Any = lambda line: None, **target: Any) -> list[Row]:
     wanted = Loads(loads, 2.0, processes)
-    return list(measured_rows(replace(TARGET, **target), "films", "cpu:1", wanted, Path(), say))
+    return [run.row for _, run in measured_runs(replace(TARGET, **target), "films", "cpu:1", wanted, Path(), say)]
 
 
 LOAD = Load(16, 0.0, 2.0, None, 0.0, 0)
@@ -98,6 +104,33 @@ def test_the_given_number_of_processes_is_kept(runs: list[Load]) -> None:
     (row,) = rows(LOAD, processes=1)
     assert row.client_limit == "Locust took 95% of a core"
     assert [load.processes for load in runs] == [1, 1]
+
+
+def test_a_load_is_repeated_with_the_processes_that_it_needed(runs: list[Load]) -> None:
+    wanted = Loads((replace(LOAD, users=1), LOAD), 0.0, None)
+    for number in (1, 2):
+        each = tuple(reversed(wanted.each)) if number == 2 else wanted.each
+        list(measured_runs(TARGET, "films", "cpu:1", replace(wanted, each=each), Path(), lambda line: None, number))
+    assert [(load.users, load.processes) for load in runs] == [(1, 1), (16, 1), (16, 2), (16, 2), (1, 1)]
+
+
+def test_a_run_says_when_it_was_made_and_what_it_measured(runs: list[Load]) -> None:
+    (row,) = rows(LOAD, processes=1)
+    (repeat,) = row.repeats
+    assert (repeat.round, repeat.began, repeat.answered) == (1, 1_767_323_045.0, row.answered)
+    assert (repeat.p90_ms, repeat.p99_9_ms) == (row.p90_ms, row.p99_9_ms) == (90.0, 100.0)
+    assert row.spread == {}
+
+
+def test_other_work_is_what_neither_client_nor_server_took(runs: list[Load], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "usage_of", lambda identity: Usage(None, None))
+    assert rows(LOAD, processes=1)[0].other_cpu is None
+    readings = iter([Usage(10.0, 1), Usage(10.3, 1)])
+    monkeypatch.setattr(cells, "usage_of", lambda identity: next(readings))
+    monkeypatch.setattr("psutil.cpu_count", lambda: 4)
+    (row,) = rows(LOAD, processes=1)
+    # Half of four cores were busy; the client took 0.95 of one, the server 0.3 seconds of 3: a tenth of one.
+    assert row.other_cpu == pytest.approx(0.5 - (0.95 + 0.1) / 4)
 
 
 def test_the_server_keeps_half_of_the_cores_unless_it_is_elsewhere(
@@ -136,8 +169,8 @@ def test_a_limited_row_is_a_lower_bound_everywhere() -> None:
     shown = table(report)
     assert isinstance(shown, Table)
     assert [str(cell) for cell in shown.columns[2]._cells] == ["1,000", "≥ 1,000"]
-    assert "lower bounds" in cells.warnings(report.rows)[0]
-    assert "(--processes 2)" in cells.warnings(report.rows)[0]
+    assert "lower bounds" in warnings(report.rows)[0]
+    assert "(--processes 2)" in warnings(report.rows)[0]
 
 
 def test_latencies_and_rates_are_judged_only_where_the_client_was_not_the_limit() -> None:

@@ -74,7 +74,7 @@ def test_a_strangers_endpoint_is_asked_at_its_path_in_its_own_form(
     assert "Authorization" not in headers
     # The texts as they are: no word is replaced unless that was asked for.
     assert {json.loads(body)["inputs"] for body in stub.bodies} == {'say "hi"\nthere', "äh"}
-    assert report["schema"] == 2
+    assert report["schema"] == 3
     assert report["settings"]["headers"] == ["X-Key", "content-type"]
     assert "s3cret" not in json.dumps(report)
     assert sorted(file.name for file in (tmp_path / "loadtest-report").iterdir()) == sorted(FILES)

@@ -17,7 +17,11 @@ from .samples import REPORT, ROW
 NUMBERS = st.integers(0, 10**6).map(str) | st.decimals(0, 10**4, places=3, allow_nan=False).map(str)
 
 
-@given(metric=st.sampled_from(["p50", "p95", "p99", "max"]), number=NUMBERS, unit=st.sampled_from(["ms", "s"]))
+@given(
+    metric=st.sampled_from(["p50", "p90", "p95", "p99", "p99.9", "max"]),
+    number=NUMBERS,
+    unit=st.sampled_from(["ms", "s"]),
+)
 def test_latencies_are_upper_limits_in_ms(metric: str, number: str, unit: str) -> None:
     factor = {"ms": 1, "s": 1000}[unit]
     for sign in ("=", "<=", " <= "):
@@ -46,7 +50,7 @@ def test_anything_else_is_an_input_error(text: str) -> None:
         ("rps<=5", ("LX-LOAD-013", "'rps<=5'", ">=")),
         ("rps=5ms", ("LX-LOAD-012", "'rps=5ms'", "'ms'", "no unit")),
         ("failures=0", ("LX-LOAD-012", "'failures=0'", "''", "%")),
-        ("p98=1ms", ("LX-LOAD-011", "'p98'", "p50, p95, p99, max, rps, failures")),
+        ("p98=1ms", ("LX-LOAD-011", "'p98'", "p50, p90, p95, p99, p99.9, max, rps, failures")),
         ("p99=-1ms", ("LX-LOAD-009", "'p99=-1ms'")),
         ("p99=nanms", ("LX-LOAD-009", "'p99=nanms'")),
         ("", ("LX-LOAD-009", "''")),

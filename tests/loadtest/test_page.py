@@ -65,18 +65,33 @@ def test_results_are_grouped_by_workers_and_end_with_what_was_not_run() -> None:
     results = section(full(), "Results")
     [table] = results.tables
     assert table.heads == [
-        *("Workers", "Users", "Requests/s", "p50, ms", "p95, ms", "p99, ms", "max, ms", "Failed"),
+        *("Workers", "Users", "Requests/s", "p50, ms", "p90, ms", "p95, ms", "p99, ms", "p99.9, ms", "max, ms"),
+        "Failed",
         *("Client CPU, % of a core", "Machine CPU, % of all cores", "SLO"),
     ]
     assert table.rows == [
-        ["cpu:1", "16", "1,000", "4.00", "11.2", "20.0", "31.0", "0", "25", "90", "met"],
-        ["cpu:1", "64", "1,000", "4.00", "11.2", "88.5", "31.0", "2", "25", "90", "missed: p99, failures"],
-        ["cpu:2", "16", "1,000", "4.00", "11.2", "20.0", "31.0", "0", "25", "90", "met"],
-        ["cpu:2", "64", "1,000", "–", "11.2", "–", "31.0", "9", "25", "90", "missed: p99, failures"],
-        ["gpu:1", "–", "not run", *[""] * 8],
+        ["cpu:1", "16", "1,000", "4.00", "8.50", "11.2", "20.0", "30.0", "31.0", "0", "25", "90", "met"],
+        [
+            "cpu:1",
+            "64",
+            "1,000",
+            "4.00",
+            "8.50",
+            "11.2",
+            "88.5",
+            "30.0",
+            "31.0",
+            "2",
+            "25",
+            "90",
+            "missed: p99, failures",
+        ],
+        ["cpu:2", "16", "1,000", "4.00", "8.50", "11.2", "20.0", "30.0", "31.0", "0", "25", "90", "met"],
+        ["cpu:2", "64", "1,000", "–", "8.50", "11.2", "–", "30.0", "31.0", "9", "25", "90", "missed: p99, failures"],
+        ["gpu:1", "–", "not run", *[""] * 10],
     ]
     assert table.groups == [2, 2, 1]
-    assert table.styles == ["words", "", "soft", *[""] * 8]
+    assert table.styles == ["words", "", "soft", *[""] * 10]
     assert results.texts == ["gpu:1 was not run: no CUDA device"]
     page = html(full())
     for cell in ('bad">missed: p99, failures</td>', 'good">met</td>', 'bad">2</td>', "<td>0</td>"):
@@ -91,9 +106,9 @@ def test_several_archives_have_a_column_and_no_slo_has_none() -> None:
     assert (table.heads[0], table.heads[-1]) == ("Archive", "Machine CPU, % of all cores")
     assert [row[:3] for row in table.rows[:2]] == [["films-1.0", "cpu:1", "16"], ["films-1.1", "cpu:1", "1,024"]]
     assert table.rows[1][-3] == "1,500"
-    assert table.rows[2:] == [[name, "gpu:1", "–", "not run", *[""] * 7] for name in ("films-1.1", "films-1.0")]
+    assert table.rows[2:] == [[name, "gpu:1", "–", "not run", *[""] * 9] for name in ("films-1.1", "films-1.0")]
     assert table.groups == [1, 1, 1, 1]
-    assert table.styles == ["words", "words", "", "soft", *[""] * 7]
+    assert table.styles == ["words", "words", "", "soft", *[""] * 9]
     assert results.texts == ["gpu:1 was not run: no device"]
 
 

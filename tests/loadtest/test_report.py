@@ -165,7 +165,7 @@ def test_files_are_written_together_and_only_over_an_older_report(tmp_path: Path
     out = tmp_path / "out"
     for _ in range(2):
         check_out(out)
-        write(full(), out)
+        write(full(), out, "#[Histogram log format version 1.3]\n")
         assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["out", *FILES])
     found = json.loads((out / "results.json").read_text())
     assert found["passed"] is False

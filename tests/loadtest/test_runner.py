@@ -98,7 +98,8 @@ def test_failing_server_is_reported(stubbed: Stub, mar: Path) -> None:
     stubbed.answer = lambda number, body: GOOD if number % 2 else (500, b"{}")
     report = loadtest([mar], worker_sets=["cpu:1"], users=[1], duration=0.5, warmup=0)
     assert report.rows[0].reasons == {"HTTP 500": report.rows[0].failures}
-    assert "Requests failed in 1 of 1 runs" in report.warnings[-1]
+    assert "Requests failed in 1 of 1 runs" in report.warnings[0]
+    assert "a single run" in report.warnings[1]
 
 
 def test_ctrl_c_leaves_nothing(stubbed: Stub, mar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +156,7 @@ def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monke
         ({"duration": float("nan")}, ("LX-LOAD-024", "--duration nan", "0.5 to 3600 s")),
         ({"duration": 0.1}, ("LX-LOAD-024", "--duration 0.1", "0.5 to 3600 s")),
         ({"warmup": -1}, ("LX-LOAD-025", "-1 s", "0 to 3600 s")),
+        ({"repeat": 0}, ("LX-LOAD-088", "--repeat 0", "1 to 50")),
         ({"unknown_share": 1.1}, ("LX-LOAD-026", "--unknown-share 1.1", "0 to 1")),
         ({"slo": ["p99=fast"]}, ("LX-LOAD-009", "'p99=fast'")),
         ({"texts": Path("absent.txt")}, ("LX-LOAD-029", "absent.txt")),

@@ -1,0 +1,282 @@
+"""Compare a load test with an earlier one: the runs of each cell, figure by figure, by the Mann–Whitney test.
+
+A figure is worse where its runs are worse than the earlier ones by more than chance (at most 1 in 100), and its
+median by more than the least change that counts. Five runs on each side can show that; three cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...errors import InputError
+from ..results import SCHEMA, LoadedModel, Row
+from .comparison import BETTER, NOT_JUDGED, SAME, WORSE, Change, Comparison
+from .ranks import ALPHA, chance_larger, least_chance
+
+LEAST = 0.05  # of a figure: a smaller change does not count
+_LEAST_FAILURES = 0.001  # of all requests
+_MAX_BYTES = 1 << 28
+# What must be the same for two tests to have put the same load on a server.
+_LOAD = (
+    *("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "body", "text_column", "expect"),
+    *("texts", "texts_sha256", "seed"),
+)
+_MACHINE = ("processor", "cores", "memory_gib")
+
+Key = tuple[str, str, int, str, float]
+"""Model, worker set, users, arrivals and rate: what a cell of two tests has in common."""
+
+
+class Measured(Protocol):
+    """A run of a cell, of this test or of an earlier one."""
+
+    @property
+    def requests_per_second(self) -> float:
+        """Requests/s of a run."""
+
+    @property
+    def p50_ms(self) -> float | None:
+        """The median latency; None where nothing was answered."""
+
+    @property
+    def p99_ms(self) -> float | None:
+        """The 99th percentile."""
+
+    @property
+    def failure_share(self) -> float:
+        """Failed among all requests, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A run of an earlier test."""
+
+    requests_per_second: float
+    p50_ms: float | None
+    p99_ms: float | None
+    failure_share: float
+
+
+@dataclass(frozen=True)
+class EarlierCell:
+    """A cell of an earlier test."""
+
+    label: str
+    runs: tuple[EarlierRun, ...]
+    doubt: str | None
+    """Why its latencies and rates are not those of the server; None if they are."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier test."""
+
+    path: Path
+    started: str
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    cells: Mapping[Key, EarlierCell]
+
+
+def read_baseline(path: Path) -> Earlier:
+    """Return an earlier test's results.json. Raises InputError if it cannot be read, or has another schema."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES:,} bytes")
+        report = json.loads(path.read_text(encoding="utf-8"))
+        rows = report["rows"]
+        schema = report.get("schema")
+        if schema == SCHEMA:
+            tested = {str(label): LoadedModel(**one) for label, one in report["tested"].items()}
+            settings, machine = dict(report["settings"]), dict(report["machine"])
+            cells = dict(_cell(row, tested) for row in rows)
+            return Earlier(path, str(report["started"])[:40], settings, machine, cells)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"--baseline {path} cannot be read as the results of a load test ({type(error).__name__}: {error}). "
+            "Expected the results.json of: lexport loadtest MAR --out FOLDER",
+            code="LX-LOAD-084",
+        ) from None
+    raise InputError(
+        f"--baseline {path} has the results' schema {schema}, and only those of schema {SCHEMA} have the single runs "
+        "that are compared. Measure it again with this version.",
+        code="LX-LOAD-085",
+    )
+
+
+def check_same_load(earlier: Earlier, settings: Mapping[str, Any], cells: Sequence[Key]) -> None:
+    """Check before a test that it can be compared with an earlier one.
+
+    Raises InputError if the load is another, or the two have no cell in common.
+    """
+    other = [
+        f"{name} {earlier.settings.get(name)!r} there and {settings.get(name)!r} here"
+        for name in _LOAD
+        if earlier.settings.get(name) != settings.get(name)
+    ]
+    if other:
+        raise InputError(
+            f"--baseline {earlier.path} was measured with another load: {'; '.join(other)}. Give the same options, "
+            f"which it has as a command: {earlier.settings.get('command')}",
+            code="LX-LOAD-086",
+        )
+    if not set(cells) & earlier.cells.keys():
+        there = ", ".join(cell.label for cell in earlier.cells.values()) or "none"
+        raise InputError(
+            f"--baseline {earlier.path} has none of the cells of this test. Expected the same model, worker sets "
+            f"and loads; it has: {there}.",
+            code="LX-LOAD-087",
+        )
+
+
+def what_is_missing(earlier: Earlier, machine: Mapping[str, Any], repeats: int, *, anyway: bool) -> str:
+    """Return, before a test, why nothing in it will be judged against an earlier one; "" if it will."""
+    if other := _other_machine(earlier, machine):
+        judged = "It is judged all the same." if anyway else "Nothing is judged; --judge-anyway does it all the same."
+        return f"--baseline {earlier.path} was measured on another machine ({other}). {judged}"
+    before = max((len(cell.runs) for cell in earlier.cells.values()), default=0)
+    if least_chance(max(before, 1), repeats) > ALPHA:
+        return f"--baseline {earlier.path}: {_too_few(before, repeats)}, so nothing is judged."
+    return ""
+
+
+def compare(
+    earlier: Earlier,
+    rows: Sequence[Row],
+    tested: Mapping[str, LoadedModel],
+    machine: Mapping[str, Any],
+    *,
+    least: float = LEAST,
+    anyway: bool = False,
+) -> Comparison:
+    """Compare the rows of a test with the cells of an earlier one.
+
+    `least` is the share by which a median must change to count. On another machine nothing is judged, unless it is
+    `anyway`; nor are cells that the client or other work limited, in which only failures count.
+    """
+    other = _other_machine(earlier, machine)
+    note = f"it was measured on another machine ({other})" if other else ""
+    changes: list[Change] = []
+    alone: list[str] = []
+    found = {key_of(row.archive, row.workers, row.users, row.arrivals, row.rate, tested): row for row in rows}
+    for key, row in found.items():
+        before = earlier.cells.get(key)
+        if before is None:
+            alone.append(f"{row.label} (only here)")
+            continue
+        reason = before.doubt or row.client_limit or ("" if anyway else row.other_work) or ""
+        changes += _changes(row, before, "on another machine" if note and not anyway else "", reason, least)
+    alone += [f"{cell.label} (only there)" for key, cell in earlier.cells.items() if key not in found]
+    return Comparison(earlier.path.name, earlier.started, least, tuple(changes), tuple(alone), note)
+
+
+def key_of(
+    archive: str, workers: str, users: int, arrivals: str, rate: float, tested: Mapping[str, LoadedModel]
+) -> Key:
+    """Return what a cell has in common with that of another test, which may be of another version of the model."""
+    names = Counter(one.name for one in tested.values())
+    own = tested.get(archive)
+    name = own.name if own is not None and names[own.name] == 1 else archive
+    pattern = arrivals.partition(":")[0]
+    # The rate of a replay is measured, and is never quite the same.
+    return name, workers, users, pattern, 0.0 if pattern == "replay" else rate
+
+
+def _changes(row: Row, before: EarlierCell, unlike: str, limited: str, least: float) -> Iterator[Change]:
+    for metric, sign, value in _METRICS:
+        failures = metric == "failures"
+        there = [value(run) for run in before.runs]
+        here = [value(run) for run in row.repeats]
+        outcome, reason, chance = NOT_JUDGED, unlike or ("" if failures else limited), None
+        old = None if None in there or not there else statistics.median(known for known in there if known is not None)
+        new = None if None in here or not here else statistics.median(known for known in here if known is not None)
+        change = None
+        if old is not None and new is not None:
+            change = new - old if failures else (new - old) / old if old else None
+        if not reason and change is None:
+            reason = "nothing was answered in one of the runs"
+        if not reason and least_chance(len(there), len(here)) > ALPHA:
+            reason = _too_few(len(there), len(here))
+        if not reason and change is not None:
+            old_runs = [sign * known for known in there if known is not None]
+            new_runs = [sign * known for known in here if known is not None]
+            enough = abs(change) >= (_LEAST_FAILURES if failures else least)
+            worse, better = chance_larger(old_runs, new_runs), chance_larger(new_runs, old_runs)
+            chance = min(worse, better)
+            outcome = SAME
+            if enough and chance <= ALPHA:
+                outcome = WORSE if worse < better else BETTER
+        yield Change(
+            row.archive,
+            row.workers,
+            row.users,
+            row.arrivals,
+            row.rate,
+            metric,
+            old,
+            new,
+            change,
+            chance,
+            (len(there), len(here)),
+            outcome,
+            reason,
+        )
+
+
+_METRICS: tuple[tuple[str, int, Callable[[Measured], float | None]], ...] = (
+    # The sign makes more of each worse.
+    ("requests_per_second", -1, lambda run: run.requests_per_second),
+    ("p50_ms", 1, lambda run: run.p50_ms),
+    ("p99_ms", 1, lambda run: run.p99_ms),
+    ("failures", 1, lambda run: run.failure_share),
+)
+
+
+def _cell(row: Mapping[str, Any], tested: Mapping[str, LoadedModel]) -> tuple[Key, EarlierCell]:
+    """Return a row of an earlier test. Raises ValueError, TypeError or KeyError for what is not one."""
+    archive, workers, users, rate = str(row["archive"]), str(row["workers"]), int(row["users"]), _number(row["rate"])
+    arrivals = str(row["arrivals"])
+    runs = []
+    for one in row["repeats"]:
+        failures, answered = int(one["failures"]), int(one["answered"])
+        share = failures / (failures + answered) if failures + answered else 1.0
+        p50_ms, p99_ms = (None if one[name] is None else _number(one[name]) for name in ("p50_ms", "p99_ms"))
+        runs.append(EarlierRun(_number(one["requests_per_second"]), p50_ms, p99_ms, share))
+    doubts = [str(row[name]) for name in ("client_limit", "other_work") if row[name] is not None]
+    label = f"{archive} {workers} {f'{users} users' if users else f'{rate:g} requests/s ({arrivals})'}"
+    cell = EarlierCell(label, tuple(runs), f"then {doubts[0]}" if doubts else None)
+    return key_of(archive, workers, users, arrivals, rate, tested), cell
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool | str) or not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a number")
+    return number
+
+
+def _too_few(there: int, here: int) -> str:
+    return f"{there} run{'s' * (there != 1)} there and {here} here show nothing; --repeat 5 is needed in both"
+
+
+def _other_machine(earlier: Earlier, machine: Mapping[str, Any]) -> str:
+    """Return in what two machines differ; "" for nothing."""
+    return ", ".join(
+        f"{name.removesuffix('_gib')} {earlier.machine.get(name)} there and {machine.get(name)} here"
+        for name in _MACHINE
+        if not _alike(earlier.machine.get(name), machine.get(name))
+    )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Return whether two facts of a machine are the same; its memory may differ by what the system keeps."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= 0.02 * max(one, other)
+    return bool(one == other)

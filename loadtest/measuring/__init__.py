@@ -1,0 +1,1 @@
+"""What a run measures beside Locust: the server's own metrics, GPUs, other work; repeats; latency histograms."""
