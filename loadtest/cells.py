@@ -14,6 +14,7 @@ from . import locust_process as client
 from .locust_process import Load, Target
 from .results import Row
 from .series import Slot, knee, recovery
+from .watching import Watch, watched
 
 SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.8  # of a core: beyond it Locust, of which each process has only one, slows the test down
@@ -29,6 +30,8 @@ class Loads:
     """Seconds of a run before, which is not measured."""
     processes: int | None
     """Locust's processes; None: one, and more where it is the limit and the machine has the cores."""
+    watch: Watch | None = None
+    """Called about each second of a run; None: nobody watches."""
 
 
 def loads_of(load: Load, users: Sequence[int], rates: Sequence[float]) -> tuple[Load, ...]:
@@ -41,12 +44,14 @@ def loads_of(load: Load, users: Sequence[int], rates: Sequence[float]) -> tuple[
 def measured_rows(target: Target, archive: str, workers: str, loads: Loads, folder: Path, say: Say) -> Iterator[Row]:
     """Warm the server at `target` up, then yield what each load measured. Raises SystemProblem if Locust fails."""
     if loads.warmup:
-        client.run(target, _warming(loads), folder)
+        with watched(folder, f"{archive} {workers} warming up", loads.warmup, loads.watch):
+            client.run(target, _warming(loads), folder)
     processes = loads.processes or 1
     for load in loads.each:
         while True:
             before = usage_of(target.server)
-            measured = client.run(target, replace(load, warmup=SETTLE, processes=processes), folder)
+            with watched(folder, f"{archive} {workers} {load.in_words()}", load.duration, loads.watch):
+                measured = client.run(target, replace(load, warmup=SETTLE, processes=processes), folder)
             usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
             row = _row(archive, workers, load, measured, usage)
             say(in_words(row))

@@ -14,7 +14,7 @@ from ..messages.escaping import visible
 from ..reports.numbers import measured
 from ..reports.tables import Table
 from ..storage.atomic import check_folder, json_bytes, new_folder
-from .page import html
+from .pages.report import html
 from .results import LoadReport, Row
 
 FILES = ("report.html", "results.csv", "results.json")

@@ -27,11 +27,12 @@ from . import cells, environment
 from .bounds import check_load, check_processes, check_question, check_servers
 from .cells import Loads, loads_of, measured_rows
 from .driver.arrivals import plan
-from .locust_process import Load, Target
+from .locust_process import Load, Target, free_port
 from .objectives import judge, parse
 from .report import check_out, write
 from .results import LoadReport, NotRun, Row
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
+from .watching import Watch
 
 CLOSED_USERS = (1, 16, 64)
 
@@ -57,6 +58,8 @@ def loadtest(
     expect: str | None = None,
     processes: int | None = None,
     seed: int = 0,
+    ui: bool = False,
+    watch: Watch | None = None,
     out: Path | None = None,
     trusted: Sequence[PublicKey] | None = None,
     trust_code: bool = False,
@@ -72,14 +75,16 @@ def loadtest(
     (`long=5%,bad=1%,list=10%`), in the template `body` (with `{text}`) and with `headers` (`Name: value`). `expect`
     is what counts as an answer: `label`, `status` or a JSONPath; None: `label` of lexport's own archives, else
     `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores.
+    With `ui` Locust shows its own web page on 127.0.0.1 while a run goes on; `watch` is called about each second of a
+    run, from another thread.
 
     GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv
     and results.json are written there together at the end, or not at all if the test is interrupted. The report has a
     verdict on each objective; `objectives.check_slo` raises RefusedError for a missed one.
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
-    RefusedError for archives that are not trusted, MissingExtra without Locust, SystemProblem if a server or
-    Locust fails.
+    RefusedError for archives that are not trusted and for a run that was ended in Locust's page, MissingExtra without
+    Locust, SystemProblem if a server or Locust fails.
     """
     if not is_installed("locust"):
         raise MissingExtra.of("locust", "A load test")
@@ -87,6 +92,9 @@ def loadtest(
     if endpoint is None:
         check_servers(archives, worker_sets, engines)
     load = Load(0, 0.0, duration, None, unknown_share, seed, arrivals=arrivals, mix=mix)
+    if ui:
+        load = replace(load, page=free_port())
+        say(f"Locust's page: http://127.0.0.1:{load.page}, while a run goes on")
     check_load(load, users, rates, warmup, 1 if endpoint else len(archives) * len(worker_sets) * len(engines))
     if arrivals.startswith("replay:"):
         load = replace(load, arrivals=f"replay:{Path(arrivals.removeprefix('replay:')).resolve()}")
@@ -112,7 +120,7 @@ def loadtest(
         for subject in tested:
             asked = replace(asked, expect=expect or subject.expect)
             load = replace(load, texts=texts_file(texts, subject, scratch, text_column))
-            loads = Loads(loads_of(load, users, rates), warmup, processes)
+            loads = Loads(loads_of(load, users, rates), warmup, processes, watch)
             if endpoint:
                 target = replace(
                     asked, url=endpoint.url, model=endpoint.model, token=endpoint.token, remote=endpoint.remote

@@ -15,7 +15,7 @@ from lexport.loadtest.cells import Loads, client_limit, in_words, loads_of, meas
 from lexport.loadtest.driver.recorder import merged
 from lexport.loadtest.locust_process import Load, Target
 from lexport.loadtest.objectives import check_slo, judge, parse
-from lexport.loadtest.page import html
+from lexport.loadtest.pages.report import html
 from lexport.loadtest.report import csv_text, table
 from lexport.loadtest.results import LoadReport, Row
 from lexport.reports.tables import Table

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from ..reports.numbers import measured
-from ..reports.pages import Cell, render
+from ...reports.numbers import measured
+from ...reports.pages import Cell, render
+from ..results import LoadReport, Row
 from .charts import figures
-from .results import LoadReport, Row
+from .contrasts import HEADS, contrasts
 
 _MAX = 1e15  # the largest number from evidence that fits the page
 _Cells = tuple[str | Cell, ...]
@@ -31,6 +32,8 @@ def html(report: LoadReport) -> str:
         results=[[row[not several :] for row in rows] for rows in _results(report)],
         notes=dict.fromkeys(f"{missing.workers} was not run: {missing.reason}" for missing in report.not_run),
         figures=figures(report),
+        contrasts=contrasts(report),
+        contrast_heads=HEADS,
         evidence=_evidence(report.evidence),
         settings=_facts(report.settings),
         about_machine=_facts(report.machine),
@@ -60,9 +63,9 @@ def _result(report: LoadReport, row: Row) -> _Cells:
     failed = Cell(f"{row.failures:,}", "bad") if row.failures else "0"
     missed = ", ".join(report.misses(row))
     if missed:
-        verdict = Cell(f"missed: {missed}", "bad")
+        verdict = Cell(f"missed: {missed}", "bad wide")
     else:
-        verdict = Cell("not judged", "soft") if row.client_limit else Cell("met", "good")
+        verdict = Cell("not judged", "soft wide") if row.client_limit else Cell("met", "good wide")
     return (
         row.archive,
         row.workers,
@@ -70,9 +73,9 @@ def _result(report: LoadReport, row: Row) -> _Cells:
         f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}",
         *map(measured, (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)),
         failed,
+        *([verdict] if report.objectives else []),
         f"{row.client_cpu * 100:.0f}",
         f"{row.machine_cpu * 100:.0f}",
-        *([verdict] if report.objectives else []),
     )
 
 
