@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich import box, table
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.errors import NotRenderableError
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
@@ -20,6 +22,8 @@ from ..errors import LexportError
 from ..messages.escaping import visible, visible_lines
 
 _COMPONENTS = 4  # of a vector are shown
+_ANY = 10_000  # columns of a screen that fits every table
+_NARROWEST = 8  # columns that a text is wrapped to
 _INDENT = 4  # columns before the rest of a line that is too long
 
 
@@ -70,7 +74,11 @@ class Line:
 
 
 class Table(table.Table):
-    """A table whose strings come from outside: each stays on one line and is not markup. A `Text` stays as it is."""
+    """A table whose strings come from outside: each stays on one line and is not markup. A `Text` stays as it is.
+
+    On a narrow screen its columns of texts and the heads of its figures are wrapped; where the figures themselves
+    would be cut, each row is written as names with values.
+    """
 
     def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
         """Add a column, as rich does."""
@@ -79,6 +87,53 @@ class Table(table.Table):
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         """Add a row, as rich does."""
         super().add_row(*[None if cell is None else _cell(cell) for cell in cells], **options)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it, as wide as the screen at most."""
+        widths = [max(map(_width, (column.header, *column.cells))) for column in self.columns]
+        whole = Measurement.get(console, options.update_width(_ANY), self).maximum
+        if self.expand or whole <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        figures = [column.justify == "right" for column in self.columns]
+        least = [
+            max(_longest_word(column.header), *map(_width, column.cells)) if is_figure else min(width, _NARROWEST)
+            for column, width, is_figure in zip(self.columns, widths, figures, strict=True)
+        ]
+        if whole - sum(widths) + sum(least) > options.max_width:
+            yield from self._records(options.max_width)
+            return
+        for column, width, is_figure in zip(self.columns, least, figures, strict=True):
+            if is_figure:
+                column.width = width
+            elif not column.no_wrap:
+                column.overflow = "fold"
+        yield from super().__rich_console__(console, options)
+
+    def _records(self, width: int) -> Iterator[Text]:
+        """Yield a line or more for each row: its first cell, then names with values, as many as fit on a line."""
+        heads = [_cell(column.header) for column in self.columns]
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            cells = [_cell(cell) for cell in row]
+            lines = [Text.assemble(" ", (cells[0].plain, "bold"))]
+            for head, cell in zip(heads[1:], cells[1:], strict=True):
+                if not cell.plain:
+                    continue
+                pair = Text.assemble((f"{head.plain} ", "dim"), cell)
+                if len(lines) > 1 and lines[-1].cell_len + 3 + pair.cell_len <= width:
+                    lines[-1].append("   ").append_text(pair)
+                else:
+                    lines.append(Text("   ").append_text(pair))
+            yield from lines
+
+
+def _width(cell: RenderableType) -> int:
+    """Return the columns that a cell takes on a screen."""
+    return max(map(cell_len, _cell(cell).plain.split("\n")))
+
+
+def _longest_word(cell: RenderableType) -> int:
+    return max(map(cell_len, _cell(cell).plain.split()), default=0)
 
 
 def _cell(content: object) -> Text:

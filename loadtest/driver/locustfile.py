@@ -392,7 +392,8 @@ def measure(session: Session) -> None:
     """Record what is due in the window that begins now, and wait for the answers."""
     recorder = session.recorder
     recorder.begin()
-    telling = gevent.spawn(Teller(recorder, Path(session.options.tell)).run) if session.options.tell else None
+    tell = session.options.tell
+    telling = gevent.spawn(Teller(recorder, Path(tell)).run, gevent.sleep) if tell else None
     gevent.sleep(recorder.ended - time.perf_counter())
     recorder.end()
     if telling is not None:

@@ -9,10 +9,9 @@ import json
 import os
 import time
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import gevent  # type: ignore[import-untyped]
 
 if TYPE_CHECKING or __package__:
     from .recorder import Recorder
@@ -47,10 +46,10 @@ class Teller:
         self._before = recorder.started
         self._times = self._finished = 0
 
-    def run(self) -> None:
-        """Tell each second; for a greenlet of its own."""
+    def run(self, sleep: Callable[[float], object]) -> None:
+        """Tell each second, without end; for a greenlet of its own, which `sleep` lets others run."""
         while True:
-            gevent.sleep(EVERY)
+            sleep(EVERY)
             self.tell(time.perf_counter())
 
     def tell(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""A headless browser for whoever wants to look at a page: `page.size(390).open(path)`; skipped where there is none."""
+"""A headless browser to look at pages with: `page.size(390).open(path)`; skipped where there is none."""
 
 from __future__ import annotations
 

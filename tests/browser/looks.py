@@ -23,7 +23,7 @@ const ratio = (one, other) => { const [dark, bright] = [light(one), light(other)
 
 def fits(page: Page) -> bool:
     """Whether the page as a whole scrolls down only."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
@@ -41,7 +41,8 @@ def cut_off(page: Page, selector: str) -> list[str]:
     found: list[str] = page.evaluate(
         f"""[...document.querySelectorAll({selector!r})].filter(node => {{
           const box = node.getBoundingClientRect();
-          if (!box.width || !box.height || box.left < -0.5 || box.right > innerWidth + 0.5) return true;
+          const edge = document.documentElement.clientWidth;
+          if (!box.width || !box.height || box.left < -0.5 || box.right > edge + 0.5) return true;
           if (node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).display != 'inline') return true;
           for (let up = node.parentElement; up; up = up.parentElement) {{
             const around = up.getBoundingClientRect();
@@ -73,7 +74,8 @@ def drawings(page: Page) -> list[dict[str, Any]]:
           const frame = svg.getBoundingClientRect(), near = 1;
           const drawn = [...svg.querySelectorAll('.line, .mark, .bar, .span, rect')].filter(node => {
             const box = node.getBoundingClientRect(); return box.width + box.height > 1 });
-          const texts = [...svg.querySelectorAll('text')].map(node => [node.textContent, node.getBoundingClientRect()]);
+          const texts = [...svg.querySelectorAll('text')]
+            .map(node => [node.textContent, node.getBoundingClientRect()]);
           const outside = [...drawn.map(node => [node.getAttribute('class'), node.getBoundingClientRect()]), ...texts]
             .filter(([, box]) => box.left < frame.left - near || box.right > frame.right + near ||
               box.top < frame.top - near || box.bottom > frame.bottom + near).map(([name]) => name);

@@ -49,3 +49,40 @@ def test_the_first_values_of_a_vector_and_how_many_there_are() -> None:
 def test_images_have_no_tokens() -> None:
     found = [{"vector": [0.5, -0.25]}]
     assert shown(["cat.png"], found) == [["image", "vector", "values"], ["'cat.png'", "0.5000", "-0.2500", "2"]]
+
+
+def drawn(table: screens.Table, width: int) -> list[str]:
+    """The lines of a table on a screen of this width, without empty ones."""
+    screen = io.StringIO()
+    Console(file=screen, width=width).print(table)
+    return [line.rstrip() for line in screen.getvalue().splitlines() if line.strip()]
+
+
+def measured() -> screens.Table:
+    table = screens.new_table("variant", "label flips", "size", "median time")
+    table.add_row("torchscript-int8-dynamic", "1,234", "17.3 MB", "0.168")
+    return table
+
+
+def test_a_table_that_fits_is_drawn_as_ever() -> None:
+    assert drawn(measured(), 80)[0] == "  variant                    label flips      size   median time"
+
+
+def test_on_a_narrow_screen_names_and_heads_are_wrapped_and_figures_are_whole() -> None:
+    """What failed before: the figures were cut, 17.3… in the place of 17.3 MB."""
+    assert drawn(measured(), 50) == [
+        "                        label             median",
+        "  variant               flips      size     time",
+        " ────────────────────────────────────────────────",
+        "  torchscript-int8-dy   1,234   17.3 MB    0.168",
+        "  namic",
+    ]
+
+
+def test_where_figures_would_be_cut_each_row_has_names_with_values() -> None:
+    assert drawn(measured(), 34) == [
+        " torchscript-int8-dynamic",
+        "   label flips 1,234",
+        "   size 17.3 MB",
+        "   median time 0.168",
+    ]
