@@ -98,7 +98,9 @@ def in_terminal(command: list[str], folder: Path, **variables: str) -> tuple[str
     """What a terminal of 80 columns was sent, and the exit code."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = os.environ | {"TERM": "xterm", "XDG_STATE_HOME": str(folder)} | variables
+    told = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES")
+    known = {name: value for name, value in os.environ.items() if name not in told}
+    environment = known | {"TERM": "xterm", "XDG_STATE_HOME": str(folder)} | variables
     process = subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     sent = b""
