@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Keys, TrustCode, app, bar, emit, print_line, say_to, show, trusted_keys
+from .live import watching
+from .options import Json, Keys, TrustCode, app, bar, emit, print_line, show, trusted_keys
 
 
 @app.command()
@@ -96,6 +97,9 @@ def loadtest(
     processes: Annotated[
         int | None, typer.Option(help="Of Locust.", show_default="1; more where Locust is the limit")
     ] = None,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Show Locust's own web page, on 127.0.0.1, while a run goes on.")
+    ] = False,
     model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("loadtest-report"),
     locustfile: Annotated[
@@ -114,39 +118,42 @@ def loadtest(
     """Load a model, or any server that takes texts, with Locust; exit 1 if an objective is missed."""
     from ..loadtest.command import run_loadtest
 
-    report = run_loadtest(
-        name,
-        host=host,
-        headers=header or [],
-        token_file=token_file,
-        remote=remote,
-        worker_sets=workers,
-        engines=engines,
-        users=users,
-        arrivals=arrivals,
-        rate=rate,
-        duration=duration,
-        repeat=repeat,
-        slo=slo or [],
-        baseline=baseline,
-        max_regression=max_regression,
-        judge_anyway=judge_anyway,
-        junit=junit,
-        texts=texts,
-        text_column=text_column,
-        body=body,
-        expect=expect,
-        unknown_share=unknown_share,
-        mix=mix,
-        seed=seed,
-        processes=processes,
-        model_store=model_store,
-        out=out,
-        trusted=trusted_keys(key),
-        trust_code=trust_code,
-        say=say_to(as_json),
-        show=None if as_json else show,
-    )
+    with watching(as_json) as (say, watch):
+        report = run_loadtest(
+            name,
+            host=host,
+            headers=header or [],
+            token_file=token_file,
+            remote=remote,
+            worker_sets=workers,
+            engines=engines,
+            users=users,
+            arrivals=arrivals,
+            rate=rate,
+            duration=duration,
+            repeat=repeat,
+            slo=slo or [],
+            baseline=baseline,
+            max_regression=max_regression,
+            judge_anyway=judge_anyway,
+            junit=junit,
+            texts=texts,
+            text_column=text_column,
+            body=body,
+            expect=expect,
+            unknown_share=unknown_share,
+            mix=mix,
+            seed=seed,
+            processes=processes,
+            model_store=model_store,
+            out=out,
+            trusted=trusted_keys(key),
+            trust_code=trust_code,
+            say=say,
+            watch=watch,
+            ui=ui,
+            show=None if as_json else show,
+        )
     if as_json:
         emit(report.as_dict())
     from ..loadtest import objectives

@@ -194,8 +194,13 @@ def inspect(mar: AnyArchive, key: Keys = None, as_json: Json = False) -> None:
 
 @app.command()
 def diff(
-    before: Annotated[Path, typer.Argument(metavar="A.mar|RECORDING", help="An archive, or what `record` wrote.")],
-    after: Annotated[Path, typer.Argument(metavar="B.mar", help="The archive to compare it with.")],
+    before: Annotated[
+        Path,
+        typer.Argument(metavar="A.mar|RECORDING|REPORT", help="An archive, a recording, or a load test's folder."),
+    ],
+    after: Annotated[
+        Path, typer.Argument(metavar="B.mar|REPORT", help="The archive, or load test, to compare it with.")
+    ],
     max_flips: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Exit 1 above this share of other answers.", min=0, max=1),
@@ -203,18 +208,35 @@ def diff(
     texts: Annotated[
         Path | None, typer.Option(help="The texts of a recording without texts.", show_default="its own")
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write two load tests side by side to this .html too.", show_default="none")
+    ] = None,
     key: Keys = None,
     as_json: Json = False,
 ) -> None:
-    """Show the changes from an archive, or a recording, to an archive: answers, scores, latency, members."""
+    """Show the changes from an archive, or a recording, to an archive, or from one load test to another."""
     from dataclasses import asdict
 
     from ..errors import InputError, RefusedError
     from ..export.archive.diff import compare
     from ..export.archive.recorded import compare_recording
     from ..export.archive.recordings import is_recording
+    from ..loadtest.comparison import is_loadtest
     from . import archive_tables as archive_screens
 
+    if is_loadtest(before) or is_loadtest(after):
+        if max_flips is not None or texts is not None:
+            raise InputError(
+                "--max-flips and --texts were given with load tests, which have no answers to compare. Leave them "
+                "out, or compare archives.",
+                code="LX-LOAD-114",
+            )
+        return _diff_loadtests(before, after, page, as_json=as_json)
+    if page is not None:
+        raise InputError(
+            f"--page {page} was given, and {before} is not the folder or results.json of a load test. Leave it out.",
+            code="LX-LOAD-115",
+        )
     trusted = trusted_keys(key)
     flips, asked = 0, 0
     if is_recording(before):
@@ -235,6 +257,25 @@ def diff(
             f"{max_flips:.1%}.",
             code="LX-CLI-012",
         )
+    return None
+
+
+def _diff_loadtests(before: Path, after: Path, page: Path | None, *, as_json: bool) -> None:
+    """Show two load tests side by side, and write their page where one is asked for."""
+    from ..loadtest import comparison
+    from ..reports.evaluation import check
+
+    if page is not None:
+        check(page, "--page")
+    found = comparison.compare(before, after)
+    if page is not None:
+        comparison.write(found, page)
+    if as_json:
+        return emit(found.as_dict())
+    show(comparison.table(found))
+    for line in comparison.notes(found):
+        print_line(line)
+    return None
 
 
 @app.command()

@@ -21,6 +21,7 @@ from .measuring.repeats import Run
 from .measuring.server_metrics import between, read_counters
 from .results import Row
 from .series import Slot, knee, recovery
+from .watching import Watch, watched
 
 SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.8  # of a core: beyond it Locust, of which each process has only one, slows the test down
@@ -40,6 +41,8 @@ class Loads:
     """Locust's processes; None: one, and more where it is the limit and the machine has the cores."""
     needed: dict[Load, int] = field(default_factory=dict)
     """The processes that a load needed when it was run before."""
+    watch: Watch | None = None
+    """Called about each second of a run; None: nobody watches."""
 
 
 def loads_of(load: Load, users: Sequence[int], rates: Sequence[float]) -> tuple[Load, ...]:
@@ -57,12 +60,13 @@ def measured_runs(
     Raises SystemProblem if Locust fails.
     """
     if loads.warmup:
-        client.run(target, _warming(loads), folder)
+        with watched(folder, f"{archive} {workers} warming up", loads.warmup, loads.watch):
+            client.run(target, _warming(loads), folder)
     for load in loads.each:
         fewest = min(max(loads.needed.values(), default=1), max(1, _most(target, load)))
         processes = loads.processes or loads.needed.get(load, fewest)
         while True:
-            run = _measured(target, archive, workers, replace(load, processes=processes), folder, number)
+            run = _measured(target, archive, workers, replace(load, processes=processes), folder, number, loads.watch)
             row = run.row
             say(in_words(row))
             if loads.processes or row.client_cpu <= CLIENT_LIMIT * processes or 2 * processes > _most(target, load):
@@ -73,11 +77,14 @@ def measured_runs(
         yield load, run
 
 
-def _measured(target: Target, archive: str, workers: str, load: Load, folder: Path, number: int) -> Run:
+def _measured(
+    target: Target, archive: str, workers: str, load: Load, folder: Path, number: int, watch: Watch | None
+) -> Run:
     """Run one load, and read before and after it what the server has taken and counted."""
     counted = read_counters(target.metrics_url, at_rest=target.reports_late)
     before = usage_of(target.server)
-    with sampled(folder, here=not target.remote) as gpus:
+    named = f"{archive} {workers} {load.in_words()}"
+    with sampled(folder, here=not target.remote) as gpus, watched(folder, named, load.duration, watch):
         measured = client.run(target, replace(load, warmup=SETTLE), folder)
     usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
     served = between(counted, read_counters(target.metrics_url, at_rest=target.reports_late))

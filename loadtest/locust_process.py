@@ -1,4 +1,4 @@
-"""Locust as a child process: one headless run against one server, measured by the locustfile itself.
+"""Locust as a child process: one run against one server, measured by the locustfile itself.
 
 Locust patches sockets and threads of its process, so it is never imported here.
 """
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SystemProblem
+from ..errors import RefusedError, SystemProblem
+from .results import load_in_words
 
 LOCUSTFILE = Path(__file__).parent / "driver" / "locustfile.py"
 GRACE = 60  # seconds beyond the run's own before a silent Locust is ended; its last answers may take 10
@@ -65,6 +66,14 @@ class Load:
     arrivals: str = "closed"
     mix: str = ""
     processes: int = 1
+    page: int = 0
+    """Port of Locust's own web page on 127.0.0.1; 0: it has none."""
+
+    def in_words(self) -> str:
+        """Return it as results name it, such as `16 users`; a replay without its file and rate."""
+        if self.arrivals.startswith("replay:"):
+            return "replay"
+        return load_in_words(self.arrivals, self.users if self.arrivals == "closed" else self.rate)
 
 
 def command(target: Target, load: Load, result: Path) -> list[str]:
@@ -90,6 +99,7 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
         "--measure": load.duration,
         "--result": result,
         "--times": times_beside(result),
+        "--tell": result.parent,
     }
     if load.texts:
         options["--texts"] = load.texts
@@ -97,13 +107,18 @@ def command(target: Target, load: Load, result: Path) -> list[str]:
         options["--body"] = target.body
     if load.processes > 1:
         options["--processes"] = load.processes
-        options["--master-bind-port"] = options["--master-port"] = _free_port()
+        options["--master-bind-port"] = options["--master-port"] = free_port()
     # With "=" a value may begin with a dash.
     pairs = [f"{name}={value}" for name, value in options.items()]
     pairs += [f"--header={header}" for header in target.headers]
     if target.remote:
         pairs.append("--remote")
-    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *pairs]
+    if load.page:
+        # The page is there from the start, and the run begins and ends by itself as without it.
+        way = ["--autostart", "--autoquit=0", "--web-host=127.0.0.1", f"--web-port={load.page}"]
+    else:
+        way = ["--headless", "--only-summary"]
+    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *way, *pairs]
 
 
 def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
@@ -113,7 +128,7 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
     the window began, and its latency in ms.
 
     `folder` is for temporary files. On Ctrl-C or any other exception Locust is ended first. Raises SystemProblem,
-    with Locust's last output line, if the run gives no measurements.
+    with Locust's last output line, if the run gives no measurements, RefusedError if somebody ended it in its page.
     """
     result = folder / "locust.json"
     result.unlink(missing_ok=True)
@@ -149,6 +164,12 @@ def run(target: Target, load: Load, folder: Path) -> dict[str, Any]:
             f"Locust ended with code {code} and no measurements: {_last_line(folder)}", code="LX-LOAD-007"
         )
     measured: dict[str, Any] = json.loads(result.read_bytes())
+    if "stopped" in measured:
+        raise RefusedError(
+            f"The run {measured['stopped']}, so its figures are not those of the load that was asked for. Start the "
+            "load test again; Locust's page is for looking on.",
+            code="LX-LOAD-110",
+        )
     both = np.fromfile(times_beside(result))
     return measured | {"due": both[: len(both) // 2], "times": both[len(both) // 2 :]}
 
@@ -158,8 +179,8 @@ def times_beside(result: Path) -> Path:
     return result.with_suffix(".times")
 
 
-def _free_port() -> int:
-    """Return a port for Locust's processes: its own, 5557, may be taken by another run."""
+def free_port() -> int:
+    """Return a port for Locust's processes or its page: its own, 5557 and 8089, may be taken by another run."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 

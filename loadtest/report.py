@@ -17,7 +17,7 @@ from ..reports.numbers import measured
 from ..reports.tables import Table
 from ..storage.atomic import check_folder, json_bytes, new_folder
 from .judging.comparison import BETTER, NOT_JUDGED, SAME, WORSE, Comparison
-from .page import html
+from .pages.report import html
 from .results import LoadReport, Row
 
 FILES = ("report.html", "results.csv", "results.json", "latency.hlog")

@@ -31,7 +31,7 @@ from .judging import baseline as earlier_tests
 from .judging.conditions import warnings
 from .judging.junit import junit as junit_xml
 from .judging.summary import append_summary
-from .locust_process import Load, Target
+from .locust_process import Load, Target, free_port
 from .measuring.hdr import LatencyLog
 from .measuring.repeats import Run, ordered, pooled
 from .measuring.settings import settings_of
@@ -39,6 +39,7 @@ from .objectives import judge, parse
 from .report import check_out, write
 from .results import LoadReport, NotRun
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
+from .watching import Watch
 
 CLOSED_USERS = (1, 16, 64)
 
@@ -69,6 +70,8 @@ def loadtest(
     expect: str | None = None,
     processes: int | None = None,
     seed: int = 0,
+    ui: bool = False,
+    watch: Watch | None = None,
     out: Path | None = None,
     trusted: Sequence[PublicKey] | None = None,
     trust_code: bool = False,
@@ -84,6 +87,8 @@ def loadtest(
     (`long=5%,bad=1%,list=10%`), in the template `body` (with `{text}`) and with `headers` (`Name: value`). `expect`
     is what counts as an answer: `label`, `status` or a JSONPath; None: `label` of lexport's own archives, else
     `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores.
+    With `ui` Locust shows its own web page on 127.0.0.1 while a run goes on; `watch` is called about each second of a
+    run, from another thread.
 
     Each load is run `repeat` times, in as many rounds over all servers and loads, each in another order that `seed`
     draws; every round starts the servers anew. `baseline` is the results.json of an earlier test, which the report is
@@ -97,8 +102,8 @@ def loadtest(
     `objectives.check_slo` raises RefusedError for a missed one.
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
-    RefusedError for archives that are not trusted, MissingExtra without Locust, SystemProblem if a server or
-    Locust fails.
+    RefusedError for archives that are not trusted and for a run that was ended in Locust's page, MissingExtra without
+    Locust, SystemProblem if a server or Locust fails.
     """
     if not is_installed("locust"):
         raise MissingExtra.of("locust", "A load test")
@@ -106,6 +111,9 @@ def loadtest(
     if endpoint is None:
         check_servers(archives, worker_sets, engines)
     load = Load(0, 0.0, duration, None, unknown_share, seed, arrivals=arrivals, mix=mix)
+    if ui:
+        load = replace(load, page=free_port())
+        say(f"Locust's page: http://127.0.0.1:{load.page}, while a run goes on")
     check_load(load, users, rates, warmup, 1 if endpoint else len(archives) * len(worker_sets) * len(engines))
     if arrivals.startswith("replay:"):
         load = replace(load, arrivals=f"replay:{Path(arrivals.removeprefix('replay:')).resolve()}")
@@ -143,7 +151,8 @@ def loadtest(
             target = replace(asked, expect=expect or subject.expect)
             sets = list(product(engines, worker_sets)) if endpoint is None else [("", _address(endpoint.url))]
             setups += [
-                _Setup(subject, engine, workers, target, Loads(loads, warmup, processes)) for engine, workers in sets
+                _Setup(subject, engine, workers, target, Loads(loads, warmup, processes, watch=watch))
+                for engine, workers in sets
             ]
         settings = settings_of(
             archives=None if endpoint else [path.name for path in archives],

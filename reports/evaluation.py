@@ -21,15 +21,15 @@ _LABELS = 30  # of the confusion matrix
 _PAIRS = 30  # of confused labels
 
 
-def check(target: Path) -> None:
-    """Check, before the work, that `write` can write to `target`. Raises InputError."""
+def check(target: Path, option: str = "--report") -> None:
+    """Check, before the work, that a page can be written to `target`, which `option` names. Raises InputError."""
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(
-            f"--report {target} is not the name of a page; expected one that ends in .html.", code="LX-REPORT-001"
+            f"{option} {target} is not the name of a page; expected one that ends in .html.", code="LX-REPORT-001"
         )
     if target.is_dir():
         raise InputError(
-            f"--report {target} is a folder. Name a file in it, such as {target / 'evaluation.html'}.",
+            f"{option} {target} is a folder. Name a file in it, such as {target / 'evaluation.html'}.",
             code="LX-REPORT-002",
         )
     if not os.path.lexists(target):

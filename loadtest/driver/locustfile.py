@@ -44,12 +44,14 @@ if TYPE_CHECKING or __package__:
     from .bodies import SHARES, TEXTS, Bodies, Template, parse_mix, read_requests
     from .dispatcher import Dispatcher
     from .recorder import Recorder, merged
+    from .telling import Teller
 else:  # Locust loads a locustfile by its path, with its folder on the path of modules
     from answers import Expectation
     from arrivals import CHOICES, Plan, plan
     from bodies import SHARES, TEXTS, Bodies, Template, parse_mix, read_requests
     from dispatcher import Dispatcher
     from recorder import Recorder, merged
+    from telling import Teller
 
 TIMEOUT = 60.0  # seconds for one answer
 PATIENCE = 10.0  # seconds to wait for the last answers
@@ -80,6 +82,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--measure", type=float, default=10.0, help="seconds of a pattern, and to measure, with --result")
     add("--result", default="", help="measure exactly, write the figures to this JSON file, end the run")
     add("--times", default="", help="with --result: a file for each answer's due time and latency, as doubles")
+    add("--tell", default="", help="folder for a small file of each process, with the figures of the last second")
 
 
 def refuse(message: str) -> NoReturn:
@@ -148,6 +151,10 @@ class Session:
     """When each unanswered request was due and sent."""
     sending: gevent.Greenlet | None = None
     """What sends the requests of an open loop."""
+    begun: bool = False
+    """Whether a measurement has begun."""
+    done: bool = False
+    """Whether its figures, or why there are none, were written."""
 
     def connect(self) -> HTTPClient:
         """Return a client with a connection of its own; the host may have been changed in the web page."""
@@ -246,12 +253,14 @@ def prepare(environment: Environment, **_: Any) -> None:
     gc.freeze()  # else a collection walks all of Locust's modules and shows up as latency
     hooks.test_stopping.add_listener(lambda **_: session.stop())
     if isinstance(runner, MasterRunner):
-        lead(runner, options)
+        lead(runner, session)
     elif isinstance(runner, WorkerRunner):
         follow(runner, session)
     else:
         begins = hooks.test_start if session.plan else hooks.spawning_complete
-        begins.add_listener(lambda **_: gevent.spawn(conduct, session))
+        begins.add_listener(lambda **_: begin(session))
+    if options.result and not options.headless and not isinstance(runner, WorkerRunner):
+        hooks.test_stop.add_listener(lambda **_: give_up(session, "was stopped before its end"))
 
 
 def opened(environment: Environment, options: Any) -> Session:
@@ -316,6 +325,32 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
+def begin(session: Session) -> None:
+    """Begin to measure; in Locust's page somebody may have changed the users since."""
+    if session.begun and session.options.result:
+        give_up(session, "had its number of users changed")
+        return
+    session.begun = True
+    gevent.spawn(conduct, session)
+
+
+def give_up(session: Session, reason: str) -> None:
+    """Write why there are no figures, unless there are, and end Locust."""
+    if session.done:
+        return
+    session.done = True
+    put(Path(session.options.result), {"stopped": reason})
+    finish(session.environment)
+
+
+def finish(environment: Environment) -> None:
+    """End the run and Locust, with its page where it has one."""
+    assert environment.runner is not None
+    environment.runner.quit()
+    if environment.web_ui is not None:
+        environment.web_ui.stop()
+
+
 def conduct(session: Session, share: slice = slice(None)) -> None:
     """Send this process's share of an open loop, and measure, until the run is over."""
     options, runner = session.options, session.environment.runner
@@ -334,8 +369,7 @@ def conduct(session: Session, share: slice = slice(None)) -> None:
     if options.result and isinstance(runner, WorkerRunner):
         runner.send_message(PART, measured(session))  # the master ends the run once it has all parts
     elif options.result:
-        write(options, [measured(session)])
-        runner.quit()
+        write(session, [measured(session)])
     elif options.headless and not isinstance(runner, WorkerRunner):
         runner.quit()
 
@@ -360,8 +394,12 @@ def measure(session: Session) -> None:
     """Record what is due in the window that begins now, and wait for the answers."""
     recorder = session.recorder
     recorder.begin()
+    tell = session.options.tell
+    telling = gevent.spawn(Teller(recorder, Path(tell)).run, gevent.sleep) if tell else None
     gevent.sleep(recorder.ended - time.perf_counter())
     recorder.end()
+    if telling is not None:
+        telling.kill()
     # A closed loop continues during this time: without the slowest answers the percentiles would be too good.
     limit = recorder.ended + PATIENCE
     while any(due < recorder.ended for due, _ in session.waiting.values()) and time.perf_counter() < limit:
@@ -385,31 +423,43 @@ def follow(runner: WorkerRunner, session: Session) -> None:
     runner.register_message(SHARE, take)
 
 
-def lead(runner: MasterRunner, options: Any) -> None:
+def lead(runner: MasterRunner, session: Session) -> None:
     """Tell the workers to begin, and put their measurements together."""
     parts: dict[str, dict[str, Any]] = {}
 
     def take(msg: Message, **_: Any) -> None:
         parts[msg.node_id] = msg.data
-        if len(parts) == runner.worker_count and options.result:
-            write(options, list(parts.values()))
-            runner.quit()
+        if len(parts) == runner.worker_count and session.options.result:
+            write(session, list(parts.values()))
+
+    def share(**_: Any) -> None:
+        if session.begun and session.options.result:
+            give_up(session, "had its number of users or workers changed")
+            return
+        session.begun = True
+        runner.send_message(SHARE, {"workers": sorted(runner.clients)})
 
     runner.register_message(PART, take)
-    hooks.spawning_complete.add_listener(lambda **_: runner.send_message(SHARE, {"workers": sorted(runner.clients)}))
+    hooks.spawning_complete.add_listener(share)
 
 
-def write(options: Any, parts: list[dict[str, Any]]) -> None:
-    """Write the figures, whole or not at all, and before them the times: all that are due, then all latencies."""
-    if options.times:
-        with Path(options.times).open("wb") as file:
+def write(session: Session, parts: list[dict[str, Any]]) -> None:
+    """Write the figures of all processes, before them the times (when due, then latencies), and end Locust."""
+    session.done = True
+    if session.options.times:
+        with Path(session.options.times).open("wb") as file:
             for name in ("due", "times"):
                 for part in parts:
                     array("d", part[name]).tofile(file)
-    path = Path(options.result)
     figures = merged(parts) | {name: sum(part[name] for part in parts) for name in ("tokens", "unknown_tokens")}
+    put(Path(session.options.result), figures)
+    finish(session.environment)
+
+
+def put(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(figures), encoding="utf-8")
+    partial.write_text(json.dumps(values), encoding="utf-8")
     partial.replace(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ _MARKERS = (
     "M-4.6-3.4H4.6L0 4.8Z",  # triangle, point down
 )
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 22, 14, 46  # margins in px
+_CHARACTER, _BETWEEN = 6.9, 4  # px of a character, and between the names of ticks
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,18 @@ class Line:
     spans: tuple[tuple[float, float], ...] = ()  # of each point, the interval of its value
 
 
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Return those ticks of a horizontal axis whose names do not touch the one before."""
+    kept: list[tuple[float, str]] = []
+    end = -math.inf
+    for place, name in ticks:
+        half = _CHARACTER * len(name) / 2
+        if place - half > end:
+            kept.append((place, name))
+            end = place + half + _BETWEEN
+    return kept
+
+
 def keys(names: Iterable[str]) -> list[Key]:
     """Return the keys of a legend that names the series by their numbers."""
     return [key(series, name) for series, name in enumerate(names)]
@@ -62,12 +76,14 @@ def line_chart(
     lines: Sequence[Line],
     *,
     limit: tuple[float, str] | None = None,
-    width: int = 520,
-    height: int = 320,
+    uprights: Sequence[tuple[int, float, str]] = (),
+    width: int = 400,
+    height: int = 280,
 ) -> Markup:
     """Return an `<svg>` of lines, of a size in px.
 
-    `limit` is a horizontal line with a caption, left out if it is off the axis.
+    `limit` is a horizontal line with a caption, left out if it is off the axis; `uprights` are vertical lines, each
+    with the series whose colour it has, its place and a caption.
     """
     right, bottom = width - _RIGHT, height - _BOTTOM
 
@@ -92,8 +108,13 @@ def line_chart(
         right=right,
         top=_TOP,
         bottom=bottom,
-        x={"label": x.label, "ticks": [(across(value), name) for value, name in x.ticks]},
+        x={"label": x.label, "ticks": _apart([(across(value), name) for value, name in x.ticks])},
         y={"label": y.label, "ticks": [(up(value), name) for value, name in y.ticks]},
+        uprights=[
+            # The caption is on the side of the line where there is more room.
+            (key(series), across(value), caption, "end" if across(value) > width / 2 else "start")
+            for series, value, caption in uprights
+        ],
         limit=(up(limit[0]), limit[1]) if limit and y.low <= limit[0] <= y.high else None,
         lines=drawn,
     )

@@ -17,7 +17,7 @@ from lexport.loadtest.driver.recorder import merged
 from lexport.loadtest.judging.conditions import warnings
 from lexport.loadtest.locust_process import Load, Target
 from lexport.loadtest.objectives import check_slo, judge, parse
-from lexport.loadtest.page import html
+from lexport.loadtest.pages.report import html
 from lexport.loadtest.report import csv_text, table
 from lexport.loadtest.results import LoadReport, Row
 from lexport.reports.tables import Table

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lexport.loadtest.objectives import judge, parse
-from lexport.loadtest.page import html
+from lexport.loadtest.pages.report import html
 from lexport.loadtest.results import LoadReport, NotRun
 
 from ..reports.reader import Section, read

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from lexport.errors import InputError
 from lexport.loadtest.objectives import judge, parse
-from lexport.loadtest.page import html
+from lexport.loadtest.pages.report import html
 from lexport.loadtest.report import COLUMNS, FILES, check_out, csv_text, table, write
 from lexport.loadtest.results import LoadReport, NotRun
 from lexport.reports.charts.axes import linear, logarithmic

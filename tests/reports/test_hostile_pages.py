@@ -12,7 +12,7 @@ import pytest
 
 from lexport.cli.options import show
 from lexport.export.evaluate import evaluate
-from lexport.loadtest import page as loadtest_page
+from lexport.loadtest.pages import report as loadtest_page
 from lexport.loadtest.report import csv_text, table
 from lexport.loadtest.results import LoadReport, NotRun, Verdict
 from lexport.messages.escaping import visible

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError, nodes
 
-from lexport.loadtest import page as loadtest_page
+from lexport.loadtest.pages import report as loadtest_page
 from lexport.reports import evaluation
 from lexport.reports import pages as pages_module
 from lexport.reports.pages import TEMPLATES, Cell, render, render_part

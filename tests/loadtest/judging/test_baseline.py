@@ -26,7 +26,7 @@ from lexport.loadtest.judging.baseline import (
 from lexport.loadtest.judging.comparison import Comparison
 from lexport.loadtest.judging.verdict import verdict
 from lexport.loadtest.objectives import check_slo
-from lexport.loadtest.page import html
+from lexport.loadtest.pages.report import html
 from lexport.loadtest.report import comparison_table
 from lexport.loadtest.results import LoadedModel, LoadReport, Row
 

@@ -10,7 +10,7 @@ from lexport.errors import RefusedError
 from lexport.loadtest.judging.conditions import other_work, rankings, warnings
 from lexport.loadtest.judging.verdict import verdict
 from lexport.loadtest.objectives import check_slo, judge, parse
-from lexport.loadtest.page import html
+from lexport.loadtest.pages.report import html
 from lexport.loadtest.report import csv_text
 from lexport.loadtest.results import LoadReport, Row
 

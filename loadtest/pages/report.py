@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from ..reports.numbers import measured
-from ..reports.pages import Cell, render
+from ...reports.numbers import measured
+from ...reports.pages import Cell, render
+from ..judging import page_tables
+from ..judging.verdict import verdict
+from ..results import LoadReport, Row
 from .charts import figures
-from .judging import page_tables
-from .judging.verdict import verdict
-from .results import LoadReport, Row
+from .contrasts import HEADS, contrasts
 
 _MAX = 1e15  # the largest number from evidence that fits the page
 _STYLES = {"met": "good", "missed": "bad", "uncertain": "bad", "not": "soft"}  # of a judgement's first word
@@ -39,6 +40,8 @@ def html(report: LoadReport) -> str:
         served=page_tables.served(report),
         gpus=page_tables.gpus(report),
         compared=page_tables.compared(report),
+        contrasts=contrasts(report),
+        contrast_heads=HEADS,
         evidence=_evidence(report.evidence),
         settings=_facts(report.settings),
         about_machine=_facts(report.machine),
@@ -67,7 +70,7 @@ def _results(report: LoadReport) -> Iterator[list[_Cells]]:
 def _result(report: LoadReport, row: Row) -> _Cells:
     failed = Cell(f"{row.failures:,}", "bad") if row.failures else "0"
     judgement = report.judgement(row)
-    verdict = Cell(judgement.replace("missed ", "missed: "), _STYLES[judgement.partition(" ")[0]])
+    verdict = Cell(judgement.replace("missed ", "missed: "), f"{_STYLES[judgement.partition(' ')[0]]} wide")
     return (
         row.archive,
         row.workers,
@@ -75,9 +78,9 @@ def _result(report: LoadReport, row: Row) -> _Cells:
         f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}",
         *map(measured, (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms, row.p99_9_ms, row.max_ms)),
         failed,
+        *([verdict] if report.objectives else []),
         f"{row.client_cpu * 100:.0f}",
         f"{row.machine_cpu * 100:.0f}",
-        *([verdict] if report.objectives else []),
     )
 
 
