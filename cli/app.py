@@ -52,7 +52,7 @@ _ORDER = (
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
-    *("generate", "loadtest", "doctor"),
+    *("generate", "loadtest", "tune", "doctor"),
 )
 
 

@@ -13,12 +13,14 @@ from .driver.answers import Expectation
 from .driver.arrivals import CHOICES, PATTERNS, plan
 from .driver.bodies import Template, parse_mix
 from .locust_process import Load, Target
+from .objectives import Objective
 
 MAX_RUNS = 60
 MAX_USERS = 1_000
 MAX_SECONDS = 3_600.0
 MAX_RATE = 100_000
 MAX_PROCESSES = 64
+MAX_NEED = 10**9
 
 
 def check_servers(archives: Sequence[Path], worker_sets: Sequence[str], engines: Sequence[str]) -> None:
@@ -98,6 +100,23 @@ def check_processes(processes: int | None) -> None:
     if processes is not None and not 1 <= processes <= MAX_PROCESSES:
         raise InputError(
             f"--processes {processes} is out of range; expected 1 to {MAX_PROCESSES}.", code="LX-LOAD-068"
+        )
+
+
+def check_need(need: float | None, objectives: Sequence[Objective]) -> None:
+    """Raise InputError for a number of requests/s that no machines can be counted for."""
+    if need is None:
+        return
+    if not (math.isfinite(need) and 0 < need <= MAX_NEED):
+        raise InputError(
+            f"--need {need:g} is out of range; expected more than 0 and at most {MAX_NEED:,} requests/s.",
+            code="LX-LOAD-132",
+        )
+    if not objectives:
+        raise InputError(
+            f"--need {need:g} was given without an objective, so nothing says when a machine serves well. Give one, "
+            "for example --slo p99=50ms.",
+            code="LX-LOAD-133",
         )
 
 

@@ -50,7 +50,11 @@ def measured_rows(target: Target, archive: str, workers: str, loads: Loads, fold
             usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
             row = _row(archive, workers, load, measured, usage)
             say(in_words(row))
-            if loads.processes or row.client_cpu <= CLIENT_LIMIT * processes or 2 * processes > _most(target, load):
+            if (
+                loads.processes
+                or row.client_cpu <= CLIENT_LIMIT * processes
+                or 2 * processes > most_processes(target, load)
+            ):
                 break
             processes *= 2
             say(f"{row.label}: {row.client_limit}; the run is repeated with {processes} processes of Locust")
@@ -67,7 +71,7 @@ def _warming(loads: Loads) -> Load:
     return replace(slowest, arrivals="open", duration=loads.warmup)
 
 
-def _most(target: Target, load: Load) -> int:
+def most_processes(target: Target, load: Load) -> int:
     """Return how many processes may be taken: half of the cores, where the server takes the others, a user each."""
     most = cores() if target.remote else cores() // 2
     return min(most, load.users) if load.arrivals == "closed" else most

@@ -24,11 +24,12 @@ from ..serving.start import TITLES
 from ..serving.temporary import STATE, temporary_folder
 from ..storage.progress import Say, silent
 from . import cells, environment
-from .bounds import check_load, check_processes, check_question, check_servers
+from .bounds import check_load, check_need, check_processes, check_question, check_servers
 from .cells import Loads, loads_of, measured_rows
 from .driver.arrivals import plan
 from .locust_process import Load, Target
 from .objectives import judge, parse
+from .planning.capacity import capacities
 from .report import check_out, write
 from .results import LoadReport, NotRun, Row
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
@@ -57,6 +58,7 @@ def loadtest(
     expect: str | None = None,
     processes: int | None = None,
     seed: int = 0,
+    need: float | None = None,
     out: Path | None = None,
     trusted: Sequence[PublicKey] | None = None,
     trust_code: bool = False,
@@ -71,7 +73,8 @@ def loadtest(
     They are sent as they are, but for the `unknown_share` of their words and the shares of `mix`
     (`long=5%,bad=1%,list=10%`), in the template `body` (with `{text}`) and with `headers` (`Name: value`). `expect`
     is what counts as an answer: `label`, `status` or a JSONPath; None: `label` of lexport's own archives, else
-    `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores.
+    `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores. With
+    objectives the report has the capacity of each worker set, and of how many such machines `need` requests/s need.
 
     GPU sets are reported as not run if there is no CUDA device. With `out`, report.html, results.csv
     and results.json are written there together at the end, or not at all if the test is interrupted. The report has a
@@ -92,6 +95,7 @@ def loadtest(
         load = replace(load, arrivals=f"replay:{Path(arrivals.removeprefix('replay:')).resolve()}")
         load = replace(load, duration=plan(load.arrivals, 0.0, duration, seed).seconds)
     check_processes(processes)
+    check_need(need, objectives)
     asked = Target("", "", "", expect or "status", headers=tuple(headers), body=body)
     check_question(asked, mix)
     trust = Trust.of(trusted, trust_code)
@@ -140,6 +144,7 @@ def loadtest(
         "texts": texts_in_words(texts, endpoint is not None),
         "seed": seed,
         "slo": list(slo),
+        **({"need": need} if need is not None else {}),
     }
     report = LoadReport(
         started=started.isoformat(timespec="seconds"),
@@ -152,6 +157,7 @@ def loadtest(
         machine=environment.machine(),
         versions=environment.versions(),
         evidence={subject.label: subject.evidence for subject in tested},
+        capacities=capacities(rows, objectives, need),
         out=out,
     )
     if out:
@@ -161,26 +167,36 @@ def loadtest(
 
 @contextmanager
 def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
-    """Start a server with one archive, on free ports and with a private state folder; stop it at the end.
+    """Start a server with one archive, on free ports and with a private state folder; stop it at the end."""
+    assert subject.path is not None
+    say(f"{subject.label} {workers}: starting {TITLES[engine]}")
+    with started(subject.path, engine, workers, trust) as server:
+        yield Target(server.inference_url, subject.model, server.token(), subject.expect, server.id)
+
+
+@contextmanager
+def started(
+    archive: Path, engine: str, workers: str, trust: Trust, *, config: Path | None = None
+) -> Iterator[serving.Server]:
+    """Start a server for a test, on free ports and with a private state folder; stop it at the end.
 
     It ends with this process even if this process is killed; the next start then removes its folder.
     """
-    assert subject.path is not None
     with temporary_folder() as folder:
         state_dir = folder / STATE
-        say(f"{subject.label} {workers}: starting {TITLES[engine]}")
         server = serving.serve(
-            [subject.path],
+            [archive],
             engine=engine,
             workers=workers,
             state_dir=state_dir,
             port=0,
+            config=config,
             trusted=trust.keys,
             trust_code=trust.insist,
             bound=True,
         )
         try:
-            yield Target(server.inference_url, subject.model, server.token(), subject.expect, server.id)
+            yield server
         finally:
             serving.stop(state_dir)
 
@@ -250,6 +266,7 @@ def _command(settings: Mapping[str, Any]) -> str:
     words += [word for name, value in options.items() if value for word in (name, str(value))]
     words += [word for name in settings["headers"] for word in ("--header", f"{name}: …")]
     words += [word for term in settings["slo"] for word in ("--slo", term)]
+    words += ["--need", f"{settings['need']:g}"] if "need" in settings else []
     return shlex.join(words)
 
 

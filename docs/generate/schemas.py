@@ -11,7 +11,7 @@ from lexport.docs.generate.options import described
 from lexport.export.evidence.evidence import Evidence, VariantEvidence
 from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
-from lexport.loadtest.results import SCHEMA, LoadReport, NotRun, Row, Verdict
+from lexport.loadtest.results import SCHEMA, Capacity, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 from lexport.models.run import RunInfo
@@ -65,7 +65,13 @@ def _load_report() -> dict[str, Any]:
     schema = _documented(LoadReport)
     schema["properties"]["schema"] = {"const": SCHEMA, "description": "Of this format; 1 had none."}
     schema["properties"]["passed"] = {"type": "boolean", "description": "Whether every objective was met."}
-    for name, kind in (("Row", Row), ("NotRun", NotRun), ("Verdict", Verdict), ("Slot", Slot)):
+    for name, kind in (
+        ("Row", Row),
+        ("NotRun", NotRun),
+        ("Verdict", Verdict),
+        ("Slot", Slot),
+        ("Capacity", Capacity),
+    ):
         schema["$defs"][name] = _documented(kind)
         schema["$defs"][name].pop("$defs", None)
     return schema
