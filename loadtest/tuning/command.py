@@ -22,37 +22,48 @@ def run_tune(
     engines: str,
     users: str | None,
     rate: str | None,
-    model_store: Path,
-    trusted: Sequence[PublicKey] | None,
     say: Callable[[str], None],
     show: Callable[[Any], None] | None,
     **options: Any,
 ) -> TuneReport:
-    """Tune a model of the store, an archive, or every passing variant of a run.
+    """Tune a model of the store, an archive, or every passing variant of a run, and show the result.
 
-    The other `options` are those of `tune.tune`, and so are the errors; InputError too for options that are not
+    The other `options` are those of `tune_named`, and so are the errors; InputError too for options that are not
     understood.
     """
-    with archives_of(name, model_store) as (archives, packed):
-        run = Path(name) if packed else None
-        report = tune(
-            _default_first(archives, run),
-            budget=seconds("--budget", budget),
-            engines=[one.strip() for one in engines.split(",")],
-            users=numbers(users) if users else (),
-            rates=rates_of(rate) if rate else (),
-            run=run,
-            # Archives that were just packed here have no signature.
-            trusted=() if packed else trusted,
-            say=say,
-            **options,
-        )
+    report = tune_named(
+        name,
+        budget=seconds("--budget", budget),
+        engines=[one.strip() for one in engines.split(",")],
+        users=numbers(users) if users else (),
+        rates=rates_of(rate) if rate else (),
+        say=say,
+        **options,
+    )
     if show is not None:
         show(front_table(report))
         show(final_table(report))
         for line in lines(report):
             say(line)
     return report
+
+
+def tune_named(
+    name: str,
+    *,
+    model_store: Path = Path("model_store"),
+    trusted: Sequence[PublicKey] | None = None,
+    **options: Any,
+) -> TuneReport:
+    """Tune what `name` names: a model of the store, an archive, or every passing variant of a run.
+
+    The other `options` and the errors are those of `tune.tune`; RefusedError too for a run of which nothing passes.
+    """
+    with archives_of(name, model_store) as (archives, packed):
+        run = Path(name) if packed else None
+        # Archives that were just packed here have no signature.
+        keys = () if packed else trusted
+        return tune(_default_first(archives, run), run=run, trusted=keys, **options)
 
 
 def _default_first(archives: Sequence[Path], run: Path | None) -> list[Path]:

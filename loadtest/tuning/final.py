@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..planning.spread import Interval, median_interval
 from .search import Budget, Standing, Tell
@@ -57,27 +58,43 @@ class Outcome:
 
 
 def play(standings: Sequence[Standing], measure: Measure, budget: Budget, tell: Tell = lambda line: None) -> Outcome:
-    """Let the finalists, the default first, run in turns until the budget is used up, and return who won.
-
-    In each round every finalist runs once, with the load that the search found for it; every second round runs
-    backwards, from another beginning, so that none always follows the same neighbour.
-    """
+    """Let the finalists, the default first, run in turns until the budget is used up, and return who won."""
     ready = [one for one in standings if one.level is not None]
-    trials: dict[Candidate, list[Trial]] = {one.candidate: [] for one in ready}
     tell(f"final: {len(ready)} candidates in turns, runs of {budget.length(1):g} s")
-    rounds, longest = 0, 0.0
-    while rounds < HURRIED or (rounds < MOST and _has_time(measure.spent, longest, rounds, budget)):
-        before = measure.spent
-        place = rounds % len(ready)
-        order = [*ready[place:], *ready[:place]]
+    spent: list[float] = []  # after each round
+
+    def has_time(rounds: int) -> bool:
+        spent.append(measure.spent)
+        if rounds < HURRIED:
+            return True
+        # Six rounds are played if they take no more than a quarter beyond the budget. The first starts the servers.
+        longest = max(after - before for before, after in pairwise(spent[1:]))
+        until = budget.seconds * (1.25 if rounds < LEAST else 1.0)
+        return rounds < MOST and measure.spent + longest <= until
+
+    trials = alternate(ready, measure, "final", budget.length(1), has_time)
+    return outcome([(one.candidate, trials[one.candidate]) for one in ready])
+
+
+def alternate(
+    standings: Sequence[Standing], measure: Measure, stage: str, seconds: float, more: Callable[[int], bool]
+) -> dict[Candidate, list[Trial]]:
+    """Run candidates in turns while `more`, given the rounds so far, says so; return the trials of each by round.
+
+    In each round each runs once, with the load of its standing; every second round runs backwards, from another
+    beginning, so that none always follows the same neighbour.
+    """
+    trials: dict[Candidate, list[Trial]] = {one.candidate: [] for one in standings}
+    rounds = 0
+    while more(rounds):
+        place = rounds % len(standings)
+        order = [*standings[place:], *standings[:place]]
         for one in order[:: 1 if rounds % 2 == 0 else -1]:
             level = one.level
             assert level is not None
-            trials[one.candidate].append(measure(Task(one.candidate, "final", rounds, level, budget.length(1))))
+            trials[one.candidate].append(measure(Task(one.candidate, stage, rounds, level, seconds)))
         rounds += 1
-        if rounds > 1:  # the first one starts the servers
-            longest = max(longest, measure.spent - before)
-    return outcome([(one.candidate, trials[one.candidate]) for one in ready])
+    return trials
 
 
 def outcome(played: Sequence[tuple[Candidate, Sequence[Trial]]]) -> Outcome:
@@ -94,7 +111,7 @@ def outcome(played: Sequence[tuple[Candidate, Sequence[Trial]]]) -> Outcome:
             candidate,
             trials[0].task.level,
             tuple(trials),
-            ratio=_ratio(trials, default) if trials is not default else None,
+            ratio=ratio_of(trials, default) if trials is not default else None,
             cpu_ratio=_cpu_ratio(trials, default) if trials is not default else None,
         )
         for candidate, trials in played
@@ -122,13 +139,8 @@ def _merit(one: Finalist) -> tuple[float, float]:
     return (round(ratio, 1), -cost) if one.limited else (ratio, 0.0)
 
 
-def _has_time(spent: float, longest: float, rounds: int, budget: Budget) -> bool:
-    """Return whether another round fits; six are played if they take no more than a quarter beyond the budget."""
-    until = budget.seconds * (1.25 if rounds < LEAST else 1.0)
-    return spent + longest <= until
-
-
-def _ratio(trials: Sequence[Trial], default: Sequence[Trial]) -> Interval:
+def ratio_of(trials: Sequence[Trial], default: Sequence[Trial]) -> Interval:
+    """Return the median ratio of the requests/s, round by round, with its interval."""
     # A default that answered nothing is not to divide by nothing.
     return median_interval(
         [

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ...errors import SystemProblem
+from ...export.archive.trust.rule import Trust
 from ..cells import CLIENT_LIMIT, Loads, measured_rows, most_processes
 from ..locust_process import Load, Target
 from ..objectives import Objective
 from ..results import Row
 from .servers import Servers
+from .settings import Tested
 from .trials import Task, Trial, trial_of, unable
+
+WARMING_USERS = 16
 
 
 def at_level(load: Load, level: float) -> Load:
@@ -22,24 +27,50 @@ def at_level(load: Load, level: float) -> Load:
 
 
 class Measuring:
-    """Runs tasks on the servers that `use` names."""
+    """Runs tasks, within `serving`, on servers with the settings of their candidates."""
 
-    def __init__(self, asked: Target, load: Load, objectives: Sequence[Objective], folder: Path) -> None:
-        """Send what `asked` and `load` say, and judge by `objectives`; `folder` is for temporary files."""
-        self.servers: Servers | None = None
-        """The servers; set before the first task."""
-        self._asked, self._load, self._objectives, self._folder = asked, load, objectives, folder
+    def __init__(
+        self,
+        tested: Mapping[str, Tested],
+        trust: Trust,
+        asked: Target,
+        load: Load,
+        objectives: Sequence[Objective],
+        folder: Path,
+    ) -> None:
+        """Serve the archives by label, send what `asked` and `load` say, and judge by `objectives`.
+
+        `trust` is for the archives and their copies with other batches, `folder` for temporary files.
+        """
+        self._tested, self._trust, self._folder = tested, trust, folder
+        self._asked, self._load, self._objectives = asked, load, objectives
+        self._servers: Servers | None = None
         self._processes = 1
+
+    @contextmanager
+    def serving(self, most: int, *, scaled: bool, warmup: float) -> Iterator[None]:
+        """Context manager: tasks are run on at most `most` servers at a time, each warmed up for `warmup` seconds.
+
+        Where `scaled`, candidates that differ in workers alone share one, which is scaled while it runs.
+        """
+        # A closed loop of a middle load: the highest might only fill the queue of a server that has just started.
+        load = replace(self._load, arrivals="closed", users=WARMING_USERS, rate=0.0, duration=warmup)
+        self._servers = Servers(self._tested, self._trust, self._folder, load, most=most, scaled=scaled)
+        try:
+            yield
+        finally:
+            self._servers.close()
+            self._servers = None
 
     def __call__(self, task: Task) -> Trial:
         """Run a task; where the server cannot start with its settings, the trial says why.
 
         Raises SystemProblem if Locust fails.
         """
-        assert self.servers is not None
+        assert self._servers is not None
         began = time.monotonic()
         try:
-            served = self.servers.target(task.candidate)
+            served = self._servers.target(task.candidate)
         except SystemProblem as problem:
             return unable(task, problem.message, time.monotonic() - began)
         asked = self._asked

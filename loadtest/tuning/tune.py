@@ -38,7 +38,6 @@ from .ladder import USERS
 from .measuring import Measuring
 from .results import TuneReport, front, points
 from .search import Budget, Found, search
-from .servers import Servers
 from .settings import Tested, commands, parse_start, tested_of, tuned_file
 from .space import candidates
 from .trials import Task, Trial
@@ -132,29 +131,21 @@ def tune(
             "versions": environment.versions(),
         }
         # Copies with other batches have no signature; what they are copies of was verified above.
-        lent = Trust.of((), trust_code)
-        measuring = Measuring(asked, load, objectives, scratch)
+        measuring = Measuring(tested, Trust.of((), trust_code), asked, load, objectives, scratch)
         plan = Budget(budget)
+        warmup = min(10.0, max(1.0, WARMUP * plan.short))
 
         def announced(task: Task) -> Trial:
             trial = measuring(task)
             say(_told(trial, load.arrivals, budget - journal.spent - trial.took))
             return trial
 
-        @contextmanager
-        def serving(most: int, *, scaled: bool) -> Iterator[None]:
-            measuring.servers = Servers(tested, lent, scratch, _warming(load, levels, plan), most=most, scaled=scaled)
-            try:
-                yield
-            finally:
-                measuring.servers.close()
-
         with open_journal(out, facts, announced, anew=force) as journal, _kept(out, journal, say):
-            with serving(1, scaled=True):
+            with measuring.serving(1, scaled=True, warmup=warmup):
                 found = search(tried, levels, journal, plan, begin, say)
             check_default(found, tried[0])
             check_met(found, objectives)
-            with serving(len(found.finalists), scaled=False):
+            with measuring.serving(len(found.finalists), scaled=False, warmup=warmup):
                 outcome = play(found.finalists, journal, plan, say)
             check_winner(outcome, objectives)
     report = _report(
@@ -173,13 +164,6 @@ def _kept(out: Path, journal: Journal, say: Say) -> Iterator[None]:
         if journal.trials:
             say(f"{len(journal.trials)} runs are kept in {out}; the same command goes on from there.")
         raise
-
-
-def _warming(load: Load, levels: Sequence[float], plan: Budget) -> Load:
-    """Return the load that warms a new server up: the middle one, since the highest might only fill its queue."""
-    users = 8 if load.arrivals != "closed" else round(levels[len(levels) // 2])
-    seconds = min(10.0, max(1.0, WARMUP * plan.short))
-    return replace(load, arrivals="closed", users=users, rate=0.0, duration=seconds)
 
 
 def _told(trial: Trial, arrivals: str, left: float) -> str:
