@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -31,7 +31,7 @@ from lexport.loadtest.tuning.journal import Journal, open_journal
 from lexport.loadtest.tuning.measuring import Measuring
 from lexport.loadtest.tuning.results import TuneReport
 from lexport.loadtest.tuning.search import Standing
-from lexport.loadtest.tuning.settings import Tested, tested_of
+from lexport.loadtest.tuning.settings import Tunable, tunable_of
 from lexport.loadtest.tuning.space import TORCHSERVE_OWN, Candidate, default_of, server_of
 from lexport.loadtest.tuning.trials import Task, Trial
 from lexport.loadtest.tuning.tune import tune
@@ -111,7 +111,7 @@ def _tuned(path: Path, settings: Settings, out: Path, start: str) -> TuneReport:
     )
 
 
-def grid_of(tested: Tested, settings: Settings, machine_cores: int) -> list[Candidate]:
+def grid_of(tested: Tunable, settings: Settings, machine_cores: int) -> list[Candidate]:
     """Return every candidate of the grid, those of one server behind one another."""
     every = []
     for engine in ENGINES:
@@ -130,7 +130,7 @@ def _compare(
     report: Report, path: Path, found: dict[str, TuneReport], settings: Settings, keep: Path, scratch: Path
 ) -> int:
     [subject] = subjects([path])
-    tested = tested_of(subject, ENGINES)
+    tested = tunable_of(subject, ENGINES)
     load = Load(1, 0.0, 1.0, texts_file(None, subject, scratch), 0.0, 0)
     objectives = parse([settings.slo])
     measuring = Measuring({subject.label: tested}, Trust.of((), False), Target("", "", ""), load, objectives, scratch)
@@ -202,7 +202,7 @@ def _counts(trials: Sequence[Trial]) -> list[str]:
     return [str(len({one.task.candidate for one in trials})), str(len(trials))]
 
 
-def _table(named: dict[str, Standing], runs: dict[str, Sequence[Trial]]) -> tuple[list[str], list[list[str]]]:
+def _table(named: dict[str, Standing], runs: Mapping[str, Sequence[Trial]]) -> tuple[list[str], list[list[str]]]:
     columns = ["settings", "engine", "workers", "batch", "delay", "users", "requests/s", "p99 ms", "met in", "× grid"]
     rows = []
     for name, standing in named.items():
@@ -226,7 +226,7 @@ def _table(named: dict[str, Standing], runs: dict[str, Sequence[Trial]]) -> tupl
     return columns, rows
 
 
-def _verdicts(found: dict[str, TuneReport], runs: dict[str, Sequence[Trial]], seconds: float) -> list[Verdict]:
+def _verdicts(found: dict[str, TuneReport], runs: Mapping[str, Sequence[Trial]], seconds: float) -> list[Verdict]:
     verdicts = []
     for name, one in found.items():
         tuned = runs[f"tuned {name}"]

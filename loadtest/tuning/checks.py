@@ -23,8 +23,8 @@ def objectives_of(slo: Sequence[str]) -> tuple[Objective, ...]:
     objectives = parse(slo)
     if not any(one.metric not in ("rps", "failures") for one in objectives):
         raise InputError(
-            f"--slo {', '.join(slo) or 'is missing, and'} names no latency, so more load would always be better. "
-            "Expected one at least, for example --slo p99=20ms.",
+            f"No latency is among the objectives ({', '.join(slo) or 'none were given'}), so more load would always "
+            "be better. Expected one at least, for example --slo p99=20ms.",
             code="LX-LOAD-141",
         )
     return objectives
@@ -60,7 +60,11 @@ def check_default(found: Found, default: Candidate) -> None:
     [standing] = [one for one in found.finalists if one.candidate == default]
     problem = next((trial.problem for trial in standing.trials if trial.problem), "")
     if problem:
-        raise SystemProblem(f"The defaults cannot be served ({default}): {problem}", code="LX-LOAD-144")
+        raise SystemProblem(
+            f"The defaults cannot be served ({default}): {problem.rstrip('.')}. Try lexport serve with the same "
+            "archive and engine, or leave that engine out of --engines.",
+            code="LX-LOAD-144",
+        )
 
 
 def check_met(found: Found, objectives: Sequence[Objective]) -> None:

@@ -60,7 +60,7 @@ class Outcome:
 def play(standings: Sequence[Standing], measure: Measure, budget: Budget, tell: Tell = lambda line: None) -> Outcome:
     """Let the finalists, the default first, run in turns until the budget is used up, and return who won."""
     ready = [one for one in standings if one.level is not None]
-    tell(f"final: {len(ready)} candidates in turns, runs of {budget.length(1):g} s")
+    tell(f"final: {len(ready)} candidates in turns, runs of {budget.of_final:g} s")
     spent: list[float] = []  # after each round
 
     def has_time(rounds: int) -> bool:
@@ -72,7 +72,7 @@ def play(standings: Sequence[Standing], measure: Measure, budget: Budget, tell: 
         until = budget.seconds * (1.25 if rounds < LEAST else 1.0)
         return rounds < MOST and measure.spent + longest <= until
 
-    trials = alternate(ready, measure, "final", budget.length(1), has_time)
+    trials = alternate(ready, measure, "final", budget.of_final, has_time)
     return outcome([(one.candidate, trials[one.candidate]) for one in ready])
 
 

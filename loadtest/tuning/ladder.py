@@ -10,6 +10,8 @@ USERS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """The loads of a closed loop, unless others are given."""
 GAIN = 1.03
 """More users are tried as long as a step brings 3 % more requests/s."""
+FAR = 1.5
+"""A candidate whose requests/s are so many times below another's is not run with more users."""
 NOISE = 1.1
 """How much a short run may be below what a longer one would find."""
 
@@ -19,7 +21,8 @@ def climb(levels: Sequence[float], first: float, run: Run, *, most: int, to_beat
 
     Steps grow until a load that meets the objectives has one that does not above it; the rest is bisected. It ends
     after `most` runs, where a step up brings no more requests/s, and where the client is the limit. A candidate that
-    misses with a load, and has fewer requests/s there than `to_beat`, is given up: with less load it has not more.
+    misses with a load, and has fewer requests/s there than `to_beat`, is given up: with less load it has not more; so
+    is one that meets the objectives with less than two thirds of `to_beat`.
     """
     found: dict[int, Trial] = {}
     place, step = levels.index(first), 1
@@ -31,7 +34,7 @@ def climb(levels: Sequence[float], first: float, run: Run, *, most: int, to_beat
         if trial.met:
             low, below = place, _below(found, place)
             saturated = below is not None and trial.requests_per_second < GAIN * below.requests_per_second
-            if saturated or trial.client_limit:
+            if saturated or trial.client_limit or trial.requests_per_second * FAR < to_beat:
                 break
         else:
             high = place

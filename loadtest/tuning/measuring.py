@@ -15,7 +15,7 @@ from ..locust_process import Load, Target
 from ..objectives import Objective
 from ..results import Row
 from .servers import Servers
-from .settings import Tested
+from .settings import Tunable
 from .trials import Task, Trial, trial_of, unable
 
 WARMING_USERS = 16
@@ -31,7 +31,7 @@ class Measuring:
 
     def __init__(
         self,
-        tested: Mapping[str, Tested],
+        tested: Mapping[str, Tunable],
         trust: Trust,
         asked: Target,
         load: Load,

@@ -14,7 +14,7 @@ from ...reports.tables import Table
 from ...storage.atomic import check_folder, json_bytes, write_file
 from . import journal
 from .results import TuneReport
-from .settings import PROPERTIES, Tested, properties_of
+from .settings import PROPERTIES, Tunable, properties_of
 from .space import Candidate
 
 RESULT = "tune.json"
@@ -38,7 +38,7 @@ def check_out(out: Path) -> None:
         )
 
 
-def write(report: TuneReport, tested: Tested) -> None:
+def write(report: TuneReport, tested: Tunable) -> None:
     """Write the winner's file, if it needs one, then `tune.json`."""
     if report.file is not None:
         batches = report.winner.batches(tested.served.batches)

@@ -16,8 +16,8 @@ from .trials import Measure, Run, Task, Trial
 
 KEPT = 3  # one of so many goes on to the next stage
 FINALISTS = 2  # beside the default and the start
-SEARCH = 0.5  # share of the budget that the stages before the final may take
-FIRST = 0.6  # share of that for the first stage
+SEARCH = 0.55  # share of the budget that the stages before the final may take
+FIRST = 0.75  # share of that for the first stage
 PROBES = (2, 4)  # runs of a candidate in the first stage, and in later ones
 
 
@@ -34,7 +34,12 @@ class Budget:
 
     def length(self, stage: int) -> float:
         """Return the length of a run in a stage, the first of which is 0."""
-        return self.short * min(4, 2**stage)
+        return self.short * min(4.0, 2.0**stage)
+
+    @property
+    def of_final(self) -> float:
+        """Length of a run in the final, where many rounds say more than long ones."""
+        return 1.5 * self.short
 
 
 @dataclass
@@ -90,8 +95,8 @@ def search(
     """Find the candidates for the final among `candidates`, of which the first is the default.
 
     The default and `start` are tried first and play the final whatever they do. The others are tried in their order
-    as long as there is time: half of the budget is the final's. `levels` are rising loads; `tell` gets a line on each
-    stage.
+    as long as there is time, since the final has its share of the budget. `levels` are rising loads; `tell` gets a
+    line on each stage.
     """
     fixed = list(dict.fromkeys([candidates[0], start] if start else candidates[:1]))
     first_stage = [*fixed, *(one for one in candidates if one not in fixed)]
@@ -106,13 +111,15 @@ def search(
             if candidate not in fixed and measure.spent >= limit:
                 break
             before = standings.get(candidate) if stage else leader
+            # Until some load is known to meet the objectives, it is searched for among all.
+            most = PROBES[min(stage, 1)] if leader and leader.score else len(levels)
             standing = Standing(
                 candidate,
                 climb(
                     levels,
                     _first(levels, before),
                     _runner(measure, candidate, stage, budget),
-                    most=PROBES[min(stage, 1)],
+                    most=most,
                     to_beat=leader.score if leader and not stage and candidate not in fixed else 0.0,
                 ),
             )

@@ -19,7 +19,7 @@ from ...storage.progress import Say, silent
 from .. import locust_process as client
 from ..locust_process import Load, Target
 from ..runner import started
-from .settings import Tested, properties_of
+from .settings import Tunable, properties_of
 from .space import Candidate, server_of
 
 PATIENCE = 15.0  # seconds until workers have taken their share of the cores
@@ -42,7 +42,7 @@ class Servers:
 
     def __init__(
         self,
-        tested: Mapping[str, Tested],
+        tested: Mapping[str, Tunable],
         trust: Trust,
         folder: Path,
         warming: Load,
@@ -79,7 +79,7 @@ class Servers:
     def _end(self, key: object) -> None:
         self._open.pop(key).stack.close()
 
-    def _start(self, candidate: Candidate, tested: Tested) -> _Open:
+    def _start(self, candidate: Candidate, tested: Tunable) -> _Open:
         self._say(f"starting {candidate}")
         path, config = self._with_settings(candidate, tested)
         with ExitStack() as stack:
@@ -89,7 +89,7 @@ class Servers:
             client.run(_target(server, tested), self._warming, self._folder)
             return _Open(stack.pop_all(), server, candidate.workers)
 
-    def _with_settings(self, candidate: Candidate, tested: Tested) -> tuple[Path, Path | None]:
+    def _with_settings(self, candidate: Candidate, tested: Tunable) -> tuple[Path, Path | None]:
         """Return the archive with a candidate's batches, and the settings for the server where those have them."""
         path = tested.path
         batches = candidate.batches(tested.served.batches)
@@ -101,7 +101,7 @@ class Servers:
         config = self._folder / f"{batches.size}-{batches.delay}.properties"
         return path, write_file(config, properties_of(tested.archive, batches).encode())
 
-    def _scale(self, found: _Open, candidate: Candidate, tested: Tested) -> None:
+    def _scale(self, found: _Open, candidate: Candidate, tested: Tunable) -> None:
         server = found.server
         self._say(f"scaling to {candidate}")
         operations.scale(tested.archive.name, candidate.workers, state_dir=server.state_dir)
@@ -110,7 +110,7 @@ class Servers:
             _wait_for_threads(server.state_dir, max(1, cores() // candidate.workers))
 
 
-def _target(server: Server, tested: Tested) -> Target:
+def _target(server: Server, tested: Tunable) -> Target:
     return Target(server.inference_url, tested.archive.name, server.token(), tested.subject.expect, server.id)
 
 

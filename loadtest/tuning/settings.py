@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...errors import InputError
 from ...export.archive.batching import Batches
@@ -26,7 +27,7 @@ EXAMPLE = "engine=torchserve,workers=4,batch=1,delay=100"
 
 
 @dataclass(frozen=True)
-class Tested:
+class Tunable:
     """An archive under test."""
 
     subject: Subject
@@ -44,13 +45,13 @@ class Tested:
         return self.archive.variant or self.served.label
 
 
-def tested_of(subject: Subject, engines: Sequence[str]) -> Tested:
+def tunable_of(subject: Subject, engines: Sequence[str]) -> Tunable:
     """Return what a search must know of an archive, and which of `engines` serve it. Raises InputError."""
     assert subject.path is not None
     archive = read(subject.path)
     own = archive.made_by_lexport
     named = archive.setting_names or ()
-    return Tested(
+    return Tunable(
         subject,
         archive,
         Served(
@@ -67,7 +68,7 @@ def tested_of(subject: Subject, engines: Sequence[str]) -> Tested:
     )
 
 
-def parse_start(text: str, default: Candidate, tested: Mapping[str, Tested]) -> Candidate:
+def parse_start(text: str, default: Candidate, tested: Mapping[str, Tunable]) -> Candidate:
     """Return the settings of `--start`, such as `engine=torchserve,workers=4,batch=1,delay=100`.
 
     What it leaves out is as in `default`. `variant` names a variant of a run. Raises InputError for anything else,
@@ -81,7 +82,8 @@ def parse_start(text: str, default: Candidate, tested: Mapping[str, Tested]) -> 
         elif name == "variant" and (labels := [key for key, one in tested.items() if one.variant == value]):
             found = replace(found, archive=labels[0])
         elif name in _NUMBERS and re.fullmatch(r"[1-9][0-9]{0,4}", value) and int(value) <= _MOST:
-            found = replace(found, **{_NUMBERS[name]: int(value)})
+            number: dict[str, Any] = {_NUMBERS[name]: int(value)}
+            found = replace(found, **number)
         else:
             variants = ", ".join(one.variant for one in tested.values())
             raise InputError(
@@ -112,7 +114,7 @@ def properties_of(archive: Archive, batches: Batches) -> str:
     return render({"models": models}, "Written by lexport tune, for: lexport serve MAR --config FILE")
 
 
-def commands(winner: Candidate, tested: Tested, run: Path | None, out: Path, *, trust_code: bool) -> list[str]:
+def commands(winner: Candidate, tested: Tunable, run: Path | None, out: Path, *, trust_code: bool) -> list[str]:
     """Return the command lines that serve a model with the settings of the winner.
 
     `run` is the run of which the archive is a variant, None: it is an archive of its own; `out` is the folder where
@@ -134,7 +136,7 @@ def commands(winner: Candidate, tested: Tested, run: Path | None, out: Path, *, 
     return [shlex.join([*serve, *(["--trust-code"] if trust_code else [])])]
 
 
-def tuned_file(winner: Candidate, tested: Tested, run: Path | None) -> str | None:
+def tuned_file(winner: Candidate, tested: Tunable, run: Path | None) -> str | None:
     """Return the name of the file with the winner's batches: an archive, or settings of one that is not ours.
 
     None where the archive has these batches, and of a run, from which one with them is packed.

@@ -90,8 +90,9 @@ def default_of(archive: Served, engine: str, cores: int) -> Candidate:
 def candidates(archives: Sequence[Served], engines: Sequence[str], cores: int) -> list[Candidate]:
     """Return every candidate of the search, the default of the first archive and engine first.
 
-    Those that need the same server, but for its workers, follow one another; such groups come in an order in which
-    each is the farthest from all before, so that the first of any number are spread over the space.
+    Those that need the same server, but for its workers, follow one another. The groups with the defaults of each
+    archive and engine come first, the others in an order in which each is the farthest from all before, so that the
+    first of any number are spread over the space.
     """
     first = next((archive, engine) for archive in archives for engine in engines if engine in archive.engines)
     groups: dict[tuple[object, ...], list[Candidate]] = {}
@@ -99,7 +100,8 @@ def candidates(archives: Sequence[Served], engines: Sequence[str], cores: int) -
         group = groups.setdefault(server_of(one), [])
         if one not in group:
             group.append(one)
-    ordered = _spread([group[0] for group in groups.values()])
+    defaults = [default_of(one, engine, cores) for one in archives for engine in engines if engine in one.engines]
+    ordered = _spread([server_of(one) for one in defaults], [group[0] for group in groups.values()])
     return [one for head in ordered for one in groups[server_of(head)]]
 
 
@@ -139,9 +141,10 @@ def _workers(archive: Served, cores: int) -> list[tuple[int, int | None]]:
     return divided + (alone if archive.parallel else [])
 
 
-def _spread(heads: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates in an order in which each is the farthest from all before; ties as they were."""
-    left, ordered = list(heads[1:]), list(heads[:1])
+def _spread(first: Sequence[object], heads: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates whose servers are `first`, then those that are each the farthest from all before."""
+    ordered = [one for one in heads if server_of(one) in first]
+    left = [one for one in heads if one not in ordered]
     while left:
         farthest = max(left, key=lambda one: min(_distance(one, other) for other in ordered))
         left.remove(farthest)

@@ -38,7 +38,7 @@ from .ladder import USERS
 from .measuring import Measuring
 from .results import TuneReport, front, points
 from .search import Budget, Found, search
-from .settings import Tested, commands, parse_start, tested_of, tuned_file
+from .settings import Tunable, commands, parse_start, tunable_of, tuned_file
 from .space import candidates
 from .trials import Task, Trial
 
@@ -94,7 +94,7 @@ def tune(
     if trust.keys:
         for path in archives:
             verify(path, trust.keys)
-    tested = {one.served.label: one for one in (tested_of(subject, engines) for subject in subjects(archives))}
+    tested = {one.served.label: one for one in (tunable_of(subject, engines) for subject in subjects(archives))}
     served = [one.served for one in tested.values()]
     used = [engine for engine in engines if any(engine in one.engines for one in served)]
     if not used:
@@ -186,7 +186,7 @@ def _report(
     journal: Journal,
     found: Found,
     outcome: Outcome,
-    tested: dict[str, Tested],
+    tested: dict[str, Tunable],
     run: Path | None,
     need: float | None,
     settings: dict[str, Any],

@@ -51,7 +51,7 @@ def surfaces() -> st.SearchStrategy[Surface]:
 
 @given(surfaces())
 def test_with_time_for_all_it_finds_the_best_of_the_grid(surface: Surface) -> None:
-    found, winner = tuned(surface, 600)
+    found, winner = tuned(surface, 1200)
     assert found.untried == ()
     best = max(surface.best(one, USERS) for one in SPACE)
     # It may keep the defaults where nothing is better, and works with the fewest users within 3 % of the best.
@@ -99,12 +99,11 @@ def test_servers_are_started_again_only_where_a_setting_needs_it() -> None:
 
 def test_survivors_have_longer_runs() -> None:
     surface = Surface(FACTORS)
-    search(SPACE, USERS, surface, Budget(900))
-    stages = {task.stage: (task.seconds, set()) for task in surface.tasks}
-    lengths = {stage: seconds for stage, (seconds, _) in stages.items()}
+    search(SPACE, USERS, surface, Budget(3600))
+    lengths = {task.stage: task.seconds for task in surface.tasks}
     tried = {stage: {task.candidate for task in surface.tasks if task.stage == stage} for stage in lengths}
     assert lengths == {"search 1": 5.0, "search 2": 10.0, "search 3": 20.0}
-    assert [len(found) for found in tried.values()] == [16, 7, 4]
+    assert [len(found) for found in tried.values()] == [16, 6, 3]
 
 
 def test_candidates_that_the_client_limits_are_ordered_by_processor_time() -> None:

@@ -11,7 +11,7 @@ from lexport.errors import InputError
 from lexport.export.archive.batching import Batches
 from lexport.loadtest.targets import Subject
 from lexport.loadtest.tuning.report import check_out
-from lexport.loadtest.tuning.settings import Tested, commands, parse_start, properties_of, tuned_file
+from lexport.loadtest.tuning.settings import Tunable, commands, parse_start, properties_of, tuned_file
 from lexport.loadtest.tuning.space import Candidate
 from lexport.serving.settings.properties import parse
 from lexport.serving.settings.user_settings import read_user_settings
@@ -21,12 +21,12 @@ from ...refusals import refused
 from .surface import REVIEWS
 
 PATH = Path("model_store/reviews-1.0.mar")
-OURS = Tested(
+OURS = Tunable(
     Subject(PATH, "reviews-1.0", "reviews", {}),
     Archive(PATH, "reviews", "1.0", made_by_lexport=True, variant="onnx-int8"),
     REVIEWS,
 )
-THEIRS = Tested(
+THEIRS = Tunable(
     Subject(Path("old.mar"), "old-2", "old", {}),
     Archive(Path("old.mar"), "old", "2", made_by_lexport=False),
     replace(REVIEWS, label="old-2", batches=Batches(1, 100), engines=("torchserve",)),
@@ -58,7 +58,7 @@ def test_another_start_is_refused_with_what_there_is(text: str) -> None:
         (replace(OURS, served=replace(REVIEWS, workers=3)), "workers=2", ("3 workers",)),
     ],
 )
-def test_a_start_that_cannot_be_served_is_refused(tested: Tested, text: str, values: tuple[str, ...]) -> None:
+def test_a_start_that_cannot_be_served_is_refused(tested: Tunable, text: str, values: tuple[str, ...]) -> None:
     with refused(InputError, "LX-LOAD-138", text, *values):
         parse_start(text, replace(DEFAULT, archive=tested.served.label), {tested.served.label: tested})
 

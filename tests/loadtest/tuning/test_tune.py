@@ -20,7 +20,7 @@ from lexport.loadtest.targets import subjects
 from lexport.loadtest.tuning import measuring
 from lexport.loadtest.tuning.command import tune_named
 from lexport.loadtest.tuning.servers import Servers
-from lexport.loadtest.tuning.settings import tested_of
+from lexport.loadtest.tuning.settings import tunable_of
 from lexport.loadtest.tuning.space import TORCHSERVE_OWN, Candidate
 from lexport.loadtest.tuning.trials import Task, Trial
 from lexport.loadtest.tuning.tune import tune
@@ -59,7 +59,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Server]:
 def test_a_search_ends_with_a_winner_its_command_and_every_run_in_the_journal(
     archive_of: Callable[[str], Path], tmp_path: Path, scratch: Path, kept: list[Server]
 ) -> None:
-    path, out, said = archive_of("onnx-fp32"), tmp_path / "out", []
+    path, out = archive_of("onnx-fp32"), tmp_path / "out"
+    said: list[str] = []
     report = tune([path], **TINY, start="engine=embedded,batch=1,workers=1", need=1e9, out=out, say=said.append)
     default, start, *_ = report.outcome.finalists
     assert str(default.candidate).startswith("topics-1.0 on embedded cpu:")
@@ -95,7 +96,8 @@ def test_another_archive_or_objective_does_not_go_on_with_what_was_measured(
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_server(
     archive_of: Callable[[str], Path], tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, said, out = measuring.Measuring.__call__, [], tmp_path / "out"
+    run, out = measuring.Measuring.__call__, tmp_path / "out"
+    said: list[str] = []
 
     def pressed(self: measuring.Measuring, task: Task) -> Trial:
         trial = run(self, task)
@@ -175,7 +177,7 @@ def test_a_server_has_the_settings_of_its_candidate_and_is_scaled_while_it_runs(
     archive_of: Callable[[str], Path], tmp_path: Path, scratch: Path, kept: list[Server], engine: str
 ) -> None:
     [subject] = subjects([archive_of("onnx-fp32")])
-    tested = {subject.label: tested_of(subject, (engine,))}
+    tested = {subject.label: tunable_of(subject, (engine,))}
     delay = 5 if engine == "torchserve" else 0
     first = Candidate(engine, subject.label, 1, None, 8, delay)
     several = Servers(tested, Trust.of((), False), tmp_path, WARMING, most=1, scaled=True)
@@ -198,7 +200,7 @@ def test_an_archive_of_others_is_given_its_batches_by_a_file_of_settings(
     tmp_path: Path, scratch: Path, kept: list[Server]
 ) -> None:
     [subject] = subjects([make_archive(tmp_path / "films-1.0.mar", handler=HANDLER)])
-    tested = {subject.label: tested_of(subject, ("torchserve",))}
+    tested = {subject.label: tunable_of(subject, ("torchserve",))}
     one = Servers(tested, Trust.of((), True), tmp_path, WARMING, most=1, scaled=True)
     own = TORCHSERVE_OWN
     try:
