@@ -67,10 +67,10 @@ def main() -> int:
         slo=options.slo,
         budget=10.0 if quick else options.budget,
         rounds=2 if quick else options.rounds,
-        users=(4, 16) if quick else (4, 8, 16, 32, 64, 128),
+        users=(4, 16) if quick else (4, 16, 32, 64, 128),
         seconds=0.5 if quick else options.seconds,
         sizes=(64,) if quick else (1, 4, 16, 64),
-        delays=(1,) if quick else (1, 5, 20),
+        delays=(1,) if quick else (1, 5),
         workers=(1,) if quick else tuple(sorted({1, cores(), 2 * cores()})),
     )
     report = Report(options)

@@ -11,8 +11,14 @@ from lexport.docs.generate.options import described
 from lexport.export.evidence.evidence import Evidence, VariantEvidence
 from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
+from lexport.loadtest.planning.spread import Interval
 from lexport.loadtest.results import SCHEMA, Capacity, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
+from lexport.loadtest.tuning import results as tuning
+from lexport.loadtest.tuning.explain import Effect
+from lexport.loadtest.tuning.final import Finalist, Outcome
+from lexport.loadtest.tuning.space import Candidate
+from lexport.loadtest.tuning.trials import Task, Trial
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 from lexport.models.run import RunInfo
 from lexport.storage.validation import json_schema
@@ -32,6 +38,7 @@ def files() -> dict[Path, str]:
             "evidence.json of an export, and EVIDENCE.json of an archive, which names its variant",
             _evidence(),
         ),
+        "tune": ("tune.json of a search, and what `lexport tune --json` prints", _tune_report()),
         "loadtest": ("results.json of a load test, and what `lexport loadtest --json` prints", _load_report()),
     }
     return {
@@ -74,6 +81,17 @@ def _load_report() -> dict[str, Any]:
     ):
         schema["$defs"][name] = _documented(kind)
         schema["$defs"][name].pop("$defs", None)
+    return schema
+
+
+def _tune_report() -> dict[str, Any]:
+    schema = _documented(tuning.TuneReport)
+    schema["properties"]["schema"] = {"const": tuning.SCHEMA, "description": "Of this format."}
+    schema["properties"]["winner"] = {"$ref": "#/$defs/Candidate", "description": "The settings to serve with."}
+    kinds = (Candidate, Task, Trial, tuning.Point, Interval, Finalist, Outcome, Effect)
+    for kind in kinds:
+        schema["$defs"][kind.__name__] = _documented(kind)
+        schema["$defs"][kind.__name__].pop("$defs", None)
     return schema
 
 

@@ -43,7 +43,7 @@ from .space import candidates
 from .trials import Task, Trial
 
 BUDGET = 300.0
-WARMUP = 4.0  # runs of the first stage that a new server is loaded for
+WARMUP = 1.5  # runs of the first stage that a new server is loaded for
 
 
 def tune(
@@ -130,8 +130,7 @@ def tune(
             "machine": environment.machine(),
             "versions": environment.versions(),
         }
-        # Copies with other batches have no signature; what they are copies of was verified above.
-        measuring = Measuring(tested, Trust.of((), trust_code), asked, load, objectives, scratch)
+        measuring = Measuring(tested, trust, asked, load, objectives, scratch)
         plan = Budget(budget)
         warmup = min(10.0, max(1.0, WARMUP * plan.short))
 
@@ -160,7 +159,7 @@ def _kept(out: Path, journal: Journal, say: Say) -> Iterator[None]:
     """Say where what was measured is kept, if the search is interrupted."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM is the latter
         if journal.trials:
             say(f"{len(journal.trials)} runs are kept in {out}; the same command goes on from there.")
         raise

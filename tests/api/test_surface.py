@@ -158,6 +158,13 @@ def test_paths_in_options_may_be_strings(archive: lexport.Archive, tmp_path: Pat
         archive.loadtest(texts=str(tmp_path / "nothing.txt"), worker_sets=["cpu:1"], users=[1], duration=1)
 
 
+def test_a_search_is_that_of_the_command(archive: lexport.Archive, run: lexport.Run, tmp_path: Path) -> None:
+    for model in (archive, run):
+        with refused(lexport.InputError, "LX-LOAD-141", "p99=20ms"):
+            model.tune(slo=[], out=str(tmp_path / "tuned"))
+    assert not (tmp_path / "tuned").exists()
+
+
 def test_an_archive_that_could_not_be_named_is_taken_down_quietly() -> None:
     with pytest.raises(TypeError):
         lexport.Archive(3)  # type: ignore[arg-type]

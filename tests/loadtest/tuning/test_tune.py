@@ -26,11 +26,13 @@ from lexport.loadtest.tuning.trials import Task, Trial
 from lexport.loadtest.tuning.tune import tune
 from lexport.serving.state import Server
 
+from ...json_schema import problems
 from ...refusals import refused
 from ..conftest import make_archive
 from ..test_runner import HANDLER
 
 TINY: dict[str, Any] = {"slo": ["p99=5s"], "budget": 10.0, "users": (2, 4), "engines": ("embedded",)}
+SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
 WARMING = Load(2, 0.0, 0.5, None, 0.0, 0)
 
 
@@ -72,7 +74,9 @@ def test_a_search_ends_with_a_winner_its_command_and_every_run_in_the_journal(
     journal = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     assert [Trial.parse(line) for line in journal[1:]] == list(report.trials)
     assert all(trial.requests_per_second > 0 and trial.failure_share == 0 for trial in report.trials)
-    assert json.loads((out / "tune.json").read_text())["winner"]["engine"] == "embedded"
+    written = json.loads((out / "tune.json").read_text())
+    assert written["winner"]["engine"] == "embedded"
+    assert problems(json.loads((SCHEMAS / "tune.schema.json").read_text()), written) == []
     assert list(scratch.iterdir()) == []
     assert sum(" left · " in line or "used up · " in line for line in said) == len(report.trials)
     # The same again measures nothing and starts no server.
