@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..export.archive.verify import Verified
     from ..export.evaluation import Evaluation
     from ..loadtest.results import LoadReport
+    from ..loadtest.tuning.results import TuneReport
 
 
 class Archive(Model):
@@ -84,6 +85,12 @@ class Archive(Model):
         from ..loadtest.runner import loadtest
 
         return loadtest([self.path], trusted=self._trusted, **with_paths(options))
+
+    def tune(self, *, slo: Sequence[str], **options: Any) -> TuneReport:
+        """Find the settings that serve most requests/s within `slo`; the options are those of `lexport tune`."""
+        from ..loadtest.tuning.tune import tune
+
+        return tune([self.path], slo=slo, trusted=self._trusted, **with_paths(options))
 
     def close(self) -> None:
         """Remove the extracted files; the next request opens the archive again."""

@@ -22,6 +22,7 @@ from .paths import with_paths
 if TYPE_CHECKING:
     from ..export.evaluation import Evaluation
     from ..export.evidence.evidence import Evidence
+    from ..loadtest.tuning.results import TuneReport
 
 
 class Run(Model):
@@ -108,6 +109,15 @@ class Run(Model):
             self.export(say=options.get("say", silent))
         key = None if sign is None else Path(sign)
         return Archive(archive(self.folder, version=version, out=Path(out), sign=key, **with_paths(options)))
+
+    def tune(self, *, slo: Sequence[str], **options: Any) -> TuneReport:
+        """Find the variant and settings that serve most requests/s within `slo`; the options are `lexport tune`'s.
+
+        Raises RefusedError if no variant passes the gates or none meets the objectives.
+        """
+        from ..loadtest.tuning.command import tune_named
+
+        return tune_named(str(self.folder), slo=slo, **with_paths(options))
 
     def save(self, folder: str | Path, *, replace: bool = False) -> Run:
         """Copy the run, with what was exported of it, to `folder` and return it from there. Raises InputError."""

@@ -203,6 +203,17 @@ QUESTIONS = {
             "over blocks of half a minute. The heap of the frontend fills and is emptied within the same few MB.",
         ),
     ),
+    "tune": Question(
+        "Tuning",
+        "Does `lexport tune` find settings as good as a full grid's in a quarter of its time, from any start?",
+        (
+            "Each search has its own budget and sees nothing of the grid. In the comparison each candidate runs with "
+            "the fewest users that come within 3 % of its best, of those that the grid tried, in turns. "
+            "Ratios are medians over rounds of the ratio within a round, with the interval of the sign test.",
+            "Client and server share two cores. *≥*: Locust may have been the limit, so the requests/s are lower "
+            "bounds, and ratios of two such candidates compare what is left to Locust.",
+        ),
+    ),
     "canary": Question(
         "A canary",
         "What does it cost the clients that a share of the requests goes to another version?",

@@ -60,7 +60,7 @@ _ORDER = (
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
-    *("generate", "loadtest", "ui", "doctor"),
+    *("generate", "loadtest", "tune", "ui", "doctor"),
 )
 
 

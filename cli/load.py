@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .live import watching
-from .options import Json, Keys, TrustCode, app, bar, emit, print_line, show, trusted_keys
+from .options import Json, Keys, TrustCode, app, bar, emit, print_line, say_to, show, trusted_keys
 
 
 @app.command()
@@ -100,6 +100,9 @@ def loadtest(
     ui: Annotated[
         bool, typer.Option("--ui", help="Show Locust's own web page, on 127.0.0.1, while a run goes on.")
     ] = False,
+    need: Annotated[
+        float | None, typer.Option(metavar="RPS", help="Say how many such machines serve so many requests/s.")
+    ] = None,
     model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("loadtest-report"),
     locustfile: Annotated[
@@ -145,6 +148,7 @@ def loadtest(
             mix=mix,
             seed=seed,
             processes=processes,
+            need=need,
             model_store=model_store,
             out=out,
             trusted=trusted_keys(key),
@@ -159,3 +163,69 @@ def loadtest(
     from ..loadtest import objectives
 
     objectives.check_slo(report)
+
+
+@app.command()
+def tune(
+    name: Annotated[str, typer.Argument(metavar="NAME|MAR|RUN", help="A model of the store, an archive or a run.")],
+    slo: Annotated[
+        list[str], typer.Option(help="A latency at least, for example p99=20ms; may be repeated.", show_default=False)
+    ],
+    budget: Annotated[str, typer.Option(help="How long it may take, for example 5m.")] = "5m",
+    engines: Annotated[str, typer.Option(help="Engines to try, comma-separated.")] = "torchserve,embedded",
+    users: Annotated[
+        str | None,
+        typer.Option(help="Numbers of users of closed loops, comma-separated.", show_default="1,2,4,…,256"),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Requests/s of open loops, comma-separated, in their place.")
+    ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            help="Settings to try first: engine=torchserve,variant=onnx-int8,workers=4,threads=1,batch=1,delay=100.",
+            show_default="the defaults",
+        ),
+    ] = "",
+    need: Annotated[
+        float | None, typer.Option(metavar="RPS", help="Say how many such machines serve so many requests/s.")
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="A data file, or a text a line.", show_default="the goldens")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column or field of the texts.", show_default="text")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 0,
+    model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
+    out: Annotated[Path, typer.Option(help="Folder for the journal and the result.")] = Path("tune"),
+    force: Annotated[bool, typer.Option("--force", help="Begin anew: forget the runs that --out has.")] = False,
+    key: Keys = None,
+    trust_code: TrustCode = False,
+    as_json: Json = False,
+) -> None:
+    """Search the engine, batches and workers that serve most requests/s within an objective; exit 1 if none does."""
+    from ..loadtest.tuning.command import run_tune
+
+    report = run_tune(
+        name,
+        slo=slo,
+        budget=budget,
+        engines=engines,
+        users=users,
+        rate=rate,
+        start=start,
+        need=need,
+        texts=texts,
+        text_column=text_column,
+        seed=seed,
+        model_store=model_store,
+        out=out,
+        force=force,
+        trusted=trusted_keys(key),
+        trust_code=trust_code,
+        say=say_to(as_json),
+        show=None if as_json else show,
+    )
+    if as_json:
+        emit(report.as_dict())

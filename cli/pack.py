@@ -97,6 +97,13 @@ def archive(
     profile: Annotated[
         str, typer.Option(help="throughput: batches of up to 64. latency: no batches, for a client at a time.")
     ] = "throughput",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Requests of a batch, at most.", show_default="the profile's")
+    ] = None,
+    batch_delay: Annotated[
+        int | None,
+        typer.Option(metavar="MS", help="How long TorchServe waits for a batch to fill.", show_default="1"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Pack an exported variant into NAME-VERSION.mar, with its evidence."""
@@ -113,6 +120,8 @@ def archive(
         sign=sign,
         no_texts=no_texts,
         profile=profile,
+        batch_size=batch_size,
+        batch_delay=batch_delay,
         prefer=prefer,
         with_load=with_load,
         say=say_to(as_json),

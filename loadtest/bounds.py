@@ -13,6 +13,7 @@ from .driver.answers import Expectation
 from .driver.arrivals import CHOICES, PATTERNS, plan
 from .driver.bodies import Template, parse_mix
 from .locust_process import Load, Target
+from .objectives import Objective
 
 MAX_RUNS = 60  # of a round
 MAX_REPEATS = 50
@@ -20,6 +21,7 @@ MAX_USERS = 1_000
 MAX_SECONDS = 3_600.0
 MAX_RATE = 100_000
 MAX_PROCESSES = 64
+MAX_NEED = 10**9
 
 
 def check_servers(archives: Sequence[Path], worker_sets: Sequence[str], engines: Sequence[str]) -> None:
@@ -106,6 +108,23 @@ def check_repeats(repeats: int) -> None:
     """Raise InputError for a number of repeats that is not possible."""
     if not 1 <= repeats <= MAX_REPEATS:
         raise InputError(f"--repeat {repeats} is out of range; expected 1 to {MAX_REPEATS}.", code="LX-LOAD-088")
+
+
+def check_need(need: float | None, objectives: Sequence[Objective]) -> None:
+    """Raise InputError for a number of requests/s that no machines can be counted for."""
+    if need is None:
+        return
+    if not (math.isfinite(need) and 0 < need <= MAX_NEED):
+        raise InputError(
+            f"--need {need:g} is out of range; expected more than 0 and at most {MAX_NEED:,} requests/s.",
+            code="LX-LOAD-132",
+        )
+    if not objectives:
+        raise InputError(
+            f"--need {need:g} was given without an objective, so nothing says when a machine serves well. Give one, "
+            "for example --slo p99=50ms.",
+            code="LX-LOAD-133",
+        )
 
 
 def check_question(target: Target, mix: str) -> None:

@@ -63,13 +63,17 @@ def measured_runs(
         with watched(folder, f"{archive} {workers} warming up", loads.warmup, loads.watch):
             client.run(target, _warming(loads), folder)
     for load in loads.each:
-        fewest = min(max(loads.needed.values(), default=1), max(1, _most(target, load)))
+        fewest = min(max(loads.needed.values(), default=1), max(1, most_processes(target, load)))
         processes = loads.processes or loads.needed.get(load, fewest)
         while True:
             run = _measured(target, archive, workers, replace(load, processes=processes), folder, number, loads.watch)
             row = run.row
             say(in_words(row))
-            if loads.processes or row.client_cpu <= CLIENT_LIMIT * processes or 2 * processes > _most(target, load):
+            if (
+                loads.processes
+                or row.client_cpu <= CLIENT_LIMIT * processes
+                or 2 * processes > most_processes(target, load)
+            ):
                 break
             processes *= 2
             say(f"{row.label}: {row.client_limit}; the run is repeated with {processes} processes of Locust")
@@ -102,7 +106,7 @@ def _warming(loads: Loads) -> Load:
     return replace(slowest, arrivals="open", duration=loads.warmup)
 
 
-def _most(target: Target, load: Load) -> int:
+def most_processes(target: Target, load: Load) -> int:
     """Return how many processes may be taken: half of the cores, where the server takes the others, a user each."""
     most = cores() if target.remote else cores() // 2
     return min(most, load.users) if load.arrivals == "closed" else most

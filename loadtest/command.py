@@ -50,9 +50,9 @@ def run_loadtest(
     errors of `runner.loadtest`.
     """
     shared: dict[str, Any] = {
-        "users": _numbers(users),
-        "rates": _rates(rate) if rate else (),
-        "duration": _seconds(duration),
+        "users": numbers(users),
+        "rates": rates_of(rate) if rate else (),
+        "duration": seconds("--duration", duration),
         "max_regression": _share(max_regression),
         "out": out,
         "trust_code": trust_code,
@@ -73,7 +73,7 @@ def run_loadtest(
             raise InputError(
                 "--token-file and --remote are for a server that runs; name it with --host URL.", code="LX-LOAD-072"
             )
-        with _archives(name, model_store) as (archives, own):
+        with archives_of(name, model_store) as (archives, own):
             report = loadtest(
                 archives,
                 worker_sets=[one.strip() for one in worker_sets.split(",")],
@@ -84,6 +84,8 @@ def run_loadtest(
             )
     if show is not None:
         show(screen(report))
+        for one in report.capacities:
+            say(one.words)
         say(f"report: {out / 'report.html'}")
     for warning in report.warnings:
         say(warning)
@@ -114,7 +116,7 @@ def _own_token(url: str) -> str:
 
 
 @contextmanager
-def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]:
+def archives_of(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]:
     """Yield the archives, and whether they were packed here, into a private folder."""
     path = Path(name)
     if path.is_file() or is_unpacked(path):
@@ -148,7 +150,8 @@ def _archives(name: str, model_store: Path) -> Iterator[tuple[list[Path], bool]]
         yield [found[name]], False
 
 
-def _numbers(value: str) -> list[int]:
+def numbers(value: str) -> list[int]:
+    """Return the whole numbers of `--users`. Raises InputError for anything else."""
     if not re.fullmatch(r" *[0-9]{1,6} *(, *[0-9]{1,6} *)*", value):
         raise InputError(
             f"--users {value!r} is not understood. Expected whole numbers, for example 1,16,64.", code="LX-LOAD-004"
@@ -156,7 +159,8 @@ def _numbers(value: str) -> list[int]:
     return [int(one) for one in value.split(",")]
 
 
-def _rates(value: str) -> list[float]:
+def rates_of(value: str) -> list[float]:
+    """Return the requests/s of `--rate`. Raises InputError for anything else."""
     if not re.fullmatch(r" *[0-9]{1,7}(\.[0-9]+)? *(, *[0-9]{1,7}(\.[0-9]+)? *)*", value):
         raise InputError(
             f"--rate {value!r} is not understood. Expected requests/s, for example 50 or 50,100,200.",
@@ -175,11 +179,12 @@ def _share(value: str) -> float:
     return float(match[1]) / 100
 
 
-def _seconds(value: str) -> float:
+def seconds(option: str, value: str) -> float:
+    """Return a time in seconds, such as 10s, 1m or 10. Raises InputError, which names the option, for another one."""
     match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)(s|m)?", value.strip())
     if not match:
         raise InputError(
-            f"--duration {value!r} is not understood. Expected seconds or minutes, for example 10s or 1m.",
+            f"{option} {value!r} is not understood. Expected seconds or minutes, for example 10s or 1m.",
             code="LX-LOAD-005",
         )
     return float(match[1]) * (60 if match[2] == "m" else 1)

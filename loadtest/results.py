@@ -173,6 +173,32 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """What a worker set serves within the objectives, from loads of which the client was not the limit."""
+
+    archive: str
+    workers: str
+    words: str
+    """All of it in sentences; where nothing can be claimed, why."""
+    load: str = ""
+    """The load with the most requests/s within the objectives."""
+    runs: int = 0
+    """Runs of this load."""
+    requests_per_second: float | None = None
+    """Median of the runs; None where nothing can be claimed."""
+    low: float | None = None
+    """The lower end of the interval of that median; None of one run."""
+    high: float | None = None
+    """Its upper end."""
+    confidence: float | None = None
+    """That the true median lies between them, 0 to 1."""
+    need: float | None = None
+    """The requests/s that were asked for."""
+    machines: int | None = None
+    """Such machines that serve them, counted with the lower end of the interval."""
+
+
+@dataclass(frozen=True)
 class LoadReport:
     """A whole load test; `out` is the folder with its files, if any."""
 
@@ -192,6 +218,8 @@ class LoadReport:
     """What was tested, by archive."""
     comparison: Comparison | None = None
     """With an earlier test (`--baseline`)."""
+    capacities: tuple[Capacity, ...] = ()
+    """Of each worker set; empty without objectives."""
     out: Path | None = None
 
     @property

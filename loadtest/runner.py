@@ -24,7 +24,7 @@ from ..serving.temporary import STATE, temporary_folder
 from ..storage.atomic import check_file, sha256_file, write_file
 from ..storage.progress import Say, silent
 from . import environment
-from .bounds import check_load, check_processes, check_question, check_repeats, check_servers
+from .bounds import check_load, check_need, check_processes, check_question, check_repeats, check_servers
 from .cells import Loads, loads_of, measured_runs
 from .driver.arrivals import plan
 from .judging import baseline as earlier_tests
@@ -36,6 +36,7 @@ from .measuring.hdr import LatencyLog
 from .measuring.repeats import Run, ordered, pooled
 from .measuring.settings import settings_of
 from .objectives import judge, parse
+from .planning.capacity import capacities
 from .report import check_out, write
 from .results import LoadReport, NotRun
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
@@ -70,6 +71,7 @@ def loadtest(
     expect: str | None = None,
     processes: int | None = None,
     seed: int = 0,
+    need: float | None = None,
     ui: bool = False,
     watch: Watch | None = None,
     out: Path | None = None,
@@ -86,7 +88,8 @@ def loadtest(
     They are sent as they are, but for the `unknown_share` of their words and the shares of `mix`
     (`long=5%,bad=1%,list=10%`), in the template `body` (with `{text}`) and with `headers` (`Name: value`). `expect`
     is what counts as an answer: `label`, `status` or a JSONPath; None: `label` of lexport's own archives, else
-    `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores.
+    `status`. `processes` of Locust; None: one, and more where it is the limit and the machine has the cores. With
+    objectives the report has the capacity of each worker set, and of how many such machines `need` requests/s need.
     With `ui` Locust shows its own web page on 127.0.0.1 while a run goes on; `watch` is called about each second of a
     run, from another thread.
 
@@ -120,6 +123,7 @@ def loadtest(
         load = replace(load, duration=plan(load.arrivals, 0.0, duration, seed).seconds)
     check_processes(processes)
     check_repeats(repeat)
+    check_need(need, objectives)
     asked = Target("", "", "", expect or "status", headers=tuple(headers), body=body)
     check_question(asked, mix)
     earlier = earlier_tests.read_baseline(baseline) if baseline else None
@@ -179,6 +183,7 @@ def loadtest(
             baseline=None if baseline is None else str(baseline),
             max_regression=max_regression,
             judge_anyway=judge_anyway,
+            need=need,
         )
         models = {subject.label: subject.tested for subject in tested}
         if earlier is not None:
@@ -224,6 +229,7 @@ def loadtest(
         evidence={subject.label: subject.evidence for subject in tested},
         tested=models,
         comparison=compared,
+        capacities=capacities(rows, objectives, need),
         out=out,
     )
     if out:
@@ -259,34 +265,44 @@ class _Setup:
 
 @contextmanager
 def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
-    """Start a server with one archive, on free ports and with a private state folder; stop it at the end.
+    """Start a server with one archive, on free ports and with a private state folder; stop it at the end."""
+    assert subject.path is not None
+    say(f"{subject.label} {workers}: starting {TITLES[engine]}")
+    with started(subject.path, engine, workers, trust) as server:
+        yield Target(
+            server.inference_url,
+            subject.model,
+            server.token(),
+            subject.expect,
+            server.id,
+            metrics_url=server.metrics_url,
+            reports_late=engine == "torchserve",
+        )
+
+
+@contextmanager
+def started(
+    archive: Path, engine: str, workers: str, trust: Trust, *, config: Path | None = None
+) -> Iterator[serving.Server]:
+    """Start a server for a test, on free ports and with a private state folder; stop it at the end.
 
     It ends with this process even if this process is killed; the next start then removes its folder.
     """
-    assert subject.path is not None
     with temporary_folder() as folder:
         state_dir = folder / STATE
-        say(f"{subject.label} {workers}: starting {TITLES[engine]}")
         server = serving.serve(
-            [subject.path],
+            [archive],
             engine=engine,
             workers=workers,
             state_dir=state_dir,
             port=0,
+            config=config,
             trusted=trust.keys,
             trust_code=trust.insist,
             bound=True,
         )
         try:
-            yield Target(
-                server.inference_url,
-                subject.model,
-                server.token(),
-                subject.expect,
-                server.id,
-                metrics_url=server.metrics_url,
-                reports_late=engine == "torchserve",
-            )
+            yield server
         finally:
             serving.stop(state_dir)
 

@@ -34,6 +34,9 @@ class Plan:
     cores: int
     """Cores to divide; the workers divide them again when their number changes."""
 
+    threads_given: bool = False
+    """Whether `threads` is what was asked for, not a share of the machine's cores."""
+
     @property
     def total(self) -> int:
         """Workers of all models together."""
@@ -43,16 +46,28 @@ class Plan:
 def parse_workers(text: str) -> tuple[str, int | None]:
     """Parse `cpu:2` to `("cpu", 2)`, `gpu` to `("gpu", None)`; the number is workers per model, None is automatic.
 
-    Raises InputError for anything else.
+    Behind the number the threads of each worker may be named, `cpu:2x1`; `parse_threads` returns them. Raises
+    InputError for anything else.
     """
-    match = re.fullmatch(r"(cpu|gpu)(?::([1-9][0-9]{0,3}))?", text.strip().lower())
+    device, number, _ = _parsed(text)
+    return device, number
+
+
+def parse_threads(text: str) -> int | None:
+    """Parse the threads of each worker, 1 of `cpu:2x1`; None where they are not named. Raises as `parse_workers`."""
+    return _parsed(text)[2]
+
+
+def _parsed(text: str) -> tuple[str, int | None, int | None]:
+    pattern = r"(cpu|gpu)(?::([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,2}))?)?"
+    match = re.fullmatch(pattern, text.strip().lower())
     if not match:
         raise InputError(
-            f"--workers {text!r} is not understood. Expected DEVICE or DEVICE:NUMBER, workers per model, "
-            "for example cpu, cpu:2 or gpu:1.",
+            f"--workers {text!r} is not understood. Expected DEVICE, DEVICE:NUMBER or DEVICE:NUMBERxTHREADS, workers "
+            "per model and threads of each, for example cpu, cpu:2, cpu:2x1 or gpu:1.",
             code="LX-SERVE-014",
         )
-    return match[1], int(match[2]) if match[2] else None
+    return match[1], int(match[2]) if match[2] else None, int(match[3]) if match[3] else None
 
 
 def plan(
@@ -67,9 +82,10 @@ def plan(
 
     Without a number a model gets as many workers as `configured` (the user's settings) says; any other gets an equal
     share of the cores, at least one worker and at most four (one per GPU on `gpu`). An archive whose settings name
-    fewer workers keeps that number, because TorchServe obeys them. Raises InputError if they name more.
+    fewer workers keeps that number, because TorchServe obeys them. Each worker has the threads that `workers` names
+    (`cpu:2x1`), else its share of the cores. Raises InputError if an archive names more workers.
     """
-    device, number = parse_workers(workers)
+    device, number, given = _parsed(workers)
     if number is None:
         share = gpus if device == "gpu" else cores // max(1, len(archives))
         number = max(1, min(MAX_BY_DEFAULT, share))
@@ -83,8 +99,16 @@ def plan(
                 code="LX-SERVE-015",
             )
     counts = {archive.name: archive.workers or planned[archive.name] for archive in archives}
-    threads = max(1, cores // max(1, sum(counts.values())))
-    return Plan(device=device, gpus=gpus if device == "gpu" else 0, workers=counts, threads=threads, cores=cores)
+    total = sum(counts.values())
+    return Plan(
+        device=device,
+        gpus=gpus if device == "gpu" else 0,
+        workers=counts,
+        threads=given or max(1, cores // max(1, total)),
+        # If the number of workers changes, they divide as many threads again.
+        cores=given * total if given else cores,
+        threads_given=given is not None,
+    )
 
 
 def check_devices(archives: Sequence[Archive], workers: str, *, allow_cpu: bool) -> list[Archive]:

@@ -14,8 +14,14 @@ from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
 from lexport.loadtest.judging.comparison import Change, Comparison
 from lexport.loadtest.measuring.figures import GpuUse, Repeat, ServerFigures, Spread
-from lexport.loadtest.results import SCHEMA, LoadedModel, LoadReport, NotRun, Row, Verdict
+from lexport.loadtest.planning.spread import Interval
+from lexport.loadtest.results import SCHEMA, Capacity, LoadedModel, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
+from lexport.loadtest.tuning import results as tuning
+from lexport.loadtest.tuning.explain import Effect
+from lexport.loadtest.tuning.final import Finalist, Outcome
+from lexport.loadtest.tuning.space import Candidate
+from lexport.loadtest.tuning.trials import Task, Trial
 from lexport.models.recipes import PARTS, GateOptions, TextOptions, TrainingOptions
 from lexport.models.run import RunInfo
 from lexport.storage.validation import json_schema
@@ -35,6 +41,7 @@ def files() -> dict[Path, str]:
             "evidence.json of an export, and EVIDENCE.json of an archive, which names its variant",
             _evidence(),
         ),
+        "tune": ("tune.json of a search, and what `lexport tune --json` prints", _tune_report()),
         "loadtest": ("results.json of a load test, and what `lexport loadtest --json` prints", _load_report()),
     }
     return {
@@ -69,7 +76,18 @@ def _load_report() -> dict[str, Any]:
     schema["properties"]["schema"] = {"const": SCHEMA, "description": "Of this format; 1 had none."}
     met = "Whether every objective was met, and nothing was worse than in an earlier test."
     schema["properties"]["passed"] = {"type": "boolean", "description": met}
-    kinds = (Row, NotRun, Verdict, Slot, Repeat, Spread, ServerFigures, GpuUse, LoadedModel, Comparison, Change)
+    parts = (Row, NotRun, Verdict, Slot, Repeat, Spread, ServerFigures, GpuUse)
+    for kind in (*parts, LoadedModel, Comparison, Change, Capacity):
+        schema["$defs"][kind.__name__] = _documented(kind)
+        schema["$defs"][kind.__name__].pop("$defs", None)
+    return schema
+
+
+def _tune_report() -> dict[str, Any]:
+    schema = _documented(tuning.TuneReport)
+    schema["properties"]["schema"] = {"const": tuning.SCHEMA, "description": "Of this format."}
+    schema["properties"]["winner"] = {"$ref": "#/$defs/Candidate", "description": "The settings to serve with."}
+    kinds = (Candidate, Task, Trial, tuning.Point, Interval, Finalist, Outcome, Effect)
     for kind in kinds:
         schema["$defs"][kind.__name__] = _documented(kind)
         schema["$defs"][kind.__name__].pop("$defs", None)

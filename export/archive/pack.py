@@ -27,7 +27,7 @@ from .choice import choose_variant
 from .format.manifest import VERSION
 from .format.reader import EVIDENCE
 from .format.writer import Content, HashedFile, digest_of, read_unaltered, write_zip
-from .profiles import model_config
+from .profiles import CONFIG, model_config
 from .sbom import SBOM, sbom
 from .trust import signature
 from .trust.code import kit_code
@@ -47,6 +47,8 @@ def archive(
     sign: Path | None = None,
     no_texts: bool = False,
     profile: str = "throughput",
+    batch_size: int | None = None,
+    batch_delay: int | None = None,
     prefer: str | None = None,
     with_load: Path | None = None,
     say: Say = silent,
@@ -54,12 +56,12 @@ def archive(
     """Pack `variant` of an exported run into `out`/NAME-VERSION.mar and return that path.
 
     "auto" takes one that passed the gates; see `choose_variant`, also for `prefer`. `sign` is a file with
-    an Ed25519 private key, `profile` one of PROFILES. With `no_texts` no text of the data is packed: golden requests
-    are synthetic, and texts in the evidence are replaced by their SHA-256. `with_load` is the results.json of a load
-    test of this variant, which the evidence then has. Raises RefusedError
-    for a variant that did not pass or was altered since its export, InputError for a bad name, version, profile,
-    preference or key, a load test of another model, or an existing different file without `force`, MissingExtra
-    without the package that signs.
+    an Ed25519 private key, `profile` one of PROFILES; `batch_size` (requests) and `batch_delay` (ms) go before
+    it. With `no_texts` no text of the data is packed: golden requests are synthetic, and texts in the evidence are
+    replaced by their SHA-256. `with_load` is the results.json of a load test of this variant, which the evidence then
+    has. Raises RefusedError for a variant that did not pass or was altered since its export, InputError for a bad
+    name, version, profile, preference or key, a load test of another model, or an existing different file without
+    `force`, MissingExtra without the package that signs.
     """
     name, chosen, evidence, why = select(run, version=version, name=name, variant=variant, prefer=prefer)
     target = out / f"{name}-{version}.mar"
@@ -71,7 +73,7 @@ def archive(
         name,
         version,
         goldens=SYNTHETIC if no_texts else GOLDENS,
-        profile=profile,
+        config=model_config(profile, batch_size, batch_delay),
         sign=sign,
         load=load,
     )
@@ -154,13 +156,14 @@ def members_of(
     version: str,
     *,
     goldens: str = GOLDENS,
-    profile: str = "throughput",
+    config: str = "",
     manifest: bool = True,
     sign: Path | None = None,
     load: Mapping[str, Any] | None = None,
 ) -> dict[str, Content]:
     """Return every member of an archive by name; without `manifest` for another archiver, which adds its own.
 
+    `config` are the lines of its settings, as `model_config` has them; empty: those of the profile `throughput`.
     `load` is what `load_evidence` returns of a load test, if the evidence is to have one.
 
     What was exported is copied: the files of the variant and of the run as the evidence has their digests.
@@ -173,7 +176,8 @@ def members_of(
     members[GOLDENS] = exported[goldens]
     members |= {file: HashedFile(run / file, digest) for file, digest in evidence.run["digests"].items()}
     members[MODEL] = with_name(json.loads(read_unaltered(exported[MODEL])), name, version)
-    members["model-config.yaml"] = (model_config(profile) + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
+    settings = config or model_config("throughput")
+    members[CONFIG] = (settings + _ON_CPU * (variant.precision in CPU_ALONE)).encode()
     if manifest:
         members[MANIFEST] = _manifest(name, version, variant.file, _date(evidence))
     measured = {} if load is None else {"load": load}
@@ -207,7 +211,7 @@ def _manifest(name: str, version: str, file: str, date: int) -> bytes:
         handler="handler.py",
         version=version,
         serialized_file=file,
-        config_file="model-config.yaml",
+        config_file=CONFIG,
     )
     manifest = json.loads(ModelExportUtils.generate_manifest_json(config))
     # The library writes the wall clock.

@@ -348,7 +348,7 @@ def finish(environment: Environment) -> None:
     assert environment.runner is not None
     environment.runner.quit()
     if environment.web_ui is not None:
-        environment.web_ui.stop()
+        environment.web_ui.stop()  # type: ignore[no-untyped-call]
 
 
 def conduct(session: Session, share: slice = slice(None)) -> None:

@@ -33,6 +33,7 @@ def settings_of(
     baseline: str | None,
     max_regression: float,
     judge_anyway: bool,
+    need: float | None,
 ) -> dict[str, Any]:
     """Return what was set, without what does not apply, and the `command` that sets it again.
 
@@ -64,6 +65,7 @@ def settings_of(
         "baseline": baseline,
         "max_regression": max_regression if baseline else None,
         "judge_anyway": judge_anyway,
+        "need": need,
     }
     found = {name: value for name, value in given.items() if value is not None}
     return found | {"command": command(found)}
@@ -96,4 +98,5 @@ def command(settings: Mapping[str, Any]) -> str:
     words += ["--judge-anyway"] if settings["judge_anyway"] else []
     words += [word for name in settings["headers"] for word in ("--header", f"{name}: …")]
     words += [word for term in settings["slo"] for word in ("--slo", term)]
+    words += ["--need", f"{settings['need']:g}"] if "need" in settings else []
     return shlex.join(words)

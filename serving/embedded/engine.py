@@ -73,9 +73,10 @@ class Embedded:
         names = place(order.archives, order.folder / folders.STORE, accept, order.say)
         plan, settings = order.plan, order.settings
         processes = max(plan.workers.values())
+        cores = plan.threads * processes if plan.threads_given else plan.cores
         order.say(
             f"Starting the embedded engine: {', '.join(map(str, order.archives))}; processes on {plan.device}: "
-            f"{processes}, threads of each: {max(1, plan.cores // processes)}."
+            f"{processes}, threads of each: {max(1, cores // processes)}."
         )
         defaults = {
             "queue": _count(settings, "job_queue_size"),
@@ -102,7 +103,7 @@ class Embedded:
             keys=tuple(order.trust.keys),
             limits=_limits(int(settings["max_request_size"]), int(settings["max_response_size"])),
             model_api=settings.get("enable_model_api", "").strip().lower() == "true",
-            cores=plan.cores,
+            cores=cores,
             gpus=plan.gpus,
             timeout=order.timeout,
             bound=order.bound,

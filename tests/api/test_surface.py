@@ -15,6 +15,7 @@ from sklearn.model_selection import cross_val_score
 
 import lexport
 from lexport.client import Prediction
+from lexport.export.archive.recorded import AgainstRecording
 
 from ..refusals import refused
 
@@ -153,9 +154,18 @@ def test_paths_in_options_may_be_strings(archive: lexport.Archive, tmp_path: Pat
     (tmp_path / "texts.txt").write_text("so dull\na superb film\n")
     kept = lexport.record(str(archive.path), str(tmp_path / "texts.txt"), str(tmp_path / "answers.jsonl"))
     assert (kept.answers, kept.refused) == (2, 0)
-    assert lexport.diff(str(tmp_path / "answers.jsonl"), str(archive.path)).flips == []
+    compared = lexport.diff(str(tmp_path / "answers.jsonl"), str(archive.path))
+    assert isinstance(compared, AgainstRecording)
+    assert compared.flips == []
     with refused(lexport.InputError, "LX-LOAD-029", "nothing.txt"):
         archive.loadtest(texts=str(tmp_path / "nothing.txt"), worker_sets=["cpu:1"], users=[1], duration=1)
+
+
+def test_a_search_is_that_of_the_command(archive: lexport.Archive, run: lexport.Run, tmp_path: Path) -> None:
+    for model in (archive, run):
+        with refused(lexport.InputError, "LX-LOAD-141", "p99=20ms"):
+            model.tune(slo=[], out=str(tmp_path / "tuned"))
+    assert not (tmp_path / "tuned").exists()
 
 
 def test_an_archive_that_could_not_be_named_is_taken_down_quietly() -> None:

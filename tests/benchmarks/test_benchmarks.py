@@ -208,6 +208,19 @@ def test_growth_is_found_through_noise_and_jumps() -> None:
 
 
 @pytest.mark.long
+def test_tune(tmp_path: Path) -> None:
+    archive = Path(__file__).parents[1] / "export" / "archive" / "kept" / "schema-2.mar"
+    printed = run("tune.py", str(archive), "--slo", "p99=5s", "--keep", str(tmp_path))
+    for name in ("tuned from the defaults", "tuned from a poor start", "best of the grid", "defaults", "poor start"):
+        assert f"| {name} |" in printed
+    assert printed.count(" of the grid's time |") == 2
+    journals = {path: path.read_text() for path in tmp_path.rglob("journal.jsonl")}
+    assert len(journals) == 3
+    run("tune.py", str(archive), "--slo", "p99=5s", "--keep", str(tmp_path))
+    assert {path: path.read_text() for path in journals} == journals  # nothing was measured again
+
+
+@pytest.mark.long
 def test_memory() -> None:
     printed = run("memory.py", "--variants", "onnx-int8,torchscript-int8")
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| `")]

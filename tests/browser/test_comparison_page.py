@@ -17,8 +17,8 @@ from .samples import report, rows
 
 @pytest.fixture
 def found(tmp_path: Path) -> Path:
-    write(report(rows(users=(1, 16))), tmp_path / "a")
-    write(report(rows(("films-1.1",), users=(16, 64))), tmp_path / "b")
+    write(report(rows(users=(1, 16))), tmp_path / "a", "")
+    write(report(rows(("films-1.1",), users=(16, 64))), tmp_path / "b", "")
     write_page(compare(tmp_path / "a", tmp_path / "b"), tmp_path / "both.html")
     return tmp_path / "both.html"
 

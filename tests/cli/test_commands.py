@@ -27,7 +27,7 @@ Command = Callable[..., Result]
 
 COMMANDS = [
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score", "export", "archive", "run"),
-    *("serve", "predict", "status", "stop", "generate", "loadtest"),
+    *("serve", "predict", "status", "stop", "generate", "loadtest", "tune"),
     *("store list", "store add", "store remove", "store gc", "store history", "store push", "store pull"),
 ]
 HEAVY = [

@@ -365,7 +365,9 @@ def bad_archives(here: Place, archive_of: Callable[[str], Path]) -> Place:
     return here
 
 
-@pytest.mark.parametrize("command", ["run MAR text", "evaluate MAR good.csv", "serve MAR", "loadtest MAR"])
+@pytest.mark.parametrize(
+    "command", ["run MAR text", "evaluate MAR good.csv", "serve MAR", "loadtest MAR", "tune MAR --slo p99=1s"]
+)
 @pytest.mark.parametrize(
     ("archive", "words"),
     [

