@@ -98,8 +98,8 @@ QUESTIONS = {
         "Is the exact search for similar words about as fast as one product, and what do fewer bits keep?",
         (
             "The product multiplies the table in fp32 with one vector and finds nothing. `similar` also looks the "
-            "word up, divides by lengths and keeps the ten highest. In int8 it reads a quarter of the bytes and makes "
-            "floats of them, a part at a time.",
+            "word up, divides by lengths and keeps the ten highest. In int8 it reads a quarter of the bytes and "
+            "makes floats of them, a part at a time.",
         ),
     ),
     "memory": Question(

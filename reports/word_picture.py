@@ -20,7 +20,7 @@ from ..storage.progress import Say
 from .word_map import meaning
 
 _SIZE, _DOTS = (1920, 1080), 120
-_LABELS, _FONT_SIZE, _GAP = 160, 9, 4  # at most so many labels; points; pixels between a point and its label
+_LABELS, _FONT_SIZE, _GAP = 140, 11, 5  # at most so many labels; points; pixels between a point and its label
 _PACKAGE = ("pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf")
 # Fonts of systems that have Chinese, Japanese and Korean characters.
 _SYSTEM = (
@@ -67,10 +67,10 @@ def _draw(made: WordMap, axes: Any) -> None:
         for number, name in enumerate(made.kinds):
             own = kinds == number
             colour = f"C{number}" if number < 10 else str(0.25 + 0.5 * (number - 10) / max(1, len(made.kinds) - 10))
-            axes.scatter(x[own], y[own], s=9, color=colour, label=visible(name), linewidths=0)
+            axes.scatter(x[own], y[own], s=16, color=colour, label=visible(name), linewidths=0)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, markerscale=2)
     else:
-        axes.scatter(x, y, s=9, c=np.log1p(kinds), cmap="viridis_r", linewidths=0)
+        axes.scatter(x, y, s=16, c=np.log1p(kinds), cmap="viridis_r", linewidths=0)
     axes.set_axis_off()
 
 

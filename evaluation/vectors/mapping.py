@@ -110,8 +110,7 @@ def make_map(
         )
     say(f"{len(words):,} words of {table.rows.dim} dimensions, by {method}")
     points, about = _POINTS[method](units, seed)
-    least, most = points.min(axis=0), points.max(axis=0)
-    points = ((points - least) / np.where(most > least, most - least, 1).max()).astype(np.float32)
+    points = _scaled(points)
     say("the neighbours of each word")
     near = Nearest(FloatRows(units)).find(units, _NEIGHBOURS, [np.array([at]) for at in range(len(units))])
     neighbours = [list(zip(rows.tolist(), cosines.tolist(), strict=True)) for rows, cosines in near]
@@ -125,6 +124,14 @@ def make_map(
         kind = _clusters(units, seed)
         kinds = [f"cluster {number + 1}" for number in range(max(kind) + 1)]
     return WordMap(table.name, method, about, words, points, neighbours, colour, kinds, kind)
+
+
+def _scaled(points: Floats) -> Floats:
+    """Return points in the middle of the square from 0 to 1, their shape kept."""
+    least, most = points.min(axis=0), points.max(axis=0)
+    side = float((most - least).max()) or 1.0
+    found: Floats = ((points - (least + most) / 2) / side + 0.5).astype(np.float32).clip(0, 1)
+    return found
 
 
 def _tsne(units: Floats, seed: int) -> tuple[Floats, str]:

@@ -51,7 +51,8 @@ class Rows(ABC):
         """Return the vectors of some rows, float32 [rows, dim]."""
         found = np.empty((len(rows), self.dim), np.float32)
         self._fill(rows, found)
-        return found * self._scales(rows)
+        found *= self._scales(rows)
+        return found
 
     @abstractmethod
     def _fill(self, rows: Any, room: Floats) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ WORDS = {
 }
 
 
-def table(words: dict[str, tuple[float, ...]] = WORDS) -> WordTable:
+def table(words: Mapping[str, tuple[float, ...]] = WORDS) -> WordTable:
     return WordTable("tiny", list(words), FloatRows(np.array(list(words.values()), np.float32)), str.lower)
 
 
