@@ -8,6 +8,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lexport.evaluation.vectors.mapping import Colour, Method, WordMap
 from lexport.reports import word_picture
 from lexport.reports.projector import write_projector
 from lexport.reports.word_map import page
+from lexport.storage.progress import silent
 
 from ..hostile import EVIL, check
 from ..refusals import refused
@@ -89,7 +91,7 @@ def test_the_picture_is_of_a_slides_size_and_its_labels_do_not_overlap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = pytest.importorskip("PIL.Image")
-    boxes = []
+    boxes: list[Any] = []
     real = word_picture._label
 
     def label(*given: object) -> None:
@@ -113,7 +115,7 @@ def test_the_picture_is_of_a_slides_size_and_its_labels_do_not_overlap(
 def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
     own = made(["good", "bad", "fine", "$x^2$", "a_b"])
     one, two = (
-        word_picture.write_picture(own, tmp_path / f"{name}.png", font=None, say=str).read_bytes() for name in "ab"
+        word_picture.write_picture(own, tmp_path / f"{name}.png", font=None, say=silent).read_bytes() for name in "ab"
     )
     assert one == two
 
@@ -132,7 +134,7 @@ def test_chinese_has_a_font_and_what_has_none_is_said(tmp_path: Path) -> None:
 def test_a_file_that_is_no_font_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.ttf").write_text("no font")
     with refused(InputError, "LX-VECTORS-115", "no.ttf"):
-        word_picture.write_picture(made(["a", "b"]), tmp_path / "m.png", font=tmp_path / "no.ttf", say=str)
+        word_picture.write_picture(made(["a", "b"]), tmp_path / "m.png", font=tmp_path / "no.ttf", say=silent)
     assert not (tmp_path / "m.png").exists()
 
 
