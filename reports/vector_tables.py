@@ -29,7 +29,8 @@ def matches(found: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of texts with their row and similarity."""
     table = new_table("text", "row", "cosine")
     for one in found:
-        text = one["text"] if len(one["text"]) <= _LONGEST else one["text"][: _LONGEST - 1] + "…"
+        text = " ".join(one["text"].split())
+        text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
         table.add_row(text, f"{one['row']:,}", f"{one['similarity']:.3f}")
     return table
 

@@ -101,7 +101,7 @@ def _of_onnx(file: Path) -> _Tensors:
 def _of_torch(file: Path, engine: str) -> tuple[_Tensors, int]:
     """Return the same of a torch program, and the width of a vector as the program has it."""
     import_optional("torch", "Reading the table of an archive")
-    program = open_torchscript(file, "cpu") if engine == "torchscript" else open_program(file, "cpu")
+    program: Any = open_torchscript(file, "cpu") if engine == "torchscript" else open_program(file, "cpu")
     found: _Tensors = {}
     for name, tensor in program.state_dict().items():
         named = _NAME.search(name)
