@@ -78,13 +78,15 @@ def _label(made: WordMap, words: Sequence[str], undrawn: set[str], axes: Any, re
     """Write the labels of words, the first ones first, wherever there is room at the right, left, above or below."""
     properties = import_optional("matplotlib.font_manager", "A picture of a map").FontProperties(size=_FONT_SIZE)
     points = axes.transData.transform(np.column_stack([made.points[:, 0], 1 - made.points[:, 1]]))
+    line = renderer.get_text_width_height_descent("lp", properties, False)  # the least height of a line
     taken: npt.NDArray[np.float64] = np.empty((0, 4))
     for word, (x, y) in zip(words, points, strict=True):
         if len(taken) >= _LABELS:
             return
         if word in undrawn:
             continue
-        width, height, _ = renderer.get_text_width_height_descent(word, properties, False)
+        width, height, descent = renderer.get_text_width_height_descent(word, properties, False)
+        height = max(height, line[1]) + max(0, line[2] - descent)
         for left, low in (
             (x + _GAP, y - height / 2),
             (x - _GAP - width, y - height / 2),

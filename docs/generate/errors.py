@@ -40,7 +40,7 @@ AREAS = {
     "SYSTEM": "The machine and the command line",
     "TRAIN": "Training",
     "TRUST": "Signatures and trust",
-    "VECTORS": "Pretrained vectors",
+    "VECTORS": "Word vectors",
 }
 """The title of each area of codes."""
 

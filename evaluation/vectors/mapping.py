@@ -147,12 +147,12 @@ def _tsne(units: Floats, seed: int) -> tuple[Floats, str]:
 
 
 def _umap(units: Floats, seed: int) -> tuple[Floats, str]:
-    umap = import_optional("umap", _PURPOSE.format("UMAP"))
     neighbours = min(_UMAP_NEIGHBOURS, len(units) - 1)
     # Its spectral start needs more words than it has dimensions to find.
     start = "spectral" if len(units) > _UMAP_NEIGHBOURS else "random"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a seed makes it use one thread
+        warnings.simplefilter("ignore")  # that it has no Tensorflow, and that a seed makes it use one thread
+        umap = import_optional("umap", _PURPOSE.format("UMAP"))
         made = umap.UMAP(n_neighbors=neighbours, init=start, random_state=seed, n_jobs=1).fit_transform(units)
     return made, f"UMAP, {neighbours} neighbours, seed {seed}"
 

@@ -103,7 +103,8 @@ def test_the_picture_is_of_a_slides_size_and_its_labels_do_not_overlap(
     said: list[str] = []
     own = made([f"word{at}" for at in range(400)], Colour.CLUSTER)
     target = word_picture.write_picture(own, tmp_path / "map.png", font=None, say=said.append)
-    assert image.open(target).size == (1920, 1080)
+    with image.open(target) as picture:
+        assert picture.size == (1920, 1080)
     assert said == []
     assert len(boxes) > 50
     for place, one in enumerate(boxes):
