@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ...evaluation.vectors.mapping import WordMap
     from ...evaluation.vectors.quality import Judged, Kept
     from ...evaluation.vectors.table import Neighbour, WordTable
+    from ..model import Model
 
 _LOW = ("int8", "int4")
 _FLOATS = ("fp16", "fp32", "fp64")
@@ -54,10 +56,12 @@ class Vectors:
     vectors["good"]
     """
 
-    def __init__(self, table: WordTable, source: Path | None = None, stack: ExitStack | None = None) -> None:
-        """Wrap a table; `source` is the run or archive that gives labels, `stack` is closed with it."""
+    def __init__(
+        self, table: WordTable, model: Callable[[], Model] | None = None, stack: ExitStack | None = None
+    ) -> None:
+        """Wrap a table; `model` opens the run or archive that gives labels, `stack` is closed with it."""
         self._stack = stack or ExitStack()
-        self._table, self._source = table, source
+        self._table, self._model = table, model
 
     @property
     def name(self) -> str:
@@ -163,7 +167,7 @@ class Vectors:
             mapping.chosen(self._table, words, top),
             method=mapping.Method(method),
             colour=mapping.Colour(colour),
-            labels=None if self._source is None else self._labels,
+            labels=None if self._model is None else self._labels,
             seed=seed,
             say=say,
         )
@@ -194,7 +198,8 @@ class Vectors:
 
     def __getitem__(self, word: str) -> np.ndarray[Any, Any]:
         """Return the vector of a word, float32 [dim]. Raises InputError for an unknown one."""
-        return self._table.rows.vectors(np.array([self._table.place_of(word)]))[0]
+        found: np.ndarray[Any, Any] = self._table.rows.vectors(np.array([self._table.place_of(word)]))[0]
+        return found
 
     def __enter__(self) -> Self:
         return self
@@ -210,10 +215,9 @@ class Vectors:
     def _labels(self, words: Sequence[str]) -> Sequence[str]:
         """Return the label that the run or archive gives each word alone."""
         from ...client.answers import Prediction
-        from ..functions import load
 
-        assert self._source is not None
-        with load(self._source) as model:
+        assert self._model is not None
+        with self._model() as model:
             answers = list(model.predict(words))
         found = [answer.label for answer in answers if isinstance(answer, Prediction)]
         if len(found) != len(words):
@@ -233,19 +237,21 @@ def vectors(source: StrPath | KeyedVectors, *, keys: Sequence[StrPath] | None = 
     InputError for what cannot be read, and for a model whose words have no vectors of their own.
     """
     from ...evaluation.vectors.opening import of_run, of_vectors
+    from ..functions import load
 
     if not isinstance(source, str | Path):
         return Vectors(of_vectors(source))
     path = Path(source)
+    model = partial(load, path, keys=keys)
     if (path / "run.json").is_file():
-        return Vectors(of_run(path), path)
+        return Vectors(of_run(path), model)
     if path.suffix == ".mar" and path.is_file():
         from ...export.archive.trust.keys import read_public
         from ...export.archive.word_tables import archived_words
 
         stack = ExitStack()
         trusted = None if keys is None else [read_public(Path(key)) for key in keys]
-        return Vectors(stack.enter_context(archived_words(path, trusted=trusted)), path, stack)
+        return Vectors(stack.enter_context(archived_words(path, trusted=trusted)), model, stack)
     return Vectors(of_vectors(source))
 
 

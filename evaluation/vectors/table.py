@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,8 +132,6 @@ class WordTable:
 
     def in_precision(self, precision: str) -> WordTable:
         """Return the same words in "int8" or "int4", as an ONNX export would store them; in memory."""
-        other = WordTable.__new__(WordTable)
-        other.name, other.words, other._read = self.name, self.words, self._read
-        other._places, other._hidden = self._places, self._hidden
+        other = copy(self)
         other.nearest = Nearest(quantized(self.rows, precision), self._hidden)
         return other
