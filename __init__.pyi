@@ -20,6 +20,9 @@ from .api.run import Run as Run
 from .api.server import Server as Server
 from .api.store import Store as Store
 from .api.train import train as train
+from .api.vectors.table import Vectors as Vectors
+from .api.vectors.table import save_map as save_map
+from .api.vectors.table import vectors as vectors
 from .client import AsyncClient as AsyncClient
 from .client import Client as Client
 from .data.reading.options import Reading as Reading

@@ -13,6 +13,9 @@ meaning; docs/errors.md lists them all.
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from .messages.escaping import indented, visible
 from .messages.extras import PACKAGES, install_line
 
@@ -93,3 +96,14 @@ def import_problem(error: BaseException, purpose: str) -> SystemProblem | None:
         f"Install it again with: pip install --force-reinstall {package}",
         code="LX-INSTALL-001",
     )
+
+
+def import_optional(module: str, purpose: str) -> Any:
+    """Import one of `extras.PACKAGES` or a part of it for `purpose`. Raises as `import_problem` says."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        problem = import_problem(error, purpose)
+        if problem is None:
+            raise
+        raise problem from error

@@ -45,6 +45,8 @@ _EXTRAS = {
     "parquet": (("pyarrow",), "Parquet files"),
     "zstd": (("zstandard",), "zstandard files"),
     "sign": (("cryptography",), "signatures of archives"),
+    "vectors": (("gensim", "matplotlib", "sklearn"), "evaluating and drawing word vectors"),
+    "umap": (("umap",), "maps of words by UMAP"),
 }
 _VARIANTS = {
     "torchscript-int8": "TorchScript, which torch calls deprecated from 2.13 on: it still makes, loads and runs it",

@@ -20,6 +20,7 @@ from .paths import StrPath
 if TYPE_CHECKING:
     from ..data.reading.options import Reading
     from .scoring import ScoringSummary
+    from .vectors.search import Match
 
 Image = Sequence[float]
 AT_ONCE = 256
@@ -154,6 +155,41 @@ class Model(ABC):
             scores=scores,
             prefix=prefix,
             replace=replace,
+            say=say,
+            progress=progress,
+        )
+
+    def search(
+        self,
+        text: str,
+        data: StrPath | Sequence[StrPath],
+        *,
+        text_column: str = "text",
+        language_column: str | None = None,
+        lang: str | None = None,
+        top: int = 10,
+        reading: Reading | None = None,
+        say: Say = silent,
+        progress: Progress = silent,
+    ) -> list[Match]:
+        """Return the `top` rows of `data` whose texts are nearest to `text` by a vector or joint model.
+
+        `data`, `text_column`, `language_column` and `reading` are those of `score`; `lang` is the language of `text`.
+        Vectors of all rows are in memory, not the rows. Raises InputError for data that cannot be used, or a model
+        that answers labels.
+        """
+        from ..data.reading.options import USUAL_READING
+        from .vectors.search import search
+
+        return search(
+            self,
+            text,
+            str(data) if isinstance(data, StrPath) else [str(one) for one in data],
+            text_column=text_column,
+            language_column=language_column,
+            language=lang,
+            top=top,
+            reading=reading or USUAL_READING,
             say=say,
             progress=progress,
         )

@@ -93,6 +93,15 @@ QUESTIONS = {
             "tests, and keeps the held-out texts. Python with torch takes two seconds and 230 MB to start.",
         ),
     ),
+    "vectors": Question(
+        "Word vectors",
+        "Is the exact search for similar words about as fast as one product, and what do fewer bits keep?",
+        (
+            "The product multiplies the table in fp32 with one vector and finds nothing. `similar` also looks the "
+            "word up, divides by lengths and keeps the ten highest. In int8 it reads a quarter of the bytes and "
+            "makes floats of them, a part at a time.",
+        ),
+    ),
     "memory": Question(
         "Memory",
         "How much memory do four workers with a million words take, and how soon do they answer?",

@@ -20,6 +20,7 @@ from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import train as learning
+from . import vectors as exploring
 from .looking import ui as looking
 from .options import app
 from .servers import canary as trying
@@ -36,6 +37,7 @@ __all__ = [
     "app",
     "checking",
     "comparing",
+    "exploring",
     "generating",
     "growing",
     "learning",
@@ -56,7 +58,7 @@ __all__ = [
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
+    *("demo", "samples", "recipes", "train", "expand", "evaluate", "score", "vectors"),
     *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),

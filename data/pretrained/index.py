@@ -46,6 +46,22 @@ def look_up_rows(index: Path, words: Sequence[str], matrix: Path, rows: int) -> 
     """
     wanted = set(words)
     found: dict[str, int] = {}
+    for word, place in _places(index, matrix, rows):
+        if word in wanted:
+            found.setdefault(word, place)
+    return found
+
+
+def read_words(index: Path, matrix: Path, rows: int) -> list[str]:
+    """Return the word of each of the `rows` of the matrix. Raises as `look_up_rows` does."""
+    words = [""] * rows
+    for word, place in _places(index, matrix, rows):
+        words[place] = word
+    return words
+
+
+def _places(index: Path, matrix: Path, rows: int) -> Iterator[tuple[str, int]]:
+    """Yield each word and its row. Raises as `look_up_rows` does, at the end if the number of words is wrong."""
     taken = bytearray(rows)
     count = 0
     for number, word, row in _READERS[index.suffix](index):
@@ -59,15 +75,13 @@ def look_up_rows(index: Path, words: Sequence[str], matrix: Path, rows: int) -> 
             if taken[place]:
                 raise _bad(index, number, f"gives '{shown(word)}' row {place:,}, which another word has", _ONE_EACH)
             taken[place] = 1
-        if word in wanted:
-            found.setdefault(word, place)
+            yield word, place
     if count != rows:
         raise InputError(
             f"{shown(index)} has {count:,} words and {shown(matrix.name)} has {rows:,} vectors; {_ONE_EACH}. Write "
             "the index again from the source of the matrix.",
             code="LX-VECTORS-009",
         )
-    return found
 
 
 _ONE_EACH = "one word for each vector was expected"

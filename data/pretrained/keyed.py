@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...storage.compression import shown
-from .base import Found, Vectors
+from .base import Found, Vectors, Whole
 from .matrix import gathered
 
 
@@ -73,3 +73,16 @@ class _Keyed:
 
     def look_up(self, words: Sequence[str]) -> Found:
         return gathered(words, self.keyed.key_to_index, np.asarray(self.keyed.vectors), self.name)
+
+    def whole(self) -> Whole:
+        matrix = np.asarray(self.keyed.vectors)
+        words = [""] * len(matrix)
+        for key, row in self.keyed.key_to_index.items():
+            if not 0 <= row < len(matrix):
+                raise InputError(
+                    f"{self.name} gives '{shown(key)}' row {row:,}; 0 to {len(matrix) - 1:,} were expected, the rows "
+                    "of its vectors. Make it again.",
+                    code="LX-VECTORS-100",
+                )
+            words[row] = str(key)
+        return words, matrix

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...storage.compression import readable, shown
-from .base import Found, Vectors, odd_number
-from .index import find_index, look_up_rows
+from .base import Found, Vectors, Whole, odd_number
+from .index import find_index, look_up_rows, read_words
 
 SIGNATURE = b"\x93NUMPY"
 
@@ -74,6 +74,10 @@ class _Matrix:
         """Read the whole index, and the needed rows of the matrix."""
         rows = look_up_rows(self.index, words, self.path, len(self.matrix))
         return gathered(words, rows, self.matrix, self.name)
+
+    def whole(self) -> Whole:
+        """Read the whole index; the matrix stays mapped."""
+        return read_words(self.index, self.path, len(self.matrix)), self.matrix
 
 
 def gathered(words: Sequence[str], rows: Mapping[Any, int], matrix: npt.NDArray[Any], name: str) -> Found:

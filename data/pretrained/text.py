@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...storage.compression import Opener, readable, shown
-from .base import LARGEST, Found, Vectors, arranged, odd_number
+from .base import LARGEST, Found, Vectors, Whole, arranged, joined, odd_number
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # The characters of numbers. All lines are checked for these, but only the lines of needed words are parsed: parsing
@@ -92,6 +92,10 @@ class _Text:
             if word in wanted and word not in found:
                 found[word] = self._vector(number, values)
         return arranged(words, found, self.dim)
+
+    def whole(self) -> Whole:
+        """Read the whole file into memory; if a word occurs twice the first counts."""
+        return joined(((word, self._vector(number, values)) for number, word, values in self._lines()), self.dim)
 
     def _lines(self) -> Iterator[tuple[int, str, list[bytes]]]:
         """Number, word and values of every line that has any."""

@@ -41,7 +41,7 @@ AREAS = {
     "TRAIN": "Training",
     "TRUST": "Signatures and trust",
     "UI": "The local page",
-    "VECTORS": "Pretrained vectors",
+    "VECTORS": "Word vectors",
 }
 """The title of each area of codes."""
 

@@ -150,6 +150,18 @@ def load_archive(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> I
     must have signed what was extracted. Raises InputError for a bad archive or a newer one, RefusedError where
     signature, digests or goldens fail verification, SystemProblem if a package is missing.
     """
+    with checked_members(path, trusted) as folder:
+        context = Context(folder)
+        with _process_kept():
+            yield LoadedArchive(open_worker(path, context), context, path)
+
+
+@contextmanager
+def checked_members(path: Path, trusted: Sequence[PublicKey] | None = None) -> Iterator[Path]:
+    """Context manager: a temporary folder with an archive's members, signature and digests checked; none is loaded.
+
+    Raises as `load_archive` does.
+    """
     trusted = configured(trusted)
     with extracted(path) as folder:
         try:
@@ -157,9 +169,7 @@ def load_archive(path: Path, *, trusted: Sequence[PublicKey] | None = None) -> I
         except RefusedError as error:
             raise RefusedError(f"{path}: {error}", code=error.code) from None
         check_schemas(path)
-        context = Context(folder)
-        with _process_kept():
-            yield LoadedArchive(open_worker(path, context), context, path)
+        yield folder
 
 
 def _bytes(file: Path) -> bytes | None:

@@ -106,6 +106,15 @@ def test_precision(tiny_csv: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_vectors() -> None:
+    printed = run("vectors.py")
+    for row in ("| `similar`, fp32 |", "| `similar`, int8 |", "| wordsim353 |", "| of ten neighbours the same |"):
+        assert row in printed
+    for asked in ("int8: at most 2.0 × the product", "int8 within 0.005 on both sets of pairs", "t-SNE within 60 s"):
+        assert f"| {asked} |" in printed
+
+
+@pytest.mark.long
 def test_serving(run_folder: Path) -> None:
     printed = run("serving.py", "--run", str(run_folder), "--variants", "onnx-fp32", "--workers", "1", "--users", "2")
     assert "### 1 worker a model of ours" in printed

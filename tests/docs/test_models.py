@@ -29,7 +29,12 @@ from lexport.__main__ import run as command_line
 from lexport.models import recipes
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-TAUGHT = (PAGE, *map(PAGE.with_name, ("vectors.md", "python.md", "migrate.md", "score.md", "store.md", "train.md")))
+TAUGHT = (
+    PAGE,
+    *map(
+        PAGE.with_name, ("pretrained.md", "vectors.md", "python.md", "migrate.md", "score.md", "store.md", "train.md")
+    ),
+)
 FILES = ("csv", "jsonl", "toml", "txt")
 ROUNDING = 0.1
 

@@ -1,0 +1,1 @@
+"""Word vectors and vectors of texts: the nearest ones, how good they are, and maps."""

@@ -1,0 +1,224 @@
+"""How fast and how small the search for similar words is, what fewer bits keep, and how long a map takes.
+
+    python benchmarks/vectors.py [--words 1000000] [--dim 300] [--rounds 15] [--quick]
+
+Exits with 1 if a limit is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import lexport
+from lexport.benchmarks.figures import Values, interval, say
+from lexport.benchmarks.report import Report, Verdict, add_options
+from lexport.evaluation.vectors.opening import of_vectors
+from lexport.evaluation.vectors.rows import ByteRows, quantized
+from lexport.evaluation.vectors.table import WordTable
+
+MOST = {"fp32": 1.5, "int8": 2.0}
+"""The most times the product that a search may take."""
+MOST_MB = 200
+MOST_SECONDS = 60
+LEAST_KEPT = 0.005
+_BLOCK = 20_000  # rows that are made at a time
+
+
+def main() -> int:
+    """Measure, print Markdown tables, and return 0 if every limit is kept."""
+    options = _options()
+    report = Report(options)
+    with tempfile.TemporaryDirectory(prefix="lexport-vectors-") as folder:
+        verdicts = _speed(options, Path(folder), report)
+    verdicts += _agreement(options, report)
+    verdicts += _maps(options, report)
+    return report.close(verdicts)
+
+
+def _speed(options: argparse.Namespace, folder: Path, report: Report) -> list[Verdict]:
+    file = _table(folder, options.words, options.dim)
+    with _Memory() as memory:
+        before = memory.now()
+        started = time.perf_counter()
+        whole = of_vectors(file)
+        opened = time.perf_counter() - started
+        whole.similar(["word1"])
+        mb = {"fp32": memory.peak - before}
+    stored, scale = _int8(folder, whole)
+    with _Memory() as memory:
+        before = memory.now()
+        small = WordTable("int8", whole.words, ByteRows(stored, scale))
+        small.similar(["word1"])
+        mb["int8"] = memory.peak - before
+    matrix = np.asarray(whole.rows.stored)
+    query = np.ascontiguousarray(matrix[0])
+    turns: dict[str, Callable[[], object]] = {
+        "product": lambda: matrix @ query,
+        "fp32": lambda: whole.similar(["word0"]),
+        "int8": lambda: small.similar(["word0"]),
+    }
+    times: dict[str, list[float]] = {name: [] for name in turns}
+    for turn in range(options.rounds + 1):
+        for name, work in turns.items():
+            started = time.perf_counter()
+            work()
+            if turn:  # the first one fills caches
+                times[name].append(time.perf_counter() - started)
+        say(f"round {turn} of {options.rounds}")
+    report.part(f"`similar` among {options.words:,} words of {options.dim} dimensions")
+    report.text(
+        f"The table is a mapped .npy; opening it and its words takes {opened:.1f} s. Times are of calls in one "
+        "process after the first, which computes the lengths of all rows."
+    )
+    product: Values = np.array(times["product"])
+    rows, verdicts = [["one numpy product, fp32", _ms(product), "", ""]], []
+    for name, most in MOST.items():
+        ratios = np.array(times[name]) / product
+        low, high = interval(ratios)
+        rows.append(
+            [
+                f"`similar`, {name}",
+                _ms(np.array(times[name])),
+                f"{np.median(ratios):.2f} ({low:.2f} … {high:.2f})",
+                f"{mb[name]:.0f}",
+            ]
+        )
+        verdicts.append(
+            Verdict(
+                f"{name}: at most {most} × the product", f"{np.median(ratios):.2f}", bool(np.median(ratios) <= most)
+            )
+        )
+        verdicts.append(
+            Verdict(f"{name}: below {MOST_MB} MB beside the table", f"{mb[name]:.0f}", mb[name] < MOST_MB)
+        )
+    report.table(["", "ms", "× the product, 95 %", "MB beside the table"], rows)
+    report.text(
+        "Memory is anonymous memory at its peak; of fp32 it holds the list of words and the rows by word, which the "
+        "table in int8 makes once more."
+    )
+    return verdicts
+
+
+def _agreement(options: argparse.Namespace, report: Report) -> list[Verdict]:
+    vectors = lexport.vectors("glove-6b-50d")
+    sets = ["wordsim353", "simlex999"] if options.quick else None
+    found = vectors.evaluate(sets, sample=50 if options.quick else 1000)
+    precisions = ("fp32", "int8", "int4")
+    values = {(one.name, one.precision): one for one in found.sets}
+    rows = []
+    for name in dict.fromkeys(one.name for one in found.sets):
+        own = [values[name, precision] for precision in precisions]
+        rows.append([name, f"{own[0].judged:,} of {own[0].asked:,}", *(f"{one.value or 0:.3f}" for one in own)])
+    kept = {one.precision: one for one in found.kept}
+    asked = kept["int8"]
+    rows.append(
+        ["of ten neighbours the same", f"{asked.words:,} of {asked.among:,}", "10"]
+        + [f"{kept[one].kept:.2f}" for one in precisions[1:]]
+    )
+    report.part("GloVe 6B, 50 dimensions, and the same in fewer bits")
+    report.text(
+        "Spearman's correlation with people's scores, the share of analogies that are right among all 400,000 words, "
+        "and the neighbours of words spread evenly over the table."
+    )
+    report.table(["", "judged", *precisions], rows)
+    lost = max(
+        abs((values[name, "int8"].value or 0) - (values[name, "fp32"].value or 0))
+        for name in ("wordsim353", "simlex999")
+    )
+    return [Verdict(f"int8 within {LEAST_KEPT} on both sets of pairs", f"{lost:.4f}", lost <= LEAST_KEPT)]
+
+
+def _maps(options: argparse.Namespace, report: Report) -> list[Verdict]:
+    vectors = lexport.vectors("glove-6b-50d")
+    count = 200 if options.quick else 5000
+    rows, slowest = [], 0.0
+    for method in ("pca", "tsne", "umap"):
+        started = time.perf_counter()
+        made = vectors.map(top=count, method=method)
+        seconds = time.perf_counter() - started
+        rows.append([made.about, f"{seconds:.1f}"])
+        slowest = max(slowest, seconds if method == "tsne" else 0)
+        say(f"{made.about}: {seconds:.1f} s")
+    report.part(f"A map of {count:,} words of GloVe")
+    report.table(["method", "seconds"], rows)
+    return [Verdict(f"t-SNE within {MOST_SECONDS} s", f"{slowest:.1f}", slowest <= MOST_SECONDS)]
+
+
+def _table(folder: Path, words: int, dim: int) -> Path:
+    """Return a .npy of normal numbers, with an index of made-up words beside it, written a block at a time."""
+    file = folder / "table.npy"
+    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(words, dim))
+    draw = np.random.default_rng(0)
+    for first in range(0, words, _BLOCK):
+        part = matrix[first : first + _BLOCK]
+        draw.standard_normal(out=part, dtype=np.float32)
+    matrix.flush()
+    file.with_suffix(".txt").write_text("".join(f"word{at}\n" for at in range(words)), encoding="utf-8")
+    say(f"{words:,} words of {dim} dimensions are written")
+    return file
+
+
+def _int8(folder: Path, table: WordTable) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Return the table in int8 as an export stores it, mapped, and its scales."""
+    rows = quantized(table.rows, "int8")
+    assert isinstance(rows, ByteRows)
+    np.save(folder / "int8.npy", rows.stored)
+    scale = rows._scale.copy()
+    del rows
+    return np.load(folder / "int8.npy", mmap_mode="r"), scale
+
+
+class _Memory:
+    """The anonymous memory of this process in MB, now and at its peak while the context is open."""
+
+    def __enter__(self) -> _Memory:
+        self.peak = self.now()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def now(self) -> float:
+        """Return what is used now."""
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) / 1000
+        raise SystemExit("This system does not say how much anonymous memory a process has; take Linux.")
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.005):
+            self.peak = max(self.peak, self.now())
+
+
+def _ms(seconds: Values) -> str:
+    return f"{1000 * np.median(seconds):.0f}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--words", type=int, default=1_000_000, help="rows of the table")
+    add("--dim", type=int, default=300, help="dimensions of a vector")
+    add("--rounds", type=int, default=15, help="alternating turns")
+    add("--quick", action="store_true", help="a tiny table, to try the script")
+    add_options(parser)
+    options = parser.parse_args()
+    if options.quick:
+        options.words, options.dim, options.rounds = 5000, 20, 3
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,47 @@
+"""The page that `lexport vectors map` writes: a map of words to search, move and zoom, in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+from ..evaluation.vectors.mapping import WordMap
+from ..messages.escaping import visible
+from .pages import TEMPLATES, render
+
+_GRID = 10_000  # positions are whole numbers of this
+
+
+def page(made: WordMap) -> str:
+    """Return the page of a map. It loads nothing, and runs the one script that its policy names."""
+    script = (TEMPLATES / "word_map.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    points = (made.points * _GRID).round().astype(int)
+    values = {
+        "words": [visible(word) for word in made.words],
+        "x": points[:, 0].tolist(),
+        "y": points[:, 1].tolist(),
+        "near": [[other for other, _ in near] for near in made.neighbours],
+        "cosine": [[round(1000 * cosine) for _, cosine in near] for near in made.neighbours],
+        "kinds": [visible(name) for name in made.kinds],
+        "kind": list(made.kind),
+        "last": max(made.kind),
+    }
+    return render(
+        "word_map.html",
+        title=f"Words of {made.name}",
+        in_short=f"{len(made.words):,} words by {made.about}; like vectors lie near to each other. {meaning(made)}",
+        label=f"Map of {len(made.words):,} words",
+        digest=f"sha256-{digest}",
+        data=json.dumps(values, ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def meaning(made: WordMap) -> str:
+    """Return what the colours of a map say, in a sentence."""
+    if made.colour == "frequency":
+        return "Colours say how early a word comes in the table, which has frequent words first."
+    if made.colour == "label":
+        return "Colours say which label the model gives the word alone."
+    return "Colours say which words are near to each other in all dimensions."
