@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from . import catalog as listing
 from . import doctor as checking
 from . import expand as growing
+from . import leave as leaving
 from . import load as loading
 from . import pack as packing
 from . import record as recording
@@ -32,6 +33,7 @@ __all__ = [
     "generating",
     "growing",
     "learning",
+    "leaving",
     "listing",
     "loading",
     "operating",
@@ -49,7 +51,7 @@ __all__ = [
 # The order in --help: along the pipeline.
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
-    *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
+    *("export", "archive", "handler", "verify", "inspect", "diff", "record", "export-to"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
     *("generate", "loadtest", "doctor"),
