@@ -78,7 +78,7 @@ def _exit(kind: str, archive: Path, options: dict[str, Any]) -> Exit:
         return Triton(**options)
     exits: dict[str, type[Exit]] = {"folder": Folder, "mlflow": MLflow, "mlserver": MLServer, "bentoml": BentoML}
     if kind not in exits:
-        raise InputError(f"There is no exit {kind!r}. Expected one of {', '.join(KINDS)}.", code="LX-EXPORT-115")
+        raise InputError(f"There is no exit {kind!r}. Choose one of {', '.join(KINDS)}.", code="LX-EXPORT-115")
     return exits[kind](**options)
 
 

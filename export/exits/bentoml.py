@@ -71,7 +71,8 @@ def _ask(port: int, goldens: Sequence[Golden]) -> list[Any]:
     status, answer = ask(port, "/predict", {"requests": [_request(golden) for golden in goldens]})
     if status != 200 or not isinstance(answer, list):
         raise RefusedError(
-            f"The service answered goldens with the status {status}: {str(answer)[:300]}. Nothing was written.",
+            f"The service answered goldens with the status {status}: {str(answer)[:300]}. Nothing was written; see "
+            "whether the archive itself answers them, with: lexport run",
             code="LX-EXPORT-106",
         )
     return answer

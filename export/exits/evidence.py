@@ -25,7 +25,7 @@ class Proof:
     proven: bool
     """Whether it answered the goldens as the archive does."""
     asked: int = 0
-    """Number of goldens that it was asked."""
+    """Number of answers that were compared: each golden's by itself and, of a server, in a batch."""
     left_out: int = 0
     """Number of goldens that it was not asked."""
     largest_difference: float | None = None
@@ -54,10 +54,11 @@ def judged(
     why: str = "",
     versions: Mapping[str, str] | None = None,
 ) -> Proof:
-    """Compare the answers to `goldens`, in their order, with those that the archive recorded."""
+    """Compare the answers to `goldens`, some of `packed.goldens`, with those that the archive recorded."""
     allowed = LARGEST.get(packed.model.precision, LARGEST_OF_OTHERS)
     problems: list[str] = []
     largest = 0.0
+    given = {id(golden) for golden in goldens}
     if len(answers) != len(goldens):
         problems.append(f"{len(answers)} answers to {len(goldens)} goldens")
     for number, (golden, answer) in enumerate(zip(goldens, answers, strict=False), 1):
@@ -75,7 +76,7 @@ def judged(
         program,
         proven=not problems,
         asked=len(answers),
-        left_out=len(packed.goldens) - len(goldens),
+        left_out=sum(id(golden) not in given for golden in packed.goldens),
         largest_difference=largest,
         allowed=allowed,
         why=why,

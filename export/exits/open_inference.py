@@ -33,7 +33,8 @@ def answers_of_all(
         status, answer = ask(request(some))
         if status != 200:
             raise RefusedError(
-                f"The server answered goldens with the status {status}: {str(answer)[:300]}. Nothing was written.",
+                f"The server answered goldens with the status {status}: {str(answer)[:300]}. Nothing was written; "
+                "see whether the archive itself answers them, with: lexport run",
                 code="LX-EXPORT-105",
             )
         goldens += some

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...errors import SystemProblem
 
-_PATIENCE = 120.0  # seconds for a server to answer its first request, and for a command to end
+_PATIENCE = 300.0  # seconds for a server to answer its first request, and for a command to end
 _GRACE = 10.0  # seconds for a server to end
 _SHOWN = 3000  # characters of a program's last words
 _PAUSE = 0.05
@@ -86,11 +86,13 @@ def run(command: Sequence[str | Path], *, cwd: Path, variables: Mapping[str, str
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SystemProblem(
-            f"{what} could not be run: {error}. Nothing was written.", code="LX-EXPORT-101"
+            f"{what} could not be run: {error}. Nothing was written; install it again, or name another --python.",
+            code="LX-EXPORT-101",
         ) from error
     if done.returncode:
         raise SystemProblem(
-            f"{what} ended with the exit code {done.returncode}. Nothing was written.",
+            f"{what} ended with the exit code {done.returncode}. Nothing was written; its last words are below. "
+            "Install what is missing beside --python, or name another.",
             (done.stderr or done.stdout)[-_SHOWN:],
             code="LX-EXPORT-102",
         )
@@ -118,7 +120,9 @@ def served(
             )
         except OSError as error:
             raise SystemProblem(
-                f"{what} could not be started: {error}. Nothing was written.", code="LX-EXPORT-103"
+                f"{what} could not be started: {error}. Nothing was written; install it again, or name another "
+                "--python.",
+                code="LX-EXPORT-103",
             ) from error
         try:
             _wait(process, port, ready, what, Path(log.name))
@@ -138,7 +142,12 @@ def _wait(process: subprocess.Popen[bytes], port: int, ready: str, what: str, lo
         time.sleep(_PAUSE)
     state = "does not answer" if process.returncode is None else f"ended with the exit code {process.returncode}"
     words = log.read_text(encoding="utf-8", errors="replace")[-_SHOWN:]
-    raise SystemProblem(f"{what} {state}. Nothing was written.", words, code="LX-EXPORT-104")
+    raise SystemProblem(
+        f"{what} {state}. Nothing was written; its last words are below. Install what is missing beside --python, or "
+        "name another.",
+        words,
+        code="LX-EXPORT-104",
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

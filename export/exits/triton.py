@@ -56,7 +56,7 @@ class Triton(Exit):
         """Raise InputError for another backend, or a number that Triton does not know."""
         if self.backend not in BACKENDS:
             raise InputError(
-                f"--backend is {self.backend!r}, expected one of {', '.join(BACKENDS)}.", code="LX-EXPORT-110"
+                f"--backend is {self.backend!r}. Choose one of {', '.join(BACKENDS)}.", code="LX-EXPORT-110"
             )
         if self.number is not None and self.number < 1:
             raise InputError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,26 +16,18 @@ from .open_inference import answers_of_all
 from .packed import Packed
 from .running import Environment, ask, free_ports, run, served
 from .triton_config import ONNX, PYTHON, Config
+from .tritonserver import NAME, Server, of_wheel, on_path
 
-_SERVER, _CONFIG, _GRAPH = "tritonserver", "config.pbtxt", "onnxruntime"
+_CONFIG, _GRAPH = "config.pbtxt", "onnxruntime"
 _SCHEMA = """
 import sys
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 text_format.Parse(open(sys.argv[1], encoding="utf-8").read(), model_config_pb2.ModelConfig())
 """
-# The wheel's place, the minor version of Python, and the folder of its library.
-_WHEEL = """
-import importlib.util, sys, sysconfig
-found = importlib.util.find_spec("pytriton")
-print(found.submodule_search_locations[0] if found else "")
-print(sys.version_info.minor)
-print(sysconfig.get_config_var("LIBDIR") or "")
-"""
 _NO_SERVER = (
-    "No tritonserver is on the PATH, and nvidia-pytriton, whose wheel has one with the Python backend, is not "
-    "installed beside {python}. Name an interpreter that has it with --python, after: pip install nvidia-pytriton "
-    "'numpy<2' mmh3 onnxruntime regex"
+    "No tritonserver is on the PATH, and none for this Python in nvidia-pytriton beside {python}. Name an "
+    "interpreter that has it with --python, after: pip install 'nvidia-pytriton<0.6' 'numpy<2' mmh3 onnxruntime regex"
 )
 _IN_THE_ENGINE = (
     "There is no Triton with its ONNX Runtime backend here. The graph was run by ONNX Runtime itself, with the "
@@ -56,7 +46,8 @@ def config_proof(config: Path, environment: Environment) -> Proof:
             run(command, cwd=Path(scratch), variables=environment.variables(Path(scratch)), what=_CONFIG)
         except SystemProblem as error:
             raise RefusedError(
-                f"{_CONFIG} is not what the schema of tritonclient {version} allows. Nothing was written.",
+                f"{_CONFIG} is not what the schema of tritonclient {version} allows. Nothing was written; install a "
+                "newer tritonclient beside --python, or name another.",
                 error.below,
                 code="LX-EXPORT-113",
             ) from error
@@ -65,9 +56,9 @@ def config_proof(config: Path, environment: Environment) -> Proof:
 
 def graph_proof(repository: Path, packed: Packed, config: Config, environment: Environment) -> Proof:
     """Ask a Triton with the ONNX Runtime backend all texts; without one, that engine itself."""
-    server = shutil.which(_SERVER)
-    if server is not None and _backends(Path(server)).joinpath(ONNX).is_dir():
-        return _asked(repository, packed, environment, [server], {}, of_graph=True)
+    server = on_path(ONNX)
+    if server is not None:
+        return _asked(repository, packed, environment, server, of_graph=True)
     [version] = [folder for folder in (repository / packed.model.name).iterdir() if folder.name.isdecimal()]
     session = open_session(version / packed.model.file, 1, "cpu")
     for kind, found, named in (
@@ -104,45 +95,22 @@ def _check_tensors(kind: str, found: Mapping[str, tuple[str, int]], named: Any) 
     if differing:
         raise RefusedError(
             f"{_CONFIG} has another {kind} {differing[0]} than the graph, {expected.get(differing[0])} instead of "
-            f"{found.get(differing[0])}. Nothing was written.",
+            f"{found.get(differing[0])}. Nothing was written. Make the archive again, or take --backend python.",
             code="LX-EXPORT-114",
         )
 
 
 def server_proof(repository: Path, packed: Packed, environment: Environment) -> Proof:
     """Ask a Triton with the Python backend all goldens: one on the PATH, or that of nvidia-pytriton's wheel."""
-    server = shutil.which(_SERVER)
-    if server is not None and _backends(Path(server)).joinpath(PYTHON).is_dir():
-        return _asked(repository, packed, environment, [server], {})
-    with tempfile.TemporaryDirectory(prefix="lexport-") as name:
-        scratch = Path(name)
-        command = [environment.python, "-c", _WHEEL]
-        said = run(command, cwd=scratch, variables=environment.variables(scratch), what="python").split("\n")
-        wheel, minor, library = Path(said[0]), said[1], said[2]
-        stub = wheel / _SERVER / "python_backend_stubs" / f"3.{minor}" / "triton_python_backend_stub"
-        if not said[0]:
-            return unproven(_SERVER, _NO_SERVER.format(python=environment.python))
-        if not stub.is_file():
-            return unproven(_SERVER, f"The tritonserver of {wheel} has no Python backend for Python 3.{minor}.")
-        # The wheel has a stub for each version of Python, and the backend looks for one beside itself.
-        shutil.copytree(wheel / _SERVER / "backends", scratch / "backends", symlinks=True)
-        shutil.copy(stub, scratch / "backends" / PYTHON)
-        libraries = os.pathsep.join([library, str(wheel.parent / "nvidia_pytriton.libs")])
-        start = [wheel / _SERVER / "bin" / _SERVER, f"--backend-directory={scratch / 'backends'}"]
-        versions = {"nvidia-pytriton": environment.version("nvidia-pytriton") or ""}
-        variables = {"LD_LIBRARY_PATH": libraries}
-        return _asked(repository, packed, environment, start, variables, versions=versions)
+    with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
+        server = on_path(PYTHON) or of_wheel(environment, Path(scratch))
+        if server is None:
+            return unproven(NAME, _NO_SERVER.format(python=environment.python))
+        return _asked(repository, packed, environment, server)
 
 
 def _asked(
-    repository: Path,
-    packed: Packed,
-    environment: Environment,
-    start: list[Any],
-    variables: Mapping[str, str],
-    *,
-    of_graph: bool = False,
-    versions: Mapping[str, str] | None = None,
+    repository: Path, packed: Packed, environment: Environment, server: Server, *, of_graph: bool = False
 ) -> Proof:
     [port] = free_ports(1)
     path = f"/v2/models/{packed.model.name}"
@@ -150,26 +118,15 @@ def _asked(
     def send(request: Mapping[str, Any]) -> tuple[int, Any]:
         return ask(port, f"{path}/infer", _of_graph(request, axes=2) if of_graph else _with_lang(request))
 
-    command = [
-        *start,
-        f"--model-repository={repository.resolve()}",
-        "--http-address=127.0.0.1",
-        f"--http-port={port}",
-    ]
-    command += ["--allow-grpc=false", "--allow-metrics=false"]
+    command = [*server.command, f"--model-repository={repository.resolve()}", f"--http-port={port}"]
+    command += ["--http-address=127.0.0.1", "--allow-grpc=false", "--allow-metrics=false"]
     with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-        settings = environment.variables(Path(scratch)) | variables
-        with served(command, port, f"{path}/ready", variables=settings, what=_SERVER):
+        variables = environment.variables(Path(scratch)) | server.variables
+        with served(command, port, f"{path}/ready", variables=variables, what=NAME):
             goldens, answers = answers_of_all(packed, send, texts_alone=of_graph)
             about = ask(port, "/v2")[1]
-    return judged(
-        _SERVER, packed, goldens, answers, versions={**(versions or {}), _SERVER: str(about.get("version", ""))}
-    )
-
-
-def _backends(server: Path) -> Path:
-    """Return the folder of the backends of an installed Triton, /opt/tritonserver/backends in NVIDIA's images."""
-    return server.resolve().parents[1] / "backends"
+    versions = {**server.versions, NAME: str(about.get("version", ""))}
+    return judged(NAME, packed, goldens, answers, versions=versions)
 
 
 def _with_lang(request: Mapping[str, Any]) -> dict[str, Any]:
