@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..export.exits.exit import Exit
     from ..export.exits.kserve import Amounts
-    from ..export.exits.leave import Left
+    from ..export.exits.writing import WrittenExit
     from ..serving.generated.resources import Resources
     from .archive import Archive
 
@@ -37,7 +37,7 @@ def export_to(
     trust_code: bool = False,
     say: Say = silent,
     **options: Any,
-) -> Left:
+) -> WrittenExit:
     """Write an archive to the new folder `out` in the form that another server or program runs.
 
     `kind` is `folder`, `mlflow`, `mlserver`, `bentoml`, `kserve` or `triton`. What was written answers the archive's
@@ -48,11 +48,11 @@ def export_to(
     fails.
     """
     from ..export.archive.trust.keys import read_public
-    from ..export.exits.leave import leave
+    from ..export.exits.writing import write_exit
     from .archive import Archive
 
     path = archive.path if isinstance(archive, Archive) else Path(archive)
-    return leave(
+    return write_exit(
         path,
         kind,
         _exit(kind, path, options),

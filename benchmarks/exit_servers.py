@@ -42,9 +42,9 @@ class ExitServer:
     def write(self, archive: Path, python: Path, out: Path) -> None:
         """Write the exit, proven with the environment of `python`. Raises SystemProblem where it was not."""
         options: dict[str, Any] = {"backend": "python"} if self.kind == "triton" else {}
-        left = lexport.export_to(self.kind, archive, out, python=python, **options)
-        if not left.proofs[-1].proven:
-            raise SystemProblem(left.proofs[-1].why)
+        written = lexport.export_to(self.kind, archive, out, python=python, **options)
+        if not written.proofs[-1].proven:
+            raise SystemProblem(written.proofs[-1].why)
 
     def command(self, python: Path, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
         """Return the command that serves the exit in `folder` at a port, and the variables it needs."""

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from . import catalog as listing
 from . import doctor as checking
 from . import expand as growing
-from . import leave as leaving
+from . import export_to as exiting
 from . import load as loading
 from . import pack as packing
 from . import record as recording
@@ -30,10 +30,10 @@ __all__ = [
     "app",
     "checking",
     "comparing",
+    "exiting",
     "generating",
     "growing",
     "learning",
-    "leaving",
     "listing",
     "loading",
     "operating",

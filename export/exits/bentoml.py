@@ -57,7 +57,7 @@ class BentoML(Exit):
         [port] = free_ports(1)
         with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
             variables = environment.variables(Path(scratch)) | {"BENTOML_DO_NOT_TRACK": "True"}
-            command = [environment.python, "-m", "bentoml", "serve", "service:Service"]
+            command: list[str | Path] = [environment.python, "-m", "bentoml", "serve", "service:Service"]
             command += ["--working-dir", folder.resolve(), "--host", "127.0.0.1", "--port", str(port)]
             with served(command, port, "/readyz", variables=variables, what=_PROGRAM):
                 asked = [[golden] for golden in packed.goldens]

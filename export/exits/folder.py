@@ -140,7 +140,7 @@ class _Asked:
         library = self._scratch / _SONAME
         library.symlink_to(libraries[0])
         made = self._scratch / "predict"
-        own = ["-std=c++17", "-O2", self._folder.resolve() / "predict.cpp", "-o", made, library]
+        own: list[str | Path] = ["-std=c++17", "-O2", self._folder.resolve() / "predict.cpp", "-o", made, library]
         self._run([compiler, *own, "-Wl,-rpath,$ORIGIN"], Path(compiler).name)
         return self._judged(_CPP, [made], {"onnxruntime": version})
 

@@ -110,7 +110,7 @@ class KServe(Exit):
             return ask(port, f"{path}/infer", request)
 
         with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-            command = [environment.python, folder.resolve() / "server.py"]
+            command: list[str | Path] = [environment.python, folder.resolve() / "server.py"]
             command += ["--http_port", str(port), "--enable_grpc", "false", "--workers", "1"]
             variables = environment.variables(Path(scratch))
             with served(command, port, f"{path}/ready", variables=variables, what=_PROGRAM):

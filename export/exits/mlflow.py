@@ -80,7 +80,8 @@ class MLflow(Exit):
             scratch = Path(name)
             asked, answered = scratch / "asked.json", scratch / "answered.json"
             asked.write_bytes(json_bytes(_input(packed.goldens)))
-            command = [environment.python, "-m", "mlflow", "models", "predict", "--model-uri", folder.resolve()]
+            command: list[str | Path] = [environment.python, "-m", "mlflow", "models", "predict"]
+            command += ["--model-uri", folder.resolve()]
             command += ["--env-manager", "local", "--content-type", "json"]
             command += ["--input-path", asked, "--output-path", answered]
             variables = environment.variables(scratch) | {"MLFLOW_TRACKING_URI": (scratch / "runs").as_uri()}
@@ -103,7 +104,7 @@ def _columns(packed: Packed) -> list[dict[str, Any]]:
 def _answer_columns(packed: Packed) -> list[dict[str, Any]]:
     """Return the columns of the answers, in the types of MLflow's signatures."""
     [first, *_] = [golden.variant for golden in packed.goldens if golden.image is None]
-    types = {
+    types: dict[str, dict[str, Any]] = {
         "label": {"type": "string"},
         "score": {"type": "double"},
         "scores": {"type": "map", "values": {"type": "double"}},

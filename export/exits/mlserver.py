@@ -70,7 +70,7 @@ class MLServer(Exit):
                 "MLSERVER_GRPC_PORT": str(grpc),
                 "MLSERVER_METRICS_PORT": str(metrics),
             }
-            command = [environment.python.parent / "mlserver", "start", folder.resolve()]
+            command: list[str | Path] = [environment.python.parent / "mlserver", "start", folder.resolve()]
             with served(command, http, f"{path}/ready", variables=variables, what=_PROGRAM):
                 goldens, answers = answers_of_all(packed, send)
         return [judged(_PROGRAM, packed, goldens, answers, versions={self.PACKAGE: version})]

@@ -41,7 +41,7 @@ def config_proof(config: Path, environment: Environment) -> Proof:
     if version is None:
         return unproven(_CONFIG, environment.missing("tritonclient[grpc]"))
     with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-        command = [environment.python, "-c", _SCHEMA, config.resolve()]
+        command: list[str | Path] = [environment.python, "-c", _SCHEMA, config.resolve()]
         try:
             run(command, cwd=Path(scratch), variables=environment.variables(Path(scratch)), what=_CONFIG)
         except SystemProblem as error:
@@ -121,7 +121,7 @@ def _asked(
     command = [*server.command, f"--model-repository={repository.resolve()}", f"--http-port={port}"]
     command += ["--http-address=127.0.0.1", "--allow-grpc=false", "--allow-metrics=false"]
     with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-        variables = environment.variables(Path(scratch)) | server.variables
+        variables = environment.variables(Path(scratch)) | dict(server.variables)
         with served(command, port, f"{path}/ready", variables=variables, what=NAME):
             goldens, answers = answers_of_all(packed, send, texts_alone=of_graph)
             about = ask(port, "/v2")[1]

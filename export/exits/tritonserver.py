@@ -47,7 +47,7 @@ def of_wheel(environment: Environment, scratch: Path) -> Server | None:
 
     None where the wheel is not installed, or has no backend for the environment's Python.
     """
-    command = [environment.python, "-c", _WHEEL]
+    command: list[str | Path] = [environment.python, "-c", _WHEEL]
     said = run(command, cwd=scratch, variables=environment.variables(scratch), what="python").split("\n")
     wheel, minor, library = Path(said[0]), said[1], said[2]
     stub = wheel / NAME / "python_backend_stubs" / f"3.{minor}" / "triton_python_backend_stub"

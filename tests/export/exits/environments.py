@@ -37,7 +37,7 @@ def interpreter_with(name: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="lexport-server-") as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
-        command = [python, "-m", "pip", "install", "--quiet", *_PACKAGES[name], *_OF_ARCHIVES]
+        command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", *_PACKAGES[name], *_OF_ARCHIVES]
         done = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
         if done.returncode:
             pytest.skip(f"pip could not install {name}: {done.stderr.strip()[-300:]}")

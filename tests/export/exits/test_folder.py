@@ -14,7 +14,7 @@ import pytest
 
 from lexport.export.exits.evidence import Proof
 from lexport.export.exits.folder import Folder
-from lexport.export.exits.leave import leave
+from lexport.export.exits.writing import write_exit
 
 from ...handlers.interpreters import only
 
@@ -24,7 +24,7 @@ GOLDENS = 16  # at least, in every archive
 
 
 def proofs_of(mar: Path, out: Path, python: Path = PYTHON) -> dict[str, Proof]:
-    return {proof.program: proof for proof in leave(mar, "folder", Folder(), out, python=python).proofs}
+    return {proof.program: proof for proof in write_exit(mar, "folder", Folder(), out, python=python).proofs}
 
 
 @pytest.mark.parametrize(("variant", "allowed"), [("onnx-fp32-text", 1e-5), ("onnx-int8-text", 2e-2)])
@@ -40,9 +40,15 @@ def test_python_answers_with_onnxruntime_and_nothing_else(
 
 
 def test_its_programs_run_where_the_folder_was_taken(archive_of: ArchiveOf, tmp_path: Path) -> None:
-    leave(archive_of("onnx-fp32-text"), "folder", Folder(), tmp_path / "out", python=PYTHON)
+    write_exit(archive_of("onnx-fp32-text"), "folder", Folder(), tmp_path / "out", python=PYTHON)
     (tmp_path / "out").rename(tmp_path / "elsewhere")
-    command = [sys.executable, "-I", tmp_path / "elsewhere" / "predict.py", "the goal and the referee", ""]
+    command: list[str | Path] = [
+        sys.executable,
+        "-I",
+        tmp_path / "elsewhere" / "predict.py",
+        "the goal and the referee",
+        "",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert [values for name, *values in lines if name == "text"] == [["1"], ["2"]]

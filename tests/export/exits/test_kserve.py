@@ -12,7 +12,7 @@ import yaml
 
 from lexport.errors import InputError
 from lexport.export.exits.kserve import Amounts, KServe, service_name
-from lexport.export.exits.leave import leave
+from lexport.export.exits.writing import write_exit
 
 from ...refusals import refused
 
@@ -21,7 +21,7 @@ AMOUNTS = Amounts(cpu=0.5, cpu_limit=2, memory=400, memory_limit=800, why=("meas
 
 
 def service_of(mar: Path, out: Path, chosen: KServe) -> dict[str, Any]:
-    leave(mar, "kserve", chosen, out, python=Path(sys.executable))
+    write_exit(mar, "kserve", chosen, out, python=Path(sys.executable))
     found: dict[str, Any] = yaml.safe_load((out / "inferenceservice.yaml").read_text(encoding="utf-8"))
     return found
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from lexport.export.exits.leave import leave
 from lexport.export.exits.mlflow import MLflow
+from lexport.export.exits.writing import write_exit
 
 ArchiveOf = Callable[[str], Path]
 
 
 def written(mar: Path, out: Path) -> dict[str, Any]:
-    leave(mar, "mlflow", MLflow(), out, python=Path(sys.executable))
+    write_exit(mar, "mlflow", MLflow(), out, python=Path(sys.executable))
     found: dict[str, Any] = yaml.safe_load((out / "MLmodel").read_text(encoding="utf-8"))
     return found
 

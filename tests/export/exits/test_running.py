@@ -53,6 +53,9 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with refused(SystemProblem, "LX-EXPORT-103", "it", "missing"):  # noqa: SIM117
         with served([tmp_path / "missing"], port, "/", variables=HERE, what="it"):
             pytest.fail("it never answered")
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     with refused(SystemProblem, "LX-EXPORT-101", "it", "missing"):
         run([tmp_path / "missing"], cwd=tmp_path, variables=HERE, what="it")
 

@@ -10,10 +10,10 @@ import pytest
 from lexport.export.exits.bentoml import BentoML
 from lexport.export.exits.exit import Exit
 from lexport.export.exits.kserve import Amounts, KServe
-from lexport.export.exits.leave import Left, leave
 from lexport.export.exits.mlflow import MLflow
 from lexport.export.exits.mlserver import MLServer
 from lexport.export.exits.triton import Triton
+from lexport.export.exits.writing import WrittenExit, write_exit
 
 from .environments import interpreter_with
 
@@ -36,16 +36,16 @@ def test_it_answers_the_goldens_of_every_task(
     archives = {"classify": archive_of("onnx-int8"), **{task: task_archive(task) for task in TASKS}}
     with interpreter_with(name) as python:
         for task, mar in archives.items():
-            left = leave(mar, name, EXITS[name], tmp_path / task, python=python)
-            _check(left, tmp_path / task, images=task == "joint")
+            written = write_exit(mar, name, EXITS[name], tmp_path / task, python=python)
+            _check(written, tmp_path / task, images=task == "joint")
 
 
-def _check(left: Left, folder: Path, *, images: bool) -> None:
-    assert all(proof.proven for proof in left.proofs), left.proofs
-    server = left.proofs[-1]
+def _check(written: WrittenExit, folder: Path, *, images: bool) -> None:
+    assert all(proof.proven for proof in written.proofs), written.proofs
+    server = written.proofs[-1]
     goldens = next(folder.rglob("golden.jsonl")).read_text(encoding="utf-8").splitlines()
     assert server.left_out == 0
     assert server.asked >= len(goldens)
     assert images == any('"image"' in golden for golden in goldens)
-    # Nothing of the server's own is left in what was written.
+    # The server left nothing of its own in it.
     assert not list(folder.rglob("__pycache__"))

@@ -17,12 +17,12 @@ from tritonclient.grpc import model_config_pb2
 from lexport.errors import InputError, RefusedError
 from lexport.export.archive.pack import archive
 from lexport.export.archive.verify import verify
-from lexport.export.exits.leave import leave
 from lexport.export.exits.packed import Packed, read_packed
 from lexport.export.exits.running import Environment
 from lexport.export.exits.triton import Triton
 from lexport.export.exits.triton_config import graph_config
 from lexport.export.exits.triton_proof import graph_proof
+from lexport.export.exits.writing import write_exit
 from lexport.storage.atomic import sha256_file
 
 from ...refusals import refused
@@ -47,14 +47,14 @@ def strings(content: bytes) -> list[str]:
 
 @pytest.fixture
 def of_graph(archive_of: ArchiveOf, tmp_path: Path) -> Path:
-    left = leave(archive_of("onnx-int8-text"), "triton", Triton(), tmp_path / "out", python=PYTHON)
-    assert [proof.proven for proof in left.proofs] == [True, True]
+    written = write_exit(archive_of("onnx-int8-text"), "triton", Triton(), tmp_path / "out", python=PYTHON)
+    assert [proof.proven for proof in written.proofs] == [True, True]
     return tmp_path / "out" / "repository" / "topics"
 
 
 @pytest.fixture
 def of_code(archive_of: ArchiveOf, tmp_path: Path) -> Path:
-    leave(archive_of("onnx-fp32"), "triton", Triton(), tmp_path / "out", python=PYTHON)
+    write_exit(archive_of("onnx-fp32"), "triton", Triton(), tmp_path / "out", python=PYTHON)
     return tmp_path / "out" / "repository" / "topics"
 
 
@@ -87,7 +87,7 @@ def test_requests_are_answered_together_for_as_long_as_the_archive_says(of_graph
 
 def test_without_batches_there_are_none(run_folder: Path, tmp_path: Path) -> None:
     mar = archive(run_folder, version="1.0", variant="onnx-fp32-text", out=tmp_path, profile="latency")
-    leave(mar, "triton", Triton(), tmp_path / "out", python=PYTHON)
+    write_exit(mar, "triton", Triton(), tmp_path / "out", python=PYTHON)
     config = config_of(tmp_path / "out" / "repository" / "topics")
     assert config.max_batch_size == 1
     assert not config.HasField("dynamic_batching")
@@ -111,7 +111,7 @@ def test_labels_are_named_for_tritons_classification(of_graph: Path) -> None:
 @pytest.mark.parametrize(("version", "number", "given"), [("2.3", 2, None), ("rc", 1, None), ("2.3", 7, 7)])
 def test_versions_are_numbers(run_folder: Path, tmp_path: Path, version: str, number: int, given: int | None) -> None:
     mar = archive(run_folder, version=version, variant="onnx-fp32-text", out=tmp_path)
-    leave(mar, "triton", Triton(number=given), tmp_path / "out", python=PYTHON)
+    write_exit(mar, "triton", Triton(number=given), tmp_path / "out", python=PYTHON)
     assert (tmp_path / "out" / "repository" / "topics" / str(number) / "model.onnx").is_file()
 
 
@@ -119,8 +119,8 @@ def test_versions_are_numbers(run_folder: Path, tmp_path: Path, version: str, nu
 def test_every_task_has_a_configuration_that_fits(
     task_archive: Callable[[str], Path], tmp_path: Path, task: str
 ) -> None:
-    left = leave(task_archive(task), "triton", Triton(), tmp_path / "out", python=PYTHON)
-    assert left.proofs[0].proven
+    written = write_exit(task_archive(task), "triton", Triton(), tmp_path / "out", python=PYTHON)
+    assert written.proofs[0].proven
     config = config_of(tmp_path / "out" / "repository" / task)
     names = {"multilabel": ["text"], "vector": ["text"], "joint": ["text", "image"], "languages": ["text", "lang"]}
     assert [one.name for one in config.input] == names[task]
@@ -128,7 +128,7 @@ def test_every_task_has_a_configuration_that_fits(
 
 
 def test_a_graph_that_differs_from_its_configuration_is_refused(archive_of: ArchiveOf, tmp_path: Path) -> None:
-    leave(archive_of("onnx-fp32-text"), "triton", Triton(), tmp_path / "out", python=PYTHON)
+    write_exit(archive_of("onnx-fp32-text"), "triton", Triton(), tmp_path / "out", python=PYTHON)
     repository = tmp_path / "out" / "repository"
     packed: Packed = read_packed(repository / "topics" / "1")
     config = graph_config(packed, [])
@@ -143,5 +143,5 @@ def test_options_that_cannot_be_are_refused(archive_of: ArchiveOf, tmp_path: Pat
     with refused(InputError, "LX-EXPORT-111", 0):
         Triton(number=0)
     with refused(InputError, "LX-EXPORT-112", "onnx-fp32", "--backend python"):
-        leave(archive_of("onnx-fp32"), "triton", Triton(backend="onnxruntime"), tmp_path / "out", python=PYTHON)
+        write_exit(archive_of("onnx-fp32"), "triton", Triton(backend="onnxruntime"), tmp_path / "out", python=PYTHON)
     assert list(tmp_path.iterdir()) == []

@@ -14,8 +14,8 @@ from lexport.errors import InputError, RefusedError, SystemProblem
 from lexport.export.archive.trust.keys import PublicKey
 from lexport.export.archive.verify import verify
 from lexport.export.exits.folder import Folder
-from lexport.export.exits.leave import leave
 from lexport.export.exits.packed import Packed
+from lexport.export.exits.writing import write_exit
 from lexport.storage.atomic import sha256_file
 
 from ...handlers.interpreters import only
@@ -48,15 +48,15 @@ class Changed(Folder):
 
 def test_the_members_lie_in_it_as_they_were_packed_and_the_archive_is_not_changed(mar: Path, tmp_path: Path) -> None:
     before = sha256_file(mar)
-    left = leave(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
-    assert sha256_file(mar) == before == left.archive.digest
+    written = write_exit(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
+    assert sha256_file(mar) == before == written.archive.digest
     # The folder is read as the archive that its files make, byte for byte.
     assert verify(tmp_path / "out" / "model").digest == before
-    assert left.proven
+    assert written.proven
 
 
 def test_it_holds_what_its_readme_says_and_nothing_that_a_program_left(mar: Path, tmp_path: Path) -> None:
-    leave(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
+    write_exit(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
     beside = {one for one in files_of(tmp_path / "out") if not one.startswith("model/")}
     assert beside == {"README.md", "evidence.json", "lexport_model.py", "predict.py", "requirements.txt"}
     assert not list((tmp_path / "out").rglob("__pycache__"))
@@ -64,7 +64,7 @@ def test_it_holds_what_its_readme_says_and_nothing_that_a_program_left(mar: Path
 
 
 def test_the_evidence_says_what_answered_and_which_archive_it_was(mar: Path, tmp_path: Path) -> None:
-    left = leave(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
+    written = write_exit(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
     found = json.loads((tmp_path / "out" / "evidence.json").read_text(encoding="utf-8"))
     assert (found["schema"], found["exit"]) == (1, "folder")
     assert found["archive"] == {
@@ -82,20 +82,20 @@ def test_the_evidence_says_what_answered_and_which_archive_it_was(mar: Path, tmp
     # The text code of this variant is Python.
     assert {one["proven"] for one in (node, compiled)} == {False}
     assert all("onnx-int8-text" in one["why"] for one in (node, compiled))
-    assert [proof.proven for proof in left.proofs] == [True, False, False]
+    assert [proof.proven for proof in written.proofs] == [True, False, False]
 
 
 def test_an_environment_without_lexport_is_enough(mar: Path, tmp_path: Path) -> None:
     python = only(tmp_path / "environment", ["numpy", "onnxruntime", "regex", "mmh3"])
-    left = leave(mar, "folder", Folder(), tmp_path / "out", python=python)
-    assert left.proofs[0].proven
+    written = write_exit(mar, "folder", Folder(), tmp_path / "out", python=python)
+    assert written.proofs[0].proven
 
 
 def test_where_its_package_is_missing_it_is_written_and_said_to_be_unproven(mar: Path, tmp_path: Path) -> None:
     python = only(tmp_path / "environment", ["numpy"])
-    left = leave(mar, "folder", Folder(), tmp_path / "out", python=python)
-    assert not left.proven
-    assert all(word in left.proofs[0].why for word in ("onnxruntime", str(python), "--python", "pip install"))
+    written = write_exit(mar, "folder", Folder(), tmp_path / "out", python=python)
+    assert not written.proven
+    assert all(word in written.proofs[0].why for word in ("onnxruntime", str(python), "--python", "pip install"))
 
 
 def test_an_exit_that_answers_otherwise_is_not_written(mar: Path, tmp_path: Path) -> None:
@@ -114,20 +114,20 @@ def test_an_exit_that_answers_otherwise_is_not_written(mar: Path, tmp_path: Path
         "        print(one['name'], *shown, sep='\\t')\n"
     )
     with refused(RefusedError, "LX-EXPORT-107", "odd", mar, "python predict.py: golden"):
-        leave(mar, "odd", Changed(program), tmp_path / "out", python=PYTHON)
+        write_exit(mar, "odd", Changed(program), tmp_path / "out", python=PYTHON)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_program_that_fails_is_shown_with_its_last_words(mar: Path, tmp_path: Path) -> None:
     with refused(SystemProblem, "LX-EXPORT-102", "python predict.py", "3", "no luck"):
-        leave(mar, "odd", Changed("import sys; print('no luck'); sys.exit(3)"), tmp_path / "out", python=PYTHON)
+        write_exit(mar, "odd", Changed("import sys; print('no luck'); sys.exit(3)"), tmp_path / "out", python=PYTHON)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_there_stays(mar: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with refused(InputError, "LX-EXPORT-116", tmp_path / "out"):
-        leave(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
+        write_exit(mar, "folder", Folder(), tmp_path / "out", python=PYTHON)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -136,7 +136,7 @@ class TestTrust:
 
     def test_an_unsigned_archive_is_refused_where_keys_are_trusted(self, mar: Path, tmp_path: Path) -> None:
         with refused(RefusedError, "LX-TRUST-010", mar, "somebody"):
-            leave(
+            write_exit(
                 mar, "folder", Folder(), tmp_path / "out", python=PYTHON, trusted=[PublicKey(bytes(32), "somebody")]
             )
         assert list(tmp_path.iterdir()) == []
@@ -145,12 +145,12 @@ class TestTrust:
         members = {name: content for name, content in members_of(mar).items() if name in _STRANGERS}
         stranger = write_members(tmp_path / "stranger.mar", members)
         with refused(RefusedError, "LX-ARCHIVE-036", stranger):
-            leave(stranger, "folder", Folder(), tmp_path / "out", python=PYTHON, trust_code=True)
+            write_exit(stranger, "folder", Folder(), tmp_path / "out", python=PYTHON, trust_code=True)
 
     def test_other_code_leaves_only_where_the_user_insists(self, mar: Path, tmp_path: Path) -> None:
         worker = members_of(mar)["lexport_handlers/worker.py"] + b"# another line\n"
         other_code = repacked(mar, {"lexport_handlers/worker.py": worker}, tmp_path / "other.mar")
         with refused(RefusedError, "LX-TRUST-001", other_code, "lexport_handlers/worker.py"):
-            leave(other_code, "folder", Folder(), tmp_path / "out", python=PYTHON)
-        left = leave(other_code, "folder", Folder(), tmp_path / "out", python=PYTHON, trust_code=True)
-        assert left.proven
+            write_exit(other_code, "folder", Folder(), tmp_path / "out", python=PYTHON)
+        written = write_exit(other_code, "folder", Folder(), tmp_path / "out", python=PYTHON, trust_code=True)
+        assert written.proven

@@ -26,7 +26,7 @@ _SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Left:
+class WrittenExit:
     """An exit that was written."""
 
     folder: Path
@@ -44,7 +44,7 @@ class Left:
         return any(proof.proven for proof in self.proofs)
 
 
-def leave(
+def write_exit(
     path: Path,
     kind: str,
     chosen: Exit,
@@ -54,7 +54,7 @@ def leave(
     trusted: Sequence[PublicKey] | None = None,
     trust_code: bool = False,
     say: Say = silent,
-) -> Left:
+) -> WrittenExit:
     """Write the exit `chosen`, called `kind`, of the archive at `path` to the new folder `out`.
 
     `python` is an interpreter beside which the packages that run it are installed; what is not installed there is not
@@ -98,7 +98,7 @@ def leave(
             "proofs": [asdict(proof) for proof in proofs],
         }
         (folder / FILE).write_bytes(atomic.json_bytes(record))
-    return Left(out, kind, verified, proofs)
+    return WrittenExit(out, kind, verified, proofs)
 
 
 def _accept(path: Path, members: Path, trust: Trust) -> None:

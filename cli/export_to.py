@@ -37,7 +37,7 @@ def folder(
     as_json: Json = False,
 ) -> None:
     """Write a folder with the model and programs in Python, Node and C++ that need ONNX Runtime alone."""
-    _leave("folder", mar, out, python, key, trust_code, as_json)
+    _write("folder", mar, out, python, key, trust_code, as_json)
 
 
 @export_to.command()
@@ -50,7 +50,7 @@ def mlflow(
     as_json: Json = False,
 ) -> None:
     """Write a model of MLflow, for mlflow models predict and serve."""
-    _leave("mlflow", mar, out, python, key, trust_code, as_json)
+    _write("mlflow", mar, out, python, key, trust_code, as_json)
 
 
 @export_to.command()
@@ -63,7 +63,7 @@ def mlserver(
     as_json: Json = False,
 ) -> None:
     """Write a folder that MLServer serves."""
-    _leave("mlserver", mar, out, python, key, trust_code, as_json)
+    _write("mlserver", mar, out, python, key, trust_code, as_json)
 
 
 @export_to.command()
@@ -76,7 +76,7 @@ def bentoml(
     as_json: Json = False,
 ) -> None:
     """Write a service of BentoML."""
-    _leave("bentoml", mar, out, python, key, trust_code, as_json)
+    _write("bentoml", mar, out, python, key, trust_code, as_json)
 
 
 @export_to.command()
@@ -101,7 +101,7 @@ def kserve(
     as_json: Json = False,
 ) -> None:
     """Write a server of KServe, its Dockerfile and its InferenceService."""
-    _leave(
+    _write(
         "kserve",
         mar,
         out,
@@ -132,10 +132,10 @@ def triton(
     as_json: Json = False,
 ) -> None:
     """Write a model repository for Triton."""
-    _leave("triton", mar, out, python, key, trust_code, as_json, backend=backend, number=number)
+    _write("triton", mar, out, python, key, trust_code, as_json, backend=backend, number=number)
 
 
-def _leave(
+def _write(
     kind: str,
     mar: Path,
     out: Path,
@@ -150,7 +150,7 @@ def _leave(
     from ..api.exits import export_to as write
     from ..reports.exits import proofs
 
-    left = write(
+    written = write(
         kind,
         mar,
         out,
@@ -161,7 +161,7 @@ def _leave(
         **options,
     )
     if as_json:
-        return emit({**asdict(left), "proven": left.proven})
-    show(proofs([asdict(one) for one in left.proofs]))
-    print_line(f"{out}: {left.archive.name} {left.archive.version}. README.md there says how it is run.")
+        return emit({**asdict(written), "proven": written.proven})
+    show(proofs([asdict(one) for one in written.proofs]))
+    print_line(f"{out}: {written.archive.name} {written.archive.version}. README.md there says how it is run.")
     return None
