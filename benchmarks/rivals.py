@@ -122,7 +122,9 @@ def _environment(name: str, folder: Path) -> Path:
 
 def _version(name: str, python: Path) -> str:
     """The version of a server's package."""
-    packages = {**RIVALS, **EXITS}[name].packages if name not in OURS else ("lexport",)
+    packages: tuple[str, ...] = ("lexport",)
+    if name not in OURS:
+        packages = EXITS[name].packages if name in EXITS else RIVALS[name].packages
     package = re.split(r"[\[<>=]", packages[0])[0]
     package = "torchserve" if name in ("torchserve", "tutorial") else package
     program = f"import importlib.metadata as m; print(m.version({package!r}))"

@@ -80,7 +80,7 @@ def test_a_service_takes_its_share_and_what_a_load_test_measured(lexport: Comman
 
 
 def test_the_function_takes_an_archive_or_its_path(mar: Path, tmp_path: Path) -> None:
-    written = kit.export_to("folder", kit.load(mar), str(tmp_path / "out"))
+    written = kit.export_to("folder", kit.Archive(mar), str(tmp_path / "out"))
     assert written.proven
     with refused(InputError, "LX-EXPORT-115", "seldon", "triton"):
         kit.export_to("seldon", mar, tmp_path / "other")
