@@ -3,9 +3,10 @@
     python benchmarks/rivals.py MAR [--servers embedded,torchserve,granian] [--wrk WRK] [--envs DIR] [--quick]
 
 Every server answers the same requests from one process that computes, `{"text": …}` of about 20 words, with the same
-predictor; the embedded engine with everything on: tokens, limits, metrics, access log. Each rival has an environment
-of its own, made in DIR and kept there. The client is wrk (https://github.com/wg/wrk), which takes a twentieth of what
-a Python client takes; without it, Python's.
+predictor; the embedded engine with everything on: tokens, limits, metrics, access log. `exit-NAME` is what
+`lexport export-to NAME` writes, in its server. Each rival has an environment of its own, made in DIR and kept there.
+The client is wrk (https://github.com/wg/wrk), which takes a twentieth of what a Python client takes; without it,
+Python's.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import psutil
 
 from lexport.benchmarks import plain
 from lexport.benchmarks.connections import Cell, load, spent
+from lexport.benchmarks.exit_servers import EXITS
 from lexport.benchmarks.figures import say
 from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.benchmarks.rival_programs import BODY, RIVALS
@@ -90,7 +92,7 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("archive", type=Path, help="an archive of an ONNX variant")
     add_options(parser)
-    add("--servers", default=",".join([*OURS, *RIVALS]), help="names, separated by commas")
+    add("--servers", default=",".join([*OURS, *RIVALS]), help="names, separated by commas; exit-NAME for an exit")
     add("--connections", default="1,16,64,256")
     add("--seconds", type=float, default=4.0, help="for each cell")
     add("--rounds", type=int, default=3)
@@ -104,14 +106,15 @@ def _environment(name: str, folder: Path) -> Path:
     """The interpreter of a server: this one for our own, a rival's with lexport[serve] and its packages."""
     if name in OURS:
         return Path(sys.executable)
-    home = folder / name
+    home = folder / (EXITS[name].environment if name in EXITS else name)
     python = home / "bin" / "python"
     if not (home / "made").exists():
-        say(f"installing {', '.join(RIVALS[name].packages)}")
+        needs = EXITS[name].needs() if name in EXITS else (f"{ROOT}[serve]", *RIVALS[name].packages)
+        say(f"installing {', '.join(needs)}")
         venv.create(home, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, f"{ROOT}[serve]", *RIVALS[name].packages], check=True)
-        if RIVALS[name].after:
+        subprocess.run([*pip, *needs], check=True)
+        if name in RIVALS and RIVALS[name].after:
             subprocess.run([*pip, *RIVALS[name].after], check=True)
         (home / "made").touch()
     return python
@@ -119,7 +122,10 @@ def _environment(name: str, folder: Path) -> Path:
 
 def _version(name: str, python: Path) -> str:
     """The version of a server's package."""
-    package = re.split(r"[\[<>=]", RIVALS[name].packages[0])[0] if name in RIVALS else "lexport"
+    packages: tuple[str, ...] = ("lexport",)
+    if name not in OURS:
+        packages = EXITS[name].packages if name in EXITS else RIVALS[name].packages
+    package = re.split(r"[\[<>=]", packages[0])[0]
     package = "torchserve" if name in ("torchserve", "tutorial") else package
     program = f"import importlib.metadata as m; print(m.version({package!r}))"
     return subprocess.run([str(python), "-c", program], check=True, capture_output=True, text=True).stdout.strip()
@@ -147,19 +153,25 @@ def _served(name: str, archive: Path, python: Path, folder: Path) -> Iterator[Ru
 
 
 def _rival(name: str, archive: Path, python: Path, folder: Path, began: float) -> Iterator[Running]:
-    rival = RIVALS[name]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-    (folder / "program.py").write_text(rival.source, encoding="utf-8")
     settings = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder), "ARCHIVE": str(archive.resolve())}
     settings |= {"PORT": str(port), "OMP_NUM_THREADS": "1"}
+    if name in EXITS:
+        own = EXITS[name]
+        own.write(archive, python, folder / "exit")
+        command, variables = own.command(python, folder / "exit", port)
+        settings |= variables
+        path, body, began = own.path.replace("NAME", read(archive).name), own.body, time.perf_counter()
+    else:
+        rival = RIVALS[name]
+        (folder / "program.py").write_text(rival.source, encoding="utf-8")
+        command, path, body = [str(python), *rival.arguments(port)], rival.path, rival.body
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(python), *rival.arguments(port)], cwd=folder, env=settings, stdout=log, stderr=log
-        )
+        process = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)
     watched = psutil.Process(process.pid)
     try:
-        yield answering(watched, ("127.0.0.1", port), rival.path, "", began, folder / "log", rival.body)
+        yield answering(watched, ("127.0.0.1", port), path, "", began, folder / "log", body)
     finally:
         everything = [*watched.children(recursive=True), watched]
         for one in everything:

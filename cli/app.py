@@ -15,6 +15,7 @@ from ..messages.output import output
 from . import catalog as listing
 from . import doctor as checking
 from . import expand as growing
+from . import export_to as exiting
 from . import load as loading
 from . import pack as packing
 from . import record as recording
@@ -37,6 +38,7 @@ __all__ = [
     "app",
     "checking",
     "comparing",
+    "exiting",
     "exploring",
     "generating",
     "growing",
@@ -59,7 +61,7 @@ __all__ = [
 # The order in --help: along the pipeline.
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "score", "vectors"),
-    *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
+    *("export", "archive", "handler", "verify", "inspect", "diff", "record", "export-to"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
     *("generate", "loadtest", "tune", "ui", "doctor"),

@@ -15,7 +15,7 @@ from lexport.cli.app import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 COMMANDS = set(getattr(get_command(app), "commands", {}))
-ROW = re.compile(r"^\| `lexport (?P<command>\w+)(?:[^`|]|\\\|)*` \| (?P<code>.*?) \|", re.MULTILINE)
+ROW = re.compile(r"^\| `lexport (?P<command>[\w-]+)(?:[^`|]|\\\|)*` \| (?P<code>.*?) \|", re.MULTILINE)
 ROWS = {found["command"]: found["code"] for found in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
 OWNERS = {"run": lexport.Run, "archive": lexport.Archive, "server": lexport.Server, "store": lexport.Store}
 

@@ -1,0 +1,1 @@
+"""Folders that other servers and programs run, written from an archive: `lexport export-to`."""
