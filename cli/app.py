@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
+from . import diagnose as diagnosing
 from . import doctor as checking
 from . import expand as growing
 from . import load as loading
@@ -29,6 +30,7 @@ __all__ = [
     "app",
     "checking",
     "comparing",
+    "diagnosing",
     "generating",
     "growing",
     "learning",
@@ -48,8 +50,8 @@ __all__ = [
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "samples", "recipes", "train", "expand", "evaluate", "score"),
-    *("export", "archive", "handler", "verify", "inspect", "diff", "record"),
+    *("demo", "samples", "recipes", "train", "expand", "evaluate", "diagnose", "score"),
+    *("export", "archive", "handler", "verify", "inspect", "report", "diff", "record"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
     *("generate", "loadtest", "doctor"),
