@@ -17,6 +17,7 @@ from ..evaluation.diagnostics.label_errors import (
     Probabilities,
     Scores,
     combined,
+    disagreeing,
     suspects,
     suspects_of_decisions,
 )
