@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from ..models.recipes import Recipe
 
 _COMPARED = 20_000  # texts of a side whose answers are compared for drift
+# A model is surer of the texts it was trained on and knows their words: that says nothing of drift.
+_OF_OWN_TEXTS = ("lengths", "labels")
 _NEEDS_DATA = "it needs the data that the run was trained on; name them as DATA"
 
 
@@ -208,7 +210,11 @@ class _Material:
             held = [row for row, part in enumerate(self.texts.parts or []) if part in PARTS[1:]]
             reference = self._counted(self._spread(self._trained_rows()))
             yield from text_checks.check_drift(
-                reference, self._counted(self._spread(held)), "the held-out texts", "the training texts"
+                reference,
+                self._counted(self._spread(held)),
+                "the held-out texts",
+                "the training texts",
+                _OF_OWN_TEXTS,
             )
         elif self._kept:
             yield Finding("drift", SKIPPED, "there are no other texts; name some as DATA")
@@ -238,13 +244,13 @@ class _Material:
         if self._own:
             probabilities: Probabilities
             probabilities, names = judged_out_of_fold(self.texts, self._task, judges or JUDGES, seed, progress)
-            how = f"each by models ({names}) that were not trained on it"
+            how = f"by models ({names}) that had not seen the text"
         elif self._kept and "test" in self._opened.trained_parts:
             reason = "the model was fitted on all texts in the end; name the training data, whose labels others judge"
             return Finding("labels", SKIPPED, reason), []
         else:
             probabilities = self._opened.open_model().predict(self.texts)
-            how = "by the model, which was not trained on them"
+            how = "by the model, which had not seen them"
         return find_label_errors(self.texts, self._task, probabilities, how)
 
     @property

@@ -84,7 +84,11 @@ def html(found: Mapping[str, Any]) -> str:
 
 
 def _in_short(found: Mapping[str, Any]) -> str:
-    told = [f"{count} {severity}" for severity, count in found["counts"].items() if count]
+    told = [
+        f"{count} {severity}{'s' if count > 1 and severity in (WARNING, NOTE) else ''}"
+        for severity, count in found["counts"].items()
+        if count
+    ]
     return ", ".join(told)
 
 

@@ -6,12 +6,14 @@ Its parts are those of the pages of an evaluation and of a load test, and the li
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..evaluation.tasks import TASKS
+from ..messages.escaping import visible
 from ..storage import atomic as files
 from .charts.axes import around, linear
 from .charts.lines import Line, line_chart
@@ -250,13 +252,16 @@ def _loadtest(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _calls(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return commands that serve and ask the model, with what each does."""
-    name, version = found["name"], found["version"] or "1.0"
-    archive = found["provenance"].get("archive") or f"model_store/{name}-{version}.mar"
-    lang = f', "lang": "{found["languages"][0]}"' if found["languages"] else ""
-    python = f', lang="{found["languages"][0]}"' if found["languages"] else ""
+    name, version = visible(found["name"]), visible(found["version"] or "1.0")
+    archive = shlex.quote(visible(found["provenance"].get("archive") or f"model_store/{name}-{version}.mar"))
+    language = visible(found["languages"][0]) if found["languages"] else ""
+    lang = f', "lang": "{language}"' if language else ""
+    python = f', lang="{language}"' if language else ""
     steps = []
     if found["kind"] == "run":
-        steps.append(("Pack it", f"lexport archive {found['provenance']['run']} --version {version}"))
+        steps.append(
+            ("Pack it", f"lexport archive {shlex.quote(visible(found['provenance']['run']))} --version {version}")
+        )
     return [
         *steps,
         ("Serve it", f"lexport serve {archive}"),

@@ -36,8 +36,6 @@ _SHOWN = 5
 _CHANGED = 0.01
 _TEXTS = 1_000  # that are asked with fewer dimensions
 _NARROW, _FEWEST = 8, 4  # dimensions: what is not judged, and what is not gone below
-# Bytes of a table from which on unneeded dimensions are more than a note.
-_LARGE = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -209,12 +207,12 @@ def _unknown_untrained(run: Run) -> bool:
 
 
 def _copies(run: Run, rows: WordRows) -> Finding:
-    there = rows.weight.any(axis=1)
+    there: npt.NDArray[np.bool_] = (rows.weight != 0).any(axis=1)
     kept = np.ascontiguousarray(rows.weight[there])
     # Each row as one value of so many bytes.
     whole = kept.view(np.dtype((np.void, kept.itemsize * kept.shape[1]))).ravel()
     _, group, counts = np.unique(whole, return_inverse=True, return_counts=True)
-    again = np.zeros(len(there), bool)
+    again: npt.NDArray[np.bool_] = np.zeros(len(there), np.bool_)
     again[there] = counts[group] > 1
     count = int(again.sum())
     figures = {"copies": count, "words": len(there)}
@@ -281,7 +279,7 @@ def _dimension(run: Run, task: Task, validation: Dataset) -> Finding:
     saved = size * (1 - advised / width)
     return Finding(
         "dimension",
-        WARNING if size >= _LARGE else NOTE,
+        NOTE,
         f"{needed} of {width} dimensions are enough: cut to {needed}, {changed:.1%} of {len(texts):,} validation "
         f"texts are answered otherwise (effective rank {effective:.1f})",
         f"The others take {saved / 1e6:.1f} of {size / 1e6:.1f} MB, in memory and in every fp32 export.",

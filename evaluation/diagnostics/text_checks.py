@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -30,12 +30,13 @@ _LEAKED, _MANY_LEAKED = 0.01, 0.05
 _FOUND_ELSEWHERE = ("LX-WARN-001", "LX-WARN-004", "LX-WARN-005")
 _SHOWN = 5
 
-_MEASURED = {
+MEASURED = {
     "unknown": "unknown words",
     "lengths": "lengths of the texts",
     "labels": "predicted labels",
     "confidence": "highest scores",
 }
+"""What is compared for drift, in words."""
 
 
 def check_unknown(
@@ -110,7 +111,7 @@ def check_vocabulary(encoder: TextEncoder, tokens: int, counts: Ids | None) -> F
     if counts is not None:
         once = float((counts <= 1).mean())
         figures["seen_once"] = once
-        found += f"; {once:.0%} of the words were seen once at most"
+        found += f"; {once:.0%} of the words were seen once at most" if once else ""
     if a_row >= _TOKENS_A_ROW:
         return Finding("vocabulary", FINE, found, "", "", figures)
     return Finding(
@@ -170,8 +171,13 @@ def check_leakage(encoder: TextEncoder, parts: Mapping[str, Dataset]) -> tuple[F
     ), listed
 
 
-def check_drift(reference: Texts, now: Texts, what: str, against: str) -> list[Finding]:
-    """Return what has moved from the texts `reference`, in words `against`, to the texts `now`, in words `what`."""
+def check_drift(
+    reference: Texts, now: Texts, what: str, against: str, judged: Collection[str] = tuple(MEASURED)
+) -> list[Finding]:
+    """Return what has moved from the texts `reference`, in words `against`, to the texts `now`, in words `what`.
+
+    judged: the measures that count, of MEASURED.
+    """
     limits = Limits()
     figures: dict[str, int | float | str] = {"texts": now.count, "reference_texts": reference.count}
     if min(now.count, reference.count) < limits.least:
@@ -179,7 +185,7 @@ def check_drift(reference: Texts, now: Texts, what: str, against: str) -> list[F
             f"{now.count:,} and {reference.count:,} texts are too few to compare; {limits.least:,} of each are needed"
         )
         return [Finding("drift", SKIPPED, few, "", "", figures)]
-    measures = compare(reference, now, limits)
+    measures = [one for one in compare(reference, now, limits) if one.name in judged]
     for one in measures:
         figures |= {one.name: one.index if one.index is not None else one.found or 0.0}
     beyond = [one for one in measures if one.beyond]
@@ -199,7 +205,7 @@ def check_drift(reference: Texts, now: Texts, what: str, against: str) -> list[F
 
 
 def _told(one: Measure) -> str:
-    name = _MEASURED[one.name]
+    name = MEASURED[one.name]
     if one.index is None:
         return f"{name} {one.found:.1%} after {one.reference:.1%}, limit {one.limit:.1%}"
     means = "" if one.found is None else f", mean {one.found:.1f} after {one.reference:.1f}"

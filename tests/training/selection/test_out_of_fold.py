@@ -31,19 +31,17 @@ def test_scores_of_texts_that_a_model_has_not_seen_are_right(topics: Dataset, ju
     assert (found.argmax(axis=1) == truth).mean() > 0.85
 
 
-def test_what_a_text_is_called_has_no_influence_on_what_is_said_of_it(topics: Dataset) -> None:
-    """A word that says the label of one text only is learned by no model that judges the text."""
-    recipe = recipes.load("linear").changed("head", strength=10.0)
-    rows = [0, 5, 9]
+def test_no_model_has_seen_the_label_of_the_text_that_it_judges(topics: Dataset) -> None:
+    """Each of these texts is a word of its own: a model that had learned it would be sure of its label."""
+    recipe = recipes.load("linear").changed("head", strength=100.0)
     marked = replace(topics, texts=[*topics.texts])
+    rows = list(range(0, 60, 3))
     for row in rows:
         marked.texts[row] = f"zz{row} zz{row} zz{row}"
     found = out_of_fold(marked, recipe, topics.classes, folds=3)
-    swapped = replace(marked, labels=[*topics.labels])
-    for row in rows:
-        swapped.labels[row] = next(one for one in topics.classes if one != topics.labels[row])
-    other = out_of_fold(swapped, recipe, topics.classes, folds=3)
-    assert other[rows] == pytest.approx(found[rows], abs=0.1)
+    own = [topics.classes.index(topics.labels[row]) for row in rows]
+    assert found[rows, own].max() < 0.8
+    assert found[rows, own].mean() == pytest.approx(1 / 3, abs=0.15)
 
 
 def test_the_only_text_of_a_label_is_judged_by_nobody(topics: Dataset) -> None:
