@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..reports import notebook
 from .model import Model, RequestRefused, encoded
-from .paths import with_paths
+from .paths import StrPath, source_of, with_paths
 
 if TYPE_CHECKING:
+    from ..evaluation.diagnostics.findings import Diagnosis
     from ..export.archive.diff import Comparison
     from ..export.archive.inprocess import LoadedArchive
     from ..export.archive.inspect import Inspection
@@ -61,6 +62,22 @@ class Archive(Model):
         from ..export.evaluate import evaluate
 
         return evaluate(self.path, str(data), trusted=self._trusted, **options)
+
+    def diagnose(self, data: StrPath | Sequence[StrPath], **options: Any) -> Diagnosis:
+        """Return what is wrong with `data` for the model; the options are `lexport diagnose`'s. Raises InputError."""
+        from ..export.diagnose import diagnose
+
+        return diagnose(self.path, source_of(data), trusted=self._trusted, **options)
+
+    def report(self, out: str | Path, **options: Any) -> Path:
+        """Write one page of the archive and return its path. Raises InputError, and whatever `verify` raises.
+
+        `texts` are explained (none: its goldens), `loadtest` is the folder of a load test to show.
+        """
+        from ..export.report import write_report
+
+        write_report(self.path, Path(out), trusted=self._trusted, **options)
+        return Path(out)
 
     def verify(self) -> Verified:
         """Check members, digests, evidence and signature. Raises RefusedError with all problems."""

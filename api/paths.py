@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,3 +16,10 @@ def with_paths(options: dict[str, Any]) -> dict[str, Any]:
     return {
         name: Path(value) if name in _OPTIONS and isinstance(value, str) else value for name, value in options.items()
     }
+
+
+def source_of(data: StrPath | Sequence[StrPath] | None) -> str | list[str] | None:
+    """Return data as functions below take them: a name, several, or None."""
+    if data is None:
+        return None
+    return str(data) if isinstance(data, StrPath) else [str(one) for one in data]

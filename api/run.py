@@ -17,9 +17,10 @@ from ..storage.progress import Say, silent
 from .archive import Archive
 from .inprocess import answer_request
 from .model import Model
-from .paths import with_paths
+from .paths import StrPath, source_of, with_paths
 
 if TYPE_CHECKING:
+    from ..evaluation.diagnostics.findings import Diagnosis
     from ..export.evaluation import Evaluation
     from ..export.evidence.evidence import Evidence
     from ..loadtest.tuning.results import TuneReport
@@ -83,6 +84,25 @@ class Run(Model):
         from ..export.evaluate import evaluate
 
         return evaluate(self.folder, None if data is None else str(data), **options)
+
+    def diagnose(self, data: StrPath | Sequence[StrPath] | None = None, **options: Any) -> Diagnosis:
+        """Return what is wrong with the model and `data`, or its held-out texts; the options are `diagnose`'s.
+
+        With the data that the run was trained on every check is made. Raises InputError.
+        """
+        from ..export.diagnose import diagnose
+
+        return diagnose(self.folder, source_of(data), **options)
+
+    def report(self, out: str | Path, **options: Any) -> Path:
+        """Write one page of the run and return its path. Raises InputError.
+
+        `texts` are explained (none: the worst mistakes), `loadtest` is the folder of a load test to show.
+        """
+        from ..export.report import write_report
+
+        write_report(self.folder, Path(out), **options)
+        return Path(out)
 
     def export(
         self, variants: str | None = None, *, goldens: str | Path | None = None, say: Say = silent

@@ -100,7 +100,8 @@ class Server(Model):
         `serving.monitoring.drift.Limits`: `unknown=0.1`, `labels=0.25`, `least=500`. Its method `require` raises
         RefusedError if something has drifted. Raises InputError for evidence without a reference.
         """
-        from ..serving.monitoring.drift import Limits, drift
+        from ..evaluation.drift import Limits
+        from ..serving.monitoring.drift import drift
 
         local = self._local("drift")
         return drift(self.name, self._version, state_dir=local.state_dir, limits=Limits(**limits), seconds=seconds)

@@ -13,6 +13,7 @@ from ..messages.output import output
 
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
+from . import diagnose as diagnosing
 from . import doctor as checking
 from . import expand as growing
 from . import export_to as exiting
@@ -38,6 +39,7 @@ __all__ = [
     "app",
     "checking",
     "comparing",
+    "diagnosing",
     "exiting",
     "exploring",
     "generating",
@@ -60,8 +62,8 @@ __all__ = [
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "samples", "recipes", "train", "expand", "evaluate", "score", "vectors"),
-    *("export", "archive", "handler", "verify", "inspect", "diff", "record", "export-to"),
+    *("demo", "samples", "recipes", "train", "expand", "evaluate", "diagnose", "score", "vectors"),
+    *("export", "archive", "handler", "verify", "inspect", "report", "diff", "record", "export-to"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
     *("generate", "loadtest", "tune", "ui", "doctor"),

@@ -272,10 +272,10 @@ def diff(
 def _diff_loadtests(before: Path, after: Path, page: Path | None, *, as_json: bool) -> None:
     """Show two load tests side by side, and write their page where one is asked for."""
     from ..loadtest import comparison
-    from ..reports.evaluation import check
+    from ..reports.pages import check
 
     if page is not None:
-        check(page, "--page")
+        check(page, option="--page")
     found = comparison.compare(before, after)
     if page is not None:
         comparison.write(found, page)

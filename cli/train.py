@@ -225,12 +225,13 @@ def evaluate(
     from ..export.evaluation import parse_minimum
     from ..reports import evaluation as evaluation_page
     from ..reports import evaluation_tables as evaluation_screens
+    from ..reports import pages
 
     columns = Columns(text_column, label_column, language_column, pair_column, image_column)
     rates = [] if unknown_rate is None else parse_rates(unknown_rate)
     least = parse_minimum(minimum or [])
     if report is not None:
-        evaluation_page.check(report)
+        pages.check(report, option="--report")
     evaluation = judge(
         target,
         one_or_all(source) if source else None,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import InputError
+from ..handlers.model.distributions import CONFIDENCES, LENGTHS, SUMS
 
 CHANGED, SHIFTED = 0.1, 0.25
 """Population stability indices from which on a distribution has changed a little, and a lot.
@@ -15,6 +20,106 @@ significant change, one from 0.10 to 0.25 for a small one to be looked into, and
 _SMOOTHING = 0.5
 # The standard normal's quantile of 0.999.
 _SURE = 3.0902
+
+
+@dataclass(frozen=True)
+class Texts:
+    """How texts are distributed, as `Distributions.to_json` has it."""
+
+    sums: Mapping[str, int]
+    """SUMS by name."""
+    lengths: list[int]
+    """Texts by bucket of LENGTHS."""
+    confidence: list[int]
+    """Texts by bucket of CONFIDENCES; none for a model whose answers have no scores."""
+    labels: Mapping[str, int]
+    """Texts by predicted label, as `distributions.quoted` writes it."""
+
+    @property
+    def count(self) -> int:
+        """How many texts there are."""
+        return self.sums["texts"]
+
+    @property
+    def unknown_share(self) -> float:
+        """Unknown tokens among all tokens; 0 without any."""
+        return self.sums["unknown_tokens"] / self.sums["tokens"] if self.sums["tokens"] else 0.0
+
+
+def texts_of(variant: Any) -> Texts | None:
+    """Return how the held-out texts are distributed by the evidence of a variant; None if it does not say."""
+    try:
+        found = variant["reference"]
+        texts = Texts(
+            {name: int(found[name]) for name in SUMS},
+            list(map(int, found["lengths"])),
+            list(map(int, found.get("confidence", ()))),
+            {str(label): int(count) for label, count in found.get("labels", {}).items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    # Another lexport may have other buckets.
+    fits = len(texts.lengths) == len(LENGTHS) + 1 and len(texts.confidence) in (0, len(CONFIDENCES) + 1)
+    return texts if fits and texts.count else None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where on requests have drifted."""
+
+    unknown: float | None = None
+    """The largest share of unknown tokens; None for twice that of the held-out texts, at least 2 %."""
+    lengths: float = SHIFTED
+    """The largest stability index of the lengths of texts."""
+    labels: float = SHIFTED
+    """The largest stability index of the predicted labels."""
+    confidence: float = SHIFTED
+    """The largest stability index of the highest scores."""
+    least: int = 100
+    """With fewer texts than this nothing is judged."""
+
+    def check(self) -> None:
+        """Raise InputError for a limit that cannot be."""
+        for name, value in asdict(self).items():
+            if value is not None and not (0 <= value <= 1 if name == "unknown" else 0 <= value < float("inf")):
+                expected = "a share from 0 to 1" if name == "unknown" else "0 or more"
+                raise InputError(f"The limit {name} is {value}; expected {expected}.", code="LX-SERVE-214")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One thing that is compared."""
+
+    name: str
+    """`unknown`, `lengths`, `labels` or `confidence`."""
+    reference: float | None
+    """Of the held-out texts: the share of unknown tokens, the mean length in tokens; else None."""
+    found: float | None
+    """The same of the requests."""
+    index: float | None
+    """The population stability index; None for `unknown`, which is compared as it is."""
+    variation: float | None
+    """The total variation distance, 0 to 1; None for `unknown`."""
+    by_chance: float | None
+    """What the index stays below by chance alone, 999 times in 1,000; None for `unknown`."""
+    limit: float
+    """The largest `found`, or index."""
+    beyond: bool
+    """Whether it is beyond the limit and not by chance."""
+
+
+def compare(reference: Texts, now: Texts, limits: Limits) -> list[Measure]:
+    """Return what has moved from `reference` to `now`, and whether beyond `limits`; both have texts."""
+    usual, share = reference.unknown_share, now.unknown_share
+    most = most_unknown(usual) if limits.unknown is None else limits.unknown
+    found = [Measure("unknown", usual, share, None, None, None, most, share > most)]
+    means = [texts.sums["tokens"] / texts.count for texts in (reference, now)]
+    found.append(_shift("lengths", reference.lengths, now.lengths, limits.lengths, *means))
+    if reference.confidence:
+        labels = aligned(reference.labels, now.labels)
+        found.append(_shift("labels", *labels, limits.labels))
+        found.append(_shift("confidence", reference.confidence, now.confidence, limits.confidence))
+    return found
 
 
 def stability_index(reference: Sequence[int], found: Sequence[int]) -> float:
@@ -66,3 +171,17 @@ def _shares(counts: Sequence[int], more: float = 0.0) -> list[float]:
     """Return the share of each count after `more` was added to it; the counts have a sum above 0."""
     total = sum(counts) + more * len(counts)
     return [(count + more) / total for count in counts]
+
+
+def _shift(
+    name: str,
+    reference: list[int],
+    now: list[int],
+    limit: float,
+    usual: float | None = None,
+    found: float | None = None,
+) -> Measure:
+    index = stability_index(reference, now)
+    chance = index_by_chance(reference, now)
+    variation = total_variation(reference, now)
+    return Measure(name, usual, found, index, variation, chance, limit, index > max(limit, chance))

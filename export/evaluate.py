@@ -51,7 +51,7 @@ def evaluate(
         if source is None:
             chosen, part, seen = _kept(opened_target, columns, part)
         else:
-            chosen, seen = _read(opened_target, source, columns, reading, part)
+            chosen, seen = read_data(opened_target, source, columns, reading, part)
         opened_target.check(chosen)
         model = opened_target.open_model()
         if task.GIVES_SCORES:
@@ -103,12 +103,22 @@ def _kept(opened_target: RunTarget | ArchiveTarget, columns: Columns, part: str)
     return held_out, part, len(held_out) if part in opened_target.trained_parts else 0
 
 
-def _read(
-    opened_target: RunTarget | ArchiveTarget, source: Source, columns: Columns, reading: Reading, part: str
+def read_data(
+    opened_target: RunTarget | ArchiveTarget,
+    source: Source,
+    columns: Columns,
+    reading: Reading,
+    part: str,
+    *,
+    labelled: bool = True,
 ) -> tuple[Dataset, int]:
-    """Return the texts of `part` of the data, and how many of them were trained on."""
+    """Return the texts of `part` of the data, with their parts in the run, and how many of them were trained on.
+
+    `labelled`: whether they need labels. Raises InputError for data that do not fit the model's task.
+    """
     task = opened_target.task
-    dataset = load(source, task.columns(source, columns), multi_label=task.MULTI_LABEL, reading=reading)
+    named = task.columns(source, columns) if labelled else columns
+    dataset = load(source, named, multi_label=task.MULTI_LABEL, reading=reading)
     if not task.TAKES_IMAGES and columns.image is None:
         dataset = replace(dataset, images=None)  # of a sample set; the split is not by image
     if part != "all":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +15,15 @@ from ..errors import InputError
 from ..evaluation.metrics import Outputs
 from ..evaluation.model import OpenedModel
 from ..evaluation.tasks import task_of
+from ..handlers.model.predictor import Predictor
 from ..handlers.text.files import load_encoder
 from .archive.format.reader import EVIDENCE
 from .archive.format.unpacked import is_unpacked
 from .archive.inprocess import LoadedArchive, load_archive
 from .archive.trust.keys import PublicKey
+
+if TYPE_CHECKING:
+    from ..models.run import Run  # which needs torch; an archive may not
 
 
 class RunTarget:
@@ -26,22 +31,22 @@ class RunTarget:
 
     def __init__(self, folder: Path) -> None:
         """Open the run. Raises InputError."""
-        from ..models.run import open_run  # which needs torch; an archive may not
+        from ..models.run import open_run
 
-        self._run = open_run(folder)
-        self.task = task_of(self._run.recipe.task, self._run.labels, self._run.threshold)
-        self.languages = self._run.encoder.languages
-        self.trained_on = str(self._run.info.data["digest"])
-        self.trained_name = str(self._run.info.data["name"])
-        self.trained_parts = PARTS if "final" in self._run.info.training else PARTS[:1]
+        self.run: Run = open_run(folder)
+        self.task = task_of(self.run.recipe.task, self.run.labels, self.run.threshold)
+        self.languages = self.run.encoder.languages
+        self.trained_on = str(self.run.info.data["digest"])
+        self.trained_name = str(self.run.info.data["name"])
+        self.trained_parts = PARTS if "final" in self.run.info.training else PARTS[:1]
 
     def held_out(self, part: str) -> Dataset:
         """Return the "validation" or "test" texts of the run. Raises InputError."""
-        return self._run.held_out(part)
+        return self.run.held_out(part)
 
     def parts_of(self, dataset: Dataset) -> list[str]:
         """Return the part of each text in the run's split; "" for one that the run does not know."""
-        return self._run.parts_of(dataset)
+        return self.run.parts_of(dataset)
 
     def require_parts(self) -> None:
         """Do nothing: a run knows its parts."""
@@ -49,19 +54,19 @@ class RunTarget:
     @property
     def knows_its_texts(self) -> bool:
         """Whether the run recorded all of its texts, so that those of any data are recognized."""
-        return self._run.parts is not None and self._run.parts.complete
+        return self.run.parts is not None and self.run.parts.complete
 
     def check(self, part: Dataset) -> None:
         """Raise InputError unless `part` has what the model takes."""
         from ..models.run import require_known
 
-        require_known(self._run, part)
+        require_known(self.run, part)
 
     def open_model(self) -> OpenedModel:
         """Return the trained model."""
         from ..models.predict import outputs
 
-        return OpenedModel(lambda part: outputs(self._run.model, self._run.encoder, part), self._run.encoder)
+        return OpenedModel(lambda part: outputs(self.run.model, self.run.encoder, part), self.run.encoder)
 
 
 class ArchiveTarget:
@@ -70,8 +75,9 @@ class ArchiveTarget:
     def __init__(self, path: Path, archived: LoadedArchive) -> None:
         """Read the facts about the model of the loaded archive at `path`. Raises InputError."""
         self._path, self._archived = path, archived
+        self.evidence: dict[str, Any] = archived.read(EVIDENCE)
         try:
-            described = archived.read(EVIDENCE)["run"]
+            described = self.evidence["run"]
             name, threshold = str(described["task"]), float(described["threshold"])
             self.trained_on = str(described["data"]["digest"])
             self.trained_parts = PARTS if described.get("final") else PARTS[:1]
@@ -110,6 +116,16 @@ class ArchiveTarget:
 
     def check(self, part: Dataset) -> None:
         """Do nothing: the worker itself refuses unsuitable input."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the archive is extracted in, while it is open."""
+        return self._archived.folder
+
+    @property
+    def predictor(self) -> Predictor:
+        """What answers in the worker."""
+        return self._archived.worker.predictor
 
     def open_model(self) -> OpenedModel:
         """Return the archive's worker as a model."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
 from ..evaluation.tasks import TASKS
 from ..storage import atomic as files
 from .charts.axes import tenths
@@ -19,21 +17,6 @@ from .tables import share, with_interval
 
 _LABELS = 30  # of the confusion matrix
 _PAIRS = 30  # of confused labels
-
-
-def check(target: Path, option: str = "--report") -> None:
-    """Check, before the work, that a page can be written to `target`, which `option` names. Raises InputError."""
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(
-            f"{option} {target} is not the name of a page; expected one that ends in .html.", code="LX-REPORT-001"
-        )
-    if target.is_dir():
-        raise InputError(
-            f"{option} {target} is a folder. Name a file in it, such as {target / 'evaluation.html'}.",
-            code="LX-REPORT-002",
-        )
-    if not os.path.lexists(target):
-        files.check_folder(target)
 
 
 def write(found: Mapping[str, Any], model: str, target: Path) -> None:
@@ -53,14 +36,21 @@ def html(found: Mapping[str, Any], model: str, *, link: Callable[[str, str], str
         in_short=f"{subject(found)} · {_words(name)} {with_interval(found, name)}",
         seen=found["seen"],
         count=found["count"],
-        metrics=_metrics(found),
-        image_to_text=_metrics(found["image_to_text"]) if "image_to_text" in found else None,
-        labels=_labels(found["per_class"]) if "per_class" in found else None,
-        confusion=_confusion(found["labels"], found["confusion"], link) if "confusion" in found else None,
-        calibration=_calibration(found["calibration"]) if "calibration" in found else None,
-        robustness=_robustness(found["robustness"]) if "robustness" in found else None,
-        mistakes=_mistakes(found["task"], found["mistakes"]) if found["mistakes"] else None,
+        **blocks(found, link),
     )
+
+
+def blocks(found: Mapping[str, Any], link: Callable[[str, str], str] | None = None) -> dict[str, Any]:
+    """Return what evaluation_blocks.html shows of an evaluation; what it lacks is left out there. `link` as above."""
+    return {
+        "metrics": _metrics(found),
+        "image_to_text": _metrics(found["image_to_text"]) if "image_to_text" in found else None,
+        "labels": _labels(found["per_class"]) if "per_class" in found else None,
+        "confusion": _confusion(found["labels"], found["confusion"], link) if "confusion" in found else None,
+        "calibration": _calibration(found["calibration"]) if "calibration" in found else None,
+        "robustness": _robustness(found["robustness"]) if "robustness" in found else None,
+        "mistakes": _mistakes(found["task"], found["mistakes"]) if found["mistakes"] else None,
+    }
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,15 @@ then signs of markup become entities.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..messages.escaping import visible
+from ..storage import atomic as files
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,6 +38,22 @@ class Figure:
     title: str
     drawing: Markup
     caption: str
+
+
+def check(target: Path, *, option: str = "--out") -> None:
+    """Check, before the work, that a page can be written to `target`, which `option` names. Raises InputError."""
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(
+            f"{option} {target} is not the name of a page; expected one that ends in .html. Change its ending.",
+            code="LX-REPORT-001",
+        )
+    if target.is_dir():
+        raise InputError(
+            f"{option} {target} is a folder. Name a file in it, such as {target / 'report.html'}.",
+            code="LX-REPORT-002",
+        )
+    if not os.path.lexists(target):
+        files.check_folder(target)
 
 
 def render(template: str, **values: Any) -> str:

@@ -56,7 +56,7 @@ def drift(
 ) -> None:
     """Compare what a served model is asked with the texts it was measured on; exit 1 if that has drifted."""
     from ...errors import InputError
-    from ...serving.monitoring.drift import Limits
+    from ...evaluation.drift import Limits
     from ...serving.monitoring.drift import drift as compare
 
     chosen = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from ...evaluation.tasks import task_of_run
 from ...handlers.model.distributions import Distributions
 from ...handlers.model.predictor import Predictor
 from ...handlers.text.batch import Batch
-from ...models.run import Run
+
+if TYPE_CHECKING:
+    from ...models.run import Run  # which needs torch
 
 BATCHES = (1, 8, 64)
 _SECONDS_A_BATCH_SIZE = 0.1

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...evaluation.drift import texts_of
 from ..folders import STORE
-from ..monitoring.reference import packed_variant, texts_of
+from ..monitoring.reference import packed_variant
 from ..state import Server
 from ..store import Archive, choose
 

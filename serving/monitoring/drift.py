@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...errors import InputError, RefusedError, SystemProblem
-from ...evaluation import drift as distances
+from ...evaluation.drift import Limits, Measure, Texts, compare
 from ...handlers.model.distributions import NO_LABEL, SUMS
 from ...handlers.runtime.metrics import HISTOGRAMS, LABEL, LABELS
 from .. import folders, record
@@ -19,52 +19,7 @@ from .. import server as servers
 from ..state import Server
 from . import figures
 from .figures import Figures
-from .reference import Texts, reference_of
-
-
-@dataclass(frozen=True)
-class Limits:
-    """From where on requests have drifted."""
-
-    unknown: float | None = None
-    """The largest share of unknown tokens; None for twice that of the held-out texts, at least 2 %."""
-    lengths: float = distances.SHIFTED
-    """The largest stability index of the lengths of texts."""
-    labels: float = distances.SHIFTED
-    """The largest stability index of the predicted labels."""
-    confidence: float = distances.SHIFTED
-    """The largest stability index of the highest scores."""
-    least: int = 100
-    """With fewer texts than this nothing is judged."""
-
-    def check(self) -> None:
-        """Raise InputError for a limit that cannot be."""
-        for name, value in asdict(self).items():
-            if value is not None and not (0 <= value <= 1 if name == "unknown" else 0 <= value < float("inf")):
-                expected = "a share from 0 to 1" if name == "unknown" else "0 or more"
-                raise InputError(f"The limit {name} is {value}; expected {expected}.", code="LX-SERVE-214")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One thing that is compared."""
-
-    name: str
-    """`unknown`, `lengths`, `labels` or `confidence`."""
-    reference: float | None
-    """Of the held-out texts: the share of unknown tokens, the mean length in tokens; else None."""
-    found: float | None
-    """The same of the requests."""
-    index: float | None
-    """The population stability index; None for `unknown`, which is compared as it is."""
-    variation: float | None
-    """The total variation distance, 0 to 1; None for `unknown`."""
-    by_chance: float | None
-    """What the index stays below by chance alone, 999 times in 1,000; None for `unknown`."""
-    limit: float
-    """The largest `found`, or index."""
-    beyond: bool
-    """Whether it is beyond the limit and not by chance."""
+from .reference import reference_of
 
 
 @dataclass(frozen=True)
@@ -134,7 +89,7 @@ def drift(
         unquote(name) if name != NO_LABEL else name: (_share(reference.labels, name), _share(now.labels, name))
         for name in sorted({*reference.labels, *now.labels})
     }
-    measures = _measures(reference, now, limits) if now.count else []
+    measures = compare(reference, now, limits) if now.count else []
     return Drift(
         served.name,
         served.version,
@@ -209,33 +164,6 @@ def _since(before: Texts, now: Texts, model: str) -> Texts:
             code="LX-SERVE-219",
         )
     return added
-
-
-def _measures(reference: Texts, now: Texts, limits: Limits) -> list[Measure]:
-    usual, share = reference.unknown_share, now.unknown_share
-    most = distances.most_unknown(usual) if limits.unknown is None else limits.unknown
-    found = [Measure("unknown", usual, share, None, None, None, most, share > most)]
-    means = [texts.sums["tokens"] / texts.count for texts in (reference, now)]
-    found.append(_shift("lengths", reference.lengths, now.lengths, limits.lengths, *means))
-    if reference.confidence:
-        labels = distances.aligned(reference.labels, now.labels)
-        found.append(_shift("labels", *labels, limits.labels))
-        found.append(_shift("confidence", reference.confidence, now.confidence, limits.confidence))
-    return found
-
-
-def _shift(
-    name: str,
-    reference: list[int],
-    now: list[int],
-    limit: float,
-    usual: float | None = None,
-    found: float | None = None,
-) -> Measure:
-    index = distances.stability_index(reference, now)
-    chance = distances.index_by_chance(reference, now)
-    variation = distances.total_variation(reference, now)
-    return Measure(name, usual, found, index, variation, chance, limit, index > max(limit, chance))
 
 
 def _share(counts: Mapping[str, int], name: str) -> float:

@@ -15,6 +15,7 @@ from rich.console import Console
 from lexport.errors import InputError
 from lexport.export.evaluate import evaluate
 from lexport.reports import evaluation as evaluation_page
+from lexport.reports import pages
 from lexport.reports.evaluation_tables import confused, evaluation, line, verdict
 
 from ..conftest import TASKS
@@ -93,11 +94,11 @@ def test_every_task_has_its_screens_and_its_page(task_run: Callable[[str], Path]
 
 def test_a_page_has_a_name_of_its_own_and_a_place(tmp_path: Path) -> None:
     with refused(InputError, "LX-REPORT-001"):
-        evaluation_page.check(tmp_path / "data.csv")
+        pages.check(tmp_path / "data.csv")
     (tmp_path / "folder.html").mkdir()
     with refused(InputError, "LX-REPORT-002"):
-        evaluation_page.check(tmp_path / "folder.html")
+        pages.check(tmp_path / "folder.html")
     (tmp_path / "file").write_text("")
     with refused(InputError, "LX-FILE-004"):
-        evaluation_page.check(tmp_path / "file" / "page.html")
-    evaluation_page.check(tmp_path / "new" / "page.html")
+        pages.check(tmp_path / "file" / "page.html")
+    pages.check(tmp_path / "new" / "page.html")

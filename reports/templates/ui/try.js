@@ -29,11 +29,11 @@ const answerTable = answers => {
   return box;
 };
 const tokenLine = tokens => {
-  const line = made("p", undefined, "tokens");
+  const line = made("p", undefined, "explained");
   const most = Math.max(...tokens.map(one => Math.abs(one.adds)), 1e-9);
   for (const one of tokens) {
-    const mark = made("span", one.token, "token " + (one.adds >= 0 ? "for" : "against") + (one.unknown ? " unknown" : ""));
-    mark.style.setProperty("--share", (Math.abs(one.adds) / most * 60).toFixed(0) + "%");
+    const mark = made("span", one.token, (one.adds >= 0 ? "for" : "against") + (one.unknown ? " unknown" : ""));
+    mark.style.setProperty("--part", (Math.abs(one.adds) / most * 60).toFixed(0) + "%");
     mark.title = `${one.adds >= 0 ? "+" : ""}${one.adds.toFixed(3)} to ${one.label}` + (one.unknown ? ", a word that the model does not know" : "");
     mark.tabIndex = 0;
     line.append(mark, " ");
@@ -62,7 +62,7 @@ form.addEventListener("submit", async event => {
     }
     parts.push(answerTable(found.answers));
     if (found.tokens.length) {
-      parts.push(made("p", `What each token adds to ${found.tokens[0].label}: green for, red against, underlined: unknown.`, "soft"));
+      parts.push(made("p", `What each token adds to ${found.tokens[0].label}: blue for, red against, underlined: unknown.`, "soft"));
       parts.push(tokenLine(found.tokens));
     }
     for (const one of found.closed) parts.push(made("p", `${one.name} was not opened: ${one.reason}`, "soft"));

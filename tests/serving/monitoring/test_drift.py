@@ -18,6 +18,7 @@ import lexport
 from lexport.__main__ import run as command_line
 from lexport.client import Client
 from lexport.errors import InputError, RefusedError, SystemProblem
+from lexport.evaluation.drift import Limits, Texts
 from lexport.export.archive.pack import archive
 from lexport.export.evidence.evidence import read_evidence
 from lexport.export.export import export
@@ -26,8 +27,7 @@ from lexport.handlers.model.distributions import SUMS
 from lexport.models import recipes
 from lexport.models.run import Run
 from lexport.serving import Server, serve, status, stop
-from lexport.serving.monitoring.drift import Drift, Limits, _read, _since, drift
-from lexport.serving.monitoring.reference import Texts
+from lexport.serving.monitoring.drift import Drift, _read, _since, drift
 from lexport.serving.monitoring.words import forget, sample, words, words_to_add
 from lexport.serving.operations import deploy, undeploy
 from lexport.training.train import train
