@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from ..samples import ROW, repeated
 TIMES = st.lists(st.floats(0.1, 1000), min_size=1, max_size=60)
 
 
-def run(times: list[float], rate: float = 1000.0, **changes: object) -> Run:
+def run(times: list[float], rate: float = 1000.0, **changes: Any) -> Run:
     """A run with these latencies."""
     figures = {name: value for name, value in latencies(sorted(times)).items() if name != "curve"}
     row = replace(ROW, **figures, answered=len(times), requests_per_second=rate, **changes)
@@ -86,7 +87,7 @@ def test_other_work_counts_by_its_mean_over_the_runs() -> None:
 
 def test_a_run_in_which_nothing_was_answered_leaves_no_spread() -> None:
     silent = run([1.0])
-    nothing = dict.fromkeys(("p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms"))
+    nothing: dict[str, Any] = dict.fromkeys(("p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms"))
     row = replace(silent.row, **nothing, answered=0, repeats=(replace(silent.row.repeats[0], **nothing),))
     both = pooled([run([2.0]), Run(row, np.array([]), np.array([]))])
     assert both.p50_ms == 2.0
