@@ -124,7 +124,7 @@ def client_limit(measured: dict[str, Any], open_loop: bool) -> str | None:
 
 def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage: Usage, number: int) -> Row:
     client_cpu = measured["client_seconds"] / measured["seconds"]
-    other_cpu = _other_cpu(measured["machine_share"], client_cpu, usage.cpu)
+    other_cpu = _other_cpu(measured["machine_share"] - measured["interrupt_share"], client_cpu, usage.cpu)
     is_open = load.arrivals != "closed"
     limit = client_limit(measured, is_open)
     slots = tuple(Slot(**slot) for slot in measured["series"])
@@ -171,7 +171,10 @@ def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage
 
 
 def _other_cpu(machine: float, client: float, server: float | None) -> float | None:
-    """Return the share of all cores that neither took, of the cores that each of them took; None where unknown."""
+    """Return the share of all cores that neither took, of the cores that each of them took; None where unknown.
+
+    `machine` is the share that processes took, without the interrupts of the network.
+    """
     # Of all cores of the machine, of which a container may use only some: those that its busy share is of.
     return None if server is None else max(0.0, machine - (client + server) / (psutil.cpu_count() or 1))
 

@@ -49,6 +49,12 @@ def run_loadtest(
     The other `options` are those of `runner.loadtest`. Raises InputError for options that are not understood, and the
     errors of `runner.loadtest`.
     """
+    said: set[str] = set()
+
+    def tell(line: str) -> None:
+        said.add(line)
+        say(line)
+
     shared: dict[str, Any] = {
         "users": numbers(users),
         "rates": rates_of(rate) if rate else (),
@@ -56,7 +62,7 @@ def run_loadtest(
         "max_regression": _share(max_regression),
         "out": out,
         "trust_code": trust_code,
-        "say": say,
+        "say": tell,
         **options,
     }
     if host is not None:
@@ -88,7 +94,8 @@ def run_loadtest(
             say(one.words)
         say(f"report: {out / 'report.html'}")
     for warning in report.warnings:
-        say(warning)
+        if warning not in said:  # some come before the test
+            say(warning)
     if report.passed:  # else the command's last line says why
         say(verdict(report))
     return report

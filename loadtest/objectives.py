@@ -170,7 +170,8 @@ def check_slo(report: LoadReport) -> None:
     if compared and compared.worse:
         raise RefusedError(
             f"Worse than the test of {compared.started} ({compared.source}) in {len(compared.worse)} of "
-            f"{compared.judged} figures: {'; '.join(map(str, compared.worse))}.{where}",
+            f"{compared.judged} figures: {'; '.join(map(str, compared.worse))}. Find what has changed, or allow more "
+            f"with --max-regression.{where}",
             code="LX-LOAD-080",
         )
     if disturbed := report.disturbed:
@@ -195,6 +196,7 @@ def check_slo(report: LoadReport) -> None:
         )
     if compared and not compared.judged:
         raise RefusedError(
-            f"Nothing was compared with the test of {compared.started} ({compared.source}): {compared.why}.{where}",
+            f"Nothing was compared with the test of {compared.started} ({compared.source}): {compared.why}. Measure "
+            f"both with --repeat 5 on one machine without other work.{where}",
             code="LX-LOAD-083",
         )

@@ -230,8 +230,8 @@ def spread_table(report: LoadReport) -> Table:
         for metric in _SPREAD:
             one = row.spread.get(metric)
             cells += ["–", ""] if one is None else [measured(one.median), f"{measured(one.low)}–{measured(one.high)}"]
-        names = [row.archive] if several else []
-        shown.add_row(*names, row.workers, f"{row.level:,.6g}", str(row.runs), *cells)
+        archive = [row.archive] if several else []
+        shown.add_row(*archive, row.workers, f"{row.level:,.6g}", str(row.runs), *cells)
     return shown
 
 

@@ -34,7 +34,7 @@ class Recorder:
         self.lags = array("d")  # ms between when a request was due and when it was sent
         self.reasons: Counter[str] = Counter()
         self.finished = 0  # answers that arrived inside the window, whenever due
-        self.client_seconds = self.machine_share = self.began = 0.0
+        self.client_seconds = self.machine_share = self.interrupt_share = self.began = 0.0
 
     def begin(self) -> None:
         """Take the time and the readings of the processors as the window begins."""
@@ -48,6 +48,9 @@ class Recorder:
         spent = sum(now) - sum(self._machine)
         idle = now.idle - self._machine.idle + getattr(now, "iowait", 0) - getattr(self._machine, "iowait", 0)
         self.machine_share = min(1.0, max(0.0, 1 - idle / spent)) if spent > 0 else 0.0
+        # The system's part of every request, which it counts for no process.
+        interrupts = sum(getattr(now, kind, 0) - getattr(self._machine, kind, 0) for kind in ("irq", "softirq"))
+        self.interrupt_share = max(0.0, interrupts / spent) if spent > 0 else 0.0
 
     def request(self, due: float, sent: float, answered: float, problem: str | None) -> None:
         """Keep one request, by its times on the clock of `time.perf_counter`; `sent` infinite: it was not sent."""
@@ -79,6 +82,7 @@ class Recorder:
             "finished": self.finished,
             "client_seconds": self.client_seconds,
             "machine_share": self.machine_share,
+            "interrupt_share": self.interrupt_share,
         }
 
 
@@ -106,6 +110,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
         "client_seconds": sum(part["client_seconds"] for part in parts),
         "busiest_client": max(part["client_seconds"] / part["seconds"] for part in parts),
         "machine_share": max(part["machine_share"] for part in parts),
+        "interrupt_share": max(part["interrupt_share"] for part in parts),
         "processes": len(parts),
     }
 

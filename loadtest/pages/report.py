@@ -53,7 +53,8 @@ def _in_short(report: LoadReport) -> str:
     settings, machine = report.settings, report.machine
     return (
         f"{report.started[:10]} {report.started[11:16]} UTC · {machine['cores']} cores, "
-        f"{machine['processor']} · {settings['duration_seconds']:g} s a run · "
+        f"{machine['processor']} · {settings['duration_seconds']:g} s a run"
+        f"{f', {repeats} runs of each' if (repeats := settings.get('repeats', 1)) > 1 else ''} · "
         f"{settings['unknown_share']:.0%} of the tokens replaced by unknown words"
     )
 

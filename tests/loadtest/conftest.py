@@ -9,15 +9,27 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lexport.errors import SystemProblem
+from lexport.export.archive.trust.rule import Trust
+from lexport.loadtest import cells
+from lexport.loadtest import runner as lab
+from lexport.loadtest.locust_process import Target
+from lexport.loadtest.targets import Subject
+
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtest" / "driver" / "locustfile.py"
 GOOD = (200, b'{"label": "positive", "score": 0.9}')
 Answer = Callable[[int, bytes], tuple[int, bytes] | None]
+HANDLER = """
+def handle(data, context):
+    return [{"label": "positive", "score": 0.5} for _ in data or []]
+"""
 
 
 class Stub(ThreadingHTTPServer):
@@ -72,6 +84,29 @@ def stub() -> Iterator[Stub]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def mar(tmp_path: Path) -> Path:
+    (tmp_path / "store").mkdir()
+    return make_archive(tmp_path / "store" / "films-1.0.mar", handler=HANDLER, variants=[{"name": "onnx-int8"}])
+
+
+@pytest.fixture
+def stubbed(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    """The stub in TorchServe's place, on a machine without CUDA."""
+
+    @contextmanager
+    def opened(subject: Subject, engine: str, workers: str, trust: Trust, say: object) -> Iterator[Target]:
+        yield Target(stub.url, subject.model, "key")
+
+    def no_gpus() -> int:
+        raise SystemProblem("none")
+
+    monkeypatch.setattr(lab, "open_server", opened)
+    monkeypatch.setattr(lab, "find_gpus", no_gpus)
+    monkeypatch.setattr(cells, "SETTLE", 0.1)
+    return stub
 
 
 def locust(*options: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -43,7 +43,8 @@ def part(client_seconds: float, lag: float = 0.0) -> dict[str, Any]:
         "seconds": 2.0,
         "finished": 100,
         "client_seconds": client_seconds,
-        "machine_share": 0.5,
+        "machine_share": 0.55,
+        "interrupt_share": 0.05,
     }
 
 

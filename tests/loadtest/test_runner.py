@@ -7,16 +7,14 @@ import os
 import signal
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from lexport.errors import InputError, SystemProblem
-from lexport.export.archive.trust.rule import Trust
-from lexport.loadtest import cells
 from lexport.loadtest import locust_process as client
 from lexport.loadtest import runner as lab
 from lexport.loadtest.locust_process import Load, Target
@@ -25,35 +23,7 @@ from lexport.loadtest.runner import loadtest
 from lexport.loadtest.targets import Subject, golden_requests, subjects, texts_file
 
 from ..refusals import refused
-from .conftest import GOOD, Stub, make_archive
-
-HANDLER = """
-def handle(data, context):
-    return [{"label": "positive", "score": 0.5} for _ in data or []]
-"""
-
-
-@pytest.fixture
-def mar(tmp_path: Path) -> Path:
-    (tmp_path / "store").mkdir()
-    return make_archive(tmp_path / "store" / "films-1.0.mar", handler=HANDLER, variants=[{"name": "onnx-int8"}])
-
-
-@pytest.fixture
-def stubbed(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
-    """The stub in TorchServe's place, on a machine without CUDA."""
-
-    @contextmanager
-    def opened(subject: Subject, engine: str, workers: str, trust: Trust, say: object) -> Iterator[Target]:
-        yield Target(stub.url, subject.model, "key")
-
-    def no_gpus() -> int:
-        raise SystemProblem("none")
-
-    monkeypatch.setattr(lab, "open_server", opened)
-    monkeypatch.setattr(lab, "find_gpus", no_gpus)
-    monkeypatch.setattr(cells, "SETTLE", 0.1)
-    return stub
+from .conftest import GOOD, HANDLER, Stub, make_archive
 
 
 def children() -> list[str]:

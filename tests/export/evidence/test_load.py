@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lexport.export.archive.format.reader import EVIDENCE, read_json
 from lexport.export.archive.inspect import inspect
 from lexport.export.archive.pack import archive
 from lexport.export.archive.verify import verify
-from lexport.export.evidence.load import model_digest, read_load
+from lexport.export.evidence.load import LoadCheck, LoadEvidence, LoadRow, model_digest, read_load
 from lexport.loadtest.measuring.figures import ServerFigures
 from lexport.loadtest.objectives import judge, parse
 from lexport.loadtest.results import LoadedModel, Row
@@ -196,3 +196,9 @@ def test_diff_compares_two_load_tests(run_folder: Path, tmp_path: Path, measured
     assert "two machines: a processor, 2 cores; a processor, 64 cores" in shown(comparison(compare(before, far)))
     none = pack(run_folder, tmp_path / "d", None, version="1.3")
     assert "only 1.0 has a load test in its evidence" in shown(comparison(compare(before, none)))
+
+
+def test_every_field_is_on_the_page_of_the_evidence() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    names = {field.name for kind in (LoadEvidence, LoadRow, LoadCheck) for field in fields(kind)}
+    assert {name for name in names if f"`{name}`" not in page} == set()
