@@ -66,21 +66,22 @@ def test_results_are_grouped_by_workers_and_end_with_what_was_not_run() -> None:
     [table] = results.tables
     assert table.heads == [
         *("Workers", "Users", "Requests/s", "p50, ms", "p95, ms", "p99, ms", "max, ms", "Failed"),
-        *("Client CPU, % of a core", "Machine CPU, % of all cores", "SLO"),
+        *("SLO", "Client CPU, % of a core", "Machine CPU, % of all cores"),
     ]
     assert table.rows == [
-        ["cpu:1", "16", "1,000", "4.00", "11.2", "20.0", "31.0", "0", "25", "90", "met"],
-        ["cpu:1", "64", "1,000", "4.00", "11.2", "88.5", "31.0", "2", "25", "90", "missed: p99, failures"],
-        ["cpu:2", "16", "1,000", "4.00", "11.2", "20.0", "31.0", "0", "25", "90", "met"],
-        ["cpu:2", "64", "1,000", "–", "11.2", "–", "31.0", "9", "25", "90", "missed: p99, failures"],
+        ["cpu:1", "16", "1,000", "4.00", "11.2", "20.0", "31.0", "0", "met", "25", "90"],
+        ["cpu:1", "64", "1,000", "4.00", "11.2", "88.5", "31.0", "2", "missed: p99, failures", "25", "90"],
+        ["cpu:2", "16", "1,000", "4.00", "11.2", "20.0", "31.0", "0", "met", "25", "90"],
+        ["cpu:2", "64", "1,000", "–", "11.2", "–", "31.0", "9", "missed: p99, failures", "25", "90"],
         ["gpu:1", "–", "not run", *[""] * 8],
     ]
     assert table.groups == [2, 2, 1]
     assert table.styles == ["words", "", "soft", *[""] * 8]
     assert results.texts == ["gpu:1 was not run: no CUDA device"]
     page = html(full())
-    for cell in ('bad">missed: p99, failures</td>', 'good">met</td>', 'bad">2</td>', "<td>0</td>"):
-        assert cell in page
+    for style, text in (("bad wide", "missed: p99, failures"), ("good wide", "met"), ("bad", "2")):
+        head = "Failed" if text == "2" else "SLO"
+        assert f'<td class="{style}" data-head="{head}">{text}</td>' in page
 
 
 def test_several_archives_have_a_column_and_no_slo_has_none() -> None:

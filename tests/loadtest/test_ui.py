@@ -54,7 +54,7 @@ def until(port: int, path: str, wanted: Callable[[Any], Any]) -> Any:
 
 
 def runs(found: dict[str, Any]) -> bool:
-    return found["state"] == "running" and found["total_rps"] > 0
+    return bool(found["state"] == "running" and found["total_rps"] > 0)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_the_locustfile_alone_is_started_and_stopped_in_locusts_page(
     stub: Stub, tmp_path: Path, processes: tuple[str, ...]
 ) -> None:
     port = free_port()
-    ports = ("--master-bind-port", str(free_port())) if processes else ()
-    ports += ("--master-port", ports[1]) if processes else ()
+    inner = str(free_port())
+    ports = ("--master-bind-port", inner, "--master-port", inner) if processes else ()
     where = ("--web-host", "127.0.0.1", "--web-port", str(port), "-H", stub.url)
     with locust(tmp_path, *where, *processes, *ports):
         until(port, "/", lambda page: "Locust" in page)
