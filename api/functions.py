@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..export.archive.recorded import AgainstRecording
     from ..export.archive.trust.keys import PublicKey
     from ..export.archive.verify import Verified
-    from ..loadtest.comparison import LoadComparison
     from ..loadtest.record import RecordingSummary
     from ..models.recipes import Recipe
     from ..serving.proxies.configuration import Proxy
@@ -158,20 +157,15 @@ def record(
 @names_missing_packages
 def diff(
     before: StrPath, after: StrPath, *, texts: StrPath | None = None, keys: Keys = None
-) -> Comparison | AgainstRecording | LoadComparison:
+) -> Comparison | AgainstRecording:
     """Return the changes from an archive, or from a recording (`record`), to another archive.
 
-    `texts` are those of a recording that was made without them. Folders of two load tests' reports, or their
-    results.json, are compared run by run.
+    `texts` are those of a recording that was made without them.
     """
     from ..export.archive.diff import compare
     from ..export.archive.recorded import compare_recording
     from ..export.archive.recordings import is_recording
-    from ..loadtest.comparison import compare as compare_loadtests
-    from ..loadtest.comparison import is_loadtest
 
-    if is_loadtest(Path(before)) or is_loadtest(Path(after)):
-        return compare_loadtests(Path(before), Path(after))
     if is_recording(Path(before)):
         return compare_recording(Path(before), Path(after), texts=_path(texts), trusted=_read_keys(keys))
     return compare(Path(before), Path(after), trusted=_read_keys(keys))

@@ -347,8 +347,9 @@ def finish(environment: Environment) -> None:
     """End the run and Locust, with its page where it has one."""
     assert environment.runner is not None
     environment.runner.quit()
-    if environment.web_ui is not None:
-        environment.web_ui.stop()  # type: ignore[no-untyped-call]
+    page: Any = environment.web_ui
+    if page is not None:
+        page.stop()
 
 
 def conduct(session: Session, share: slice = slice(None)) -> None:

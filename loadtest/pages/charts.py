@@ -14,6 +14,7 @@ from ..driver.arrivals import Ramp
 from ..results import LoadReport, Row, load_in_words
 from ..series import Slot
 
+_NEAR = 10  # times the slowest p99: an objective beyond it is not drawn
 _SMALL = (330, 250)  # px of the charts of which there are many
 
 Limit = tuple[float, str]
@@ -149,7 +150,10 @@ def _latency(series: list[Series], levels: list[float], limit: Limit | None) -> 
                     faint,
                 )
             )
-    y = _latency_axis([ms for line in lines for _, ms in line.points] + ([limit[0]] if limit else []))
+    times = [ms for line in lines for _, ms in line.points]
+    if limit and limit[0] <= _NEAR * max(times, default=1.0):
+        times.append(limit[0])  # one that is far away would leave the lines no room
+    y = _latency_axis(times)
     title = "Latency, p50 and p99"
     caption = "Filled and solid: p99. Hollow and dashed: p50. Logarithmic; lower is better."
     return Figure(title, line_chart(title, _load_axis(series, levels), y, lines, limit=limit), caption)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..numbers import number
 
+_MOST_TICKS = 9  # of a logarithmic axis, before their names touch
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -53,11 +55,17 @@ def tenths(label: str, low: float, apart: int = 1) -> Axis:
 
 
 def logarithmic(label: str, lowest: float, highest: float) -> Axis:
-    """Return a logarithmic axis around positive values, with ticks at 1, 2 and 5 times powers of ten."""
+    """Return a logarithmic axis around positive values, with ticks at 1, 2 and 5 times powers of ten.
+
+    Where these would be too many, they are at the powers alone.
+    """
     steps = [factor * 10.0**power for power in range(-3, 8) for factor in (1, 2, 5)]
     low = max((step for step in steps if step <= lowest), default=steps[0])
     high = min((step for step in steps if step >= highest and step > low), default=steps[-1])
     ticks = tuple((step, number(step)) for step in steps if low <= step <= high)
+    if len(ticks) > _MOST_TICKS:
+        tens = [10.0**power for power in range(-3, 8)]
+        ticks = tuple((step, number(step)) for step in tens if low <= step <= high)
     return Axis(label, low, high, ticks, math.log10)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from lexport.loadtest.objectives import judge, parse
 from lexport.loadtest.results import LoadReport, NotRun, Row
@@ -45,11 +44,17 @@ def _row(row: Row, archive: str, workers: str, users: int, speed: float, *, fail
         for half in range(20)
     )
     curve = tuple((float(percent), p50 + (p99 - p50) * (percent / 99) ** 6) for percent in range(1, 100))
-    times: dict[str, Any] = {"p50_ms": p50, "p95_ms": 0.8 * p99, "p99_ms": p99, "max_ms": 2 * p99}
     failures = 3 if failing else 0
     return replace(
         row,
-        **{"archive": archive, "workers": workers, "users": users, "requests_per_second": rate, **times},
+        archive=archive,
+        workers=workers,
+        users=users,
+        requests_per_second=rate,
+        p50_ms=p50,
+        p95_ms=0.8 * p99,
+        p99_ms=p99,
+        max_ms=2 * p99,
         curve=curve,
         series=series,
         failures=failures,

@@ -176,5 +176,5 @@ def test_a_real_load_test_shows_the_numbers_of_its_results(
             number = float(line[head].replace(",", "").removeprefix("≥ "))
             assert number == pytest.approx(value(row), rel=0.006, abs=0.51 if "CPU" in head else 0), head
         assert line["SLO"] == ("not judged" if row["client_limit"] else "met")
-    assert all(chart["drawn"] and not chart["outside"] for chart in drawings(page))
+    assert [chart for chart in drawings(page) if not chart["drawn"] or chart["outside"] or chart["overlap"]] == []
     assert page.problems == []

@@ -66,36 +66,25 @@ def test_results_are_grouped_by_workers_and_end_with_what_was_not_run() -> None:
     [table] = results.tables
     assert table.heads == [
         *("Workers", "Users", "Requests/s", "p50, ms", "p90, ms", "p95, ms", "p99, ms", "p99.9, ms", "max, ms"),
-        "Failed",
-        *("Client CPU, % of a core", "Machine CPU, % of all cores", "SLO"),
+        *("Failed", "SLO", "Client CPU, % of a core", "Machine CPU, % of all cores"),
     ]
+    times = ["4.00", "8.50", "11.2", "20.0", "30.0", "31.0"]
+    late = ["4.00", "8.50", "11.2", "88.5", "30.0", "31.0"]
+    unanswered = ["–", "8.50", "11.2", "–", "30.0", "31.0"]
     assert table.rows == [
-        ["cpu:1", "16", "1,000", "4.00", "8.50", "11.2", "20.0", "30.0", "31.0", "0", "25", "90", "met"],
-        [
-            "cpu:1",
-            "64",
-            "1,000",
-            "4.00",
-            "8.50",
-            "11.2",
-            "88.5",
-            "30.0",
-            "31.0",
-            "2",
-            "25",
-            "90",
-            "missed: p99, failures",
-        ],
-        ["cpu:2", "16", "1,000", "4.00", "8.50", "11.2", "20.0", "30.0", "31.0", "0", "25", "90", "met"],
-        ["cpu:2", "64", "1,000", "–", "8.50", "11.2", "–", "30.0", "31.0", "9", "25", "90", "missed: p99, failures"],
+        ["cpu:1", "16", "1,000", *times, "0", "met", "25", "90"],
+        ["cpu:1", "64", "1,000", *late, "2", "missed: p99, failures", "25", "90"],
+        ["cpu:2", "16", "1,000", *times, "0", "met", "25", "90"],
+        ["cpu:2", "64", "1,000", *unanswered, "9", "missed: p99, failures", "25", "90"],
         ["gpu:1", "–", "not run", *[""] * 10],
     ]
     assert table.groups == [2, 2, 1]
     assert table.styles == ["words", "", "soft", *[""] * 10]
     assert results.texts == ["gpu:1 was not run: no CUDA device"]
     page = html(full())
-    for cell in ('bad">missed: p99, failures</td>', 'good">met</td>', 'bad">2</td>', "<td>0</td>"):
-        assert cell in page
+    for style, text in (("bad wide", "missed: p99, failures"), ("good wide", "met"), ("bad", "2")):
+        head = "Failed" if text == "2" else "SLO"
+        assert f'<td class="{style}" data-head="{head}">{text}</td>' in page
 
 
 def test_several_archives_have_a_column_and_no_slo_has_none() -> None:

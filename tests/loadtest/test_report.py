@@ -94,13 +94,19 @@ def test_figures_are_valid_xml_with_titles_and_labelled_axes() -> None:
     assert [drawing.findtext("title") for drawing in drawings] == [
         "Requests per second",
         "Latency, p50 and p99",
+        "p99 against throughput",
         "Latency by percentile, 16 users",
         "Latency by percentile, 64 users",
+        *("Requests per second", "Latency, p50 and p99", "Requests per second by workers"),
     ]
+    units = {"requests/s", "ms"}
     for drawing in drawings:
         labels = [text.text for text in drawing.iter("text") if text.get("class") == "label"]
-        assert labels[0] in {"users at once", "percentile of requests"}
-        assert labels[1] in {"requests/s", "ms"}
+        if any(part.get("class") == "bar" for part in drawing.iter("rect")):
+            assert labels == [next(iter(units & set(labels)))]
+        else:
+            assert labels[0] in {"users at once", "percentile of requests", "workers", "requests/s"}
+            assert labels[1] in units
         _, _, width, height = map(float, drawing.attrib["viewBox"].split())
         for text in drawing.iter("text"):
             assert 0 <= float(text.get("x", "0")) <= width

@@ -142,8 +142,8 @@ def test_the_locustfile_alone_is_started_and_stopped_in_locusts_page(
     stub: Stub, tmp_path: Path, processes: tuple[str, ...]
 ) -> None:
     port = free_port()
-    master = str(free_port())
-    ports = ("--master-bind-port", master, "--master-port", master) if processes else ()
+    inner = str(free_port())
+    ports = ("--master-bind-port", inner, "--master-port", inner) if processes else ()
     where = ("--web-host", "127.0.0.1", "--web-port", str(port), "-H", stub.url)
     with locust(tmp_path, *where, *processes, *ports):
         until(port, "/", lambda page: "Locust" in page)

@@ -218,13 +218,13 @@ def test_the_reliability_diagram_shows_bins_with_their_intervals_beside_perfect_
     ticks = [one.text for one in diagram.iter("text") if one.get("class") == "tick"]
     assert ticks == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]
     assert [one.text for one in diagram.iter("text") if one.get("class") == "label"] == ["score", "share correct"]
-    # Scores from 0.5 to 1 lie at 62 to 498, shares from 0 to 1 at 274 up to 14.
+    # Scores from 0.5 to 1 lie at 62 to 378, shares from 0 to 1 at 234 up to 14.
     perfect, measured = diagram.findall("g")
     assert (perfect.get("class"), measured.get("class")) == ("c1 d0 faint", "c0 d0")
-    assert [one.get("d") for one in perfect] == ["M62.0 144.0L498.0 14.0"]
+    assert [one.get("d") for one in perfect] == ["M62.0 124.0L378.0 14.0"]
     line, *spans = [one.get("d") for one in measured][:3]
-    assert line == "M127.4 144.0L432.6 46.5"
-    assert spans == ["M127.4 170.0V118.0", "M432.6 66.0V27.0"]
+    assert line == "M109.4 124.0L330.6 41.5"
+    assert spans == ["M109.4 146.0V102.0", "M330.6 58.0V25.0"]
     assert [one.findtext("title") for one in measured[3:]] == [
         "mean score 0.5750, share correct 0.5000, 1,500 answers",
         "mean score 0.9250, share correct 0.8750, 1,499 answers",
