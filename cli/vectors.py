@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -217,11 +218,12 @@ def _words_of(given: str) -> list[str]:
     """Return the words of a file, one a line, or those between commas."""
     from ..storage.compression import readable
 
+    if not os.path.isfile(given):  # noqa: PTH113  (Path's raises where a name is too long)
+        return [word.strip() for word in given.split(",") if word.strip()]
     path = Path(given)
     with readable(path):
-        if not path.is_file():
-            return [word.strip() for word in given.split(",") if word.strip()]
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _show_words(found: list[dict[str, object]]) -> None:

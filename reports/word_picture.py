@@ -20,7 +20,7 @@ from ..storage.progress import Say
 from .word_map import meaning
 
 _SIZE, _DOTS = (1920, 1080), 120
-_LABELS, _FONT_SIZE, _GAP = 140, 11, 5  # at most so many labels; points; pixels between a point and its label
+_LABELS, _FONT_SIZE, _GAP = 260, 11, 5  # at most so many labels; points; pixels between a point and its label
 _PACKAGE = ("pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf")
 # Fonts of systems that have Chinese, Japanese and Korean characters.
 _SYSTEM = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -140,9 +141,9 @@ def _tsne(units: Floats, seed: int) -> tuple[Floats, str]:
     # From the principal components, which keeps what is far apart apart and draws nothing at random.
     start = _principal(units)
     start = start / max(float(start[:, 0].std()), 1e-12) * 1e-4
-    made = manifold.TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=seed).fit_transform(
-        units
-    )
+    placing = manifold.TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=seed)
+    with _two_threads():
+        made = placing.fit_transform(units)
     return made, f"t-SNE, perplexity {perplexity:g}, seed {seed}"
 
 
@@ -175,6 +176,16 @@ def _principal(units: Floats) -> Floats:
     return made
 
 
+def _two_threads() -> AbstractContextManager[object]:
+    """Context manager: scikit-learn uses two threads at most.
+
+    Their two sums make the same whichever comes first; of more threads the order would change the last bits, and with
+    them the whole map.
+    """
+    limits: AbstractContextManager[object] = import_optional("threadpoolctl", "A map of words").threadpool_limits(2)
+    return limits
+
+
 _POINTS: dict[Method, Callable[[Floats, int], tuple[Floats, str]]] = {
     Method.TSNE: _tsne,
     Method.UMAP: _umap,
@@ -186,7 +197,8 @@ def _clusters(units: Floats, seed: int) -> list[int]:
     """Return the cluster of each word, the largest being 0."""
     cluster = import_optional("sklearn.cluster", "A map coloured by cluster")
     count = max(2, min(_CLUSTERS, len(units) // 10))
-    found: npt.NDArray[np.int64] = cluster.KMeans(count, random_state=seed, n_init=4).fit_predict(units)
+    with _two_threads():
+        found: npt.NDArray[np.int64] = cluster.KMeans(count, random_state=seed, n_init=4).fit_predict(units)
     order = np.argsort(-np.bincount(found, minlength=count), kind="stable")
     ranks = np.empty(count, np.int64)
     ranks[order] = np.arange(count)

@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import InputError, import_optional
+from ...errors import InputError, LexportError, RefusedError, import_optional
 from ...evaluation.vectors.opening import is_plain, reads
-from ...evaluation.vectors.rows import ByteRows, FloatRows, NibbleRows, PackedByteRows, PackedNibbleRows, Rows
+from ...evaluation.vectors.rows import (
+    LEVELS,
+    ByteRows,
+    FloatRows,
+    NibbleRows,
+    PackedByteRows,
+    PackedNibbleRows,
+    Rows,
+)
 from ...evaluation.vectors.table import WordTable
 from ...handlers.engine.engines import open_torchscript
 from ...handlers.engine.programs import open_program
+from ...handlers.engine.tensors import TENSORS, map_tensors
 from ...handlers.model.predictor import ModelFile
 from ...handlers.text.files import load_encoder
 from ...handlers.text.spec import FIRST_WORD
@@ -25,8 +34,9 @@ from .inprocess import checked_members
 from .trust.keys import PublicKey
 
 # The table is the innermost part of the embedding: embedding.weight, embedding.table.weight.
-_NAME = re.compile(r"(?:^|\.)embedding(?:\.table)*\.(weight|scale)$")
-_Tensors = dict[str, npt.NDArray[Any]]
+_TABLE = re.compile(r"(?:^|\.)embedding(?:\.table)*\.weight$")
+_Tensor = npt.NDArray[Any]
+_Found = tuple[_Tensor | None, _Tensor | None]
 
 
 @contextmanager
@@ -46,65 +56,84 @@ def archived_words(path: Path, *, trusted: Sequence[PublicKey] | None = None) ->
                 code="LX-VECTORS-106",
             )
         model = ModelFile(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
-        words = encoder.vocabulary
-        yield WordTable(path.name, words, _rows(folder / model.file, model, len(words)), reads(encoder))
+        words, file = encoder.vocabulary, folder / model.file
+        try:
+            found = (_of_onnx if model.engine == "onnx" else _of_torch)(file, model.engine, encoder.spec.rows)
+            rows = _rows(*found, slice(FIRST_WORD, FIRST_WORD + len(words)), model)
+        except LexportError:
+            raise
+        except Exception as error:  # protobuf's and torch's have no common parent
+            raise RefusedError(
+                f"{path}: its table cannot be read: {type(error).__name__}: {error}. Make the archive again.",
+                code="LX-VECTORS-116",
+            ) from error
+        if rows is None:
+            raise InputError(
+                f"{path} has no table of {encoder.spec.rows:,} rows that lexport knows. Name the run that it was "
+                "exported from.",
+                code="LX-VECTORS-107",
+            )
+        yield WordTable(path.name, words, rows, reads(encoder))
 
 
-def _rows(file: Path, model: ModelFile, words: int) -> Rows:
-    """Return the rows of the vocabulary of a model file."""
-    own = slice(FIRST_WORD, FIRST_WORD + words)
-    if model.engine == "onnx":
-        tensors = _of_onnx(file)
-        stored = _found(tensors, file)[own]
-        if stored.dtype != np.int8:
-            return FloatRows(stored)
-        scale = tensors["scale"][own]
-        return NibbleRows(stored, scale, model.vector_bytes // 4) if scale.ndim == 2 else ByteRows(stored, scale)
-    tensors, dim = _of_torch(file, model.engine)
-    stored = _found(tensors, file)[own]
-    if stored.dtype != np.uint8:
-        return FloatRows(stored)
-    return PackedByteRows(stored) if model.precision.startswith("int8") else PackedNibbleRows(stored, dim)
-
-
-def _found(tensors: _Tensors, file: Path) -> npt.NDArray[Any]:
-    if "weight" not in tensors:
-        raise InputError(
-            f"{file.name} has no table that lexport knows; expected one by the name embedding.weight. Name the run "
-            "that the archive was exported from.",
-            code="LX-VECTORS-107",
+def _rows(stored: _Tensor | None, scale: _Tensor | None, own: slice, model: ModelFile) -> Rows | None:
+    """Return the rows `own` of a table in the form that they are stored in; None without a table or its scales."""
+    if stored is None:
+        return None
+    stored = stored[own]
+    if stored.dtype == np.uint8:
+        return (
+            PackedByteRows(stored) if model.precision.startswith("int8") else PackedNibbleRows(stored, _width(stored))
         )
-    return tensors["weight"]
+    if stored.dtype != np.int8:
+        return FloatRows(stored)
+    if scale is None:
+        return None
+    if scale.shape[1] == 2:
+        return NibbleRows(stored, scale[own], model.vector_bytes // 4)
+    return ByteRows(stored, scale[own, 0])
 
 
-def _of_onnx(file: Path) -> _Tensors:
-    """Return the tensors of the table by their last name, those that lie outside of the graph mapped."""
+def _width(packed: _Tensor) -> int:
+    """Return the width of vectors in packed half bytes, of which an odd one has its last component twice."""
+    last = packed[:, -5]
+    return 2 * (packed.shape[1] - 4) - bool(((last & LEVELS) == (last >> 4)).all())
+
+
+def _of_onnx(file: Path, engine: str, rows: int) -> _Found:
+    """Return the table and its scales, those that lie outside of the graph mapped."""
     onnx = import_optional("onnx", "Reading the table of an archive")
     from onnx.numpy_helper import to_array
 
-    found: _Tensors = {}
-    for tensor in onnx.load(str(file), load_external_data=False).graph.initializer:
-        named = _NAME.search(tensor.name)
-        if named is None:
-            continue
+    def read(tensor: Any) -> _Tensor:
         outside = {entry.key: entry.value for entry in tensor.external_data}
-        if outside:
-            kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-            # check_digests has read all members; a location that leaves the folder is no member.
-            place = file.parent / Path(outside["location"]).name
-            found[named[1]] = np.memmap(place, kind, "r", int(outside.get("offset", 0)), tuple(tensor.dims))
-        else:
-            found[named[1]] = to_array(tensor)
-    return found
+        if not outside:
+            found: _Tensor = to_array(tensor)
+            return found
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        # What lies beside the graph is a member, and members have been checked; any other place is not read.
+        place = file.parent / Path(outside["location"]).name
+        return np.memmap(place, kind, "r", int(outside.get("offset", 0)), tuple(tensor.dims))
+
+    every = onnx.load(str(file), load_external_data=False).graph.initializer
+    # The exporter may fold a scale into another shape, and then names it for that.
+    wide = [tensor for tensor in every if len(tensor.dims) == 2 and tensor.dims[0] == rows]
+    table = next((read(one) for one in wide if _TABLE.search(one.name)), None)
+    scale = next((read(one) for one in wide if not _TABLE.search(one.name) and one.dims[1] <= 2), None)
+    return table, scale
 
 
-def _of_torch(file: Path, engine: str) -> tuple[_Tensors, int]:
-    """Return the same of a torch program, and the width of a vector as the program has it."""
+def _of_torch(file: Path, engine: str, rows: int) -> _Found:
+    """Return the table of a torch program, mapped where it lies beside the program; its scales are in the rows."""
+    beside = file.with_suffix(TENSORS)
+    if beside.exists():
+        return next((array for array in map_tensors(beside).values() if len(array) == rows), None), None
     import_optional("torch", "Reading the table of an archive")
     program: Any = open_torchscript(file, "cpu") if engine == "torchscript" else open_program(file, "cpu")
-    found: _Tensors = {}
-    for name, tensor in program.state_dict().items():
-        named = _NAME.search(name)
-        if named is not None:
-            found[named[1]] = tensor.detach().numpy()
-    return found, int(getattr(getattr(program, "embedding", None), "dim", 0))
+    # A frozen program has its table among the constants of its graph.
+    constants = program.graph.findAllNodes("prim::Constant") if engine == "torchscript" else []
+    tensors = [node.t("value") for node in constants if node.hasAttribute("value") and node.kindOf("value") == "t"]
+    for tensor in (*program.state_dict().values(), *tensors):
+        if tensor.dim() == 2 and tensor.size(0) == rows:
+            return tensor.detach().numpy(), None
+    return None, None

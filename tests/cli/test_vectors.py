@@ -119,6 +119,8 @@ def test_words_of_a_map_come_from_the_command_or_a_file(here: Place, lexport: Co
     for words in ("good, fine,nice,bad,poor", "words.txt"):
         result = lexport("vectors", "map", "v.vec", "--words", words, "--method", "pca", "--out", "m.html", "--force")
         assert result.code == 0, result.err
+    many = ",".join(["good", "fine", "nice", "bad", "poor"] * 500)  # longer than the name of any file
+    assert lexport("vectors", "map", "v.vec", "--words", many, "--method", "pca", "--out", "many.html").code == 0
     few = lexport("vectors", "map", "v.vec", "--words", "good,bad", "--method", "pca", "--out", "n.html")
     assert few.error[0] == "LX-VECTORS-108"
 

@@ -35,7 +35,7 @@ def test_words_of_one_topic_are_nearest_to_each_other(run_folder: Path) -> None:
     assert {one.word for one in found} <= sport
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if "-dynamic" not in name])
 def test_every_variant_has_the_trained_rows_in_its_precision(
     variant: str, run_folder: Path, archive_of: Callable[[str], Path]
 ) -> None:
@@ -45,7 +45,7 @@ def test_every_variant_has_the_trained_rows_in_its_precision(
     with archived_words(archive_of(variant)) as table:
         assert table.words == expected.words
         assert table.rows.dim == expected.rows.dim
-        precision = VARIANTS[variant].precision.removesuffix("-dynamic")
+        precision = VARIANTS[variant].precision
         assert table.rows.precision == precision
         largest = np.abs(trained).max(axis=1, keepdims=True)
         assert (np.abs(table.rows.vectors(every) - trained) / largest).max() <= TOLERANCE[precision]
