@@ -89,8 +89,7 @@ def test_the_page_has_a_banner_for_each_finding_and_tables_of_texts() -> None:
     ]
     [shared] = found["Texts in more than one part"].tables
     assert shared.rows == [["test", "train", "1.0000", "the match", "The match"]]
-    [words] = found["Unknown words"].tables
-    assert words.rows == [["showrunner", "1,200"], ["cringey", "1"]]
+    assert found["Unknown words"].texts == ["showrunner 1,200", "cringey 1"]
     assert found["Nothing found"].facts == [
         "padding",
         "padding adds nothing to a text",

@@ -151,7 +151,7 @@ def test_dimensions_that_no_answer_needs_are_told(trained_run: Run) -> None:
     finding = found(changed(trained_run, flatten))["dimension"]
     assert finding.severity == NOTE
     assert finding.figures["needed"] in (1, 2)
-    assert finding.figures["effective_rank"] <= 2.01
+    assert float(finding.figures["effective_rank"]) <= 2.01
     assert f"--dim {max(4, 2 * int(finding.figures['needed']))}" in finding.fix
 
 
