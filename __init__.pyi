@@ -1,6 +1,5 @@
 from .api.archive import Archive as Archive
 from .api.classifier import TextClassifier as TextClassifier
-from .api.exits import export_to as export_to
 from .api.functions import archiver_inputs as archiver_inputs
 from .api.functions import audit as audit
 from .api.functions import demo as demo

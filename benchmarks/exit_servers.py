@@ -42,7 +42,7 @@ class ExitServer:
     def write(self, archive: Path, python: Path, out: Path) -> None:
         """Write the exit, proven with the environment of `python`. Raises SystemProblem where it was not."""
         options: dict[str, Any] = {"backend": "python"} if self.kind == "triton" else {}
-        written = lexport.export_to(self.kind, archive, out, python=python, **options)
+        written = lexport.Archive(archive).export_to(self.kind, out, python=python, **options)
         if not written.proofs[-1].proven:
             raise SystemProblem(written.proofs[-1].why)
 

@@ -8,7 +8,7 @@ from typing import Any
 from lexport_model import ArchivedModel, Refused
 from mlserver import MLModel
 from mlserver.errors import MLServerError
-from mlserver.types import InferenceRequest, InferenceResponse
+from mlserver.types import Datatype, InferenceRequest, InferenceResponse
 from mlserver.utils import get_model_uri
 
 # MLServer adds others, such as the headers of the request.
@@ -48,7 +48,7 @@ def _tensor(tensor: Any) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "shape": shape,
-        "datatype": tensor.datatype.value,
+        "datatype": Datatype(tensor.datatype).value,
         "parameters": _parameters(tensor),
         "data": data,
     }
