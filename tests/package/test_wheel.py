@@ -24,6 +24,9 @@ from ..conftest import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Endings of the files that are packed.
+PACKED = set(".binpb .cjs .cpp .css .h .html .jinja .js .properties .proto .py .svg .toml .xml".split())
+
 
 def checkout_files() -> list[Path]:
     """Tracked files, and new ones that git does not ignore, relative to the root."""
@@ -112,8 +115,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     sources = {
         f"lexport/{path.as_posix()}"
         for path in checkout_files()
-        if path.suffix
-        in (".binpb", ".css", ".html", ".jinja", ".js", ".properties", ".proto", ".py", ".svg", ".toml", ".xml")
+        if path.suffix in PACKED
         and path.parts[0] not in ("tests", "benchmarks", "docs", "pyproject.toml", "setup.py")
     }
     plugin = {f"lexport/{path.as_posix()}" for path in checkout_files() if "plugin" in path.parts}

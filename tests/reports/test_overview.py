@@ -125,7 +125,7 @@ def test_the_page_of_an_archive_says_what_is_not_inside(of_archive: dict[str, An
     assert "Training" not in found
     assert facts(found["Provenance"])["archive, SHA-256"]
     page = html(of_archive)
-    assert 'class="words strong">onnx-int8' in page
+    assert 'class="words strong" data-head="variant">onnx-int8' in page
     assert "lexport serve" in page
     assert "/predictions/topics" in page
 

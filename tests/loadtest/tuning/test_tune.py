@@ -28,8 +28,7 @@ from lexport.serving.state import Server
 
 from ...json_schema import problems
 from ...refusals import refused
-from ..conftest import make_archive
-from ..test_runner import HANDLER
+from ..conftest import HANDLER, make_archive
 
 TINY: dict[str, Any] = {"slo": ["p99=5s"], "budget": 10.0, "users": (2, 4), "engines": ("embedded",)}
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
