@@ -15,8 +15,6 @@ _GRID = 10_000  # positions are whole numbers of this
 
 def page(made: WordMap) -> str:
     """Return the page of a map. It loads nothing, and runs the one script that its policy names."""
-    script = (TEMPLATES / "word_map.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     points = (made.points * _GRID).round().astype(int)
     values = {
         "words": [visible(word) for word in made.words],
@@ -33,9 +31,15 @@ def page(made: WordMap) -> str:
         title=f"Words of {made.name}",
         in_short=f"{len(made.words):,} words by {made.about}; like vectors lie near to each other. {meaning(made)}",
         label=f"Map of {len(made.words):,} words",
-        digest=f"sha256-{digest}",
+        digest=script_digest(),
         data=json.dumps(values, ensure_ascii=False, separators=(",", ":")),
     )
+
+
+def script_digest() -> str:
+    """Return the digest of the page's script, as a content security policy names it."""
+    script = (TEMPLATES / "word_map.js").read_bytes()
+    return f"sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}"
 
 
 def meaning(made: WordMap) -> str:

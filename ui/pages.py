@@ -46,9 +46,12 @@ def item(one: Item, opened: Opened | None, problem: str | None, script: str) -> 
     own = shlex.quote(one.name)
     commands = [("next", next_command(one))]
     if one.kind == "run":
-        commands += [("evaluate", f"lexport evaluate {own} --report evaluation.html")]
+        commands += [("evaluation", f"lexport evaluate {own} --report evaluation.html")]
+        commands += [("what is wrong with it", f"lexport diagnose {own}")]
     else:
         commands += [("its evidence", f"lexport inspect {own}"), ("one answer", f'lexport run {own} "a text"')]
+    commands += [("the whole report", f"lexport report {own} --out report.html")]
+    commands += [("a map of its words", f"lexport vectors map {own} --out map.html")]
     variants = _variants(one.path) if one.kind == "run" else None
     return render(
         "ui/item.html",

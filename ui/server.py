@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
-        script = "" if reply.script is None else f"; script-src 'nonce-{reply.script}'; connect-src 'self'"
+        script = "" if reply.script is None else f"; script-src '{reply.script}'; connect-src 'self'"
         policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'{script}"
         for name, value in (
             ("Content-Type", reply.kind),

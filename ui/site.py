@@ -16,8 +16,10 @@ from threading import Lock
 from urllib.parse import parse_qsl
 
 from ..errors import InputError, LexportError
+from ..reports.word_map import script_digest
 from . import pages
 from .answers import Opened
+from .drawn import Drawn
 from .evaluations import Evaluations
 from .library import Item, items
 
@@ -38,7 +40,7 @@ class Reply:
     content: bytes
     kind: str = HTML
     script: str | None = None
-    """The nonce of the page's own script; None: no script may run."""
+    """The page's own script, as a policy names it (`nonce-…`, `sha256-…`); None: no script may run."""
 
 
 class Site:
@@ -52,6 +54,7 @@ class Site:
         self._hosts = {host, f"localhost:{self._port}"}
         self._opened: dict[tuple[str, float], Opened] = {}
         self._evaluations = Evaluations()
+        self._drawn = Drawn()
         self._lock = Lock()
 
     def close(self) -> None:
@@ -88,9 +91,15 @@ class Site:
             case "GET", [""]:
                 return Reply(200, pages.index(items(self._folder), self._folder).encode())
             case "GET", ["item", key]:
-                return Reply(200, self._item_page(self._item(key), script).encode(), script=script)
+                return Reply(200, self._item_page(self._item(key), script).encode(), script=f"nonce-{script}")
             case "GET", ["loadtest", key]:
                 return Reply(200, (self._item(key, "loadtest").path / "report.html").read_bytes())
+            case "GET", ["report", key]:
+                with self._lock:
+                    return Reply(200, self._drawn.page("report", self._item(key)).encode())
+            case "GET", ["map", key]:
+                with self._lock:
+                    return Reply(200, self._drawn.page("map", self._item(key)).encode(), script=script_digest())
             case "GET", ["evaluation", key]:
                 item = self._item(key, "run")
                 with self._lock:
@@ -102,7 +111,7 @@ class Site:
                 return Reply(200, pages.texts(item, found, given).encode())
             case "GET", ["compare"]:
                 one, other = self._item(given.get("a", "")), self._item(given.get("b", ""))
-                return Reply(200, pages.compare(one, other, script).encode(), script=script)
+                return Reply(200, pages.compare(one, other, script).encode(), script=f"nonce-{script}")
             case "POST", ["answer", key]:
                 return Reply(200, json.dumps(self._answer(self._item(key), body)).encode(), JSON)
         return _refused(404, "There is nothing at this address.")

@@ -95,6 +95,19 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_texts(visitor: Visitor, fol
     assert shown == metrics["count"]
 
 
+def test_reports_and_maps_of_runs_and_archives_are_made_once(visitor: Visitor) -> None:
+    for name, address in visitor.links().items():
+        report = visitor.page(address.replace("item", "report"))
+        assert "What it is" in report
+        drawn = visitor.ask(address.replace("item", "map"))
+        assert drawn.status == 200, name
+        assert drawn.script is not None
+        assert f"script-src '{drawn.script}'" in drawn.content.decode()
+        assert b"goal" in drawn.content
+        assert visitor.ask(address.replace("item", "map")).content == drawn.content
+        assert visitor.page(address.replace("item", "report")) == report
+
+
 def test_two_are_compared_with_a_text_for_both(visitor: Visitor) -> None:
     one, other = (address.removeprefix("item/") for address in visitor.links().values())
     page = visitor.page(f"compare?a={one}&b={other}")
