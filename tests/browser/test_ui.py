@@ -1,0 +1,123 @@
+"""The pages of `lexport ui` in a browser: a text is answered, links lead on, nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lexport.ui.server import Server
+
+from .devtools import Page
+from .looks import cut_off, faint, fits
+
+
+@pytest.fixture(scope="module")
+def address(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path, archive_of: Callable[[str], Path]
+) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("looked at")
+    shutil.copytree(run_folder, folder / "runs" / "topics")
+    (folder / "model_store").mkdir()
+    shutil.copy(archive_of("onnx-int8"), folder / "model_store")
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "run.json").write_text("{")
+    server = Server(folder, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.address
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def follow(page: Page, text: str) -> None:
+    """Click the link with this text and wait for the page that it leads to."""
+    before = page.evaluate("location.href")
+    page.evaluate(f"[...document.querySelectorAll('a')].find(one => one.textContent.includes({text!r})).click()")
+    page.until(f"location.href != {before!r} && document.readyState == 'complete'")
+
+
+def ask(page: Page, text: str) -> None:
+    """Type a text, send it with the keyboard, and wait for the answers."""
+    page.evaluate("document.querySelector('#text').focus()")
+    page.send("Input.insertText", text=text)
+    for key in ("Tab", "Enter"):
+        for kind in ("rawKeyDown", "keyUp"):
+            code = {"Tab": 9, "Enter": 13}[key]
+            extra = {"text": "\r"} if (key, kind) == ("Enter", "rawKeyDown") else {}
+            kind = "keyDown" if extra else kind
+            page.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **extra)
+    page.until("document.querySelector('#answers table') && !document.querySelector('[aria-busy]')")
+
+
+def test_a_text_is_answered_by_every_variant_with_what_its_words_add(page: Page, address: str) -> None:
+    page.open(address)
+    assert "damaged" in page.evaluate("document.body.textContent")
+    follow(page, "runs/topics")
+    ask(page, "the goal by zzzq")
+    rows = page.evaluate("[...document.querySelectorAll('#answers tbody tr')].map(row => row.cells[1].textContent)")
+    assert len(rows) > 5
+    assert set(rows) == {"sport"}
+    tokens = page.evaluate("[...document.querySelectorAll('.explained span')].map(one => one.textContent)")
+    assert tokens == ["the", "goal", "by", "zzzq"]
+    unknown = page.evaluate("[...document.querySelectorAll('.explained .unknown')].map(one => one.textContent)")
+    assert "zzzq" in unknown
+    assert page.problems == []
+    assert all(one.startswith(address) for one in page.requests)
+
+
+def test_a_bad_text_has_its_reason(page: Page, address: str) -> None:
+    page.open(address)
+    follow(page, "topics-1.0.mar")
+    page.evaluate("document.querySelector('#text').value = 'x'.repeat(20001)")
+    page.evaluate("document.querySelector('form.try button').click()")
+    page.until("document.querySelector('#answers .bad') != null")
+    assert "20,001 characters" in page.evaluate("document.querySelector('#answers').textContent")
+
+
+def test_links_lead_from_the_figures_to_the_texts_and_the_map(page: Page, address: str) -> None:
+    page.open(address)
+    follow(page, "runs/topics")
+    here = page.evaluate("location.href")
+    follow(page, "Metrics, confusion")
+    page.evaluate("document.querySelector('svg a rect').closest('a').dispatchEvent(new MouseEvent('click'))")
+    page.until("location.href.includes('/texts/') && document.readyState == 'complete'")
+    assert page.evaluate("document.querySelectorAll('td.long').length") > 0
+    for name, sign in (("The whole report", "h2"), ("A map of its words", "canvas")):
+        page.open(here)
+        follow(page, name)
+        assert page.evaluate(f"document.querySelectorAll({sign!r}).length") > 0
+    assert page.problems == []
+    assert all(one.startswith(address) for one in page.requests)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_pages_fit_and_their_texts_stand_out(page: Page, address: str, width: int, colours: str) -> None:
+    page.size(width).show_as(colours=colours).open(address)
+    assert fits(page)
+    assert faint(page) == []
+    follow(page, "runs/topics")
+    ask(page, "the goal by zzzq")
+    assert fits(page)
+    assert faint(page) == []
+    assert cut_off(page, "h1, h2, textarea, button, .explained span") == []
+
+
+def test_everything_on_a_page_can_be_reached_with_the_keyboard(page: Page, address: str) -> None:
+    page.open(address)
+    follow(page, "runs/topics")
+    ask(page, "the goal")
+    unreachable = page.evaluate(
+        "[...document.querySelectorAll('a, button, textarea, select, .explained span')]"
+        ".filter(one => one.tabIndex < 0).map(one => one.textContent)"
+    )
+    assert unreachable == []
+    unlabelled = page.evaluate(
+        "[...document.querySelectorAll('textarea, select, input')].filter(one => !one.labels.length).length"
+    )
+    assert unlabelled == 0
