@@ -175,7 +175,7 @@ def test_the_path_of_the_locustfile_is_printed_for_locust(capfd: pytest.CaptureF
 
 GIVEN: dict[str, Any] = {"token_file": None, "remote": False, "worker_sets": "", "engines": "", "users": "1"}
 GIVEN |= {"rate": None, "duration": "1s", "model_store": Path("none"), "out": Path("out"), "trusted": None}
-GIVEN |= {"trust_code": False, "say": print, "show": None}
+GIVEN |= {"trust_code": False, "say": print, "show": None, "max_regression": "5%"}
 
 
 def command(name: str | None, host: str | None, **options: Any) -> LoadReport:
