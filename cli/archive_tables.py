@@ -70,18 +70,19 @@ def _inspection(found: Inspection) -> Group:
 
 def _load(load: LoadEvidence) -> Any:
     """Return the load test in the evidence."""
-    columns = ("runs", "req/s", "p50 ms", "p90", "p95", "p99", "p99.9", "failed", "batch", "queue ms")
+    columns = ("runs", "req/s", "p50 ms", "p90", "p95", "p99", "p99.9", "failed", "batch", "queue ms", "limited by")
     table = new_table("load test", *columns)
     for row in load.rows:
         table.add_row(
             row.cell,
             *(str(row.runs), f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"),
             *map(measured, (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms, row.p99_9_ms)),
-            *(f"{row.failures:,}", measured(row.batch_texts), measured(row.queue_ms)),
+            *(f"{row.failures:,}", measured(row.batch_texts), measured(row.queue_ms), row.limited),
         )
-    objectives = ", ".join(dict.fromkeys(one.objective for one in load.checks)) or "none"
-    missed = f"; {sum(not one.passed for one in load.checks)} of {len(load.checks)} checks missed" * bool(load.checks)
-    return titled(f"Load test of {load.started[:10]} on {load.place}. Objectives: {objectives}{missed}", table)
+    missed = sum(not one.passed for one in load.checks)
+    judged = f"{len(load.checks)} of {len(load.objectives) * len(load.rows)} checks judged, {missed} missed"
+    said = f"{', '.join(load.objectives)} ({judged})" if load.objectives else "none"
+    return titled(f"Load test of {load.started[:10]} on {load.place}. Objectives: {said}", table)
 
 
 def foreign_archive(found: ForeignArchive) -> Group:

@@ -35,7 +35,7 @@ def run_loadtest(
     users: str,
     rate: str | None,
     duration: str,
-    max_regression: str,
+    max_regression: str = "5%",
     model_store: Path,
     out: Path,
     trusted: Sequence[PublicKey] | None,

@@ -185,7 +185,7 @@ def table(report: LoadReport, *, wide: bool = False) -> Table:
     served = wide and any(row.server is not None for row in report.rows)
     percentiles = ("p50", "p90", "p95", "p99", "p99.9", "max") if wide else ("p50", "p95", "p99", "max")
     times = [f"{name} ms" if name == "p50" else name for name in percentiles]
-    batches = ["batch", "queue"] * served
+    batches = ["batch", "queue ms"] * served
     for name in ("users" if closed else "rate", "req/s", *times, "failed", "client", *batches):
         shown.add_column(name, justify="right")
     if report.objectives:

@@ -58,8 +58,13 @@ class LoadRow:
     @property
     def cell(self) -> str:
         """The worker set and load in words, such as `cpu:2, 16 users`."""
-        load = f"{self.users} users" if self.users else f"{self.rate:,.4g} requests/s ({self.arrivals})"
-        return f"{self.workers}, {load}"
+        users = f"{self.users} user{'s' * (self.users != 1)}"
+        return f"{self.workers}, {users if self.users else f'{self.rate:,.4g} requests/s ({self.arrivals})'}"
+
+    @property
+    def limited(self) -> str:
+        """What may have set the figures beside the server: `client`, `other work`, or nothing."""
+        return "client" if self.client_limit else "other work" if self.other_work else ""
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,11 @@ class LoadEvidence:
     settings: dict[str, Any]
     machine: dict[str, Any]
     versions: dict[str, str]
+    objectives: list[str]
+    """All of them, judged or not."""
     rows: list[LoadRow]
     checks: list[LoadCheck]
+    """Those that were judged."""
 
     @property
     def place(self) -> str:
@@ -133,6 +141,7 @@ def load_evidence(path: Path, evidence: Evidence, variant: VariantEvidence) -> d
                 "settings": {name: report["settings"][name] for name in _SETTINGS if name in report["settings"]},
                 "machine": {name: report["machine"][name] for name in _MACHINE if name in report["machine"]},
                 "versions": report["versions"],
+                "objectives": report["objectives"],
                 "rows": [_row(row) for row in rows],
                 "checks": [
                     _part(LoadCheck, one) for one in report["verdicts"] if digests.get(one["archive"]) == digest

@@ -10,7 +10,7 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,8 +70,8 @@ class EarlierCell:
 
     label: str
     runs: tuple[EarlierRun, ...]
-    doubt: str | None
-    """Why its latencies and rates are not those of the server; None if they are."""
+    client_limit: str | None
+    other_work: str | None
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,11 @@ def check_same_load(earlier: Earlier, settings: Mapping[str, Any], cells: Sequen
 
     Raises InputError if the load is another, or the two have no cell in common.
     """
+    given = (earlier.settings.get("texts_sha256"), settings.get("texts_sha256"))
     other = [
         f"{name} {earlier.settings.get(name)!r} there and {settings.get(name)!r} here"
         for name in _LOAD
-        if earlier.settings.get(name) != settings.get(name)
+        if earlier.settings.get(name) != settings.get(name) and not (name == "texts" and all(given))
     ]
     if other:
         raise InputError(
@@ -171,8 +172,11 @@ def compare(
         if before is None:
             alone.append(f"{row.label} (only here)")
             continue
-        reason = before.doubt or row.client_limit or ("" if anyway else row.other_work) or ""
-        changes += _changes(row, before, "on another machine" if note and not anyway else "", reason, least)
+        limited = before.client_limit or row.client_limit
+        if not anyway:
+            limited = limited or before.other_work or row.other_work
+        elsewhere = "" if anyway or not note else "it was measured on another machine"
+        changes += [_change(metric, row, before, elsewhere, limited or "", least) for metric in _METRICS]
     alone += [f"{cell.label} (only there)" for key, cell in earlier.cells.items() if key not in found]
     return Comparison(earlier.path.name, earlier.started, least, tuple(changes), tuple(alone), note)
 
@@ -189,54 +193,54 @@ def key_of(
     return name, workers, users, pattern, 0.0 if pattern == "replay" else rate
 
 
-def _changes(row: Row, before: EarlierCell, unlike: str, limited: str, least: float) -> Iterator[Change]:
-    for metric, sign, value in _METRICS:
-        failures = metric == "failures"
-        there = [value(run) for run in before.runs]
-        here = [value(run) for run in row.repeats]
-        outcome, reason, chance = NOT_JUDGED, unlike or ("" if failures else limited), None
-        old = None if None in there or not there else statistics.median(known for known in there if known is not None)
-        new = None if None in here or not here else statistics.median(known for known in here if known is not None)
-        change = None
-        if old is not None and new is not None:
-            change = new - old if failures else (new - old) / old if old else None
-        if not reason and change is None:
-            reason = "nothing was answered in one of the runs"
-        if not reason and least_chance(len(there), len(here)) > ALPHA:
-            reason = _too_few(len(there), len(here))
-        if not reason and change is not None:
-            old_runs = [sign * known for known in there if known is not None]
-            new_runs = [sign * known for known in here if known is not None]
-            enough = abs(change) >= (_LEAST_FAILURES if failures else least)
-            worse, better = chance_larger(old_runs, new_runs), chance_larger(new_runs, old_runs)
-            chance = min(worse, better)
-            outcome = SAME
-            if enough and chance <= ALPHA:
-                outcome = WORSE if worse < better else BETTER
-        yield Change(
-            row.archive,
-            row.workers,
-            row.users,
-            row.arrivals,
-            row.rate,
-            metric,
-            old,
-            new,
-            change,
-            chance,
-            (len(there), len(here)),
-            outcome,
-            reason,
-        )
+@dataclass(frozen=True)
+class _Metric:
+    """A figure that is compared."""
+
+    name: str
+    value: Callable[[Measured], float | None]
+    more_is_worse: bool = True
+    of_server: bool = True
+    """Whether it is not the server's where the client or other work was the limit."""
 
 
-_METRICS: tuple[tuple[str, int, Callable[[Measured], float | None]], ...] = (
-    # The sign makes more of each worse.
-    ("requests_per_second", -1, lambda run: run.requests_per_second),
-    ("p50_ms", 1, lambda run: run.p50_ms),
-    ("p99_ms", 1, lambda run: run.p99_ms),
-    ("failures", 1, lambda run: run.failure_share),
+_METRICS = (
+    _Metric("requests_per_second", lambda run: run.requests_per_second, more_is_worse=False),
+    _Metric("p50_ms", lambda run: run.p50_ms),
+    _Metric("p99_ms", lambda run: run.p99_ms),
+    _Metric("failures", lambda run: run.failure_share, of_server=False),
 )
+
+
+def _change(metric: _Metric, row: Row, before: EarlierCell, elsewhere: str, limited: str, least: float) -> Change:
+    """Compare one figure of a cell; `elsewhere` and `limited` are reasons against it, or empty."""
+    there = [value for run in before.runs if (value := metric.value(run)) is not None]
+    here = [value for run in row.repeats if (value := metric.value(run)) is not None]
+    old = statistics.median(there) if len(there) == len(before.runs) > 0 else None
+    new = statistics.median(here) if len(here) == len(row.repeats) > 0 else None
+    runs = len(before.runs), len(row.repeats)
+    change = None if old is None or new is None else _changed(metric, old, new)
+    reason = elsewhere or (limited if metric.of_server else "")
+    if not reason and change is None:
+        reason = "nothing was answered in one of the runs"
+    if not reason and least_chance(*runs) > ALPHA:
+        reason = _too_few(*runs)
+    outcome, chance = NOT_JUDGED, None
+    if not reason and change is not None:
+        more, less = chance_larger(there, here), chance_larger(here, there)
+        chance = min(more, less)
+        outcome = SAME
+        if chance <= ALPHA and abs(change) >= (least if metric.of_server else _LEAST_FAILURES):
+            outcome = WORSE if (more < less) == metric.more_is_worse else BETTER
+    place = (row.archive, row.workers, row.users, row.arrivals, row.rate)
+    return Change(*place, metric.name, old, new, change, chance, runs, outcome, reason)
+
+
+def _changed(metric: _Metric, old: float, new: float) -> float | None:
+    """Return the share by which a figure changed, of failures the difference; None of nothing."""
+    if not metric.of_server:
+        return new - old
+    return (new - old) / old if old else None
 
 
 def _cell(row: Mapping[str, Any], tested: Mapping[str, LoadedModel]) -> tuple[Key, EarlierCell]:
@@ -249,10 +253,9 @@ def _cell(row: Mapping[str, Any], tested: Mapping[str, LoadedModel]) -> tuple[Ke
         share = failures / (failures + answered) if failures + answered else 1.0
         p50_ms, p99_ms = (None if one[name] is None else _number(one[name]) for name in ("p50_ms", "p99_ms"))
         runs.append(EarlierRun(_number(one["requests_per_second"]), p50_ms, p99_ms, share))
-    doubts = [str(row[name]) for name in ("client_limit", "other_work") if row[name] is not None]
+    limits = (None if row[name] is None else f"then {row[name]}" for name in ("client_limit", "other_work"))
     label = f"{archive} {workers} {f'{users} users' if users else f'{rate:g} requests/s ({arrivals})'}"
-    cell = EarlierCell(label, tuple(runs), f"then {doubts[0]}" if doubts else None)
-    return key_of(archive, workers, users, arrivals, rate, tested), cell
+    return key_of(archive, workers, users, arrivals, rate, tested), EarlierCell(label, tuple(runs), *limits)
 
 
 def _number(value: Any) -> float:

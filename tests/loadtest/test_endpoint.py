@@ -204,6 +204,7 @@ def command(name: str | None, host: str | None, **options: Any) -> LoadReport:
         ("a", "http://127.0.0.1:9", {"arrivals": "open", "rate": "fast"}, ("LX-LOAD-073", "'fast'")),
         ("a", "http://127.0.0.1:9", {"rate": "5"}, ("LX-LOAD-064", "--rate 5", "--arrivals closed")),
         ("a", "http://127.0.0.1:9", {"arrivals": "replay:no.txt"}, ("LX-LOAD-067", "no.txt cannot be read")),
+        ("a", "http://127.0.0.1:9", {"max_regression": "a lot"}, ("LX-LOAD-089", "'a lot'", "5%")),
         ("a", "http://127.0.0.1:9", {"processes": 0}, ("LX-LOAD-068", "--processes 0")),
     ],
 )

@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lexport.loadtest.driver.recorder import merged
+from lexport.loadtest.driver.recorder import merged, rank
 from lexport.loadtest.locust_process import Load, Target, run
 
 from .conftest import GOOD, LOCUSTFILE, Stub, locust, measure
@@ -184,12 +185,16 @@ def test_a_worker_takes_the_files_from_the_master(stub: Stub, tmp_path: Path) ->
 
 def test_parts_are_merged_as_if_one_process_had_measured() -> None:
     part = {"times": [1.0, 3.0], "reasons": {"HTTP 500": 1}, "seconds": 2.0, "finished": 2, "client_seconds": 0.5}
+    part |= {"began": 9.5, "interrupt_share": 0.1}
     part |= {"due": [0.0, 1.9], "failed_due": [0.5], "failed_times": [7.0], "lags": [0.1], "machine_share": 0.4}
     other = part | {"times": [2.0], "finished": 4, "machine_share": 0.6, "reasons": {"HTTP 500": 2, "HTTP 503": 1}}
     other |= {"due": [1.95], "failed_due": [1.0] * 3, "failed_times": [math.inf] * 3, "lags": [], "client_seconds": 1}
+    other |= {"began": 9.4, "interrupt_share": 0.2}
     found = merged([part, other])
     assert (found["answered"], found["p50_ms"], found["max_ms"]) == (3, 2.0, 3.0)
     assert (found["failures"], found["reasons"]) == (4, {"HTTP 500": 3, "HTTP 503": 1})
+    assert (found["p90_ms"], found["p99_9_ms"]) == (3.0, 3.0)
+    assert (found["began"], found["interrupt_share"]) == (9.4, 0.2)
     assert (found["requests_per_second"], found["client_seconds"], found["machine_share"]) == (3.0, 1.5, 0.6)
     assert (found["busiest_client"], found["lag_p99_ms"], found["slowest_failure_ms"]) == (0.5, 0.1, 7.0)
     assert found["due_per_second"] == 3.5
@@ -230,6 +235,18 @@ def test_times_are_exact_and_late_answers_count(stub: Stub, tmp_path: Path) -> N
     assert found["requests_per_second"] == pytest.approx(4 / found["seconds"])
     assert 0 < found["client_seconds"] < 0.5
     assert 0 <= found["machine_share"] <= 1
+    assert 0 <= found["interrupt_share"] <= found["machine_share"]
+    assert abs(found["began"] - time.time()) < 60
+
+
+def test_each_time_is_kept_in_a_file_with_when_its_request_was_due(stub: Stub, tmp_path: Path) -> None:
+    path = tmp_path / "times"
+    found = measure(stub, tmp_path, "--measure", "0.5", "--times", str(path), "--processes", "2", users=2)
+    both = np.fromfile(path)
+    due, times = both[: len(both) // 2], both[len(both) // 2 :]
+    assert len(times) == found["answered"]
+    assert rank(sorted(times), 90) == found["p90_ms"]
+    assert ((due >= 0) & (due < 0.5)).all()
 
 
 @pytest.mark.parametrize(

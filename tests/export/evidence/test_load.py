@@ -181,6 +181,12 @@ def test_inspect_shows_it(run_folder: Path, tmp_path: Path, measured: Callable[.
         "5.00",
     ):
         assert part in text
+    assert "(2 of 2 checks judged, 0 missed)" in text
+    disturbed = replace(ROW, other_work="the machine was 100% busy, 45% with other work")
+    path = pack(run_folder, tmp_path / "disturbed", measured(disturbed, name="disturbed.json"))
+    text = shown(inspection(inspect(path)))
+    assert "other work" in text
+    assert "(1 of 2 checks judged, 0 missed)" in text
     assert "load test" not in shown(inspection(inspect(pack(run_folder, tmp_path / "b", None))))
 
 

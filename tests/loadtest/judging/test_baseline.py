@@ -152,7 +152,8 @@ def test_where_the_client_or_other_work_was_the_limit_only_failures_are_compared
             "failures": "same",
         }
     disturbed = replace(BASE, other_work="the machine was busy")
-    assert set(outcomes(compare(kept(BASE), [disturbed], TESTED, MACHINE, anyway=True)).values()) == {"same"}
+    for earlier, now in ((BASE, disturbed), (disturbed, BASE)):
+        assert set(outcomes(compare(kept(earlier), [now], TESTED, MACHINE, anyway=True)).values()) == {"same"}
 
 
 def test_another_machine_is_not_judged_unless_that_is_asked_for(kept: Kept) -> None:
@@ -194,6 +195,16 @@ def test_another_load_is_refused_before_anything_runs(kept: Kept) -> None:
         check_same_load(earlier, {**SETTINGS, "duration_seconds": 20.0}, keys)
     with refused(InputError, "LX-LOAD-087", "films-1.0 cpu:1 16 users"):
         check_same_load(earlier, SETTINGS, [key_of("films-1.1", "cpu:1", 64, "closed", 0.0, NEXT)])
+
+
+def test_a_file_of_texts_may_have_another_name(kept: Kept, tmp_path: Path) -> None:
+    keys = [key_of("films-1.1", "cpu:1", 16, "closed", 0.0, NEXT)]
+    texts = {"texts": "a.csv", "texts_sha256": "00"}
+    earlier = kept(BASE, settings={**SETTINGS, **texts})
+    check_same_load(earlier, {**SETTINGS, **texts, "texts": "b.csv"}, keys)
+    for other in ({"texts": "a.csv", "texts_sha256": "11"}, {"texts": "the archive's golden requests"}):
+        with refused(InputError, "LX-LOAD-086", "texts"):
+            check_same_load(earlier, {**SETTINGS, **other}, keys)
 
 
 def test_results_of_an_earlier_version_are_refused(kept: Kept) -> None:
