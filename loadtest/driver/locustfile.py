@@ -338,7 +338,7 @@ def give_up(session: Session, reason: str) -> None:
         return
     session.done = True
     put(Path(session.options.result), {"stopped": reason})
-    finish(session.environment)
+    gevent.spawn(finish, session.environment)  # the end of a run kills the greenlet that spawns users, maybe this one
 
 
 def finish(environment: Environment) -> None:
@@ -443,7 +443,9 @@ def lead(runner: MasterRunner, session: Session) -> None:
 
 
 def write(session: Session, parts: list[dict[str, Any]]) -> None:
-    """Write the figures of all processes, and end Locust."""
+    """Write the figures of all processes, unless the run was given up, and end Locust."""
+    if session.done:
+        return
     session.done = True
     figures = merged(parts) | {name: sum(part[name] for part in parts) for name in ("tokens", "unknown_tokens")}
     put(Path(session.options.result), figures)
