@@ -59,7 +59,7 @@ class _Line:
     def watch(self, moment: Moment) -> None:
         from ..reports.tables import shown
 
-        text = shown(moment, "red" if moment.failures else "cyan")
+        text = shown(moment.within(self._live.console.width - 1), "red" if moment.failures else "cyan")
         text.no_wrap, text.overflow = True, "ellipsis"
         with self._lock:
             self._live.update(text, refresh=True)

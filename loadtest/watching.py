@@ -30,12 +30,21 @@ class Moment:
 
     def __str__(self) -> str:
         """Return it as a line."""
+        return f"{self.label}  {self._figures()}"
+
+    def within(self, width: int) -> str:
+        """Return it as a line of so many characters at most: the label loses its beginning, the figures nothing."""
+        room = width - len(self._figures()) - 2
+        label = self.label if len(self.label) <= room else "…" + self.label[len(self.label) - max(0, room - 1) :]
+        return f"{label}  {self._figures()}"
+
+    def _figures(self) -> str:
         if self.left is None:
-            return f"{self.label}  starting"
+            return "starting"
         left = round(self.left)
         p99 = "no answers" if self.p99_ms is None else f"p99 {measured(self.p99_ms)} ms"
-        failed = f"{self.failures:,} failed"
-        return f"{self.label}  {left // 60}:{left % 60:02d} left  {self.requests_per_second:,.0f}/s  {p99}  {failed}"
+        rate = f"{self.requests_per_second:,.0f}/s"
+        return f"{left // 60}:{left % 60:02d} left  {rate}  {p99}  {self.failures:,} failed"
 
 
 Watch = Callable[[Moment], None]

@@ -340,7 +340,7 @@ def give_up(session: Session, reason: str) -> None:
         return
     session.done = True
     put(Path(session.options.result), {"stopped": reason})
-    finish(session.environment)
+    gevent.spawn(finish, session.environment)  # the end of a run kills the greenlet that spawns users, maybe this one
 
 
 def finish(environment: Environment) -> None:
@@ -445,7 +445,12 @@ def lead(runner: MasterRunner, session: Session) -> None:
 
 
 def write(session: Session, parts: list[dict[str, Any]]) -> None:
-    """Write the figures of all processes, before them the times (when due, then latencies), and end Locust."""
+    """Write the figures of all processes, unless the run was given up, and end Locust.
+
+    Before them the times are written: all that are due, then all latencies.
+    """
+    if session.done:
+        return
     session.done = True
     if session.options.times:
         with Path(session.options.times).open("wb") as file:

@@ -51,12 +51,13 @@ def html(report: LoadReport) -> str:
 
 def _in_short(report: LoadReport) -> str:
     settings, machine = report.settings, report.machine
-    return (
-        f"{report.started[:10]} {report.started[11:16]} UTC · {machine['cores']} cores, "
-        f"{machine['processor']} · {settings['duration_seconds']:g} s a run"
-        f"{f', {repeats} runs of each' if (repeats := settings.get('repeats', 1)) > 1 else ''} · "
-        f"{settings['unknown_share']:.0%} of the tokens replaced by unknown words"
+    words = (
+        f"{report.started[:10]} {report.started[11:16]} UTC · {machine['cores']} cores, {machine['processor']} · "
+        f"{settings['duration_seconds']:g} s a run"
+        f"{f', {repeats} runs of each' if (repeats := settings.get('repeats', 1)) > 1 else ''}"
     )
+    share = settings["unknown_share"]
+    return f"{words} · {share:.0%} of the tokens replaced by unknown words" if share else words
 
 
 def _results(report: LoadReport) -> Iterator[list[_Cells]]:

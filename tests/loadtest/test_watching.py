@@ -63,6 +63,14 @@ def test_several_processes_are_one(tmp_path: Path) -> None:
     assert str(moment).endswith(" left  11/s  p99 500 ms  1 failed")
 
 
+def test_a_narrow_terminal_cuts_the_label_and_no_figure() -> None:
+    moment = Moment("movie-reviews-1.0 embedded cpu:2 16 users", 4.2, 1864.0, 21.6, 0)
+    line = "…reviews-1.0 embedded cpu:2 16 users  0:04 left  1,864/s  p99 21.6 ms  0 failed"
+    assert moment.within(79) == line
+    assert len(line) == 79
+    assert moment.within(200) == str(moment)
+
+
 def test_before_the_window_and_while_a_file_is_written_nothing_is_known(tmp_path: Path) -> None:
     assert str(look(tmp_path, "films cpu:1", 10.0)) == "films cpu:1  starting"
     (tmp_path / "telling-1").write_bytes(b'{"second": 1')
