@@ -133,10 +133,13 @@ class Run(Model):
     def tune(self, *, slo: Sequence[str], **options: Any) -> TuneReport:
         """Find the variant and settings that serve most requests/s within `slo`; the options are `lexport tune`'s.
 
-        Raises RefusedError if no variant passes the gates or none meets the objectives.
+        Exports all variants first where that has not been done. Raises RefusedError if no variant passes the gates or
+        none meets the objectives.
         """
         from ..loadtest.tuning.command import tune_named
 
+        if not (self.folder / "export" / "evidence.json").is_file():
+            self.export(say=options.get("say", silent))
         return tune_named(str(self.folder), slo=slo, **with_paths(options))
 
     def save(self, folder: str | Path, *, replace: bool = False) -> Run:

@@ -114,7 +114,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_server(
     assert "the same command goes on from there" in said[-1]
     assert list(scratch.iterdir()) == []
     lines = (out / "journal.jsonl").read_text().splitlines()
-    assert len(lines) > 2
+    assert len(lines) >= 2
     assert not (out / "tune.json").exists()
     monkeypatch.undo()
     report = tune([archive_of("onnx-fp32")], **TINY, out=out)
