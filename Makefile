@@ -74,7 +74,6 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/soak.py --engine embedded --json $(FIGURES)/soak-embedded.json
 	-$(BIN)/python benchmarks/faults.py --json $(FIGURES)/faults.json
 	-$(BIN)/python benchmarks/canary.py --json $(FIGURES)/canary.json
-	-$(BIN)/python benchmarks/vectors.py --dim 100 --rounds 9 --json $(FIGURES)/vectors.json
 	-$(BIN)/python benchmarks/memory.py --json $(FIGURES)/memory.json
 	$(BIN)/python docs/generate
 
