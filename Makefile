@@ -75,7 +75,6 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/faults.py --json $(FIGURES)/faults.json
 	-$(BIN)/python benchmarks/tune.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/tune.json
 	-$(BIN)/python benchmarks/canary.py --json $(FIGURES)/canary.json
-	-$(BIN)/python benchmarks/vectors.py --json $(FIGURES)/vectors.json
 	-$(BIN)/python benchmarks/memory.py --json $(FIGURES)/memory.json
 	$(BIN)/python docs/generate
 

@@ -64,9 +64,12 @@ def _draw(made: WordMap, axes: Any) -> None:
     kinds = np.array(made.kind)
     x, y = made.points[:, 0], 1 - made.points[:, 1]
     if made.kinds:
+        colours = import_optional("matplotlib", "A picture of a map").colormaps[
+            "tab10" if len(made.kinds) <= 10 else "tab20"
+        ]
         for number, name in enumerate(made.kinds):
             own = kinds == number
-            colour = f"C{number}" if number < 10 else str(0.25 + 0.5 * (number - 10) / max(1, len(made.kinds) - 10))
+            colour = colours(number % colours.N)
             axes.scatter(x[own], y[own], s=16, color=colour, label=visible(name), linewidths=0)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, markerscale=2)
     else:

@@ -8,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ...storage.progress import Progress, silent
-from .rows import FloatRows, Floats, Ints, Rows
+from .rows import Floats, Ints, Rows
 
 Found = tuple[Ints, Floats]
 """Rows and their cosines, the highest first, equal ones in the order of the rows: int64 [n], float32 [n]."""
 
-# Numbers of a part: of float32 it is a view, and else it is copied to room that stays in the processor's cache.
-_VIEWED, _COPIED = 1 << 22, 1 << 17
+# Numbers of a part that is copied to room which stays in the processor's cache. Stored float32 are not copied: one
+# product takes all of them, since each product has to wait for the slowest thread.
+_COPIED = 1 << 17
 # Numbers of a part where many vectors are asked about together, and how many of these at a time.
 _TOGETHER, _ASKED = 1 << 21, 64
+_COMPARED = 1 << 16  # cosines that are compared with the best so far at a time
 
 
 class Nearest:
@@ -36,7 +38,7 @@ class Nearest:
         """
         if self._inverse is None:
             squares = np.empty(len(self.rows), np.float64)
-            step = _step(self.rows, 1)
+            step = max(1, _COPIED // self.rows.dim)
             room = np.empty((step, self.rows.dim), np.float32)
             for first in range(0, len(self.rows), step):
                 part = self.rows.part(first, min(len(self.rows), first + step), room)
@@ -76,7 +78,7 @@ class Nearest:
         inverse = self.inverse
         best = [_Best(count) for _ in units]
         step = _step(self.rows, len(units))
-        room = np.empty((step, self.rows.dim), np.float32)
+        room = np.empty((0 if self.rows.viewed else step, self.rows.dim), np.float32)
         for first in range(0, len(self.rows), step):
             last = min(len(self.rows), first + step)
             part = self.rows.part(first, last, room)
@@ -87,7 +89,8 @@ class Nearest:
                 if without is not None:
                     left_out = without[place]
                     cosines[place, left_out[(left_out >= first) & (left_out < last)] - first] = np.nan
-                own.add(cosines[place], first)
+                for begin in range(0, last - first, _COMPARED):
+                    own.add(cosines[place, begin : begin + _COMPARED], first + begin)
         return [one.found for one in best]
 
 
@@ -117,8 +120,6 @@ class _Best:
 
 def _step(rows: Rows, asked: int) -> int:
     """Return how many rows are looked at together."""
-    if asked > 1:
-        numbers = _TOGETHER
-    else:
-        numbers = _VIEWED if isinstance(rows, FloatRows) and rows.stored.dtype == np.float32 else _COPIED
-    return max(1, numbers // rows.dim)
+    if asked == 1 and rows.viewed:
+        return max(1, len(rows))
+    return max(1, (_COPIED if asked == 1 else _TOGETHER) // rows.dim)

@@ -35,6 +35,11 @@ class Rows(ABC):
         """What a number is stored as."""
         return self.PRECISION
 
+    @property
+    def viewed(self) -> bool:
+        """Whether `part` returns the stored numbers themselves and needs no room."""
+        return False
+
     def __len__(self) -> int:
         return len(self.stored)
 
@@ -77,9 +82,14 @@ class FloatRows(Rows):
         """What a number is stored as."""
         return f"fp{8 * self.stored.dtype.itemsize}"
 
+    @property
+    def viewed(self) -> bool:
+        """Whether the numbers are float32."""
+        return self._plain.dtype == np.float32
+
     def part(self, first: int, last: int, room: Floats) -> Floats:
         """Return rows as `Rows.part` does; of float32 the stored ones."""
-        if self._plain.dtype == np.float32:
+        if self.viewed:
             return self._plain[first:last]
         return super().part(first, last, room)
 

@@ -97,7 +97,7 @@ def _rows(stored: _Tensor | None, scale: _Tensor | None, own: slice, model: Mode
 def _width(packed: _Tensor) -> int:
     """Return the width of vectors in packed half bytes, of which an odd one has its last component twice."""
     last = packed[:, -5]
-    return 2 * (int(packed.shape[1]) - 4) - bool(((last & LEVELS) == (last >> 4)).all())
+    return int(2 * (packed.shape[1] - 4) - bool(((last & LEVELS) == (last >> 4)).all()))
 
 
 def _of_onnx(file: Path, engine: str, rows: int) -> _Found:
