@@ -49,6 +49,7 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/commands.py --json $(FIGURES)/commands.json
 	-$(BIN)/python benchmarks/robustness.py --json $(FIGURES)/robustness.json
 	-$(BIN)/python benchmarks/joint.py --json $(FIGURES)/joint.json
+	-$(BIN)/python benchmarks/label_errors.py --json $(FIGURES)/label_errors.json
 	-$(BIN)/python benchmarks/dimension.py --dims 4,8,16,32,64 --json $(FIGURES)/dimension-bag-rotten-tomatoes.json
 	-$(BIN)/python benchmarks/dimension.py --data bbc-news --dims 4,8,16,32,64 --json $(FIGURES)/dimension-bag-bbc-news.json
 	-$(BIN)/python benchmarks/dimension.py --data chinese-reviews --dims 4,8,16,32 --seeds 2 --json $(FIGURES)/dimension-bag-chinese-reviews.json

@@ -58,6 +58,18 @@ QUESTIONS = {
             "choose their settings by the validation texts. They have no seed: intervals over seeds are of ours.",
         ),
     ),
+    "label_errors": Question(
+        "Wrong labels",
+        "Which classifier tells wrong labels from right ones, and does `lexport diagnose` find as many as cleanlab?",
+        (
+            "A share of the labels is changed at random. *Found* is the share of them among the first suggestions, "
+            "twice as many as were changed; labels that the set had wrong already count as right ones, so that not "
+            "all can be found. All judges are asked out of fold, and both rankings read the same probabilities: ours "
+            "and cleanlab's normalized margin.",
+            "*Suspected* are those that the confident joint names, by `lexport diagnose` and by cleanlab's "
+            "`find_label_issues`, with the share of them that were changed.",
+        ),
+    ),
     "dimension": Question(
         "How wide vectors should be",
         "Which is the smallest width of an embedding that is as good as any other?",
