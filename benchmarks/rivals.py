@@ -71,7 +71,7 @@ def main() -> int:
     ready: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="rivals-", dir="/tmp") as scratch:
-        pythons = {name: _environment(name, options.envs or Path(scratch) / "envs") for name in names}
+        pythons = {name: _environment(name, (options.envs or Path(scratch) / "envs").absolute()) for name in names}
         for turn in range(rounds):  # every server in each round, so that what else runs slows down none alone
             for name in names if turn % 2 == 0 else names[::-1]:
                 say(f"round {turn + 1} of {rounds}: {name}")

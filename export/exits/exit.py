@@ -16,6 +16,12 @@ MODEL_PROGRAM = "lexport_model.py"
 """The program that answers with an archive's own code, which the servers' programs import."""
 
 
+_README = """\
+`evidence.json` says whether all this answered the golden requests as the archive does, and with which versions. The
+members of the archive lie here as they were packed: `lexport verify` checks their folder.
+"""
+
+
 class Exit(ABC):
     """A form in which an archive leaves TorchServe."""
 
@@ -55,8 +61,6 @@ def requirements(packed: Packed, *packages: str) -> bytes:
 def readme(packed: Packed, title: str, text: str) -> bytes:
     """Return the README.md of an exit."""
     model = packed.model
-    return (
-        f"# {model.name} {model.version}: {title}\n\n{text.strip()}\n\n"
-        "`evidence.json` says whether all this answered the golden requests as the archive does, and with which "
-        "versions. The members of the archive lie here as they were packed: `lexport verify` checks their folder.\n"
-    ).encode()
+    # The first line may be a command, which its indentation says.
+    body = text.strip("\n")
+    return f"# {model.name} {model.version}: {title}\n\n{body}\n\n{_README}".encode()

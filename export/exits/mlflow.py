@@ -142,5 +142,5 @@ def _cell(golden: Golden, name: str) -> Any:
 
 
 def _answer(row: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer without the empty cells of answers of another kind."""
-    return {name: value for name, value in row.items() if value is not None}
+    """Return an answer without the empty cells, NaN or None, of what other answers of its table have."""
+    return {name: value for name, value in row.items() if value is not None and value == value}

@@ -19,9 +19,9 @@ _TEXT = """
     pip install -r requirements.txt
     mlserver start .
 
-answers the Open Inference Protocol v2 as lexport's servers do, at `/v2/models/{name}/infer` and over gRPC, on every
-interface of the machine: put something before it that asks for a token. Up to {batch} requests are answered together;
-where one of these is refused, MLServer refuses all of them.
+It answers the Open Inference Protocol v2 as lexport's servers do, at `/v2/models/{name}/infer`, on every interface of
+the machine: put something before it that asks for a token. Up to {batch} requests are answered together; where one of
+these is refused, MLServer refuses all of them.
 """
 
 

@@ -22,8 +22,7 @@ BACKENDS = ("auto", "onnxruntime", PYTHON)
 REPOSITORY = "repository"
 _MOST_WARMED = 16
 _TEXT = """
-    docker run --rm -p 8000:8000 -v "$PWD/repository":/models nvcr.io/nvidia/tritonserver:25.09-py3 \\
-        tritonserver --model-repository=/models
+    tritonserver --model-repository=repository
 
 `repository/{name}/{number}` is version {version} of the model, on Triton's {backend} backend. Another version goes
 beside it, as another number; `config.pbtxt` serves the newest. Triton answers the Open Inference Protocol v2:

@@ -59,6 +59,13 @@ def test_the_image_has_the_server_and_no_rights(archive_of: ArchiveOf, tmp_path:
     assert needs == ["kserve", "mmh3", "numpy", "onnxruntime", "regex"]
 
 
+def test_its_container_follows_the_schema_of_kubernetes(archive_of: ArchiveOf, tmp_path: Path) -> None:
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="the package kubernetes-validate has the schemas")
+    predictor = service_of(archive_of("onnx-fp32"), tmp_path / "out", KServe(AMOUNTS))["spec"]["predictor"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}}
+    kubernetes.validate(pod | {"spec": {"containers": predictor["containers"]}}, "1.30", strict=True)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("Reviews", "reviews"), ("my_model.v2", "my-model-v2"), ("a" * 80, "a" * 50), ("-a-", "a")]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +40,31 @@ def test_it_answers_the_goldens_of_every_task(
         for task, mar in archives.items():
             written = write_exit(mar, name, EXITS[name], tmp_path / task, python=python)
             _check(written, tmp_path / task, images=task == "joint")
+
+
+# Which keys of an InferenceService KServe's own types do not know.
+_UNKNOWN = """
+import sys
+import kserve, yaml
+service = yaml.safe_load(open(sys.argv[1], encoding="utf-8"))
+for part, kind in (
+    (service, kserve.V1beta1InferenceService),
+    (service["spec"], kserve.V1beta1InferenceServiceSpec),
+    (service["spec"]["predictor"], kserve.V1beta1PredictorSpec),
+):
+    print(*sorted(part.keys() - set(kind.attribute_map.values())))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_an_inference_service_has_what_kserves_types_have(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
+    chosen = KServe(Amounts(1, 1, 300, 600, ()), canary=10)
+    write_exit(archive_of("onnx-int8"), "kserve", chosen, tmp_path / "out", python=Path(sys.executable))
+    with interpreter_with("kserve") as python:
+        command: list[str | Path] = [python, "-c", _UNKNOWN, tmp_path / "out" / "inferenceservice.yaml"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.split() == []
 
 
 def _check(written: WrittenExit, folder: Path, *, images: bool) -> None:
