@@ -13,7 +13,6 @@ from ..messages.output import output
 
 # Importing a group of commands adds them to the application.
 from . import catalog as listing
-from . import diagnose as diagnosing
 from . import doctor as checking
 from . import expand as growing
 from . import export_to as exiting
@@ -22,8 +21,9 @@ from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import train as learning
-from . import vectors as exploring
+from .looking import diagnose as diagnosing
 from .looking import ui as looking
+from .looking import vectors as exploring
 from .options import app
 from .servers import canary as trying
 from .servers import drift as comparing

@@ -233,7 +233,7 @@ def _root(
 
         print_line(__version__)
     elif context.invoked_subcommand is None:
-        from .overview import overview
+        from .looking.overview import overview
 
         for part in overview(Path.cwd()):
             print_line(part) if isinstance(part, str) else show(part)

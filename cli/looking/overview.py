@@ -11,8 +11,8 @@ _MOST = 8  # of each kind are shown, the newest
 
 def overview(folder: Path) -> Iterator[Any]:
     """Yield what to show about a folder: tables of the runs and archives, and lines."""
-    from ..reports.tables import new_table, titled
-    from ..ui.library import items, next_command
+    from ...reports.tables import new_table, titled
+    from ...ui.library import items, next_command
 
     found = items(folder)
     for kind, title in (("run", "Runs"), ("archive", "Archives")):
@@ -40,10 +40,10 @@ def overview(folder: Path) -> Iterator[Any]:
 
 def _server() -> str | None:
     """Return the address of this user's own server, None if none runs."""
-    from ..errors import LexportError
-    from ..serving.folders import default_state_dir
-    from ..serving.process import is_running
-    from ..serving.state import load
+    from ...errors import LexportError
+    from ...serving.folders import default_state_dir
+    from ...serving.process import is_running
+    from ...serving.state import load
 
     try:
         server = load(default_state_dir())

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..data.reading.options import Reading
-from .options import (
+from ...data.reading.options import Reading
+from ..options import (
     ImageColumn,
     Json,
     Keys,
@@ -23,7 +23,7 @@ from .options import (
     show,
     trusted_keys,
 )
-from .reading import one_or_all, takes_reading
+from ..reading import one_or_all, takes_reading
 
 
 @app.command()
@@ -82,11 +82,11 @@ def diagnose(
     as_json: Json = False,
 ) -> None:
     """Find what usually goes wrong: vectors, words, labels, texts in two parts, drift; say what fixes it."""
-    from ..data.load import Columns
-    from ..evaluation.diagnostics.findings import check_severity
-    from ..export.diagnose import diagnose as examine
-    from ..reports import diagnosis as screens
-    from ..reports import pages
+    from ...data.load import Columns
+    from ...evaluation.diagnostics.findings import check_severity
+    from ...export.diagnose import diagnose as examine
+    from ...reports import diagnosis as screens
+    from ...reports import pages
 
     if fail_on is not None:
         check_severity(fail_on)
@@ -143,7 +143,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one page of a run or an archive: data, training, evaluation, variants, contributions, how to call it."""
-    from ..export.report import write_report
+    from ...export.report import write_report
 
     found = write_report(target, out, texts=text or [], loadtest=loadtest, trusted=trusted_keys(key))
     if as_json:

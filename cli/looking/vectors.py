@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ..data.reading.options import Reading
-from .options import (
+from ...data.reading.options import Reading
+from ..options import (
     Json,
     Keys,
     Lang,
@@ -24,7 +24,7 @@ from .options import (
     say_to,
     show,
 )
-from .reading import one_or_all, takes_file_reading
+from ..reading import one_or_all, takes_file_reading
 
 commands = typer.Typer(
     help="Look at word vectors: the nearest words, how good they are, maps; search texts by their vectors.",
@@ -64,7 +64,7 @@ def similar(
     as_json: Json = False,
 ) -> None:
     """List the words whose vectors have the highest cosine to those of some words."""
-    from ..api.vectors.table import vectors
+    from ...api.vectors.table import vectors
 
     with vectors(source, keys=key or None) as table:
         found = [asdict(one) for one in table.similar(words, top)]
@@ -84,7 +84,7 @@ def analogy(
     as_json: Json = False,
 ) -> None:
     """List what is to C as B is to A: the words nearest to B - A + C."""
-    from ..api.vectors.table import vectors
+    from ...api.vectors.table import vectors
 
     with vectors(source, keys=key or None) as table:
         found = [asdict(one) for one in table.analogy(first, second, third, top)]
@@ -107,14 +107,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare vectors with people's judgements, and with themselves in int8 and int4."""
-    from ..api.vectors.table import vectors
+    from ...api.vectors.table import vectors
 
     names = None if sets is None else [name.strip() for name in sets.split(",")]
     with vectors(source, keys=key or None) as table, bar("evaluating") as progress:
         found = table.evaluate(names, sample=sample, progress=progress)
     if as_json:
         return emit(asdict(found))
-    from ..reports.vector_tables import evaluation
+    from ...reports.vector_tables import evaluation
 
     return show(evaluation(asdict(found)))
 
@@ -142,7 +142,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """List the texts of a data file that are nearest to a text, by the vectors of a vector or joint model."""
-    from ..api.functions import load
+    from ...api.functions import load
 
     with load(model, keys=key or None, token_file=token_file) as loaded, bar("searching") as progress:
         found = loaded.search(
@@ -158,7 +158,7 @@ def search(
         )
     if as_json:
         return emit({"text": text, "found": [asdict(one) for one in found]})
-    from ..reports.vector_tables import matches
+    from ...reports.vector_tables import matches
 
     return show(matches([asdict(one) for one in found]))
 
@@ -190,9 +190,9 @@ def draw(
     as_json: Json = False,
 ) -> None:
     """Draw a map of words: like vectors lie near to each other."""
-    from ..api.vectors.table import save_map, vectors
-    from ..errors import InputError
-    from ..storage.atomic import check_file
+    from ...api.vectors.table import save_map, vectors
+    from ...errors import InputError
+    from ...storage.atomic import check_file
 
     if out is None and projector is None:
         raise InputError("Nothing is to be written. Give --out FILE or --projector DIR.", code="LX-VECTORS-114")
@@ -216,7 +216,7 @@ def draw(
 
 def _words_of(given: str) -> list[str]:
     """Return the words of a file, one a line, or those between commas."""
-    from ..storage.compression import readable
+    from ...storage.compression import readable
 
     if not os.path.isfile(given):  # noqa: PTH113  (Path's raises where a name is too long)
         return [word.strip() for word in given.split(",") if word.strip()]
@@ -227,6 +227,6 @@ def _words_of(given: str) -> list[str]:
 
 
 def _show_words(found: list[dict[str, object]]) -> None:
-    from ..reports.vector_tables import words
+    from ...reports.vector_tables import words
 
     show(words(found))
