@@ -74,7 +74,6 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/soak.py --json $(FIGURES)/soak.json
 	-$(BIN)/python benchmarks/soak.py --engine embedded --json $(FIGURES)/soak-embedded.json
 	-$(BIN)/python benchmarks/faults.py --json $(FIGURES)/faults.json
-	-$(BIN)/python benchmarks/tune.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/tune.json
 	-$(BIN)/python benchmarks/canary.py --json $(FIGURES)/canary.json
 	-$(BIN)/python benchmarks/memory.py --json $(FIGURES)/memory.json
 	$(BIN)/python docs/generate

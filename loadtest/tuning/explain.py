@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from .final import LEAST, Outcome
 from .ladder import best_of
@@ -32,8 +33,8 @@ class Effect:
 def effects(winner: Candidate, trials: Sequence[Trial], default: Candidate) -> tuple[Effect, ...]:
     """Return what each setting of the winner changed, where a run differs from its own in that setting alone.
 
-    Of several, the one with the default's value is taken, and the longest runs at the same load; requests/s count
-    whatever the objectives are if both runs had the same load, else those within the objectives.
+    Of several, the one with the default's value is taken, and the stage and load with most runs of both; there
+    requests/s count whatever the objectives are. Without a common load, the best of each within the objectives count.
     """
     found = []
     for setting, name in SETTINGS.items():
@@ -44,7 +45,7 @@ def effects(winner: Candidate, trials: Sequence[Trial], default: Candidate) -> t
         for other in chosen[:1]:
             pair = _pair(winner, other, trials)
             if pair is not None:
-                found.append(_effect(setting, name, *pair))
+                found.append(_effect(setting, name, pair))
     return tuple(found)
 
 
@@ -98,39 +99,65 @@ def _differs_only(other: Candidate, winner: Candidate, setting: str) -> bool:
     return any(one.engine == "embedded" or one.batch_size == 1 for one in (other, winner))
 
 
-def _pair(winner: Candidate, other: Candidate, trials: Sequence[Trial]) -> tuple[Trial, Trial] | None:
-    """Return a trial of each to compare: the longest with the same load, else the best of each; None of none."""
-    own = [one for one in trials if one.task.candidate == winner and one.requests_per_second]
-    its = [one for one in trials if one.task.candidate == other and one.requests_per_second]
-    same = [
-        (one, two)
-        for one in own
-        for two in its
-        if (one.task.level, one.task.seconds) == (two.task.level, two.task.seconds)
-    ]
-    if same:
-        return max(same, key=lambda pair: (pair[0].task.seconds, pair[0].task.level))
-    best, least = best_of(own), best_of(its)
-    return (best, least) if best and least else None
+@dataclass(frozen=True)
+class _Pair:
+    """Runs of the winner and of another candidate, by turns: those of one stage and load, or the best of each."""
+
+    own: tuple[Trial, ...]
+    its: tuple[Trial, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios of the requests/s."""
+        return median(a.requests_per_second / b.requests_per_second for a, b in zip(self.own, self.its, strict=True))
 
 
-def _effect(setting: str, name: str, own: Trial, its: Trial) -> Effect:
-    ratio = own.requests_per_second / its.requests_per_second
-    value, other = (_value(setting, one.task.candidate) for one in (own, its))
-    figures = f"{own.bounded} to {its.bounded} requests/s, p99 {_ms(own.p99_ms)} to {_ms(its.p99_ms)}"
+def _pair(winner: Candidate, other: Candidate, trials: Sequence[Trial]) -> _Pair | None:
+    """Return the runs to compare: of the stage and load with most of both, the longest; else the best of each."""
+    ran = [one for one in trials if one.requests_per_second]
+    own = {_when(one): one for one in ran if one.task.candidate == winner}
+    its = {_when(one): one for one in ran if one.task.candidate == other}
+    stages: dict[tuple[float, str, float], list[tuple[Trial, Trial]]] = {}
+    for stage, level, seconds, turn in own.keys() & its.keys():
+        when = (stage, level, seconds, turn)
+        stages.setdefault((seconds, stage, level), []).append((own[when], its[when]))
+    if stages:
+        most = max(stages, key=lambda stage: (len(stages[stage]), stage))
+        pairs = sorted(stages[most], key=lambda pair: pair[0].task.turn)
+        return _Pair(tuple(one for one, _ in pairs), tuple(one for _, one in pairs))
+    best, least = best_of(list(own.values())), best_of(list(its.values()))
+    return _Pair((best,), (least,)) if best and least else None
+
+
+def _when(trial: Trial) -> tuple[str, float, float, int]:
+    task = trial.task
+    return task.stage, task.level, task.seconds, task.turn
+
+
+def _effect(setting: str, name: str, pair: _Pair) -> Effect:
+    one, two = pair.own[0], pair.its[0]
+    value, other = (_value(setting, trial.task.candidate) for trial in (one, two))
+    rates = " to ".join(_rate(runs) for runs in (pair.own, pair.its))
+    latencies = " to ".join(_ms(median(trial.p99_ms or 0.0 for trial in runs)) for runs in (pair.own, pair.its))
     where = (
-        f"with a load of {own.task.level:g}"
-        if own.task.level == its.task.level
-        else f"with loads of {own.task.level:g} and {its.task.level:g}"
+        f"with a load of {one.task.level:g}"
+        if one.task.level == two.task.level
+        else f"with loads of {one.task.level:g} and {two.task.level:g}"
     )
-    if own.client_limit and its.client_limit:
+    if all(any(trial.client_limit for trial in runs) for runs in (pair.own, pair.its)):
         said = "the client was the limit of both"
-    elif abs(ratio - 1) <= _SAME:
+    elif abs(pair.ratio - 1) <= _SAME:
         said = "no difference that runs of this length show"
     else:
-        said = f"{ratio:.2f} times the requests/s"
-    words = f"{name} {value} instead of {other}: {said} ({figures}, {where}, runs of {own.task.seconds:g} s)"
-    return Effect(name, value, other, ratio, words)
+        said = f"{pair.ratio:.2f} times the requests/s"
+    runs = f"{len(pair.own)} run{'s' * (len(pair.own) > 1)} of {one.task.seconds:g} s"
+    words = f"{name} {value} instead of {other}: {said} ({rates} requests/s, p99 {latencies}, {where}, {runs})"
+    return Effect(name, value, other, pair.ratio, words)
+
+
+def _rate(runs: Sequence[Trial]) -> str:
+    limited = any(trial.client_limit for trial in runs)
+    return f"{'≥ ' if limited else ''}{median(trial.requests_per_second for trial in runs):,.0f}"
 
 
 def _value(setting: str, candidate: Candidate) -> str:

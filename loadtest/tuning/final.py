@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..planning.spread import Interval, median_interval
-from .search import Budget, Standing, Tell
+from .search import ROUNDS, Budget, Standing, Tell
 from .space import Candidate
 from .trials import Measure, Task, Trial
 
-LEAST, MOST = 6, 20  # rounds; six are the fewest with an interval of 95 %
+LEAST, MOST = ROUNDS, 20  # rounds; six are the fewest with an interval of 95 %
 HURRIED = 3  # rounds where the budget is used up
 
 

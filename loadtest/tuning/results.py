@@ -19,7 +19,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Point:
-    """What a candidate does with one load: the medians of its longest runs."""
+    """What a candidate does with one load: the medians of its runs in the final, else of its longest."""
 
     candidate: Candidate
     level: float
@@ -86,15 +86,14 @@ class TuneReport:
 
 
 def points(trials: Sequence[Trial]) -> list[Point]:
-    """Return a point for each candidate and load with answers, of its longest runs."""
+    """Return a point for each candidate and load with answers, of the runs in the final, else of the longest."""
     found = []
     for candidate, level in dict.fromkeys((one.task.candidate, one.task.level) for one in trials):
         own = [one for one in trials if (one.task.candidate, one.task.level) == (candidate, level)]
-        seconds = max(one.task.seconds for one in own)
-        stage = next(one.task.stage for one in reversed(own) if one.task.seconds == seconds)
-        longest = [one for one in own if one.task.stage == stage and one.p99_ms is not None]
-        if longest:
-            found.append(_point(candidate, level, seconds, longest))
+        best = max(own, key=lambda one: (one.task.stage == "final", one.task.seconds)).task
+        runs = [one for one in own if one.task.stage == best.stage and one.p99_ms is not None]
+        if runs:
+            found.append(_point(candidate, level, best.seconds, runs))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from .ladder import best_of, climb, nearest_of, working_level
 from .space import Candidate, server_of
@@ -16,7 +17,9 @@ from .trials import Measure, Run, Task, Trial
 
 KEPT = 3  # one of so many goes on to the next stage
 FINALISTS = 2  # beside the default and the start
-SEARCH = 0.55  # share of the budget that the stages before the final may take
+SEARCH = 0.55  # share of the budget that the stages before the final may take at most
+LEAST_SEARCH = 0.45  # share that they may take on any machine
+ROUNDS = 6  # of the final that there is to be time for
 FIRST = 0.75  # share of that for the first stage
 PROBES = (2, 4)  # runs of a candidate in the first stage, and in later ones
 
@@ -100,15 +103,14 @@ def search(
     """
     fixed = list(dict.fromkeys([candidates[0], start] if start else candidates[:1]))
     first_stage = [*fixed, *(one for one in candidates if one not in fixed)]
-    until = budget.seconds * SEARCH
     standings: dict[Candidate, Standing] = {}
     field_, stage = first_stage, 0
     while True:
         tell(f"stage {stage + 1}: {len(field_)} candidates, runs of {budget.length(stage):g} s")
-        limit = until if stage else until * FIRST
         leader: Standing | None = None
         for candidate in field_:
-            if candidate not in fixed and measure.spent >= limit:
+            until = _until(budget, [one for each in standings.values() for one in each.trials], len(fixed))
+            if candidate not in fixed and measure.spent >= until * (1.0 if stage else FIRST):
                 break
             before = standings.get(candidate) if stage else leader
             # Until some load is known to meet the objectives, it is searched for among all.
@@ -127,6 +129,7 @@ def search(
             if leader is None or standing.score > leader.score:
                 leader = standing
         ranked = rank([standings[one] for one in field_ if one in standings])
+        until = _until(budget, [one for each in standings.values() for one in each.trials], len(fixed))
         if len(ranked) <= FINALISTS + len(fixed) or measure.spent >= until:
             break
         kept = [one.candidate for one in ranked if one.score][: math.ceil(len(ranked) / KEPT)]
@@ -137,6 +140,18 @@ def search(
         (*(standings[one] for one in fixed), *others),
         tuple(one for one in first_stage if one not in standings),
     )
+
+
+def _until(budget: Budget, trials: Sequence[Trial], fixed: int) -> float:
+    """Return the seconds after which the final is due, given how long the runs took so far on this machine.
+
+    It has the rest of the budget, which is to be enough for its rounds and the start of its servers, unless that left
+    almost nothing for the search.
+    """
+    if not trials:
+        return budget.seconds * SEARCH
+    final = (FINALISTS + fixed) * (ROUNDS + 2) * median(one.took for one in trials)
+    return min(budget.seconds * SEARCH, max(budget.seconds * LEAST_SEARCH, budget.seconds - final))
 
 
 def rank(standings: Sequence[Standing]) -> list[Standing]:

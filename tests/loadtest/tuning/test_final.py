@@ -131,7 +131,7 @@ def test_effects_compare_runs_that_differ_in_one_setting_alone() -> None:
     assert found["engine"].ratio == pytest.approx(2.0)
     assert found["workers"].words == (
         "workers 2 instead of 1: 2.00 times the requests/s (2,000 to 1,000 requests/s, p99 32 ms to 64 ms, with a "
-        "load of 32, runs of 2 s)"
+        "load of 32, 1 run of 2 s)"
     )
     assert found["batch size"].instead_of == "8"
 
