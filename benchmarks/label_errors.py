@@ -28,8 +28,10 @@ from lexport.benchmarks.figures import Values, say
 from lexport.benchmarks.report import Report, Verdict, add_options
 from lexport.data.dataset import Dataset, dataset_of, label_names, label_sets
 from lexport.data.load import load
-from lexport.evaluation.diagnostics.label_errors import combined, suspects, suspects_of_decisions
+from lexport.evaluation.diagnostics.label_errors import combined
 from lexport.evaluation.metrics import label_matrix
+from lexport.evaluation.tasks import task_of
+from lexport.export.labels import find_label_errors
 from lexport.models import recipes
 from lexport.training.linear import fit_bayes
 from lexport.training.selection.out_of_fold import out_of_fold
@@ -164,7 +166,6 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, list[Found]]:
     every: dict[str, list[Found]] = {OURS: []}
     for seed in range(options.seeds):
         noisy, wrong = _changed(dataset, options.share, seed)
-        given = np.array([labels.index(label) for label in noisy.labels])
         said: dict[str, tuple[Values, float]] = {}
         for judge, judged in judges.items():
             began = time.perf_counter()
@@ -172,24 +173,32 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, list[Found]]:
         both = [said[judge] for judge in ("linear", "naive Bayes")]
         said[OURS] = (combined([values for values, _ in both]), sum(seconds for _, seconds in both))
         for judge, (values, seconds) in said.items():
-            every.setdefault(judge, []).append(_found(given, truth, wrong, values, seconds))
+            every.setdefault(judge, []).append(_found(noisy, labels, truth, wrong, values, seconds))
             say(f"{name}, seed {seed}, {judge}: {every[judge][-1].ours:.1%} found, {seconds:.0f} s")
     return every
 
 
+def _listed(dataset: Dataset, labels: Sequence[str], values: Values, task: str = "classify") -> npt.NDArray[np.int64]:
+    """The rows that `lexport diagnose` lists, in its order."""
+    row = {text: number for number, text in enumerate(dataset.texts)}
+    _, errors = find_label_errors(dataset, task_of(task, labels), values, "")
+    return np.array([row[one.text] for one in errors], np.int64)
+
+
 def _found(
-    given: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], wrong: Flags, values: Values, seconds: float
+    noisy: Dataset, labels: Sequence[str], truth: npt.NDArray[np.int64], wrong: Flags, values: Values, seconds: float
 ) -> Found:
     first = 2 * int(wrong.sum())
-    ours = suspects(given, values)
+    given = np.array([labels.index(label) for label in noisy.labels])
+    ours = _listed(noisy, labels, values)
     quality = get_label_quality_scores(given, values, method="normalized_margin")
     issues = find_label_issues(given, values, n_jobs=1)
     return Found(
         right=float((values.argmax(axis=1) == truth).mean()),
-        ours=_share(wrong, ours.order()[:first]),
+        ours=_share(wrong, ours[:first]),
         theirs=_share(wrong, np.argsort(quality, kind="stable")[:first]),
-        suspected=int(ours.suspected.sum()),
-        precision=float(wrong[ours.suspected].mean()) if ours.suspected.any() else 0.0,
+        suspected=len(ours),
+        precision=float(wrong[ours].mean()) if len(ours) else 0.0,
         issues=int(issues.sum()),
         their_precision=float(wrong[issues].mean()) if issues.any() else 0.0,
         seconds=seconds,
@@ -236,7 +245,7 @@ def _several(options: argparse.Namespace) -> tuple[list[str], list[list[str]]]:
     names = label_names(label_sets(dataset))
     truth = label_matrix(label_sets(dataset), names)
     recipe = recipes.load("linear").changed("head", multi_label=True)
-    ours, theirs, decisions = [], [], []
+    ours, theirs = [], []
     for seed in range(min(options.seeds, FEW_SEEDS)):
         draw = np.random.default_rng(seed)
         rows = draw.choice(len(dataset), round(options.share * len(dataset)), replace=False)
@@ -254,18 +263,14 @@ def _several(options: argparse.Namespace) -> tuple[list[str], list[list[str]]]:
         )
         wrong = np.zeros(len(dataset), bool)
         wrong[rows] = True
-        scores, _ = suspects_of_decisions(given, values)
         first = 2 * len(rows)
-        order = np.argsort(np.nanmin(scores, axis=1), kind="stable")
-        ours.append(_share(wrong, order[:first]))
-        cells = np.argsort(np.where(np.isnan(scores), np.inf, scores), axis=None, kind="stable")[:first]
-        decisions.append(float((given != truth).flatten()[cells].sum() / len(rows)))
+        ours.append(_share(wrong, _listed(noisy, names, values, "multilabel")[:first]))
         quality = multilabel_quality([np.flatnonzero(own).tolist() for own in given], values)
         theirs.append(_share(wrong, np.argsort(quality, kind="stable")[:first]))
         say(f"several labels, seed {seed}: {ours[-1]:.1%} found, cleanlab {theirs[-1]:.1%}")
-    columns = ["texts", "labels", "changed", "texts found", "decisions found", "texts found by cleanlab"]
+    columns = ["texts", "labels", "changed", "found", "found by cleanlab"]
     changed = f"{round(options.share * len(dataset)):,}"
-    means = [f"{np.mean(one):.1%}" for one in (ours, decisions, theirs)]
+    means = [f"{np.mean(one):.1%}" for one in (ours, theirs)]
     return columns, [[f"{len(dataset):,}", str(len(names)), changed, *means]]
 
 
@@ -290,12 +295,12 @@ def _rare(options: argparse.Namespace) -> tuple[list[str], list[list[str]]]:
             [_of_recipe("linear")(noisy, labels, seed), _of_recipe("linear", bayes=True)(noisy, labels, seed)]
         )
         right = ~wrong & (truth == labels.index(rare))
-        ours = suspects(given, values)
+        ours = _listed(noisy, labels, values)
         issues = find_label_issues(given, values, n_jobs=1)
         first = 2 * int(wrong.sum())
-        found.append(_share(wrong, ours.order()[:first]))
+        found.append(_share(wrong, ours[:first]))
         theirs.append(_share(wrong, np.argsort(get_label_quality_scores(given, values), kind="stable")[:first]))
-        suspected.append(float(ours.suspected[right].mean()))
+        suspected.append(float(np.isin(np.flatnonzero(right), ours).mean()))
         their_suspected.append(float(issues[right].mean()))
         say(f"a rare label, seed {seed}: {found[-1]:.1%} found, {suspected[-1]:.1%} of its right labels suspected")
     rows = [

@@ -129,7 +129,7 @@ class Diagnosis:
         if bad:
             named = ", ".join(dict.fromkeys(CHECKS[one.check] for one in bad))
             raise RefusedError(
-                f"{self.target}: {len(bad)} findings are {least}{' or worse' if least != SERIOUS else ''}: {named}. "
+                f"{self.target}: {len(bad)} of the findings are {least} or worse: {named}. "
                 "Each says what fixes it; --fail-on sets another limit.",
                 code="LX-EVAL-050",
             )

@@ -1,10 +1,10 @@
 """Labels that are likely wrong, by confident learning.
 
-A classifier that has not seen a text says how probable each label is for it. A label is suspected where another one
-is not only more probable, but as probable as it usually is for the texts that have it: a label that a classifier is
-never sure of is not held against texts it is hard for (Northcutt, Jiang, Chuang: Confident Learning: Estimating
-Uncertainty in Dataset Labels, Journal of Artificial Intelligence Research 70, 2021). Where a text may have several
-labels each is judged as one of two, given or not.
+A classifier that has not seen a text says how probable each label is for it. Where another label is as probable as
+it usually is for the texts that have it, the text counts as one of that label. So it is estimated how many texts of
+each label are others, and as many are suspected, those first whose label is least probable beside the best other one
+(Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels, Journal of Artificial
+Intelligence Research 70, 2021). Where a text may have several labels each is judged as one of two, given or not.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
+_EVEN = 0.5
+"""The score of a label that is as probable as the best other one."""
 _LEAST = 1e-9
 """The least probability, of which there is a logarithm."""
 LEAST_SURE = 50
@@ -75,8 +77,9 @@ def suspects(given: Numbers, probabilities: Probabilities) -> Suspects:
 
     probabilities: of each label, [texts, labels], by a classifier that has not seen the text; NaN in the rows that
     none has judged. The score is the normalized margin: half of one plus what the given label has above the best
-    other one. Labels with fewer than FEWEST judged texts are neither judged nor suggested; of a label at most half of
-    the texts are suspected, the likeliest errors.
+    other one. Of the texts of a label as many are suspected as are likely others, by the share among those that
+    count as one of a label, and at most half. Labels with fewer than FEWEST judged texts are neither judged nor
+    suggested.
     """
     values = np.asarray(probabilities, np.float64)
     texts, labels = values.shape
@@ -96,10 +99,17 @@ def suspects(given: Numbers, probabilities: Probabilities) -> Suspects:
         [values[judged & (given == one), one].mean() if enough[one] else np.inf for one in range(labels)]
     )
     confident = np.where(values >= usual[None, :], values, -np.inf)
-    likely = confident.argmax(axis=1)
-    suspected = judged & np.isfinite(confident.max(axis=1)) & (likely != given)
-    suspected &= ~_beyond_half(given, suspected, score, counts)
-    return Suspects(score, suspected, np.where(suspected, likely, given))
+    counted = judged & np.isfinite(confident.max(axis=1))
+    other = counted & (confident.argmax(axis=1) != given)
+    suspected = np.zeros(texts, bool)
+    for label in np.flatnonzero(enough).tolist():
+        own = judged & (given == label)
+        sure = int((own & counted).sum())
+        wrong = round(int((own & other).sum()) / max(sure, 1) * int(own.sum()))
+        doubtful = np.flatnonzero(own & (score < _EVEN))
+        doubtful = doubtful[np.argsort(score[doubtful], kind="stable")]
+        suspected[doubtful[: min(wrong, int(own.sum()) // 2)]] = True
+    return Suspects(score, suspected, np.where(suspected, others.argmax(axis=1), given))
 
 
 def suspects_of_decisions(given: Flags, probabilities: Probabilities) -> tuple[Scores, Flags]:
@@ -128,12 +138,3 @@ def disagreeing(agrees: Flags, confidence: Scores) -> tuple[int, int]:
     """
     surest = np.argsort(-confidence, kind="stable")[: max(len(confidence) // 10, LEAST_SURE)]
     return int((~agrees[surest]).sum()), len(surest)
-
-
-def _beyond_half(given: Numbers, suspected: Flags, score: Scores, counts: Numbers) -> Flags:
-    """Return the suspected texts, the least likely errors, of which a label has more than half of its texts."""
-    out = np.zeros(len(given), bool)
-    for label in np.flatnonzero(2 * np.bincount(given[suspected], minlength=len(counts)) > counts).tolist():
-        rows = np.flatnonzero(suspected & (given == label))
-        out[rows[np.argsort(score[rows], kind="stable")][counts[label] // 2 :]] = True
-    return out

@@ -72,6 +72,17 @@ def test_robustness(tiny_csv: Path) -> None:
 
 
 @pytest.mark.long
+def test_label_errors() -> None:
+    pytest.importorskip("cleanlab")
+    printed = run("label_errors.py", "--seeds", "1")
+    for judge in ("**linear and naive Bayes**", "linear", "naive Bayes", "bag", "TF-IDF + LR, scikit-learn"):
+        assert f"| {judge} |" in printed
+    assert "### Several labels to a text" in printed
+    assert "### A label with 20 texts" in printed
+    assert "| rotten-tomatoes: no fewer than cleanlab |" in printed
+
+
+@pytest.mark.long
 def test_inference() -> None:
     printed = run("inference.py")
     for variant in IDS_IN:
