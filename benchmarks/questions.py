@@ -162,8 +162,6 @@ QUESTIONS = {
             "LitServe and MLServer wait a millisecond for a batch, their least; Triton, BentoML and Ray Serve gather "
             "what waits, without a delay; FastAPI answers one by one, as its pages show it. Triton and MLServer are "
             "asked in the Open Inference Protocol. [What each is and where it is ahead](rivals.md).",
-            "`exit-NAME` is what `lexport export-to NAME` writes, in its own server with its settings, the archive's "
-            "code in it ([leaving TorchServe](leaving-torchserve.md)).",
         ),
     ),
     "embedded": Question(
