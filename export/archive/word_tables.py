@@ -82,9 +82,7 @@ def _rows(stored: _Tensor | None, scale: _Tensor | None, own: slice, model: Mode
         return None
     stored = stored[own]
     if stored.dtype == np.uint8:
-        return (
-            PackedByteRows(stored) if model.precision.startswith("int8") else PackedNibbleRows(stored, _width(stored))
-        )
+        return PackedByteRows(stored) if model.precision == "int8" else PackedNibbleRows(stored, _width(stored))
     if stored.dtype != np.int8:
         return FloatRows(stored)
     if scale is None:

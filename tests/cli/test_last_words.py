@@ -236,6 +236,8 @@ def test_commands_print_through_the_functions_that_write_codes() -> None:
     allowed = {"cli/options.py", "__main__.py", "handlers/runtime/metrics.py", "loadtest/driver/hosts.py"}
     sources = [root / name for name in ("commands", "export", "serving", "models", "client", "loadtest", "handlers")]
     files = [*root.glob("*.py"), *(file for folder in sources for file in folder.rglob("*.py"))]
+    # Programs of an exit's folder stand alone.
+    files = [file for file in files if "programs" not in file.parts]
     assert len(files) > 100
     for file in files:
         if file.relative_to(root).as_posix() in allowed:

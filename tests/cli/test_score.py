@@ -15,7 +15,7 @@ import pytest
 import lexport as package
 
 from ..hostile import EVIL, check
-from .conftest import Place, Result, wait_for
+from .conftest import Place, Result, as_text, split_error, wait_for
 from .test_interrupt import assert_clean, end
 
 Command = Callable[..., Result]
@@ -101,8 +101,8 @@ def test_what_cannot_be_scored_is_one_line_and_leaves_nothing(
 ) -> None:
     before = here.files()
     result = lexport("score", str(run_folder), *arguments.split())
-    found, message = (result.code, result.err.splitlines()[-1].partition(": ")[2])
-    assert (found, result.err.splitlines()[-1].partition(": ")[0]) == (2, f"error[{code}]")
+    found, message = split_error(as_text(result.err.splitlines()[-1]))
+    assert (result.code, found) == (2, code)
     assert words in message
     assert here.files() == before
 

@@ -237,7 +237,7 @@ def test_malformed_jsonl_is_placed(tmp_path: Path, line: str, expected: str, cod
 
 
 def test_jsonl_whose_first_object_lacks_everything_lists_its_keys(tmp_path: Path) -> None:
-    assert "its columns are: none" in refusal("LX-DATA-019", written(tmp_path / "a.jsonl", "{}\n"))
+    assert "Its columns are: none" in refusal("LX-DATA-019", written(tmp_path / "a.jsonl", "{}\n"))
 
 
 def test_damaged_parquet_gives_nothing(tmp_path: Path) -> None:
