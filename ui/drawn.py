@@ -8,7 +8,8 @@ from pathlib import Path
 from ..api.vectors.table import vectors
 from ..errors import MissingExtra
 from ..export.report import report
-from ..reports import overview, word_map
+from ..reports import overview
+from ..reports.vectors import word_map
 from .library import Item
 
 _KEPT = 16  # pages

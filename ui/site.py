@@ -16,7 +16,7 @@ from threading import Lock
 from urllib.parse import parse_qsl
 
 from ..errors import InputError, LexportError
-from ..reports.word_map import script_digest
+from ..reports.vectors.word_map import script_digest
 from . import pages
 from .answers import Opened
 from .drawn import Drawn

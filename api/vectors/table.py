@@ -180,7 +180,7 @@ class Vectors:
         TensorBoard's projector loads both. Raises InputError for an unknown word or a folder that is there.
         """
         from ...evaluation.vectors import mapping
-        from ...reports.projector import write_projector
+        from ...reports.vectors.projector import write_projector
 
         places = mapping.chosen(self._table, words, top)
         shown = [self._table.words[place] for place in places.tolist()]
@@ -265,12 +265,12 @@ def save_map(made: WordMap, out: StrPath, *, font: StrPath | None = None, say: S
     """
     path = Path(out)
     if path.suffix == ".html":
-        from ...reports.word_map import page
+        from ...reports.vectors.word_map import page
         from ...storage.atomic import write_file
 
         return write_file(path, page(made).encode())
     if path.suffix == ".png":
-        from ...reports.word_picture import write_picture
+        from ...reports.vectors.word_picture import write_picture
 
         return write_picture(made, path, font=None if font is None else Path(font), say=say)
     raise InputError(

@@ -114,7 +114,7 @@ def evaluate(
         found = table.evaluate(names, sample=sample, progress=progress)
     if as_json:
         return emit(asdict(found))
-    from ...reports.vector_tables import evaluation
+    from ...reports.vectors.vector_tables import evaluation
 
     return show(evaluation(asdict(found)))
 
@@ -158,7 +158,7 @@ def search(
         )
     if as_json:
         return emit({"text": text, "found": [asdict(one) for one in found]})
-    from ...reports.vector_tables import matches
+    from ...reports.vectors.vector_tables import matches
 
     return show(matches([asdict(one) for one in found]))
 
@@ -227,6 +227,6 @@ def _words_of(given: str) -> list[str]:
 
 
 def _show_words(found: list[dict[str, object]]) -> None:
-    from ...reports.vector_tables import words
+    from ...reports.vectors.vector_tables import words
 
     show(words(found))

@@ -216,12 +216,13 @@ def test_an_archive_of_others_is_given_its_batches_by_a_file_of_settings(
     assert (default["batch_size"], default["max_batch_delay_ms"]) == (own.size, own.delay) == (1, 100)
 
 
+@pytest.mark.long
 def test_a_search_over_both_engines_from_a_poor_start(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     path, out = archive_of("onnx-fp32"), tmp_path / "out"
     report = tune(
         [path],
         slo=["p99=5s"],
-        budget=40.0,
+        budget=120.0,
         users=(16,),
         start="engine=torchserve,workers=4,batch=1,delay=100",
         out=out,

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from .tables import Table, new_table, shown
+from ..tables import Table, new_table, shown
 
 _TITLES = {
     "wordsim353": "WordSim-353, Spearman",

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..messages.escaping import visible
-from ..storage.atomic import new_folder
+from ...messages.escaping import visible
+from ...storage.atomic import new_folder
 
 
 def write_projector(

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import json
 
-from ..evaluation.vectors.mapping import WordMap
-from ..messages.escaping import visible
-from .pages import TEMPLATES, render
+from ...evaluation.vectors.mapping import WordMap
+from ...messages.escaping import visible
+from ..pages import TEMPLATES, render
 
 _GRID = 10_000  # positions are whole numbers of this
 

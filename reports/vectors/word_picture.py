@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, import_optional
-from ..evaluation.vectors.mapping import WordMap
-from ..messages.escaping import visible
-from ..storage.atomic import write_file
-from ..storage.compression import listed
-from ..storage.progress import Say
+from ...errors import InputError, import_optional
+from ...evaluation.vectors.mapping import WordMap
+from ...messages.escaping import visible
+from ...storage.atomic import write_file
+from ...storage.compression import listed
+from ...storage.progress import Say
 from .word_map import meaning
 
 _SIZE, _DOTS = (1920, 1080), 120
