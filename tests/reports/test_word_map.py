@@ -15,7 +15,7 @@ import pytest
 
 from lexport.errors import InputError
 from lexport.evaluation.vectors.mapping import Colour, Method, WordMap
-from lexport.reports import word_picture
+from lexport.reports.vectors import word_picture
 from lexport.reports.vectors.projector import write_projector
 from lexport.reports.vectors.word_map import page
 from lexport.storage.progress import silent
