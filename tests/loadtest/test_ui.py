@@ -28,6 +28,8 @@ from lexport.loadtest.targets import Endpoint
 from ..refusals import refused
 from .conftest import LOCUSTFILE, Stub
 
+pytestmark = pytest.mark.long  # servers are started and loaded again and again
+
 LOAD = Load(2, 0.0, 4.0, None, 0.0, 0)
 
 

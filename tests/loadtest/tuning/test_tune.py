@@ -30,6 +30,8 @@ from ...json_schema import problems
 from ...refusals import refused
 from ..conftest import HANDLER, make_archive
 
+pytestmark = pytest.mark.long  # servers are started and loaded again and again
+
 TINY: dict[str, Any] = {"slo": ["p99=5s"], "budget": 10.0, "users": (2, 4), "engines": ("embedded",)}
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
 WARMING = Load(2, 0.0, 0.5, None, 0.0, 0)
