@@ -120,9 +120,17 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    # What the command line before asked for does not count; what comes after -- are texts.
+    # What comes after -- are texts.
     last_words.use_json("--json" in arguments[: arguments.index("--") if "--" in arguments else None])
     output.reset()
+    code = _run(arguments)
+    # Neither holds for what comes after it in this process.
+    last_words.use_json(False)
+    output.reset()
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         from .cli.app import app  # slow; here an interruption of it is caught
 

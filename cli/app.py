@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -76,7 +76,9 @@ class _InOrder(TyperGroup):
     def __init__(self, **options: Any) -> None:
         """Add the two options to every command, also of the groups inside."""
         super().__init__(**options)
-        _add_output_options(self.commands.values())
+        only = typer.Typer(add_completion=False)
+        only.command()(_takes_output_options)
+        _add_options(self.commands.values(), get_command(only).params)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Return the names in order."""
@@ -110,14 +112,12 @@ def _takes_output_options(
     """Be the command whose options every command gets."""
 
 
-def _add_output_options(commands: Iterable[Any]) -> None:
-    only = typer.Typer(add_completion=False)
-    only.command()(_takes_output_options)
+def _add_options(commands: Iterable[Any], options: Sequence[Any]) -> None:
     for command in commands:
         if hasattr(command, "commands"):
-            _add_output_options(command.commands.values())
+            _add_options(command.commands.values(), options)
         else:
-            command.params += get_command(only).params
+            command.params += options
 
 
 app.info.cls = _InOrder

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,9 @@ _LARGEST = 16 * 2**20  # bytes of a JSON file that is read
 _HEADLINES = ("accuracy", "micro_f1", "recall_at_1")
 _SKIPPED = frozenset({"node_modules", "__pycache__", "build", "dist", "export"})
 
+Described = tuple[dict[str, str], str]
+"""What is said of an item, as names and values, and the command that it waits for, with {} for its name."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -40,6 +43,8 @@ class Item:
     """When it was last changed, in seconds since 1970."""
     facts: tuple[tuple[str, str], ...] = ()
     """What is said of it, as names and values."""
+    following: str = ""
+    """The command that it waits for; empty for a load test."""
     problem: str | None = None
     """Why it cannot be used; None where nothing is wrong at a glance."""
 
@@ -56,49 +61,49 @@ class Item:
 
 def items(folder: Path) -> list[Item]:
     """Return what lies in a folder and those inside, the newest first. Nothing in it can make this fail."""
-    found = [_described(kind, path, folder) for kind, path in _find(folder)]
-    return sorted(found, key=lambda item: (-item.changed, item.name))[:MOST]
+    found = sorted(_find(folder), key=lambda item: (-item.changed, item.name))
+    return [_described(item) for item in found[:MOST]]
 
 
-def next_command(item: Item) -> str:
-    """Return the command that an item waits for."""
-    own = shlex.quote(item.name)
-    facts = dict(item.facts)
-    if item.kind == "archive":
-        return f"lexport serve {own}"
-    if "variants" not in facts:
-        return f"lexport export {own}"
-    return f"lexport {'evaluate ' + own if facts['variants'].startswith('0 ') else f'archive {own} --version 1.0'}"
+def item_of(folder: Path, key: str) -> Item | None:
+    """Return the item with this `key`, described; None if there is none."""
+    return next((_described(item) for item in _find(folder) if item.key == key), None)
 
 
-def _find(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the kind and path of each item. Links to folders are not followed."""
+def _find(folder: Path) -> Iterator[Item]:
+    """Yield each item, without its facts. Links to folders are not followed."""
     for root, folders, files in islice(os.walk(folder, onerror=lambda _: None), _FOLDERS):
         here = Path(root)
         deep = len(here.relative_to(folder).parts) >= DEPTH
         folders[:] = [] if deep else sorted(one for one in folders if one[:1] != "." and one not in _SKIPPED)
         if "run.json" in files:
-            yield "run", here
+            yield _item("run", here, folder)
         if {"results.json", "report.html"} <= set(files):
-            yield "loadtest", here
-        yield from (("archive", here / one) for one in sorted(files) if one.endswith(".mar") and one[:1] != ".")
+            yield _item("loadtest", here, folder)
+        for one in sorted(files):
+            if one.endswith(".mar") and one[:1] != ".":
+                yield _item("archive", here / one, folder)
 
 
-def _described(kind: str, path: Path, folder: Path) -> Item:
-    name = str(path.relative_to(folder))
+def _item(kind: str, path: Path, folder: Path) -> Item:
     try:
         changed = path.stat().st_mtime
-    except OSError:
+    except OSError:  # gone meanwhile
         changed = 0.0
+    return Item(kind, path, str(path.relative_to(folder)), changed)
+
+
+def _described(item: Item) -> Item:
+    """Return an item with its facts and the command that it waits for, or with its problem."""
     try:
-        facts = {"run": _run, "archive": _archive, "loadtest": _loadtest}[kind](path)
+        facts, following = _DESCRIBERS[item.kind](item.path)
     except LexportError as error:
-        return Item(kind, path, name, changed, problem=error.message)
+        return replace(item, problem=error.message)
     except OSError as error:
-        return Item(kind, path, name, changed, problem=f"It cannot be read: {error.strerror}.")
+        return replace(item, problem=f"It cannot be read: {error.strerror}.")
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
-        return Item(kind, path, name, changed, problem=f"It is not as lexport writes it ({type(error).__name__}).")
-    return Item(kind, path, name, changed, tuple(facts.items()))
+        return replace(item, problem=f"It is not as lexport writes it ({type(error).__name__}).")
+    return replace(item, facts=tuple(facts.items()), following=following.format(shlex.quote(item.name)))
 
 
 def read_json(path: Path) -> Any:
@@ -108,7 +113,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _run(path: Path) -> dict[str, str]:
+def _run(path: Path) -> Described:
     info, metrics = read_json(path / "run.json"), read_json(path / "metrics.json")
     metric = next(name for name in _HEADLINES if name in metrics["test"])
     facts = {
@@ -118,29 +123,35 @@ def _run(path: Path) -> dict[str, str]:
         "training texts": f"{int(info['data']['train']):,}",
     }
     evidence = path / "export" / "evidence.json"
-    if evidence.is_file():
-        variants = read_json(evidence)["variants"]
-        passed = sum(one["refused"] is None for one in variants)
-        facts["variants"] = f"{passed} of {len(variants)} passed"
-    return facts
+    if not evidence.is_file():
+        return facts, "lexport export {}"
+    variants = read_json(evidence)["variants"]
+    passed = sum(one["refused"] is None for one in variants)
+    facts["variants"] = f"{passed} of {len(variants)} passed"
+    return facts, "lexport archive {} --version 1.0" if passed else "lexport evaluate {}"
 
 
-def _archive(path: Path) -> dict[str, str]:
+def _archive(path: Path) -> Described:
     found = read_archive(path)
-    return {
+    facts = {
         "model": f"{found.name} {found.version}",
         "variant": found.variant or "not made by lexport",
         "size": f"{path.stat().st_size / 1e6:.1f} MB",
     }
+    return facts, "lexport serve {}"
 
 
-def _loadtest(path: Path) -> dict[str, str]:
+def _loadtest(path: Path) -> Described:
     found = read_json(path / "results.json")
     rows = found["rows"]
     best = max((float(row["requests_per_second"]) for row in rows), default=0.0)
-    return {
+    facts = {
         "archives": ", ".join(dict.fromkeys(str(row["archive"]) for row in rows)),
         "runs": str(len(rows)),
         "most requests/s": f"{best:,.0f}",
         "objectives": "none" if not found["objectives"] else "met" if found["passed"] else "missed",
     }
+    return facts, ""
+
+
+_DESCRIBERS: dict[str, Callable[[Path], Described]] = {"run": _run, "archive": _archive, "loadtest": _loadtest}

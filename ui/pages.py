@@ -13,7 +13,7 @@ from ..reports.charts.lines import Line, line_chart
 from ..reports.pages import Cell, Figure, render
 from ..reports.tables import share
 from .evaluations import MOST_TEXTS
-from .library import Item, next_command, read_json
+from .library import Item, read_json
 
 if TYPE_CHECKING:
     from .answers import Opened
@@ -44,7 +44,7 @@ def item(one: Item, opened: Opened | None, problem: str | None, script: str) -> 
     `problem` is why it could not be opened, `script` the nonce of the page's script.
     """
     own = shlex.quote(one.name)
-    commands = [("next", next_command(one))]
+    commands = [("next", one.following)]
     if one.kind == "run":
         commands += [("evaluation", f"lexport evaluate {own} --report evaluation.html")]
         commands += [("what is wrong with it", f"lexport diagnose {own}")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 
 from ..errors import SystemProblem
@@ -31,6 +32,11 @@ class Server(ThreadingHTTPServer):
                 code="LX-UI-005",
             ) from None
         self.site = Site(folder, f"{HOST}:{self.server_address[1]}")
+
+    def server_bind(self) -> None:
+        """Take the address, without the look-up of this machine's name that `HTTPServer` makes."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
 
     @property
     def address(self) -> str:

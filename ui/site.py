@@ -21,7 +21,7 @@ from . import pages
 from .answers import Opened
 from .drawn import Drawn
 from .evaluations import Evaluations
-from .library import Item, items
+from .library import Item, item_of, items
 
 LONGEST_BODY = 1_000_000
 """Bytes of a request."""
@@ -117,14 +117,14 @@ class Site:
         return _refused(404, "There is nothing at this address.")
 
     def _item(self, key: str, kind: str | None = None) -> Item:
-        for item in items(self._folder):
-            if item.key == key and kind in (None, item.kind):
-                if item.problem is not None:
-                    raise InputError(f"{item.name} cannot be shown. Make it again: {item.problem}", code="LX-UI-002")
-                return item
-        raise InputError(
-            f"There is no item {key[:40]!r} in {self._folder}. Load the first page again.", code="LX-UI-003"
-        )
+        item = item_of(self._folder, key)
+        if item is None or kind not in (None, item.kind):
+            raise InputError(
+                f"There is no item {key[:40]!r} in {self._folder}. Load the first page again.", code="LX-UI-003"
+            )
+        if item.problem is not None:
+            raise InputError(f"{item.name} cannot be shown. Make it again: {item.problem}", code="LX-UI-002")
+        return item
 
     def _item_page(self, item: Item, script: str) -> str:
         with self._lock:

@@ -12,7 +12,7 @@ _MOST = 8  # of each kind are shown, the newest
 def overview(folder: Path) -> Iterator[Any]:
     """Yield what to show about a folder: tables of the runs and archives, and lines."""
     from ...reports.tables import new_table, titled
-    from ...ui.library import items, next_command
+    from ...ui.library import items
 
     found = items(folder)
     for kind, title in (("run", "Runs"), ("archive", "Archives")):
@@ -24,7 +24,7 @@ def overview(folder: Path) -> Iterator[Any]:
             column.justify = "left"
         for item in own[:_MOST]:
             facts = ", ".join(f"{name} {value}" for name, value in item.facts)
-            table.add_row(item.name, item.problem or facts, "" if item.problem else next_command(item))
+            table.add_row(item.name, item.problem or facts, item.following)
         left = f"the newest {_MOST} of {len(own):,}" if len(own) > _MOST else ""
         yield titled(title, table, left)
     address = _server()

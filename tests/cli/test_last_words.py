@@ -22,6 +22,7 @@ from lexport.__main__ import run
 from lexport.cli import catalog
 from lexport.cli.options import bar, say_to, show
 from lexport.errors import InputError, RefusedError
+from lexport.messages import last_words
 from lexport.messages.output import output
 from lexport.reports import status_tables
 from lexport.reports import tables as screens
@@ -132,6 +133,7 @@ def test_with_json_an_error_is_a_line_of_json_and_what_comes_after_two_dashes_is
     assert (said["level"], said["code"], said["exit_code"]) == ("error", "LX-ARCHIVE-069", 2)
     assert said["message"].startswith("There is no archive x")
     assert json.loads(lexport("inspect", "--json").err)["code"] == "LX-SYSTEM-004"
+    assert not last_words.is_json()  # it holds for that command line alone
     assert lexport("run", "absent.mar", "--", "--json").err.startswith("error[LX-")
 
 

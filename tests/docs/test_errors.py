@@ -18,7 +18,6 @@ from lexport.docs.generate.errors import AREAS, CODE, PAGE, Entry, entries, page
 from lexport.docs.generate.wording import CAUSES, REMEDIES
 from lexport.handlers.request.answers import render_refusal
 from lexport.handlers.request.refusals import Refusal
-from lexport.messages import last_words
 from lexport.messages.escaping import visible
 
 EVERY = entries()
@@ -68,7 +67,6 @@ def test_codes_are_unique_and_of_known_areas() -> None:
 def test_it_says_what_happened_and_what_to_do_on_one_line(entry: Entry) -> None:
     kind = {1: errors.RefusedError, 2: errors.InputError, 3: errors.SystemProblem}[entry.exit_code]
     error = kind(entry.message, code=entry.code)
-    last_words.use_json(False)  # whatever command line came before
     with redirect_stderr(StringIO()) as printed:
         assert _explain(error) == entry.exit_code
     assert printed.getvalue() == f"error[{entry.code}]: {visible(entry.message)}\n"
