@@ -32,6 +32,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Under nohup and in some runners' background jobs Ctrl-C is ignored, and with it every test of it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Each file starts servers of its own, TorchServe's in ten times the seconds: `make test` asks the embedded engine
+# what both must do, and `make test-full` both. What TorchServe does with an archive, its start and end, and versions
+# that change under load are in tests/handlers, serving/torchserve and serving/operations/test_operations.py always.
+TORCHSERVE_IN_FULL_RUNS = {
+    "cli/test_log_format.py",
+    "serving/generated/test_watching.py",
+    "serving/monitoring/test_drift.py",
+    "serving/operations/test_canary.py",
+    "serving/operations/test_mixed.py",
+    "serving/operations/test_tokens.py",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of those files that ask TorchServe as long."""
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        call = getattr(item, "callspec", None)  # of parametrized tests
+        if file in TORCHSERVE_IN_FULL_RUNS and call and "torchserve" in call.params.values():
+            item.add_marker(pytest.mark.long)
+
+
 TOPICS = {
     "sport": "match goal team player league coach referee stadium season cup".split(),
     "kitchen": "pan oven butter recipe flour sugar knife salt soup bread".split(),

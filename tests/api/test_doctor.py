@@ -104,6 +104,7 @@ def test_little_memory_and_room_are_notes_with_what_to_do(tmp_path: Path, monkey
     assert "TMPDIR" in found["temporary folder"].remedy
 
 
+@pytest.mark.long
 def test_what_is_missing_is_named_and_ends_with_3(tmp_path: Path) -> None:
     (tmp_path / "no java").mkdir()
     done = without(

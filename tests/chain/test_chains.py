@@ -71,6 +71,7 @@ _LONG = {
     "hashed side by side",
     "cnn of other widths",
     "dynamic_dim sparse",
+    "lstm packed, forwards",
     "table with unknown words as padding",
     "cnn of wide layers",
 }

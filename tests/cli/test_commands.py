@@ -360,6 +360,7 @@ def test_serve_predict_status_stop(place: Place, archive_of: Callable[[str], Pat
     assert lexport("stop").code == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("java")
 def test_predict_with_a_language_and_with_images(
     place: Place, task_archive: Callable[[str], Path], lexport: Command
@@ -388,6 +389,7 @@ def test_predict_with_a_language_and_with_images(
     assert "Stopped the server" in ok(stopped)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("java")
 def test_loadtest_misses_an_objective(place: Place, archive_of: Callable[[str], Path]) -> None:
     archive = str(archive_of("onnx-int8"))

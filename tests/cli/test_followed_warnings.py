@@ -161,6 +161,7 @@ def test_weights_raise_macro_f1_of_unbalanced_labels(place: Place, follow: Follo
     assert after.commands == {}
 
 
+@pytest.mark.long
 def test_weights_raise_macro_f1_of_a_rare_one_of_several_labels(place: Place, follow: Follow) -> None:
     rows = [(text, "talk|rare" if label == "kitchen" else "talk") for text, label in texts(1500, 0.3, rare=0.04)]
     write(place.cwd / "mine.csv", rows)

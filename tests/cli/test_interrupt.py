@@ -130,6 +130,7 @@ def test_while_a_load_test_runs(place: Place, archive_of: Callable[[str], Path])
         assert_clean(end(child, signal.SIGINT), place)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("java")
 def test_a_load_test_that_is_killed_leaves_no_process_and_the_next_start_removes_its_files(
     place: Place, archive_of: Callable[[str], Path]
@@ -159,6 +160,7 @@ def test_a_load_test_that_is_killed_leaves_no_process_and_the_next_start_removes
     assert list(place.temporary.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("java")
 def test_a_server_in_the_foreground_ends_with_its_killed_command(
     place: Place, archive_of: Callable[[str], Path]

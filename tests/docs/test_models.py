@@ -72,6 +72,7 @@ def sections(path: Path) -> Iterator[tuple[str, list[Block]]]:
 
 
 SECTIONS = dict(section for path in TAUGHT for section in sections(path))
+SLOW = {"python.md: The whole chain", "score.md: An example", "store.md: An example"}
 
 
 def execute(block: Block, names: dict[str, Any]) -> str | None:
@@ -114,7 +115,7 @@ def agrees(found: str, shown: str, *, about: bool) -> bool:
 
 @pytest.mark.parametrize(
     "heading",
-    [pytest.param(one, marks=[pytest.mark.long] if one == "python.md: The whole chain" else []) for one in SECTIONS],
+    [pytest.param(one, marks=[pytest.mark.long] if one in SLOW else []) for one in SECTIONS],
 )
 def test_a_sections_code_runs_and_prints_what_the_page_shows(
     heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

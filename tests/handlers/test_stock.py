@@ -63,7 +63,8 @@ def ask(url: str, texts: list[str]) -> Any:
 
 
 @pytest.mark.parametrize(
-    "variant", ["torchscript-int8", pytest.param("onnx-int8", marks=pytest.mark.long), "onnx-int8-text"]
+    "variant",
+    [*(pytest.param(one, marks=pytest.mark.long) for one in ("torchscript-int8", "onnx-int8")), "onnx-int8-text"],
 )
 def test_stock_torchserve_serves_the_archive(archive_of: Callable[[str], Path], tmp_path: Path, variant: str) -> None:
     mar = archive_of(variant)

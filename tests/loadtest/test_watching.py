@@ -84,6 +84,7 @@ def test_what_an_earlier_run_told_is_forgotten(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_real_run_is_watched(stub: Stub, tmp_path: Path, processes: int) -> None:
     seen: list[Moment] = []
@@ -136,6 +137,7 @@ def test_a_terminal_shows_a_line_that_changes_and_is_gone_at_the_end(stub: Stub,
     assert "report: loadtest-report/report.html" in last
 
 
+@pytest.mark.long
 def test_a_terminal_without_colours_has_none(stub: Stub, tmp_path: Path) -> None:
     sent, code = in_terminal([*COMMAND, "--host", f"{stub.url}/ask"], tmp_path, NO_COLOR="1")
     assert code == 0

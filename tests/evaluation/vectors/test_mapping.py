@@ -28,7 +28,11 @@ def table() -> WordTable:
     return WordTable("groups", words, FloatRows(rows))
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize(
+    "method",
+    # umap compiles itself for a quarter of a minute.
+    [pytest.param(one, marks=[pytest.mark.long] if one is Method.UMAP else []) for one in Method],
+)
 def test_groups_stay_together_and_the_same_seed_makes_the_same_map(method: Method) -> None:
     own = table()
     places = chosen(own, None, 1000)

@@ -127,6 +127,7 @@ def test_narrow_layers_stay_in_fp32_in_both_engines(tmp_path: Path) -> None:
     assert graph.count("quantized::linear_dynamic(") == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_it_is_smaller_than_with_layers_in_fp32(engine: str, tmp_path: Path) -> None:
     sizes = []

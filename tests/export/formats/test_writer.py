@@ -91,6 +91,7 @@ def observed(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Obse
     return found
 
 
+@pytest.mark.long
 def test_measuring_writes_nothing(observed: Observed) -> None:
     assert set(observed.touched) == set(NAMES.split(","))
     for name, (before, after) in observed.touched.items():

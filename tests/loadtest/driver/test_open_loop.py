@@ -54,6 +54,7 @@ def test_random_arrivals_are_all_sent_and_report_the_planned_delay(tmp_path: Pat
         assert percentile(found, 50) == pytest.approx(300, rel=0.05)
 
 
+@pytest.mark.long
 def test_requests_are_sent_when_they_are_due_by_all_processes_together(tmp_path: Path) -> None:
     with Planned(delay=0.5).running() as server:
         found = asked(server, tmp_path, arrivals="open", rate=50.0, duration=2.0, warmup=0.0, processes=2, seed=3)
