@@ -5,6 +5,7 @@ from .api.functions import audit as audit
 from .api.functions import demo as demo
 from .api.functions import diff as diff
 from .api.functions import doctor as doctor
+from .api.functions import from_hub as from_hub
 from .api.functions import generate as generate
 from .api.functions import inspect as inspect
 from .api.functions import load as load

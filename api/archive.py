@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..export.exits.exit import Exit
     from ..export.exits.kserve import Amounts
     from ..export.exits.writing import WrittenExit
+    from ..export.hub.push import HubFolder
     from ..loadtest.results import LoadReport
     from ..loadtest.tuning.results import TuneReport
     from ..serving.generated.resources import Resources
@@ -141,6 +142,15 @@ class Archive(Model):
             trust_code=trust_code,
             say=say,
         )
+
+    def to_hub(self, out: str | Path, **options: Any) -> HubFolder:
+        """Write a folder for the Hugging Face Hub and return what is in it; options as `lexport hub push`.
+
+        Raises InputError if `out` is there and not to be replaced, RefusedError if the archive fails verification.
+        """
+        from ..export.hub.push import push
+
+        return push(self.path, Path(out), trusted=self._trusted, **options)
 
     def loadtest(self, **options: Any) -> LoadReport:
         """Load the archive with Locust on several worker sets; the options are those of `lexport loadtest`."""

@@ -172,6 +172,21 @@ def diff(
 
 
 @names_missing_packages
+def from_hub(folder: StrPath, *, out: StrPath, replace: bool = False, keys: Keys = None) -> Run | Archive:
+    """Make the run or the archive of a folder that `to_hub` wrote, each file checked by its digest, and return it.
+
+    Raises InputError if a file is missing or `out` is there, RefusedError if a file is not the one that was pushed.
+    """
+    from ..export.hub.pull import pull
+    from .archive import Archive
+    from .run import of_folder
+
+    trusted = _read_keys(keys)
+    target, record = pull(Path(folder), Path(out), replace=replace, trusted=trusted)
+    return Archive(target, trusted=trusted) if record.version else of_folder(target)
+
+
+@names_missing_packages
 def archiver_inputs(run: Run | StrPath, *, version: str, out: StrPath, **options: Any) -> list[str]:
     """Write an archive's members as files and return the `torch-model-archiver` command that packs them."""
     from ..export.archive.archiver_inputs import write_archiver_inputs

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..evaluation.diagnostics.findings import Diagnosis
     from ..export.evaluation import Evaluation
     from ..export.evidence.evidence import Evidence
+    from ..export.hub.push import HubFolder
     from ..loadtest.tuning.results import TuneReport
 
 
@@ -103,6 +104,15 @@ class Run(Model):
 
         write_report(self.folder, Path(out), **options)
         return Path(out)
+
+    def to_hub(self, out: str | Path, **options: Any) -> HubFolder:
+        """Write the run as a folder for the Hugging Face Hub and return what is in it; options as `lexport hub push`.
+
+        Raises InputError if `out` is there and not to be replaced.
+        """
+        from ..export.hub.push import push
+
+        return push(self.folder, Path(out), **options)
 
     def export(
         self, variants: str | None = None, *, goldens: str | Path | None = None, say: Say = silent

@@ -15,12 +15,13 @@ from ..messages.output import output
 from . import catalog as listing
 from . import doctor as checking
 from . import expand as growing
-from . import export_to as exiting
 from . import load as loading
 from . import pack as packing
 from . import record as recording
 from . import score as scoring
 from . import train as learning
+from .exchange import export_to as exiting
+from .exchange import hub as sharing
 from .looking import diagnose as diagnosing
 from .looking import ui as looking
 from .looking import vectors as exploring
@@ -54,6 +55,7 @@ __all__ = [
     "rotating",
     "scoring",
     "serving",
+    "sharing",
     "storing",
     "trying",
     "watching",
@@ -63,7 +65,7 @@ __all__ = [
 # The order in --help: along the pipeline.
 _ORDER = (
     *("demo", "samples", "recipes", "train", "expand", "evaluate", "diagnose", "score", "vectors"),
-    *("export", "archive", "handler", "verify", "inspect", "report", "diff", "record", "export-to"),
+    *("export", "archive", "handler", "verify", "inspect", "report", "diff", "record", "export-to", "hub"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),
     *("generate", "loadtest", "tune", "ui", "doctor"),

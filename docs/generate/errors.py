@@ -29,6 +29,7 @@ AREAS = {
     "EVAL": "Evaluation",
     "EXPORT": "Export and gates",
     "FILE": "Files and folders",
+    "HUB": "Folders for the Hub",
     "HTTP": "Requests to a served model",
     "INSTALL": "Installation",
     "LOAD": "Load tests",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Archive, Json, Keys, TrustCode, app, emit, print_line, say_to, show, trusted_keys
+from ..options import Archive, Json, Keys, TrustCode, app, emit, print_line, say_to, show, trusted_keys
 
 export_to = typer.Typer(
     name="export-to",
@@ -147,8 +147,8 @@ def _write(
 ) -> None:
     from dataclasses import asdict
 
-    from ..api.archive import Archive as ArchiveFile
-    from ..reports.exits import proofs
+    from ...api.archive import Archive as ArchiveFile
+    from ...reports.exits import proofs
 
     written = ArchiveFile(mar, trusted=trusted_keys(key)).export_to(
         kind, out, python=python and python.absolute(), trust_code=trust_code, say=say_to(as_json), **options
