@@ -151,7 +151,7 @@ def _write(
     from ..reports.exits import proofs
 
     written = ArchiveFile(mar, trusted=trusted_keys(key)).export_to(
-        kind, out, python=python and python.absolute(), trust_code=trust_code, say=say_to(as_json), **options
+        kind, out, python=python, trust_code=trust_code, say=say_to(as_json), **options
     )
     if as_json:
         return emit({**asdict(written), "proven": written.proven})

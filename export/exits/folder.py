@@ -104,7 +104,7 @@ class _Asked:
 
     def python(self) -> Proof:
         """Run predict.py in the environment."""
-        package = packed_engine(self._packed)
+        package = _engine(self._packed)
         version = self._environment.version(package)
         if version is None:
             return unproven(_PYTHON, self._environment.missing(package))
@@ -154,7 +154,7 @@ class _Asked:
         return judged(name, self._packed, self._goldens, found, why=_LEFT_OUT * left_out, versions=versions)
 
 
-def packed_engine(packed: Packed) -> str:
+def _engine(packed: Packed) -> str:
     """Return the distribution of the engine that runs a model."""
     return "onnxruntime" if packed.model.engine == "onnx" else "torch"
 

@@ -77,7 +77,6 @@ def write_exit(
         place = folder / chosen.place(packed)
         place.parent.mkdir(parents=True, exist_ok=True)
         members.rename(place)
-        packed = read_packed(place)
         write_folder(folder, chosen.files(packed))
         kept = set(folder.rglob("*"))
         say(f"Asking what was written for {len(packed.goldens)} goldens")
