@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ...errors import SystemProblem
 from ...handlers.model.goldens import Golden
@@ -62,8 +62,6 @@ There are no programs for Node and C++. {_NOT_TEXT_IN}
 
 class Folder(Exit):
     """The archive's members and programs beside them."""
-
-    PACKAGE: ClassVar[str] = "onnxruntime"
 
     def files(self, packed: Packed) -> dict[str, bytes]:
         """Return three programs for a model that takes texts; for any other one in Python with the archive's code."""

@@ -7,7 +7,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from ...errors import InputError
 from ...handlers.model.goldens import Golden
@@ -43,8 +42,6 @@ _CODE = (
 @dataclass(frozen=True)
 class Triton(Exit):
     """A repository with one model of one version."""
-
-    PACKAGE: ClassVar[str] = "nvidia-pytriton"
 
     backend: str = "auto"
     """One of BACKENDS; auto takes ONNX Runtime for a model that takes texts, else Python."""
