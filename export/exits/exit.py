@@ -76,7 +76,7 @@ class ServerExit(Exit):
     def answers(self, packed: Packed, port: int) -> tuple[Sequence[Golden], Sequence[Mapping[str, Any]]]:
         """Ask the server at a port all goldens; return them, once for each answer, and the answers.
 
-        That is by the Open Inference Protocol v2. Raises RefusedError for an answer that is none.
+        They are asked by the Open Inference Protocol v2. Raises RefusedError for a reply that has no answer.
         """
         path = f"/v2/models/{packed.model.name}/infer"
         return answers_of_all(packed, lambda request: ask(port, path, request))
