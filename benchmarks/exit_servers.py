@@ -57,7 +57,8 @@ class ExitServer:
                 raise SystemProblem("There is no tritonserver.")
             return server.serving(folder / REPOSITORY, port), dict(server.variables)
         if self.kind == "mlflow":
-            options = ["--model-uri", str(folder), "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+            options = ["--model-uri", str(folder), "--env-manager", "local"]
+            options += ["--host", "127.0.0.1", "--port", str(port)]
             return [str(python), "-m", "mlflow", "models", "serve", *options], {}
         command, variables = _SERVERS[self.kind].command(folder, environment, port)
         return [str(one) for one in command], variables

@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
 
 
 def _environment(name: str, folder: Path) -> Path:
-    """The interpreter of a server: this one for our own, a rival's with lexport[serve] and its packages, an exit's."""
+    """The interpreter of a server: this one for our own, else one with its packages; rivals have lexport[serve]."""
     if name in OURS:
         return Path(sys.executable)
     home = folder / name

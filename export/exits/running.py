@@ -43,7 +43,11 @@ class Environment:
         )
         with suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(
-                [self.python, "-I", "-c", asked, package], capture_output=True, text=True, timeout=_PATIENCE, check=False
+                [self.python, "-I", "-c", asked, package],
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE,
+                check=False,
             )
             return done.stdout.strip() or None
         return None
