@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, cast
 
 from ....errors import InputError, LexportError, RefusedError
 from ....handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
-from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, parse_json, too_large
+from ....storage.strict_json import parse_json
+from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, too_large
 from .layout import check_exact, check_layout
 from .unpacked import pack
 
