@@ -21,12 +21,12 @@ from .archive.format.unpacked import is_unpacked
 from .archive.inspect import inspect
 from .archive.trust.keys import PublicKey
 from .evaluate import evaluate
+from .evidence.load_results import read_results
 from .targets import ArchiveTarget, RunTarget, open_target
 
 _EXPLAINED = 4
 """Texts that are explained where none are named."""
 _UNKNOWN_RATES = (0.1, 0.3)
-_MAX_LOADTEST = 1 << 28  # bytes of a results.json
 _MEASURED = ("archive", "workers", "users", "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "failures")
 
 
@@ -229,19 +229,15 @@ def _predictor(opened: RunTarget | ArchiveTarget) -> Predictor:
 
 def _read_loadtest(path: Path) -> dict[str, Any]:
     """Return the results of a load test. Raises InputError for another file."""
-    file = path / "results.json" if path.is_dir() else path
     try:
-        if file.stat().st_size > _MAX_LOADTEST:
-            raise ValueError("it is too large")
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_results(path)
         lacking = [name for row in found["rows"] for name in _MEASURED if name not in row]
         if lacking:
             raise ValueError(f"a row lacks {lacking[0]}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is not what a load test wrote ({type(error).__name__}: {error}). Expected the folder of "
             "`lexport loadtest --out`, or the results.json in it.",
             code="LX-EVAL-057",
         ) from None
-    results: dict[str, Any] = found
-    return results
+    return found

@@ -20,7 +20,7 @@ from .charts.lines import Line, line_chart
 from .evaluation import blocks
 from .evaluation_tables import line
 from .evidence_table import rows_of
-from .numbers import measured
+from .numbers import at_least, measured
 from .pages import Cell, Figure, render
 from .tables import share, with_interval
 
@@ -234,7 +234,7 @@ def _loadtest(found: Mapping[str, Any]) -> dict[str, Any]:
             str(row["archive"]),
             str(row["workers"]),
             f"{row['users'] or row.get('rate', 0):g}",
-            f"{'≥ ' if row.get('client_limit') else ''}{measured(row['requests_per_second'])}",
+            at_least(row["requests_per_second"], row.get("client_limit")),
             *(measured(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")),
             Cell(f"{row['failures']:,}", "bad") if row["failures"] else "0",
         ]

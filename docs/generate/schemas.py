@@ -10,12 +10,13 @@ from typing import Any
 from lexport.docs.generate.options import described
 from lexport.export.evidence.evidence import Evidence, VariantEvidence
 from lexport.export.evidence.load import LoadCheck, LoadEvidence, LoadRow
+from lexport.export.evidence.load_results import SCHEMA
 from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
 from lexport.loadtest.judging.comparison import Change, Comparison
 from lexport.loadtest.measuring.figures import GpuUse, Repeat, ServerFigures, Spread
 from lexport.loadtest.planning.spread import Interval
-from lexport.loadtest.results import SCHEMA, Capacity, LoadedModel, LoadReport, NotRun, Row, Verdict
+from lexport.loadtest.results import Capacity, LoadedModel, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
 from lexport.loadtest.tuning import results as tuning
 from lexport.loadtest.tuning.explain import Effect

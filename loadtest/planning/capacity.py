@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...export.evidence.load_results import load_in_words
 from ...serving.plan import parse_threads, parse_workers
 from ..objectives import Objective
-from ..results import Capacity, Row, load_in_words
+from ..results import Capacity, Row
 from .spread import median_interval
 
 _ENGINES = {"embedded": " of the embedded engine"}

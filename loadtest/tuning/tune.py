@@ -14,6 +14,7 @@ from ...errors import InputError, MissingExtra
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.trust.rule import Trust
 from ...export.archive.verify import verify
+from ...export.evidence.load_results import load_in_words
 from ...messages.extras import is_installed
 from ...serving.process import sigterm_raises
 from ...serving.start import ENGINES, engine_of
@@ -27,7 +28,6 @@ from ..locust_process import Load, Target
 from ..objectives import Objective
 from ..planning.capacity import machines_for, served_by, stated
 from ..planning.spread import median_interval
-from ..results import load_in_words
 from ..targets import subjects, texts_file, texts_in_words
 from . import report as files
 from .checks import check_default, check_met, check_options, check_winner, objectives_of
