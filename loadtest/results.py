@@ -116,6 +116,11 @@ class Row:
         return self.users if self.arrivals == "closed" else self.rate
 
 
+def workers_in_words(engine: str, workers: str) -> str:
+    """Return a worker set as results name it: `cpu:2` of TorchServe, `embedded cpu:2` of another engine."""
+    return workers if engine == "torchserve" else f"{engine} {workers}"
+
+
 @dataclass(frozen=True)
 class NotRun:
     """A worker set that was requested and could not be run."""

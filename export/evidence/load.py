@@ -39,7 +39,7 @@ class LoadRow:
     p99_9_ms: float | None
     max_ms: float | None
     spread: dict[str, dict[str, float]]
-    """Of each figure of several runs the median, and the ends of an interval of it (`low`, `high`)."""
+    """Of each figure of several runs the median, an interval of it (`low`, `high`) and its confidence, 0 to 1."""
     client_cpu: float
     machine_cpu: float
     other_cpu: float | None
