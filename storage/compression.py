@@ -50,6 +50,12 @@ def shown(value: object) -> str:
     return visible(text)
 
 
+def excerpt(text: str) -> str:
+    """Return the beginning of a text for a message: on one line, printable, at most 60 characters."""
+    flat = " ".join(text.split())
+    return shown(flat if len(flat) <= 60 else f"{flat[:57]}...")
+
+
 def listed(values: Iterable[object], limit: int = 10) -> str:
     """Return the first `limit` values, comma-separated, and how many more there are."""
     every = list(values)
