@@ -170,9 +170,13 @@ def text_table(columns: Mapping[str, bool]) -> Table:
     """
     table = Table(box=box.SIMPLE_HEAD, expand=True)
     for head, numeric in columns.items():
-        ratio = 1 if head == "text" else None
-        justify = "right" if numeric else "left"
-        table.add_column(head, justify=justify, no_wrap=True, ratio=ratio, overflow="ellipsis")
+        table.add_column(
+            head,
+            justify="right" if numeric else "left",
+            no_wrap=True,
+            ratio=1 if head == "text" else None,
+            overflow="ellipsis",
+        )
     return table
 
 
