@@ -67,8 +67,6 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/request_path.py --variant onnx-fp32 --json $(FIGURES)/request_path.json
 	-$(BIN)/python benchmarks/http_servers.py --json $(FIGURES)/http_servers.json
 	-$(BIN)/python benchmarks/rivals.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/rivals.json
-	-$(BIN)/python benchmarks/rivals.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/rivals-exits.json \
-	  --servers embedded,torchserve,exit-triton,exit-mlserver,exit-kserve,exit-bentoml,exit-mlflow
 	-$(BIN)/python benchmarks/embedded.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/embedded.json
 	-$(BIN)/python benchmarks/mixed.py --json $(FIGURES)/mixed.json
 	-$(BIN)/python benchmarks/grpc_calls.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/grpc_calls.json

@@ -103,6 +103,7 @@ def import_optional(module: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        error.name = error.name or module  # a package that finds itself broken need not give its name
         problem = import_problem(error, purpose)
         if problem is None:
             raise

@@ -52,7 +52,7 @@ def run_demo(
     from ..export.export import export
     from ..export.formats.variants import choose
     from ..loadtest import objectives
-    from ..loadtest.report import check_out, screen
+    from ..loadtest.report import Screen, check_out
     from ..loadtest.runner import loadtest
     from ..models import recipes
     from ..serving.start import ENGINES
@@ -96,7 +96,7 @@ def run_demo(
         trusted=(),
         say=say,
     )
-    show(screen(report))
+    show(Screen(report))
     say("")
     say(f"Done in {time.monotonic() - started:.0f} s.")
     show(evidence_table(asdict(evidence)))

@@ -54,7 +54,7 @@ def load(
     if path.is_file():
         from .archive import Archive
 
-        return Archive(path, trusted=_read_keys(keys))
+        return Archive(path, trusted=read_keys(keys))
     raise InputError(
         f"{given} is not a run folder, an archive or the address of a server. Expected for example runs/reviews, "
         "reviews-1.0.mar or http://127.0.0.1:8080.",
@@ -92,7 +92,7 @@ def serve(
         state_dir=_path(state_dir),
         config=_path(config),
         token_file=_path(token_file),
-        trusted=_read_keys(keys),
+        trusted=read_keys(keys),
         say=say,
         **options,
     )
@@ -115,7 +115,7 @@ def store(folder: StrPath = "model_store", *, keys: Keys = None, state_dir: StrP
     """
     from .store import Store
 
-    return Store(folder, trusted=_read_keys(keys), state_dir=state_dir)
+    return Store(folder, trusted=read_keys(keys), state_dir=state_dir)
 
 
 @names_missing_packages
@@ -123,7 +123,7 @@ def verify(archive: StrPath, *, keys: Keys = None) -> Verified:
     """Check an archive's members, digests, evidence and signature. Raises RefusedError with all problems."""
     from ..export.archive.verify import verify
 
-    return verify(Path(archive), _read_keys(keys))
+    return verify(Path(archive), read_keys(keys))
 
 
 @names_missing_packages
@@ -135,7 +135,7 @@ def inspect(archive: StrPath, *, keys: Keys = None) -> Inspection | ForeignArchi
     from ..export.archive.foreign import describe_foreign
     from ..export.archive.inspect import inspect
 
-    trusted = _read_keys(keys)
+    trusted = read_keys(keys)
     return describe_foreign(Path(archive), trusted) or inspect(Path(archive), trusted)
 
 
@@ -151,7 +151,7 @@ def record(
     from ..loadtest.record import record
 
     given = Path(texts) if isinstance(texts, (str, Path)) else texts
-    return record(str(source), given, Path(out), trusted=_read_keys(keys), **with_paths(options))
+    return record(str(source), given, Path(out), trusted=read_keys(keys), **with_paths(options))
 
 
 @names_missing_packages
@@ -167,8 +167,8 @@ def diff(
     from ..export.archive.recordings import is_recording
 
     if is_recording(Path(before)):
-        return compare_recording(Path(before), Path(after), texts=_path(texts), trusted=_read_keys(keys))
-    return compare(Path(before), Path(after), trusted=_read_keys(keys))
+        return compare_recording(Path(before), Path(after), texts=_path(texts), trusted=read_keys(keys))
+    return compare(Path(before), Path(after), trusted=read_keys(keys))
 
 
 @names_missing_packages
@@ -280,7 +280,8 @@ def _path(value: StrPath | None) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _read_keys(keys: Keys) -> list[PublicKey] | None:
+def read_keys(keys: Keys) -> list[PublicKey] | None:
+    """Return the public keys of files; None for those of LEXPORT_KEYS. Raises InputError for a file without one."""
     from ..export.archive.trust.keys import read_public
 
     return None if keys is None else [read_public(Path(key)) for key in keys]

@@ -15,7 +15,7 @@ from ..client.questions import Question, about_images, about_texts, read, read_e
 from ..errors import InputError
 from ..storage.progress import Progress, Say, silent
 from .answers import Predictions
-from .paths import StrPath
+from .paths import StrPath, source_of
 
 if TYPE_CHECKING:
     from ..data.reading.options import Reading
@@ -147,7 +147,7 @@ class Model(ABC):
 
         return score(
             self,
-            str(data) if isinstance(data, StrPath) else [str(one) for one in data],
+            source_of(data),
             out,
             text_column=text_column,
             language_column=language_column,
@@ -175,8 +175,8 @@ class Model(ABC):
         """Return the `top` rows of `data` whose texts are nearest to `text` by a vector or joint model.
 
         `data`, `text_column`, `language_column` and `reading` are those of `score`; `lang` is the language of `text`.
-        Vectors of all rows are in memory, not the rows. Raises InputError for data that cannot be used, or a model
-        that answers labels.
+        Vectors of all rows are in memory, not the rows. Raises InputError for data that cannot be used, a model that
+        answers labels, or a text whose vector is zero.
         """
         from ..data.reading.options import USUAL_READING
         from .vectors.search import search
@@ -184,7 +184,7 @@ class Model(ABC):
         return search(
             self,
             text,
-            str(data) if isinstance(data, StrPath) else [str(one) for one in data],
+            source_of(data),
             text_column=text_column,
             language_column=language_column,
             language=lang,

@@ -18,8 +18,6 @@ def with_paths(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def source_of(data: StrPath | Sequence[StrPath] | None) -> str | list[str] | None:
-    """Return data as functions below take them: a name, several, or None."""
-    if data is None:
-        return None
+def source_of(data: StrPath | Sequence[StrPath]) -> str | list[str]:
+    """Return data as functions below take them: a name or several."""
     return str(data) if isinstance(data, StrPath) else [str(one) for one in data]

@@ -93,7 +93,7 @@ class Run(Model):
         """
         from ..export.diagnose import diagnose
 
-        return diagnose(self.folder, source_of(data), **options)
+        return diagnose(self.folder, None if data is None else source_of(data), **options)
 
     def report(self, out: str | Path, **options: Any) -> Path:
         """Write one page of the run and return its path. Raises InputError.

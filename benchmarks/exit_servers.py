@@ -10,11 +10,18 @@ from typing import Any
 
 import lexport
 from lexport.errors import SystemProblem
-from lexport.export.exits.running import Environment, free_ports
+from lexport.export.exits.bentoml import BentoML
+from lexport.export.exits.exit import ServerExit
+from lexport.export.exits.kserve import KServe
+from lexport.export.exits.mlserver import MLServer
+from lexport.export.exits.running import Environment
+from lexport.export.exits.triton import REPOSITORY
 from lexport.export.exits.tritonserver import of_wheel, on_path
 
 _V2 = '{"inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [TEXT]}]}'
+# What the code of an archive of an ONNX variant imports.
 _OF_ARCHIVES = ("mmh3", "numpy", "onnxruntime", "regex")
+_SERVERS: dict[str, type[ServerExit]] = {"mlserver": MLServer, "bentoml": BentoML, "kserve": KServe}
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,6 @@ class ExitServer:
     body: str = _V2
     """What it is sent: TEXT stands for the text as JSON."""
 
-    @property
-    def environment(self) -> str:
-        """The name of the folder with its packages, which a rival of the same server uses too."""
-        return self.kind
-
     def needs(self) -> Sequence[str]:
         """Return what pip installs: the server, and what the archive's code imports."""
         return (*self.packages, *_OF_ARCHIVES)
@@ -47,32 +49,19 @@ class ExitServer:
             raise SystemProblem(written.proofs[-1].why)
 
     def command(self, python: Path, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
-        """Return the command that serves the exit in `folder` at a port, and the variables it needs."""
+        """Return the command that serves the exit in `folder`, absolute, at a port, and the variables it needs."""
+        environment = Environment(python)
         if self.kind == "triton":
-            environment = Environment(python)
             server = on_path("python") or of_wheel(environment, Path(tempfile.mkdtemp(dir=folder.parent)))
             if server is None:
                 raise SystemProblem("There is no tritonserver.")
-            options = [f"--model-repository={folder / 'repository'}", f"--http-port={port}"]
-            options += ["--http-address=127.0.0.1", "--allow-grpc=false", "--allow-metrics=false"]
-            return [*server.command, *options], dict(server.variables)
-        commands = {
-            "mlflow": ["-m", "mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local"],
-            "mlserver": [str(python.parent / "mlserver"), "start", str(folder)],
-            "bentoml": ["-m", "bentoml", "serve", "service:Service", "--working-dir", str(folder)],
-            "kserve": [str(folder / "server.py"), "--enable_grpc", "false", "--workers", "1"],
-        }
-        ports = {
-            "mlflow": ["--host", "127.0.0.1", "--port", str(port)],
-            "bentoml": ["--host", "127.0.0.1", "--port", str(port)],
-            "kserve": ["--http_port", str(port)],
-        }
-        variables = {}
-        if self.kind == "mlserver":
-            grpc, metrics = free_ports(2)
-            variables = {"MLSERVER_HOST": "127.0.0.1", "MLSERVER_HTTP_PORT": str(port)}
-            variables |= {"MLSERVER_GRPC_PORT": str(grpc), "MLSERVER_METRICS_PORT": str(metrics)}
-        return [str(python), *commands[self.kind], *ports.get(self.kind, [])], variables
+            return server.serving(folder / REPOSITORY, port), dict(server.variables)
+        if self.kind == "mlflow":
+            options = ["--model-uri", str(folder), "--env-manager", "local"]
+            options += ["--host", "127.0.0.1", "--port", str(port)]
+            return [str(python), "-m", "mlflow", "models", "serve", *options], {}
+        command, variables = _SERVERS[self.kind].command(folder, environment, port)
+        return [str(one) for one in command], variables
 
 
 EXITS = {
@@ -80,6 +69,7 @@ EXITS = {
     for one in (
         ExitServer("mlserver", ("mlserver",)),
         ExitServer("kserve", ("kserve",)),
+        # The Triton of this wheel reads the arrays of numpy 1.
         ExitServer("triton", ("nvidia-pytriton<0.6", "numpy<2", "tritonclient[grpc]")),
         ExitServer("bentoml", ("bentoml",), "/predict", '{"requests": [{"text": TEXT}]}'),
         ExitServer(

@@ -31,8 +31,9 @@ from lexport.data.load import load
 from lexport.evaluation.diagnostics.label_errors import combined
 from lexport.evaluation.metrics import label_matrix
 from lexport.evaluation.tasks import task_of
-from lexport.export.labels import find_label_errors
+from lexport.export.labels import JUDGES, find_label_errors, judged_out_of_fold
 from lexport.models import recipes
+from lexport.storage.progress import silent
 from lexport.training.linear import fit_bayes
 from lexport.training.selection.out_of_fold import out_of_fold
 
@@ -180,9 +181,8 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, list[Found]]:
 
 def _listed(dataset: Dataset, labels: Sequence[str], values: Values, task: str = "classify") -> npt.NDArray[np.int64]:
     """The rows that `lexport diagnose` lists, in its order."""
-    row = {text: number for number, text in enumerate(dataset.texts)}
     _, errors = find_label_errors(dataset, task_of(task, labels), values, "")
-    return np.array([row[one.text] for one in errors], np.int64)
+    return np.array([one.row for one in errors], np.int64)
 
 
 def _found(
@@ -244,7 +244,6 @@ def _several(options: argparse.Namespace) -> tuple[list[str], list[list[str]]]:
     dataset = dataset_of(texts, sets, "pairs")
     names = label_names(label_sets(dataset))
     truth = label_matrix(label_sets(dataset), names)
-    recipe = recipes.load("linear").changed("head", multi_label=True)
     ours, theirs = [], []
     for seed in range(min(options.seeds, FEW_SEEDS)):
         draw = np.random.default_rng(seed)
@@ -254,13 +253,7 @@ def _several(options: argparse.Namespace) -> tuple[list[str], list[list[str]]]:
             given[row, draw.integers(len(names))] ^= True
         labels = ["|".join(name for name, there in zip(names, own, strict=True) if there) for own in given.tolist()]
         noisy = replace(dataset, labels=labels)
-        values = combined(
-            [
-                out_of_fold(noisy, recipe, names, folds=FOLDS, seed=seed, fitter=fitter)
-                for fitter in (None, fit_bayes)
-            ],
-            several=True,
-        )
+        values, _ = judged_out_of_fold(noisy, task_of("multilabel", names), JUDGES, seed, silent)
         wrong = np.zeros(len(dataset), bool)
         wrong[rows] = True
         first = 2 * len(rows)
@@ -291,9 +284,7 @@ def _rare(options: argparse.Namespace) -> tuple[list[str], list[list[str]]]:
     for seed in range(min(options.seeds, FEW_SEEDS)):
         noisy, wrong = _changed(dataset, options.share, seed)
         given = np.array([labels.index(label) for label in noisy.labels])
-        values = combined(
-            [_of_recipe("linear")(noisy, labels, seed), _of_recipe("linear", bayes=True)(noisy, labels, seed)]
-        )
+        values, _ = judged_out_of_fold(noisy, task_of("classify", labels), JUDGES, seed, silent)
         right = ~wrong & (truth == labels.index(rare))
         ours = _listed(noisy, labels, values)
         issues = find_label_issues(given, values, n_jobs=1)

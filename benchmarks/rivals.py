@@ -103,10 +103,10 @@ def _options() -> argparse.Namespace:
 
 
 def _environment(name: str, folder: Path) -> Path:
-    """The interpreter of a server: this one for our own, a rival's with lexport[serve] and its packages."""
+    """The interpreter of a server: this one for our own, else one with its packages; rivals have lexport[serve]."""
     if name in OURS:
         return Path(sys.executable)
-    home = folder / (EXITS[name].environment if name in EXITS else name)
+    home = folder / name
     python = home / "bin" / "python"
     if not (home / "made").exists():
         needs = EXITS[name].needs() if name in EXITS else (f"{ROOT}[serve]", *RIVALS[name].packages)

@@ -22,7 +22,7 @@ from ..export.archive.recordings import SHAPES
 from ..export.evidence.load import LoadEvidence, LoadRow, read_load
 from ..messages.escaping import visible_lines
 from ..reports.evidence_table import evidence
-from ..reports.numbers import measured
+from ..reports.numbers import at_least, measured
 from ..reports.tables import Line, Quoted, Table, megabytes, new_table, reading, share, titled
 
 _SHOWN = 12  # words, members and flips at most
@@ -75,7 +75,7 @@ def _load(load: LoadEvidence) -> Any:
     for row in load.rows:
         table.add_row(
             row.cell,
-            *(str(row.runs), f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"),
+            *(str(row.runs), at_least(row.requests_per_second, row.client_limit)),
             *map(measured, (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms, row.p99_9_ms)),
             *(f"{row.failures:,}", measured(row.batch_texts), measured(row.queue_ms), row.limited),
         )

@@ -10,6 +10,13 @@ import typer
 from .live import watching
 from .options import Json, Keys, TrustCode, app, bar, emit, print_line, say_to, show, trusted_keys
 
+_Texts = Annotated[Path | None, typer.Option(help="A data file, or a text a line.", show_default="the goldens")]
+_TextColumn = Annotated[str | None, typer.Option(help="Column or field of the texts.", show_default="text")]
+_Need = Annotated[
+    float | None, typer.Option(metavar="RPS", help="Say how many such machines serve so many requests/s.")
+]
+_ModelStore = Annotated[Path, typer.Option(help="Where NAME is looked up.")]
+
 
 @app.command()
 def demo(
@@ -74,12 +81,8 @@ def loadtest(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every check as JUnit XML.", show_default="none")
     ] = None,
-    texts: Annotated[
-        Path | None, typer.Option(help="A data file, or a text a line.", show_default="the goldens")
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Column or field of the texts.", show_default="text")
-    ] = None,
+    texts: _Texts = None,
+    text_column: _TextColumn = None,
     body: Annotated[
         str, typer.Option(help='Body with {text} in it, such as {"inputs": "{text}"}.', show_default="the text")
     ] = "",
@@ -100,10 +103,8 @@ def loadtest(
     ui: Annotated[
         bool, typer.Option("--ui", help="Show Locust's own web page, on 127.0.0.1, while a run goes on.")
     ] = False,
-    need: Annotated[
-        float | None, typer.Option(metavar="RPS", help="Say how many such machines serve so many requests/s.")
-    ] = None,
-    model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
+    need: _Need = None,
+    model_store: _ModelStore = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("loadtest-report"),
     locustfile: Annotated[
         bool,
@@ -187,17 +188,11 @@ def tune(
             show_default="the defaults",
         ),
     ] = "",
-    need: Annotated[
-        float | None, typer.Option(metavar="RPS", help="Say how many such machines serve so many requests/s.")
-    ] = None,
-    texts: Annotated[
-        Path | None, typer.Option(help="A data file, or a text a line.", show_default="the goldens")
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Column or field of the texts.", show_default="text")
-    ] = None,
+    need: _Need = None,
+    texts: _Texts = None,
+    text_column: _TextColumn = None,
     seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 0,
-    model_store: Annotated[Path, typer.Option(help="Where NAME is looked up.")] = Path("model_store"),
+    model_store: _ModelStore = Path("model_store"),
     out: Annotated[Path, typer.Option(help="Folder for the journal and the result.")] = Path("tune"),
     force: Annotated[bool, typer.Option("--force", help="Begin anew: forget the runs that --out has.")] = False,
     key: Keys = None,

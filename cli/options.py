@@ -53,6 +53,7 @@ Archive = Annotated[Path, typer.Argument(metavar="MAR", help="An archive that `l
 AnyArchive = Annotated[
     Path, typer.Argument(metavar="MAR", help="Any .mar, or the folder of one that was packed as no-archive.")
 ]
+RunOrArchive = Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")]
 Keys = Annotated[
     list[Path] | None,
     typer.Option(

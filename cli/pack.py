@@ -230,7 +230,7 @@ def diff(
     from ..export.archive.diff import compare
     from ..export.archive.recorded import compare_recording
     from ..export.archive.recordings import is_recording
-    from ..loadtest.comparison import is_loadtest
+    from ..loadtest.side_by_side import is_loadtest
     from . import archive_tables as archive_screens
 
     if is_loadtest(before) or is_loadtest(after):
@@ -271,18 +271,18 @@ def diff(
 
 def _diff_loadtests(before: Path, after: Path, page: Path | None, *, as_json: bool) -> None:
     """Show two load tests side by side, and write their page where one is asked for."""
-    from ..loadtest import comparison
+    from ..loadtest import side_by_side
     from ..reports.pages import check
 
     if page is not None:
         check(page, option="--page")
-    found = comparison.compare(before, after)
+    found = side_by_side.compare(before, after)
     if page is not None:
-        comparison.write(found, page)
+        side_by_side.write(found, page)
     if as_json:
         return emit(found.as_dict())
-    show(comparison.table(found))
-    for line in comparison.notes(found):
+    show(side_by_side.table(found))
+    for line in side_by_side.notes(found):
         print_line(line)
     return None
 

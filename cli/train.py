@@ -18,6 +18,7 @@ from .options import (
     LabelColumn,
     LanguageColumn,
     PairColumn,
+    RunOrArchive,
     TextColumn,
     app,
     bar,
@@ -182,7 +183,7 @@ def train(
 @app.command()
 @takes_reading
 def evaluate(
-    target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
+    target: RunOrArchive,
     source: Annotated[
         list[str] | None,
         typer.Argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,6 @@ from ..evaluation.drift import Texts, texts_of
 from ..evaluation.metrics import label_indices
 from ..evaluation.tasks import UNLABELLED
 from ..handlers.model.distributions import Distributions
-from ..handlers.model.predictor import Predictor
 from ..handlers.text.encoder import Ids
 from ..models.corpus import Corpus
 from ..storage.progress import Progress, silent
@@ -87,7 +87,6 @@ def diagnose(
             "vocabulary": material.vocabulary,
             "leakage": material.leakage,
             "drift": material.drift,
-            "training": material.training,
         }
         findings: list[Finding] = []
         for name, check in checks.items():
@@ -97,6 +96,8 @@ def diagnose(
         if "labels" not in skip:
             finding, errors = material.labels(judges, seed, progress)
             findings.append(finding)
+        if "training" not in skip:
+            findings += material.training(findings)
         if written is not None:
             write_relabelled(written, material.texts, errors)
         return Diagnosis(
@@ -170,7 +171,7 @@ class _Material:
             return
         from ..evaluation.diagnostics.table import check_table  # which needs torch
 
-        yield from check_table(self._run, self._task, self._run.held_out("validation"), self._trained_counts())
+        yield from check_table(self._run, self._task, self._run.held_out("validation"), self._trained_counts)
 
     def unknown(self) -> Iterator[Finding]:
         """Yield what is found about unknown words."""
@@ -182,13 +183,13 @@ class _Material:
 
     def vocabulary(self) -> Iterator[Finding]:
         """Yield what is found about the size of the vocabulary."""
-        encoder, counts = self._opened.open_model().encoder, self._trained_counts()
+        encoder = self._opened.open_model().encoder
         if self._own:
-            tokens = int(self._corpus_of(self._trained_rows()).lengths.sum())
+            tokens = int(self._trained.lengths.sum())
         else:
             lengths = Corpus.split_by(encoder, self.texts.texts).lengths
             tokens = int(lengths.mean() * int(self._described["train"]))
-        yield text_checks.check_vocabulary(encoder, tokens, counts)
+        yield text_checks.check_vocabulary(encoder, tokens, self._trained_counts)
 
     def leakage(self) -> Iterator[Finding]:
         """Yield what is found about texts in more than one part."""
@@ -230,10 +231,11 @@ class _Material:
                 reference_or_none, now, f"the texts of {self.texts.name}", "the held-out texts"
             )
 
-    def training(self) -> Iterator[Finding]:
-        """Yield the warnings of the training."""
+    def training(self, findings: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield the warnings of the training but for what `findings` of its texts have already."""
         warnings = self._run.info.warnings if self._run is not None else self._evidence["run"].get("warnings", [])
-        yield from text_checks.check_training(warnings)
+        checked = {one.check for one in findings if self._own and one.severity != SKIPPED}
+        yield from text_checks.check_training(warnings, checked)
 
     def labels(
         self, judges: Sequence[str | Recipe], seed: int, progress: Progress
@@ -266,30 +268,24 @@ class _Material:
     def _trained_rows(self) -> list[int]:
         return [row for row, part in enumerate(self.texts.parts or []) if part in self._opened.trained_parts]
 
-    def _corpus_of(self, rows: Sequence[int]) -> Corpus:
-        part = self.texts.take(rows, self.texts.name)
+    @cached_property
+    def _trained(self) -> Corpus:
+        part = self.texts.take(self._trained_rows(), self.texts.name)
         texts = part.texts if part.pairs is None else [*part.texts, *part.pairs]
         languages = None if part.languages is None else [*part.languages, *(part.languages if part.pairs else [])]
         return Corpus.split_by(self._opened.open_model().encoder, texts, languages)
 
+    @cached_property
     def _trained_counts(self) -> Ids | None:
         """Return how often the training texts have each word of the vocabulary; None unless they are there."""
         if not self._own or self._run is None or not len(self._run.encoder.vocabulary):
             return None
         from ..evaluation.diagnostics.table import count_words  # which needs torch
 
-        return count_words(self._run.encoder, self._corpus_of(self._trained_rows()))
-
-    @property
-    def _predictor(self) -> Predictor:
-        if isinstance(self._opened, ArchiveTarget):
-            return self._opened.predictor
-        from ..evaluation.trained import predictor_of  # which needs torch
-
-        return predictor_of(self._opened.run)
+        return count_words(self._run.encoder, self._trained)
 
     def _counted(self, part: Dataset) -> Texts:
-        predictor = self._predictor
+        predictor = self._opened.predictor
         seen: Distributions = counting(predictor)
         predict_batched(predictor, replace(part, images=None), seen)
         found = texts_of({"reference": seen.to_json()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from ..evaluation.diagnostics.label_errors import (
 )
 from ..evaluation.metrics import label_matrix, wilson
 from ..evaluation.tasks import Task
-from ..storage.compression import shown
+from ..storage.compression import excerpt, shown
 from ..storage.progress import Progress
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def find_label_errors(
         "labels",
         WARNING if wilson(wrong, surest)[0] > _MANY else NOTE,
         f"{len(errors):,} labels may be wrong, {len(errors) / judged:.1%}: {about}; {sure}. The likeliest: "
-        f'"{_cut(first.text)}" is {shown(first.given) or "(none)"}, rather {shown(first.suggested) or "(none)"}',
+        f'"{excerpt(first.text)}" is {shown(first.given) or "(none)"}, rather {shown(first.suggested) or "(none)"}',
         "A model learns wrong labels, and is measured by them. Some of these texts are right and only hard.",
         "read them: --relabel FILE writes all texts with a column `suggested`, these first; correct `label`, train "
         "with FILE",
@@ -128,7 +128,7 @@ def _of_sets(dataset: Dataset, task: Task, probabilities: Probabilities) -> tupl
 
 def _error(dataset: Dataset, row: int, suggested: str, score: float) -> LabelError:
     part = "" if dataset.parts is None else dataset.parts[row]
-    return LabelError(dataset.texts[row], dataset.labels[row], suggested, score, part)
+    return LabelError(dataset.texts[row], dataset.labels[row], suggested, score, part, row)
 
 
 def write_relabelled(target: Target, dataset: Dataset, errors: Sequence[LabelError]) -> None:
@@ -139,18 +139,12 @@ def write_relabelled(target: Target, dataset: Dataset, errors: Sequence[LabelErr
     columns = {"text": dataset.texts, "label": dataset.labels, "language": dataset.languages, "part": dataset.parts}
     given = {name: column for name, column in columns.items() if column is not None}
     kinds = dict.fromkeys(given, Kind.TEXT) | {"suggested": Kind.TEXT, "score": Kind.NUMBER}
-    rows = {text: row for row, text in reversed(list(enumerate(dataset.texts)))}
-    first = {rows[one.text]: one for one in errors}
+    first = {one.row: one for one in errors}
     order = [*first, *(row for row in range(len(dataset)) if row not in first)]
     with target.open(kinds) as writer:
         for row in order:
-            cells = {name: column[row] for name, column in given.items()}
+            cells: dict[str, Any] = {name: column[row] for name, column in given.items()}
             error = first.get(row)
             if error is not None:
-                cells |= {"suggested": error.suggested, "score": round(error.score, 4)}  # type: ignore[dict-item]
+                cells |= {"suggested": error.suggested, "score": round(error.score, 4)}
             writer.write([cells])
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return shown(flat if len(flat) <= 60 else f"{flat[:57]}...")

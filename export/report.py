@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,22 @@ from ..errors import InputError
 from ..evaluation.diagnostics.text_checks import check_unknown
 from ..evaluation.tasks import TASKS, Task
 from ..handlers.model.goldens import read_goldens
-from ..handlers.model.predictor import Predictor
 from ..handlers.request.explain import MAX_EXPLAINED_TEXTS, explain
 from ..handlers.request.protocol import parse
+from ..handlers.request.refusals import Refusal
 from ..reports import overview, pages
 from ..storage.atomic import sha256_file
 from .archive.format.unpacked import is_unpacked
 from .archive.inspect import inspect
 from .archive.trust.keys import PublicKey
 from .evaluate import evaluate
+from .evidence.evidence import read_evidence
+from .evidence.load_results import read_results
 from .targets import ArchiveTarget, RunTarget, open_target
 
 _EXPLAINED = 4
 """Texts that are explained where none are named."""
 _UNKNOWN_RATES = (0.1, 0.3)
-_MAX_LOADTEST = 1 << 28  # bytes of a results.json
 _MEASURED = ("archive", "workers", "users", "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "failures")
 
 
@@ -42,7 +44,8 @@ def report(
     A run is evaluated on its test texts; an archive has no texts, and tells what its export measured. `texts` are
     explained, token by token; without any the worst mistakes of a run, or goldens of an archive. `loadtest` is what
     `lexport loadtest` wrote: the folder or its results.json. What there is not stands in `left_out`, each with the
-    reason. Raises InputError for a file that is not a load test's, and as `inprocess.load_archive` does.
+    reason. Raises InputError for a file that is not a load test's, for texts that cannot be explained, and as
+    `read_evidence` and `inprocess.load_archive` do.
     """
     if len(texts) > MAX_EXPLAINED_TEXTS:
         raise InputError(
@@ -93,8 +96,8 @@ def _of_run(target: Path, opened: RunTarget) -> dict[str, Any]:
     run, task = opened.run, opened.task
     info = run.info
     evaluation = evaluate(target, part="test", unknown_rates=_UNKNOWN_RATES).to_json()
-    exported = target / "export" / "evidence.json"
-    evidence = json.loads(exported.read_text(encoding="utf-8")) if exported.is_file() else None
+    exported = (target / "export" / "evidence.json").is_file()
+    evidence = asdict(read_evidence(target)) if exported else None
     left_out = {} if evidence else {"exported variants": f"the run was not exported: lexport export {target}"}
     test = run.held_out("test")
     _, words = check_unknown(run.encoder, test, float(info.data["unknown_share"]), "")
@@ -214,34 +217,28 @@ def _explanations(opened: RunTarget | ArchiveTarget, texts: Sequence[tuple[str, 
     body: dict[str, Any] = {"texts": [text for text, _ in texts]}
     if opened.languages:
         body["lang"] = [language for _, language in texts]
-    request = parse({"body": json.dumps(body).encode()}, "application/json")
-    found = explain(_predictor(opened), request)
+    try:
+        found = explain(opened.predictor, parse({"body": json.dumps(body).encode()}, "application/json"))
+    except Refusal as refusal:
+        raise InputError(
+            f"The texts cannot be explained: {refusal.body['error']} Expected: {refusal.body['expected']}. "
+            "Name others with --text.",
+            code="LX-EVAL-058",
+        ) from None
     return [{"text": text} | one for (text, _), one in zip(texts, found, strict=True)]
-
-
-def _predictor(opened: RunTarget | ArchiveTarget) -> Predictor:
-    if isinstance(opened, ArchiveTarget):
-        return opened.predictor
-    from ..evaluation.trained import predictor_of  # which needs torch
-
-    return predictor_of(opened.run)
 
 
 def _read_loadtest(path: Path) -> dict[str, Any]:
     """Return the results of a load test. Raises InputError for another file."""
-    file = path / "results.json" if path.is_dir() else path
     try:
-        if file.stat().st_size > _MAX_LOADTEST:
-            raise ValueError("it is too large")
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_results(path)
         lacking = [name for row in found["rows"] for name in _MEASURED if name not in row]
         if lacking:
             raise ValueError(f"a row lacks {lacking[0]}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is not what a load test wrote ({type(error).__name__}: {error}). Expected the folder of "
             "`lexport loadtest --out`, or the results.json in it.",
             code="LX-EVAL-057",
         ) from None
-    results: dict[str, Any] = found
-    return results
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,13 @@ class RunTarget:
         from ..models.run import require_known
 
         require_known(self.run, part)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The trained model as what answers requests."""
+        from ..evaluation.trained import predictor_of
+
+        return predictor_of(self.run)
 
     def open_model(self) -> OpenedModel:
         """Return the trained model."""

@@ -15,7 +15,7 @@ from ..storage.progress import Say
 from . import locust_process as client
 from .judging.conditions import other_work
 from .locust_process import Load, Target
-from .measuring.figures import Repeat
+from .measuring.figures import TIMES, Repeat
 from .measuring.gpus import sampled
 from .measuring.repeats import Run
 from .measuring.server_metrics import between, read_counters
@@ -26,7 +26,6 @@ from .watching import Watch, watched
 SETTLE = 1.0  # seconds at the start of each run that are not measured; the server was warmed up before
 CLIENT_LIMIT = 0.8  # of a core: beyond it Locust, of which each process has only one, slows the test down
 LAG_LIMIT = 5.0  # ms, p99: requests that were sent later than this were not sent as planned
-TIMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms")
 ALIKE = ("began", "seconds", "answered", "failures", "requests_per_second")
 
 

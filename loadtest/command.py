@@ -18,7 +18,7 @@ from ..export.archive.trust.keys import PublicKey
 from ..messages.nearest import did_you_mean
 from ..serving.store import newest
 from .judging.verdict import verdict
-from .report import screen
+from .report import Screen
 from .results import LoadReport
 from .runner import loadtest
 from .targets import Endpoint
@@ -89,7 +89,7 @@ def run_loadtest(
                 **shared,
             )
     if show is not None:
-        show(screen(report))
+        show(Screen(report))
         for one in report.capacities:
             say(one.words)
         say(f"report: {out / 'report.html'}")

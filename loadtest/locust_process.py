@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RefusedError, SystemProblem
-from .results import load_in_words
+from ..export.evidence.load_results import load_in_words
 
 LOCUSTFILE = Path(__file__).parent / "driver" / "locustfile.py"
 GRACE = 60  # seconds beyond the run's own before a silent Locust is ended; its last answers may take 10

@@ -12,15 +12,16 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from ..errors import InputError
+from ..export.evidence.load_results import RESULTS
 from ..messages.escaping import visible
-from ..reports.numbers import measured
+from ..reports.numbers import at_least, measured
 from ..reports.tables import Table
 from ..storage.atomic import check_folder, json_bytes, new_folder
 from .judging.comparison import BETTER, NOT_JUDGED, SAME, WORSE, Comparison
 from .pages.report import html
 from .results import LoadReport, Row
 
-FILES = ("report.html", "results.csv", "results.json", "latency.hlog")
+FILES = ("report.html", "results.csv", RESULTS, "latency.hlog")
 COLUMNS = (
     "archive",
     "workers",
@@ -95,7 +96,7 @@ def write(report: LoadReport, out: Path, latencies: str) -> None:
     with new_folder(out, replace=True) as folder:
         (folder / "report.html").write_text(html(report), encoding="utf-8")
         (folder / "results.csv").write_text(csv_text(report), encoding="utf-8", newline="")
-        (folder / "results.json").write_bytes(json_bytes(report.as_dict()))
+        (folder / RESULTS).write_bytes(json_bytes(report.as_dict()))
         (folder / "latency.hlog").write_text(latencies, encoding="utf-8")
 
 
@@ -153,13 +154,8 @@ def _served(row: Row) -> tuple[float | None, ...]:
     return (*counted, 100 * statistics.mean(gpu.busy for gpu in gpus), sum(gpu.memory for gpu in gpus))
 
 
-def screen(report: LoadReport) -> Screen:
-    """Return all tables for a terminal: the runs, and where they were repeated, how they differ."""
-    return Screen(report)
-
-
 class Screen:
-    """The tables of a report, with as many columns as a terminal has room for."""
+    """All tables of a report for a terminal, with as many columns as it has room for."""
 
     def __init__(self, report: LoadReport) -> None:
         """Keep the report."""
@@ -203,7 +199,7 @@ def table(report: LoadReport, *, wide: bool = False) -> Table:
             *([row.archive] if several else []),
             row.workers,
             f"{row.level:,.6g}",
-            bounded(row),
+            at_least(row.requests_per_second, row.client_limit),
             *(measured(getattr(row, f"{name.replace('.', '_')}_ms")) for name in percentiles),
             Text(f"{row.failures:,}", style="red" if row.failures else ""),
             f"{row.client_cpu:.0%}",
@@ -245,9 +241,8 @@ def comparison_table(compared: Comparison) -> Table:
     shown.add_column("outcome")
     styles = {WORSE: "red", BETTER: "green", SAME: "", NOT_JUDGED: "dim"}
     for one in compared.changes:
-        change = "" if one.change is None else f"{one.change:+.1%}"
         outcome = Text(one.outcome, style=styles[one.outcome])
-        shown.add_row(one.cell, one.name, one.words(one.before), one.words(one.after), change, outcome)
+        shown.add_row(one.cell, one.name, one.words(one.before), one.words(one.after), one.by, outcome)
     return shown
 
 
@@ -256,11 +251,6 @@ def _titled(several: bool) -> Table:
     for name in (["archive"] if several else []) + ["workers"]:
         shown.add_column(name)
     return shown
-
-
-def bounded(row: Row) -> str:
-    """Return a row's requests/s, as a lower bound where the client was the limit."""
-    return f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"
 
 
 def _plain(value: float | None) -> str:

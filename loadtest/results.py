@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..export.evidence.load_results import SCHEMA, load_in_words
 from .judging.comparison import Comparison
 from .measuring.figures import GpuUse, Repeat, ServerFigures, Spread, share_of
 from .series import Slot
-
-SCHEMA = 3
-"""Of results.json; 1, without a number, had only closed loops, and 2 one run of each cell."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,9 @@ class Row:
         return self.users if self.arrivals == "closed" else self.rate
 
 
-def load_in_words(arrivals: str, level: float) -> str:
-    """Return a load in words, such as `16 users` or `20 requests/s (spike)`."""
-    if arrivals == "closed":
-        return f"{level:g} user{'s' if level != 1 else ''}"
-    return f"{level:,.4g} requests/s ({arrivals})"
+def workers_in_words(engine: str, workers: str) -> str:
+    """Return a worker set as results name it: `cpu:2` of TorchServe, `embedded cpu:2` of another engine."""
+    return workers if engine == "torchserve" else f"{engine} {workers}"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from .measuring.settings import settings_of
 from .objectives import judge, parse
 from .planning.capacity import capacities
 from .report import check_out, write
-from .results import LoadReport, NotRun
+from .results import LoadReport, NotRun, workers_in_words
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
 from .watching import Watch
 
@@ -255,7 +255,7 @@ class _Setup:
     @property
     def name(self) -> str:
         """The worker set as results name it."""
-        return self.workers if self.engine in ("", "torchserve") else f"{self.engine} {self.workers}"
+        return workers_in_words(self.engine, self.workers) if self.engine else self.workers
 
     @property
     def place(self) -> tuple[str, str]:

@@ -20,12 +20,12 @@ from ..data.reading.kinds import ENDINGS, identify
 from ..data.reading.options import USUAL_READING
 from ..data.reading.sources import open_paths
 from ..errors import InputError
-from ..export.archive.format.budgets import parse_json
 from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
 from ..export.evidence.load import model_digest
 from ..export.formats.files import GOLDENS
 from ..serving.store import read
 from ..storage.compression import COMPRESSIONS, opener_for, readable
+from ..storage.strict_json import parse_json
 from .results import LoadedModel
 
 MOST_TEXTS = 100_000  # that are read of a file; a run sends 2,000 of them

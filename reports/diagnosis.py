@@ -13,7 +13,7 @@ from ..evaluation.diagnostics.findings import CHECKS, FINE, NOTE, SERIOUS, SEVER
 from ..storage import atomic as files
 from .evaluation_tables import line
 from .pages import Cell, render
-from .tables import Line, Table, new_table, share, shown, titled
+from .tables import Line, Table, new_table, share, shown, text_table, titled
 
 _COLOURS = {SERIOUS: "red", WARNING: "yellow", NOTE: "cyan", FINE: "green", SKIPPED: "dim"}
 _BANNERS = {SERIOUS: "bad", WARNING: "note", NOTE: "plain"}
@@ -34,12 +34,12 @@ def screens(found: Mapping[str, Any], most: int) -> Iterator[RenderableType]:
             table.add_row(one["word"], f"{one['count']:,}")
         yield titled(f"Unknown words, {_first(_WORDS, len(words), 'words')}", table)
     if shared and most:
-        table = _of_texts("likeness", "part", "text", "other part")
+        table = text_table({"likeness": True, "part": False, "text": False, "other part": False})
         for one in shared[:most]:
             table.add_row(share(one["likeness"]), one["part"], line(one["text"]), one["other_part"])
         yield titled(f"In more than one part, {_first(most, len(shared), 'texts')}", table)
     if errors and most:
-        table = _of_texts("score", "given", "suggested", "text")
+        table = text_table({"score": True, "given": False, "suggested": False, "text": False})
         for one in errors[:most]:
             table.add_row(share(one["score"]), _label(one["given"]), _label(one["suggested"]), line(one["text"]))
         yield titled(f"Labels that are likely wrong, {_first(most, len(errors), 'labels')}", table)
@@ -121,20 +121,6 @@ def _finding(one: Mapping[str, Any]) -> dict[str, str]:
 def _rows(values: Sequence[Mapping[str, Any]], cells: Any) -> dict[str, Any] | None:
     """Return the rows of a table of the page, and how many there are in all; None without any."""
     return {"rows": [cells(one) for one in values[:_ON_PAGE]], "count": len(values)} if values else None
-
-
-def _of_texts(*heads: str) -> Table:
-    table = Table(box=new_table().box, expand=True)
-    for head in heads:
-        text = head == "text"
-        table.add_column(
-            head,
-            justify="right" if head in ("score", "likeness") else "left",
-            no_wrap=True,
-            ratio=1 if text else None,
-            overflow="ellipsis",
-        )
-    return table
 
 
 def _label(label: str) -> str:

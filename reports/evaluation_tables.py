@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..evaluation.tasks import TASKS
 from ..messages.escaping import visible
-from .tables import Table, new_table, share, titled, with_interval
+from .tables import Table, new_table, share, text_table, titled, with_interval
 
 _MATRIX_WIDTH = 100  # characters that the columns of a matrix may take
 _PAIRS = 15
@@ -205,12 +205,7 @@ def mistake_cells(task: str, one: Mapping[str, Any]) -> list[str]:
 
 
 def _mistakes(task: str, found: Sequence[Mapping[str, Any]]) -> Group:
-    table = Table(box=new_table().box, expand=True)
-    for head, numeric in mistake_columns(task).items():
-        last = head == "text"
-        table.add_column(
-            head, justify="right" if numeric else "left", no_wrap=True, ratio=1 if last else None, overflow="ellipsis"
-        )
+    table = text_table(mistake_columns(task))
     for one in found:
         table.add_row(*mistake_cells(task, one))
     return titled(TASKS[task].MISTAKES, table)

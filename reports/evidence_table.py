@@ -1,4 +1,4 @@
-"""The table of an export's evidence: every variant beside the trained model."""
+"""The table of an export's evidence, on the screen and on pages: every variant beside the trained model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from rich.console import Group
 from rich.text import Text
 
 from ..evaluation.tasks import TASKS
+from .pages import Cell
 from .tables import Line, megabytes, new_table, share, titled
 
 _COLOURS = {"passed": "green", "slow": "yellow", "refused": "red"}
+_STYLES = {"passed": "good", "slow": "soft", "refused": "bad"}
 
 
 def evidence(values: Mapping[str, Any]) -> Group:
     """Return every exported variant beside the trained model."""
-    heads, trained, *rows = rows_of(values)
+    heads, trained, *rows = _rows(values)
     table = new_table(*heads)
     table.padding = (0, 1, 0, 0)  # closer than other tables, for names such as torchscript-int8-dynamic
     table.add_row(*trained)
@@ -29,17 +31,37 @@ def evidence(values: Mapping[str, Any]) -> Group:
         "cos p1: 99 in 100 text vectors have at least this cosine with the trained model's;\n"
         "batch 1 and 8 in ms from texts to answers, on one thread"
     )
+    return Group(titled(title, table, note), *lines, *map(Line, _remarks(values)))
+
+
+def variants_of(values: Mapping[str, Any], packed: str | None = None) -> dict[str, Any]:
+    """Return what variants.html shows of the evidence; `packed` is the variant in an archive."""
+    heads, trained, *rows = _rows(values)
+    cells: list[list[str | Cell]] = [[*trained]]
+    for name, *others, verdict in rows:
+        own = Cell(name, "strong") if name == packed else name
+        cells.append([own, *others, Cell(verdict, _STYLES[verdict])])
+    return {
+        "heads": heads,
+        "rows": cells,
+        "packed": packed,
+        "remarks": _remarks(values),
+        "machine": ", ".join(str(values["machine"].get(name, "")) for name in ("processor", "system")),
+    }
+
+
+def _remarks(values: Mapping[str, Any]) -> list[str]:
+    """Return why variants were refused, or are slow, and why others were left out."""
     remarks = [(one["name"], one["refused"] or one["warning"]) for one in values["variants"]]
     # A name from outside does not begin a line.
-    lines += [Line(f"variant {name}: {what}.") for name, what in remarks if what is not None]
+    found = [f"variant {name}: {what}." for name, what in remarks if what is not None]
     reasons: dict[str, list[str]] = {}
     for name, reason in values["left_out"].items():
         reasons.setdefault(reason, []).append(name)
-    lines += [Line(f"left out {', '.join(names)}: {reason}.") for reason, names in reasons.items()]
-    return Group(titled(title, table, note), *lines)
+    return found + [f"left out {', '.join(names)}: {reason}." for reason, names in reasons.items()]
 
 
-def rows_of(values: Mapping[str, Any]) -> list[list[str]]:
+def _rows(values: Mapping[str, Any]) -> list[list[str]]:
     """Return the heads of the table, the line of the trained model and a line for each variant, its verdict last."""
     metrics = TASKS[values["run"]["task"]].HEADLINES
     heads = ["variant", *metrics.values(), "flips", "largest Δ", "batch Δ", "cos p1", "size", "batch 1", "batch 8"]

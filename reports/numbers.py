@@ -17,3 +17,8 @@ def measured(value: float | None) -> str:
         return "–"
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0
     return f"{value:,.{min(max(0, digits), 6)}f}"
+
+
+def at_least(value: float | None, limit: object) -> str:
+    """Return a measured value; as a lower bound, with `≥`, where there is a `limit` that may have set it."""
+    return f"{'≥ ' if limit else ''}{measured(value)}"

@@ -15,35 +15,30 @@ from typing import Any
 from ..evaluation.tasks import TASKS
 from ..messages.escaping import visible
 from ..storage import atomic as files
-from .charts.axes import around, linear
-from .charts.lines import Line, line_chart
+from .charts.losses import loss_curve
 from .evaluation import blocks
 from .evaluation_tables import line
-from .evidence_table import rows_of
-from .numbers import measured
-from .pages import Cell, Figure, render
+from .evidence_table import variants_of
+from .numbers import at_least, measured
+from .pages import Cell, render
 from .tables import share, with_interval
 
 _WORDS = 50
 _TOKENS = 6  # of a table beside an explained text
 _STRONGEST = 45  # percent of the colour behind the token that adds most
 _ADDRESS = "127.0.0.1:8080"
-_VERDICTS = {"passed": "good", "slow": "soft", "refused": "bad"}
 # A line of the model card: "- **Name**: text".
 _CARD_LINE = re.compile(r"- \*\*(.+?)\*\*: (.*)")
 
 
-def write(found: Mapping[str, Any], target: Path, vectors: Figure | None = None) -> None:
+def write(found: Mapping[str, Any], target: Path) -> None:
     """Write the page of `export.report.report`, replacing one that is there. Raises InputError."""
-    files.write_file(target, html(found, vectors).encode())
+    files.write_file(target, html(found).encode())
 
 
-def html(found: Mapping[str, Any], vectors: Figure | None = None) -> str:
-    """Return the whole page; `vectors` is a map of the vectors, if there is one."""
-    evaluation = found["evaluation"]
-    left_out = dict(found["left_out"])
-    if vectors is None:
-        left_out["map of the vectors"] = "none was drawn"
+def html(found: Mapping[str, Any]) -> str:
+    """Return the whole page."""
+    evaluation, training = found["evaluation"], found["training"]
     return render(
         "overview.html",
         title=_title(found),
@@ -51,23 +46,22 @@ def html(found: Mapping[str, Any], vectors: Figure | None = None) -> str:
         about=_card_text(found["card"]),
         card=_card_lines(found["card"]),
         data=_data(found["data"]),
-        curve=_curve(found["training"]) if found["training"] and found["training"]["losses"] else None,
+        curve=loss_curve(training["losses"], training["best"], exact=training["exact"]) if training else None,
         leaderboard=_leaderboard(found["task"], found["leaderboard"]) if found["leaderboard"] else None,
         cross_validation=_folds(found["task"], found["cross_validation"]) if found["cross_validation"] else None,
         measured=found["measured"],
         seen=evaluation["seen"] if evaluation else 0,
         evaluation=evaluation is not None,
         **(blocks(evaluation) if evaluation else {}),
-        variants=_variants(found["evidence"], found["variant"]) if found["evidence"] else None,
+        variants=variants_of(found["evidence"], found["variant"]) if found["evidence"] else None,
         gates=_gates(found["evidence"]) if found["evidence"] else None,
         words=[[word, f"{count:,}"] for word, count in found["words"][:_WORDS]],
         more_words=max(0, len(found["words"]) - _WORDS),
         explanations=[_explanation(one) for one in found["explanations"]],
-        vectors=vectors,
         loadtest=_loadtest(found["loadtest"]) if found["loadtest"] else None,
         calls=_calls(found),
         provenance=_facts(found["provenance"]),
-        left_out=list(left_out.items()),
+        left_out=list(found["left_out"].items()),
     )
 
 
@@ -118,23 +112,6 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"facts": facts, "rows": [[part, f"{count:,}", f"{count / every:.1%}"] for part, count in parts.items()]}
 
 
-def _curve(training: Mapping[str, Any]) -> Figure:
-    losses, best = training["losses"], training["best"]
-    what = "strength tried" if training["exact"] else "epoch"
-    points = tuple((float(number), float(loss)) for number, loss in enumerate(losses, 1))
-    titles = tuple(f"{what} {number:.0f}: {loss:.4f}" for number, loss in points)
-    drawing = line_chart(
-        "Validation loss",
-        linear(what, float(len(losses))),
-        around("validation loss", losses),
-        [Line(0, points, titles)],
-    )
-    kept = (
-        f"Number {best} was kept." if best else "None was better than the weights before training, which were kept."
-    )
-    return Figure("Validation loss", drawing, kept)
-
-
 def _leaderboard(task: str, board: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     heads = TASKS[task].HEADLINES
     rows = [
@@ -155,21 +132,6 @@ def _folds(task: str, found: Mapping[str, Any]) -> dict[str, Any]:
         for name, one in found["metrics"].items()
     ]
     return {"rows": rows, "folds": found["folds"], "tested": found["tested"], "texts": found["texts"]}
-
-
-def _variants(evidence: Mapping[str, Any], packed: str | None) -> dict[str, Any]:
-    heads, trained, *rows = rows_of(evidence)
-    cells: list[list[str | Cell]] = [[*trained]]
-    for name, *others, verdict in rows:
-        own = Cell(name, "strong") if name == packed else name
-        cells.append([own, *others, Cell(verdict, _VERDICTS[verdict])])
-    return {
-        "heads": heads,
-        "rows": cells,
-        "packed": packed,
-        "left_out": list(evidence["left_out"].items()),
-        "machine": ", ".join(str(evidence["machine"].get(name, "")) for name in ("processor", "system")),
-    }
 
 
 def _gates(evidence: Mapping[str, Any]) -> list[list[list[str | Cell]]]:
@@ -201,17 +163,17 @@ def _explanation(one: Mapping[str, Any]) -> dict[str, Any]:
     pieces, end = [], 0
     text = one["text"]
     for token, value in zip(tokens, added, strict=True):
-        pieces.append({"text": line_kept(text[end : token["start"]]), "percent": 0, "title": "", "style": ""})
+        pieces.append({"text": _line_kept(text[end : token["start"]]), "percent": 0, "title": "", "style": ""})
         pieces.append(
             {
-                "text": line_kept(text[token["start"] : token["end"]]),
+                "text": _line_kept(text[token["start"] : token["end"]]),
                 "percent": round(_STRONGEST * abs(value) / largest),
                 "style": "for" if value >= 0 else "against",
                 "title": f"{value:+.3f}",
             }
         )
         end = token["end"]
-    pieces.append({"text": line_kept(text[end:]), "percent": 0, "title": "", "style": ""})
+    pieces.append({"text": _line_kept(text[end:]), "percent": 0, "title": "", "style": ""})
     strongest = sorted(range(len(tokens)), key=lambda place: -abs(added[place]))[:_TOKENS]
     return {
         "label": label,
@@ -223,7 +185,7 @@ def _explanation(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def line_kept(text: str) -> str:
+def _line_kept(text: str) -> str:
     """Return a piece of a text on one line, with a space for white space at its ends too."""
     return re.sub(r"\s+", " ", text)
 
@@ -234,7 +196,7 @@ def _loadtest(found: Mapping[str, Any]) -> dict[str, Any]:
             str(row["archive"]),
             str(row["workers"]),
             f"{row['users'] or row.get('rate', 0):g}",
-            f"{'≥ ' if row.get('client_limit') else ''}{measured(row['requests_per_second'])}",
+            at_least(row["requests_per_second"], row.get("client_limit")),
             *(measured(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")),
             Cell(f"{row['failures']:,}", "bad") if row["failures"] else "0",
         ]

@@ -163,6 +163,23 @@ def new_table(*columns: str) -> Table:
     return table
 
 
+def text_table(columns: Mapping[str, bool]) -> Table:
+    """Return a table as wide as the screen whose column "text" takes the room that is left; each row is one line.
+
+    columns: the heads, and whether each column has numbers.
+    """
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
+    for head, numeric in columns.items():
+        table.add_column(
+            head,
+            justify="right" if numeric else "left",
+            no_wrap=True,
+            ratio=1 if head == "text" else None,
+            overflow="ellipsis",
+        )
+    return table
+
+
 @contextmanager
 def reading(what: object, kind: type[LexportError]) -> Iterator[None]:
     """Raise an error of this kind, with the name `what`, if a value is missing or has a wrong type or range."""

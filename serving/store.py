@@ -6,15 +6,14 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, LexportError
+from ..errors import InputError
 from ..export.archive.format.manifest import NAME, VERSION, read_manifest, read_settings
-from ..export.archive.format.reader import EVIDENCE, open_archive, read_member
+from ..export.archive.format.reader import EVIDENCE, named, open_archive, read_member
 from ..export.archive.format.unpacked import is_unpacked
 from ..export.archive.format.writer import rewrite
 from ..handlers.engine.devices import why_cpu_alone
@@ -191,16 +190,6 @@ def file_names(archives: Sequence[Archive]) -> list[str]:
             name = f"_{name}"
         names.append(name)
     return names
-
-
-@contextmanager
-def named(path: object, copy: Path) -> Iterator[None]:
-    """Replace the path of the copy in error messages by where it was copied from."""
-    try:
-        yield
-    except LexportError as error:
-        error.message = error.message.replace(str(copy), str(path))
-        raise
 
 
 def _identifier(path: Path, what: str, value: Any, pattern: re.Pattern[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import importlib
 import io
 import lzma
 import stat
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import InputError, MissingExtra
+from ..errors import InputError, import_optional
 from ..messages.escaping import visible
 
 # The endings of compressed files, what they are called, and how they begin.
@@ -49,6 +48,12 @@ def shown(value: object) -> str:
     limit = 1000 if isinstance(value, Path) else 80
     text = text if len(text) <= limit else text[: limit - 3] + "..."
     return visible(text)
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text for a message: on one line, printable, at most 60 characters."""
+    flat = " ".join(text.split())
+    return shown(flat if len(flat) <= 60 else f"{flat[:57]}...")
 
 
 def listed(values: Iterable[object], limit: int = 10) -> str:
@@ -97,18 +102,10 @@ def _reason(error: Exception) -> str:
 def opener_for(compression: str) -> Opener:
     """Return the opener for a file name's last ending; one without compression opens the file as it is."""
     if compression == ".zst":
-        zstandard = import_extra("zstandard", "zstd", "Reading .zst files")
+        zstandard = import_optional("zstandard", "Reading .zst files")
         return lambda path: io.BufferedReader(_ZstdFile(path.open("rb"), zstandard))
     openers: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     return openers.get(compression, lambda path: path.open("rb"))
-
-
-def import_extra(module: str, extra: str, purpose: str) -> Any:
-    """Import an optional `module` and return it. Raises MissingExtra with the pip command if it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingExtra(module.partition(".")[0], extra, purpose) from None
 
 
 class _ZstdFile(io.RawIOBase):

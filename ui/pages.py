@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..export.evidence.evidence import read_evidence
-from ..reports.charts.axes import around, linear
-from ..reports.charts.lines import Line, line_chart
+from ..reports.charts.losses import loss_curve
+from ..reports.evidence_table import variants_of
 from ..reports.pages import Cell, Figure, render
 from ..reports.tables import share
 from .evaluations import MOST_TEXTS
@@ -119,38 +120,13 @@ def _difference(one: str | None, other: str | None) -> str:
 
 
 def _variants(folder: Path) -> dict[str, Any] | None:
-    """Return the evidence of a run's variants as a table; None if it was not exported."""
-    if not (folder / "export" / "evidence.json").is_file():
-        return None
-    evidence = read_evidence(folder)
-    metric = evidence.run["metric"]
-    heads = ["Variant", metric.replace("_", " "), "Flips", "Size, MB", "Batch 1, ms", "Batch 8, ms", "Gate"]
-    rows: list[list[str | Cell]] = [["trained model", share(evidence.trained["test"][metric]), "", "", "", "", ""]]
-    for one in evidence.variants:
-        times = one.latency["1"]
-        gate = Cell("refused", "bad") if one.refused else Cell("passed", "good")
-        cells = [
-            one.name,
-            share(one.test[metric]),
-            f"{one.test['flips']}/{one.test['texts']}",
-            f"{one.size / 1e6:.1f}",
-        ]
-        rows.append([*cells, *(f"{times[size]['median_ms']:.3f}" for size in ("1", "8")), gate])
-    reasons = [f"{one.name}: {one.refused or one.warning}" for one in evidence.variants if one.refused or one.warning]
-    return {"heads": heads, "rows": rows, "reasons": reasons}
+    """Return the evidence of a run's variants; None if it was not exported."""
+    exported = (folder / "export" / "evidence.json").is_file()
+    return variants_of(asdict(read_evidence(folder))) if exported else None
 
 
 def _curve(folder: Path) -> Figure | None:
-    """Return the validation loss of each epoch; None where fewer than two were kept."""
+    """Return the validation losses of a run; None where none were kept."""
     training = read_json(folder / "run.json")["training"]
-    losses = [float(loss) for loss in training.get("validation_losses") or ()]
-    if len(losses) < 2:
-        return None
-    points = tuple((float(epoch), loss) for epoch, loss in enumerate(losses, 1))
-    titles = tuple(f"epoch {epoch:.0f}: {loss:.4f}" for epoch, loss in points)
-    drawing = line_chart(
-        "Validation loss", linear("epoch", len(losses)), around("loss", losses), [Line(0, points, titles)]
-    )
-    kept = training.get("best_epoch")
-    caption = "Lower is better." + (f" The weights of epoch {kept} were kept." if kept else "")
-    return Figure("Validation loss", drawing, caption)
+    losses, best = training.get("validation_losses") or (), training.get("best_epoch") or 0
+    return loss_curve(losses, best, exact="strength" in training)

@@ -13,8 +13,10 @@ from ...data.columns import Columns
 from ...data.load import Source
 from ...data.reading.options import Reading
 from ...data.whole_rows import open_whole
+from ...errors import InputError
 from ...evaluation.vectors.nearest import Nearest
 from ...evaluation.vectors.rows import FloatRows
+from ...storage.compression import shown
 from ...storage.progress import Progress, Say
 from ..model import AT_ONCE, Model
 
@@ -47,6 +49,12 @@ def search(
 ) -> list[Match]:
     """Do what `Model.search` says."""
     asked = model.vectors([text], lang=language)
+    if not asked.any():
+        raise InputError(
+            f"{model.name} gives the text '{shown(text)}' a vector of zeros, so no text is near to it. Ask with "
+            "words that the model knows.",
+            code="LX-VECTORS-117",
+        )
     parts = []
     with open_whole(data, Columns(text_column, None, language_column), reading) as rows:
         for note in rows.notes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, import_optional
 from ...storage.compression import listed
 from ...storage.progress import Progress, Say, silent
 from ..packages import names_missing_packages
@@ -124,18 +124,12 @@ class Vectors:
         found = []
         for name in names:
             for table in tables:
-                if name == ANALOGIES[0]:
+                if name == ANALOGIES:
                     found.append(quality.judge_analogies(table, progress=progress))
                 else:
                     found.append(quality.judge_pairs(table, name))
-        kept = [
-            quality.kept_neighbours(self._table, table, sample, progress=progress)
-            for table in tables[1:]
-            if sample > 0
-        ]
-        return VectorEvaluation(
-            self.name, len(self), self.dim, self.precision, found, [one for one in kept if one is not None]
-        )
+        kept = quality.kept_neighbours(self._table, tables[1:], sample, progress=progress) if sample > 0 else []
+        return VectorEvaluation(self.name, len(self), self.dim, self.precision, found, kept)
 
     @names_missing_packages
     def map(
@@ -155,8 +149,9 @@ class Vectors:
         five or labels that there are not, MissingExtra where a package is absent.
         """
         from ...evaluation.vectors import mapping
+        from ...evaluation.vectors.map_options import Colour, Method
 
-        ways = {"method": (method, mapping.Method), "colour": (colour, mapping.Colour)}
+        ways = {"method": (method, Method), "colour": (colour, Colour)}
         for option, (value, kind) in ways.items():
             if value not in list(kind):
                 raise InputError(
@@ -165,8 +160,8 @@ class Vectors:
         return mapping.make_map(
             self._table,
             mapping.chosen(self._table, words, top),
-            method=mapping.Method(method),
-            colour=mapping.Colour(colour),
+            method=Method(method),
+            colour=Colour(colour),
             labels=None if self._model is None else self._labels,
             seed=seed,
             say=say,
@@ -237,7 +232,7 @@ def vectors(source: StrPath | KeyedVectors, *, keys: Sequence[StrPath] | None = 
     InputError for what cannot be read, and for a model whose words have no vectors of their own.
     """
     from ...evaluation.vectors.opening import of_run, of_vectors
-    from ..functions import load
+    from ..functions import load, read_keys
 
     if not isinstance(source, str | Path):
         return Vectors(of_vectors(source))
@@ -246,12 +241,10 @@ def vectors(source: StrPath | KeyedVectors, *, keys: Sequence[StrPath] | None = 
     if (path / "run.json").is_file():
         return Vectors(of_run(path), model)
     if path.suffix == ".mar" and path.is_file():
-        from ...export.archive.trust.keys import read_public
         from ...export.archive.word_tables import archived_words
 
         stack = ExitStack()
-        trusted = None if keys is None else [read_public(Path(key)) for key in keys]
-        return Vectors(stack.enter_context(archived_words(path, trusted=trusted)), model, stack)
+        return Vectors(stack.enter_context(archived_words(path, trusted=read_keys(keys))), model, stack)
     return Vectors(of_vectors(source))
 
 
@@ -264,16 +257,27 @@ def save_map(made: WordMap, out: StrPath, *, font: StrPath | None = None, say: S
     without matplotlib.
     """
     path = Path(out)
+    check_map(path)
     if path.suffix == ".html":
         from ...reports.vectors.word_map import page
         from ...storage.atomic import write_file
 
         return write_file(path, page(made).encode())
-    if path.suffix == ".png":
-        from ...reports.vectors.word_picture import write_picture
+    from ...reports.vectors.word_picture import write_picture
 
-        return write_picture(made, path, font=None if font is None else Path(font), say=say)
-    raise InputError(
-        f"{path} ends in {path.suffix or 'nothing'}; expected .html for a page or .png for a picture. Rename --out.",
-        code="LX-VECTORS-113",
-    )
+    return write_picture(made, path, font=None if font is None else Path(font), say=say)
+
+
+def check_map(out: Path) -> None:
+    """Check, before the work, that a map can be written to a file of that name.
+
+    Raises InputError for another ending than .html and .png, MissingExtra for a picture without matplotlib.
+    """
+    if out.suffix not in (".html", ".png"):
+        raise InputError(
+            f"{out} ends in {out.suffix or 'nothing'}; expected .html for a page or .png for a picture. Rename "
+            "--out.",
+            code="LX-VECTORS-113",
+        )
+    if out.suffix == ".png":
+        import_optional("matplotlib", "A picture of a map")

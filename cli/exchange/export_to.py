@@ -27,56 +27,25 @@ Python = Annotated[
 ]
 
 
-@export_to.command()
-def folder(
-    mar: Archive,
-    out: Out,
-    python: Python = None,
-    key: Keys = None,
-    trust_code: TrustCode = False,
-    as_json: Json = False,
-) -> None:
-    """Write a folder with the model and programs in Python, Node and C++ that need ONNX Runtime alone."""
-    _write("folder", mar, out, python, key, trust_code, as_json)
+def _add(kind: str, summary: str) -> None:
+    """Add the command of an exit that has no options of its own."""
+
+    @export_to.command(kind, help=summary)
+    def write(
+        mar: Archive,
+        out: Out,
+        python: Python = None,
+        key: Keys = None,
+        trust_code: TrustCode = False,
+        as_json: Json = False,
+    ) -> None:
+        _write(kind, mar, out, python, key, trust_code, as_json)
 
 
-@export_to.command()
-def mlflow(
-    mar: Archive,
-    out: Out,
-    python: Python = None,
-    key: Keys = None,
-    trust_code: TrustCode = False,
-    as_json: Json = False,
-) -> None:
-    """Write a model of MLflow, for mlflow models predict and serve."""
-    _write("mlflow", mar, out, python, key, trust_code, as_json)
-
-
-@export_to.command()
-def mlserver(
-    mar: Archive,
-    out: Out,
-    python: Python = None,
-    key: Keys = None,
-    trust_code: TrustCode = False,
-    as_json: Json = False,
-) -> None:
-    """Write a folder that MLServer serves."""
-    _write("mlserver", mar, out, python, key, trust_code, as_json)
-
-
-@export_to.command()
-def bentoml(
-    mar: Archive,
-    out: Out,
-    python: Python = None,
-    key: Keys = None,
-    trust_code: TrustCode = False,
-    as_json: Json = False,
-) -> None:
-    """Write a service of BentoML."""
-    _write("bentoml", mar, out, python, key, trust_code, as_json)
+_add("folder", "Write a folder with the model and programs in Python, Node and C++ that need ONNX Runtime alone.")
+_add("mlflow", "Write a model of MLflow, for mlflow models predict and serve.")
+_add("mlserver", "Write a folder that MLServer serves.")
+_add("bentoml", "Write a service of BentoML.")
 
 
 @export_to.command()
@@ -151,7 +120,7 @@ def _write(
     from ...reports.exits import proofs
 
     written = ArchiveFile(mar, trusted=trusted_keys(key)).export_to(
-        kind, out, python=python and python.absolute(), trust_code=trust_code, say=say_to(as_json), **options
+        kind, out, python=python, trust_code=trust_code, say=say_to(as_json), **options
     )
     if as_json:
         return emit({**asdict(written), "proven": written.proven})

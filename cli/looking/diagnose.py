@@ -15,6 +15,7 @@ from ..options import (
     LabelColumn,
     LanguageColumn,
     PairColumn,
+    RunOrArchive,
     TextColumn,
     app,
     bar,
@@ -29,7 +30,7 @@ from ..reading import one_or_all, takes_reading
 @app.command()
 @takes_reading
 def diagnose(
-    target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
+    target: RunOrArchive,
     source: Annotated[
         list[str] | None,
         typer.Argument(
@@ -54,8 +55,8 @@ def diagnose(
         typer.Option(
             "--judge",
             metavar="RECIPE",
-            help="Judge labels of the training data by models of this recipe; may be repeated.",
-            show_default="linear and bag",
+            help="Judge labels of the training data by models of this recipe, or bayes; may be repeated.",
+            show_default="linear and bayes",
         ),
     ] = None,
     relabel: Annotated[
@@ -125,7 +126,7 @@ def diagnose(
 
 @app.command()
 def report(
-    target: Annotated[Path, typer.Argument(metavar="RUN|MAR", help="A run folder or an archive.")],
+    target: RunOrArchive,
     out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write.")],
     text: Annotated[
         list[str] | None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...data.reading.options import Reading
+from ...evaluation.vectors.map_options import Colour, Method
 from ..options import (
     Json,
     Keys,
@@ -37,22 +37,6 @@ Table = Annotated[
     str, typer.Argument(metavar="VECTORS", help="A run, an archive, a file of vectors, or glove-6b-50d.")
 ]
 Top = Annotated[int, typer.Option(help="How many are listed.", min=1)]
-
-
-class Method(StrEnum):
-    """How words are placed on a map."""
-
-    tsne = "tsne"
-    umap = "umap"
-    pca = "pca"
-
-
-class Colour(StrEnum):
-    """What colours on a map say."""
-
-    frequency = "frequency"
-    label = "label"
-    cluster = "cluster"
 
 
 @commands.command()
@@ -179,8 +163,8 @@ def draw(
         typer.Option(help="Comma-separated, or a file of words, one a line.", show_default="the first of the table"),
     ] = None,
     top: Annotated[int, typer.Option(help="So many first words, without --words.", min=1)] = 1000,
-    method: Annotated[Method, typer.Option(help="How words are placed.")] = Method.tsne,
-    colour: Annotated[Colour, typer.Option(help="What colours say.")] = Colour.frequency,
+    method: Annotated[Method, typer.Option(help="How words are placed.")] = Method.TSNE,
+    colour: Annotated[Colour, typer.Option(help="What colours say.")] = Colour.FREQUENCY,
     seed: Annotated[int, typer.Option(help="The same seed makes the same map.", min=0, max=2**32 - 1)] = 0,
     font: Annotated[
         Path | None, typer.Option(help="Font file for the labels of a picture.", show_default="found")
@@ -190,13 +174,14 @@ def draw(
     as_json: Json = False,
 ) -> None:
     """Draw a map of words: like vectors lie near to each other."""
-    from ...api.vectors.table import save_map, vectors
+    from ...api.vectors.table import check_map, save_map, vectors
     from ...errors import InputError
     from ...storage.atomic import check_file
 
     if out is None and projector is None:
         raise InputError("Nothing is to be written. Give --out FILE or --projector DIR.", code="LX-VECTORS-114")
     if out is not None:
+        check_map(out)
         check_file(out, replace=force)
     say = say_to(as_json)
     chosen = None if words is None else _words_of(words)
@@ -205,7 +190,7 @@ def draw(
         if projector is not None:
             written.append(table.projector(projector, chosen, top=top, replace=force))
         if out is not None:
-            made = table.map(chosen, top=top, method=method.value, colour=colour.value, seed=seed, say=say)
+            made = table.map(chosen, top=top, method=method, colour=colour, seed=seed, say=say)
             written.append(save_map(made, out, font=font, say=say))
     if as_json:
         return emit({"written": [str(path) for path in written]})

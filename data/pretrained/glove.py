@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import MissingExtra, SystemProblem
-from ...storage.compression import import_extra
+from ...errors import MissingExtra, SystemProblem, import_optional
 from .base import Found, Vectors, Whole
 
 NAME = "glove-6b-50d"
@@ -40,9 +39,7 @@ class _Package:
         return int(self.matrix.shape[1])
 
     def look_up(self, words: Sequence[str]) -> Found:
-        arrow, compute = (
-            import_extra(module, "parquet", f"Reading {NAME}") for module in ("pyarrow", "pyarrow.compute")
-        )
+        arrow, compute = (import_optional(module, f"Reading {NAME}") for module in ("pyarrow", "pyarrow.compute"))
         known = self._known()
         places = compute.index_in(arrow.array(words, arrow.string()), value_set=known).fill_null(-1).to_numpy()
         positions = np.flatnonzero(places >= 0)
@@ -53,7 +50,7 @@ class _Package:
 
     def _known(self) -> Any:
         """Return the column of words."""
-        parquet = import_extra("pyarrow.parquet", "parquet", f"Reading {NAME}")
+        parquet = import_optional("pyarrow.parquet", f"Reading {NAME}")
         with self.index.open("rb") as handle:
             known = parquet.read_table(handle, columns=[_COLUMN])[_COLUMN]
         if len(known) != len(self.matrix):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from ...storage.compression import damaged, import_extra, listed, opener_for, readable, shown
+from ...errors import InputError, import_optional
+from ...storage.compression import damaged, listed, opener_for, readable, shown
 
 _WORD_COLUMNS, _ROW_COLUMN = ("word", "index"), "row"
 _BATCH = 65_536  # rows of a Parquet file that are Python objects at a time
@@ -148,8 +148,8 @@ def _csv(path: Path) -> Iterator[Entry]:
 
 
 def _parquet(path: Path) -> Iterator[Entry]:
-    parquet = import_extra("pyarrow.parquet", "parquet", "Reading Parquet")
-    arrow_error = import_extra("pyarrow", "parquet", "Reading Parquet").ArrowException
+    parquet = import_optional("pyarrow.parquet", "Reading Parquet")
+    arrow_error = import_optional("pyarrow", "Reading Parquet").ArrowException
     try:
         with readable(path), path.open("rb") as handle, parquet.ParquetFile(handle) as file:
             names = file.schema_arrow.names

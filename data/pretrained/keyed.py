@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...errors import InputError
 from ...storage.compression import shown
 from .base import Found, Vectors, Whole
-from .matrix import gathered
+from .matrix import gathered, outside
 
 
 class KeyedVectors(Protocol):
@@ -79,10 +79,6 @@ class _Keyed:
         words = [""] * len(matrix)
         for key, row in self.keyed.key_to_index.items():
             if not 0 <= row < len(matrix):
-                raise InputError(
-                    f"{self.name} gives '{shown(key)}' row {row:,}; 0 to {len(matrix) - 1:,} were expected, the rows "
-                    "of its vectors. Make it again.",
-                    code="LX-VECTORS-100",
-                )
+                raise outside(self.name, key, row, len(matrix))
             words[row] = str(key)
         return words, matrix

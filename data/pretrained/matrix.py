@@ -80,6 +80,15 @@ class _Matrix:
         return read_words(self.index, self.path, len(self.matrix)), self.matrix
 
 
+def outside(name: str, word: object, row: int, rows: int) -> InputError:
+    """Return the error for a word of `name` whose row is not one of `rows`."""
+    return InputError(
+        f"{name} gives '{shown(word)}' row {row:,}; 0 to {rows - 1:,} were expected, the rows of its vectors. Make "
+        "it again.",
+        code="LX-VECTORS-020",
+    )
+
+
 def gathered(words: Sequence[str], rows: Mapping[Any, int], matrix: npt.NDArray[Any], name: str) -> Found:
     """Return the vectors of `words` from the float `matrix` [n, dim], called `name`; `rows` has the row of each word.
 
@@ -89,11 +98,7 @@ def gathered(words: Sequence[str], rows: Mapping[Any, int], matrix: npt.NDArray[
     places = np.array([rows[words[position]] for position in positions], np.int64)
     for position, place in zip(positions, places, strict=True):
         if not 0 <= place < len(matrix):
-            raise InputError(
-                f"{name} gives '{shown(words[position])}' row {place:,}; 0 to {len(matrix) - 1:,} were expected, the "
-                "rows of its vectors. Make it again.",
-                code="LX-VECTORS-020",
-            )
+            raise outside(name, words[position], place, len(matrix))
     values = matrix[places]
     for position, vector in zip(positions, values, strict=True):
         odd = odd_number(vector)

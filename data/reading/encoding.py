@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from ...storage.compression import Opener, import_extra, readable, shown
+from ...errors import InputError, import_optional
+from ...storage.compression import Opener, readable, shown
 
 _BLOCK = 1 << 20  # bytes
 _LOOKED_AT = 1 << 16  # bytes that a guess is made from
@@ -139,11 +139,8 @@ def _guess(path: Path, opener: Opener) -> Encoding | None:
         return None
     if high <= _FEW * total and _NOT_IN_1252.isdisjoint(values):
         return Encoding("cp1252", "Windows-1252", guessed=True)
-    best: Any = (
-        import_extra("charset_normalizer", "train", "Guessing an encoding")
-        .from_bytes(bytes(sample[:_LOOKED_AT]))
-        .best()
-    )
+    normalizer = import_optional("charset_normalizer", "Guessing an encoding")
+    best: Any = normalizer.from_bytes(bytes(sample[:_LOOKED_AT])).best()
     return None if best is None else Encoding(best.encoding, best.encoding, guessed=True)
 
 

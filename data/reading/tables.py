@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from ...storage.compression import damaged, import_extra, readable, shown
+from ...errors import InputError, import_optional
+from ...storage.compression import damaged, readable, shown
 from ..cells import PART_OF
 from ..columns import Row, Rows
 from .kinds import DataFile
@@ -30,7 +30,7 @@ def read_table(file: DataFile, wanted: Wanted) -> Rows:
 
     Raises InputError, here or while reading, and MissingExtra without pyarrow.
     """
-    import_extra("pyarrow", "parquet", _PURPOSE[file.kind])
+    import_optional("pyarrow", _PURPOSE[file.kind])
     notes: list[str] = []
     types: dict[str, Any] = {}
     rows = _rows(file.path, file.kind, wanted, notes, types, {}, None)
@@ -47,7 +47,7 @@ def read_saved_dataset(folder: Path, wanted: Wanted) -> list[Rows]:
 
     Raises InputError for a folder that lacks files, and for parts that are called otherwise.
     """
-    import_extra("pyarrow", "parquet", "Reading a saved dataset")
+    import_optional("pyarrow", "Reading a saved dataset")
     if not (folder / "dataset_dict.json").is_file():
         return _saved(folder, wanted, None)
     names = _json(folder / "dataset_dict.json").get("splits", [])
@@ -91,7 +91,7 @@ def _rows(
     labels: Names,
     part: str | None,
 ) -> Generator[Row, None, None]:
-    arrow_error = import_extra("pyarrow", "parquet", _PURPOSE[kind]).ArrowException
+    arrow_error = import_optional("pyarrow", _PURPOSE[kind]).ArrowException
     try:
         with readable(path), _OPENERS[kind](path, wanted) as (schema, batches):
             places = wanted.places(schema.names)
@@ -167,7 +167,7 @@ def _label_names(features: Any) -> Names:
 
 @contextmanager
 def _parquet(path: Path, wanted: Wanted) -> Iterator[tuple[Any, Any]]:
-    parquet = import_extra("pyarrow.parquet", "parquet", _PURPOSE["parquet"])
+    parquet = import_optional("pyarrow.parquet", _PURPOSE["parquet"])
     with path.open("rb") as handle, parquet.ParquetFile(handle) as file:
         yield file.schema_arrow, lambda columns, size: file.iter_batches(size, columns=columns)
 
@@ -175,7 +175,7 @@ def _parquet(path: Path, wanted: Wanted) -> Iterator[tuple[Any, Any]]:
 @contextmanager
 def _arrow(path: Path, wanted: Wanted) -> Iterator[tuple[Any, Any]]:
     """Open an Arrow file or stream; Feather files are the first."""
-    ipc = import_extra("pyarrow.ipc", "parquet", _PURPOSE["arrow"])
+    ipc = import_optional("pyarrow.ipc", _PURPOSE["arrow"])
     with path.open("rb") as handle:
         as_file = handle.read(6) == b"ARROW1"
         handle.seek(0)

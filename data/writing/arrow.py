@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
-from ...storage.compression import import_extra
+from ...errors import import_optional
 from .kinds import Columns, Kind, as_text, encodable
 
 _GROUP = 8192  # rows that are held
@@ -18,7 +18,7 @@ class ArrowRows:
 
     def __init__(self, handle: IO[bytes], columns: Columns) -> None:
         """Write to `handle`. Raises MissingExtra without pyarrow."""
-        self._arrow = import_extra("pyarrow", "parquet", self.PURPOSE)
+        self._arrow = import_optional("pyarrow", self.PURPOSE)
         self._kinds = columns
         self._schema = self._arrow.schema([(encodable(name), self._type(kind)) for name, kind in columns.items()])
         self._writer = self._open(handle)
@@ -40,7 +40,7 @@ class ArrowRows:
             self._writer.close()
 
     def _open(self, handle: IO[bytes]) -> Any:
-        return import_extra("pyarrow.ipc", "parquet", self.PURPOSE).new_file(handle, self._schema)
+        return import_optional("pyarrow.ipc", self.PURPOSE).new_file(handle, self._schema)
 
     def _write_group(self) -> None:
         rows, self._held = self._held, []
@@ -68,7 +68,7 @@ class ParquetRows(ArrowRows):
     PURPOSE = "Writing Parquet"
 
     def _open(self, handle: IO[bytes]) -> Any:
-        return import_extra("pyarrow.parquet", "parquet", self.PURPOSE).ParquetWriter(handle, self._schema)
+        return import_optional("pyarrow.parquet", self.PURPOSE).ParquetWriter(handle, self._schema)
 
 
 def _plain_type(arrow: Any, kind: Any) -> Any:

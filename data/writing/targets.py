@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
-from ...errors import InputError
+from ...errors import InputError, import_optional
 from ...messages.escaping import json_visible
 from ...storage import atomic
-from ...storage.compression import import_extra, shown
+from ...storage.compression import shown
 from ..reading.sources import STDIN
 from .arrow import ArrowRows, ParquetRows
 from .kinds import Columns
@@ -94,5 +94,5 @@ def check_target(path: Path, *, option: str, replace: bool) -> Target:
         )
     atomic.check_file(path, replace=replace)
     if table is not None:
-        import_extra("pyarrow", "parquet", table.PURPOSE)
+        import_optional("pyarrow", table.PURPOSE)
     return Target(path, make, compressed)

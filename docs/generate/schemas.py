@@ -10,12 +10,12 @@ from typing import Any
 from lexport.docs.generate.options import described
 from lexport.export.evidence.evidence import Evidence, VariantEvidence
 from lexport.export.evidence.load import LoadCheck, LoadEvidence, LoadRow
+from lexport.export.evidence.load_results import SCHEMA
 from lexport.handlers.model.predictor import ModelFile
 from lexport.handlers.text.spec import TextSpec
 from lexport.loadtest.judging.comparison import Change, Comparison
 from lexport.loadtest.measuring.figures import GpuUse, Repeat, ServerFigures, Spread
-from lexport.loadtest.planning.spread import Interval
-from lexport.loadtest.results import SCHEMA, Capacity, LoadedModel, LoadReport, NotRun, Row, Verdict
+from lexport.loadtest.results import Capacity, LoadedModel, LoadReport, NotRun, Row, Verdict
 from lexport.loadtest.series import Slot
 from lexport.loadtest.tuning import results as tuning
 from lexport.loadtest.tuning.explain import Effect
@@ -87,7 +87,7 @@ def _tune_report() -> dict[str, Any]:
     schema = _documented(tuning.TuneReport)
     schema["properties"]["schema"] = {"const": tuning.SCHEMA, "description": "Of this format."}
     schema["properties"]["winner"] = {"$ref": "#/$defs/Candidate", "description": "The settings to serve with."}
-    kinds = (Candidate, Task, Trial, tuning.Point, Interval, Finalist, Outcome, Effect)
+    kinds = (Candidate, Task, Trial, tuning.Point, Spread, Finalist, Outcome, Effect)
     for kind in kinds:
         schema["$defs"][kind.__name__] = _documented(kind)
         schema["$defs"][kind.__name__].pop("$defs", None)

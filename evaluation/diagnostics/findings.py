@@ -64,6 +64,8 @@ class LabelError:
     """How well the given label fits, 0 to 1: the lower, the more likely it is wrong."""
     part: str
     """"train", "validation" or "test"; "" for texts that belong to no part of the run."""
+    row: int
+    """The place of the text among those that were looked at, from 0."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ...data.dataset import Dataset
 from ...handlers.text.encoder import FIRST_WORD, Ids, TextSpec
 from ...models.corpus import LookedUpTexts
-from ...storage.compression import shown
+from ...storage.compression import excerpt, shown
 from ..metrics import wilson
 from .advice import LEAVE_OUT, Advice
 from .leakage import word_keys
@@ -241,7 +241,7 @@ def _message(
     pairs = Counter((labels[truth[row]], labels[predicted[row]]) for row in suspicious)
     (given, likely), most = pairs.most_common(1)[0]
     examples = "; ".join(
-        f'"{_cut(texts[row])}" is labelled {_quoted(labels[truth[row]])}, likely {_quoted(labels[predicted[row]])}'
+        f'"{excerpt(texts[row])}" is labelled {_quoted(labels[truth[row]])}, likely {_quoted(labels[predicted[row]])}'
         for row in suspicious[:3]
     )
     return Advice(
@@ -263,8 +263,3 @@ def _message(
 
 def _quoted(label: str) -> str:
     return f"'{shown(label)}'"
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return shown(flat if len(flat) <= 60 else f"{flat[:57]}...")

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError, import_optional
 from ...storage.progress import Say, silent
+from .map_options import Colour, Method
 from .nearest import Nearest
 from .rows import FloatRows, Floats, Ints
 from .table import WordTable
@@ -25,35 +25,12 @@ _PERPLEXITY, _UMAP_NEIGHBOURS = 30, 15
 _PURPOSE = "A map by {}"
 
 
-class Method(StrEnum):
-    """How vectors become two numbers."""
-
-    TSNE = "tsne"
-    """Van der Maaten, Hinton: Visualizing Data using t-SNE, 2008; by scikit-learn."""
-    UMAP = "umap"
-    """McInnes, Healy, Melville: UMAP, 2018, arXiv:1802.03426; by umap-learn."""
-    PCA = "pca"
-    """The two directions in which the vectors differ most."""
-
-
-class Colour(StrEnum):
-    """What the colour of a word says."""
-
-    FREQUENCY = "frequency"
-    """Where it is in the table: files of vectors and vocabularies have frequent words first."""
-    LABEL = "label"
-    """The label that a model gives the word alone."""
-    CLUSTER = "cluster"
-    """Words near to each other in all dimensions: k-means."""
-
-
 @dataclass(frozen=True)
 class WordMap:
     """A map of n words."""
 
     name: str
     """Of the table."""
-    method: Method
     about: str
     """How it was made, in a sentence."""
     words: Sequence[str]
@@ -103,28 +80,28 @@ def make_map(
     """
     words = [table.words[place] for place in places.tolist()]
     units = table.nearest.units(places)
-    if colour is Colour.LABEL and labels is None:
-        raise InputError(
-            f"{table.name} gives no labels: vectors alone have none. Take a run or an archive of a classifier, or "
-            "--colour frequency or cluster.",
-            code="LX-VECTORS-109",
-        )
-    say(f"{len(words):,} words of {table.rows.dim} dimensions, by {method}")
-    points, about = _POINTS[method](units, seed)
-    points = _scaled(points)
-    say("the neighbours of each word")
-    near = Nearest(FloatRows(units)).find(units, _NEIGHBOURS, [np.array([at]) for at in range(len(units))])
-    neighbours = [list(zip(rows.tolist(), cosines.tolist(), strict=True)) for rows, cosines in near]
     kinds: Sequence[str] = ()
     kind: Sequence[int] = places.tolist()
-    if colour is Colour.LABEL and labels is not None:
+    if colour is Colour.LABEL:  # before the work: labels may be refused
+        if labels is None:
+            raise InputError(
+                f"{table.name} gives no labels: vectors alone have none. Take a run or an archive of a classifier, "
+                "or --colour frequency or cluster.",
+                code="LX-VECTORS-109",
+            )
         own = labels(words)
         kinds = sorted(set(own))
         kind = [kinds.index(one) for one in own]
     elif colour is Colour.CLUSTER:
         kind = _clusters(units, seed)
         kinds = [f"cluster {number + 1}" for number in range(max(kind) + 1)]
-    return WordMap(table.name, method, about, words, points, neighbours, colour, kinds, kind)
+    say(f"{len(words):,} words of {table.rows.dim} dimensions, by {method}")
+    points, about = _POINTS[method](units, seed)
+    points = _scaled(points)
+    say("the neighbours of each word")
+    near = Nearest(FloatRows(units)).find(units, _NEIGHBOURS, [np.array([at]) for at in range(len(units))])
+    neighbours = [list(zip(rows.tolist(), cosines.tolist(), strict=True)) for rows, cosines in near]
+    return WordMap(table.name, about, words, points, neighbours, colour, kinds, kind)
 
 
 def _scaled(points: Floats) -> Floats:
@@ -139,7 +116,7 @@ def _tsne(units: Floats, seed: int) -> tuple[Floats, str]:
     manifold = import_optional("sklearn.manifold", _PURPOSE.format("t-SNE"))
     perplexity = min(_PERPLEXITY, (len(units) - 1) / 3)
     # From the principal components, which keeps what is far apart apart and draws nothing at random.
-    start = _principal(units)
+    start, _ = _principal(units)
     start = start / max(float(start[:, 0].std()), 1e-12) * 1e-4
     placing = manifold.TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=seed)
     with _two_threads():
@@ -160,20 +137,22 @@ def _umap(units: Floats, seed: int) -> tuple[Floats, str]:
 
 def _pca(units: Floats, seed: int) -> tuple[Floats, str]:
     del seed
-    shares = np.linalg.svd(units - units.mean(axis=0), compute_uv=False) ** 2
-    share = float(shares[:2].sum() / max(float(shares.sum()), 1e-12))
-    return _principal(units), f"PCA; the two directions have {share:.0%} of the variance"
+    points, share = _principal(units)
+    return points, f"PCA; the two directions have {share:.0%} of the variance"
 
 
-def _principal(units: Floats) -> Floats:
-    """Return the first two principal components, float32 [n, 2], each with its largest number positive."""
+def _principal(units: Floats) -> tuple[Floats, float]:
+    """Return the first two principal components, float32 [n, 2], and their share of the variance, 0 to 1.
+
+    Each has its largest number positive.
+    """
     centred = units - units.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred.T @ centred)
+    _, variances, axes = np.linalg.svd(centred.T @ centred)
     made = np.zeros((len(units), 2), np.float32)
     projected = centred @ axes[:2].T
     largest = np.abs(projected).argmax(axis=0)
     made[:, : projected.shape[1]] = projected * np.sign(projected[largest, np.arange(projected.shape[1])])
-    return made
+    return made, float(variances[:2].sum() / max(float(variances.sum()), 1e-12))
 
 
 def _two_threads() -> AbstractContextManager[object]:
@@ -182,7 +161,9 @@ def _two_threads() -> AbstractContextManager[object]:
     Their two sums make the same whichever comes first; of more threads the order would change the last bits, and with
     them the whole map.
     """
-    limits: AbstractContextManager[object] = import_optional("threadpoolctl", "A map of words").threadpool_limits(2)
+    from threadpoolctl import threadpool_limits  # which scikit-learn needs
+
+    limits: AbstractContextManager[object] = threadpool_limits(2)
     return limits
 
 

@@ -77,7 +77,7 @@ def judge_analogies(
         if places is not None:
             known.append((*places, one.group))
     if not known:
-        return Judged(ANALOGIES[0], table.rows.precision, None, 0, len(every))
+        return Judged(ANALOGIES, table.rows.precision, None, 0, len(every))
     first, second, third, fourth = (np.array([row[at] for row in known], np.int64) for at in range(4))
     units = table.nearest.units
     asked = units(second) - units(first) + units(third)
@@ -90,7 +90,7 @@ def judge_analogies(
     )
     names = np.array([row[4] for row in known])
     groups = {str(name): float(right[names == name].mean()) for name in dict.fromkeys(names.tolist())}
-    return Judged(ANALOGIES[0], table.rows.precision, float(right.mean()), len(known), len(every), groups)
+    return Judged(ANALOGIES, table.rows.precision, float(right.mean()), len(known), len(every), groups)
 
 
 def _places(table: WordTable, words: Sequence[str]) -> list[int] | None:
@@ -107,23 +107,26 @@ def _places(table: WordTable, words: Sequence[str]) -> list[int] | None:
 
 
 def kept_neighbours(
-    table: WordTable, other: WordTable, sample: int = 1000, *, progress: Progress = silent
-) -> Kept | None:
-    """Return how many of ten neighbours `other`, the same words in another precision, has too.
+    table: WordTable, others: Sequence[WordTable], sample: int = 1000, *, progress: Progress = silent
+) -> list[Kept]:
+    """Return how many of ten neighbours each of `others`, the same words in another precision, has too.
 
-    Asked are at most `sample` words, spread evenly over those that have a direction; None if these are not more than
-    eleven, of which each is a neighbour of any other.
+    Asked are at most `sample` words, spread evenly over those that have a direction; nothing is returned if these are
+    not more than eleven, of which each is a neighbour of any other.
     """
     usable = table.usable()
-    if len(usable) <= KEPT_OF + 1:
-        return None
+    if not others or len(usable) <= KEPT_OF + 1:
+        return []
     asked = usable[np.linspace(0, len(usable) - 1, min(sample, len(usable))).astype(np.int64)]
     without = [asked[at : at + 1] for at in range(len(asked))]
-    one, two = (
-        of.nearest.find(of.nearest.units(asked), KEPT_OF, without, progress=progress) for of in (table, other)
+    own, *found = (
+        of.nearest.find(of.nearest.units(asked), KEPT_OF, without, progress=progress) for of in (table, *others)
     )
-    shared = [len(np.intersect1d(first[0], second[0])) for first, second in zip(one, two, strict=True)]
-    return Kept(other.rows.precision, float(np.mean(shared)), len(asked), len(usable))
+    kept = []
+    for other, theirs in zip(others, found, strict=True):
+        shared = [len(np.intersect1d(one[0], two[0])) for one, two in zip(own, theirs, strict=True)]
+        kept.append(Kept(other.rows.precision, float(np.mean(shared)), len(asked), len(usable)))
+    return kept
 
 
 def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float | None:

@@ -29,6 +29,8 @@ class Rows(ABC):
     def __init__(self, stored: npt.NDArray[Any], dim: int) -> None:
         """Keep what is stored, [rows, …], and the width of a vector."""
         self.stored, self.dim = stored, dim
+        # A mapped matrix costs more at each slice.
+        self._plain = np.asarray(stored)
 
     @property
     def precision(self) -> str:
@@ -74,8 +76,6 @@ class FloatRows(Rows):
     def __init__(self, stored: npt.NDArray[Any]) -> None:
         """Keep a matrix, mapped or in memory."""
         super().__init__(stored, stored.shape[1])
-        # A mapped matrix costs more at each slice.
-        self._plain = np.asarray(stored)
 
     @property
     def precision(self) -> str:
@@ -106,7 +106,7 @@ class ByteRows(Rows):
     def __init__(self, stored: npt.NDArray[np.int8], scale: Floats) -> None:
         """`stored` int8 [rows, dim], `scale` float32 [rows]."""
         super().__init__(stored, stored.shape[1])
-        self._plain, self._scale = np.asarray(stored), scale
+        self._scale = scale
 
     def _fill(self, rows: Any, room: Floats) -> None:
         np.copyto(room, self._plain[rows])
@@ -123,7 +123,6 @@ class PackedByteRows(Rows):
     def __init__(self, stored: npt.NDArray[np.uint8]) -> None:
         """Keep the packed rows."""
         super().__init__(stored, stored.shape[1] - 8)
-        self._plain = np.asarray(stored)
 
     def _fill(self, rows: Any, room: Floats) -> None:
         taken = self._plain[rows]
@@ -144,7 +143,7 @@ class NibbleRows(Rows):
     def __init__(self, stored: npt.NDArray[np.int8], scale: Floats, dim: int) -> None:
         """`stored` int8 [rows, dim / 2 rounded up], `scale` float32 [rows, 2], a scale and an offset."""
         super().__init__(stored, dim)
-        self._plain, self._scale = np.asarray(stored), scale
+        self._scale = scale
 
     def _fill(self, rows: Any, room: Floats) -> None:
         both = self._plain[rows].view(np.uint8) ^ 128
@@ -167,7 +166,6 @@ class PackedNibbleRows(Rows):
     def __init__(self, stored: npt.NDArray[np.uint8], dim: int) -> None:
         """`stored` uint8 [rows, dim / 2 rounded up + 4]."""
         super().__init__(stored, dim)
-        self._plain = np.asarray(stored)
 
     def _fill(self, rows: Any, room: Floats) -> None:
         taken = self._plain[rows]

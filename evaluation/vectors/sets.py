@@ -36,18 +36,18 @@ class Analogy:
     group: str
 
 
-PAIR_SETS = {"wordsim353": ("WordSim-353", "wordsim353.tsv"), "simlex999": ("SimLex-999", "simlex999.txt")}
-"""Title and file of each set of pairs."""
-ANALOGIES = ("analogies", "questions-words.txt")
-"""Title and file of the analogies."""
-SETS = (*PAIR_SETS, ANALOGIES[0])
+ANALOGIES = "analogies"
+"""The name of the set of analogies."""
+_PAIRS = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
+_ANALOGIES = "questions-words.txt"
+SETS = (*_PAIRS, ANALOGIES)
 """The names of all sets."""
 
 
 def pairs(name: str) -> list[Pair]:
     """Return the pairs of a set. Raises MissingExtra without gensim, SystemProblem if it lacks the file."""
     found = []
-    for line in _lines(PAIR_SETS[name][1]):
+    for line in _lines(_PAIRS[name]):
         if not line.startswith("#"):
             first, second, score = line.split("\t")
             found.append(Pair(first, second, float(score)))
@@ -57,7 +57,7 @@ def pairs(name: str) -> list[Pair]:
 def analogies() -> list[Analogy]:
     """Return the analogies. Raises as `pairs` does."""
     found, group = [], ""
-    for line in _lines(ANALOGIES[1]):
+    for line in _lines(_ANALOGIES):
         if line.startswith(":"):
             group = line[1:].strip()
         else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...storage.compression import listed, shown
-from .nearest import Found, Nearest
+from .nearest import Nearest
 from .rows import Floats, Ints, Rows, quantized
 from .spelling import alike
 
@@ -116,19 +116,14 @@ class WordTable:
                 "fewer words.",
                 code="LX-VECTORS-104",
             )
-        return self.named(self.nearest.find(direction[None], count, [places])[0])
-
-    def named(self, found: Found) -> list[Neighbour]:
-        """Return rows as words."""
+        [(rows, cosines)] = self.nearest.find(direction[None], count, [places])
         return [
-            Neighbour(self.words[row], float(cosine))
-            for row, cosine in zip(found[0].tolist(), found[1].tolist(), strict=True)
+            Neighbour(self.words[row], cosine) for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)
         ]
 
-    def usable(self, first: int | None = None) -> Ints:
-        """Return the rows that can be found, of the `first` so many words or of all: int64 [n] ascending."""
-        inverse = self.nearest.inverse if first is None else self.nearest.inverse[:first]
-        return np.flatnonzero(~np.isnan(inverse))
+    def usable(self) -> Ints:
+        """Return the rows that can be found, int64 [n] ascending."""
+        return np.flatnonzero(~np.isnan(self.nearest.inverse))
 
     def in_precision(self, precision: str) -> WordTable:
         """Return the same words in "int8" or "int4", as an ONNX export would store them; in memory."""

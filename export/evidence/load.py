@@ -7,14 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ...errors import InputError
 from ...storage.validation import build
 from .evidence import Evidence, VariantEvidence
+from .load_results import SCHEMA, load_in_words, read_results
 
-_SCHEMA = 3  # of results.json, the first that says of which model it is
-_MAX_BYTES = 1 << 28
 _SETTINGS = ("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "expect", "seed")
 _MACHINE = ("system", "processor", "cores", "memory_gib")
 
@@ -40,7 +39,7 @@ class LoadRow:
     p99_9_ms: float | None
     max_ms: float | None
     spread: dict[str, dict[str, float]]
-    """Of each figure of several runs the median, and the ends of an interval of it (`low`, `high`)."""
+    """Of each figure of several runs the median, an interval of it (`low`, `high`) and its confidence, 0 to 1."""
     client_cpu: float
     machine_cpu: float
     other_cpu: float | None
@@ -58,8 +57,7 @@ class LoadRow:
     @property
     def cell(self) -> str:
         """The worker set and load in words, such as `cpu:2, 16 users`."""
-        users = f"{self.users} user{'s' * (self.users != 1)}"
-        return f"{self.workers}, {users if self.users else f'{self.rate:,.4g} requests/s ({self.arrivals})'}"
+        return f"{self.workers}, {load_in_words(self.arrivals, self.users or self.rate)}"
 
     @property
     def limited(self) -> str:
@@ -128,13 +126,11 @@ def load_evidence(path: Path, evidence: Evidence, variant: VariantEvidence) -> d
     """
     digest = _digest(evidence.run["digests"], variant.digests)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES:,} bytes")
-        report = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        report = read_results(path)
         schema, tested = report.get("schema"), report.get("tested", {})
         digests = {label: one["digest"] for label, one in tested.items()}
         rows = [row for row in report["rows"] if digests.get(row["archive"]) == digest]
-        if schema == _SCHEMA and rows:
+        if schema == SCHEMA and rows:
             found = {
                 "model": digest,
                 "started": report["started"],
@@ -149,15 +145,15 @@ def load_evidence(path: Path, evidence: Evidence, variant: VariantEvidence) -> d
             }
             return asdict(read_load(found))
         others = ", ".join(f"{label} ({one['variant']})" for label, one in tested.items()) or "nothing"
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path} cannot be read as the results of a load test ({type(error).__name__}: {error}). Expected the "
             "results.json of: lexport loadtest MAR --out FOLDER",
             code="LX-ARCHIVE-300",
         ) from None
-    if schema != _SCHEMA:
+    if schema != SCHEMA:
         raise InputError(
-            f"{path} has the results' schema {schema}, and those of schema {_SCHEMA} say of which model they are. "
+            f"{path} has the results' schema {schema}, and those of schema {SCHEMA} say of which model they are. "
             "Measure it again with this version.",
             code="LX-ARCHIVE-301",
         )
@@ -184,7 +180,3 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
 def _part(kind: type[LoadRow | LoadCheck], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a dataclass's fields. Raises KeyError if one is missing."""
     return {name: values[name] for name in kind.__dataclass_fields__}
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")

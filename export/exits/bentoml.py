@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ...errors import RefusedError
 from ...handlers.model.goldens import Golden
-from .evidence import Proof, judged, unproven
-from .exit import MODEL_PROGRAM, Exit, program, readme, requirements
+from .exit import MODEL_PROGRAM, ServerExit, program, readme, requirements
 from .packed import FOLDER, Packed
-from .running import Environment, ask, free_ports, served
+from .running import Environment, ask
 
-_PROGRAM = "bentoml serve"
 _TEXT = """
     pip install -r requirements.txt
     bentoml serve service:Service
@@ -34,10 +31,12 @@ python:
 """
 
 
-class BentoML(Exit):
+class BentoML(ServerExit):
     """A service of BentoML."""
 
     PACKAGE: ClassVar[str] = "bentoml"
+    PROGRAM: ClassVar[str] = "bentoml serve"
+    READY: ClassVar[str] = "/readyz"
 
     def files(self, packed: Packed) -> dict[str, bytes]:
         """Return the service and its bentofile.yaml."""
@@ -49,22 +48,18 @@ class BentoML(Exit):
             "README.md": readme(packed, "BentoML", _TEXT),
         }
 
-    def prove(self, folder: Path, packed: Packed, environment: Environment) -> Sequence[Proof]:
-        """Start the service and ask it all goldens, each by itself and all in batches."""
-        version = environment.version(self.PACKAGE)
-        if version is None:
-            return [unproven(_PROGRAM, environment.missing(self.PACKAGE))]
-        [port] = free_ports(1)
-        with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-            variables = environment.variables(Path(scratch)) | {"BENTOML_DO_NOT_TRACK": "True"}
-            command: list[str | Path] = [environment.python, "-m", "bentoml", "serve", "service:Service"]
-            command += ["--working-dir", folder.resolve(), "--host", "127.0.0.1", "--port", str(port)]
-            with served(command, port, "/readyz", variables=variables, what=_PROGRAM):
-                asked = [[golden] for golden in packed.goldens]
-                asked += [list(packed.goldens[first : first + 64]) for first in range(0, len(packed.goldens), 64)]
-                answers = [answer for some in asked for answer in _ask(port, some)]
-        goldens = [golden for some in asked for golden in some]
-        return [judged(_PROGRAM, packed, goldens, answers, versions={self.PACKAGE: version})]
+    @staticmethod
+    def command(folder: Path, environment: Environment, port: int) -> tuple[list[str | Path], dict[str, str]]:
+        """Return the command that serves `folder` on the loopback interface, and what has it report to nobody."""
+        command: list[str | Path] = [environment.python, "-m", "bentoml", "serve", "service:Service"]
+        command += ["--working-dir", folder, "--host", "127.0.0.1", "--port", str(port)]
+        return command, {"BENTOML_DO_NOT_TRACK": "True"}
+
+    def answers(self, packed: Packed, port: int) -> tuple[Sequence[Golden], Sequence[Mapping[str, Any]]]:
+        """Ask the service all goldens, each by itself and all in batches. Raises RefusedError."""
+        asked = [[golden] for golden in packed.goldens]
+        asked += [list(packed.goldens[first : first + 64]) for first in range(0, len(packed.goldens), 64)]
+        return [golden for some in asked for golden in some], [one for some in asked for one in _ask(port, some)]
 
 
 def _ask(port: int, goldens: Sequence[Golden]) -> list[Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from .evidence import Proof
+from ...handlers.model.goldens import Golden
+from .evidence import Proof, judged, unproven
+from .open_inference import answers_of_all
 from .packed import FOLDER, Packed
-from .running import Environment
+from .running import Environment, ask, free_ports, served
 
 MODEL_PROGRAM = "lexport_model.py"
 """The program that answers with an archive's own code, which the servers' programs import."""
@@ -24,9 +27,6 @@ members of the archive lie here as they were packed: `lexport verify` checks the
 
 class Exit(ABC):
     """A form in which an archive leaves TorchServe."""
-
-    PACKAGE: ClassVar[str] = ""
-    """The distribution that runs it, by its name on PyPI."""
 
     def place(self, packed: Packed) -> str:
         """Return the folder of the archive's members, relative to that of the exit."""
@@ -42,6 +42,44 @@ class Exit(ABC):
 
         Raises SystemProblem for a program that fails, RefusedError for an answer that is none.
         """
+
+
+class ServerExit(Exit):
+    """An exit that one server of Python runs."""
+
+    PACKAGE: ClassVar[str]
+    """The distribution that runs it, by its name on PyPI."""
+    PROGRAM: ClassVar[str]
+    """What starts it, by which its proof is named."""
+    READY: ClassVar[str] = "/v2/models/{name}/ready"
+    """Where it answers 200 once it is ready."""
+
+    @staticmethod
+    @abstractmethod
+    def command(folder: Path, environment: Environment, port: int) -> tuple[list[str | Path], dict[str, str]]:
+        """Return the command that serves the exit in `folder`, absolute, at a port, and the variables it needs."""
+
+    def prove(self, folder: Path, packed: Packed, environment: Environment) -> Sequence[Proof]:
+        """Start the server and ask it all goldens, over HTTP."""
+        version = environment.version(self.PACKAGE)
+        if version is None:
+            return [unproven(self.PROGRAM, environment.missing(self.PACKAGE))]
+        [port] = free_ports(1)
+        command, own = self.command(folder.resolve(), environment, port)
+        ready = self.READY.format(name=packed.model.name)
+        with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
+            variables = environment.variables(Path(scratch)) | own
+            with served(command, port, ready, variables=variables, what=self.PROGRAM):
+                goldens, answers = self.answers(packed, port)
+        return [judged(self.PROGRAM, packed, goldens, answers, versions={self.PACKAGE: version})]
+
+    def answers(self, packed: Packed, port: int) -> tuple[Sequence[Golden], Sequence[Mapping[str, Any]]]:
+        """Ask the server at a port all goldens; return them, once for each answer, and the answers.
+
+        They are asked by the Open Inference Protocol v2. Raises RefusedError for a reply that has no answer.
+        """
+        path = f"/v2/models/{packed.model.name}/infer"
+        return answers_of_all(packed, lambda request: ask(port, path, request))
 
 
 def program(name: str) -> bytes:

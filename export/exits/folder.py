@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ...errors import SystemProblem
 from ...handlers.model.goldens import Golden
@@ -63,8 +63,6 @@ There are no programs for Node and C++. {_NOT_TEXT_IN}
 class Folder(Exit):
     """The archive's members and programs beside them."""
 
-    PACKAGE: ClassVar[str] = "onnxruntime"
-
     def files(self, packed: Packed) -> dict[str, bytes]:
         """Return three programs for a model that takes texts; for any other one in Python with the archive's code."""
         languages = _LANGUAGES.format(languages=", ".join(packed.languages)) if packed.languages else ""
@@ -104,7 +102,7 @@ class _Asked:
 
     def python(self) -> Proof:
         """Run predict.py in the environment."""
-        package = packed_engine(self._packed)
+        package = _engine(self._packed)
         version = self._environment.version(package)
         if version is None:
             return unproven(_PYTHON, self._environment.missing(package))
@@ -154,7 +152,7 @@ class _Asked:
         return judged(name, self._packed, self._goldens, found, why=_LEFT_OUT * left_out, versions=versions)
 
 
-def packed_engine(packed: Packed) -> str:
+def _engine(packed: Packed) -> str:
     """Return the distribution of the engine that runs a model."""
     return "onnxruntime" if packed.model.engine == "onnx" else "torch"
 

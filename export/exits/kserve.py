@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import yaml
 
 from ...errors import InputError
-from .evidence import Proof, judged, unproven
-from .exit import MODEL_PROGRAM, Exit, program, readme, requirements
-from .open_inference import answers_of_all
+from .exit import MODEL_PROGRAM, ServerExit, program, readme, requirements
 from .packed import Packed
-from .running import Environment, ask, free_ports, served
+from .running import Environment
 
-_PROGRAM = "python server.py"
 _TEXT = """
     docker build --tag {image} .
     docker push {image}
@@ -64,10 +59,11 @@ class Amounts:
 
 
 @dataclass(frozen=True)
-class KServe(Exit):
+class KServe(ServerExit):
     """A custom predictor of KServe."""
 
     PACKAGE: ClassVar[str] = "kserve"
+    PROGRAM: ClassVar[str] = "python server.py"
 
     amounts: Amounts
     """Processors and memory."""
@@ -98,24 +94,11 @@ class KServe(Exit):
             "README.md": readme(packed, "KServe", _TEXT.format(image=image, name=name, canary=canary)),
         }
 
-    def prove(self, folder: Path, packed: Packed, environment: Environment) -> Sequence[Proof]:
-        """Start the server and ask it all goldens, over HTTP."""
-        version = environment.version(self.PACKAGE)
-        if version is None:
-            return [unproven(_PROGRAM, environment.missing(self.PACKAGE))]
-        [port] = free_ports(1)
-        path = f"/v2/models/{packed.model.name}"
-
-        def send(request: Any) -> tuple[int, Any]:
-            return ask(port, f"{path}/infer", request)
-
-        with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-            command: list[str | Path] = [environment.python, folder.resolve() / "server.py"]
-            command += ["--http_port", str(port), "--enable_grpc", "false", "--workers", "1"]
-            variables = environment.variables(Path(scratch))
-            with served(command, port, f"{path}/ready", variables=variables, what=_PROGRAM):
-                goldens, answers = answers_of_all(packed, send)
-        return [judged(_PROGRAM, packed, goldens, answers, versions={self.PACKAGE: version})]
+    @staticmethod
+    def command(folder: Path, environment: Environment, port: int) -> tuple[list[str | Path], dict[str, str]]:
+        """Return the command that serves `folder` over HTTP; it needs no variables."""
+        options = ["--http_port", str(port), "--enable_grpc", "false", "--workers", "1"]
+        return [environment.python, folder / "server.py", *options], {}
 
     def _service(self, packed: Packed, image: str) -> bytes:
         amounts = self.amounts

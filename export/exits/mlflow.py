@@ -7,7 +7,7 @@ import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -18,7 +18,7 @@ from .exit import MODEL_PROGRAM, Exit, program, readme, requirements
 from .packed import FOLDER, Packed
 from .running import Environment, run
 
-_PROGRAM = "mlflow models predict"
+_PACKAGE, _PROGRAM = "mlflow", "mlflow models predict"
 _CODE = "code"
 _LOADER = "lexport_mlflow"
 _TEXT = """
@@ -35,8 +35,6 @@ Without `--env-manager local` MLflow makes an environment of `python_env.yaml`. 
 
 class MLflow(Exit):
     """A model of the flavor `python_function`."""
-
-    PACKAGE: ClassVar[str] = "mlflow"
 
     def files(self, packed: Packed) -> dict[str, bytes]:
         """Return the MLmodel file with its signature, the code, the environment and an example."""
@@ -73,9 +71,9 @@ class MLflow(Exit):
 
     def prove(self, folder: Path, packed: Packed, environment: Environment) -> Sequence[Proof]:
         """Have `mlflow models predict` answer all goldens."""
-        version = environment.version(self.PACKAGE)
+        version = environment.version(_PACKAGE)
         if version is None:
-            return [unproven(_PROGRAM, environment.missing(self.PACKAGE))]
+            return [unproven(_PROGRAM, environment.missing(_PACKAGE))]
         with tempfile.TemporaryDirectory(prefix="lexport-") as name:
             scratch = Path(name)
             asked, answered = scratch / "asked.json", scratch / "answered.json"
@@ -88,7 +86,7 @@ class MLflow(Exit):
             run(command, cwd=scratch, variables=variables, what=_PROGRAM)
             rows = json.loads(answered.read_text(encoding="utf-8"))
         answers = [_answer(row) for row in (rows["predictions"] if isinstance(rows, dict) else rows)]
-        return [judged(_PROGRAM, packed, packed.goldens, answers, versions={self.PACKAGE: version})]
+        return [judged(_PROGRAM, packed, packed.goldens, answers, versions={_PACKAGE: version})]
 
 
 def _columns(packed: Packed) -> list[dict[str, Any]]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ...storage.atomic import json_bytes
-from .evidence import Proof, judged, unproven
-from .exit import MODEL_PROGRAM, Exit, program, readme, requirements
-from .open_inference import answers_of_all
+from .exit import MODEL_PROGRAM, ServerExit, program, readme, requirements
 from .packed import FOLDER, Packed
-from .running import Environment, ask, free_ports, served
+from .running import Environment, free_ports
 
-_PROGRAM = "mlserver start"
 _TEXT = """
     pip install -r requirements.txt
     mlserver start .
@@ -25,10 +20,11 @@ these is refused, MLServer refuses all of them.
 """
 
 
-class MLServer(Exit):
+class MLServer(ServerExit):
     """A custom runtime of MLServer."""
 
     PACKAGE: ClassVar[str] = "mlserver"
+    PROGRAM: ClassVar[str] = "mlserver start"
 
     def files(self, packed: Packed) -> dict[str, bytes]:
         """Return the runtime, and the settings of the server and of the model."""
@@ -52,25 +48,14 @@ class MLServer(Exit):
             "README.md": readme(packed, "MLServer", _TEXT.format(name=model.name, batch=max(batch, 1))),
         }
 
-    def prove(self, folder: Path, packed: Packed, environment: Environment) -> Sequence[Proof]:
-        """Start the server and ask it all goldens, over HTTP."""
-        version = environment.version(self.PACKAGE)
-        if version is None:
-            return [unproven(_PROGRAM, environment.missing(self.PACKAGE))]
-        http, grpc, metrics = free_ports(3)
-        path = f"/v2/models/{packed.model.name}"
-
-        def send(request: Any) -> tuple[int, Any]:
-            return ask(http, f"{path}/infer", request)
-
-        with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
-            variables = environment.variables(Path(scratch)) | {
-                "MLSERVER_HOST": "127.0.0.1",
-                "MLSERVER_HTTP_PORT": str(http),
-                "MLSERVER_GRPC_PORT": str(grpc),
-                "MLSERVER_METRICS_PORT": str(metrics),
-            }
-            command: list[str | Path] = [environment.python.parent / "mlserver", "start", folder.resolve()]
-            with served(command, http, f"{path}/ready", variables=variables, what=_PROGRAM):
-                goldens, answers = answers_of_all(packed, send)
-        return [judged(_PROGRAM, packed, goldens, answers, versions={self.PACKAGE: version})]
+    @staticmethod
+    def command(folder: Path, environment: Environment, port: int) -> tuple[list[str | Path], dict[str, str]]:
+        """Return the command that serves `folder`, and the variables that keep it to the loopback interface."""
+        grpc, metrics, *_ = (one for one in free_ports(3) if one != port)
+        variables = {
+            "MLSERVER_HOST": "127.0.0.1",
+            "MLSERVER_HTTP_PORT": str(port),
+            "MLSERVER_GRPC_PORT": str(grpc),
+            "MLSERVER_METRICS_PORT": str(metrics),
+        }
+        return [environment.python.parent / "mlserver", "start", folder], variables

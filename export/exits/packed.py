@@ -23,8 +23,6 @@ FOLDER = "model"
 class Packed:
     """An archive whose members lie in a folder."""
 
-    folder: Path
-    """Where the members are."""
     model: ModelFile
     """Its `model.json`."""
     labels: tuple[str, ...]
@@ -70,7 +68,6 @@ def read_packed(folder: Path) -> Packed:
         model = ModelFile(**json.loads((folder / MODEL).read_text(encoding="utf-8")))
         settings = yaml.safe_load((folder / "model-config.yaml").read_text(encoding="utf-8"))
         return Packed(
-            folder=folder,
             model=model,
             labels=tuple(json.loads((folder / "labels.json").read_text(encoding="utf-8"))),
             languages=tuple(load_spec(folder).languages),

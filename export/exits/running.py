@@ -28,10 +28,14 @@ class Environment:
 
     def __init__(self, python: Path) -> None:
         """`python` is its interpreter, whose folder has its commands."""
-        self.python = python
+        # Programs run in other folders. A virtual environment's interpreter is a link, which says where that is.
+        self.python = python.absolute()
 
     def version(self, package: str) -> str | None:
-        """Return the version of an installed package; None if it is not installed."""
+        """Return the version of an installed package; None if it is not installed.
+
+        What only PYTHONPATH or the user's own folder has is not: programs run without these, see `variables`.
+        """
         asked = (
             "import importlib.metadata as m, sys\n"
             "try: print(m.version(sys.argv[1]))\n"
@@ -39,7 +43,11 @@ class Environment:
         )
         with suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(
-                [self.python, "-c", asked, package], capture_output=True, text=True, timeout=_PATIENCE, check=False
+                [self.python, "-I", "-c", asked, package],
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE,
+                check=False,
             )
             return done.stdout.strip() or None
         return None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 from ...errors import InputError
 from ...handlers.model.goldens import Golden
@@ -44,8 +43,6 @@ _CODE = (
 class Triton(Exit):
     """A repository with one model of one version."""
 
-    PACKAGE: ClassVar[str] = "nvidia-pytriton"
-
     backend: str = "auto"
     """One of BACKENDS; auto takes ONNX Runtime for a model that takes texts, else Python."""
     number: int | None = None
@@ -72,13 +69,13 @@ class Triton(Exit):
         """Return config.pbtxt, the labels, samples to warm up with and, for the Python backend, model.py."""
         name = packed.model.name
         model = f"{REPOSITORY}/{name}"
-        samples = _samples(packed)
+        samples = [golden for golden in packed.goldens if golden.image is None][:_MOST_WARMED]
         make = graph_config if self._runs_graph(packed) else python_config
-        config = make(packed, [len(one) for one in samples])
+        config = make(packed, len(samples))
         first = config.inputs[0].name
         found = {f"{model}/config.pbtxt": config.text().encode()}
-        for number, texts in enumerate(samples, 1):
-            found |= {f"{model}/warmup/{file}": content for file, content in _warmup(config.inputs, number, texts)}
+        for number, golden in enumerate(samples, 1):
+            found |= {f"{model}/warmup/{file}": content for file, content in _warmup(config.inputs, number, golden)}
         if packed.gives_scores:
             found[f"{model}/labels.txt"] = "".join(f"{_line(label)}\n" for label in packed.labels).encode()
         number = self._number(packed)
@@ -103,7 +100,7 @@ class Triton(Exit):
         model = repository / packed.model.name
         proofs = [config_proof(model / "config.pbtxt", environment)]
         if self._runs_graph(packed):
-            config = graph_config(packed, [])
+            config = graph_config(packed)
             return [*proofs, graph_proof(repository, packed, config, environment)]
         return [*proofs, server_proof(repository, packed, environment)]
 
@@ -125,20 +122,14 @@ class Triton(Exit):
         return int(found[0]) if found else 1
 
 
-def _samples(packed: Packed) -> list[list[Golden]]:
-    """Return requests to warm up with: goldens one by one."""
-    texts = [golden for golden in packed.goldens if golden.image is None]
-    return [[golden] for golden in texts[:_MOST_WARMED]]
+def _warmup(inputs: Sequence[Tensor], number: int, golden: Golden) -> list[tuple[str, bytes]]:
+    values = {"text": golden.text, "lang": golden.lang or ""}
+    return [(one.sample(number), _string(values[one.holds])) for one in inputs if one.holds in values]
 
 
-def _warmup(inputs: Sequence[Tensor], number: int, goldens: Sequence[Golden]) -> list[tuple[str, bytes]]:
-    values: Mapping[str, Any] = {"text": [one.text for one in goldens], "lang": [one.lang or "" for one in goldens]}
-    return [(one.sample(number), _strings(values[one.holds])) for one in inputs if one.holds in values]
-
-
-def _strings(texts: Sequence[str]) -> bytes:
-    """Return strings as Triton reads them from a file: each after its length in bytes."""
-    return b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
+def _string(text: str) -> bytes:
+    """Return a string as Triton reads it from a file: after its length in bytes."""
+    return struct.pack("<I", len(text.encode())) + text.encode()
 
 
 def _line(label: str) -> str:

@@ -61,8 +61,8 @@ class Config:
     """Seconds for which a batch may wait for more."""
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    samples: tuple[int, ...]
-    """Texts of each sample that the model warms up with."""
+    samples: int
+    """Number of samples that the model warms up with, each of one text."""
 
     def text(self) -> str:
         """Return config.pbtxt, protobuf's text format of Triton's ModelConfig."""
@@ -74,7 +74,7 @@ class Config:
             lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {round(self.delay * 1e6)} }}")
         if self.backend == ONNX:
             lines.append('parameters { key: "intra_op_thread_count" value: { string_value: "1" } }')
-        lines += [self._warmup(number) for number in range(1, len(self.samples) + 1)]
+        lines += [self._warmup(number) for number in range(1, self.samples + 1)]
         return "".join(f"{line}\n" for line in lines)
 
     def _warmup(self, number: int) -> str:
@@ -84,14 +84,14 @@ class Config:
             for one in self.inputs
             if one.holds in ("text", "lang")
         )
-        return f'model_warmup {{\n  name: "golden-{number}"\n  batch_size: {self.samples[number - 1]}\n{inputs}}}'
+        return f'model_warmup {{\n  name: "golden-{number}"\n  batch_size: 1\n{inputs}}}'
 
 
 def _list(field: str, tensors: Sequence[Tensor]) -> str:
     return f"{field} [\n" + ",\n".join(one.lines() for one in tensors) + "\n]"
 
 
-def graph_config(packed: Packed, samples: Sequence[int]) -> Config:
+def graph_config(packed: Packed, samples: int = 0) -> Config:
     """Return the configuration of the graph itself on the ONNX Runtime backend."""
     inputs = [Tensor("texts", "BYTES", flat=True, holds="text")]
     if packed.languages:
@@ -107,7 +107,7 @@ def graph_config(packed: Packed, samples: Sequence[int]) -> Config:
     return _config(packed, ONNX, inputs, [*answer, *counts], samples)
 
 
-def python_config(packed: Packed, samples: Sequence[int]) -> Config:
+def python_config(packed: Packed, samples: int = 0) -> Config:
     """Return the configuration of the archive's code on the Python backend, with the tensors of lexport's servers."""
     inputs = [Tensor("text", "BYTES", optional=packed.takes_images, holds="text")]
     if packed.languages:
@@ -123,7 +123,7 @@ def python_config(packed: Packed, samples: Sequence[int]) -> Config:
 
 
 def _config(
-    packed: Packed, backend: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], samples: Sequence[int]
+    packed: Packed, backend: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], samples: int
 ) -> Config:
     name, batch = packed.model.name, max(packed.batch, 1)
-    return Config(name, backend, batch, packed.delay, tuple(inputs), tuple(outputs), tuple(samples))
+    return Config(name, backend, batch, packed.delay, tuple(inputs), tuple(outputs), samples)

@@ -118,8 +118,7 @@ def _asked(
     def send(request: Mapping[str, Any]) -> tuple[int, Any]:
         return ask(port, f"{path}/infer", _of_graph(request, axes=2) if of_graph else _with_lang(request))
 
-    command = [*server.command, f"--model-repository={repository.resolve()}", f"--http-port={port}"]
-    command += ["--http-address=127.0.0.1", "--allow-grpc=false", "--allow-metrics=false"]
+    command = server.serving(repository.resolve(), port)
     with tempfile.TemporaryDirectory(prefix="lexport-") as scratch:
         variables = environment.variables(Path(scratch)) | dict(server.variables)
         with served(command, port, f"{path}/ready", variables=variables, what=NAME):

@@ -33,6 +33,11 @@ class Server:
     versions: Mapping[str, str] = field(default_factory=dict)
     """The package that it is from."""
 
+    def serving(self, repository: Path, port: int) -> list[str]:
+        """Return the command that serves a repository over HTTP, at a port of the loopback interface alone."""
+        options = [f"--model-repository={repository}", "--http-address=127.0.0.1", f"--http-port={port}"]
+        return [*self.command, *options, "--allow-grpc=false", "--allow-metrics=false"]
+
 
 def on_path(backend: str) -> Server | None:
     """Return the tritonserver on the PATH; None if there is none, or none with this backend."""

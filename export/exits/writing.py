@@ -11,7 +11,7 @@ from ...errors import InputError, RefusedError
 from ...storage import atomic
 from ...storage.progress import Say, silent
 from ...version import __version__
-from ..archive.format.reader import extract
+from ..archive.format.reader import extract, named
 from ..archive.format.writer import write_folder
 from ..archive.trust.code import accept
 from ..archive.trust.keys import PublicKey
@@ -72,12 +72,12 @@ def write_exit(
         members = folder / ".members"
         members.mkdir()
         extract(path, members)
-        _accept(path, members, trust)
+        with named(path, members):  # which the archive's file may differ from by now
+            accept(members, trust)
         packed = read_packed(members)
         place = folder / chosen.place(packed)
         place.parent.mkdir(parents=True, exist_ok=True)
         members.rename(place)
-        packed = read_packed(place)
         write_folder(folder, chosen.files(packed))
         kept = set(folder.rglob("*"))
         say(f"Asking what was written for {len(packed.goldens)} goldens")
@@ -99,15 +99,6 @@ def write_exit(
         }
         (folder / FILE).write_bytes(atomic.json_bytes(record))
     return WrittenExit(out, kind, verified, proofs)
-
-
-def _accept(path: Path, members: Path, trust: Trust) -> None:
-    """Check what was extracted, which the archive's file may differ from by now; errors name the archive."""
-    try:
-        accept(members, trust)
-    except (RefusedError, InputError) as error:
-        message = error.message.replace(str(members), str(path))
-        raise type(error)(message, error.below, code=error.code) from None
 
 
 def _refuse(path: Path, kind: str, proofs: Sequence[Proof]) -> None:

@@ -6,23 +6,23 @@ median by more than the least change that counts. Five runs on each side can sho
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ...errors import InputError
-from ..results import SCHEMA, LoadedModel, Row
+from ...export.evidence.load_results import SCHEMA, read_results
+from ...storage.validation import build
+from ..measuring.figures import Repeat
+from ..results import LoadedModel, Row
 from .comparison import BETTER, NOT_JUDGED, SAME, WORSE, Change, Comparison
 from .ranks import ALPHA, chance_larger, least_chance
 
 LEAST = 0.05  # of a figure: a smaller change does not count
 _LEAST_FAILURES = 0.001  # of all requests
-_MAX_BYTES = 1 << 28
 # What must be the same for two tests to have put the same load on a server.
 _LOAD = (
     *("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "body", "text_column", "expect"),
@@ -34,46 +34,6 @@ Key = tuple[str, str, int, str, float]
 """Model, worker set, users, arrivals and rate: what a cell of two tests has in common."""
 
 
-class Measured(Protocol):
-    """A run of a cell, of this test or of an earlier one."""
-
-    @property
-    def requests_per_second(self) -> float:
-        """Requests/s of a run."""
-
-    @property
-    def p50_ms(self) -> float | None:
-        """The median latency; None where nothing was answered."""
-
-    @property
-    def p99_ms(self) -> float | None:
-        """The 99th percentile."""
-
-    @property
-    def failure_share(self) -> float:
-        """Failed among all requests, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class EarlierRun:
-    """A run of an earlier test."""
-
-    requests_per_second: float
-    p50_ms: float | None
-    p99_ms: float | None
-    failure_share: float
-
-
-@dataclass(frozen=True)
-class EarlierCell:
-    """A cell of an earlier test."""
-
-    label: str
-    runs: tuple[EarlierRun, ...]
-    client_limit: str | None
-    other_work: str | None
-
-
 @dataclass(frozen=True)
 class Earlier:
     """An earlier test."""
@@ -82,23 +42,20 @@ class Earlier:
     started: str
     settings: Mapping[str, Any]
     machine: Mapping[str, Any]
-    cells: Mapping[Key, EarlierCell]
+    cells: Mapping[Key, Row]
 
 
 def read_baseline(path: Path) -> Earlier:
     """Return an earlier test's results.json. Raises InputError if it cannot be read, or has another schema."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES:,} bytes")
-        report = json.loads(path.read_text(encoding="utf-8"))
-        rows = report["rows"]
+        report = read_results(path)
         schema = report.get("schema")
         if schema == SCHEMA:
-            tested = {str(label): LoadedModel(**one) for label, one in report["tested"].items()}
+            tested = {label: build(LoadedModel, one) for label, one in report["tested"].items()}
             settings, machine = dict(report["settings"]), dict(report["machine"])
-            cells = dict(_cell(row, tested) for row in rows)
+            cells = {_key(row, tested): row for row in (build(Row, one) for one in report["rows"])}
             return Earlier(path, str(report["started"])[:40], settings, machine, cells)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"--baseline {path} cannot be read as the results of a load test ({type(error).__name__}: {error}). "
             "Expected the results.json of: lexport loadtest MAR --out FOLDER",
@@ -142,7 +99,7 @@ def what_is_missing(earlier: Earlier, machine: Mapping[str, Any], repeats: int, 
     if other := _other_machine(earlier, machine):
         judged = "It is judged all the same." if anyway else "Nothing is judged; --judge-anyway does it all the same."
         return f"--baseline {earlier.path} was measured on another machine ({other}). {judged}"
-    before = max((len(cell.runs) for cell in earlier.cells.values()), default=0)
+    before = max((len(cell.repeats) for cell in earlier.cells.values()), default=0)
     if least_chance(max(before, 1), repeats) > ALPHA:
         return f"--baseline {earlier.path}: {_too_few(before, repeats)}, so nothing is judged."
     return ""
@@ -166,17 +123,16 @@ def compare(
     note = f"it was measured on another machine ({other})" if other else ""
     changes: list[Change] = []
     alone: list[str] = []
-    found = {key_of(row.archive, row.workers, row.users, row.arrivals, row.rate, tested): row for row in rows}
+    found = {_key(row, tested): row for row in rows}
     for key, row in found.items():
         before = earlier.cells.get(key)
         if before is None:
             alone.append(f"{row.label} (only here)")
             continue
-        limited = before.client_limit or row.client_limit
-        if not anyway:
-            limited = limited or before.other_work or row.other_work
+        then, now = (one.client_limit or (None if anyway else one.other_work) for one in (before, row))
+        limited = f"then {then}" if then else now or ""
         elsewhere = "" if anyway or not note else "it was measured on another machine"
-        changes += [_change(metric, row, before, elsewhere, limited or "", least) for metric in _METRICS]
+        changes += [_change(metric, row, before, elsewhere, limited, least) for metric in _METRICS]
     alone += [f"{cell.label} (only there)" for key, cell in earlier.cells.items() if key not in found]
     return Comparison(earlier.path.name, earlier.started, least, tuple(changes), tuple(alone), note)
 
@@ -193,12 +149,16 @@ def key_of(
     return name, workers, users, pattern, 0.0 if pattern == "replay" else rate
 
 
+def _key(row: Row, tested: Mapping[str, LoadedModel]) -> Key:
+    return key_of(row.archive, row.workers, row.users, row.arrivals, row.rate, tested)
+
+
 @dataclass(frozen=True)
 class _Metric:
     """A figure that is compared."""
 
     name: str
-    value: Callable[[Measured], float | None]
+    value: Callable[[Repeat], float | None]
     more_is_worse: bool = True
     of_server: bool = True
     """Whether it is not the server's where the client or other work was the limit."""
@@ -212,13 +172,13 @@ _METRICS = (
 )
 
 
-def _change(metric: _Metric, row: Row, before: EarlierCell, elsewhere: str, limited: str, least: float) -> Change:
+def _change(metric: _Metric, row: Row, before: Row, elsewhere: str, limited: str, least: float) -> Change:
     """Compare one figure of a cell; `elsewhere` and `limited` are reasons against it, or empty."""
-    there = [value for run in before.runs if (value := metric.value(run)) is not None]
+    there = [value for run in before.repeats if (value := metric.value(run)) is not None]
     here = [value for run in row.repeats if (value := metric.value(run)) is not None]
-    old = statistics.median(there) if len(there) == len(before.runs) > 0 else None
+    old = statistics.median(there) if len(there) == len(before.repeats) > 0 else None
     new = statistics.median(here) if len(here) == len(row.repeats) > 0 else None
-    runs = len(before.runs), len(row.repeats)
+    runs = len(before.repeats), len(row.repeats)
     change = None if old is None or new is None else _changed(metric, old, new)
     reason = elsewhere or (limited if metric.of_server else "")
     if not reason and change is None:
@@ -241,28 +201,6 @@ def _changed(metric: _Metric, old: float, new: float) -> float | None:
     if not metric.of_server:
         return new - old
     return (new - old) / old if old else None
-
-
-def _cell(row: Mapping[str, Any], tested: Mapping[str, LoadedModel]) -> tuple[Key, EarlierCell]:
-    """Return a row of an earlier test. Raises ValueError, TypeError or KeyError for what is not one."""
-    archive, workers, users, rate = str(row["archive"]), str(row["workers"]), int(row["users"]), _number(row["rate"])
-    arrivals = str(row["arrivals"])
-    runs = []
-    for one in row["repeats"]:
-        failures, answered = int(one["failures"]), int(one["answered"])
-        share = failures / (failures + answered) if failures + answered else 1.0
-        p50_ms, p99_ms = (None if one[name] is None else _number(one[name]) for name in ("p50_ms", "p99_ms"))
-        runs.append(EarlierRun(_number(one["requests_per_second"]), p50_ms, p99_ms, share))
-    limits = (None if row[name] is None else f"then {row[name]}" for name in ("client_limit", "other_work"))
-    label = f"{archive} {workers} {f'{users} users' if users else f'{rate:g} requests/s ({arrivals})'}"
-    return key_of(archive, workers, users, arrivals, rate, tested), EarlierCell(label, tuple(runs), *limits)
-
-
-def _number(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool | str) or not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a number")
-    return number
 
 
 def _too_few(there: int, here: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...export.evidence.load_results import load_in_words
+
 NAMES = {"requests_per_second": "requests/s", "p50_ms": "p50", "p99_ms": "p99", "failures": "failures"}
 WORSE, BETTER, SAME, NOT_JUDGED = "worse", "better", "same", "not judged"
 
@@ -39,17 +41,26 @@ class Change:
     @property
     def cell(self) -> str:
         """The worker set and load in words."""
-        load = f"{self.users} user{'s' * (self.users != 1)}" if self.users else f"{self.rate:,.4g} requests/s"
-        return f"{self.archive} {self.workers} at {load}"
+        return f"{self.archive} {self.workers} at {load_in_words(self.arrivals, self.users or self.rate)}"
 
     @property
     def name(self) -> str:
         """The metric's name in words."""
         return NAMES[self.metric]
 
+    @property
+    def by(self) -> str:
+        """The change in percent; "" where it cannot be said."""
+        return "" if self.change is None else f"{self.change:+.1%}"
+
+    @property
+    def judgement(self) -> str:
+        """The outcome, with the reason why there is none."""
+        return f"{self.outcome}: {self.reason}" if self.reason else self.outcome
+
     def __str__(self) -> str:
         """Return the cell, the metric and both values in words."""
-        return f"{self.cell}: {self.name} {self.words(self.before)} → {self.words(self.after)}{self._by()}"
+        return f"{self.cell}: {self.name} {self.words(self.before)} → {self.words(self.after)}{self._said()}"
 
     def words(self, value: float | None) -> str:
         """Return a value of this metric with its unit."""
@@ -59,8 +70,8 @@ class Change:
             return f"{value:.3%}"
         return f"{value:,.4g} requests/s" if self.metric == "requests_per_second" else f"{value:,.4g} ms"
 
-    def _by(self) -> str:
-        by = "" if self.change is None or self.metric == "failures" else f"{self.change:+.1%}"
+    def _said(self) -> str:
+        by = "" if self.metric == "failures" else self.by
         chance = "" if self.chance is None else f"chance {self.chance:.2g}"
         said = ", ".join(one for one in (by, chance) if one)
         return f" ({said})" if said else ""

@@ -55,13 +55,12 @@ def compared(report: LoadReport) -> list[tuple[str | Cell, ...]]:
     found = report.comparison.changes if report.comparison else ()
     lines: list[tuple[str | Cell, ...]] = []
     for one in found:
-        outcome = f"{one.outcome}: {one.reason}" if one.reason else one.outcome
         lines.append(
             (
                 *(one.cell, one.name, one.words(one.before), one.words(one.after)),
-                "" if one.change is None else f"{one.change:+.1%}",
+                one.by,
                 "" if one.chance is None else f"{one.chance:.2g}",
-                Cell(outcome, _STYLES[one.outcome]),
+                Cell(one.judgement, _STYLES[one.outcome]),
             )
         )
     return lines

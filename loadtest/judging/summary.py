@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...messages.escaping import visible
-from ...reports.numbers import measured
+from ...reports.numbers import at_least, measured
 from ..results import LoadReport, Row
 from .verdict import verdict
 
@@ -55,9 +55,8 @@ def _lines(report: LoadReport) -> Iterator[str]:
 
 
 def _figures(row: Row) -> list[str]:
-    bound = "≥ " if row.client_limit else ""
     return [
-        f"{bound}{measured(row.requests_per_second)}",
+        at_least(row.requests_per_second, row.client_limit),
         *map(measured, (row.p50_ms, row.p99_ms)),
         f"{row.failures:,}",
     ]
@@ -72,9 +71,7 @@ def _comparison(report: LoadReport) -> Iterator[str]:
     yield _line(["cell", "figure", "before", "now", "change", "outcome"])
     yield _line(["--"] * 6)
     for one in compared.changes:
-        change = "" if one.change is None else f"{one.change:+.1%}"
-        outcome = f"{one.outcome}: {one.reason}" if one.reason else one.outcome
-        yield _line([one.cell, one.name, one.words(one.before), one.words(one.after), change, outcome])
+        yield _line([one.cell, one.name, one.words(one.before), one.words(one.after), one.by, one.judgement])
 
 
 def _line(cells: list[str]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CERTAIN = 6  # values from which on an interval of at least 95 % lies within the lowest and the highest
-METRICS = ("requests_per_second", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms")
+TIMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "max_ms")
+METRICS = ("requests_per_second", *TIMES)
 """Those of which a row has the spread over its repeats."""
 
 
@@ -46,14 +47,19 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Spread:
-    """How a figure differs between the repeats of a cell."""
+    """How a figure differs between runs: its median, and an interval of it that assumes no distribution."""
 
     median: float
     low: float
-    """Lower end of an interval of the median: of 6 repeats or more one of at least 95 %, by order statistics; of
-    fewer the lowest value."""
+    """Lower end of the interval, by order statistics: of fewer than 6 values the lowest."""
     high: float
-    """Upper end; of fewer than 6 repeats the highest value."""
+    """Upper end; of fewer than 6 values the highest."""
+    confidence: float
+    """The share of tests in which it holds the true median, 0 to 1: of 6 values or more at least 0.95, of one 0."""
+
+    def __str__(self) -> str:
+        """Return `1.42 [1.30, 1.55]`."""
+        return f"{self.median:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -103,19 +109,20 @@ def spread(values: Sequence[float]) -> Spread:
     ordered = sorted(values)
     if not ordered:
         raise ValueError("no values")
-    cut = _cut(len(ordered))
-    return Spread(statistics.median(ordered), ordered[cut], ordered[-1 - cut])
+    cut, missed = _cut(len(ordered))
+    return Spread(statistics.median(ordered), ordered[cut], ordered[-1 - cut], 1 - missed)
 
 
-def _cut(count: int) -> int:
-    """Return how many values lie outside an interval of the median on each side, with 95 % or more inside.
+def _cut(count: int) -> tuple[int, float]:
+    """Return how many values lie outside the interval of the median on each side, and how often it misses the median.
 
-    The median is below the k-th of `count` values with the chance that fewer than k of `count` fair coins show heads.
+    They are as many as leave it 95 % or more, else none. Of independent values each is above the true median with a
+    chance of a half, so the k-th is above it as often as fewer than k of `count` fair coins show heads.
     """
-    cut, outside = 0, 2 * 0.5**count
+    cut, missed = 0, 2 / 2**count
     while cut + 1 < count / 2:
-        outside += 2 * math.comb(count, cut + 1) * 0.5**count
-        if outside > 0.05:
+        further = missed + 2 * math.comb(count, cut + 1) / 2**count
+        if further > 0.05:
             break
-        cut += 1
-    return cut
+        cut, missed = cut + 1, further
+    return cut, missed

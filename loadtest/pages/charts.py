@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ...export.evidence.load_results import load_in_words
 from ...reports.charts.axes import Axis, categories, linear, logarithmic, percentiles
 from ...reports.charts.bars import Bar, bar_chart
 from ...reports.charts.lines import Key, Line, keys, line_chart
-from ...reports.numbers import measured, number
+from ...reports.numbers import at_least, measured, number
 from ...reports.pages import Figure
 from ..driver.arrivals import Ramp
-from ..results import LoadReport, Row, load_in_words
+from ..results import LoadReport, Row
 from ..series import Slot
 
 _NEAR = 10  # times the slowest p99: an objective beyond it is not drawn
@@ -85,7 +86,7 @@ def latency_limit(report: LoadReport) -> Limit | None:
 def bars_of(rows: Sequence[tuple[Series, Row]], limit: Limit | None) -> tuple[Figure, Figure]:
     """Return requests/s and latencies of runs with the same load, as bars."""
     rates = [
-        Bar(series.place, series.label, row.requests_per_second, f"{_bound(row)}{measured(row.requests_per_second)}")
+        Bar(series.place, series.label, row.requests_per_second, at_least(row.requests_per_second, row.client_limit))
         for series, row in rows
     ]
     waits = [

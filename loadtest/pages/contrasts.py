@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+from ...export.evidence.load_results import load_in_words
 from ...reports.charts.axes import categories, linear
 from ...reports.charts.lines import Key, Line, keys, line_chart
-from ...reports.numbers import measured, number
+from ...reports.numbers import at_least, measured, number
 from ...reports.pages import Figure
-from ..results import LoadReport, Row, load_in_words
+from ..results import LoadReport, Row
 from .charts import Series, bars_of, latency_limit, series_of
 
 _WORKERS = re.compile(r"(?:([a-z]+) )?(cpu|gpu):([0-9]+)")
@@ -126,7 +127,7 @@ def _pairs(rows: list[Row], several: bool) -> Iterator[tuple[str, ...]]:
         yield (
             differences[0],
             ", ".join(same),
-            f"{_rate(one)} → {_rate(other)}",
+            " → ".join(at_least(row.requests_per_second, row.client_limit) for row in (one, other)),
             ratio(one.requests_per_second, other.requests_per_second, bool(one.client_limit or other.client_limit)),
             f"{measured(one.p99_ms)} → {measured(other.p99_ms)}",
             ratio(one.p99_ms, other.p99_ms, bool(one.client_limit or other.client_limit)),
@@ -136,7 +137,3 @@ def _pairs(rows: list[Row], several: bool) -> Iterator[tuple[str, ...]]:
 def ratio(before: float | None, after: float | None, bounded: bool = False) -> str:
     """Return how many times `before` `after` is; a dash where one is missing, or only a bound."""
     return "–" if bounded or not before or after is None else f"{measured(after / before)}×"
-
-
-def _rate(row: Row) -> str:
-    return f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}"

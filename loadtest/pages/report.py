@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from ...reports.numbers import measured
+from ...reports.numbers import at_least, measured
 from ...reports.pages import Cell, render
 from ..judging import page_tables
 from ..judging.verdict import verdict
@@ -77,7 +77,7 @@ def _result(report: LoadReport, row: Row) -> _Cells:
         row.archive,
         row.workers,
         f"{row.level:,.6g}",
-        f"{'≥ ' if row.client_limit else ''}{measured(row.requests_per_second)}",
+        at_least(row.requests_per_second, row.client_limit),
         *map(measured, (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms, row.p99_9_ms, row.max_ms)),
         failed,
         *([verdict] if report.objectives else []),

@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...serving.plan import parse_threads, parse_workers
+from ...serving.start import TITLES
+from ..measuring.figures import spread
 from ..objectives import Objective
-from ..results import Capacity, Row, load_in_words
-from .spread import median_interval
-
-_ENGINES = {"embedded": " of the embedded engine"}
-
-
-@dataclass(frozen=True)
-class _Load:
-    """The runs of one worker set with one load: several where the load was repeated."""
-
-    runs: tuple[Row, ...]
-    met: bool
-    """Whether every run met every objective."""
-
-    @property
-    def limited(self) -> bool:
-        """Whether the client may have been the limit of a run."""
-        return any(row.client_limit is not None for row in self.runs)
-
-    @property
-    def rate(self) -> float:
-        """The median of the requests/s."""
-        return median_interval(_rates(self.runs)).median
+from ..results import Capacity, Row
 
 
 def capacities(
@@ -38,21 +17,19 @@ def capacities(
 ) -> tuple[Capacity, ...]:
     """Return what each worker set of each archive serves within `objectives`; nothing where there are none.
 
-    It is claimed only from loads that met every objective, and of which the client was not the limit; of several,
-    from the one with the most requests/s. `need` are requests/s for which machines are counted. With repeated runs of
-    a load, machines are counted with the lower end of the interval of their median.
+    It is claimed only from loads that are shown to meet every objective, and of which the client was not the limit;
+    of several, from the one with the most requests/s. `need` are requests/s for which machines are counted. With
+    repeated runs of a load, machines are counted with the lower end of the interval of their median.
     """
     if not objectives:
         return ()
     found = []
     for archive, workers in dict.fromkeys((row.archive, row.workers) for row in rows):
-        runs = [row for row in rows if (row.archive, row.workers) == (archive, workers)]
-        loads = [_Load(own, _met(own, objectives)) for own in _by_load(runs)]
-        good = [load for load in loads if load.met]
-        sound = [load for load in good if not load.limited]
+        loads = [row for row in rows if (row.archive, row.workers) == (archive, workers)]
+        good = [row for row in loads if _met(row, objectives)]
+        sound = [row for row in good if row.client_limit is None]
         if sound:
-            best = max(sound, key=lambda load: load.rate)
-            found.append(_claimed(best.runs, objectives, need))
+            found.append(_claimed(max(sound, key=lambda row: row.requests_per_second), objectives, need))
         else:
             found.append(Capacity(archive, workers, words=_why_none(workers, loads, good)))
     return tuple(found)
@@ -65,20 +42,20 @@ def stated(
 
     `rates` are the requests/s of the runs, one or several.
     """
-    spread = median_interval(rates)
+    found = spread(rates)
     within = ", ".join(
         f"{one.metric} {one.words(one.limit)}" for one in objectives if one.metric not in ("rps", "failures")
     )
     several = len(rates) > 1
     runs = (
-        f"{load}, median of {len(rates)} runs, {spread.confidence * 100:.3g}% interval {spread.low:,.0f} to "
-        f"{spread.high:,.0f}"
+        f"{load}, median of {len(rates)} runs, {found.confidence * 100:.3g}% interval {found.low:,.0f} to "
+        f"{found.high:,.0f}"
         if several
         else load
     )
-    words = f"{who} {spread.median:,.0f} requests/s{f' within {within}' if within else ''} ({runs})."
+    words = f"{who} {found.median:,.0f} requests/s{f' within {within}' if within else ''} ({runs})."
     if need is not None:
-        words += f" {_machines_in_words(need, spread.low, spread.high)}"
+        words += f" {_machines_in_words(need, found.low, found.high)}"
     if not several:
         words += " One run says nothing of the spread: keep a reserve, or repeat it."
     return f"{words} No reserve for peaks or for a machine that fails is included."
@@ -98,50 +75,45 @@ def served_by(workers: str) -> str:
     threads = parse_threads(chosen)
     several = number != 1
     of_each = f" of {threads} thread{'s' if threads != 1 else ''}" if threads else ""
-    what = f"{number or 'The'} {device.upper()} worker{'s' if several else ''}{of_each}{_ENGINES.get(engine, '')}"
+    of_engine = f" of {TITLES[engine]}" if engine else ""
+    what = f"{number or 'The'} {device.upper()} worker{'s' if several else ''}{of_each}{of_engine}"
     return f"{what} here serve{'' if several else 's'}"
 
 
-def _claimed(runs: Sequence[Row], objectives: Sequence[Objective], need: float | None) -> Capacity:
-    rates = _rates(runs)
-    spread, first = median_interval(rates), runs[0]
+def _claimed(row: Row, objectives: Sequence[Objective], need: float | None) -> Capacity:
+    rates = [run.requests_per_second for run in row.repeats] or [row.requests_per_second]
+    found, several = spread(rates), len(rates) > 1
     return Capacity(
-        first.archive,
-        first.workers,
-        load=first.load,
+        row.archive,
+        row.workers,
+        load=row.load,
         runs=len(rates),
-        requests_per_second=spread.median,
-        low=spread.low if len(rates) > 1 else None,
-        high=spread.high if len(rates) > 1 else None,
-        confidence=spread.confidence if len(rates) > 1 else None,
+        requests_per_second=found.median,
+        low=found.low if several else None,
+        high=found.high if several else None,
+        confidence=found.confidence if several else None,
         need=need,
-        machines=None if need is None else machines_for(need, spread.low),
-        words=stated(served_by(first.workers), load_in_words(first.arrivals, first.level), objectives, rates, need),
+        machines=None if need is None else machines_for(need, found.low),
+        words=stated(served_by(row.workers), row.load, objectives, rates, need),
     )
 
 
-def _rates(rows: Sequence[Row]) -> list[float]:
-    """Return the requests/s of every single run."""
-    return [run.requests_per_second for row in rows for run in row.repeats or (row,)]
+def _met(row: Row, objectives: Sequence[Objective]) -> bool:
+    """Return whether all runs of a load together meet every objective, and by more than the runs differ."""
+    verdicts = [objective.judge(row) for objective in objectives]
+    return all(verdict.passed and verdict.doubt is None for verdict in verdicts)
 
 
-def _by_load(rows: list[Row]) -> list[tuple[Row, ...]]:
-    levels = dict.fromkeys((row.arrivals, row.level) for row in rows)
-    return [tuple(row for row in rows if (row.arrivals, row.level) == level) for level in levels]
-
-
-def _met(rows: Sequence[Row], objectives: Sequence[Objective]) -> bool:
-    return all(objective.judge(row).passed for row in rows for objective in objectives)
-
-
-def _why_none(workers: str, loads: Sequence[_Load], good: Sequence[_Load]) -> str:
+def _why_none(workers: str, loads: Sequence[Row], good: Sequence[Row]) -> str:
     if good:
-        most = max(load.rate for load in good)
+        most = max(row.requests_per_second for row in good)
         why = f"the client was the limit of every load that met the objectives, so {most:,.0f} requests/s are a bound"
         remedy = "More processes of Locust, or a client on another machine, may find it."
     else:
         why = f"none of {len(loads)} load{'s' if len(loads) != 1 else ''} met the objectives"
         remedy = "Fewer users, or a lower rate, may meet them."
+        if any(row.runs > 1 for row in loads):
+            why += " by more than its runs differ"
     return f"No capacity is stated of {workers}: {why}. {remedy}"
 
 

@@ -13,7 +13,6 @@ from ..objectives import Objective, parse
 from .final import Outcome
 from .ladder import nearest_of
 from .search import Found
-from .space import Candidate
 
 LEAST_BUDGET, MOST_BUDGET = 10.0, 86_400.0
 
@@ -55,14 +54,14 @@ def check_options(
         )
 
 
-def check_default(found: Found, default: Candidate) -> None:
+def check_default(found: Found) -> None:
     """Raise SystemProblem if the default cannot be served: then nothing of the machine can be believed."""
-    [standing] = [one for one in found.finalists if one.candidate == default]
-    problem = next((trial.problem for trial in standing.trials if trial.problem), "")
+    default = found.finalists[0]
+    problem = next((trial.problem for trial in default.trials if trial.problem), "")
     if problem:
         raise SystemProblem(
-            f"The defaults cannot be served ({default}): {problem.rstrip('.')}. Try lexport serve with the same "
-            "archive and engine, or leave that engine out of --engines.",
+            f"The defaults cannot be served ({default.candidate}): {problem.rstrip('.')}. Try lexport serve with the "
+            "same archive and engine, or leave that engine out of --engines.",
             code="LX-LOAD-144",
         )
 

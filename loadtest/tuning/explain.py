@@ -1,4 +1,4 @@
-"""What made the winner fast, from the measurements: for each setting, two candidates that differ in it alone."""
+"""What a search found, in sentences: why the winner won, what each of its settings changed, and what it serves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from .final import LEAST, Outcome
+from ...export.evidence.load_results import load_in_words
+from ..measuring.figures import CERTAIN, spread
+from ..objectives import Objective
+from ..planning.capacity import machines_for, served_by, stated
+from ..results import workers_in_words
+from .final import Finalist, Outcome
 from .ladder import best_of
 from .space import SETTINGS, Candidate
 from .trials import Trial
@@ -39,8 +44,6 @@ def effects(winner: Candidate, trials: Sequence[Trial], default: Candidate) -> t
     found = []
     for setting, name in SETTINGS.items():
         others = {one.task.candidate for one in trials if one.task.candidate.differences(winner) == [setting]}
-        # A batch of one, and the embedded engine, have no delay: the difference that comes with it is none.
-        others |= {one.task.candidate for one in trials if _differs_only(one.task.candidate, winner, setting)}
         chosen = sorted(others, key=lambda one: (getattr(one, setting) != getattr(default, setting), str(one)))
         for other in chosen[:1]:
             pair = _pair(winner, other, trials)
@@ -84,19 +87,30 @@ def why_it_won(outcome: Outcome) -> str:
     )
 
 
+def capacity_of(
+    winner: Finalist, arrivals: str, objectives: Sequence[Objective], need: float | None
+) -> tuple[str, int | None]:
+    """Return what the winner serves, in sentences, and the machines for `need`; None if the client limited it."""
+    if winner.limited:
+        return (
+            "No capacity is stated: the client was the limit of the winner's runs, so "
+            f"{winner.rate:,.0f} requests/s are a lower bound. More processes of Locust, or a client on another "
+            "machine, may find it.",
+            None,
+        )
+    candidate, rounds = winner.candidate, len(winner.trials)
+    rates = [trial.requests_per_second for trial in winner.trials if trial.met]
+    who = served_by(workers_in_words(candidate.engine, candidate.worker_set))
+    words = stated(who, load_in_words(arrivals, winner.level), objectives, rates, need)
+    if len(rates) < rounds:
+        words += f" Rounds that missed the objectives are not in these figures: {rounds - len(rates)} of {rounds}."
+    return words, None if need is None else machines_for(need, spread(rates).low)
+
+
 def _interval_in_words(rounds: int) -> str:
     """Return what the interval rests on."""
     words = "The interval is that of the median of the rounds' ratios, by the sign test"
-    return f"{words}; {LEAST} rounds are the fewest for 95 %." if rounds < LEAST else f"{words}."
-
-
-def _differs_only(other: Candidate, winner: Candidate, setting: str) -> bool:
-    """Return whether the delay differs too, but means nothing to one of both."""
-    if setting not in ("engine", "batch_size") or sorted(other.differences(winner)) != sorted(
-        [setting, "batch_delay"]
-    ):
-        return False
-    return any(one.engine == "embedded" or one.batch_size == 1 for one in (other, winner))
+    return f"{words}; {CERTAIN} rounds are the fewest for 95 %." if rounds < CERTAIN else f"{words}."
 
 
 @dataclass(frozen=True)

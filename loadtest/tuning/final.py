@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..planning.spread import Interval, median_interval
-from .search import ROUNDS, Budget, Standing, Tell
+from ...storage.progress import Say, silent
+from ..measuring.figures import Spread, spread
+from .search import ROUNDS, Budget, Standing
 from .space import Candidate
 from .trials import Measure, Task, Trial
 
-LEAST, MOST = ROUNDS, 20  # rounds; six are the fewest with an interval of 95 %
+MOST = 20  # rounds
 HURRIED = 3  # rounds where the budget is used up
 
 
@@ -23,9 +24,9 @@ class Finalist:
     level: float
     """The load of its runs."""
     trials: tuple[Trial, ...]
-    ratio: Interval | None
+    ratio: Spread | None
     """Its requests/s by those of the default in the same round; None of the default itself."""
-    cpu_ratio: Interval | None
+    cpu_ratio: Spread | None
     """The same of the server's processor time for a request; None where the system does not say."""
 
     @property
@@ -41,7 +42,7 @@ class Finalist:
     @property
     def rate(self) -> float:
         """The median of its requests/s."""
-        return median_interval([trial.requests_per_second for trial in self.trials]).median
+        return spread([trial.requests_per_second for trial in self.trials]).median
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Outcome:
         return self.finalists[0]
 
 
-def play(standings: Sequence[Standing], measure: Measure, budget: Budget, tell: Tell = lambda line: None) -> Outcome:
+def play(standings: Sequence[Standing], measure: Measure, budget: Budget, say: Say = silent) -> Outcome:
     """Let the finalists, the default first, run in turns until the budget is used up, and return who won."""
     ready = [one for one in standings if one.level is not None]
-    tell(f"final: {len(ready)} candidates in turns, runs of {budget.of_final:g} s")
+    say(f"final: {len(ready)} candidates in turns, runs of {budget.of_final:g} s")
     spent: list[float] = []  # after each round
 
     def has_time(rounds: int) -> bool:
@@ -69,7 +70,7 @@ def play(standings: Sequence[Standing], measure: Measure, budget: Budget, tell: 
             return True
         # Six rounds are played if they take no more than a quarter beyond the budget. The first starts the servers.
         longest = max(after - before for before, after in pairwise(spent[1:]))
-        until = budget.seconds * (1.25 if rounds < LEAST else 1.0)
+        until = budget.seconds * (1.25 if rounds < ROUNDS else 1.0)
         return rounds < MOST and measure.spent + longest <= until
 
     trials = alternate(ready, measure, "final", budget.of_final, has_time)
@@ -139,10 +140,10 @@ def _merit(one: Finalist) -> tuple[float, float]:
     return (round(ratio, 1), -cost) if one.limited else (ratio, 0.0)
 
 
-def ratio_of(trials: Sequence[Trial], default: Sequence[Trial]) -> Interval:
+def ratio_of(trials: Sequence[Trial], default: Sequence[Trial]) -> Spread:
     """Return the median ratio of the requests/s, round by round, with its interval."""
     # A default that answered nothing is not to divide by nothing.
-    return median_interval(
+    return spread(
         [
             one.requests_per_second / max(other.requests_per_second, 1e-9)
             for one, other in zip(trials, default, strict=True)
@@ -150,7 +151,7 @@ def ratio_of(trials: Sequence[Trial], default: Sequence[Trial]) -> Interval:
     )
 
 
-def _cpu_ratio(trials: Sequence[Trial], default: Sequence[Trial]) -> Interval | None:
+def _cpu_ratio(trials: Sequence[Trial], default: Sequence[Trial]) -> Spread | None:
     pairs = [(one.cpu_of_request, other.cpu_of_request) for one, other in zip(trials, default, strict=True)]
     ratios = [own / its for own, its in pairs if own is not None and its]
-    return median_interval(ratios) if len(ratios) == len(pairs) else None
+    return spread(ratios) if len(ratios) == len(pairs) else None

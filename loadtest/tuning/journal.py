@@ -23,8 +23,6 @@ class Journal:
     def __init__(self, file: TextIO, known: dict[Task, Trial], run: Callable[[Task], Trial]) -> None:
         """Answer tasks from `known`, and others by `run`, whose trials are added to the open `file`."""
         self.spent = 0.0
-        self.measured = 0
-        """How many tasks were run, not known."""
         self.trials: list[Trial] = []
         """Those of the tasks that were asked for, in order."""
         self._file, self._known, self._run = file, known, run
@@ -34,7 +32,6 @@ class Journal:
         trial = self._known.get(task)
         if trial is None:
             trial = self._run(task)
-            self.measured += 1
             self._file.write(json.dumps(trial.as_dict()) + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -78,21 +75,21 @@ def _read(path: Path, file: TextIO) -> tuple[dict[str, Any] | None, dict[Task, T
 
     A last line without an end, of a search that was killed while it wrote, is cut off.
     """
-    content = file.read()
-    whole = content[: content.rfind("\n") + 1]
-    if len(whole) < len(content):
-        file.truncate(len(whole.encode()))
     try:
+        content = file.read()
+        whole = content[: content.rfind("\n") + 1]
         lines = [json.loads(line) for line in whole.splitlines()]
-        trials = [Trial.parse(line) for line in lines[1:]]
         if lines and not isinstance(lines[0], dict):
-            raise TypeError("its first line is no object")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError("its first line is no object")
+        trials = [Trial.parse(line) for line in lines[1:]]
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} cannot be read as the journal of a search ({type(error).__name__}: {error}). Give another "
             "--out, or begin anew with --force.",
             code="LX-LOAD-135",
         ) from None
+    if len(whole) < len(content):
+        file.truncate(len(whole.encode()))
     return (lines[0] if lines else None), {trial.task: trial for trial in trials}
 
 

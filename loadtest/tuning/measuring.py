@@ -11,10 +11,9 @@ from pathlib import Path
 from ...errors import SystemProblem
 from ...export.archive.trust.rule import Trust
 from ...storage.progress import silent
-from ..cells import CLIENT_LIMIT, Loads, measured_runs, most_processes
+from ..cells import Loads, measured_runs
 from ..locust_process import Load, Target
 from ..objectives import Objective
-from ..results import Row
 from .servers import Servers
 from .settings import Tunable
 from .trials import Task, Trial, trial_of, unable
@@ -46,7 +45,7 @@ class Measuring:
         self._tested, self._trust, self._folder = tested, trust, folder
         self._asked, self._load, self._objectives = asked, load, objectives
         self._servers: Servers | None = None
-        self._processes = 1
+        self._processes: dict[Load, int] = {}  # that a load needed
 
     @contextmanager
     def serving(self, most: int, *, scaled: bool, warmup: float) -> Iterator[None]:
@@ -77,18 +76,8 @@ class Measuring:
         asked = self._asked
         target = replace(served, expect=asked.expect or served.expect, headers=asked.headers, body=asked.body)
         load = replace(at_level(self._load, task.level), duration=task.seconds)
-        row = self._row(target, task, load)
-        return trial_of(task, row, self._objectives, time.monotonic() - began)
-
-    def _row(self, target: Target, task: Task, load: Load) -> Row:
-        """Return a run; with more processes of Locust where it was the limit, which later runs keep."""
-        while True:
-            loads = Loads((load,), 0.0, self._processes)
-            [(_, run)] = measured_runs(
-                target, task.candidate.archive, task.candidate.worker_set, loads, self._folder, silent
-            )
-            row = run.row
-            busy = row.client_cpu > CLIENT_LIMIT * self._processes
-            if not busy or 2 * self._processes > most_processes(target, load):
-                return row
-            self._processes *= 2
+        loads = Loads((load,), 0.0, None, self._processes)
+        [(_, run)] = measured_runs(
+            target, task.candidate.archive, task.candidate.worker_set, loads, self._folder, silent
+        )
+        return trial_of(task, run.row, self._objectives, time.monotonic() - began)

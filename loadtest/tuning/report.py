@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 
 from ...errors import InputError
 from ...export.archive.batching import with_batches
-from ...reports.numbers import measured
+from ...reports.numbers import at_least, measured
 from ...reports.tables import Table
 from ...storage.atomic import check_folder, json_bytes, write_file
 from . import journal
@@ -63,7 +63,7 @@ def front_table(report: TuneReport) -> Table:
         shown.add_row(
             *_settings_cells(one.candidate, several),
             f"{one.level:,.6g}",
-            f"{'≥ ' if one.limited else ''}{measured(one.requests_per_second)}",
+            at_least(one.requests_per_second, one.limited),
             measured(one.p50_ms),
             measured(one.p99_ms),
             f"{one.runs} × {one.seconds:g} s",
@@ -89,7 +89,7 @@ def final_table(report: TuneReport) -> Table:
             mark,
             *_settings_cells(one.candidate, several),
             f"{one.level:,.6g}",
-            f"{'≥ ' if one.limited else ''}{measured(one.rate)}",
+            at_least(one.rate, one.limited),
             str(one.ratio) if one.ratio else "1",
             str(one.cpu_ratio) if one.cpu_ratio else "1" if number == 0 else "–",
             "met" if one.met else "missed",

@@ -7,10 +7,12 @@ seconds that they took alone, so that it decides the same again when the runs co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
+from ...storage.progress import Say, silent
+from ..measuring.figures import CERTAIN
 from .ladder import best_of, climb, nearest_of, working_level
 from .space import Candidate, server_of
 from .trials import Measure, Run, Task, Trial
@@ -19,7 +21,7 @@ KEPT = 3  # one of so many goes on to the next stage
 FINALISTS = 2  # beside the default and the start
 SEARCH = 0.55  # share of the budget that the stages before the final may take at most
 LEAST_SEARCH = 0.45  # share that they may take on any machine
-ROUNDS = 6  # of the final that there is to be time for
+ROUNDS = CERTAIN  # of the final that there is to be time for: the fewest with an interval of 95 %
 FIRST = 0.75  # share of that for the first stage
 PROBES = (2, 4)  # runs of a candidate in the first stage, and in later ones
 
@@ -45,12 +47,12 @@ class Budget:
         return 1.5 * self.short
 
 
-@dataclass
+@dataclass(frozen=True)
 class Standing:
     """A candidate, with what its runs in the latest stage found."""
 
     candidate: Candidate
-    trials: list[Trial] = field(default_factory=list)
+    trials: Sequence[Trial]
 
     @property
     def best(self) -> Trial | None:
@@ -84,33 +86,33 @@ class Found:
     """Those that there was no time for."""
 
 
-Tell = Callable[[str], None]
-
-
 def search(
     candidates: Sequence[Candidate],
     levels: Sequence[float],
     measure: Measure,
     budget: Budget,
     start: Candidate | None = None,
-    tell: Tell = lambda line: None,
+    say: Say = silent,
 ) -> Found:
     """Find the candidates for the final among `candidates`, of which the first is the default.
 
     The default and `start` are tried first and play the final whatever they do. The others are tried in their order
-    as long as there is time, since the final has its share of the budget. `levels` are rising loads; `tell` gets a
+    as long as there is time, since the final has its share of the budget. `levels` are rising loads; `say` gets a
     line on each stage.
     """
     fixed = list(dict.fromkeys([candidates[0], start] if start else candidates[:1]))
     first_stage = [*fixed, *(one for one in candidates if one not in fixed)]
     standings: dict[Candidate, Standing] = {}
     field_, stage = first_stage, 0
+
+    def until() -> float:
+        return _until(budget, [one for each in standings.values() for one in each.trials], len(fixed))
+
     while True:
-        tell(f"stage {stage + 1}: {len(field_)} candidates, runs of {budget.length(stage):g} s")
+        say(f"stage {stage + 1}: {len(field_)} candidates, runs of {budget.length(stage):g} s")
         leader: Standing | None = None
         for candidate in field_:
-            until = _until(budget, [one for each in standings.values() for one in each.trials], len(fixed))
-            if candidate not in fixed and measure.spent >= until * (1.0 if stage else FIRST):
+            if candidate not in fixed and measure.spent >= until() * (1.0 if stage else FIRST):
                 break
             before = standings.get(candidate) if stage else leader
             # Until some load is known to meet the objectives, it is searched for among all.
@@ -129,8 +131,7 @@ def search(
             if leader is None or standing.score > leader.score:
                 leader = standing
         ranked = rank([standings[one] for one in field_ if one in standings])
-        until = _until(budget, [one for each in standings.values() for one in each.trials], len(fixed))
-        if len(ranked) <= FINALISTS + len(fixed) or measure.spent >= until:
+        if len(ranked) <= FINALISTS + len(fixed) or measure.spent >= until():
             break
         kept = [one.candidate for one in ranked if one.score][: math.ceil(len(ranked) / KEPT)]
         field_, stage = _by_server([*fixed, *(one for one in kept if one not in fixed)]), stage + 1

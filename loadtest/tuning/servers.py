@@ -15,7 +15,6 @@ from ...serving import operations
 from ...serving.state import Server
 from ...storage.atomic import write_file
 from ...storage.cores import cores
-from ...storage.progress import Say, silent
 from .. import locust_process as client
 from ..locust_process import Load, Target
 from ..runner import started
@@ -49,12 +48,10 @@ class Servers:
         *,
         most: int,
         scaled: bool,
-        say: Say = silent,
     ) -> None:
         """Take archives by label, a `folder` for their copies, and the load that warms a new server up."""
         self._tested, self._trust, self._folder = tested, trust, folder
-        self._warming, self._say = warming, say
-        self._most, self._scaled = most, scaled
+        self._warming, self._most, self._scaled = warming, most, scaled
         self._open: dict[object, _Open] = {}
 
     def target(self, candidate: Candidate) -> Target:
@@ -80,7 +77,6 @@ class Servers:
         self._open.pop(key).stack.close()
 
     def _start(self, candidate: Candidate, tested: Tunable) -> _Open:
-        self._say(f"starting {candidate}")
         path, config = self._with_settings(candidate, tested)
         # A copy with other batches has no signature; what it is a copy of was verified before the search.
         trust = self._trust if path == tested.path else Trust.of((), self._trust.insist)
@@ -103,7 +99,6 @@ class Servers:
 
     def _scale(self, found: _Open, candidate: Candidate, tested: Tunable) -> None:
         server = found.server
-        self._say(f"scaling to {candidate}")
         operations.scale(tested.archive.name, candidate.workers, state_dir=server.state_dir)
         found.workers = candidate.workers
         if tested.served.parallel:

@@ -48,8 +48,14 @@ class Candidate:
         return f"{self.archive} on {self.engine} {self.worker_set}, batches of {self.batch_size}{waits}"
 
     def differences(self, other: Candidate) -> list[str]:
-        """Return the names of the settings in which `other` differs."""
-        return [name for name in SETTINGS if getattr(self, name) != getattr(other, name)]
+        """Return the names of the settings in which `other` differs; of a delay only where both wait."""
+        names = [name for name in SETTINGS if getattr(self, name) != getattr(other, name)]
+        return [name for name in names if name != "batch_delay" or (self.waits and other.waits)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether the delay means anything: a batch of one, and the embedded engine, wait for nobody."""
+        return self.engine != "embedded" and self.batch_size > 1
 
 
 SETTINGS = {

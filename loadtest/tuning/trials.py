@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from ...storage.validation import build
 from ..objectives import Objective
 from ..results import Row
 from .space import Candidate
@@ -67,11 +68,9 @@ class Trial:
         return asdict(self)
 
     @classmethod
-    def parse(cls, facts: Mapping[str, Any]) -> Trial:
-        """Return what `as_dict` wrote. Raises KeyError or TypeError for anything else."""
-        task = dict(facts["task"])
-        task["candidate"] = Candidate(**task["candidate"])
-        return cls(**{**facts, "task": Task(**task), "missed": tuple(facts["missed"])})
+    def parse(cls, facts: Any) -> Trial:
+        """Return what `as_dict` wrote. Raises `storage.validation.Invalid` for anything else."""
+        return build(cls, facts)
 
 
 class Measure(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,25 +13,24 @@ from ...errors import InputError, MissingExtra
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.trust.rule import Trust
 from ...export.archive.verify import verify
+from ...export.evidence.load_results import load_in_words
 from ...messages.extras import is_installed
 from ...serving.process import sigterm_raises
 from ...serving.start import ENGINES, engine_of
 from ...serving.stores.contents import digest_of
 from ...serving.temporary import temporary_folder
+from ...storage.atomic import sha256_file
 from ...storage.cores import cores
 from ...storage.progress import Say, silent
 from .. import environment
 from ..bounds import check_need, check_question
 from ..locust_process import Load, Target
 from ..objectives import Objective
-from ..planning.capacity import machines_for, served_by, stated
-from ..planning.spread import median_interval
-from ..results import load_in_words
 from ..targets import subjects, texts_file, texts_in_words
 from . import report as files
 from .checks import check_default, check_met, check_options, check_winner, objectives_of
-from .explain import effects, why_it_won
-from .final import Finalist, Outcome, play
+from .explain import capacity_of, effects, why_it_won
+from .final import Outcome, play
 from .journal import Journal, open_journal
 from .ladder import USERS
 from .measuring import Measuring
@@ -89,7 +87,7 @@ def tune(
     check_options(archives, engines, load, users, rates, budget)
     check_need(need, objectives)
     asked = Target("", "", "", expect or "", headers=tuple(headers), body=body)
-    check_question(Target("", "", "", expect or "status", headers=tuple(headers), body=body), "")
+    check_question(replace(asked, expect=expect or "status"), "")
     trust = Trust.of(trusted, trust_code)
     if trust.keys:
         for path in archives:
@@ -126,7 +124,7 @@ def tune(
         load = replace(load, texts=asked_texts)
         facts = {
             **settings,
-            "texts_digest": None if asked_texts is None else hashlib.sha256(asked_texts.read_bytes()).hexdigest(),
+            "texts_digest": None if asked_texts is None else sha256_file(asked_texts),
             "machine": environment.machine(),
             "versions": environment.versions(),
         }
@@ -142,7 +140,7 @@ def tune(
         with open_journal(out, facts, announced, anew=force) as journal, _kept(out, journal, say):
             with measuring.serving(1, scaled=True, warmup=warmup):
                 found = search(tried, levels, journal, plan, begin, say)
-            check_default(found, tried[0])
+            check_default(found)
             check_met(found, objectives)
             with measuring.serving(len(found.finalists), scaled=False, warmup=warmup):
                 outcome = play(found.finalists, journal, plan, say)
@@ -196,7 +194,7 @@ def _report(
     winner = outcome.winner
     assert winner is not None
     its = tested[winner.candidate.archive]
-    capacity, machines = _capacity(winner, load.arrivals, objectives, need)
+    capacity, machines = capacity_of(winner, load.arrivals, objectives, need)
     return TuneReport(
         started=started,
         objectives=tuple(map(str, objectives)),
@@ -221,32 +219,12 @@ def _report(
     )
 
 
-def _capacity(
-    winner: Finalist, arrivals: str, objectives: Sequence[Objective], need: float | None
-) -> tuple[str, int | None]:
-    """Return what the winner serves, in sentences, and the machines for `need`; None if the client limited it."""
-    if winner.limited:
-        return (
-            "No capacity is stated: the client was the limit of the winner's runs, so "
-            f"{winner.rate:,.0f} requests/s are a lower bound. More processes of Locust, or a client on another "
-            "machine, may find it.",
-            None,
-        )
-    rates = [trial.requests_per_second for trial in winner.trials if trial.met]
-    candidate = winner.candidate
-    workers = (
-        candidate.worker_set if candidate.engine == "torchserve" else f"{candidate.engine} {candidate.worker_set}"
-    )
-    words = stated(served_by(workers), load_in_words(arrivals, winner.level), objectives, rates, need)
-    return words, None if need is None else machines_for(need, median_interval(rates).low)
-
-
 def _warnings(found: Found, outcome: Outcome, arrivals: str) -> tuple[str, ...]:
     lines = []
     if found.untried:
         lines.append(
             f"{len(found.untried)} of {len(found.untried) + len(found.standings)} candidates were not tried for lack "
-            "of time; the same command with a longer --budget goes on."
+            "of time; a longer --budget has time for more."
         )
     failed = [one.candidate for one in found.standings if any(trial.problem for trial in one.trials)]
     if failed:

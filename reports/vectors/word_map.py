@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 
+from ...evaluation.vectors.map_options import Colour
 from ...evaluation.vectors.mapping import WordMap
 from ...messages.escaping import visible
 from ..pages import TEMPLATES, render
@@ -44,8 +45,8 @@ def script_digest() -> str:
 
 def meaning(made: WordMap) -> str:
     """Return what the colours of a map say, in a sentence."""
-    if made.colour == "frequency":
+    if made.colour is Colour.FREQUENCY:
         return "Colours say how early a word comes in the table, which has frequent words first."
-    if made.colour == "label":
+    if made.colour is Colour.LABEL:
         return "Colours say which label the model gives the word alone."
     return "Colours say which words are near to each other in all dimensions."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...export.evidence.load_results import read_results
 from ..plan import parse_workers
 from .models import Model
 
 MIB = 1 << 20
 # MiB with a small model, measured on Linux with Python 3.11: the server without its workers, and each worker.
 _BASE = {"embedded": (75, 40), "torchserve": (400, 200)}
-_MAX_BYTES = 1 << 28  # of a results.json
 
 
 @dataclass(frozen=True)
@@ -115,16 +114,14 @@ def from_loadtest(path: Path, engine: str, models: Sequence[Model], workers: str
 def _read(path: Path) -> dict[str, Any]:
     """Return the report in a results.json, as far as it is needed here. Raises InputError for anything else."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("too long")
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_results(path)
         for row in report["rows"]:
             values = (row["archive"], row["workers"], row["users"], row["requests_per_second"], row["failures"])
             if [type(value) for value in values] not in ([str, str, int, kind, int] for kind in (int, float)):
                 raise TypeError("another type")
         verdicts = [(*_place(one), bool(one["passed"])) for one in report["verdicts"]]
         return {"rows": report["rows"], "started": str(report["started"])[:40], "verdicts": verdicts}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path} cannot be read as the results of a load test ({type(error).__name__}: {error}). Expected the "
             "results.json of: lexport loadtest MAR --out FOLDER",

@@ -7,8 +7,8 @@ from typing import Any
 
 from ...errors import InputError
 from ...evaluation.drift import Texts, texts_of
-from ...export.archive.format.budgets import parse_json
 from ...export.archive.format.reader import EVIDENCE, open_archive, read_member
+from ...storage.strict_json import parse_json
 
 
 def reference_of(archive: Path, model: str) -> tuple[Texts, str]:

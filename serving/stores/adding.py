@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import LexportError, RefusedError
-from ...export.archive.format.reader import open_archive
+from ...export.archive.format.reader import named, open_archive
 from ...export.archive.format.writer import rewrite
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import Verified, verify
 from ...storage.atomic import draft, new_file, publish
 from ...storage.progress import Say, silent
-from ..store import named, read
+from ..store import read
 from .contents import digest_of, scan
 from .history import record
 

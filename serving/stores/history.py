@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...export.archive.format.budgets import parse_json
 from ...export.archive.format.manifest import NAME, VERSION
 from ...storage.atomic import parents_of
+from ...storage.strict_json import parse_json
 
 FILE = ".history.jsonl"
 DEFAULTS = ("deploy", "promote", "rollback")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lexport.loadtest.comparison import compare
-from lexport.loadtest.comparison import write as write_page
 from lexport.loadtest.report import write
+from lexport.loadtest.side_by_side import compare
+from lexport.loadtest.side_by_side import write as write_page
 
 from .devtools import Page
 from .looks import A4, cut_off, drawings, faint, fits

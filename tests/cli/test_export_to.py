@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +83,8 @@ def test_a_service_takes_its_share_and_what_a_load_test_measured(lexport: Comman
 
 
 def test_the_method_does_the_same(mar: Path, tmp_path: Path) -> None:
-    written = kit.Archive(mar).export_to("folder", str(tmp_path / "out"))
+    python = os.path.relpath(sys.executable)
+    written = kit.Archive(mar).export_to("folder", str(tmp_path / "out"), python=python)
     assert written.proven
     with refused(InputError, "LX-EXPORT-115", "seldon", "triton"):
         kit.Archive(mar).export_to("seldon", tmp_path / "other")

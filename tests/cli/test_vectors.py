@@ -103,6 +103,12 @@ def test_a_classifier_has_no_vectors_of_texts_to_search_by(here: Place, lexport:
     assert lexport("vectors", "search", str(run_folder), "goal", "--in", "texts.csv").error[0] == "LX-API-007"
 
 
+def test_a_text_without_words_is_near_to_none(here: Place, lexport: Command, task_run: Callable[[str], Path]) -> None:
+    (here.cwd / "texts.csv").write_text("text\na goal\n")
+    result = lexport("vectors", "search", str(task_run("vector")), "", "--in", "texts.csv")
+    assert (result.code, result.error[0]) == (2, "LX-VECTORS-117")
+
+
 def test_a_map_is_a_page_and_the_projector_gets_two_files(here: Place, lexport: Command) -> None:
     result = lexport("vectors", "map", "v.vec", "--method", "pca", "--out", "map.html", "--projector", "p")
     assert (result.code, result.err) == (0, "")
@@ -125,13 +131,17 @@ def test_words_of_a_map_come_from_the_command_or_a_file(here: Place, lexport: Co
     assert few.error[0] == "LX-VECTORS-108"
 
 
-def test_labels_colour_the_words_of_a_classifier(here: Place, lexport: Command, run_folder: Path) -> None:
+def test_labels_colour_the_words_of_a_classifier(
+    here: Place, lexport: Command, run_folder: Path, task_run: Callable[[str], Path]
+) -> None:
     command = ["vectors", "map", str(run_folder), "--colour", "label", "--method", "pca", "--top", "30"]
     assert lexport(*command, "--out", "map.html").code == 0
     page = (here.cwd / "map.html").read_text(encoding="utf-8")
     assert all(label in page for label in ("kitchen", "sport", "weather"))
     without = lexport("vectors", "map", "v.vec", "--colour", "label", "--method", "pca", "--out", "n.html")
-    assert without.error[0] == "LX-VECTORS-109"
+    assert (without.error[0], without.out) == ("LX-VECTORS-109", "")  # before the work
+    vectors = lexport("vectors", "map", str(task_run("vector")), "--colour", "label", "--out", "n.html")
+    assert (vectors.error[0], vectors.out) == ("LX-VECTORS-112", "")
 
 
 @pytest.mark.parametrize(
@@ -144,12 +154,7 @@ def test_labels_colour_the_words_of_a_classifier(here: Place, lexport: Command, 
 )
 def test_a_map_needs_somewhere_to_go(here: Place, lexport: Command, options: list[str], code: str) -> None:
     result = lexport("vectors", "map", "v.vec", "--method", "pca", *options)
-    assert (result.code, split(result)) == (2, code)
-
-
-def split(result: Result) -> str:
-    """The code of an error that came after progress."""
-    return result.err.splitlines()[-1].partition("]")[0].removeprefix("error[")
+    assert (result.code, result.error[0], result.out) == (2, code, "")
 
 
 @pytest.mark.parametrize("word", [EVIL, "", "a" * 5000, "\u202egood"])

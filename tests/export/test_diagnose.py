@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lexport
+from lexport.data.dataset import dataset_of
 from lexport.data.load import load
+from lexport.data.writing.targets import check_target
 from lexport.errors import InputError
 from lexport.evaluation.diagnostics.findings import CHECKS, FINE, NOTE, SKIPPED, WARNING, Diagnosis
+from lexport.evaluation.tasks import task_of
 from lexport.export.diagnose import diagnose
+from lexport.export.labels import find_label_errors, write_relabelled
 from lexport.models import recipes
 from lexport.training.train import train
 
@@ -106,6 +112,35 @@ def test_the_file_to_correct_labels_in_has_all_texts_and_is_trained_on(
     assert again.metrics["test"]["accuracy"] > 0.9
     with refused(InputError, "LX-FILE-001", "review.csv"):
         diagnose(run, str(data), relabel=target)
+
+
+def test_of_equal_texts_the_one_with_the_likely_error_is_written_first(tmp_path: Path) -> None:
+    labels = ["a", "b"]
+    dataset = dataset_of(["twice"] * 2 + [f"text {number}" for number in range(40)], labels * 21, "texts")
+    truth = np.array([0, 1] * 21)
+    probabilities = np.where(np.eye(2, dtype=bool)[truth], 0.9, 0.1)
+    probabilities[1] = [0.99, 0.01]
+    _, errors = find_label_errors(dataset, task_of("classify", labels), probabilities, "by hand")
+    assert [(one.row, one.given, one.suggested) for one in errors] == [(1, "b", "a")]
+    review = tmp_path / "review.csv"
+    write_relabelled(check_target(review, option="--relabel", replace=False), dataset, errors)
+    assert [(row["text"], row["label"], row["suggested"]) for row in rows_of(review)[:2]] == [
+        ("twice", "b", "a"),
+        ("twice", "a", ""),
+    ]
+
+
+def test_warnings_of_the_training_are_left_to_other_checks_only_where_these_see_its_texts(
+    run_folder: Path, tiny_csv: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    info = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    info["warnings"] = [{"code": "LX-WARN-005", "message": "", "details": {"test": 3}, "options": []}]
+    (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    skip = ["labels", "dimension"]
+    assert "LX-WARN-005" in diagnose(run, skip=skip).of("training")[0].found
+    assert "LX-WARN-005" in diagnose(run, str(tiny_csv), skip=[*skip, "leakage"]).of("training")[0].found
+    assert severities(diagnose(run, str(tiny_csv), skip=skip))["training"] == FINE
 
 
 def test_other_data_are_judged_by_the_model_and_compared_with_its_held_out_texts(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -169,8 +168,7 @@ def test_the_locustfile_alone_is_started_and_stopped_in_locusts_page(
 
 
 def test_a_master_and_workers_in_process_groups_of_their_own_share_one_schedule(stub: Stub, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     result = tmp_path / "result.json"
     shared = ("-H", stub.url, "--arrivals", "constant", "--rate", "40", "--measure", "3")
     workers = ("--worker", "--master-port", port, *shared, "--result", str(result))

@@ -27,7 +27,10 @@ FOUND = Diagnosis(
     "topics.csv",
     1_200,
     worst_first(FINDINGS),
-    [LabelError("a goal in the rain", "sport", "weather", 0.0125, "train"), LabelError("ink", "", "art", 0.25, "")],
+    [
+        LabelError("a goal in the rain", "sport", "weather", 0.0125, "train", 7),
+        LabelError("ink", "", "art", 0.25, "", 0),
+    ],
     [("showrunner", 1_200), ("cringey", 1)],
     [SharedText("the match", "test", "The match", "train", 1.0)],
 )
@@ -109,7 +112,7 @@ def test_the_first_banner_says_the_worst() -> None:
 
 
 def test_many_texts_are_cut_on_the_page() -> None:
-    errors = [LabelError(f"text {number}", "a", "b", 0.1, "") for number in range(1_201)]
+    errors = [LabelError(f"text {number}", "a", "b", 0.1, "", number) for number in range(1_201)]
     section = read(html(replace(FOUND, label_errors=errors).to_json()))["Labels that are likely wrong"]
     assert section.texts[-1] == "The first 200 of 1,201 labels; --json has all."
     assert len(section.tables[0].rows) == 200
@@ -122,7 +125,7 @@ def of(evil: str) -> Diagnosis:
         target=f"runs/{evil}",
         data=evil,
         findings=[replace(one, found=evil, why=evil, fix=evil) for one in FOUND.findings],
-        label_errors=[LabelError(evil, evil, evil, 0.1, "train")],
+        label_errors=[LabelError(evil, evil, evil, 0.1, "train", 0)],
         words=[(evil, 3)],
         shared=[SharedText(evil, "test", evil, "train", 1.0)],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import lexport
 from lexport.errors import InputError
 from lexport.export.report import report, write_report
 from lexport.reports.overview import html
-from lexport.reports.pages import Figure
 
 from ..conftest import TASKS
 from ..loadtest.samples import REPORT
@@ -157,18 +157,21 @@ def test_what_is_no_load_test_is_refused(run_folder: Path, tmp_path: Path, conte
         report(run_folder, loadtest=tmp_path)
 
 
-def test_a_map_of_the_vectors_has_its_place(of_run: dict[str, Any]) -> None:
-    from markupsafe import Markup
-
-    page = html(of_run, Figure("Words", Markup("<svg></svg>"), "300 words"))
-    found = read(page)
-    assert found["Map of the vectors"].captions == ["Words", "300 words"]
-    assert "map of the vectors" not in facts(found["Not on this page"])
-
-
 def test_more_texts_than_are_explained_at_once_are_refused(run_folder: Path) -> None:
     with refused(InputError, "LX-EVAL-056", "17", "16"):
         report(run_folder, texts=["a goal"] * 17)
+
+
+def test_a_text_that_no_request_can_have_is_refused(run_folder: Path) -> None:
+    with refused(InputError, "LX-EVAL-058", "surrogate", "--text"):
+        report(run_folder, texts=["a goal", "\udcff"])
+
+
+def test_damaged_evidence_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    (run / "export" / "evidence.json").write_text("{", encoding="utf-8")
+    with refused(InputError, "LX-EXPORT-013", "evidence.json", "Export the run again"):
+        report(run)
 
 
 def test_a_page_loads_nothing_and_is_checked_before_the_work(run_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError
-from lexport.evaluation.vectors.mapping import Colour, Method, WordMap
+from lexport.evaluation.vectors.map_options import Colour
+from lexport.evaluation.vectors.mapping import WordMap
 from lexport.reports.vectors import word_picture
 from lexport.reports.vectors.projector import write_projector
 from lexport.reports.vectors.word_map import page
@@ -30,7 +31,7 @@ def made(words: list[str], colour: Colour = Colour.FREQUENCY) -> WordMap:
     near = [[((at + step) % count, 1 - step / 10) for step in range(1, min(count, 9))] for at in range(count)]
     kinds = [] if colour is Colour.FREQUENCY else ["one", "two"]
     kind = [at % 2 for at in range(count)] if kinds else list(range(count))
-    return WordMap("tiny", Method.PCA, "PCA", words, points, near, colour, kinds, kind)
+    return WordMap("tiny", "PCA", words, points, near, colour, kinds, kind)
 
 
 def data(shown: str) -> dict[str, list[object]]:

@@ -46,6 +46,17 @@ def test_answers_of_the_trained_model_and_every_variant_stand_beside_each_other(
     assert found["closed"] == []
 
 
+def test_the_page_of_a_run_has_its_variants_and_the_curve_of_its_training(visitor: Visitor, folder: Path) -> None:
+    page = visitor.page(visitor.links()["runs/topics"])
+    evidence = json.loads((folder / "runs/topics/export/evidence.json").read_text())
+    for variant in evidence["variants"]:
+        cells = re.search(rf'<td class="words" data-head="variant">{variant["name"]}</td>(.*?)</tr>', page, re.DOTALL)
+        assert cells is not None
+        assert f">{variant['test']['flips']}/{variant['test']['texts']}</td>" in cells[1]
+    best = json.loads((folder / "runs/topics/run.json").read_text())["training"]["best_epoch"]
+    assert f"Number {best} was kept." in page
+
+
 def test_an_archive_answers_too(visitor: Visitor, folder: Path) -> None:
     key = visitor.links()["model_store/topics-1.0.mar"].removeprefix("item/")
     [one] = visitor.answer(key, text="rain and storm")["answers"]

@@ -1,15 +1,12 @@
-"""How much of a stranger's archive is read: bytes of each member, members, and depth and values of JSON."""
+"""How much of a stranger's archive is read: members, and bytes of each."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import stat
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ....errors import InputError
 from ....handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE
@@ -48,10 +45,6 @@ _CODE = MIB  # of a member .py
 _HARMLESS_TEXT = 16 * MIB
 _TEXT_RATIO = 50
 _TEXT = re.compile(r".*\.(txt|jsonl)")
-
-MAX_DEPTH = 32
-_DIGITS = 20
-MAX_VALUES = 2_500_000  # a confusion matrix of 1,000 labels, twice; in memory at most 160 MB
 
 
 def limit_of(name: str) -> int:
@@ -155,55 +148,3 @@ def _checked(path: Path, member: zipfile.ZipInfo) -> PurePosixPath:
             f"{path} holds the folder {name!r} with bytes of its own. Make the archive again.", code="LX-ARCHIVE-056"
         )
     return pure
-
-
-def parse_json(content: bytes) -> Any:
-    """Return the value of UTF-8 JSON.
-
-    Raises ValueError for invalid JSON, and for what other readers may read otherwise or choke on: NaN and infinities,
-    integers of more than 20 digits, a key twice in an object, lists and objects in one another more than 32 deep, and
-    more than about 2.5 million values.
-    """
-    signs = sum(content.count(sign) for sign in (b",", b":", b"[", b"{"))
-    if signs > MAX_VALUES:
-        raise ValueError(f"it has about {signs:,} values, at most {MAX_VALUES:,} are read")
-    try:
-        value = json.loads(
-            content.decode("utf-8"),
-            parse_constant=_finite,
-            parse_float=_finite,
-            parse_int=_integer,
-            object_pairs_hook=_object,
-        )
-    except RecursionError:
-        raise ValueError(f"it nests deeper than {MAX_DEPTH}") from None
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _within(outer)]
-    if level:
-        raise ValueError(f"it nests deeper than {MAX_DEPTH}")
-    return value
-
-
-def _within(value: dict[str, Any] | list[Any]) -> Sequence[Any]:
-    return list(value.values()) if isinstance(value, dict) else value
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits[:20]} is not a finite number")
-    return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _DIGITS:
-        raise ValueError(f"a number has {len(digits):,} digits, at most {_DIGITS} are read")
-    return int(digits)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("an object has a key twice")
-    return found

@@ -13,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ....errors import InputError, RefusedError
+from ....errors import InputError, LexportError, RefusedError
 from ....handlers.model.digests import DIGESTS, MANIFEST, SIGNATURE, check_digests, read_digests
-from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, parse_json, too_large
+from ....storage.strict_json import parse_json
+from .budgets import MAX_DIRECTORY, check_members, check_sizes, limit_of, too_large
 from .layout import check_exact, check_layout
 from .unpacked import pack
 
@@ -251,6 +252,16 @@ def extract(path: Path, folder: Path) -> None:
         check_digests(folder)
     except ValueError as error:
         raise RefusedError(f"{path}: {error}", code="LX-ARCHIVE-077") from None
+
+
+@contextmanager
+def named(path: object, copy: Path) -> Iterator[None]:
+    """Replace the path of a copy, a file or a folder, in error messages by where it was copied from."""
+    try:
+        yield
+    except LexportError as error:
+        error.message = error.message.replace(str(copy), str(path))
+        raise
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path) -> None:

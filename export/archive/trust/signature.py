@@ -14,7 +14,7 @@ from typing import Any
 from ....errors import RefusedError
 from ....handlers.model.digests import SIGNATURE
 from ....storage.atomic import json_bytes
-from ..format.budgets import parse_json
+from ....storage.strict_json import parse_json
 from . import keys
 
 _SCHEMA = 1

@@ -32,7 +32,6 @@ class ArchivedModel:
         sys.path.insert(0, str(folder))
         from lexport_handlers.worker import Worker
 
-        self.name: str = json.loads((folder / "model.json").read_text(encoding="utf-8"))["name"]
         self._folder = folder
         self._worker = Worker(_Context(folder))
         self._lock = Lock()

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import RefusedError
-from ....export.archive.format.budgets import MAX_BYTES, parse_json
+from ....export.archive.format.budgets import MAX_BYTES
 from ....export.archive.trust.keys import PublicKey
 from ....export.archive.trust.rule import configured
 from ....export.archive.verify import Verified, verify
 from ....storage.atomic import new_file
 from ....storage.progress import Say, silent
+from ....storage.strict_json import parse_json
 from ..adding import Added, admit
 from ..contents import digest_of, scan
 from ..find import find_archive, split_model

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import InputError
-from ....export.archive.format.budgets import parse_json
+from ....storage.strict_json import parse_json
 
 _MOST_BYTES = 1 << 20
 _PATIENCE = 30.0  # seconds that a credential helper may take

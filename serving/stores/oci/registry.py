@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urljoin
 import httpx
 
 from ....errors import InputError, LexportError, RefusedError, SystemProblem
-from ....export.archive.format.budgets import parse_json
+from ....storage.strict_json import parse_json
 from .credentials import find_credentials
 from .reference import Reference, address, is_loopback
 

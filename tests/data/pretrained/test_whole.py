@@ -74,5 +74,5 @@ def test_damage_is_reported_as_when_words_are_looked_up(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", MATRIX)
     with refused(InputError, "LX-VECTORS-009", "2 words", "3 vectors"):
         open_vectors(written(tmp_path / "v.txt", "cat\ndog\n").replace("v.txt", "v.npy")).whole()
-    with refused(InputError, "LX-VECTORS-100", "Keyed", "'far'", "7"):
+    with refused(InputError, "LX-VECTORS-020", "Keyed", "'far'", "7"):
         open_vectors(Keyed({"dog": 1, "cat": 0, "far": 7})).whole()

@@ -9,6 +9,7 @@ import importlib
 import lzma
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from lexport.data.load import Columns, digest, load
-from lexport.errors import InputError, MissingExtra
+from lexport.errors import InputError, MissingExtra, SystemProblem
 
 from ...refusals import refused
 from ..files import jsonl, parquet, written
@@ -270,7 +271,7 @@ def test_a_file_the_system_does_not_open(tmp_path: Path, name: str, monkeypatch:
 
 @pytest.mark.parametrize(
     ("name", "module", "line"),
-    [("a.csv.zst", "zstandard", "lexport[zstd]"), ("a.parquet", "pyarrow.parquet", "lexport[parquet]")],
+    [("a.csv.zst", "zstandard", "lexport[zstd]"), ("a.parquet", "pyarrow", "lexport[parquet]")],
 )
 def test_an_absent_extra_is_named_with_its_pip_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, line: str
@@ -278,14 +279,24 @@ def test_an_absent_extra_is_named_with_its_pip_line(
     real = importlib.import_module
 
     def without(wanted: str) -> Any:
-        if wanted == module:
-            raise ModuleNotFoundError(wanted)
+        if wanted.partition(".")[0] == module:
+            raise ModuleNotFoundError(f"No module named '{module}'", name=module)
         return real(wanted)
 
     monkeypatch.setattr(importlib, "import_module", without)
     with refused(MissingExtra, "LX-INSTALL-002") as caught:
         load(str(written(tmp_path / name, b"anything")))
     assert f'pip install "{line}"' in str(caught.value)
+
+
+def test_a_package_that_is_installed_and_broken_is_not_called_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "zstandard.py", b'raise ImportError("its library is gone")')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "zstandard", raising=False)
+    with refused(SystemProblem, "LX-INSTALL-001", "zstandard", "its library is gone", "--force-reinstall"):
+        load(str(written(tmp_path / "a.csv.zst", b"anything")))
 
 
 def test_no_damage_gives_anything_but_a_dataset_or_one_line(tmp_path: Path) -> None:

@@ -163,11 +163,13 @@ def test_warnings_of_the_training_are_told_but_for_those_that_other_checks_find(
         {"code": "LX-WARN-003", "message": "x", "details": details, "options": ["--set head.class_weights=balanced"]},
         {"code": "LX-WARN-005", "message": "x", "details": {}, "options": []},
     ]
-    [finding] = check_training(warnings)
+    [finding] = check_training(warnings, {"leakage"})
     assert finding.severity == WARNING
     assert "labels are unbalanced (LX-WARN-003): texts 3,773, share 0.91, largest negative" in finding.found
     assert "--set head.class_weights=balanced" in finding.fix
-    [none] = check_training([])
+    _, leaked = check_training(warnings, {"labels"})
+    assert "(LX-WARN-005)" in leaked.found
+    [none] = check_training([], ())
     assert none.severity == FINE
 
 

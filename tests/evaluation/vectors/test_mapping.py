@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lexport.errors import InputError, MissingExtra
-from lexport.evaluation.vectors.mapping import Colour, Method, chosen, make_map
+from lexport.evaluation.vectors.map_options import Colour, Method
+from lexport.evaluation.vectors.mapping import chosen, make_map
 from lexport.evaluation.vectors.rows import FloatRows
 from lexport.evaluation.vectors.table import WordTable
 

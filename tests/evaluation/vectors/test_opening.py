@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lexport.errors import InputError
+from lexport.evaluation.vectors import opening
 from lexport.evaluation.vectors.opening import of_run, of_vectors
 from lexport.export.archive.word_tables import archived_words
 from lexport.export.formats.variants import VARIANTS
@@ -53,13 +55,22 @@ def test_every_variant_has_the_trained_rows_in_its_precision(
 
 @pytest.mark.parametrize("name", ["vector", "languages"])
 def test_a_model_makes_the_vectors_of_words_that_have_no_row_of_their_own(
-    name: str, task_run: Callable[[str], Path]
+    name: str, task_run: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(opening, "_TOGETHER", 7)
     table, run = of_run(task_run(name)), open_run(task_run(name))
     assert len(table.words) == len(run.encoder.vocabulary)
-    assert table.rows.dim == run.model.embedding.dim
     if name == "languages":
         assert {word.partition(":")[0] for word in table.words} == {"en", "ne"}
+    made = table.rows.vectors(np.arange(len(table.words)))
+    for place in (0, 8, len(table.words) - 1):
+        language, word = table.words[place].split(":") if name == "languages" else ("", table.words[place])
+        tokens = run.encoder.look_up([word], [language] if language else None)
+        ids = torch.from_numpy(run.encoder.assemble(tokens))
+        with torch.inference_mode():
+            expected = run.model.embedding.vectors(ids)[0].sum(dim=0)
+        assert expected.any()
+        np.testing.assert_allclose(made[place], expected.numpy(), atol=1e-6)
 
 
 def test_an_archive_does_not_say_how_vectors_are_made_of_several_rows(task_archive: Callable[[str], Path]) -> None:

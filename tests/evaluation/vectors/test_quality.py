@@ -92,12 +92,10 @@ def test_analogies_are_right_where_the_fourth_word_is_the_nearest() -> None:
 def test_the_neighbours_that_fewer_bits_keep_are_counted() -> None:
     rows = np.random.default_rng(0).standard_normal((300, 16), dtype=np.float32)
     table = WordTable("t", [f"word{at}" for at in range(300)], FloatRows(rows))
-    same = kept_neighbours(table, table, 50)
-    assert same is not None
+    others = [table, *(table.in_precision(one) for one in ("int8", "int4"))]
+    same, eight, four = kept_neighbours(table, others, 50)
     assert (same.kept, same.words, same.among) == (10, 50, 300)
-    eight, four = (kept_neighbours(table, table.in_precision(one), 50) for one in ("int8", "int4"))
-    assert eight is not None
-    assert four is not None
+    assert [one.precision for one in (same, eight, four)] == ["fp32", "int8", "int4"]
     assert 9 < eight.kept <= 10
     assert 5 < four.kept < eight.kept
 
@@ -105,4 +103,4 @@ def test_the_neighbours_that_fewer_bits_keep_are_counted() -> None:
 def test_of_eleven_words_nothing_is_compared() -> None:
     rows = FloatRows(np.random.default_rng(0).standard_normal((11, 4), dtype=np.float32))
     table = WordTable("t", list("abcdefghijk"), rows)
-    assert kept_neighbours(table, table) is None
+    assert kept_neighbours(table, [table]) == []

@@ -12,18 +12,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from lexport.benchmarks.exit_servers import EXITS
+
 KEPT = "LEXPORT_SERVER_ENVIRONMENTS"
 """Names a folder in which NAME/bin/python has a server installed, so that it need not be installed anew."""
-# What the code of an archive of an ONNX variant imports.
-_OF_ARCHIVES = ("mmh3", "numpy", "onnxruntime", "regex")
-_PACKAGES = {
-    "bentoml": ("bentoml",),
-    "kserve": ("kserve",),
-    "mlflow": ("mlflow",),
-    "mlserver": ("mlserver",),
-    # The Triton of this wheel reads the arrays of numpy 1.
-    "triton": ("nvidia-pytriton<0.6", "numpy<2", "tritonclient[grpc]"),
-}
 
 
 @contextmanager
@@ -37,7 +29,7 @@ def interpreter_with(name: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="lexport-server-") as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
-        command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", *_PACKAGES[name], *_OF_ARCHIVES]
+        command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", *EXITS[f"exit-{name}"].needs()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
         if done.returncode:
             pytest.skip(f"pip could not install {name}: {done.stderr.strip()[-300:]}")

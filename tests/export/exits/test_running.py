@@ -68,6 +68,13 @@ def test_an_environment_tells_versions_and_gives_programs_little_of_this_process
     assert found.version("psutil") == psutil.__version__
     assert found.version("no-such-package") is None
     assert Environment(tmp_path / "missing").version("psutil") is None
-    variables = found.variables(tmp_path)
-    assert "SECRET_TOKEN" not in variables
-    assert variables["PATH"].startswith(f"{Path(sys.executable).parent}{os.pathsep}")
+    assert not found.variables(tmp_path).keys() & {"PYTHONPATH", "SECRET_TOKEN"}
+    assert found.variables(tmp_path)["PATH"].startswith(f"{Path(sys.executable).parent}{os.pathsep}")
+
+
+def test_what_programs_do_not_find_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "only_here-1.0.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text("Metadata-Version: 2.1\nName: only-here\nVersion: 1.0\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert Environment(Path(sys.executable)).version("only-here") is None

@@ -131,7 +131,7 @@ def test_a_graph_that_differs_from_its_configuration_is_refused(archive_of: Arch
     write_exit(archive_of("onnx-fp32-text"), "triton", Triton(), tmp_path / "out", python=PYTHON)
     repository = tmp_path / "out" / "repository"
     packed: Packed = read_packed(repository / "topics" / "1")
-    config = graph_config(packed, [])
+    config = graph_config(packed)
     wrong = replace(config, outputs=(replace(config.outputs[0], name="logits"), *config.outputs[1:]))
     with refused(RefusedError, "LX-EXPORT-114", "output", "logits"):
         graph_proof(repository, packed, wrong, Environment(PYTHON))

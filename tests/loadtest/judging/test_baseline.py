@@ -225,6 +225,24 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
         read_baseline(tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize("rate", ["1e999", '"1000"', "true", "null"])
+def test_a_figure_that_is_no_number_is_refused(kept: Kept, tmp_path: Path, rate: str) -> None:
+    kept(BASE)
+    path = tmp_path / "results.json"
+    path.write_text(path.read_text().replace('"requests_per_second": 1010.0', f'"requests_per_second": {rate}'))
+    with refused(InputError, "LX-LOAD-084", path):
+        read_baseline(path)
+
+
+def test_an_earlier_test_has_the_rows_that_were_measured(kept: Kept) -> None:
+    opened = replace(BASE, users=0, arrivals="open", rate=20.0, client_limit="Locust took 97% of a core")
+    earlier = kept(BASE, opened)
+    assert list(earlier.cells.values()) == [BASE, opened]
+    [change, *_] = compare(earlier, [replace(opened, client_limit=None)], TESTED, MACHINE).changes
+    assert change.reason == "then Locust took 97% of a core"
+    assert change.cell == "films-1.0 cpu:1 at 20 requests/s (open)"
+
+
 def test_a_cell_in_which_nothing_was_answered_is_not_compared(kept: Kept) -> None:
     silent = replace(BASE, repeats=tuple(replace(one, p50_ms=None, p99_ms=None) for one in BASE.repeats))
     found = compare(kept(BASE), [silent], TESTED, MACHINE)

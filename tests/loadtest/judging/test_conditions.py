@@ -144,4 +144,6 @@ def test_open_loops_are_ranked_by_their_p99() -> None:
     slow = repeated(replace(base, workers="cpu:2"), [50.0] * 5, p99_ms=[20.0, 21.0, 22.0, 23.0, 24.0])
     assert list(rankings([calm, slow])) == []
     same = replace(calm, workers="cpu:4")
-    assert "p" in next(iter(rankings([calm, same])))
+    assert list(rankings([calm, same])) == [
+        "At 50 requests/s (open) the order of cpu:1 and cpu:4 is within the noise of the runs."
+    ]

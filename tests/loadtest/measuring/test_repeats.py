@@ -60,8 +60,8 @@ def test_a_single_run_is_its_own_row() -> None:
 def test_requests_per_second_are_the_median_with_the_spread_of_the_runs() -> None:
     row = pooled([run([4.0, 5.0], rate) for rate in (1200.0, 900.0, 1000.0)])
     assert row.requests_per_second == 1000.0
-    assert row.spread["requests_per_second"] == Spread(1000.0, 900.0, 1200.0)
-    assert row.spread["p50_ms"] == Spread(4.0, 4.0, 4.0)
+    assert row.spread["requests_per_second"] == Spread(1000.0, 900.0, 1200.0, 0.75)
+    assert row.spread["p50_ms"] == Spread(4.0, 4.0, 4.0, 0.75)
     assert row.seconds == 3 * ROW.seconds
 
 

@@ -7,12 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from lexport.loadtest.tuning.explain import effects, why_it_won
+from lexport.errors import RefusedError, SystemProblem
+from lexport.loadtest.objectives import parse
+from lexport.loadtest.tuning.checks import check_default, check_winner
+from lexport.loadtest.tuning.explain import capacity_of, effects, why_it_won
 from lexport.loadtest.tuning.final import Outcome, outcome, play
-from lexport.loadtest.tuning.search import Budget, Standing
+from lexport.loadtest.tuning.search import Budget, Found, Standing
 from lexport.loadtest.tuning.space import Candidate
-from lexport.loadtest.tuning.trials import Task, Trial
+from lexport.loadtest.tuning.trials import Task, Trial, unable
 
+from ...refusals import refused
 from .surface import Surface
 
 DEFAULT = Candidate("torchserve", "reviews-1.0", 2, None, 64, 1)
@@ -90,6 +94,42 @@ def test_a_lower_bound_above_the_defaults_is_enough() -> None:
     found = won(trials(DEFAULT, RATES), trials(OTHER, [2 * rate for rate in RATES], limit="late"))
     assert found.winner is found.finalists[1]
     assert why_it_won(found).startswith("At least 2.00 times the requests/s of the defaults in 6 rounds")
+
+
+def test_the_capacity_is_that_of_the_rounds_that_met_the_objectives_and_says_how_many_did_not() -> None:
+    candidate, played = trials(OTHER, [1.5 * rate for rate in RATES])
+    played[1] = replace(played[1], met=False)
+    winner = won(trials(DEFAULT, RATES), (candidate, played)).winner
+    assert winner is not None
+    words, machines = capacity_of(winner, "closed", parse(["p99=20ms"]), 10_000)
+    assert machines == 8
+    assert words.startswith(
+        "2 CPU workers of the embedded engine here serve 1,500 requests/s within p99 20 ms (16 users, median of 5 "
+        "runs, 93.8% interval 1,350 to 1,575). For 10,000 you need 8 such machines"
+    )
+    assert words.endswith("Rounds that missed the objectives are not in these figures: 1 of 6.")
+
+
+def test_no_capacity_is_stated_where_the_client_was_the_limit() -> None:
+    doubled = [2 * rate for rate in RATES]
+    winner = won(trials(DEFAULT, RATES, limit="late"), trials(OTHER, doubled, limit="late")).winner
+    assert winner is not None
+    words, machines = capacity_of(winner, "closed", parse(["p99=20ms"]), 10_000)
+    assert machines is None
+    assert "so 2,000 requests/s are a lower bound" in words
+
+
+def test_where_no_candidate_met_the_objectives_in_most_rounds_the_nearest_is_named() -> None:
+    objectives = parse(["p99=20ms"])
+    check_winner(won(trials(DEFAULT, RATES)), objectives)
+    with refused(RefusedError, "LX-LOAD-146", "p99 <= 20 ms", DEFAULT, "load of 16", "was 30 ms"):
+        check_winner(won(trials(DEFAULT, RATES, met=False)), objectives)
+
+
+def test_defaults_that_cannot_be_served_are_the_environments_problem() -> None:
+    standing = Standing(DEFAULT, [unable(Task(DEFAULT, "search 1", 0, 16.0, 1.0), "No worker started.", 3.0)])
+    with refused(SystemProblem, "LX-LOAD-144", DEFAULT, "No worker started", "--engines"):
+        check_default(Found((standing,), (standing,), ()))
 
 
 def test_rounds_alternate_and_no_one_always_follows_the_same_neighbour() -> None:

@@ -52,7 +52,7 @@ def test_an_interrupted_search_goes_on_and_ends_as_if_it_had_not_been(tmp_path: 
     rest = Surface(FACTORS, noise=0.1, start=0.0)
     with open_journal(tmp_path / "cut", FACTS, rest) as journal:
         assert whole(journal) == expected
-        assert len(rest.tasks) == journal.measured == len(untouched.tasks) - after
+        assert len(rest.tasks) == len(untouched.tasks) - after
     again = Surface(FACTORS)
     with open_journal(tmp_path / "cut", FACTS, again) as journal:
         assert whole(journal) == expected
@@ -98,10 +98,22 @@ def test_another_archive_machine_or_question_is_refused_unless_it_begins_anew(
     assert anew.tasks == [task]
 
 
-@pytest.mark.parametrize("content", ["no json\n", '{"schema": 1}\n{"task": 3}\n', "[]\n"])
-def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / NAME).write_text(content)
+@pytest.mark.parametrize("content", [b"no json\n", b'{"schema": 1}\n{"task": 3}\n', b"[]\n", b"\xff\n", b"x\ny"])
+def test_a_file_that_is_no_journal_is_refused_and_stays(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(content)
     with refused(InputError, "LX-LOAD-135", NAME), open_journal(tmp_path, FACTS, Surface({})):
+        pass
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("name", "value"), [("took", "long"), ("met", 1), ("missed", "p99"), ("task", None)])
+def test_a_run_with_a_value_of_another_kind_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    with open_journal(tmp_path, FACTS, Surface({})) as journal:
+        trial = journal(Task(POOR, "search 1", 0, 16.0, 2.0))
+    with (tmp_path / NAME).open("a") as file:
+        file.write(json.dumps(trial.as_dict() | {name: value}) + "\n")
+    with refused(InputError, "LX-LOAD-135", f"{name} is {value!r}"), open_journal(tmp_path, FACTS, Surface({})):
         pass
 
 

@@ -42,6 +42,15 @@ def test_batches_and_workers_that_an_archive_fixes_stay() -> None:
     assert [str(one) for one in found] == ["reviews-1.0 on torchserve cpu:3, batches of 16, 50 ms"]
 
 
+def test_a_delay_is_a_difference_only_where_both_wait() -> None:
+    default = default_of(REVIEWS, "torchserve", 2)
+    alone = replace(default, batch_size=1)
+    assert default.differences(replace(default, batch_delay=5)) == ["batch_delay"]
+    assert default.differences(replace(default, engine="embedded", batch_delay=0)) == ["engine"]
+    assert default.differences(replace(alone, batch_delay=100)) == ["batch_size"]
+    assert alone.differences(replace(alone, batch_delay=100)) == []
+
+
 @given(st.lists(st.sampled_from([REVIEWS, DEEP]), unique=True, min_size=1), st.integers(1, 32))
 def test_candidates_of_one_server_follow_one_another_and_the_first_ones_are_spread(
     archives: list[Served], cores: int

@@ -195,6 +195,7 @@ def test_a_server_has_the_settings_of_its_candidate_and_is_scaled_while_it_runs(
         assert (again["id"], len(again["workers"])) == (found["id"], 2)
         other = served(several, Candidate(engine, subject.label, 1, 1, 64, delay and 1), kept)
         assert (other["batch_size"], len(other["workers"])) == (64, 1)
+        assert [worker["threads"] for worker in other["workers"]] == [1]
         assert other["id"] != found["id"]
     finally:
         several.close()
@@ -218,7 +219,6 @@ def test_an_archive_of_others_is_given_its_batches_by_a_file_of_settings(
     assert (default["batch_size"], default["max_batch_delay_ms"]) == (own.size, own.delay) == (1, 100)
 
 
-@pytest.mark.long
 def test_a_search_over_both_engines_from_a_poor_start(archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     path, out = archive_of("onnx-fp32"), tmp_path / "out"
     report = tune(

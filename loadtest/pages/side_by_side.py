@@ -9,7 +9,7 @@ from ...reports.charts.bars import Bar, bar_chart
 from ...reports.charts.lines import keys
 from ...reports.numbers import measured
 from ...reports.pages import Cell, Figure, render
-from ..comparison import LoadComparison, Measured, Pair, in_ratio
+from ..side_by_side import LoadComparison, Measured, Pair, in_ratio
 
 _EQUAL = 0.02  # a ratio this near to 1 is shown as neither better nor worse
 _Cells = tuple[str | Cell, ...]

@@ -11,12 +11,12 @@ from typing import Any
 from rich.box import SIMPLE
 
 from ..errors import InputError, RefusedError
-from ..reports.numbers import measured
+from ..export.evidence.load_results import RESULTS, load_in_words, read_results
+from ..reports.numbers import at_least, measured
 from ..reports.tables import Table
 from ..storage.atomic import write_file
-from .results import load_in_words
+from ..storage.validation import build
 
-RESULTS = "results.json"
 _FIGURES = ("requests_per_second", "p50_ms", "p95_ms", "p99_ms", "max_ms")
 
 
@@ -35,7 +35,7 @@ class Measured:
 
     def bounded(self) -> str:
         """Return the requests/s for people."""
-        return f"{'≥ ' if self.client_limited else ''}{measured(self.requests_per_second)}"
+        return at_least(self.requests_per_second, self.client_limited)
 
 
 @dataclass(frozen=True)
@@ -161,19 +161,17 @@ def compare(before: Path, after: Path) -> LoadComparison:
 
 def read(path: Path) -> Loaded:
     """Read results.json, or the one in a folder. Raises InputError for another file."""
-    file = path / RESULTS if path.is_dir() else path
     try:
-        found = json.loads(file.read_bytes())
-        return _loaded(path, found)
+        return _loaded(path, read_results(path))
     except OSError as error:
         raise InputError(
-            f"{file} cannot be read: {error.strerror or error}. Expected the folder of a load test's report, or its "
+            f"{path} cannot be read: {error.strerror or error}. Expected the folder of a load test's report, or its "
             f"{RESULTS}.",
             code="LX-LOAD-112",
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{file} is not what a load test writes ({type(error).__name__}: {str(error)[:100]}). Expected its "
+            f"{path} is not what a load test writes ({type(error).__name__}: {str(error)[:100]}). Expected its "
             f"{RESULTS}, of this version of lexport.",
             code="LX-LOAD-113",
         ) from None
@@ -184,10 +182,9 @@ def _loaded(path: Path, found: Mapping[str, Any]) -> Loaded:
     for row in found["rows"]:
         closed = row["arrivals"] == "closed"
         key = (str(row["archive"]), str(row["workers"]), str(row["arrivals"]))
-        rows[(*key, float(row["users"] if closed else row["rate"]))] = Measured(
-            **{name: None if row[name] is None else float(row[name]) for name in _FIGURES},
-            failures=int(row["failures"]),
-            client_limited=row["client_limit"] is not None,
+        figures = {name: row[name] for name in (*_FIGURES, "failures")}
+        rows[(*key, float(row["users"] if closed else row["rate"]))] = build(
+            Measured, figures | {"client_limited": row["client_limit"] is not None}
         )
     kinds = {"setting": found["settings"], "machine": found["machine"], "version of": found["versions"]}
     facts = {
@@ -282,6 +279,6 @@ def notes(found: LoadComparison) -> Sequence[str]:
 
 def write(found: LoadComparison, out: Path) -> None:
     """Write the page, replacing one that is there. Raises InputError for a place where no file can be."""
-    from .pages.comparison import html
+    from .pages.side_by_side import html
 
     write_file(out, html(found).encode())

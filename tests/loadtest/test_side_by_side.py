@@ -13,10 +13,10 @@ from rich.console import Console
 
 from lexport.__main__ import run
 from lexport.errors import InputError, RefusedError
-from lexport.loadtest.comparison import LoadComparison, compare, is_loadtest, notes, table
-from lexport.loadtest.pages.comparison import html
+from lexport.loadtest.pages.side_by_side import html
 from lexport.loadtest.report import write
 from lexport.loadtest.results import LoadReport, Row
+from lexport.loadtest.side_by_side import LoadComparison, compare, is_loadtest, notes, table
 
 from ..refusals import refused
 from ..reports.reader import read
@@ -140,6 +140,14 @@ def test_other_files_are_refused(pair: tuple[Path, Path], tmp_path: Path, conten
         other.write_bytes(content)
     with refused(InputError, code, "other.json", "results.json"):
         compare(pair[0], other)
+
+
+@pytest.mark.parametrize("rate", ["1e999", '"inf"', "true"])
+def test_a_figure_that_is_no_number_is_refused(pair: tuple[Path, Path], rate: str) -> None:
+    path = pair[1] / "results.json"
+    path.write_text(path.read_text().replace('"requests_per_second": 1500.0', f'"requests_per_second": {rate}'))
+    with refused(InputError, "LX-LOAD-113"):
+        compare(*pair)
 
 
 def test_options_that_do_not_go_together_are_refused(
