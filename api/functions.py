@@ -181,7 +181,7 @@ def from_hub(folder: StrPath, *, out: StrPath, replace: bool = False, keys: Keys
     from .archive import Archive
     from .run import of_folder
 
-    trusted = _read_keys(keys)
+    trusted = read_keys(keys)
     target, record = pull(Path(folder), Path(out), replace=replace, trusted=trusted)
     return Archive(target, trusted=trusted) if record.version else of_folder(target)
 
