@@ -166,13 +166,13 @@ def read(path: Path) -> Loaded:
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror or error}. Expected the folder of a load test's report, or its "
-            f"{RESULTS}.",
+            "results.json.",
             code="LX-LOAD-112",
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is not what a load test writes ({type(error).__name__}: {str(error)[:100]}). Expected its "
-            f"{RESULTS}, of this version of lexport.",
+            "results.json, of this version of lexport.",
             code="LX-LOAD-113",
         ) from None
 
