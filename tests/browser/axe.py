@@ -1,4 +1,4 @@
-"""axe-core, Deque's checker of web pages against the Web Content Accessibility Guidelines, run in the headless browser.
+"""axe-core, Deque's checker of web pages against the Web Content Accessibility Guidelines, run in headless Chromium.
 
 pip brings it with the extra `dev`, inside axe-playwright-python; nothing is loaded from the network.
 """

@@ -1,7 +1,7 @@
 """Every kind of page against the Web Content Accessibility Guidelines, levels A and AA, as axe-core judges them.
 
-Each is judged on a desktop and on a phone, in light and in dark colours: what scrolls on a phone alone must be reachable
-with the keyboard too.
+Each is judged on a desktop and on a phone, in light and in dark colours: what scrolls on a phone alone must be
+reachable with the keyboard too.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def test_a_comparison_with_answers_of_both(page: Page, ui_address: str) -> None:
 def test_the_texts_behind_a_cell_of_the_confusion(page: Page, ui_address: str) -> None:
     follow(page.open(ui_address), "runs/topics")
     follow(page, "Metrics, confusion")
-    page.open(page.evaluate("document.querySelector('svg a').href.baseVal && document.querySelector('svg a').href.baseVal.replace('../', location.href.split('/evaluation/')[0] + '/')"))
+    page.evaluate("document.querySelector('svg a').dispatchEvent(new MouseEvent('click'))")
+    page.until("location.href.includes('/texts/') && document.readyState == 'complete'")
     judged(page)
 
 
@@ -98,8 +99,11 @@ def run_report(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def test_the_report_of_a_run(page: Page, run_report: Path) -> None:
-    judged(page.open(run_report), "svg-img-alt")
+def test_the_report_of_a_run_with_the_texts_behind_a_cell(page: Page, run_report: Path) -> None:
+    page.open(run_report)
+    page.evaluate("document.querySelector('svg a').dispatchEvent(new MouseEvent('click'))")
+    page.until("document.querySelector('.behind:target') != null")
+    judged(page, "svg-img-alt", "link-name")
 
 
 def test_the_report_of_an_archive(page: Page, archive_of: Callable[[str], Path], tmp_path: Path) -> None:
