@@ -18,16 +18,21 @@ from ..handlers.request.protocol import parse
 from ..handlers.request.refusals import Refusal
 from ..reports import overview, pages
 from ..storage.atomic import sha256_file
+from .answered import Answered, evaluate_texts
 from .archive.format.unpacked import is_unpacked
 from .archive.inspect import inspect
 from .archive.trust.keys import PublicKey
-from .evaluate import evaluate
 from .evidence.evidence import read_evidence
 from .evidence.load_results import read_results
 from .targets import ArchiveTarget, RunTarget, open_target
 
 _EXPLAINED = 4
 """Texts that are explained where none are named."""
+_MISTAKES = 10
+_BEHIND = 20
+"""Texts that are kept of a cell of the confusion matrix."""
+_BEHIND_ALL = 1_000
+"""Texts that are kept of all cells; of each cell at least one."""
 _UNKNOWN_RATES = (0.1, 0.3)
 _MEASURED = ("archive", "workers", "users", "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "failures")
 
@@ -95,7 +100,8 @@ def write_report(
 def _of_run(target: Path, opened: RunTarget) -> dict[str, Any]:
     run, task = opened.run, opened.task
     info = run.info
-    evaluation = evaluate(target, part="test", unknown_rates=_UNKNOWN_RATES).to_json()
+    answered = evaluate_texts(target, mistakes=_MISTAKES, unknown_rates=_UNKNOWN_RATES)
+    evaluation = answered.found
     exported = (target / "export" / "evidence.json").is_file()
     evidence = asdict(read_evidence(target)) if exported else None
     left_out = {} if evidence else {"exported variants": f"the run was not exported: lexport export {target}"}
@@ -117,6 +123,7 @@ def _of_run(target: Path, opened: RunTarget) -> dict[str, Any]:
         "leaderboard": info.leaderboard,
         "cross_validation": info.cross_validation or None,
         "evaluation": evaluation,
+        "behind": _behind(answered),
         "measured": "the trained model on the test texts, which it was not trained on",
         "evidence": evidence,
         "variant": None,
@@ -160,6 +167,7 @@ def _of_archive(target: Path, opened: ArchiveTarget, inspected: Any) -> dict[str
         "training": None,
         "leaderboard": [],
         "cross_validation": described.get("cross_validation"),
+        "behind": [],
         "evaluation": None if packed is None else _measured(task, evidence, packed),
         "measured": f"the variant {evidence['variant']} on the test texts; labels and confusion of the trained model",
         "evidence": evidence,
@@ -201,6 +209,18 @@ def _measured(task: Task, evidence: Mapping[str, Any], variant: Mapping[str, Any
         "robustness": robustness,
         "mistakes": [],
     }
+
+
+def _behind(answered: Answered) -> list[dict[str, Any]]:
+    """Return the cells of the confusion matrix that have texts, each with those of the highest score."""
+    cells = dict.fromkeys((one["label"], one["prediction"]) for one in answered.texts)
+    most = min(_BEHIND, max(1, _BEHIND_ALL // max(1, len(cells))))
+    found = []
+    for truth, answer in sorted(cells):
+        texts = answered.behind(truth, answer)
+        kept = [{"text": one["text"], "score": one["confidence"]} for one in texts[:most]]
+        found.append({"truth": truth, "answer": answer, "count": len(texts), "texts": kept})
+    return found
 
 
 def _with_languages(part: Dataset, texts: Sequence[str]) -> list[tuple[str, str | None]]:

@@ -11,12 +11,13 @@ from ..storage import atomic as files
 from .charts.axes import tenths
 from .charts.confusion import confusion_matrix
 from .charts.lines import Line, line_chart
-from .evaluation_tables import confused, errors, mistake_cells, mistake_columns, subject, verdict
+from .evaluation_tables import confused, errors, line, mistake_cells, mistake_columns, subject, verdict
 from .pages import Cell, Figure, render
 from .tables import share, with_interval
 
 _LABELS = 30  # of the confusion matrix
 _PAIRS = 30  # of confused labels
+_LONGEST = 400  # characters of a text behind a cell
 
 
 def write(found: Mapping[str, Any], model: str, target: Path) -> None:
@@ -40,17 +41,48 @@ def html(found: Mapping[str, Any], model: str, *, link: Callable[[str, str], str
     )
 
 
-def blocks(found: Mapping[str, Any], link: Callable[[str, str], str] | None = None) -> dict[str, Any]:
-    """Return what evaluation_blocks.html shows of an evaluation; what it lacks is left out there. `link` as above."""
+def blocks(
+    found: Mapping[str, Any],
+    link: Callable[[str, str], str] | None = None,
+    cells: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return what evaluation_blocks.html shows of an evaluation; what it lacks is left out there.
+
+    `link` as above; in its place `cells` has those of the confusion matrix with their texts, which the page shows.
+    """
+    texts = _behind(cells)
+
+    def on_page(truth: str, answer: str) -> str:
+        return f"#{texts[truth, answer]['address']}"
+
+    to_texts = on_page if texts else link
     return {
+        "behind": list(texts.values()),
         "metrics": _metrics(found),
         "image_to_text": _metrics(found["image_to_text"]) if "image_to_text" in found else None,
         "labels": _labels(found["per_class"]) if "per_class" in found else None,
-        "confusion": _confusion(found["labels"], found["confusion"], link) if "confusion" in found else None,
+        "confusion": _confusion(found["labels"], found["confusion"], to_texts) if "confusion" in found else None,
         "calibration": _calibration(found["calibration"]) if "calibration" in found else None,
         "robustness": _robustness(found["robustness"]) if "robustness" in found else None,
         "mistakes": _mistakes(found["task"], found["mistakes"]) if found["mistakes"] else None,
     }
+
+
+def _behind(cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the texts behind cells of the confusion matrix by true label and prediction, each with its address."""
+    return {
+        (cell["truth"], cell["answer"]): {
+            "address": f"texts-{place}",
+            "title": f"{cell['truth']}, answered as {cell['answer']}",
+            "count": cell["count"],
+            "rows": [[share(one["score"]), Cell(_cut(line(one["text"])), "long")] for one in cell["texts"]],
+        }
+        for place, cell in enumerate(cells)
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, Any]:

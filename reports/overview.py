@@ -52,7 +52,7 @@ def html(found: Mapping[str, Any]) -> str:
         measured=found["measured"],
         seen=evaluation["seen"] if evaluation else 0,
         evaluation=evaluation is not None,
-        **(blocks(evaluation) if evaluation else {}),
+        **(blocks(evaluation, cells=found["behind"]) if evaluation else {}),
         variants=variants_of(found["evidence"], found["variant"]) if found["evidence"] else None,
         gates=_gates(found["evidence"]) if found["evidence"] else None,
         words=[[word, f"{count:,}"] for word, count in found["words"][:_WORDS]],

@@ -107,7 +107,7 @@ class Site:
             case "GET", ["texts", key]:
                 item = self._item(key, "run")
                 with self._lock:
-                    found = self._evaluations.texts(item, given.get("truth", ""), given.get("answer", ""))
+                    found = self._evaluations.of(item).behind(given.get("truth", ""), given.get("answer", ""))
                 return Reply(200, pages.texts(item, found, given).encode())
             case "GET", ["compare"]:
                 one, other = self._item(given.get("a", "")), self._item(given.get("b", ""))

@@ -59,6 +59,7 @@ def confusion_matrix(
         names=names,
         cells=cells,
         numbered=numbered,
+        linked=link is not None,
         size=size,
         start=start,
         gap=_GAP,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from lexport.loadtest.report import write
+from lexport.ui.server import Server
+
 from .devtools import PROGRAMS, Browser, Page, find
+from .samples import report, rows
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +32,24 @@ def page(browser: Browser) -> Iterator[Page]:
     opened = browser.page()
     yield opened.size(1280)
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def ui_address(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path, archive_of: Callable[[str], Path]
+) -> Iterator[str]:
+    """`lexport ui` of a folder with a run, an archive, a load test, and a run that is damaged."""
+    folder = tmp_path_factory.mktemp("looked at")
+    shutil.copytree(run_folder, folder / "runs" / "topics")
+    (folder / "model_store").mkdir()
+    shutil.copy(archive_of("onnx-int8"), folder / "model_store")
+    write(report(rows(users=(1, 16))), folder / "loads" / "today", "")
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "run.json").write_text("{")
+    server = Server(folder, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.address
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -23,6 +23,9 @@ PATIENCE = 60.0  # seconds for one answer; a busy machine may start a browser sl
 _READ, _WRITE = 3, 4  # the descriptors that --remote-debugging-pipe reads and writes
 _ABOVE = 10  # our ends of the pipes are moved above those
 
+# What an expression answers whose page is left meanwhile.
+_LEFT = ("Inspected target navigated or closed", "Execution context was destroyed", "Cannot find context")
+
 Message = dict[str, Any]
 
 
@@ -177,10 +180,18 @@ class Page:
     def until(self, condition: str) -> None:
         """Wait until a JavaScript expression is true."""
         end = time.monotonic() + PATIENCE
-        while not self.evaluate(condition):
+        while not self._is(condition):
             if time.monotonic() > end:
                 raise Failed(f"Not within {PATIENCE:g} s: {condition}")
             time.sleep(0.05)
+
+    def _is(self, condition: str) -> bool:
+        try:
+            return bool(self.evaluate(condition))
+        except Failed as failed:
+            if not any(one in str(failed) for one in _LEFT):
+                raise
+            return False  # the page that was asked has been left for the one that is waited for
 
     def picture(self, height: int | None = None) -> bytes:
         """A PNG of the page to its end, or of its first pixels."""

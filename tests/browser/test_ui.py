@@ -2,60 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
-
-from lexport.ui.server import Server
 
 from .devtools import Page
 from .looks import cut_off, faint, fits
+from .visits import ask, follow
 
 
-@pytest.fixture(scope="module")
-def address(
-    tmp_path_factory: pytest.TempPathFactory, run_folder: Path, archive_of: Callable[[str], Path]
-) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("looked at")
-    shutil.copytree(run_folder, folder / "runs" / "topics")
-    (folder / "model_store").mkdir()
-    shutil.copy(archive_of("onnx-int8"), folder / "model_store")
-    (folder / "damaged").mkdir()
-    (folder / "damaged" / "run.json").write_text("{")
-    server = Server(folder, 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.address
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def follow(page: Page, text: str) -> None:
-    """Click the link with this text and wait for the page that it leads to."""
-    before = page.evaluate("location.href")
-    page.evaluate(f"[...document.querySelectorAll('a')].find(one => one.textContent.includes({text!r})).click()")
-    page.until(f"location.href != {before!r} && document.readyState == 'complete'")
-
-
-def ask(page: Page, text: str) -> None:
-    """Type a text, send it with the keyboard, and wait for the answers."""
-    page.evaluate("document.querySelector('#text').focus()")
-    page.send("Input.insertText", text=text)
-    for key in ("Tab", "Enter"):
-        for kind in ("rawKeyDown", "keyUp"):
-            code = {"Tab": 9, "Enter": 13}[key]
-            extra = {"text": "\r"} if (key, kind) == ("Enter", "rawKeyDown") else {}
-            kind = "keyDown" if extra else kind
-            page.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **extra)
-    page.until("document.querySelector('#answers table') && !document.querySelector('[aria-busy]')")
-
-
-def test_a_text_is_answered_by_every_variant_with_what_its_words_add(page: Page, address: str) -> None:
-    page.open(address)
+def test_a_text_is_answered_by_every_variant_with_what_its_words_add(page: Page, ui_address: str) -> None:
+    page.open(ui_address)
     assert "damaged" in page.evaluate("document.body.textContent")
     follow(page, "runs/topics")
     ask(page, "the goal by zzzq")
@@ -67,11 +22,11 @@ def test_a_text_is_answered_by_every_variant_with_what_its_words_add(page: Page,
     unknown = page.evaluate("[...document.querySelectorAll('.explained .unknown')].map(one => one.textContent)")
     assert "zzzq" in unknown
     assert page.problems == []
-    assert all(one.startswith(address) for one in page.requests)
+    assert all(one.startswith(ui_address) for one in page.requests)
 
 
-def test_a_bad_text_has_its_reason(page: Page, address: str) -> None:
-    page.open(address)
+def test_a_bad_text_has_its_reason(page: Page, ui_address: str) -> None:
+    page.open(ui_address)
     follow(page, "topics-1.0.mar")
     page.evaluate("document.querySelector('#text').value = 'x'.repeat(20001)")
     page.evaluate("document.querySelector('form.try button').click()")
@@ -79,8 +34,8 @@ def test_a_bad_text_has_its_reason(page: Page, address: str) -> None:
     assert "20,001 characters" in page.evaluate("document.querySelector('#answers').textContent")
 
 
-def test_links_lead_from_the_figures_to_the_texts_and_the_map(page: Page, address: str) -> None:
-    page.open(address)
+def test_links_lead_from_the_figures_to_the_texts_and_the_map(page: Page, ui_address: str) -> None:
+    page.open(ui_address)
     follow(page, "runs/topics")
     here = page.evaluate("location.href")
     follow(page, "Metrics, confusion")
@@ -92,13 +47,13 @@ def test_links_lead_from_the_figures_to_the_texts_and_the_map(page: Page, addres
         follow(page, name)
         assert page.evaluate(f"document.querySelectorAll({sign!r}).length") > 0
     assert page.problems == []
-    assert all(one.startswith(address) for one in page.requests)
+    assert all(one.startswith(ui_address) for one in page.requests)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_pages_fit_and_their_texts_stand_out(page: Page, address: str, width: int, colours: str) -> None:
-    page.size(width).show_as(colours=colours).open(address)
+def test_pages_fit_and_their_texts_stand_out(page: Page, ui_address: str, width: int, colours: str) -> None:
+    page.size(width).show_as(colours=colours).open(ui_address)
     assert fits(page)
     assert faint(page) == []
     follow(page, "runs/topics")
@@ -108,8 +63,8 @@ def test_pages_fit_and_their_texts_stand_out(page: Page, address: str, width: in
     assert cut_off(page, "h1, h2, textarea, button, .explained span") == []
 
 
-def test_everything_on_a_page_can_be_reached_with_the_keyboard(page: Page, address: str) -> None:
-    page.open(address)
+def test_everything_on_a_page_can_be_reached_with_the_keyboard(page: Page, ui_address: str) -> None:
+    page.open(ui_address)
     follow(page, "runs/topics")
     ask(page, "the goal")
     unreachable = page.evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,11 @@ def facts(section: Section) -> dict[str, str]:
 
 def test_the_page_of_a_run_has_a_section_for_each_part(of_run: dict[str, Any]) -> None:
     optional = ("Confused most often", "Most confident mistakes")
-    headings = [one for one in sections(of_run) if ", logit " not in one and one not in optional]
+    headings = [
+        one
+        for one in sections(of_run)
+        if ", logit " not in one and ", answered as " not in one and one not in optional
+    ]
     assert headings == [
         "topics",
         "What it is",
@@ -90,6 +95,23 @@ def test_data_curve_and_evaluation_are_those_of_the_run(of_run: dict[str, Any], 
     assert found["Training"].captions == ["Validation loss", f"Number {best} was kept."]
     [metrics] = found["Metrics"].tables
     assert metrics.rows[0][:2] == ["accuracy", f"{of_run['evaluation']['accuracy']:.4f}"]
+
+
+def test_the_texts_behind_each_cell_of_the_confusion_are_on_the_page(of_run: dict[str, Any]) -> None:
+    found = sections(of_run)
+    labels, confusion = of_run["labels"], of_run["evaluation"]["confusion"]
+    cells = [
+        (f"{truth}, answered as {answer}", confusion[row][column])
+        for row, truth in enumerate(labels)
+        for column, answer in enumerate(labels)
+    ]
+    assert [one for one in found if ", answered as " in one] == [name for name, count in cells if count]
+    for name, count in cells:
+        if count:
+            [table] = found[name].tables
+            assert len(table.rows) == min(count, 20)
+            scores = [float(row[0]) for row in table.rows]
+            assert scores == sorted(scores, reverse=True)
 
 
 def test_variants_stand_side_by_side_with_their_gates(of_run: dict[str, Any]) -> None:
@@ -181,7 +203,7 @@ def test_a_page_loads_nothing_and_is_checked_before_the_work(run_folder: Path, t
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
     assert "src=" not in page.replace("default-src=", "")
-    assert "href=" not in page
+    assert set(re.findall(r'href="(.)', page)) == {"#"}
 
 
 def test_it_is_a_method_of_runs_and_archives(

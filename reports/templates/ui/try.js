@@ -25,6 +25,9 @@ const answerTable = answers => {
   head.append(titles);
   table.append(head, body);
   const box = made("div", undefined, "scroll");
+  box.tabIndex = 0;  // for the keyboard to scroll it
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Answers");
   box.append(table);
   return box;
 };
@@ -33,7 +36,7 @@ const tokenLine = tokens => {
   const most = Math.max(...tokens.map(one => Math.abs(one.adds)), 1e-9);
   for (const one of tokens) {
     const mark = made("span", one.token, (one.adds >= 0 ? "for" : "against") + (one.unknown ? " unknown" : ""));
-    mark.style.setProperty("--part", (Math.abs(one.adds) / most * 60).toFixed(0) + "%");
+    mark.style.setProperty("--part", (Math.abs(one.adds) / most * 45).toFixed(0) + "%");
     mark.title = `${one.adds >= 0 ? "+" : ""}${one.adds.toFixed(3)} to ${one.label}` + (one.unknown ? ", a word that the model does not know" : "");
     mark.tabIndex = 0;
     line.append(mark, " ");
