@@ -15,7 +15,7 @@ from .evidence import Evidence, VariantEvidence
 
 _SCHEMA = 3  # of results.json, the first that says of which model it is
 _MAX_BYTES = 1 << 28
-_SETTINGS = ("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "expect", "seed")
+_SETTINGS = ("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "expect", "seed", "driver")
 _MACHINE = ("system", "processor", "cores", "memory_gib")
 
 
