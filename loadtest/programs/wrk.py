@@ -32,12 +32,11 @@ class Wrk(Program):
     VERSION: ClassVar[tuple[str, str]] = ("--version", r"^wrk (?:debian/)?(\S+)")
     HINT: ClassVar[str] = "Debian and Ubuntu: apt install wrk; macOS: brew install wrk"
 
-    def unchecked(self, target: Target) -> str:
-        """Return how its figures differ from Locust's."""
-        return (
-            "answers were not checked, only their status, of which 400 and more count as failed; the percentiles are "
-            "of all answers, with the requests that a closed loop leaves out while it waits filled in"
-        )
+    UNCHECKED: ClassVar[str] = (
+        "answers were not checked, only their status, of which 400 and more count as failed; the percentiles are of "
+        "all answers, with the requests that a closed loop leaves out while it waits filled in"
+    )
+    VERIFIES: ClassVar[bool] = False
 
     def settle(self, load: Load) -> float:
         """Return 0: it measures from its beginning."""

@@ -22,6 +22,7 @@ from lexport.loadtest.programs.k6 import K6
 from lexport.loadtest.programs.program import Program
 from lexport.loadtest.programs.wrk import Wrk
 from lexport.loadtest.report import csv_text
+from lexport.loadtest.targets import Endpoint
 
 from ...refusals import refused
 from ..conftest import Stub
@@ -109,6 +110,12 @@ def test_what_only_locust_does_is_refused_before_anything_starts(
         lab.loadtest([mar], driver="wrk", **options)
 
 
+def test_a_server_whose_certificate_is_not_verified_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "driver_of", lambda name: unfound(Wrk))
+    with refused(InputError, "LX-LOAD-157", "https://127.0.0.1:9/ask", "k6"):
+        lab.loadtest(endpoint=Endpoint("https://127.0.0.1:9/ask"), driver="wrk")
+
+
 @EACH
 def test_the_figures_of_a_server_are_its_own_and_say_who_made_them(name: str, stubbed: Stub, mar: Path) -> None:
     said: list[str] = []
@@ -171,7 +178,7 @@ def test_refusals_are_failures_and_a_wrong_answer_is_one_for_who_checks(
         assert (found["answered"], list(found["reasons"])) == (0, ["not what was expected in the answer"])
     else:
         assert found["failures"] == 0
-        assert "not checked" in program.unchecked(target)
+        assert "not checked" in program.UNCHECKED
 
 
 @EACH
