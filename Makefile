@@ -58,6 +58,7 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/dimension.py --recipe transformer --dims 16,64 --seeds 1 --json $(FIGURES)/dimension-transformer-rotten-tomatoes.json
 	-$(BIN)/python benchmarks/dimension.py --data bbc-news --recipe vectors --dims 16,32,64,128,256 --json $(FIGURES)/dimension-vectors-bbc-news.json
 	-$(BIN)/python benchmarks/dimension.py --data chinese-reviews --recipe vectors --dims 16,256 --seeds 1 --json $(FIGURES)/dimension-vectors-chinese-reviews.json
+	-$(BIN)/python benchmarks/vectors.py --json $(FIGURES)/vectors.json
 	-$(BIN)/python benchmarks/claims.py --write docs/claims.md
 	-$(BIN)/python benchmarks/inference.py --json $(FIGURES)/inference.json
 	-$(BIN)/python benchmarks/precision.py --json $(FIGURES)/precision.json

@@ -46,6 +46,7 @@ _EXTRAS = {
     "zstd": (("zstandard",), "zstandard files"),
     "sign": (("cryptography",), "signatures of archives"),
     "vectors": (("gensim", "matplotlib", "sklearn"), "evaluating and drawing word vectors"),
+    "index": (("voyager",), "approximate indexes of word vectors"),
     "umap": (("umap",), "maps of words by UMAP"),
 }
 _VARIANTS = {

@@ -107,7 +107,7 @@ QUESTIONS = {
     ),
     "vectors": Question(
         "Word vectors",
-        "Is the exact search for similar words about as fast as one product, and what do fewer bits keep?",
+        "Is the exact search for similar words about as fast as a product, and what do fewer bits and an index keep?",
         (
             "The product multiplies the table in fp32 with one vector and finds nothing. `similar` also looks the "
             "word up, divides by lengths and keeps the ten highest. In int8 it reads a quarter of the bytes and "

@@ -100,6 +100,9 @@ def loadtest(
     processes: Annotated[
         int | None, typer.Option(help="Of Locust.", show_default="1; more where Locust is the limit")
     ] = None,
+    driver: Annotated[
+        str, typer.Option(help="What sends: locust, or wrk or k6 where installed, to confirm a client's limit.")
+    ] = "locust",
     ui: Annotated[
         bool, typer.Option("--ui", help="Show Locust's own web page, on 127.0.0.1, while a run goes on.")
     ] = False,
@@ -149,6 +152,7 @@ def loadtest(
             mix=mix,
             seed=seed,
             processes=processes,
+            driver=driver,
             need=need,
             model_store=model_store,
             out=out,

@@ -19,6 +19,7 @@ from .measuring.figures import TIMES, Repeat
 from .measuring.gpus import sampled
 from .measuring.repeats import Run
 from .measuring.server_metrics import between, read_counters
+from .programs.program import Program
 from .results import Row
 from .series import Slot, knee, recovery
 from .watching import Watch, watched
@@ -42,6 +43,8 @@ class Loads:
     """The processes that a load needed when it was run before."""
     watch: Watch | None = None
     """Called about each second of a run; None: nobody watches."""
+    program: Program | None = None
+    """What loads the server in the place of Locust, which warms it up all the same."""
 
 
 def loads_of(load: Load, users: Sequence[int], rates: Sequence[float]) -> tuple[Load, ...]:
@@ -65,7 +68,8 @@ def measured_runs(
         fewest = min(max(loads.needed.values(), default=1), max(1, most_processes(target, load)))
         processes = loads.processes or loads.needed.get(load, fewest)
         while True:
-            run = _measured(target, archive, workers, replace(load, processes=processes), folder, number, loads.watch)
+            own = replace(load, processes=processes)
+            run = _measured(target, archive, workers, own, folder, number, loads)
             row = run.row
             say(in_words(row))
             if (
@@ -75,23 +79,27 @@ def measured_runs(
             ):
                 break
             processes *= 2
-            say(f"{row.label}: {row.client_limit}; the run is repeated with {processes} processes of Locust")
+            say(f"{row.label}: {row.client_limit}; the run is repeated with {processes} {row.parts}")
         loads.needed[load] = processes
         yield load, run
 
 
-def _measured(
-    target: Target, archive: str, workers: str, load: Load, folder: Path, number: int, watch: Watch | None
-) -> Run:
+def _measured(target: Target, archive: str, workers: str, load: Load, folder: Path, number: int, loads: Loads) -> Run:
     """Run one load, and read before and after it what the server has taken and counted."""
     counted = read_counters(target.metrics_url, at_rest=target.reports_late)
     before = usage_of(target.server)
     named = f"{archive} {workers} {load.in_words()}"
+    program, load = loads.program, replace(load, warmup=SETTLE)
+    watch = None if program else loads.watch
     with sampled(folder, here=not target.remote) as gpus, watched(folder, named, load.duration, watch):
-        measured = client.run(target, replace(load, warmup=SETTLE), folder)
-    usage = usage_of(target.server).since(before, SETTLE + measured["seconds"])
+        measured = program.run(target, load, folder) if program else client.run(target, load, folder)
+    settled = program.settle(load) if program else SETTLE
+    usage = usage_of(target.server).since(before, settled + measured["seconds"])
     served = between(counted, read_counters(target.metrics_url, at_rest=target.reports_late))
-    row = replace(_row(archive, workers, load, measured, usage, number), server=served, gpus=gpus.uses())
+    name = program.NAME if program else "Locust"
+    row = replace(_row(archive, workers, load, measured, usage, number, name), server=served, gpus=gpus.uses())
+    if program:
+        row = replace(row, driver=program.NAME, driver_version=program.version, unchecked=program.UNCHECKED)
     return Run(row, measured["due"], measured["times"])
 
 
@@ -111,21 +119,23 @@ def most_processes(target: Target, load: Load) -> int:
     return min(most, load.users) if load.arrivals == "closed" else most
 
 
-def client_limit(measured: dict[str, Any], open_loop: bool) -> str | None:
-    """Return why Locust, not the server, may have set the figures of a run; None where it did not."""
+def client_limit(measured: dict[str, Any], open_loop: bool, client: str = "Locust") -> str | None:
+    """Return why the client, not the server, may have set the figures of a run; None where it did not."""
     if measured["busiest_client"] > CLIENT_LIMIT:
-        return f"Locust took {measured['busiest_client']:.0%} of a core"
+        return f"{client} took {measured['busiest_client']:.0%} of a core"
     lag = measured["lag_p99_ms"]
     if open_loop and lag is not None and lag > LAG_LIMIT:
         return f"1 % of the requests were sent {lag:.1f} ms or more after they were due"
     return None
 
 
-def _row(archive: str, workers: str, load: Load, measured: dict[str, Any], usage: Usage, number: int) -> Row:
+def _row(
+    archive: str, workers: str, load: Load, measured: dict[str, Any], usage: Usage, number: int, client: str
+) -> Row:
     client_cpu = measured["client_seconds"] / measured["seconds"]
     other_cpu = _other_cpu(measured["machine_share"] - measured["interrupt_share"], client_cpu, usage.cpu)
     is_open = load.arrivals != "closed"
-    limit = client_limit(measured, is_open)
+    limit = client_limit(measured, is_open, client)
     slots = tuple(Slot(**slot) for slot in measured["series"])
     return Row(
         archive=archive,
@@ -185,7 +195,9 @@ def in_words(row: Row) -> str:
     )
     bound = "≥ " if row.client_limit else ""
     failed = f", {row.failures} FAILED ({next(iter(row.reasons))})" if row.failures else ""
-    more = f", knee near {row.knee:,.0f} requests/s" if row.knee else ""
+    more = f", by {row.driver} {row.driver_version}" if row.driver_version else ""
+    if row.knee:
+        more = f", knee near {row.knee:,.0f} requests/s"
     if row.recovery is not None:
         more = f", as before {row.recovery:.1f} s after the spike"
     return f"{row.label}: {bound}{row.requests_per_second:,.0f} requests/s, {times}{more}{failed}"

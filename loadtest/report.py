@@ -66,6 +66,9 @@ COLUMNS = (
     "server_inference_ms",
     "gpu_percent",  # of all GPUs, on average
     "gpu_memory_bytes",
+    "driver",
+    "driver_version",  # empty of Locust
+    "unchecked",  # how its figures differ from Locust's; empty of Locust
 )
 
 
@@ -130,6 +133,7 @@ def csv_text(report: LoadReport) -> str:
                 _plain(None if row.other_cpu is None else row.other_cpu * 100),
                 row.other_work or "",
                 *(_plain(value) for value in _served(row)),
+                *(row.driver, row.driver_version, row.unchecked or ""),
             )
         )
     for missing in report.not_run:

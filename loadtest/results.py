@@ -68,7 +68,7 @@ class Row:
     slowest_failure_ms: float | None = None
     """The longest time to an answer that counted as failed; None without one."""
     processes: int = 1
-    """Processes of Locust, at most."""
+    """Processes of Locust, or threads of another driver, at most."""
     client_limit: str | None = None
     """Why the client may have set the figures, so that they are lower bounds of the server's; None where not."""
     other_cpu: float | None = None
@@ -89,6 +89,12 @@ class Row:
     """Each run, in the order in which they were made."""
     spread: Mapping[str, Spread] = field(default_factory=dict)
     """How requests/s and the percentiles differ between the runs, by field; empty of a single run."""
+    driver: str = "locust"
+    """What loaded the server: `locust`, `wrk` or `k6`."""
+    driver_version: str = ""
+    """Of a program in the place of Locust, whose own version is among `versions`."""
+    unchecked: str | None = None
+    """What such a program did not check, and how its figures differ from Locust's; None of Locust."""
 
     @property
     def failure_share(self) -> float:
@@ -99,6 +105,11 @@ class Row:
     def runs(self) -> int:
         """How often it was run."""
         return max(1, len(self.repeats))
+
+    @property
+    def parts(self) -> str:
+        """What `processes` counts."""
+        return "processes of Locust" if self.driver == "locust" else f"threads of {self.driver}"
 
     @property
     def label(self) -> str:

@@ -37,6 +37,8 @@ from .measuring.repeats import Run, ordered, pooled
 from .measuring.settings import settings_of
 from .objectives import judge, parse
 from .planning.capacity import capacities
+from .programs.drivers import driver as driver_of
+from .programs.program import check_driver
 from .report import check_out, write
 from .results import LoadReport, NotRun, workers_in_words
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
@@ -72,6 +74,7 @@ def loadtest(
     processes: int | None = None,
     seed: int = 0,
     need: float | None = None,
+    driver: str = "locust",
     ui: bool = False,
     watch: Watch | None = None,
     out: Path | None = None,
@@ -93,6 +96,10 @@ def loadtest(
     With `ui` Locust shows its own web page on 127.0.0.1 while a run goes on; `watch` is called about each second of a
     run, from another thread.
 
+    `driver` is what sends: `locust`, or a program that is installed, `wrk` (closed loops) or `k6` (closed loops, and
+    `constant`), to confirm a figure of which Locust was the limit; of their figures nothing is judged. `processes`
+    are then its threads.
+
     Each load is run `repeat` times, in as many rounds over all servers and loads, each in another order that `seed`
     draws; every round starts the servers anew. `baseline` is the results.json of an earlier test, which the report is
     compared with: a figure counts as worse if it is so by more than noise, and by more than the share
@@ -106,11 +113,14 @@ def loadtest(
 
     `trusted` and `trust_code` are those of `serving.serve`. Raises InputError for bad options or archives,
     RefusedError for archives that are not trusted and for a run that was ended in Locust's page, MissingExtra without
-    Locust, SystemProblem if a server or Locust fails.
+    Locust, SystemProblem if a server or Locust fails, or without the program that `driver` names.
     """
     if not is_installed("locust"):
         raise MissingExtra.of("locust", "A load test")
     objectives = parse(slo)
+    program = driver_of(driver)
+    judged = {"repeat": repeat > 1, "slo": slo, "baseline": baseline, "need": need is not None}
+    check_driver(program, arrivals, endpoint.url if endpoint else "", **judged, mix=mix, ui=ui)
     if endpoint is None:
         check_servers(archives, worker_sets, engines)
     load = Load(0, 0.0, duration, None, unknown_share, seed, arrivals=arrivals, mix=mix)
@@ -155,7 +165,9 @@ def loadtest(
             target = replace(asked, expect=expect or subject.expect)
             sets = list(product(engines, worker_sets)) if endpoint is None else [("", _address(endpoint.url))]
             setups += [
-                _Setup(subject, engine, workers, target, Loads(loads, warmup, processes, watch=watch))
+                _Setup(
+                    subject, engine, workers, target, Loads(loads, warmup, processes, watch=watch, program=program)
+                )
                 for engine, workers in sets
             ]
         settings = settings_of(
@@ -184,6 +196,7 @@ def loadtest(
             max_regression=max_regression,
             judge_anyway=judge_anyway,
             need=need,
+            driver=driver,
         )
         models = {subject.label: subject.tested for subject in tested}
         if earlier is not None:

@@ -36,6 +36,7 @@ PACKAGES = {
     "matplotlib": ("matplotlib", "vectors"),
     "sklearn": ("scikit-learn", "vectors"),
     "umap": ("umap-learn", "umap"),
+    "voyager": ("voyager", "index"),
     "cryptography": ("cryptography", "sign"),
     "zstandard": ("zstandard", "zstd"),
 }

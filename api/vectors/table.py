@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...evaluation.vectors.quality import Judged, Kept
     from ...evaluation.vectors.table import Neighbour, WordTable
     from ..model import Model
+    from .index import WordIndex
 
 _LOW = ("int8", "int4")
 _FLOATS = ("fp16", "fp32", "fp64")
@@ -130,6 +131,19 @@ class Vectors:
                     found.append(quality.judge_pairs(table, name))
         kept = quality.kept_neighbours(self._table, tables[1:], sample, progress=progress) if sample > 0 else []
         return VectorEvaluation(self.name, len(self), self.dim, self.precision, found, kept)
+
+    @names_missing_packages
+    def index(self, file: StrPath | None = None, *, say: Say = silent, progress: Progress = silent) -> WordIndex:
+        """Return an approximate index of the vectors, for many searches of a large table; `similar` itself is exact.
+
+        Without `file` it is built in memory. With one, the index that the file has is opened; if there is no such
+        file the index is built and written to it. `say` is told how many of ten neighbours are the exact ones, over
+        200 words. Raises InputError for a file that is damaged, no index, or that of other vectors, MissingExtra
+        without voyager.
+        """
+        from .index import open_index
+
+        return open_index(self._table, None if file is None else Path(file), say=say, progress=progress)
 
     @names_missing_packages
     def map(

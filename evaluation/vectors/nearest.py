@@ -15,7 +15,7 @@ Found = tuple[Ints, Floats]
 
 # Numbers of a part that is copied to room which stays in the processor's cache. Stored float32 are not copied: one
 # product takes all of them, since each product has to wait for the slowest thread.
-_COPIED = 1 << 17
+_COPIED = 1 << 19
 # Numbers of a part where many vectors are asked about together, and how many of these at a time.
 _TOGETHER, _ASKED = 1 << 21, 64
 _COMPARED = 1 << 16  # cosines that are compared with the best so far at a time
@@ -78,12 +78,12 @@ class Nearest:
         inverse = self.inverse
         best = [_Best(count) for _ in units]
         step = _step(self.rows, len(units))
-        room = np.empty((0 if self.rows.viewed else step, self.rows.dim), np.float32)
+        copied = step if len(units) > 1 else max(1, _COPIED // self.rows.dim)
+        room = np.empty((0 if self.rows.viewed else min(step, copied), self.rows.dim), np.float32)
         for first in range(0, len(self.rows), step):
             last = min(len(self.rows), first + step)
-            part = self.rows.part(first, last, room)
             with np.errstate(invalid="ignore", over="ignore"):  # of rows that are never found
-                cosines = np.dot(part, units[0])[None] if len(units) == 1 else units @ part.T
+                cosines = self._products(units, first, last, room)
                 cosines *= inverse[first:last]
             for place, own in enumerate(best):
                 if without is not None:
@@ -92,6 +92,20 @@ class Nearest:
                 for begin in range(0, last - first, _COMPARED):
                     own.add(cosines[place, begin : begin + _COMPARED], first + begin)
         return [one.found for one in best]
+
+    def _products(self, units: Floats, first: int, last: int, room: Floats) -> Floats:
+        """Return the products of `units` with rows `first` to `last`, float32 [n, last - first].
+
+        Of one vector, as many rows at a time as `room` has.
+        """
+        if len(units) > 1:
+            return units @ self.rows.part(first, last, room).T
+        found = np.empty((1, last - first), np.float32)
+        step = len(room) or last - first
+        for begin in range(first, last, step):
+            end = min(last, begin + step)
+            np.dot(self.rows.part(begin, end, room), units[0], out=found[0, begin - first : end - first])
+        return found
 
 
 class _Best:
@@ -119,7 +133,7 @@ class _Best:
 
 
 def _step(rows: Rows, asked: int) -> int:
-    """Return how many rows are looked at together."""
-    if asked == 1 and rows.viewed:
-        return max(1, len(rows))
-    return max(1, (_COPIED if asked == 1 else _TOGETHER) // rows.dim)
+    """Return of how many rows the cosines are compared together."""
+    if asked == 1:
+        return max(1, len(rows)) if rows.viewed else _COMPARED
+    return max(1, _TOGETHER // rows.dim)

@@ -127,6 +127,10 @@ class WordTable:
 
     def in_precision(self, precision: str) -> WordTable:
         """Return the same words in "int8" or "int4", as an ONNX export would store them; in memory."""
+        return self.searched_by(Nearest(quantized(self.rows, precision), self._hidden))
+
+    def searched_by(self, nearest: Nearest) -> WordTable:
+        """Return the same words, whose nearest are found by `nearest`."""
         other = copy(self)
-        other.nearest = Nearest(quantized(self.rows, precision), self._hidden)
+        other.nearest = nearest
         return other

@@ -14,7 +14,7 @@ from ...storage.validation import build
 from .evidence import Evidence, VariantEvidence
 from .load_results import SCHEMA, load_in_words, read_results
 
-_SETTINGS = ("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "expect", "seed")
+_SETTINGS = ("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "expect", "seed", "driver")
 _MACHINE = ("system", "processor", "cores", "memory_gib")
 
 

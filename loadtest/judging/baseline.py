@@ -26,7 +26,7 @@ _LEAST_FAILURES = 0.001  # of all requests
 # What must be the same for two tests to have put the same load on a server.
 _LOAD = (
     *("arrivals", "duration_seconds", "warmup_seconds", "unknown_share", "mix", "body", "text_column", "expect"),
-    *("texts", "texts_sha256", "seed"),
+    *("texts", "texts_sha256", "seed", "driver"),
 )
 _MACHINE = ("processor", "cores", "memory_gib")
 

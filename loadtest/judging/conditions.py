@@ -27,7 +27,14 @@ def other_work(other_cpu: float | None, machine_cpu: float) -> str | None:
 
 def warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return what a reader of the figures must know."""
-    return (*_limited(rows), *_disturbed(rows), *_failed(rows), *_single(rows), *rankings(rows))
+    return (*_driven(rows), *_limited(rows), *_disturbed(rows), *_failed(rows), *_single(rows), *rankings(rows))
+
+
+def _driven(rows: Sequence[Row]) -> Iterator[str]:
+    others = [row for row in rows if row.unchecked]
+    if others:
+        one = others[0]
+        yield f"All figures are those of {one.driver} {one.driver_version}, not of Locust: {one.unchecked}."
 
 
 def _limited(rows: Sequence[Row]) -> Iterator[str]:
@@ -37,8 +44,8 @@ def _limited(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"The client, not the server, may have been the limit in {len(limited)} of {len(rows)} runs: "
             f"{worst.client_limit} ({worst.label}). Their requests/s are lower bounds, and no latency or rate of "
-            f"theirs is judged. More processes of Locust (--processes {2 * worst.processes}) show more, where there "
-            "are cores for them."
+            f"theirs is judged. More {worst.parts} (--processes {2 * worst.processes}) show more, where there are "
+            f"cores for them{'' if worst.unchecked else '; so may a faster client (--driver wrk)'}."
         )
 
 

@@ -34,6 +34,7 @@ def settings_of(
     max_regression: float,
     judge_anyway: bool,
     need: float | None,
+    driver: str,
 ) -> dict[str, Any]:
     """Return what was set, without what does not apply, and the `command` that sets it again.
 
@@ -66,6 +67,7 @@ def settings_of(
         "max_regression": max_regression if baseline else None,
         "judge_anyway": judge_anyway,
         "need": need,
+        "driver": None if driver == "locust" else driver,
     }
     found = {name: value for name, value in given.items() if value is not None}
     return found | {"command": command(found)}
@@ -90,6 +92,7 @@ def command(settings: Mapping[str, Any]) -> str:
         "--body": settings.get("body"),
         "--expect": settings["expect"],
         "--processes": settings.get("processes"),
+        "--driver": settings.get("driver"),
         "--seed": settings["seed"] or None,
         "--baseline": settings.get("baseline"),
         "--max-regression": f"{settings['max_regression'] * 100:g}%" if "baseline" in settings else None,

@@ -31,6 +31,9 @@ def html(report: LoadReport) -> str:
         misses=report.misses(),
         several=several,
         closed=all(row.arrivals == "closed" for row in report.rows),
+        driven_by=", ".join(
+            dict.fromkeys(row.driver.capitalize() if row.driver == "locust" else row.driver for row in report.rows)
+        ),
         limited=sum(row.client_limit is not None for row in report.rows),
         results=[[row[not several :] for row in rows] for rows in _results(report)],
         notes=dict.fromkeys(f"{missing.workers} was not run: {missing.reason}" for missing in report.not_run),

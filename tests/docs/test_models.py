@@ -37,6 +37,7 @@ TAUGHT = (
 )
 FILES = ("csv", "jsonl", "toml", "txt")
 ROUNDING = 0.1
+LONG = {"python.md: The whole chain", "score.md: An example", "store.md: An example", "vectors.md: Many searches"}
 
 BLOCK = re.compile(r'^```(?P<kind>\w*)(?: title="(?P<title>[^"]*)")?\n(?P<body>.*?)^```$', re.MULTILINE | re.DOTALL)
 DECIMAL = re.compile(r"-?\d+\.\d+")
@@ -72,7 +73,6 @@ def sections(path: Path) -> Iterator[tuple[str, list[Block]]]:
 
 
 SECTIONS = dict(section for path in TAUGHT for section in sections(path))
-SLOW = {"python.md: The whole chain", "score.md: An example", "store.md: An example"}
 
 
 def execute(block: Block, names: dict[str, Any]) -> str | None:
@@ -115,7 +115,7 @@ def agrees(found: str, shown: str, *, about: bool) -> bool:
 
 @pytest.mark.parametrize(
     "heading",
-    [pytest.param(one, marks=[pytest.mark.long] if one in SLOW else []) for one in SECTIONS],
+    [pytest.param(one, marks=[pytest.mark.long] if one in LONG else []) for one in SECTIONS],
 )
 def test_a_sections_code_runs_and_prints_what_the_page_shows(
     heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

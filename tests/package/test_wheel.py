@@ -25,7 +25,7 @@ from ..conftest import write_rows
 ROOT = Path(__file__).resolve().parents[2]
 
 # Endings of the files that are packed.
-PACKED = set(".binpb .cjs .cpp .css .h .html .jinja .js .properties .proto .py .svg .toml .xml".split())
+PACKED = set(".binpb .cjs .cpp .css .h .html .jinja .js .lua .properties .proto .py .svg .toml .xml".split())
 
 
 def checkout_files() -> list[Path]:
@@ -127,6 +127,7 @@ def test_it_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     for extra in (
         "all",
         "grpc",
+        "index",
         "loadtest",
         "otel",
         "parquet",

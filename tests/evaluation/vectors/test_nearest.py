@@ -53,6 +53,7 @@ def test_parts_and_one_product_agree(
     without = [draw.integers(0, count, draw.integers(0, 4)) for _ in range(asked)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(nearest, "_step", lambda rows, asked: step)
+        patched.setattr(nearest, "_COPIED", max(1, step // 2) * dim)
         found = Nearest(rows).find(queries, top, without)
     for cosines, left_out, (places, values) in zip(whole(rows, queries), without, found, strict=True):
         cosines[left_out] = -1e9
