@@ -15,14 +15,13 @@ from typing import Any
 from ..evaluation.tasks import TASKS
 from ..messages.escaping import visible
 from ..storage import atomic as files
-from .charts.axes import around, linear
-from .charts.lines import Line, line_chart
 from .evaluation import blocks
 from .evaluation_tables import line
 from .evidence_table import rows_of
 from .numbers import measured
 from .pages import Cell, Figure, render
 from .tables import share, with_interval
+from .training import curves
 
 _WORDS = 50
 _TOKENS = 6  # of a table beside an explained text
@@ -51,7 +50,7 @@ def html(found: Mapping[str, Any], vectors: Figure | None = None) -> str:
         about=_card_text(found["card"]),
         card=_card_lines(found["card"]),
         data=_data(found["data"]),
-        curve=_curve(found["training"]) if found["training"] and found["training"]["losses"] else None,
+        curves=curves(found["training"], _headline(found["task"])) if found["training"] else None,
         leaderboard=_leaderboard(found["task"], found["leaderboard"]) if found["leaderboard"] else None,
         cross_validation=_folds(found["task"], found["cross_validation"]) if found["cross_validation"] else None,
         measured=found["measured"],
@@ -118,21 +117,9 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"facts": facts, "rows": [[part, f"{count:,}", f"{count / every:.1%}"] for part, count in parts.items()]}
 
 
-def _curve(training: Mapping[str, Any]) -> Figure:
-    losses, best = training["losses"], training["best"]
-    what = "strength tried" if training["exact"] else "epoch"
-    points = tuple((float(number), float(loss)) for number, loss in enumerate(losses, 1))
-    titles = tuple(f"{what} {number:.0f}: {loss:.4f}" for number, loss in points)
-    drawing = line_chart(
-        "Validation loss",
-        linear(what, float(len(losses))),
-        around("validation loss", losses),
-        [Line(0, points, titles)],
-    )
-    kept = (
-        f"Number {best} was kept." if best else "None was better than the weights before training, which were kept."
-    )
-    return Figure("Validation loss", drawing, kept)
+def _headline(task: str) -> str:
+    """Return the name of a task's first metric."""
+    return next(iter(TASKS[task].HEADLINES.values()))
 
 
 def _leaderboard(task: str, board: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
