@@ -118,8 +118,7 @@ def _of_run(target: Path, opened: RunTarget) -> dict[str, Any]:
         "languages": list(run.encoder.languages),
         "card": (target / "README.md").read_text(encoding="utf-8"),
         "data": info.data,
-        "training": {"losses": info.training["validation_losses"], "best": info.training["best_epoch"]}
-        | {"exact": "strength" in info.training},
+        "training": info.training,
         "leaderboard": info.leaderboard,
         "cross_validation": info.cross_validation or None,
         "evaluation": evaluation,

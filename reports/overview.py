@@ -15,13 +15,13 @@ from typing import Any
 from ..evaluation.tasks import TASKS
 from ..messages.escaping import visible
 from ..storage import atomic as files
-from .charts.losses import loss_curve
 from .evaluation import blocks
 from .evaluation_tables import line
 from .evidence_table import variants_of
 from .numbers import at_least, measured
 from .pages import Cell, render
 from .tables import share, with_interval
+from .training import curves
 
 _WORDS = 50
 _TOKENS = 6  # of a table beside an explained text
@@ -38,7 +38,7 @@ def write(found: Mapping[str, Any], target: Path) -> None:
 
 def html(found: Mapping[str, Any]) -> str:
     """Return the whole page."""
-    evaluation, training = found["evaluation"], found["training"]
+    evaluation = found["evaluation"]
     return render(
         "overview.html",
         title=_title(found),
@@ -46,7 +46,7 @@ def html(found: Mapping[str, Any]) -> str:
         about=_card_text(found["card"]),
         card=_card_lines(found["card"]),
         data=_data(found["data"]),
-        curve=loss_curve(training["losses"], training["best"], exact=training["exact"]) if training else None,
+        curves=curves(found["training"], _headline(found["task"])) if found["training"] else None,
         leaderboard=_leaderboard(found["task"], found["leaderboard"]) if found["leaderboard"] else None,
         cross_validation=_folds(found["task"], found["cross_validation"]) if found["cross_validation"] else None,
         measured=found["measured"],
@@ -110,6 +110,11 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     if untested:
         facts.append(("labels without a test text", ", ".join(untested)))
     return {"facts": facts, "rows": [[part, f"{count:,}", f"{count / every:.1%}"] for part, count in parts.items()]}
+
+
+def _headline(task: str) -> str:
+    """Return the name of a task's first metric."""
+    return next(iter(TASKS[task].HEADLINES.values()))
 
 
 def _leaderboard(task: str, board: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from ..models.tensor_file import write_tensors
 from ..storage.atomic import clear_leftovers, new_file, parents_of
 
 _FILE = "checkpoint.safetensors"
-_SCHEMA = 1
+_SCHEMA = 2  # since 2 it has the losses on the training texts and the scores
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,13 @@ class Objective:
         penalty = model.embedding.penalty(ids) if model.training else None
         return loss if penalty is None else loss + penalty
 
+    def judge(self, model: TextModel, rows: Ids) -> tuple[Tensor, tuple[float, float]]:
+        """Return the loss on the texts at `rows`, a scalar, and what their score is made of, as `Head.hits` does."""
+        _, outputs = self._forward(model, self._tokens, rows, None)
+        truth = self._truth[rows]
+        loss = model.head.loss(outputs, truth, self._others(model, rows, None), self._weights)
+        return loss, model.head.hits(outputs, truth)
+
     def _others(self, model: TextModel, rows: Ids, drop: Dropout | None) -> Tensor | None:
         """Return the vectors of what the texts at `rows` belong to: their images or their second texts."""
         if self._images is not None:

@@ -93,6 +93,7 @@ def fit(
             model = build(recipe, encoder.spec, labels=len(labels), image_values=values)
             _load_pretrained(recipe, model, encoder, np.random.default_rng(seed), say)
         losses, best, before, advice = [], 0, 0.0, None
+        curves: dict[str, list[float]] = {}
         if recipe.learns:
             known = tokens or TokenizedSplits.of(encoder, parts)
             recipe, _ = choose_steps(recipe, known.train.lengths)
@@ -128,12 +129,13 @@ def fit(
             )
             trainer.run(objective, validation, checkpoints, say, progress)
             losses, best, before = trainer.losses, trainer.best_epoch, trainer.seconds_before
+            curves = {"training_losses": trainer.training_losses, "validation_scores": trainer.scores}
             advice = trainer.gradient_monitor.warning(recipe)
             model.cpu()
     if start is not None and losses and not best:
         say(f"none of {len(losses)} epochs lowered the validation loss; the weights are those from before training")
     model.eval()
-    return Fit(model, losses, best, before + time.monotonic() - began, advice)
+    return Fit(model, losses, best, before + time.monotonic() - began, advice, curves)
 
 
 class Trainer:
@@ -164,6 +166,9 @@ class Trainer:
         if not group.is_main:
             torch.manual_seed(seed + group.rank)
         self.losses: list[float] = []
+        self.training_losses: list[float] = []
+        self.scores: list[float] = []
+        self._total, self._seen = torch.zeros((), device=device.torch_device), 0
         self.best_epoch, self._lowest_loss = 0, math.inf
         self._best_state: dict[str, Tensor] = {}
         if further:
@@ -187,7 +192,7 @@ class Trainer:
         objective.set_class_weights(model)
         in_order = not isinstance(model, PooledModel)
         if not self._resume(checkpoints, say) and self._further:
-            self._lowest_loss = self._validation_loss(validation)
+            self._lowest_loss, _ = self._judge(validation)
         while self._goes_on():
             self._optimizer.start_epoch(self._epoch)
             model.train()
@@ -226,6 +231,8 @@ class Trainer:
             self._optimizer.materialize_grads()
             self._group.sum_gradients(self._optimizer.parameters)
         self._optimizer.step((self._epoch - 1 + (self._step - 1) / steps) / self._options.epochs)
+        self._total += loss.detach() * len(shard)
+        self._seen += len(rows)
         return loss.detach()
 
     def _validate(self, validation: Objective) -> None:
@@ -233,9 +240,14 @@ class Trainer:
 
         If the recipe averages weights, the average is what is validated and kept.
         """
+        self.training_losses.append(round(self._group.sum(self._total.item()) / max(1, self._seen), _DIGITS))
+        self._total, self._seen = torch.zeros_like(self._total), 0
         self._averaged.update(self._epoch)
         with self._averaged.applied():
-            self.losses.append(self._validation_loss(validation))
+            loss, score = self._judge(validation)
+            self.losses.append(loss)
+            if score is not None:
+                self.scores.append(round(score, _DIGITS))
             if self.losses[-1] <= self._lowest_loss or self._fixed is not None:
                 self._lowest_loss, self.best_epoch = self.losses[-1], self._epoch
                 self._keep_weights()
@@ -254,21 +266,26 @@ class Trainer:
             else:
                 self._best_state[name] = value.clone()
 
-    def _validation_loss(self, validation: Objective) -> float:
+    def _judge(self, validation: Objective) -> tuple[float, float | None]:
+        """Return the loss on the validation texts, and the score of a head that has one for each text."""
         self._model.eval()
-        total = 0.0
+        total, hits, of = 0.0, 0.0, 0.0
         order = np.argsort(validation.lengths, kind="stable")
         with torch.inference_mode():
             for first in range(0, len(validation), 256):
                 rows = self._group.shard(order[first : first + 256])
                 if len(rows):
-                    total += validation.loss(self._model, rows).item() * len(rows)
-        return self._group.sum(total) / len(validation)
+                    loss, counted = validation.judge(self._model, rows)
+                    total += loss.item() * len(rows)
+                    hits, of = hits + counted[0], of + counted[1]
+        hits, of = self._group.sum(hits), self._group.sum(of)
+        return self._group.sum(total) / len(validation), hits / of if of else None
 
     def _save_checkpoint(self, checkpoints: Checkpoints | None, order: Any) -> None:
         """Write a checkpoint if one is due; `order`: the generator state from which the epoch's order was drawn."""
         if checkpoints is None or not self._group.broadcast_flag(checkpoints.due()):
             return
+        total = self._group.sum(self._total.item())
         states = self._group.gather(_packed_state(self._dropout_generator) + self._device.random_state())
         if not self._group.is_main:
             return
@@ -284,6 +301,10 @@ class Trainer:
             "epoch": self._epoch,
             "step": self._step,
             "losses": self.losses,
+            "training_losses": self.training_losses,
+            "scores": self.scores,
+            "total": total,
+            "seen": self._seen,
             "best": self.best_epoch,
             "least": self._lowest_loss,
             "seconds": self.seconds_before + time.monotonic() - self._began,
@@ -311,11 +332,16 @@ class Trainer:
         self._device.set_random_state(state[_STATE_BYTES:])
         self._epoch, self._step = values["epoch"], values["step"]
         self.losses, self.best_epoch, self._lowest_loss = values["losses"], values["best"], values["least"]
+        self.training_losses, self.scores = values["training_losses"], values["scores"]
+        if self._group.is_main:  # it has what all processes summed up
+            self._total.fill_(values["total"])
+        self._seen = values["seen"]
         self.seconds_before = values["seconds"]
         say(f"resuming in epoch {self._epoch} after {self._step} steps and {self.seconds_before:.0f} s")
         return True
 
 
+_DIGITS = 6  # of a loss or score that is shown; sums of several processes differ behind them
 # A generator's state is padded to this many bytes, so that it has the same length in every process.
 _STATE_BYTES = 512
 

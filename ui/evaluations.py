@@ -10,8 +10,6 @@ from .library import Item
 
 _KEPT = 8  # evaluations
 _MISTAKES = 25  # on the page
-MOST_TEXTS = 500
-"""Texts of a cell that are listed."""
 
 
 class Evaluations:

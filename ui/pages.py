@@ -8,17 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..evaluation.tasks import TASKS
+from ..export.answered import Paired
 from ..export.evidence.evidence import read_evidence
-from ..reports.charts.losses import loss_curve
+from ..reports.evaluation_tables import line
 from ..reports.evidence_table import variants_of
-from ..reports.pages import Cell, Figure, render
+from ..reports.pages import Cell, render
 from ..reports.tables import share
-from .evaluations import MOST_TEXTS
+from ..reports.training import Curves, curves
 from .library import Item, read_json
 
 if TYPE_CHECKING:
     from .answers import Opened
 
+_MOST_TEXTS = 500  # of a list
 _KINDS = {"run": "Runs", "archive": "Archives", "loadtest": "Load tests"}
 
 
@@ -29,7 +32,11 @@ def index(found: Sequence[Item], folder: Path) -> str:
         for kind, title in _KINDS.items()
         if (own := [item for item in found if item.kind == kind])
     ]
-    comparable = [item for item in found if item.kind != "loadtest" and item.problem is None]
+    whole = [item for kind in _KINDS for item in found if item.kind == kind and item.problem is None]
+    comparable = [
+        ("Compare two", [item for item in whole if item.kind != "loadtest"]),
+        ("Compare two load tests", [item for item in whole if item.kind == "loadtest"]),
+    ]
     return render(
         "ui/index.html",
         title="lexport",
@@ -64,16 +71,16 @@ def item(one: Item, opened: Opened | None, problem: str | None, script: str) -> 
         can_answer=opened is not None,
         commands=commands,
         variants=variants,
-        curve=_curve(one.path) if one.kind == "run" else None,
+        curves=_curves(one.path) if one.kind == "run" else None,
         script=script,
     )
 
 
 def texts(one: Item, found: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> str:
     """Return the texts of one cell of a confusion matrix, by `truth` and `answer` of the address."""
-    rows = [[share(text["confidence"]), Cell(text["text"], "long")] for text in found[:MOST_TEXTS]]
+    rows = [[share(text["confidence"]), Cell(line(text["text"]), "long")] for text in found[:_MOST_TEXTS]]
     truth, answer = given.get("truth", ""), given.get("answer", "")
-    more = f" The first {MOST_TEXTS}." if len(found) > MOST_TEXTS else ""
+    more = f" The first {_MOST_TEXTS}." if len(found) > _MOST_TEXTS else ""
     return render(
         "ui/texts.html",
         title=f"{truth}, answered as {answer}",
@@ -83,40 +90,37 @@ def texts(one: Item, found: Sequence[Mapping[str, Any]], given: Mapping[str, str
     )
 
 
-def compare(one: Item, other: Item, script: str) -> str:
-    """Return two runs or archives beside each other, with one text to try on both."""
-    names = list(dict.fromkeys(name for item in (one, other) for name, _ in item.facts))
-    first, second = dict(one.facts), dict(other.facts)
-    rows = [
-        [name, first.get(name, "–"), second.get(name, "–"), _difference(first.get(name), second.get(name))]
-        for name in names
+def differing(one: Item, other: Item, found: Paired) -> str:
+    """Return the texts that one of two runs has right and the other wrong."""
+    low, high = found.interval
+    groups = [
+        {"title": f"{winner} alone is right: {len(texts):,}", "rows": [_differing(text) for text in shown]}
+        for winner, texts in (("A", found.only_one), ("B", found.only_other))
+        if (shown := texts[:_MOST_TEXTS])
     ]
-    both_archives = one.kind == other.kind == "archive"
-    quoted = f"{shlex.quote(one.name)} {shlex.quote(other.name)}"
     return render(
-        "ui/compare.html",
-        title="Compared",
-        in_short=f"{one.name} and {other.name}",
+        "ui/differing.html",
+        title="Texts that one has right and the other wrong",
+        in_short=f"A: {one.name} · B: {other.name}",
         one=one,
         other=other,
-        rows=rows,
-        command=f"lexport diff {quoted}" if both_archives else None,
-        script=script,
+        shared=found.shared,
+        both=found.both,
+        neither=found.shared - found.both - len(found.only_one) - len(found.only_other),
+        difference=f"{found.difference:+.4f} [{low:+.4f}, {high:+.4f}]",
+        most=_MOST_TEXTS,
+        groups=groups,
     )
+
+
+def _differing(text: Mapping[str, Any]) -> list[str | Cell]:
+    scores = f"{share(text['one_score'])} / {share(text['other_score'])}"
+    return [text["label"], text["one"], text["other"], scores, Cell(line(text["text"]), "long")]
 
 
 def problem(message: str) -> str:
     """Return the page of something that cannot be shown."""
     return render("ui/problem.html", title="This cannot be shown", in_short="", message=message)
-
-
-def _difference(one: str | None, other: str | None) -> str:
-    """Return the difference of two numbers, nothing where they are not numbers."""
-    try:
-        change = float(str(other).replace(",", "")) - float(str(one).replace(",", ""))
-    except ValueError:
-        return ""
-    return f"{change:+.4f}" if change % 1 else f"{change:+,.0f}"
 
 
 def _variants(folder: Path) -> dict[str, Any] | None:
@@ -125,8 +129,9 @@ def _variants(folder: Path) -> dict[str, Any] | None:
     return variants_of(asdict(read_evidence(folder))) if exported else None
 
 
-def _curve(folder: Path) -> Figure | None:
-    """Return the validation losses of a run; None where none were kept."""
-    training = read_json(folder / "run.json")["training"]
-    losses, best = training.get("validation_losses") or (), training.get("best_epoch") or 0
-    return loss_curve(losses, best, exact="strength" in training)
+def _curves(folder: Path) -> Curves | None:
+    """Return the charts of a run's training; None where it kept no losses."""
+    test = read_json(folder / "metrics.json")["test"]
+    heads = {name: head for task in TASKS.values() for name, head in task.HEADLINES.items()}
+    score = next(head for name, head in heads.items() if name in test and name != "macro_f1")
+    return curves(read_json(folder / "run.json")["training"], score)

@@ -16,8 +16,11 @@ from threading import Lock
 from urllib.parse import parse_qsl
 
 from ..errors import InputError, LexportError
+from ..export.answered import pair
+from ..loadtest.pages.side_by_side import html as loadtests_html
+from ..loadtest.side_by_side import compare as compare_loadtests
 from ..reports.vectors.word_map import script_digest
-from . import pages
+from . import comparison, pages
 from .answers import Opened
 from .drawn import Drawn
 from .evaluations import Evaluations
@@ -111,7 +114,12 @@ class Site:
                 return Reply(200, pages.texts(item, found, given).encode())
             case "GET", ["compare"]:
                 one, other = self._item(given.get("a", "")), self._item(given.get("b", ""))
-                return Reply(200, pages.compare(one, other, script).encode(), script=f"nonce-{script}")
+                return self._compared(one, other, script)
+            case "GET", ["differing"]:
+                one, other = self._item(given.get("a", ""), "run"), self._item(given.get("b", ""), "run")
+                with self._lock:
+                    paired = pair(self._evaluations.of(one), self._evaluations.of(other))
+                return Reply(200, pages.differing(one, other, paired).encode())
             case "POST", ["answer", key]:
                 return Reply(200, json.dumps(self._answer(self._item(key), body)).encode(), JSON)
         return _refused(404, "There is nothing at this address.")
@@ -136,6 +144,25 @@ class Site:
             except _DAMAGED as error:
                 opened, problem = None, f"It cannot be opened ({type(error).__name__}: {str(error)[:300]})."
         return pages.item(item, opened, problem, script)
+
+    def _compared(self, one: Item, other: Item, script: str) -> Reply:
+        """Return the page of two load tests, or of two runs or archives with their load tests in this folder."""
+        if one.kind == other.kind == "loadtest":
+            return Reply(200, loadtests_html(compare_loadtests(one.path, other.path)).encode())
+        if "loadtest" in (one.kind, other.kind):
+            raise InputError(
+                f"{one.name} and {other.name} cannot be compared: expected two load tests, or runs and archives. "
+                "Choose another one.",
+                code="LX-UI-011",
+            )
+        tests = [item for item in items(self._folder) if item.kind == "loadtest" and item.problem is None]
+        of_one, of_other = (
+            [test for test in tests if item.path.stem in dict(test.facts)["archives"].split(", ")]
+            for item in (one, other)
+        )
+        pairs = list(zip(of_one[:1], of_other[:1], strict=False))  # the newest of each
+        page = comparison.compare(one, other, script, pairs)
+        return Reply(200, page.encode(), script=f"nonce-{script}")
 
     def _open(self, item: Item) -> Opened:
         place = (item.key, item.changed)

@@ -51,6 +51,13 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
+    def hits(self, outputs: Tensor, truth: Tensor) -> tuple[float, float]:
+        """Return how many answers of a batch are right, and of how many; (0, 0) where a batch alone has no score.
+
+        The sums of several batches make the score: accuracy, or micro-F1 of sets of labels.
+        """
+        return 0.0, 0.0
+
     def class_weights(self, truth: Tensor) -> Tensor | None:
         """Return class weights float32 [labels] for the training texts with this `truth`; None for none."""
         return None

@@ -89,6 +89,14 @@ class LabelHead(Head):
         smoothing = self.options.label_smoothing if self.training else 0.0
         return classification_loss(outputs, truth, self.multi_label, smoothing, weights)
 
+    def hits(self, outputs: Tensor, truth: Tensor) -> tuple[float, float]:
+        """Return the right answers and the texts; of sets twice the right labels, and all that are given or true."""
+        if not self.multi_label:
+            return float((outputs.argmax(dim=1) == truth).sum()), float(len(truth))
+        given = outputs.sigmoid() >= self.options.threshold
+        right = float((given & (truth > 0)).sum())
+        return 2 * right, float(given.sum() + truth.sum())
+
     def class_weights(self, truth: Tensor) -> Tensor | None:
         """Return the weights that the options ask for, float32 [labels], or None."""
         counts = truth.sum(dim=0) if truth.dim() > 1 else truth.bincount(minlength=self.labels)

@@ -193,12 +193,9 @@ class Page:
                 raise
             return False  # the page that was asked has been left for the one that is waited for
 
-    def picture(self, height: int | None = None) -> bytes:
-        """A PNG of the page to its end, or of its first pixels."""
-        metrics = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": metrics["width"], "height": height or metrics["height"], "scale": 1}
-        found = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-        return base64.b64decode(found["data"])
+    def window(self) -> bytes:
+        """A PNG of what the window shows."""
+        return base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:
         """Forget it and what it stored."""

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lexport.export.report import report as reported
-from lexport.loadtest.comparison import compare
-from lexport.loadtest.comparison import write as write_comparison
 from lexport.loadtest.report import write as write_loadtest
+from lexport.loadtest.side_by_side import compare
+from lexport.loadtest.side_by_side import write as write_comparison
 from lexport.reports import diagnosis, evaluation, overview
 from lexport.reports.vectors import word_map
 

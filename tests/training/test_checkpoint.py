@@ -145,12 +145,12 @@ def test_a_damaged_checkpoint_is_an_error_and_no_beginning(tasks_jsonl: Path, tm
         "cut": content[: len(content) // 2],
         "flip": bytes([content[0] ^ 255]) + content[1:],
         "empty": b"",
-        "schema": content.replace(b'{\\"schema\\": 1', b'{\\"schema\\": 9'),
+        "schema": content.replace(b'{\\"schema\\": 2', b'{\\"schema\\": 9'),
     }[damage]
     assert changed != content
     path.write_bytes(changed)
     error = (
-        ("LX-TRAIN-002", "checkpoint.safetensors", "9", "1") if damage == "schema" else ("LX-TRAIN-001", str(path))
+        ("LX-TRAIN-002", "checkpoint.safetensors", "9", "2") if damage == "schema" else ("LX-TRAIN-001", str(path))
     )
     with refused(InputError, *error, "--force"):
         trained("adam", tasks_jsonl, out, resume=True)
