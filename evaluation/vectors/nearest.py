@@ -13,9 +13,10 @@ from .rows import Floats, Ints, Rows
 Found = tuple[Ints, Floats]
 """Rows and their cosines, the highest first, equal ones in the order of the rows: int64 [n], float32 [n]."""
 
-# Numbers of a part that is copied to room which stays in the processor's cache. Stored float32 are not copied: one
-# product takes all of them, since each product has to wait for the slowest thread.
-_COPIED = 1 << 19
+# Numbers of a part that is copied to room which stays in the processor's cache; OpenBLAS shares the product of twice
+# as many among threads, and every product then waits for the slowest of them. Stored float32 are not copied: one
+# product takes all.
+_COPIED = 1 << 18
 # Numbers of a part where many vectors are asked about together, and how many of these at a time.
 _TOGETHER, _ASKED = 1 << 21, 64
 _COMPARED = 1 << 16  # cosines that are compared with the best so far at a time

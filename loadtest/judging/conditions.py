@@ -68,7 +68,7 @@ def _failed(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _single(rows: Sequence[Row]) -> Iterator[str]:
-    if rows and all(row.runs == 1 for row in rows):
+    if rows and all(row.runs == 1 and not row.unchecked for row in rows):
         yield (
             "Each figure is of a single run: how far another run would differ, and which of two settings is the "
             "faster, is not known. --repeat 5 shows it."

@@ -142,7 +142,8 @@ class Program(ABC):
             last = (folder / "said").read_text(encoding="utf-8", errors="replace").strip() or text.strip()
             raise SystemProblem(
                 f"{self.NAME} {self.version} ended with code {process.returncode} and no figures that can be read "
-                f"({type(error).__name__}): {(last or 'it printed nothing')[-_LONGEST:]}",
+                f"({type(error).__name__}): {(last or 'it printed nothing')[-_LONGEST:]}. Check that the server "
+                "answers, or leave --driver out for Locust.",
                 code="LX-LOAD-153",
             ) from None
         none = np.zeros(0)
