@@ -84,7 +84,7 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_texts(visitor: Visitor, fol
     page = visitor.page(f"evaluation/{key}")
     metrics = json.loads((folder / "runs/topics/metrics.json").read_text())["test"]
     labels = json.loads((folder / "runs/topics/labels.json").read_text())
-    cells = re.findall(rf'<a href="\.\./texts/{key}\?truth=(\w+)&amp;answer=(\w+)">', page)
+    cells = re.findall(rf'<a href="\.\./texts/{key}\?truth=(\w+)&amp;answer=(\w+)"', page)
     assert cells
     shown = 0
     for truth, answer in cells:
