@@ -84,9 +84,7 @@ def _named(values: Mapping[str, Any], name: str) -> dict[str, str]:
         if isinstance(value, Mapping):
             found |= _named(value, own)
         elif own != "recipe.when":  # a sentence about the recipe
-            found[own] = (
-                NONE if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            )
+            found[own] = _told(value)
     return found
 
 

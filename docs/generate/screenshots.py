@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -44,12 +44,13 @@ def opened() -> Iterator[Page]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Yield the address of `lexport ui` for a folder."""
-    server = Server(folder, 0)
+    """Yield the address of `lexport ui` for a folder; the one it is in becomes the working directory meanwhile."""
+    server = Server(Path(folder.name), 0)  # the first page shows this name, and no path of this machine
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield server.address
+        with chdir(folder.parent):
+            yield server.address
     finally:
         server.shutdown()
         thread.join()
