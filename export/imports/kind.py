@@ -26,6 +26,8 @@ class ImportOptions:
 
     label_prefix: str = "__label__"
     """What the names of labels begin with in the foreign model; it is left out of the run's labels."""
+    max_tokens: int = 4096
+    """Tokens of a text that the run reads, where the foreign model has no limit of its own."""
 
 
 @dataclass(frozen=True)
