@@ -1,10 +1,10 @@
 """Text as fastText reads it, for models that fastText trained; `TextSpec.fasttext` asks for it.
 
-A text is split at ASCII white space and NUL, and ends with the token `</s>`, or where it has that token itself. Labels
-in it are left out. A word without a row of its own has no cell. Word n-grams and subwords are hashed by FNV-1a over
-UTF-8 bytes, each byte with a sign, as fastText's own program has it (Joulin, Grave, Bojanowski, Mikolov: Bag of
-Tricks for Efficient Text Classification, 2016, arXiv:1607.01759). Where fastText ends a text at a line break, here it
-is white space.
+A text is split at ASCII white space and NUL, and ends with the token `</s>`, or where it has that token itself. What
+looks like a label is left out. A word without a row of its own has no cell. Word n-grams and subwords are hashed by
+FNV-1a over UTF-8 bytes, each byte with a sign, as fastText's own program has it (Joulin, Grave, Bojanowski, Mikolov:
+Bag of Tricks for Efficient Text Classification, 2016, arXiv:1607.01759). Where fastText ends a text at a line break,
+here it is white space.
 """
 
 from __future__ import annotations

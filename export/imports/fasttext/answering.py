@@ -82,7 +82,8 @@ class Answering:
             raised = np.exp(outputs - outputs.max())
             return raised / raised.sum()
         places = np.floor((outputs.clip(-_FROM, _FROM) + _FROM) * _STEPS / (2 * _FROM))
-        return 1 / (1 + np.exp(_FROM - places * 2 * _FROM / _STEPS))
+        stepped = 1 / (1 + np.exp(_FROM - places * 2 * _FROM / _STEPS))
+        return np.where(outputs > _FROM, 1.0, np.where(outputs < -_FROM, 0.0, stepped))
 
 
 def _hash(content: bytes) -> int:

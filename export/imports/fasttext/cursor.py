@@ -64,16 +64,16 @@ class Cursor:
     def damaged(self, what: str) -> InputError:
         """Return the error for content that no such file has."""
         return InputError(
-            f"{shown(self.path)} is damaged or not what its beginning says: at byte {self.at:,} {what}. Copy the file "
-            "again from where it was trained.",
+            f"{shown(self.path)} is damaged or not what its beginning says: at byte {self.at:,} {what}. Copy the "
+            "file again from where it was trained.",
             code="LX-IMPORT-010",
         )
 
     def _check(self, size: int, what: str) -> None:
         if not 0 <= size <= self.size - self.at:
             raise InputError(
-                f"{shown(self.path)} is cut off or damaged: {what} would take {size:,} bytes from byte {self.at:,} on, "
-                f"and the file has {self.size:,}. Copy it again from where it was trained.",
+                f"{shown(self.path)} is cut off or damaged: {what} would take {size:,} bytes from byte {self.at:,} "
+                f"on, and the file has {self.size:,}. Copy it again from where it was trained.",
                 code="LX-IMPORT-011",
             )
 

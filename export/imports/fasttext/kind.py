@@ -119,13 +119,13 @@ def _labels(path: Path, content: FastTextFile, prefix: str, *, several: bool) ->
             "with other names.",
             code="LX-IMPORT-016",
         ) from None
-    twice = [label for label, count in Counter(labels).items() if count > 1 or not label]
+    bad = [label for label, count in Counter(labels).items() if count > 1 or not label]
     if several:
-        twice += [label for label in labels if SEPARATOR in label]
-    if twice:
+        bad += [label for label in labels if SEPARATOR in label]
+    if bad:
         raise InputError(
-            f"{shown(path)} has labels that a run cannot name without {shown(prefix)!r}: {listed(twice)}. They must "
-            f"differ, have a character, and where texts have several labels be without {SEPARATOR!r}. Name another "
+            f"{shown(path)} has labels that a run cannot name without {shown(prefix)!r}: {listed(map(repr, bad))}. They "
+            f"must differ, have a character, and where texts have several labels be without {SEPARATOR!r}. Name another "
             "--label-prefix, or train it with other names.",
             code="LX-IMPORT-017",
         )

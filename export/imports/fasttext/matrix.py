@@ -1,8 +1,8 @@
 """The matrices of a fastText file: float32, or product-quantized.
 
-A quantized row is cut into pieces of a few numbers, each of which stands for the nearest of 256 (Jégou, Douze, Schmid:
-Product Quantization for Nearest Neighbor Search, 2011; Joulin et al.: FastText.zip, 2016, arXiv:1612.03651); its norm
-may be quantized by itself.
+A quantized row is cut into pieces of a few numbers, and each is the nearest of 256 (Jégou, Douze, Schmid: Product
+Quantization for Nearest Neighbor Search, 2011; Joulin et al.: FastText.zip, 2016, arXiv:1612.03651); its norm may be
+quantized by itself.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _read_quantized(cursor: Cursor, dim: int, what: str) -> Matrix:
     expanded = rows * dim * _FLOAT
     if expanded > max(_MOST_EXPANDED * cursor.size, _ALWAYS_EXPANDED):
         raise InputError(
-            f"{shown(cursor.path)}: {what} would expand to {expanded:,} bytes from a file of {cursor.size:,}; at most "
-            f"{_MOST_EXPANDED} times are accepted. Use the file before it was quantized.",
+            f"{shown(cursor.path)}: {what} would expand to {expanded:,} bytes from a file of {cursor.size:,}; at "
+            f"most {_MOST_EXPANDED} times are accepted. Use the file before it was quantized.",
             code="LX-IMPORT-014",
         )
     codes = cursor.array("u1", code_count, f"the codes of {what}")
