@@ -124,9 +124,9 @@ def _labels(path: Path, content: FastTextFile, prefix: str, *, several: bool) ->
         bad += [label for label in labels if SEPARATOR in label]
     if bad:
         raise InputError(
-            f"{shown(path)} has labels that a run cannot name without {shown(prefix)!r}: {listed(map(repr, bad))}. They "
-            f"must differ, have a character, and where texts have several labels be without {SEPARATOR!r}. Name another "
-            "--label-prefix, or train it with other names.",
+            f"{shown(path)} has labels that a run cannot name without {shown(prefix)!r}: "
+            f"{listed(map(repr, bad))}. They must differ, have a character, and where texts have several labels be "
+            f"without {SEPARATOR!r}. Name another --label-prefix, or train it with other names.",
             code="LX-IMPORT-017",
         )
     return labels
