@@ -7,9 +7,12 @@ from pathlib import Path
 from ...errors import InputError
 from .fasttext.kind import FastTextClassifier
 from .kind import Kind
+from .unread import GensimObject, Model2Vec
 from .word_vectors import WordVectors
 
 KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors())
+UNREAD: tuple[Kind, ...] = (GensimObject(), Model2Vec())
+"""What is known and refused, by its reader."""
 """The first that recognises a path reads it."""
 
 
@@ -19,7 +22,7 @@ def kind_of(path: Path) -> Kind:
         raise InputError(
             f"There is no file or folder {path}. Name the model to bring in, such as model.bin.", code="LX-IMPORT-001"
         )
-    for kind in KINDS:
+    for kind in (*UNREAD, *KINDS):
         if kind.recognise(path):
             return kind
     known = "; ".join(kind.NAME for kind in KINDS)
