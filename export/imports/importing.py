@@ -58,6 +58,7 @@ def import_run(
     imported.model.eval()
     with atomic.new_folder(out, replace=replace) as folder:
         _write(folder, out.name, kind, path, imported, data, say)
+    del imported  # its table, before that of the run is read
     return run.open_run(out)
 
 
