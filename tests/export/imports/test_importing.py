@@ -10,7 +10,7 @@ import gensim
 import numpy as np
 import pytest
 
-from lexport.api.importing import import_model
+from lexport.api.functions import import_model
 from lexport.api.run import Run
 from lexport.errors import InputError, RefusedError
 from lexport.evaluation.metrics import Outputs
