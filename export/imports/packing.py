@@ -36,8 +36,8 @@ def import_model(
 ) -> Path:
     """Make the run `out` of the foreign model at `path`, or an archive if it is called NAME-VERSION.mar.
 
-    Returns `out`. `variant` is what an archive holds (auto: the best of the usual ones); the run behind it is not kept. Raises as
-    `import_run`, `export` and `archive` do.
+    Returns `out`. `variant` is what an archive holds (auto: the best of the usual ones); the run behind it is not
+    kept. Raises as `import_run`, `export` and `archive` do.
     """
     imported = partial(import_run, path, text_column=text_column, reading=reading, options=options, say=say)
     if out.suffix != _ARCHIVE:
