@@ -7,6 +7,7 @@ from .api.functions import diff as diff
 from .api.functions import doctor as doctor
 from .api.functions import from_hub as from_hub
 from .api.functions import generate as generate
+from .api.functions import import_model as import_model
 from .api.functions import inspect as inspect
 from .api.functions import load as load
 from .api.functions import proxy_configuration as proxy_configuration

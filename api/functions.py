@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..storage.progress import Say, silent
 from .packages import names_missing_packages
-from .paths import StrPath, with_paths
+from .paths import StrPath, source_of, with_paths
 
 if TYPE_CHECKING:
+    from ..data.reading.options import Reading
     from ..data.samples import Sample
     from ..export.archive.diff import Comparison
     from ..export.archive.foreign import ForeignArchive
@@ -60,6 +61,31 @@ def load(
         "reviews-1.0.mar or http://127.0.0.1:8080.",
         code="LX-API-004",
     )
+
+
+@names_missing_packages
+def import_model(
+    path: StrPath,
+    *,
+    texts: StrPath | Sequence[StrPath],
+    out: StrPath,
+    reading: Reading | None = None,
+    label_prefix: str = "__label__",
+    **options: Any,
+) -> Run | Archive | Server:
+    """Bring in the foreign model at `path` and return it: a run, or an archive if `out` is called NAME-VERSION.mar.
+
+    Both answer `texts`, data as `train` takes them, whose labels are not read; it is written only if the answers are
+    the same. `label_prefix` is left out of the names of labels; the other options are those of `lexport import`, such
+    as `variant`. Raises InputError for a model that cannot be brought in, with the reason, and RefusedError if the
+    answers differ.
+    """
+    from ..data.reading.options import USUAL_READING
+    from ..export.imports.kind import ImportOptions
+    from ..export.imports.packing import import_model
+
+    asked, how = source_of(texts) or [], ImportOptions(label_prefix=label_prefix)
+    return load(import_model(Path(path), Path(out), asked, reading=reading or USUAL_READING, options=how, **options))
 
 
 @names_missing_packages

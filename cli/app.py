@@ -64,7 +64,7 @@ __all__ = [
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "samples", "recipes", "train", "expand", "evaluate", "diagnose", "score", "vectors"),
+    *("demo", "samples", "recipes", "train", "import", "expand", "evaluate", "diagnose", "score", "vectors"),
     *("export", "archive", "handler", "verify", "inspect", "report", "diff", "record", "export-to", "hub"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),

@@ -31,6 +31,7 @@ AREAS = {
     "FILE": "Files and folders",
     "HUB": "Folders for the Hub",
     "HTTP": "Requests to a served model",
+    "IMPORT": "Bringing a model in",
     "INSTALL": "Installation",
     "LOAD": "Load tests",
     "MODEL": "Models and runs",

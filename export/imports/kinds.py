@@ -1,0 +1,33 @@
+"""The kinds of foreign models, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import InputError
+from .fasttext.kind import FastTextClassifier
+from .kind import Kind
+from .unread import GensimObject, Model2Vec
+from .word_vectors import WordVectors
+
+KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors())
+UNREAD: tuple[Kind, ...] = (GensimObject(), Model2Vec())
+"""What is known and refused, by its reader."""
+"""The first that recognises a path reads it."""
+
+
+def kind_of(path: Path) -> Kind:
+    """Return the kind of the foreign model at `path`. Raises InputError if there is none."""
+    if not path.exists():
+        raise InputError(
+            f"There is no file or folder {path}. Name the model to bring in, such as model.bin.", code="LX-IMPORT-001"
+        )
+    for kind in (*UNREAD, *KINDS):
+        if kind.recognise(path):
+            return kind
+    known = "; ".join(kind.NAME for kind in KINDS)
+    raise InputError(
+        f"{path} is not a model that can be brought in, by its content. Known are: {known}. What of other models can "
+        "be brought in, docs/import.md says.",
+        code="LX-IMPORT-002",
+    )
