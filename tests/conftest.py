@@ -192,6 +192,18 @@ def run_folder(once: Once, tiny_csv: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def short_run(once: Once, tiny_csv: Path) -> Path:
+    """A run on the data of `run_folder` that learned too little, in onnx-int8. Tests only read it."""
+
+    def fill(folder: Path) -> None:
+        recipe = recipes.load("bag").changed("text", ngrams=1, buckets=0).changed("embedding", dim=4)
+        recipe = recipe.changed("training", epochs=1, learning_rate=0.001)
+        export(train(str(tiny_csv), folder / "short", recipe=recipe, seed=0), choose("onnx-int8"))
+
+    return once("short run", fill) / "short"
+
+
+@pytest.fixture(scope="session")
 def trained_run(run_folder: Path) -> Run:
     return open_run(run_folder)
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from lexport.docs.generate import example
 from lexport.tests.browser.devtools import PROGRAMS, Browser, Page, find
-from lexport.tests.browser.visits import ask, follow
+from lexport.tests.browser.visits import ask, compare, follow
 from lexport.ui.server import Server
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -68,15 +68,8 @@ def _text(page: Page, folder: Path, address: str) -> None:
 
 
 def _comparison(page: Page, folder: Path, address: str) -> None:
-    page.open(address)
-    compare(page)
+    compare(page.open(address))
     page.evaluate("document.querySelectorAll('h2')[2].scrollIntoView()")
-
-
-def compare(page: Page) -> None:
-    """Compare the two that the first page suggests, which are runs where there are two."""
-    page.evaluate("document.querySelector('form').submit()")
-    page.until("location.href.includes('/compare') && document.readyState == 'complete'")
 
 
 def _map(page: Page, folder: Path, address: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from lexport.docs.generate import example
-from lexport.docs.generate.screenshots import compare, find_word, opened, served
+from lexport.docs.generate.screenshots import find_word, opened, served
 from lexport.tests.browser.devtools import Page
-from lexport.tests.browser.visits import follow
+from lexport.tests.browser.visits import compare, follow
 
 TARGET = Path(__file__).resolve().parents[1] / "walk.gif"
 WIDTH, HEIGHT = 960, 560  # px of the page

@@ -36,14 +36,16 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def ui_address(
-    tmp_path_factory: pytest.TempPathFactory, run_folder: Path, archive_of: Callable[[str], Path]
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path, short_run: Path, archive_of: Callable[[str], Path]
 ) -> Iterator[str]:
-    """`lexport ui` of a folder with a run, an archive, a load test, and a run that is damaged."""
+    """`lexport ui` of a folder with two runs, an archive, two load tests, and a run that is damaged."""
     folder = tmp_path_factory.mktemp("looked at")
     shutil.copytree(run_folder, folder / "runs" / "topics")
+    shutil.copytree(short_run, folder / "runs" / "short")
     (folder / "model_store").mkdir()
     shutil.copy(archive_of("onnx-int8"), folder / "model_store")
-    write(report(rows(users=(1, 16))), folder / "loads" / "today", "")
+    for name in ("today", "before"):
+        write(report(rows(users=(1, 16))), folder / "loads" / name, "")
     (folder / "damaged").mkdir()
     (folder / "damaged" / "run.json").write_text("{")
     server = Server(folder, 0)

@@ -13,7 +13,7 @@ import pytest
 
 from lexport.export.report import report as reported
 from lexport.loadtest.report import write as write_loadtest
-from lexport.loadtest.side_by_side import compare
+from lexport.loadtest.side_by_side import compare as compare_loadtests
 from lexport.loadtest.side_by_side import write as write_comparison
 from lexport.reports import diagnosis, evaluation, overview
 from lexport.reports.vectors import word_map
@@ -24,7 +24,7 @@ from ..reports.test_word_map import made
 from . import axe
 from .devtools import Page
 from .samples import open_loops, report, rows
-from .visits import ask, follow
+from .visits import ask, compare, follow
 
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 WORDS = ["goal", "rain", *(f"word{place}" for place in range(300))]
@@ -69,11 +69,21 @@ def test_answers_and_what_words_add(page: Page, ui_address: str, name: str) -> N
 
 
 def test_a_comparison_with_answers_of_both(page: Page, ui_address: str) -> None:
-    page.open(ui_address)
-    page.evaluate("document.querySelector('form').submit()")
-    page.until("location.href.includes('/compare') && document.readyState == 'complete'")
+    compare(page.open(ui_address))
     ask(page, "the goal by zzzq in the rain")
     judged(page, "label")
+
+
+def test_the_texts_that_one_alone_has_right(page: Page, ui_address: str) -> None:
+    compare(page.open(ui_address))
+    follow(page, "Texts that one has right")
+    assert page.evaluate("document.querySelectorAll('td.long').length")
+    judged(page)
+
+
+def test_two_load_tests_of_the_ui(page: Page, ui_address: str) -> None:
+    compare(page.open(ui_address), form=1)
+    judged(page, "svg-img-alt")
 
 
 def test_the_texts_behind_a_cell_of_the_confusion(page: Page, ui_address: str) -> None:
@@ -136,7 +146,7 @@ def test_a_page_that_is_a_file(page: Page, tmp_path: Path, kind: str) -> None:
 def test_two_load_tests_side_by_side(page: Page, tmp_path: Path) -> None:
     write_loadtest(report(rows(users=(1, 16))), tmp_path / "a", "")
     write_loadtest(report(rows(("films-1.1",), users=(16, 64))), tmp_path / "b", "")
-    write_comparison(compare(tmp_path / "a", tmp_path / "b"), tmp_path / "both.html")
+    write_comparison(compare_loadtests(tmp_path / "a", tmp_path / "b"), tmp_path / "both.html")
     judged(page.open(tmp_path / "both.html"), "svg-img-alt")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from .devtools import Page
 from .looks import cut_off, faint, fits
-from .visits import ask, follow
+from .visits import ask, compare, follow
 
 
 def test_a_text_is_answered_by_every_variant_with_what_its_words_add(page: Page, ui_address: str) -> None:
@@ -76,3 +76,20 @@ def test_everything_on_a_page_can_be_reached_with_the_keyboard(page: Page, ui_ad
         "[...document.querySelectorAll('textarea, select, input')].filter(one => !one.labels.length).length"
     )
     assert unlabelled == 0
+
+
+def test_two_runs_are_compared_down_to_the_texts(page: Page, ui_address: str) -> None:
+    compare(page.open(ui_address))
+    headings = page.evaluate("[...document.querySelectorAll('h2')].map(one => one.textContent)")
+    for heading in ("Data and recipe that differ", "Scores", "By label", "What variants cost"):
+        assert heading in headings
+    assert fits(page.size(390))
+    ask(page, "the goal by zzzq")
+    names = page.evaluate("[...document.querySelectorAll('#answers h3')].map(one => one.textContent)")
+    assert sorted(names) == ["runs/short", "runs/topics"]
+    assert page.evaluate("document.querySelector('.soft').textContent") == f"A: {names[0]} · B: {names[1]}"
+    follow(page, "Texts that one has right")
+    assert "test texts that both have" in page.evaluate("document.body.textContent")
+    assert fits(page)
+    assert page.problems == []
+    assert all(one.startswith(ui_address) for one in page.requests)

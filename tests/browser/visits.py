@@ -12,6 +12,12 @@ def follow(page: Page, text: str) -> None:
     page.until(f"location.href != {before!r} && document.readyState == 'complete'")
 
 
+def compare(page: Page, form: int = 0) -> None:
+    """Compare the two that the first page suggests: runs, or in its second form load tests."""
+    page.evaluate(f"document.querySelectorAll('form')[{form}].submit()")
+    page.until("location.href.includes('/compare') && document.readyState == 'complete'")
+
+
 def ask(page: Page, text: str) -> None:
     """Type a text, send it with the keyboard, and wait for the answers."""
     page.evaluate("document.querySelector('#text').focus()")

@@ -47,7 +47,8 @@ form.addEventListener("submit", async event => {
   event.preventDefault();
   const asked = {text: form.elements.text.value};
   if (form.elements.lang) asked.lang = form.elements.lang.value;
-  const keys = form.dataset.keys.trim().split(/\s+/), names = form.dataset.names.split("\n");
+  const keys = form.dataset.keys.trim().split(/\s+/);
+  const names = [...form.querySelectorAll(".name")].map(one => one.textContent);
   place.setAttribute("aria-busy", "true");
   const parts = [];
   for (const [number, key] of keys.entries()) {
