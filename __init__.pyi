@@ -16,6 +16,7 @@ from .api.functions import serve as serve
 from .api.functions import server as server
 from .api.functions import store as store
 from .api.functions import verify as verify
+from .api.importing import import_model as import_model
 from .api.run import Run as Run
 from .api.server import Server as Server
 from .api.store import Store as Store

@@ -16,6 +16,7 @@ from . import catalog as listing
 from . import doctor as checking
 from . import expand as growing
 from . import export_to as exiting
+from . import importing as importing_models
 from . import load as loading
 from . import pack as packing
 from . import record as recording
@@ -44,6 +45,7 @@ __all__ = [
     "exploring",
     "generating",
     "growing",
+    "importing_models",
     "learning",
     "listing",
     "loading",
@@ -62,7 +64,7 @@ __all__ = [
 
 # The order in --help: along the pipeline.
 _ORDER = (
-    *("demo", "samples", "recipes", "train", "expand", "evaluate", "diagnose", "score", "vectors"),
+    *("demo", "samples", "recipes", "train", "import", "expand", "evaluate", "diagnose", "score", "vectors"),
     *("export", "archive", "handler", "verify", "inspect", "report", "diff", "record", "export-to"),
     *("run", "serve", "predict", "status", "logs", "drift", "stop"),
     *("deploy", "promote", "rollback", "scale", "undeploy", "canary", "tokens", "store"),

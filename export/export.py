@@ -76,6 +76,7 @@ def export(
                 "teacher": run.info.training.get("teacher"),
                 "final": _final(run),
                 "cross_validation": run.info.cross_validation or None,
+                "imported": run.info.imported or None,
                 "weights": run.digest,
                 "digests": {name: files.sha256_file(run.folder / name) for name in _packed(run)},
             },

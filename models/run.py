@@ -72,6 +72,8 @@ class RunInfo:
     """The recipes that `--model auto` tried, the best first: metrics and loss on the validation texts, seconds."""
     cross_validation: dict[str, Any] = field(default_factory=dict)
     """With `--cv`: folds, texts, and each metric's values on the tested texts of the folds, mean and deviation."""
+    imported: dict[str, Any] = field(default_factory=dict)
+    """Of a model that another program trained: its kind and file, facts of it, and how its answers were compared."""
     schema: int = 1
 
 

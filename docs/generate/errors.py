@@ -30,6 +30,7 @@ AREAS = {
     "EXPORT": "Export and gates",
     "FILE": "Files and folders",
     "HTTP": "Requests to a served model",
+    "IMPORT": "Bringing a model in",
     "INSTALL": "Installation",
     "LOAD": "Load tests",
     "MODEL": "Models and runs",

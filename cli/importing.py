@@ -1,0 +1,58 @@
+"""The command that brings a model of another program in: import."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..data.reading.options import Reading
+from .options import Json, TextColumn, app, emit, print_line, say_to
+from .reading import takes_file_reading
+
+
+@app.command(name="import")
+@takes_file_reading
+def import_model(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file or folder of the model.")],
+    texts: Annotated[
+        list[str],
+        typer.Option(
+            "--texts", metavar="DATA", help="Texts to compare its answers on; labels are not read; may be repeated."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN|MAR", help="A run folder to make, or NAME-VERSION.mar.")],
+    text_column: TextColumn = "text",
+    *,
+    reading: Reading,
+    label_prefix: Annotated[
+        str, typer.Option(help="What the names of labels begin with, which is left out.")
+    ] = "__label__",
+    variant: Annotated[str, typer.Option(help="For an archive: its variant, or auto.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace RUN or MAR.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a run or an archive of a model that another program trained, if both answer alike."""
+    from ..api.importing import import_model as bring_in
+    from ..api.run import Run
+    from .reading import one_or_all
+
+    made = bring_in(
+        path,
+        texts=one_or_all(texts),
+        out=out,
+        text_column=text_column,
+        reading=reading,
+        label_prefix=label_prefix,
+        variant=variant,
+        replace=force,
+        say=say_to(as_json),
+    )
+    if as_json:
+        found = made.info.imported if isinstance(made, Run) else made.inspect().evidence["run"]["imported"]
+        return emit({"out": str(out), **found})
+    following = "export" if isinstance(made, Run) else "serve"
+    print_line(f"{out}: done. Next: lexport {following} {shlex.quote(str(out))}")
+    return None

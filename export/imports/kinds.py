@@ -1,0 +1,29 @@
+"""The kinds of foreign models, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import InputError
+from .kind import Kind
+from .word_vectors import WordVectors
+
+KINDS: tuple[Kind, ...] = (WordVectors(),)
+"""The first that recognises a path reads it."""
+
+
+def kind_of(path: Path) -> Kind:
+    """Return the kind of the foreign model at `path`. Raises InputError if there is none."""
+    if not path.exists():
+        raise InputError(
+            f"There is no file or folder {path}. Name the model to bring in, such as model.bin.", code="LX-IMPORT-001"
+        )
+    for kind in KINDS:
+        if kind.recognise(path):
+            return kind
+    known = "; ".join(kind.NAME for kind in KINDS)
+    raise InputError(
+        f"{path} is not a model that can be brought in, by its content. Known are: {known}. What of other models can "
+        "be brought in, docs/import.md says.",
+        code="LX-IMPORT-002",
+    )
