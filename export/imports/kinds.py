@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import InputError
+from .bags.kinds import BareClassifier, TorchServeArchive
 from .kind import Kind
 from .word_vectors import WordVectors
 
-KINDS: tuple[Kind, ...] = (WordVectors(),)
+KINDS: tuple[Kind, ...] = (WordVectors(), TorchServeArchive(), BareClassifier())
 """The first that recognises a path reads it."""
 
 

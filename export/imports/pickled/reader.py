@@ -32,10 +32,11 @@ _OLD_TORCH = 0x1950A86A20F9469CFC6C
 _BUILTINS = ("builtins", "__builtin__")
 
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_VALUES = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
-)
+_SINGLE = """
+    INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE
+    SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
+"""
+_VALUES = frozenset(_SINGLE.split())
 _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
@@ -59,8 +60,8 @@ Build = Callable[[tuple[Any, ...]], Any]
 def read_pickle(content: bytes, file: str) -> Any:
     """Return the plain value in a pickle: dictionaries, lists, tuples, sets, strings, bytes, numbers, True and None.
 
-    An ordered dictionary stays one, without attributes. `file`: what errors call it. Raises InputError for a pickle of
-    anything else, one that refers to itself, one beyond the limits of size and depth, and a damaged one.
+    An ordered dictionary stays one, without attributes. `file`: what errors call it. Raises InputError for a pickle
+    of anything else, one that refers to itself, one beyond the limits of size and depth, and a damaged one.
     """
     return PickleReader(content, file).read()
 
@@ -79,9 +80,9 @@ class PickleReader:
     ) -> None:
         """Read `content`, which errors call `file`.
 
-        builders: what further names build. names: what else may be named, but not called. persistent: what a reference
-        outside the pickle is, given its description, which may hold `Name`s; it raises ValueError for one that it does
-        not know. leaves: further types that the value may hold.
+        builders: what further names build. names: what else may be named, but not called. persistent: what a
+        reference outside the pickle is, given its description, which may hold `Name`s; it raises ValueError for one
+        that it does not know. leaves: further types that the value may hold.
         """
         self._content, self._file = content, shown(file)
         self._builders = {**_PLAIN, **(builders or {})}
@@ -140,7 +141,7 @@ class PickleReader:
             )
         if rest:
             raise InputError(
-                f"{self._file} has {rest:,} bytes behind the end of its pickle, expected none. Save one object alone.",
+                f"{self._file} has {rest:,} bytes behind the end of its pickle, expected none. Save one object.",
                 code="LX-IMPORT-064",
             )
         return value
@@ -283,8 +284,8 @@ class PickleReader:
 
     def _refuse(self, text: str) -> None:
         raise InputError(
-            f"{self._file} is a pickle that names {shown(text)}, which is not a plain container. Loading it could run "
-            "any program, so it is not read. Save a dictionary or a list of strings and numbers, best as JSON.",
+            f"{self._file} is a pickle that names {shown(text)}, which is not a plain container. Loading it could "
+            "run any program, so it is not read. Save a dictionary or a list of strings and numbers, best as JSON.",
             code="LX-IMPORT-066",
         )
 

@@ -77,8 +77,8 @@ def _read(archive: zipfile.ZipFile, name: str) -> Any:
     members = _members(archive, name)
     if "byteorder" in members and archive.read(members["byteorder"]).strip() != b"little":
         raise InputError(
-            f"{name} was written on a machine with the other byte order; expected little-endian numbers. Save it again "
-            "on a usual machine.",
+            f"{name} was written on a machine with the other byte order; expected little-endian numbers. Save it "
+            "again on a usual machine.",
             code="LX-IMPORT-076",
         )
     storages: dict[str, _Storage] = {}

@@ -139,7 +139,7 @@ def _deep_key(levels: int) -> bytes:
 
 def _wide_key() -> bytes:
     # Within one another, eight tuples of a hundred times the one before.
-    tuples = b"".join(b"(" + b"h\x00" * 100 + b"t" + b"q\x00" for _ in range(8))
+    tuples = b"0".join(b"(" + b"h\x00" * 100 + b"t" + b"q\x00" for _ in range(8))
     return b")q\x000}" + tuples + b"Ns."
 
 

@@ -21,6 +21,8 @@ from lexport.export.imports.pickled.tensors import is_torch_file, read_torch
 
 from ....refusals import refused
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*(torch.jit|dynamo|legacy|onnx).*:DeprecationWarning")
+
 FILE = "model.pt"
 _TYPES = [
     torch.float64,
@@ -114,8 +116,10 @@ def test_the_format_before_torch_1_6_is_refused() -> None:
         read(stream.getvalue())
 
 
-def rewritten(content: bytes, change: Callable[[str, bytes], bytes | None], packing: int = zipfile.ZIP_STORED) -> bytes:
-    """The same zip with its members changed by `change`, which takes a name within the folder; None leaves one out."""
+def rewritten(
+    content: bytes, change: Callable[[str, bytes], bytes | None], packing: int = zipfile.ZIP_STORED
+) -> bytes:
+    """The same zip with members as `change` makes them of name and content; None leaves one out."""
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(stream, "w", packing) as after:
         for one in before.infolist():
