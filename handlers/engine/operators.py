@@ -171,11 +171,14 @@ def _name_problem(name: str, operators: Set[str], *, called: bool, defined: bool
     return None
 
 
-def pickle_problem(content: bytes) -> str | None:
-    """Return what a pickle has that no export's pickle has, in words that follow its name; None if nothing."""
+def pickle_problem(content: bytes, opcodes: Set[str] = OPCODES) -> str | None:
+    """Return what a pickle has that no export's pickle has, in words that follow its name; None if nothing.
+
+    opcodes: those that it may have, for programs of others.
+    """
     try:
         for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name not in OPCODES:
+            if opcode.name not in opcodes:
                 return f"has the pickle's opcode {opcode.name}"
             if opcode.name == "GLOBAL":
                 name = str(argument)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....errors import InputError
 from ....handlers.engine.engines import open_session
-from ....handlers.engine.operators import OPERATORS, code_problem, pickle_problem
+from ....handlers.engine.operators import OPCODES, OPERATORS, code_problem, pickle_problem
 from ....storage.compression import shown
 from .bag import Array, Ask
 
@@ -29,14 +29,25 @@ _MEMBER = re.compile(
 _LEFT_OUT = re.compile(r"[^/]+/(?:code/.*\.debug_pkl|traced_inputs(?:\.pkl|/[0-9]+)|extra/.*)", re.ASCII)
 # What text classifiers call beyond what lexport's exports do. Like those, they touch nothing but their arguments.
 _OPERATORS = OPERATORS | {
+    "torch.__is__",
+    "torch.__isnot__",
     "torch.addmm",
     "torch.dropout",
     "torch.log_softmax",
     "torch.matmul",
     "torch.max",
     "torch.mean",
+    "torch.neg",
     "torch.t",
 }
+# What torch.jit.save writes of attributes that exports lack: values that are None, single items, large numbers.
+_OPCODES = OPCODES | {"NONE", "APPEND", "SETITEM", "LONG1", "LONG_BINPUT", "LONG_BINGET", "EMPTY_LIST"}
+# In the text of an error's message; the check knows strings without.
+_ESCAPED = re.compile(rb"\\[\\\"'nrt]")
+# What a value that may be None is known to be, once it was looked at.
+_REFINED = re.compile(rb"(?<![\w.])unchecked_cast\((?=(?:Tensor|int|float|bool), )")
+_DEFINITIONS = re.compile(rb"(?=^ *def )", re.MULTILINE)
+_OWN_FUNCTION = re.compile(rb"^ +(_[0-9]+) = __torch__(?:\.\w+)+$", re.MULTILINE)
 # A call of a module within the program; no operator of torch has this name.
 _CALL = re.compile(rb"\)\.forward\(")
 
@@ -93,7 +104,7 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
     """Copy the members that a program needs, each checked. Raises InputError."""
     try:
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(to, "w") as copy:
-            total, known = 0, set[str]()
+            code, raw, known = 0, 0, set[str]()
             for one in archive.infolist():
                 if _LEFT_OUT.fullmatch(one.filename):
                     continue
@@ -101,11 +112,13 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
                 # torch finds members whatever their case.
                 if one.filename.lower() in known:
                     problem = "is there twice"
-                elif one.compress_type != zipfile.ZIP_STORED:
-                    problem = "is compressed, which torch.jit.save never does"
                 elif one.filename.endswith((".py", ".pkl")):
-                    total += one.file_size
-                    problem = problem or ("is too long" if total > _LONGEST else _problem(archive, one))
+                    code += one.file_size
+                    problem = problem or ("is too long" if code > _LONGEST else _problem(archive, one))
+                else:
+                    raw += one.file_size
+                    if one.compress_type != zipfile.ZIP_STORED or raw > path.stat().st_size:
+                        problem = "is compressed, which torch.jit.save never does with tensors"
                 if problem is not None:
                     raise InputError(
                         f"{shown(file)}: {shown(one.filename)} {problem}. Only programs that compute on tensors are "
@@ -122,11 +135,27 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
 
 
 def _problem(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
-    content = archive.read(member)
+    # For the checks alone, of the same length: modules of torch.nn are classes of the program's own code, unlike
+    # torch.classes.
+    content = archive.read(member).replace(b"__torch__.torch.nn.", b"__torch__.t_rch.nn.")
     if member.filename.endswith(".pkl"):
-        return pickle_problem(content)
-    # For the check alone: to it a call of a module is one of a function that it knows.
-    return code_problem(_CALL.sub(b") - annotate(", content), _OPERATORS)
+        return pickle_problem(content, _OPCODES)
+    content = _REFINED.sub(b"annotate(", _ESCAPED.sub(b"__", content))
+    # To the check a call of a module or of an own function is one of a function that it knows.
+    functions = [_with_known_calls(one) for one in _DEFINITIONS.split(content)]
+    return code_problem(_CALL.sub(b") - annotate(", b"".join(functions)), _OPERATORS)
+
+
+def _with_known_calls(function: bytes) -> bytes:
+    """Return the code of a function with the calls of names that stand for the program's own functions replaced.
+
+    The names are those that one line makes another word for such a function, and that are called and nothing else.
+    """
+    for name in _OWN_FUNCTION.findall(function):
+        called = re.compile(rb"(?<![\w.])" + name + rb"\(")
+        if len(called.findall(function)) + 1 == len(re.findall(rb"(?<!\w)" + name + rb"(?!\w)", function)):
+            function = called.sub(b"annotate(", function)
+    return function
 
 
 def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:

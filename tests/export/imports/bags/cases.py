@@ -12,7 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WORDS = ["<unk>", "<pad>", "the", "a", "film", "is", "good", "bad", "dull", "warm", ".", ",", "!", "'", "s", "élan", "好"]
+WORDS = [
+    "<unk>",
+    "<pad>",
+    "the",
+    "a",
+    "film",
+    "is",
+    "good",
+    "bad",
+    "dull",
+    "warm",
+    ".",
+    ",",
+    "!",
+    "'",
+    "s",
+    "été",
+    "好",
+]
 LABELS = ["bad", "good", "neither"]
 
 
@@ -88,10 +106,10 @@ def texts(count: int = 60, seed: int = 0) -> list[str]:
     return sorted({" ".join(draw.choices(words, k=draw.randint(1, 12))) for _ in range(count)})
 
 
-def write_texts(path: Path, rows: Sequence[str]) -> Path:
-    """A data file of texts."""
+def write_texts(path: Path, rows: Sequence[str]) -> str:
+    """A data file of texts, as a command line names it."""
     path.write_text("".join(json.dumps({"text": one}) + "\n" for one in rows), encoding="utf-8")
-    return path
+    return str(path)
 
 
 def archive(path: Path, members: dict[str, bytes], serialized: str = "model.pt") -> Path:

@@ -21,7 +21,7 @@ from lexport.export.imports.pickled.tensors import is_torch_file, read_torch
 
 from ....refusals import refused
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*(torch.jit|dynamo|legacy|onnx).*:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 FILE = "model.pt"
 _TYPES = [
