@@ -38,9 +38,9 @@ def import_model(
     """Bring in the foreign model at `path` and return it: a run, or an archive if `out` is called NAME-VERSION.mar.
 
     Both answer `texts`, data as `train` takes them, whose labels are not read; the run is written only if the answers
-    are the same. `label_prefix` is left out of the names of labels. `variant` is the one that an archive holds (auto:
-    the best of the usual ones). Raises InputError for a model that cannot be brought in, with the reason, RefusedError
-    if the answers differ.
+    are the same. `label_prefix` is left out of the names of labels. `variant` is what an archive holds (auto:
+    the best of the usual ones). Raises InputError for a model that cannot be brought in, with the reason, and
+    RefusedError if the answers differ.
     """
     from ..data.reading.options import USUAL_READING
     from ..export.imports.importing import import_run

@@ -133,7 +133,8 @@ class _Material:
             self.texts, seen = read_data(opened, source, columns, reading, "all", labelled=labelled)
             opened.check(self.texts)
             # Of a run's own data at least half of its training texts are there.
-            self._own = self._run is not None and 2 * seen >= int(self._run.info.data["train"])
+            # A model that was brought in has none that are known.
+            self._own = self._run is not None and 0 < int(self._run.info.data["train"]) <= 2 * seen
             self.about = self.texts.name + (", the data of the training" if self._own else "")
             if not self._own:
                 self.texts = replace(self.texts, parts=None)  # the usual ones say nothing of other data

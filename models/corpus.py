@@ -53,7 +53,7 @@ class Corpus:
         cls, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str | None] | None = None
     ) -> Corpus:
         """Split each of `texts` as `encoder` does."""
-        split = encoder.tokens
+        split = encoder.read
         positions: defaultdict[str, int] = defaultdict()
         positions.default_factory = positions.__len__
         # Arrays that grow in place: lists of parts would take twice the memory once they are joined.

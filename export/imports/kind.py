@@ -32,6 +32,8 @@ class ImportOptions:
     """A file with the labels in the order of the outputs, likewise."""
     tokenizer: str = "basic_english"
     """How the foreign program splits texts, one of `bags.tokenizers.TOKENIZERS`, where its files do not say."""
+    max_tokens: int = 4096
+    """Tokens of a text that the run reads, where the foreign model has no limit of its own."""
 
 
 @dataclass(frozen=True)

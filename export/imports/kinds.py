@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ...errors import InputError
 from .bags.kinds import BareClassifier, TorchServeArchive
+from .fasttext.kind import FastTextClassifier
 from .kind import Kind
 from .word_vectors import WordVectors
 
-KINDS: tuple[Kind, ...] = (WordVectors(), TorchServeArchive(), BareClassifier())
+KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors(), TorchServeArchive(), BareClassifier())
 """The first that recognises a path reads it."""
 
 

@@ -176,7 +176,9 @@ class IdsIn(Predictor):
     def run_batch(self, batch: Batch) -> tuple[Counts, Scores]:
         """Encode the texts in pieces and run the engine."""
         tokens, pieces = self.encode(batch)
-        return Counts(tokens.lengths, tokens.unknown, np.array(tokens.truncated, bool)), self._infer(pieces)
+        return Counts(tokens.lengths - self.spec.ends, tokens.unknown, np.array(tokens.truncated, bool)), self._infer(
+            pieces
+        )
 
     def engine_call(self, batch: Batch) -> Callable[[], Scores]:
         """Return a function that runs the model on the ids of the texts."""

@@ -26,6 +26,7 @@ from ..model.decoders import labels_above
 from ..model.predictor import IdsIn, Predictor
 from ..text.batch import Batch
 from ..text.offsets import Found, find_tokens
+from ..text.spec import PAD
 from .protocol import Request
 from .refusals import Refusal
 
@@ -142,7 +143,7 @@ class _Explaining:
             return None
         contributions = np.zeros((len(self._found), len(bias)))
         for cell, owner in zip(best, owners, strict=True):
-            contributions[owner] += cell / len(owner)
+            contributions[owner] += cell / max(len(owner), 1)
         return contributions
 
     def _parts(self) -> tuple[Logits, list[list[int]]] | None:
@@ -157,16 +158,19 @@ class _Explaining:
             return single, [[token] for token in range(count)]
         tokens = predictor.encoder.look_up(self._one.texts, self._one.languages)
         cells = predictor.encoder.assemble(tokens)[0]
+        # What is looked up beside the text's own tokens, its end, belongs to none of them.
         owners = [
-            list(range(first, first + order))
+            [token for token in range(first, first + order) if token < count]
             for order in range(1, spec.ngrams + 1)
-            for first in range(count - order + 1)
+            for first in range(count + spec.ends - order + 1)
         ]
         if tokens.subwords is not None:
             owners += [[token] for token, own in enumerate(tokens.subwords.counts.tolist()) for _ in range(own)]
-        if not owners:
+        # Words without a row, where these have no cell.
+        there = np.flatnonzero(cells[: len(owners)] != PAD)
+        if not len(there):
             return np.zeros((0, len(predictor.labels))), []
-        return self._logits(predictor.outputs_of_ids(cells[: len(owners), None])), owners
+        return self._logits(predictor.outputs_of_ids(cells[there, None])), [owners[place] for place in there.tolist()]
 
     def _shapley(self, bias: Logits, whole: Logits, seconds: float) -> tuple[Logits, dict[str, Any]]:
         """Return sampled contributions [tokens, labels], and how they were sampled."""

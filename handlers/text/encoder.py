@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import regex
 
+from . import fasttext
 from . import layout as matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
 from .languages import language_numbers
@@ -87,6 +88,7 @@ class TextEncoder:
         self._ascii = re.compile(_ASCII_PATTERN) if usual else self._pattern
         self._mixed = re.compile(_MIXED_PATTERN) if usual else None
         self._subwords = lru_cache(_REMEMBERED)(self._split)
+        self._short_hash = lru_cache(_REMEMBERED)(fasttext.word_hash)
 
     @property
     def vocabulary(self) -> list[str]:
@@ -118,6 +120,9 @@ class TextEncoder:
     def tokens(self, text: str) -> tuple[list[str], bool]:
         """Return the tokens of a text, at most max_tokens of them, and whether there were more."""
         limit = self.spec.max_tokens
+        if self.spec.fasttext is not None:
+            matches: Iterator[Any] = self._pattern.finditer(text)
+            return self.spec.fasttext.read((match.group() for match in matches), limit)
         if not text.isascii():
             text = normalize(text, self.spec.normalization)
         pattern = self._ascii if text.isascii() else self._pattern
@@ -127,9 +132,14 @@ class TextEncoder:
             found = self._find(text) if pattern is self._pattern else pattern.findall(text)
         else:
             # Slower a token, but no more of a very long text is split than is kept.
-            matches: Iterator[Any] = pattern.finditer(text)
+            matches = pattern.finditer(text)
             found = [match.group() for match in islice(matches, limit + 1)]
         return (found[:limit], True) if len(found) > limit else (found, False)
+
+    def read(self, text: str) -> tuple[list[str], bool]:
+        """Return what is looked up of a text: its tokens, and the end that fastText adds; whether there were more."""
+        tokens, cut = self.tokens(text)
+        return (tokens if self.spec.fasttext is None else [*tokens, fasttext.END]), cut
 
     def _find(self, text: str) -> list[str]:
         """Return all tokens of a text that is not ASCII."""
@@ -163,7 +173,7 @@ class TextEncoder:
         counts: list[int] = []
         truncated: list[bool] = []
         for text in texts:
-            tokens, cut = self.tokens(text)
+            tokens, cut = self.read(text)
             words += tokens
             counts.append(len(tokens))
             truncated.append(cut)
@@ -185,7 +195,12 @@ class TextEncoder:
         if spec.inputs is Layout.INDICES:
             indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
             hashes = np.zeros(len(words), np.int64)
-            if spec.hashed:
+            if spec.fasttext is not None:
+                # The end of a text is no unknown word where the vocabulary lacks it.
+                unknown = np.flatnonzero(indices == UNK).tolist()
+                indices[[place for place in unknown if words[place] == fasttext.END]] = PAD
+                hashes = np.array(list(map(self._word_hash, words)), np.int64) if spec.hashed else hashes
+            elif spec.hashed:
                 hashes = self._vocabulary.hashes(indices)
                 for position in np.flatnonzero(indices == UNK).tolist():
                     hashes[position] = murmur(words[position], spec.hash_seed)
@@ -235,6 +250,9 @@ class TextEncoder:
     def _hash(self, words: Iterable[str]) -> Ids:
         return np.array([murmur(word, self.spec.hash_seed) for word in words], np.int64)
 
+    def _word_hash(self, word: str) -> int:
+        return self._short_hash(word) if len(word) <= LONGEST_TOKEN else fasttext.word_hash(word)
+
     def number_languages(self, languages: Sequence[str | None] | None, texts: int) -> Ids | None:
         """Return the number of each text's language, int64 [texts]; None where the model has none.
 
@@ -257,12 +275,18 @@ class TextEncoder:
 
     def _split_all(self, words: Sequence[str]) -> Ragged:
         """Return hashes of the character n-grams of each word."""
-        parts = [self._subwords(word[:LONGEST_TOKEN]) for word in words]
+        if self.spec.fasttext is None:
+            parts = [self._subwords(word[:LONGEST_TOKEN]) for word in words]
+        else:
+            # Long words are not kept, so that long requests without a space do not stay in memory.
+            parts = [(self._subwords if len(word) <= LONGEST_TOKEN else self._split)(word) for word in words]
         values = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         return Ragged(values, np.array(list(map(len, parts)), np.int64))
 
     def _split(self, word: str) -> Ids:
         shortest, longest = self.spec.subwords or (0, 0)
+        if self.spec.fasttext is not None:
+            return fasttext.subword_hashes(word, shortest, longest)
         return subwords(word, shortest, longest, self.spec.hash_seed)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .hashing import Ids, combine
-from .spec import Layout, TextSpec
-from .tokens import Tokens, spread
+from . import fasttext, hashing
+from .hashing import Ids
+from .spec import PAD, UNK, Layout, TextSpec
+from .tokens import Tokens, spread, sums
 
 
 def widths(spec: TextSpec, lengths: Ids, subwords: Ids | None = None) -> Ids:
@@ -41,7 +42,11 @@ def flatten(spec: TextSpec, tokens: Tokens) -> tuple[Ids, Ids]:
     """Return the cells of a batch without padding, and how many each text has; see `TextEncoder.flatten`."""
     taken = widths(spec, tokens.lengths, tokens.subword_counts)
     ends = np.cumsum(taken)
-    return _lay_out(spec, tokens, ends - taken, int(ends[-1]) if len(ends) else 0), taken
+    cells = _lay_out(spec, tokens, ends - taken, int(ends[-1]) if len(ends) else 0)
+    if spec.fasttext is None:
+        return cells, taken
+    there = cells != PAD
+    return cells[there], sums(there, taken)
 
 
 def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
@@ -54,6 +59,10 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     cell = (starts + lengths)[text] - left
     cells: Ids = np.zeros(size, np.int64)
     cells[cell] = tokens.hashes + 1 if spec.inputs is Layout.HASHES else tokens.indices
+    combine = hashing.combine
+    if spec.fasttext is not None:
+        combine = fasttext.combine
+        cells[cells == UNK] = PAD
     grams = tokens.hashes
     for order, before in enumerate(filled[:-1], 2):
         grams = combine(grams[:-1], tokens.hashes[order - 1 :])
@@ -73,6 +82,8 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
 
 def _rows(spec: TextSpec, keys: Ids) -> Ids:
     """Return the ids of the hashes of n-grams and subwords."""
+    if spec.fasttext is not None:
+        return spec.fasttext.rows(keys, spec.words)
     if spec.inputs is Layout.HASHES:
         return keys + 1
     return keys % spec.buckets + (1 if spec.inputs is Layout.LANGUAGES else spec.words)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import regex
 
+from .fasttext import FastText
 from .normalization import Normalization, lower, pieces
 from .spec import TextSpec
 
@@ -31,6 +32,8 @@ def find_tokens(spec: TextSpec, text: str) -> list[Found]:
 
     Offsets are those of the original text: a token that normalization has made of several characters has them all.
     """
+    if spec.fasttext is not None:
+        return _of_fasttext(spec, spec.fasttext, text)
     if spec.normalization is Normalization.NONE or text.isascii():
         return [Found(match.group(), *match.span()) for match in _matches(spec, text)]
     read, starts, ends = [], [], []
@@ -43,6 +46,13 @@ def find_tokens(spec: TextSpec, text: str) -> list[Found]:
     return [
         Found(match.group(), starts[match.start()], ends[match.end() - 1]) for match in _matches(spec, "".join(read))
     ]
+
+
+def _of_fasttext(spec: TextSpec, rules: FastText, text: str) -> list[Found]:
+    """Return the words with their offsets; the end of the text, which is a token too, is none of them."""
+    matches = list(_compiled(spec.pattern).finditer(text))
+    words = islice(rules.words(match.group() for match in matches), spec.max_tokens)
+    return [Found(word, *matches[place].span()) for place, word in words]
 
 
 def _matches(spec: TextSpec, text: str) -> Iterator[Any]:

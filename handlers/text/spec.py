@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .fasttext import FastText
 from .normalization import Normalization
 
 PAD = 0
@@ -71,6 +72,8 @@ class TextSpec:
     """Rows for PAD, UNK and the known characters ("characters" only)."""
     languages: dict[str, int] = field(default_factory=dict)
     """Rows of each language's UNK and words ("languages" only)."""
+    fasttext: FastText | None = None
+    """How fastText reads texts, for a model that it trained; None for any other. With it comes its own `pattern`."""
 
     def __post_init__(self) -> None:
         """Raise TextError for a spec that no encoder can follow."""
@@ -90,16 +93,31 @@ class TextSpec:
                 f"text spec is wrong: words={self.words} (at least 2), max_tokens={self.max_tokens} and "
                 f"ngrams={self.ngrams} (at least 1)."
             )
+        self._check_fasttext()
         if self.subwords is not None:
             object.__setattr__(self, "subwords", tuple(self.subwords))
-            if len(self.subwords) != 2 or not 2 <= self.subwords[0] <= self.subwords[1]:
+            least = 2 if self.fasttext is None else 1
+            if len(self.subwords) != 2 or not least <= self.subwords[0] <= self.subwords[1]:
                 raise TextError(
                     f"text spec: subwords={list(self.subwords)} must be the shortest and the longest n-gram of "
-                    "characters, at least 2, such as [3, 5]."
+                    f"characters, at least {least}, such as [3, 5]."
                 )
         self._check_keys()
         self._check_characters()
         self._check_languages()
+
+    def _check_fasttext(self) -> None:
+        if self.fasttext is None:
+            return
+        if isinstance(self.fasttext, dict):  # of JSON
+            given = {**self.fasttext, "labels": tuple(self.fasttext.get("labels", ()))}
+            object.__setattr__(self, "fasttext", FastText(**given))
+        problem = self.fasttext.problem(self.buckets)
+        changed = self.lowercase or self.normalization is not Normalization.NONE
+        if problem is None and (changed or self.inputs is not Layout.INDICES):
+            problem = "inputs must be 'indices', lowercase false and normalization 'none'"
+        if problem is not None:
+            raise TextError(f"text spec: fasttext: {problem}.")
 
     def _check_keys(self) -> None:
         keyed = f"ngrams={self.ngrams}, subwords={self.subwords} and buckets={self.buckets}"
@@ -157,10 +175,18 @@ class TextSpec:
         return self.inputs in (Layout.INDICES, Layout.LANGUAGES)
 
     @property
+    def ends(self) -> int:
+        """Tokens that are looked up beside those of the text: 1 for the end that fastText adds, else 0."""
+        return int(self.fasttext is not None)
+
+    @property
     def hashed(self) -> bool:
         """Whether the hash of every token is needed."""
         return self.ngrams > 1 or self.inputs is Layout.HASHES
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of `text.json`."""
-        return asdict(self)
+        """Return the content of `text.json`; `fasttext` is there only for a model of fastText's."""
+        found = asdict(self)
+        if self.fasttext is None:
+            del found["fasttext"]
+        return found

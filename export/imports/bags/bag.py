@@ -29,8 +29,6 @@ Ask = Callable[[Sequence[int]], Array]
 """From the rows of a text's words to what the foreign model says of it, float [labels]."""
 
 MODES = ("mean", "sum", "max")
-MAX_TOKENS = 8192
-"""Words kept of a text; the foreign models have no limit."""
 _PROBES = 16
 _WITHIN = 1e-4
 
@@ -132,11 +130,12 @@ def as_imported(
     ask: Ask,
     facts: Mapping[str, Any],
     notes: Sequence[str],
+    max_tokens: int,
 ) -> Imported:
     """Return the model as a run has it; what the foreign one answers is what `ask` says of the tokens' rows."""
     spec = TextSpec(
         words=FIRST_WORD + len(words.rows),
-        max_tokens=MAX_TOKENS,
+        max_tokens=max_tokens,
         lowercase=tokenizer.lowercase,
         pattern=tokenizer.pattern,
         min_count=1,
@@ -144,7 +143,7 @@ def as_imported(
     recipe = Recipe(
         name="embedding-bag",
         when="An embedding bag that another program trained.",
-        text=TextOptions(buckets=0, min_count=1, max_tokens=MAX_TOKENS, normalization="none"),
+        text=TextOptions(buckets=0, min_count=1, max_tokens=max_tokens, normalization="none"),
         embedding=TableOptions(dim=weights.table.shape[1]),
         encoder=BagOptions(mode),
         head=ClassifierOptions(),

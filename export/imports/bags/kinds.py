@@ -175,4 +175,4 @@ def _imported(parts: _Parts, options: ImportOptions, notes: list[str]) -> Import
     notes.append(_NOT_READ.format(name=options.tokenizer))
     facts = {"model": parts.file, "model_digest": digest, "tokenizer": options.tokenizer, "asked": ask is not None}
     asked = ask or partial(weights.logits, mode=mode)
-    return as_imported(weights, mode, words, labels, tokenizer, asked, facts, notes)
+    return as_imported(weights, mode, words, labels, tokenizer, asked, facts, notes, options.max_tokens)

@@ -1,0 +1,1 @@
+"""Models that fastText trained: `.bin` and `.ftz` files of its command `supervised`."""
