@@ -30,6 +30,15 @@ def import_model(
     label_prefix: Annotated[
         str, typer.Option(help="What the names of labels begin with, which is left out.")
     ] = "__label__",
+    vocabulary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The row of each word, of a model that has no such file.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The labels in the order of the outputs, likewise.")
+    ] = None,
+    tokenizer: Annotated[
+        str, typer.Option(help="How such a model's texts are split: basic_english, whitespace and others.")
+    ] = "basic_english",
     variant: Annotated[str, typer.Option(help="For an archive: its variant, or auto.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace RUN or MAR.")] = False,
     as_json: Json = False,
@@ -46,6 +55,9 @@ def import_model(
         text_column=text_column,
         reading=reading,
         label_prefix=label_prefix,
+        vocabulary=vocabulary,
+        labels=labels,
+        tokenizer=tokenizer,
         variant=variant,
         replace=force,
         say=say_to(as_json),

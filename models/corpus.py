@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
 from ..handlers.text.encoder import FIRST_WORD, UNK, Ids, Normalization, TextEncoder, TextSpec, Tokens
 from ..handlers.text.tokens import spread, sums
 
@@ -88,6 +89,12 @@ class Corpus:
 
         The encoder must split as the corpus was. Raises TextError for a language that is missing or not known.
         """
+        if encoder.spec.listed:
+            raise InputError(
+                "The model has n-grams in its vocabulary, as another program trained it; lexport looks texts up for "
+                "training by words and hashes alone. Train a new model on labelled texts instead.",
+                code="LX-IMPORT-104",
+            )
         languages = encoder.number_languages(self.languages if encoder.languages else None, len(self))
         words = [encoder.look_up_words(self.words, number) for number in range(max(len(encoder.languages), 1))]
         indices = np.stack([one.indices for one in words])

@@ -67,11 +67,11 @@ class Kind(ABC):
     """Its name for people."""
 
     @abstractmethod
-    def recognise(self, path: Path) -> bool:
+    def recognise(self, path: Any) -> bool:
         """Return whether `path`, which exists, is of this kind, by its content. Raises nothing."""
 
     @abstractmethod
-    def read(self, path: Path, options: ImportOptions) -> Imported:
+    def read(self, path: Any, options: ImportOptions) -> Imported:
         """Read the model. Raises InputError for one that is damaged or cannot be brought in, with the reason."""
 
 

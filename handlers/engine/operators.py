@@ -25,7 +25,7 @@ _OPERATORS = """
     torch.__or__ torch.add torch.amax torch.any torch.append torch.arange torch.bitwise_not torch.cat torch.chunk
     torch.clamp torch.clamp_min torch.conv1d torch.dim torch.div torch.embedding torch.embedding_bag torch.eq
     torch.expand torch.expand_as torch.flatten torch.floordiv torch.format torch.gather torch.ge torch.gelu torch.gt
-    torch.index torch.is_floating_point torch.layer_norm torch.linear torch.list torch.lstm torch.lt
+    torch.index torch.is_floating_point torch.layer_norm torch.linear torch.list torch.log torch.lstm torch.lt
     torch.masked_fill torch.mul torch.ne torch.norm torch.numel torch.ones_like torch.pad torch.quantized_lstm
     torch.relu torch.remainder torch.reshape torch.scaled_dot_product_attention torch.select torch.sigmoid
     torch.size torch.slice torch.softmax torch.sqrt torch.squeeze torch.sub torch.sum torch.to torch.transpose

@@ -135,6 +135,8 @@ def as_imported(
     """Return the model as a run has it; what the foreign one answers is what `ask` says of the tokens' rows."""
     spec = TextSpec(
         words=FIRST_WORD + len(words.rows),
+        ngrams=words.ngrams,
+        listed=words.ngrams > 1,
         max_tokens=max_tokens,
         lowercase=tokenizer.lowercase,
         pattern=tokenizer.pattern,
@@ -143,7 +145,13 @@ def as_imported(
     recipe = Recipe(
         name="embedding-bag",
         when="An embedding bag that another program trained.",
-        text=TextOptions(buckets=0, min_count=1, max_tokens=max_tokens, normalization="none"),
+        text=TextOptions(
+            ngrams=words.ngrams,
+            buckets="auto" if words.ngrams > 1 else 0,
+            min_count=1,
+            max_tokens=max_tokens,
+            normalization="none",
+        ),
         embedding=TableOptions(dim=weights.table.shape[1]),
         encoder=BagOptions(mode),
         head=ClassifierOptions(),
@@ -171,7 +179,18 @@ def as_imported(
 
 def _answering(words: WordRows, tokenizer: Tokenizer, ask: Ask) -> Callable[[Sequence[str]], Outputs]:
     def answer(texts: Sequence[str]) -> Outputs:
-        every = [[words.rows.get(token, words.unknown) for token in tokenizer.split(text)] for text in texts]
+        every = [
+            [words.rows.get(one, words.unknown) for one in _grams(tokenizer.split(text), words)] for text in texts
+        ]
         return np.stack([probabilities(ask(ids)) for ids in every]).astype(np.float32)
 
     return answer
+
+
+def _grams(tokens: list[str], words: WordRows) -> list[str]:
+    """Return the tokens and their n-grams, as torchtext's ngrams_iterator has them."""
+    return [
+        " ".join(tokens[first : first + order])
+        for order in range(1, words.ngrams + 1)
+        for first in range(len(tokens) - order + 1)
+    ]

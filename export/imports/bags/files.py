@@ -18,6 +18,7 @@ _UNKNOWN = ("<unk>", "<UNK>", "[UNK]", "[unk]", "UNK", "<oov>", "<OOV>")
 # Rows of these are never looked up for a word of a text.
 _SPECIAL = ("<pad>", "<PAD>", "[PAD]", "<bos>", "<eos>", "<s>", "</s>", "[CLS]", "[SEP]")
 _PICKLE = b"\x80"
+_LONGEST_GRAM = 5
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class WordRows:
     """The row of each word but the unknown one."""
     unknown: int
     """The row of all other words."""
+    ngrams: int
+    """The longest n-gram among them, in words."""
 
 
 def read_file(path: Path, code: str) -> bytes:
@@ -64,14 +67,16 @@ def read_word_rows(content: bytes, file: str) -> WordRows:
             code="LX-IMPORT-082",
         )
     words = {word: row for word, row in rows.items() if word not in (*_UNKNOWN, *_SPECIAL)}
-    grams = [word for word in words if len(word.split()) != 1 or word != word.strip()]
-    if grams:
+    odd = [word for word in words if " ".join(word.split()) != word or not word]
+    ngrams = max((word.count(" ") + 1 for word in words), default=1)
+    if odd or ngrams > _LONGEST_GRAM:
+        example = odd[0] if odd else max(words, key=lambda word: word.count(" "))
         raise InputError(
-            f"{shown(file)} has rows for several words together, such as {shown(grams[0])!r}; a run looks up single "
-            "words. A model of word n-grams of a vocabulary cannot be brought in.",
+            f"{shown(file)} has the entry {shown(repr(example))}, which is no word; expected words without white "
+            f"space, or n-grams of up to {_LONGEST_GRAM} words with one space between them.",
             code="LX-IMPORT-083",
         )
-    return WordRows(words, unknown)
+    return WordRows(words, unknown, ngrams)
 
 
 def _value(content: bytes, file: str) -> Any:

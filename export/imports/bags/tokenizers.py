@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ....errors import InputError
 
-# White space as str.split and `\s` of Python's re have it; the module regex leaves the four separators out.
-_SPACE = r"\s\x1c-\x1f"
+SPACE = r"\s\x1c-\x1f"
+"""White space as str.split and `\\s` of Python's re have it; the module regex leaves the four separators out."""
 # The replacements of torchtext's tokenizer "basic_english", one after the other.
 _BASIC_ENGLISH = [
     ("'", " '  "),
@@ -56,15 +56,15 @@ WORD = r"[\p{L}\p{N}_]"
 TOKENIZERS = {
     "basic_english": Tokenizer(
         _basic_english,
-        rf"['.,()!?]|[^{_SPACE}'.,()!?;:\"]+",
+        rf"['.,()!?]|[^{SPACE}'.,()!?;:\"]+",
         lowercase=True,
         note=(
             "basic_english takes a quotation mark within a word out of it and leaves <br /> out; in the run both "
             "separate words"
         ),
     ),
-    "whitespace": Tokenizer(str.split, rf"[^{_SPACE}]+", lowercase=False),
-    "whitespace_lower": Tokenizer(lambda text: text.lower().split(), rf"[^{_SPACE}]+", lowercase=True),
+    "whitespace": Tokenizer(str.split, rf"[^{SPACE}]+", lowercase=False),
+    "whitespace_lower": Tokenizer(lambda text: text.lower().split(), rf"[^{SPACE}]+", lowercase=True),
     "words_lower": Tokenizer(_letters, rf"{WORD}+", lowercase=True),
 }
 """What `--tokenizer` names: that of torchtext, white space, or runs of letters, digits and underscores."""

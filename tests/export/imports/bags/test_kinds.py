@@ -20,6 +20,7 @@ import lexport
 from lexport.errors import InputError
 from lexport.export.imports.importing import import_run
 from lexport.export.imports.kind import ImportOptions
+from lexport.models.corpus import Corpus
 from lexport.models.predict import text_outputs
 from lexport.models.run import Run
 
@@ -124,6 +125,21 @@ def test_onnx(tmp_path: Path) -> None:
     assert run.info.imported["asked"]
 
 
+def test_n_grams_in_the_vocabulary(tmp_path: Path) -> None:
+    beside = _beside(tmp_path)
+    words = [*cases.WORDS[:-4], "good film", "the film", "is bad", "a good film"]
+    beside["vocabulary"].write_text(json.dumps(words), encoding="utf-8")
+    module = cases.spread(cases.Classifier())
+    run = bring(cases.script(module, tmp_path / "model.pt"), **beside)
+    ids = [words.index(one) for one in ("a", "good", "film", "a good film", "good film")]
+    ids += [0] * 1  # "a good" has no row of its own
+    with torch.inference_mode():
+        expected = module(torch.tensor(ids), torch.tensor([0]))[0].softmax(dim=0)
+    np.testing.assert_allclose(text_outputs(run.model, run.encoder, ["A good film"])[0], expected, atol=1e-6)
+    with refused(InputError, "LX-IMPORT-104"):
+        Corpus.of(["a good film"], run.encoder.tokens).looked_up(run.encoder)
+
+
 def test_weights_without_a_program(tmp_path: Path) -> None:
     module = cases.spread(cases.Classifier())
     torch.save(module.state_dict(), tmp_path / "weights.pt")
@@ -196,7 +212,8 @@ def test_what_cannot_be_brought_in_says_why(tmp_path: Path) -> None:
     ("content", "code", "values"),
     [
         pytest.param(b'{"a": 0}', "LX-IMPORT-082", ["<unk>"], id="no unknown word"),
-        pytest.param(b'{"<unk>": 0, "new york": 1}', "LX-IMPORT-083", ["new york"], id="n-grams"),
+        pytest.param(b'{"<unk>": 0, "new  york": 1}', "LX-IMPORT-083", ["new  york"], id="two spaces"),
+        pytest.param(b'{"<unk>": 0, "a b c d e f": 1}', "LX-IMPORT-083", ["a b c d e f"], id="long n-grams"),
         pytest.param(b'{"<unk>": "0"}', "LX-IMPORT-081", [], id="no numbers"),
         pytest.param(b'["<unk>", "a", "a"]', "LX-IMPORT-081", [], id="a word twice"),
         pytest.param(b'{"<unk>": 0', "LX-IMPORT-085", [], id="damaged"),
