@@ -9,11 +9,12 @@ from .bags.kinds import BareClassifier, TorchServeArchive
 from .fasttext.kind import FastTextClassifier
 from .kind import Kind
 from .scikit.kind import ScikitPipeline
+from .scikit.skops import SkopsFile
 from .word_vectors import WordVectors
 
 IN_MEMORY: tuple[Kind, ...] = (ScikitPipeline(),)
 """What takes an object in place of a path."""
-KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors(), TorchServeArchive(), BareClassifier())
+KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors(), TorchServeArchive(), SkopsFile(), BareClassifier())
 """The first that recognises a path reads it."""
 
 

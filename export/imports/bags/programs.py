@@ -32,6 +32,8 @@ _OPERATORS = OPERATORS | {
     "torch.__is__",
     "torch.__isnot__",
     "torch.addmm",
+    "torch.contiguous",
+    "torch.detach",
     "torch.dropout",
     "torch.log_softmax",
     "torch.matmul",

@@ -137,7 +137,7 @@ def test_n_grams_in_the_vocabulary(tmp_path: Path) -> None:
         expected = module(torch.tensor(ids), torch.tensor([0]))[0].softmax(dim=0)
     np.testing.assert_allclose(text_outputs(run.model, run.encoder, ["A good film"])[0], expected, atol=1e-6)
     with refused(InputError, "LX-IMPORT-104"):
-        Corpus.of(["a good film"], run.encoder.tokens).looked_up(run.encoder)
+        Corpus.split_by(run.encoder, ["a good film"]).looked_up(run.encoder)
 
 
 def test_weights_without_a_program(tmp_path: Path) -> None:
