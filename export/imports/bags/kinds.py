@@ -24,7 +24,7 @@ from ..kind import Imported, ImportOptions, Kind, beginning
 from ..pickled.tensors import is_torch_file, read_torch
 from .bag import Ask, as_imported, find_mode, find_weights
 from .files import read_file, read_names, read_word_rows
-from .programs import is_torchscript, open_onnx, open_torchscript
+from .programs import check_onnx, is_torchscript, open_onnx, open_torchscript
 from .tokenizers import tokenizer_of
 
 _VOCABULARIES = ("source_vocab", "vocab", "vocabulary")
@@ -124,6 +124,8 @@ class BareClassifier(Kind):
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the classifier. Raises InputError for other models, and without the two files beside it."""
+        if path.suffix.lower() == ".onnx":
+            check_onnx(path, path.name)
         if options.vocabulary is None or options.labels is None:
             raise InputError(
                 f"{path} says nothing of words and labels. Name the file with the row of each word, --vocabulary, "

@@ -160,14 +160,13 @@ def _with_known_calls(function: bytes) -> bytes:
     return function
 
 
-def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
-    """Return the weights of an ONNX file by name, and how it is asked.
+def check_onnx(path: Path, file: str) -> Any:
+    """Return the ModelProto of an ONNX file.
 
-    Raises InputError for a file that is not valid, keeps weights in other files, or has operators beyond the
-    standard.
+    Raises InputError for a file that is not valid, takes texts, keeps weights in other files, or has operators beyond
+    the standard.
     """
     import onnx
-    from onnx import numpy_helper
 
     try:
         model = onnx.load_model(str(path), load_external_data=False)
@@ -175,6 +174,12 @@ def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"{shown(file)} is no valid ONNX model ({shown(first)}).", code="LX-IMPORT-093") from None
+    if any(one.type.tensor_type.elem_type == onnx.TensorProto.STRING for one in model.graph.input):
+        raise InputError(
+            f"{shown(file)} takes texts and not rows of words, as skl2onnx writes pipelines. Bring in the pipeline "
+            "itself: lexport.import_model(pipeline, …), or a file of skops.io.dump.",
+            code="LX-IMPORT-073",
+        )
     outside = [one.name for one in model.graph.initializer if one.data_location == onnx.TensorProto.EXTERNAL]
     domains = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml"})
     if outside or domains:
@@ -183,6 +188,14 @@ def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
             f"{shown(file)} has {what}; expected one file with standard operators. Export the model again.",
             code="LX-IMPORT-094",
         )
+    return model
+
+
+def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
+    """Return the weights of an ONNX file by name, and how it is asked. Raises InputError as `check_onnx` does."""
+    from onnx import numpy_helper
+
+    model = check_onnx(path, file)
     arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":

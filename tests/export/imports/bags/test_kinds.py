@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
 from torch import nn
 
 import lexport
@@ -123,6 +125,34 @@ def test_onnx(tmp_path: Path) -> None:
     run = bring(path, **_beside(tmp_path))
     check(run, module)
     assert run.info.imported["asked"]
+
+
+def test_onnx_that_cannot_be_brought_in(tmp_path: Path) -> None:
+    beside = _beside(tmp_path)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model")
+    with refused(InputError, "LX-IMPORT-093", "model.onnx"):
+        bring(path, **beside)
+
+    def write(kind: int, domain: str) -> None:
+        values = [helper.make_tensor_value_info(name, kind, [1]) for name in ("in", "out")]
+        node = helper.make_node("Identity", ["in"], ["out"], domain=domain)
+        weight = helper.make_tensor("weight", onnx.TensorProto.FLOAT, [1], [0.5])
+        graph = helper.make_graph([node], "graph", values[:1], values[1:], [weight])
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+        path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+
+    write(onnx.TensorProto.STRING, "")
+    with refused(InputError, "LX-IMPORT-073", "model.onnx", "skops"):
+        bring(path)
+    write(onnx.TensorProto.INT64, "own")
+    with refused(InputError, "LX-IMPORT-094", "model.onnx", "own"):
+        bring(path, **beside)
+    write(onnx.TensorProto.INT64, "")
+    with refused(InputError, "LX-IMPORT-101", "model.onnx", "--vocabulary"):
+        bring(path)
+    with refused(InputError, "LX-IMPORT-087", "model.onnx"):
+        bring(path, **beside)
 
 
 def test_n_grams_in_the_vocabulary(tmp_path: Path) -> None:
