@@ -6,6 +6,7 @@ from .api.functions import demo as demo
 from .api.functions import diff as diff
 from .api.functions import doctor as doctor
 from .api.functions import generate as generate
+from .api.functions import import_model as import_model
 from .api.functions import inspect as inspect
 from .api.functions import load as load
 from .api.functions import proxy_configuration as proxy_configuration
@@ -16,7 +17,6 @@ from .api.functions import serve as serve
 from .api.functions import server as server
 from .api.functions import store as store
 from .api.functions import verify as verify
-from .api.importing import import_model as import_model
 from .api.run import Run as Run
 from .api.server import Server as Server
 from .api.store import Store as Store

@@ -16,7 +16,6 @@ from . import catalog as listing
 from . import doctor as checking
 from . import expand as growing
 from . import export_to as exiting
-from . import importing as importing_models
 from . import load as loading
 from . import pack as packing
 from . import record as recording
@@ -45,7 +44,6 @@ __all__ = [
     "exploring",
     "generating",
     "growing",
-    "importing_models",
     "learning",
     "listing",
     "loading",

@@ -52,19 +52,22 @@ def import_run(
     kind = kind_of(path)
     source = str(path) if isinstance(path, Path) else type(path).__name__
     say(f"{source}: {kind.NAME}")
-    data = _read_texts(texts, text_column, reading)
+    data = _read_texts(texts, text_column, reading, say)
     imported = kind.read(path, options)
     for note in imported.notes:
         say(note)
     imported.model.eval()
     with atomic.new_folder(out, replace=replace) as folder:
         _write(folder, out.name, kind, path, source, imported, data, say)
+    del imported  # its table, before that of the run is read
     return run.open_run(out)
 
 
-def _read_texts(source: Source, text_column: str, reading: Reading) -> Dataset:
+def _read_texts(source: Source, text_column: str, reading: Reading, say: Say) -> Dataset:
     """Return the user's texts, without labels, at most MOST_TEXTS. Raises InputError."""
     found = load(source, Columns(text_column, label=None), reading=reading)
+    for note in found.notes:
+        say(note)
     if len(found) < _LEAST_TEXTS:
         raise InputError(
             f"{found.name} has {len(found)} different texts; at least {_LEAST_TEXTS} are needed to compare the "

@@ -10,10 +10,13 @@ from .fasttext.kind import FastTextClassifier
 from .kind import Kind
 from .scikit.kind import ScikitPipeline
 from .scikit.skops import SkopsFile
+from .unread import GensimObject, Model2Vec
 from .word_vectors import WordVectors
 
 IN_MEMORY: tuple[Kind, ...] = (ScikitPipeline(),)
 """What takes an object in place of a path."""
+UNREAD: tuple[Kind, ...] = (GensimObject(), Model2Vec())
+"""What is known and refused, by its reader."""
 KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors(), TorchServeArchive(), SkopsFile(), BareClassifier())
 """The first that recognises a path reads it."""
 
@@ -33,7 +36,7 @@ def kind_of(path: Path | object) -> Kind:
         raise InputError(
             f"There is no file or folder {path}. Name the model to bring in, such as model.bin.", code="LX-IMPORT-001"
         )
-    for kind in KINDS:
+    for kind in (*UNREAD, *KINDS):
         if kind.recognise(path):
             return kind
     known = "; ".join(kind.NAME for kind in KINDS)

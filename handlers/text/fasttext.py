@@ -54,7 +54,7 @@ class FastText:
             return f"buckets={self.buckets} must be from 0 to 2**31 - 1"
         try:
             kept = self.kept_buckets
-        except ValueError:
+        except (ValueError, OverflowError):
             return "kept must be numbers with spaces between"
         if kept is None:
             return None if rows in (0, self.buckets) else f"{rows} rows are not its {self.buckets} buckets"

@@ -4,6 +4,7 @@ from .base import Head, HeadOptions
 from .classifier import Classifier, ClassifierOptions, LabelOptions
 from .joint import ImageTower, Joint, JointOptions
 from .linear import Linear, LinearOptions
+from .tree import Tree, TreeOptions
 from .vector import Vector, VectorOptions
 
 __all__ = [
@@ -18,11 +19,13 @@ __all__ = [
     "LabelOptions",
     "Linear",
     "LinearOptions",
+    "Tree",
+    "TreeOptions",
     "Vector",
     "VectorOptions",
 ]
 
 HEADS: dict[str, type[HeadOptions]] = {
-    kind.NAME: kind for kind in (ClassifierOptions, LinearOptions, VectorOptions, JointOptions)
+    kind.NAME: kind for kind in (ClassifierOptions, LinearOptions, TreeOptions, VectorOptions, JointOptions)
 }
 """What a recipe may name as head; the first is the default."""

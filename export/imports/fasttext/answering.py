@@ -12,11 +12,14 @@ import numpy.typing as npt
 
 from ....evaluation.metrics import Outputs
 from .file import FastTextFile, Loss
+from .huffman import huffman_ways
 
 _WHITE = b" \n\r\t\v\f\0"
 _END, _LABEL = b"</s>", b"__label__"
 # The program looks the logistic function up in a table of so many steps from -8 to 8.
 _STEPS, _FROM = 512, 8
+# It adds so much before it takes a logarithm.
+_ADDED = 1e-5
 
 
 class Answering:
@@ -27,6 +30,7 @@ class Answering:
         self._file = content
         self._words = {word: row for row, word in enumerate(content.words)}
         self._labels = set(content.labels)
+        self._ways = huffman_ways(content.label_counts) if content.loss is Loss.HIERARCHICAL else []
         self._kept = None if content.kept is None else dict(content.kept.tolist())
         self._output = content.outputs.take(np.arange(content.outputs.rows)).astype(np.float64)
 
@@ -81,6 +85,10 @@ class Answering:
         if self._file.loss is Loss.SOFTMAX:
             raised = np.exp(outputs - outputs.max())
             return raised / raised.sum()
+        if self._file.loss is Loss.HIERARCHICAL:
+            right = 1 / (1 + np.exp(-outputs))
+            chosen = [[right[node] if to_right else 1 - right[node] for node, to_right in way] for way in self._ways]
+            return np.array([np.prod(np.array(one) + _ADDED) for one in chosen])
         places = np.floor((outputs.clip(-_FROM, _FROM) + _FROM) * _STEPS / (2 * _FROM))
         stepped = 1 / (1 + np.exp(_FROM - places * 2 * _FROM / _STEPS))
         return np.where(outputs > _FROM, 1.0, np.where(outputs < -_FROM, 0.0, stepped))

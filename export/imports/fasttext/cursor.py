@@ -31,11 +31,10 @@ class Cursor:
         return struct.unpack(f"<{layout}", self.take(struct.calcsize(f"<{layout}"), what))
 
     def array(self, dtype: str, count: int, what: str) -> npt.NDArray[Any]:
-        """Return `count` numbers as an array of the file's own bytes. Raises InputError if the file ends before."""
+        """Return `count` numbers, a view of the mapped file. Raises InputError if the file ends before."""
         size = count * np.dtype(dtype).itemsize
         self._check(size, what)
-        # A view of the mapped bytes would keep the file open.
-        found = np.frombuffer(self._content, np.uint8, size, self.at).copy().view(dtype)
+        found = np.frombuffer(self._content, dtype, count, self.at)
         self.at += size
         return found
 
@@ -83,8 +82,8 @@ def opened(path: Path) -> Iterator[Cursor]:
     """Context manager: the cursor of a file. Raises InputError for one that cannot be read or has more at its end."""
     with readable(path), path.open("rb") as handle:
         content = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    with content:
-        cursor = Cursor(path, content)
-        yield cursor
-        if cursor.at != cursor.size:
-            raise cursor.damaged(f"{cursor.size - cursor.at:,} bytes follow where the file should end")
+    # It stays mapped as long as anything reads from it.
+    cursor = Cursor(path, content)
+    yield cursor
+    if cursor.at != cursor.size:
+        raise cursor.damaged(f"{cursor.size - cursor.at:,} bytes follow where the file should end")

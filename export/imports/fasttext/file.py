@@ -23,6 +23,7 @@ _VERSIONS = (11, 12)
 _WIDEST = 1 << 16
 _LONGEST_NGRAM = 1 << 10
 _SUPERVISED = 3
+_MOST_TEXTS = 10**15
 # A word takes at least its final zero, its count and its type.
 _LEAST_ENTRY = 10
 
@@ -130,6 +131,8 @@ def _read_dictionary(
         if kind != (number >= word_count):
             raise cursor.damaged(f"entry {number + 1:,} of the dictionary has the type {kind}; words come first")
         counts.append(count)
+    if not all(0 <= count < _MOST_TEXTS for count in counts):
+        raise cursor.damaged("the dictionary has an entry with an impossible count")
     if len(set(entries)) < size:
         raise cursor.damaged("the dictionary has an entry twice")
     kept = None

@@ -16,19 +16,28 @@ from ....models.compose import TextModel, build
 from ....models.embeddings import TableOptions
 from ....models.encoders.bag import BagOptions
 from ....models.heads.classifier import ClassifierOptions
+from ....models.heads.tree import DEPTH, TreeOptions, steps_of
 from ....models.recipes import Recipe, TextOptions, TrainingOptions
 from ....storage.compression import listed, shown
 from ..kind import SCORES_WITHIN, Imported, ImportOptions, Kind, beginning
 from .answering import Answering
 from .file import MAGIC, FastTextFile, Loss, read_file
+from .huffman import huffman_ways
 
 _TOGETHER = 1 << 16  # rows
 _LEAST_SUBWORD = 2
 # Of losses of one label against all, fastText reads the logistic function off a table of steps of 1/32.
 _STEPPED_WITHIN = 0.01
+# Of a tree, fastText adds 1e-5 at each node on the way to a label.
+_ADDED = 1.1e-5
 _LARGEST_KEPT = 800_000  # characters of text.json
 
-_LOSSES = {Loss.SOFTMAX: "softmax", Loss.ONE_VS_ALL: "one-vs-all", Loss.NEGATIVE: "negative sampling"}
+_LOSSES = {
+    Loss.SOFTMAX: "softmax",
+    Loss.HIERARCHICAL: "hierarchical softmax",
+    Loss.ONE_VS_ALL: "one-vs-all",
+    Loss.NEGATIVE: "negative sampling",
+}
 
 
 class FastTextClassifier(Kind):
@@ -43,13 +52,8 @@ class FastTextClassifier(Kind):
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Read it. Raises InputError for a damaged file, one without labels, and a loss that has no head."""
         content = read_file(path)
-        if content.loss not in _LOSSES:
-            raise InputError(
-                f"{shown(path)} was trained with hierarchical softmax (-loss hs), whose tree of labels no head of "
-                "lexport has. Train it with -loss softmax.",
-                code="LX-IMPORT-015",
-            )
-        several = content.loss is not Loss.SOFTMAX
+        several = content.loss in (Loss.ONE_VS_ALL, Loss.NEGATIVE)
+        ways = _ways(path, content)
         labels = _labels(path, content, options.label_prefix, several=several)
         words, rows = _readable_words(content)
         kept = _kept(path, content)
@@ -69,7 +73,7 @@ class FastTextClassifier(Kind):
             ),
             embedding=TableOptions(dim=content.dim),
             encoder=BagOptions(),
-            head=ClassifierOptions(multi_label=several),
+            head=TreeOptions() if ways else ClassifierOptions(multi_label=several),
             training=TrainingOptions(),
         )
         model = build(recipe, spec, labels=len(labels))
@@ -77,7 +81,7 @@ class FastTextClassifier(Kind):
             rows = np.concatenate([rows, len(content.words) + kept[:, 1]])
         elif spec.buckets:
             rows = np.concatenate([rows, np.arange(len(content.words), content.inputs.rows)])
-        _fill(model, content, rows)
+        _fill(model, content, rows, ways)
         lost = len(content.words) - len(words)
         return Imported(
             recipe=recipe,
@@ -85,7 +89,7 @@ class FastTextClassifier(Kind):
             encoder=TextEncoder(spec, words),
             labels=labels,
             before=Answering(content),
-            within=_STEPPED_WITHIN if several else SCORES_WITHIN,
+            within=_STEPPED_WITHIN if several else max(SCORES_WITHIN, _ADDED * max(map(len, ways), default=0)),
             notes=_notes(content, lost),
             facts={
                 "loss": _LOSSES[content.loss],
@@ -97,9 +101,27 @@ class FastTextClassifier(Kind):
         )
 
 
+def _ways(path: Path, content: FastTextFile) -> list[list[tuple[int, bool]]]:
+    """Return the way to each label in the tree of hierarchical softmax, nothing for another loss.
+
+    Raises InputError for a tree that the head has no room for.
+    """
+    if content.loss is not Loss.HIERARCHICAL:
+        return []
+    ways = huffman_ways(content.label_counts)
+    deepest = max(map(len, ways))
+    if not 1 <= deepest <= DEPTH:
+        raise InputError(
+            f"{shown(path)} was trained with -loss hs, and its tree of {len(ways):,} labels is {deepest} nodes deep; "
+            f"1 to {DEPTH} can be brought in. Train it with -loss softmax.",
+            code="LX-IMPORT-015",
+        )
+    return ways
+
+
 def _notes(content: FastTextFile, lost: int) -> list[str]:
     notes = []
-    if content.loss is not Loss.SOFTMAX:
+    if content.loss in (Loss.ONE_VS_ALL, Loss.NEGATIVE):
         notes.append(
             "fastText names the label with the highest score, however low; the run names those with 0.5 or more. "
             f"Scores may differ by {_STEPPED_WITHIN:g}: fastText rounds them to steps of a table"
@@ -190,7 +212,12 @@ def _spec(
     )
 
 
-def _fill(model: TextModel, content: FastTextFile, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+def _fill(
+    model: TextModel,
+    content: FastTextFile,
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    ways: list[list[tuple[int, bool]]],
+) -> None:
     """Give the model the weights; `rows` are those of the file in the order of the table, behind PAD and UNK."""
     state = model.state_dict()
     table = state["embedding.weight"]
@@ -199,5 +226,11 @@ def _fill(model: TextModel, content: FastTextFile, rows: np.ndarray[tuple[int], 
         part = rows[first : first + _TOGETHER]
         start = FIRST_WORD + first
         table[start : start + len(part)] = torch.from_numpy(content.inputs.take(part))
-    state["head.linear.weight"].copy_(torch.from_numpy(content.outputs.take(np.arange(content.outputs.rows))))
-    state["head.linear.bias"].zero_()
+    outputs = torch.from_numpy(content.outputs.take(np.arange(content.outputs.rows)))
+    if ways:
+        # The file has a row for each label, the last of which stands for nothing.
+        state["head.linear.weight"].copy_(outputs[:-1])
+        state["head.steps"].copy_(steps_of(ways, len(ways) - 1))
+    else:
+        state["head.linear.weight"].copy_(outputs)
+        state["head.linear.bias"].zero_()

@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import gensim
 import numpy as np
 import pytest
 
-from lexport.api.importing import import_model
+from lexport.api.functions import import_model
 from lexport.api.run import Run
 from lexport.errors import InputError, RefusedError
 from lexport.evaluation.metrics import Outputs
@@ -119,6 +120,29 @@ def test_what_is_not_there_or_not_known_is_refused(tmp_path: Path) -> None:
     with refused(InputError, "LX-IMPORT-002", "other.bin", "fastText"):
         import_model(other, texts=asked, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_object_of_gensim_is_not_unpickled(tmp_path: Path) -> None:
+    _, asked = vectors(tmp_path)
+    keyed = gensim.models.KeyedVectors(3)
+    keyed.add_vectors(["good", "bad"], np.eye(3, dtype=np.float32)[:2])
+    keyed.save(str(tmp_path / "own.kv"))
+    with refused(InputError, "LX-VECTORS-005", "own.kv"):
+        import_model(tmp_path / "own.kv", texts=asked, out=tmp_path / "run")
+    keyed.save_word2vec_format(str(tmp_path / "own.bin"), binary=True)
+    made = import_model(tmp_path / "own.bin", texts=asked, out=tmp_path / "run")
+    assert isinstance(made, Run)
+    assert made.info.imported["words"] == 2
+
+
+def test_a_folder_of_model2vec_is_refused_for_its_tokenizer(tmp_path: Path) -> None:
+    _, asked = vectors(tmp_path)
+    folder = tmp_path / "potion"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    with refused(InputError, "LX-IMPORT-021", "potion", "tokenizer.json"):
+        import_model(folder, texts=asked, out=tmp_path / "run")
 
 
 def test_one_text_compares_nothing(tmp_path: Path) -> None:
