@@ -39,6 +39,8 @@ _OPERATOR = re.compile(
 )
 _EXPRESSION = re.compile(
     r"(Symbol\(|Integer\(|Add\(|Mul\(|Min\(|Max\(|Mod\(|FloorDiv\(|GreaterThan\(|StrictGreaterThan\(|LessThan\("
+    # A power of a length alone, and only its square: others could be too large to be written out.
+    r"|Pow\((?=Symbol\('[su][0-9]+', positive=True, integer=True\), Integer\(2\)\))"
     r"|StrictLessThan\(|Equality\(|Unequality\(|'[su][0-9]+'|(positive|nonnegative|integer)=True"
     r"|-?[0-9]{1,18}|true|false|[(), ])*"
 )

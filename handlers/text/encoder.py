@@ -215,10 +215,10 @@ class TextEncoder:
                 tables = chain.from_iterable(map(repeat, (rows[one] for one in numbers.tolist()), counts))
                 indices[:] = [table[word] for table, word in zip(tables, words, strict=True)]
         grams = self._split_all(words) if spec.subwords else None
-        listed = self._look_up_grams(words) if spec.listed else None
+        listed = self.look_up_grams(words) if spec.listed else None
         return Tokens(indices, hashes, np.array(counts, np.int64), truncated, numbers, characters, grams, listed)
 
-    def _look_up_grams(self, words: Sequence[str]) -> Ids:
+    def look_up_grams(self, words: Sequence[str]) -> Ids:
         """Return the row of the n-gram of 2, 3 … words that begins with each word, int64 [words, ngrams - 1]."""
         rows, gram = self._vocabulary.rows[0], list(words)
         found = np.full((len(words), self.spec.ngrams - 1), UNK, np.int64)

@@ -78,7 +78,7 @@ class TfIdf(Embedding):
             counted = times.log() + 1.0
         if self.binary:
             counted = torch.ones_like(times)
-        numbers = counted * F.embedding(ids, self.importance, padding_idx=0).squeeze(2)
+        numbers = counted * F.embedding(ids, self.importance, padding_idx=0).flatten(1)
         found = numbers / times
         if self.normed:
             # Differentiable where a text has nothing that counts.

@@ -18,6 +18,7 @@ from typing import Any
 from ....errors import InputError
 from ....storage.compression import shown
 from .limits import check_key, check_value
+from .names import PLAIN, Build, Name
 
 LONGEST = 1 << 28
 """The most bytes of a pickle."""
@@ -43,18 +44,6 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_DICT": dict,
     "EMPTY_SET": set,
 }
-
-
-class Name:
-    """Something that a pickle names, "module.name". It is never imported."""
-
-    def __init__(self, text: str) -> None:
-        """`text`: the module and the name in it."""
-        self.text = text
-
-
-Build = Callable[[tuple[Any, ...]], Any]
-"""Makes a value of the arguments that a pickle gives a name. Raises ValueError for others than it takes."""
 
 
 def read_pickle(content: bytes, file: str) -> Any:
@@ -85,7 +74,7 @@ class PickleReader:
         that it does not know. leaves: further types that the value may hold.
         """
         self._content, self._file = content, shown(file)
-        self._builders = {**_PLAIN, **(builders or {})}
+        self._builders = {**PLAIN, **(builders or {})}
         self._names = names
         self._persistent = persistent
         self._leaves = leaves
@@ -334,71 +323,6 @@ def _ascii(text: str) -> str:
         raise ValueError("a string of Python 2 that is not ASCII, which may be in any encoding")
     return text
 
-
-def _encoded(arguments: tuple[Any, ...]) -> bytes:
-    """Bytes as protocols 0 to 2 write them: a string of the characters 0 to 255."""
-    text, encoding = arguments
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise ValueError("expected a string and latin1")
-    return text.encode("latin-1")
-
-
-def _byte_array(arguments: tuple[Any, ...]) -> bytearray:
-    if len(arguments) == 2:
-        return bytearray(_encoded(arguments))
-    if arguments and not isinstance(arguments[0], bytes):
-        raise ValueError("expected bytes")
-    return bytearray(*arguments)
-
-
-def _no_bytes(arguments: tuple[Any, ...]) -> bytes:
-    if arguments:
-        raise ValueError("expected none")
-    return b""
-
-
-def _listed(arguments: tuple[Any, ...]) -> list[Any]:
-    """Return the values of the one list that a container is made of."""
-    if not arguments:
-        return []
-    (values,) = arguments
-    if not isinstance(values, list):
-        raise ValueError("expected a list")
-    return values
-
-
-def _set(arguments: tuple[Any, ...]) -> Any:
-    return _checked_set(_listed(arguments), set)
-
-
-def _frozen(arguments: tuple[Any, ...]) -> Any:
-    return _checked_set(_listed(arguments), frozenset)
-
-
-def _checked_set(values: list[Any], kind: Callable[[list[Any]], Any]) -> Any:
-    for value in values:
-        check_key(value, "a set")
-    return kind(values)
-
-
-def _ordered(arguments: tuple[Any, ...]) -> OrderedDict[Any, Any]:
-    found: OrderedDict[Any, Any] = OrderedDict()
-    for pair in _listed(arguments):
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise ValueError("expected pairs")
-        check_key(pair[0], "a dictionary")
-        found[pair[0]] = pair[1]
-    return found
-
-
-_PLAIN: dict[str, Build] = {
-    "collections.OrderedDict": _ordered,
-    "_codecs.encode": _encoded,
-    "builtins.bytes": _no_bytes,
-    "builtins.bytearray": _byte_array,
-    "builtins.set": _set,
-    "builtins.frozenset": _frozen,
-}
 
 _STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
     "MARK": PickleReader._mark,

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from ....errors import InputError
 from ....storage.compression import shown
-from .reader import LONGEST, Name, PickleReader
+from .names import Name
+from .reader import LONGEST, PickleReader
 
 Tensor = npt.NDArray[Any]
 
