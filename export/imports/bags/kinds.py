@@ -31,8 +31,8 @@ _VOCABULARIES = ("source_vocab", "vocab", "vocabulary")
 _ENDINGS = (".json", ".txt", ".pt", ".pth", ".pkl", ".pickle")
 _NAMES = "index_to_name.json"
 _NOT_READ = (
-    "The answers are compared on texts that both read in the way --tokenizer names: {name}; what a program around "
-    "the model did to texts before that is not known"
+    "texts are read as --tokenizer names it, {name}, before and after; what a program around "
+    "the model did to them before that is not known"
 )
 
 
