@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,27 +66,37 @@ def load(
 
 @names_missing_packages
 def import_model(
-    path: StrPath,
+    path: StrPath | object,
     *,
     texts: StrPath | Sequence[StrPath],
     out: StrPath,
     reading: Reading | None = None,
     label_prefix: str = "__label__",
+    vocabulary: StrPath | None = None,
+    labels: StrPath | None = None,
+    tokenizer: str = "basic_english",
     **options: Any,
 ) -> Run | Archive | Server:
     """Bring in the foreign model at `path` and return it: a run, or an archive if `out` is called NAME-VERSION.mar.
 
+    In place of a path it may be a fitted pipeline of scikit-learn.
+
     Both answer `texts`, data as `train` takes them, whose labels are not read; it is written only if the answers are
-    the same. `label_prefix` is left out of the names of labels; the other options are those of `lexport import`, such
-    as `variant`. Raises InputError for a model that cannot be brought in, with the reason, and RefusedError if the
-    answers differ.
+    the same. `label_prefix` is left out of the names of labels. Of a model that says nothing of them, `vocabulary`
+    and `labels` are files with the row of each word and with the labels in the order of the outputs, and `tokenizer`
+    names how texts are split. The other options are those of `lexport import`, such as `variant`. Raises InputError
+    for a model that cannot be brought in, with the reason, and RefusedError if the answers differ.
     """
     from ..data.reading.options import USUAL_READING
     from ..export.imports.kind import ImportOptions
     from ..export.imports.packing import import_model
 
-    asked, how = source_of(texts) or [], ImportOptions(label_prefix=label_prefix)
-    return load(import_model(Path(path), Path(out), asked, reading=reading or USUAL_READING, options=how, **options))
+    asked, how = (
+        source_of(texts) or [],
+        ImportOptions(label_prefix, _path(vocabulary), _path(labels), tokenizer),
+    )
+    source = Path(path) if isinstance(path, (str, os.PathLike)) else path
+    return load(import_model(source, Path(out), asked, reading=reading or USUAL_READING, options=how, **options))
 
 
 @names_missing_packages

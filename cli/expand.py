@@ -111,6 +111,16 @@ def import_model(
     text_column: TextColumn = "text",
     *,
     reading: Reading,
+    vocabulary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The row of each word, of a model that does not say it.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The labels in the order of the outputs, likewise.")
+    ] = None,
+    tokenizer: Annotated[
+        str,
+        typer.Option(help="How such a model's texts are split: basic_english, whitespace[_lower] or words_lower."),
+    ] = "basic_english",
     label_prefix: Annotated[
         str, typer.Option(help="What the names of labels begin with, which is left out.")
     ] = "__label__",
@@ -129,6 +139,9 @@ def import_model(
         out=out,
         text_column=text_column,
         reading=reading,
+        vocabulary=vocabulary,
+        labels=labels,
+        tokenizer=tokenizer,
         label_prefix=label_prefix,
         variant=variant,
         replace=force,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -91,7 +91,12 @@ class Corpus:
         languages = encoder.number_languages(self.languages if encoder.languages else None, len(self))
         words = [encoder.look_up_words(self.words, number) for number in range(max(len(encoder.languages), 1))]
         indices = np.stack([one.indices for one in words])
-        return NumberedTexts(words[0], indices, self.numbers, self.lengths, self.truncated, languages)
+        listed = partial(_look_up_grams, encoder, self.words) if encoder.spec.listed else None
+        return NumberedTexts(words[0], indices, self.numbers, self.lengths, self.truncated, languages, listed)
+
+
+def _look_up_grams(encoder: TextEncoder, words: Sequence[str], numbers: Ids) -> Ids:
+    return encoder.look_up_grams([words[number] for number in numbers.tolist()])
 
 
 class LookedUpTexts(Protocol):
@@ -125,6 +130,8 @@ class NumberedTexts:
     """Whether each text was cut, bool [texts]."""
     languages: Ids | None
     """The number of each text's language, int64 [texts]."""
+    listed: Callable[[Ids], Ids] | None = None
+    """Where n-grams are entries of the vocabulary, from positions in `words` to the rows that `Tokens.listed` has."""
 
     @cached_property
     def _starts(self) -> Ids:
@@ -152,6 +159,7 @@ class NumberedTexts:
             languages,
             None if words.characters is None else words.characters.take(numbers),
             None if words.subwords is None else words.subwords.take(numbers),
+            None if self.listed is None else self.listed(numbers),
         )
 
     def part(self, first: int, last: int) -> NumberedTexts:
@@ -165,6 +173,7 @@ class NumberedTexts:
             self.lengths[first:last],
             self.truncated[first:last],
             languages,
+            self.listed,
         )
 
 

@@ -31,7 +31,7 @@ _HELD_OUT = PARTS[1:]
 
 
 def import_run(
-    path: Path,
+    path: Path | object,
     out: Path,
     texts: Source,
     *,
@@ -41,7 +41,7 @@ def import_run(
     replace: bool = False,
     say: Say = silent,
 ) -> run.Run:
-    """Make the run `out` of the foreign model at `path`, completely or not at all, and return it.
+    """Make the run `out` of the foreign model at `path`, or in memory, completely or not at all, and return it.
 
     Both answer the texts of `texts`, which the run then keeps as its validation and test texts, a half each, with the
     foreign model's answers as their labels: its metrics say how far it agrees with the foreign model. Raises
@@ -50,14 +50,15 @@ def import_run(
     check_replaceable(out, replace=replace)
     atomic.check_folder(out, replace=replace)
     kind = kind_of(path)
-    say(f"{path}: {kind.NAME}")
+    source = str(path) if isinstance(path, Path) else type(path).__name__
+    say(f"{source}: {kind.NAME}")
     data = _read_texts(texts, text_column, reading, say)
     imported = kind.read(path, options)
     for note in imported.notes:
         say(note)
     imported.model.eval()
     with atomic.new_folder(out, replace=replace) as folder:
-        _write(folder, out.name, kind, path, imported, data, say)
+        _write(folder, out.name, kind, path, source, imported, data, say)
     del imported  # its table, before that of the run is read
     return run.open_run(out)
 
@@ -77,7 +78,16 @@ def _read_texts(source: Source, text_column: str, reading: Reading, say: Say) ->
     return changed(kept, dropped=found.dropped, languages=None, pairs=None, images=None)
 
 
-def _write(folder: Path, name: str, kind: Kind, path: Path, imported: Imported, data: Dataset, say: Say) -> None:
+def _write(
+    folder: Path,
+    name: str,
+    kind: Kind,
+    path: Path | object,
+    source: str,
+    imported: Imported,
+    data: Dataset,
+    say: Say,
+) -> None:
     """Write the run's files to the empty `folder`. Raises RefusedError if the answers differ."""
     recipe, model, encoder = imported.recipe, imported.model, imported.encoder
     task = task_of(recipe.task, imported.labels, getattr(recipe.head, "threshold", 0.5))
@@ -86,7 +96,7 @@ def _write(folder: Path, name: str, kind: Kind, path: Path, imported: Imported, 
     proof = compare(task, imported, data.texts, before, after)
     if before is not None and not proof.proven:
         raise RefusedError(
-            f"{path} was read as {kind.NAME}, but the run does not answer as it did: {proof.why}. Nothing is "
+            f"{source} was read as {kind.NAME}, but the run does not answer as it did: {proof.why}. Nothing is "
             "written; please report it with the texts that differ.",
             code="LX-IMPORT-004",
         )
@@ -96,8 +106,8 @@ def _write(folder: Path, name: str, kind: Kind, path: Path, imported: Imported, 
     metrics = {part: task.metrics(one, outputs(model, encoder, one)) for part, one in parts.items()}
     origin = {
         "kind": kind.NAME,
-        "file": path.name,
-        "digest": atomic.sha256_file(path) if path.is_file() else None,
+        "file": path.name if isinstance(path, Path) else source,
+        "digest": atomic.sha256_file(path) if isinstance(path, Path) and path.is_file() else None,
         **imported.facts,
         "proof": asdict(proof),
     }

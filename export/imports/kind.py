@@ -26,6 +26,12 @@ class ImportOptions:
 
     label_prefix: str = "__label__"
     """What the names of labels begin with in the foreign model; it is left out of the run's labels."""
+    vocabulary: Path | None = None
+    """A file with the row of each word, for a model that has none beside it."""
+    labels: Path | None = None
+    """A file with the labels in the order of the outputs, likewise."""
+    tokenizer: str = "basic_english"
+    """How the foreign program splits texts, one of `bags.tokenizers.TOKENIZERS`, where its files do not say."""
     max_tokens: int = 4096
     """Tokens of a text that the run reads, where the foreign model has no limit of its own."""
 
@@ -61,11 +67,11 @@ class Kind(ABC):
     """Its name for people."""
 
     @abstractmethod
-    def recognise(self, path: Path) -> bool:
+    def recognise(self, path: Any) -> bool:
         """Return whether `path`, which exists, is of this kind, by its content. Raises nothing."""
 
     @abstractmethod
-    def read(self, path: Path, options: ImportOptions) -> Imported:
+    def read(self, path: Any, options: ImportOptions) -> Imported:
         """Read the model. Raises InputError for one that is damaged or cannot be brought in, with the reason."""
 
 

@@ -5,19 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import InputError
+from .bags.kinds import BareClassifier, TorchServeArchive
 from .fasttext.kind import FastTextClassifier
 from .kind import Kind
+from .scikit.kind import ScikitPipeline
+from .scikit.skops import SkopsFile
 from .unread import GensimObject, Model2Vec
 from .word_vectors import WordVectors
 
-KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors())
+IN_MEMORY: tuple[Kind, ...] = (ScikitPipeline(),)
+"""What takes an object in place of a path."""
 UNREAD: tuple[Kind, ...] = (GensimObject(), Model2Vec())
 """What is known and refused, by its reader."""
+KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors(), TorchServeArchive(), SkopsFile(), BareClassifier())
 """The first that recognises a path reads it."""
 
 
-def kind_of(path: Path) -> Kind:
-    """Return the kind of the foreign model at `path`. Raises InputError if there is none."""
+def kind_of(path: Path | object) -> Kind:
+    """Return the kind of the foreign model at `path`, or of one in memory. Raises InputError if there is none."""
+    if not isinstance(path, Path):
+        for kind in IN_MEMORY:
+            if kind.recognise(path):
+                return kind
+        raise InputError(
+            f"A {type(path).__name__} cannot be brought in; expected a path, or of models in memory "
+            f"{'; '.join(kind.NAME for kind in IN_MEMORY)}.",
+            code="LX-IMPORT-116",
+        )
     if not path.exists():
         raise InputError(
             f"There is no file or folder {path}. Name the model to bring in, such as model.bin.", code="LX-IMPORT-001"

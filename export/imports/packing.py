@@ -23,7 +23,7 @@ AUTO = "auto"
 
 
 def import_model(
-    path: Path,
+    path: Path | object,
     out: Path,
     texts: Source,
     *,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import keyword
 import pickletools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _OPERATORS = """
     torch.__or__ torch.add torch.amax torch.any torch.append torch.arange torch.bitwise_not torch.cat torch.chunk
     torch.clamp torch.clamp_min torch.conv1d torch.dim torch.div torch.embedding torch.embedding_bag torch.eq
     torch.expand torch.expand_as torch.flatten torch.floordiv torch.format torch.gather torch.ge torch.gelu torch.gt
-    torch.index torch.is_floating_point torch.layer_norm torch.linear torch.list torch.lstm torch.lt
+    torch.index torch.is_floating_point torch.layer_norm torch.linear torch.list torch.log torch.lstm torch.lt
     torch.masked_fill torch.mul torch.ne torch.norm torch.numel torch.ones_like torch.pad torch.quantized_lstm
     torch.relu torch.remainder torch.reshape torch.scaled_dot_product_attention torch.select torch.sigmoid
     torch.size torch.slice torch.softmax torch.sqrt torch.squeeze torch.sub torch.sum torch.to torch.transpose
@@ -116,8 +116,11 @@ def check_torchscript_members(
                 raise ValueError(f"{file}: {name} {problem}; no export of lexport does. It is not opened.")
 
 
-def code_problem(content: bytes) -> str | None:
-    """Return what a code member has that no export has, in words that follow its name; None if nothing."""
+def code_problem(content: bytes, operators: Set[str] = OPERATORS) -> str | None:
+    """Return what a code member has that no export has, in words that follow its name; None if nothing.
+
+    operators: those that it may call, for programs of others.
+    """
     try:
         tokens = [*_tokens(content.decode("ascii"))]
     except ValueError as error:
@@ -125,7 +128,7 @@ def code_problem(content: bytes) -> str | None:
     before = ("", "")
     for (kind, token), (_, after) in pairwise([*tokens, ("", "")]):
         if kind == "name":
-            problem = _name_problem(token, called=after == "(", defined=before[1] in ("def", "class"))
+            problem = _name_problem(token, operators, called=after == "(", defined=before[1] in ("def", "class"))
             if problem is not None:
                 return problem
         elif token == "(" and (before[0] == "value" or before[1] in (")", "]")):
@@ -152,7 +155,7 @@ def _tokens(code: str) -> Iterator[tuple[str, str]]:
         place = match.end()
 
 
-def _name_problem(name: str, *, called: bool, defined: bool) -> str | None:
+def _name_problem(name: str, operators: Set[str], *, called: bool, defined: bool) -> str | None:
     """Return what is wrong with a name, of parts joined by dots: `torch.size`, `self.model`, `return`, `ids`."""
     root, *rest = name.split(".")
     if any(keyword.iskeyword(part) and (rest or part not in KEYWORDS) for part in (root, *rest)):
@@ -160,7 +163,7 @@ def _name_problem(name: str, *, called: bool, defined: bool) -> str | None:
     if defined:
         return f"defines {name!r}" if rest or root in ("torch", "ops") else None
     if root in ("torch", "ops"):
-        return None if name in OPERATORS else f"has the operator {name!r}"
+        return None if name in operators else f"has the operator {name!r}"
     if root == "__torch__" and name not in CLASSES and not _OWN.fullmatch(name):
         return f"has the class {name!r}"
     if called and name not in FUNCTIONS and name not in KEYWORDS:
@@ -168,11 +171,14 @@ def _name_problem(name: str, *, called: bool, defined: bool) -> str | None:
     return None
 
 
-def pickle_problem(content: bytes) -> str | None:
-    """Return what a pickle has that no export's pickle has, in words that follow its name; None if nothing."""
+def pickle_problem(content: bytes, opcodes: Set[str] = OPCODES) -> str | None:
+    """Return what a pickle has that no export's pickle has, in words that follow its name; None if nothing.
+
+    opcodes: those that it may have, for programs of others.
+    """
     try:
         for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name not in OPCODES:
+            if opcode.name not in opcodes:
                 return f"has the pickle's opcode {opcode.name}"
             if opcode.name == "GLOBAL":
                 name = str(argument)

@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.+-]*")
 _ATEN = """
 __or__ _assert_scalar _assert_tensor_metadata add amax any arange bitwise_not cat chunk clamp clamp_min conv1d div
 dropout embedding embedding_bag eq expand expand_as flatten gather ge gelu gt index layer_norm linalg_vector_norm
-linear lstm lt masked_fill mul ne ones_like pad relu remainder reshape scaled_dot_product_attention select sigmoid
+linear log lstm lt masked_fill mul ne ones_like pad relu remainder reshape scaled_dot_product_attention select sigmoid
 slice softmax sqrt sub sum sym_size to transpose unique_dim unsqueeze view where zeros zeros_like
 """
 ATEN = frozenset(_ATEN.split())
@@ -39,6 +39,8 @@ _OPERATOR = re.compile(
 )
 _EXPRESSION = re.compile(
     r"(Symbol\(|Integer\(|Add\(|Mul\(|Min\(|Max\(|Mod\(|FloorDiv\(|GreaterThan\(|StrictGreaterThan\(|LessThan\("
+    # A power of a length alone, and only its square: others could be too large to be written out.
+    r"|Pow\((?=Symbol\('[su][0-9]+', positive=True, integer=True\), Integer\(2\)\))"
     r"|StrictLessThan\(|Equality\(|Unequality\(|'[su][0-9]+'|(positive|nonnegative|integer)=True"
     r"|-?[0-9]{1,18}|true|false|[(), ])*"
 )

@@ -215,7 +215,17 @@ class TextEncoder:
                 tables = chain.from_iterable(map(repeat, (rows[one] for one in numbers.tolist()), counts))
                 indices[:] = [table[word] for table, word in zip(tables, words, strict=True)]
         grams = self._split_all(words) if spec.subwords else None
-        return Tokens(indices, hashes, np.array(counts, np.int64), truncated, numbers, characters, grams)
+        listed = self.look_up_grams(words) if spec.listed else None
+        return Tokens(indices, hashes, np.array(counts, np.int64), truncated, numbers, characters, grams, listed)
+
+    def look_up_grams(self, words: Sequence[str]) -> Ids:
+        """Return the row of the n-gram of 2, 3 … words that begins with each word, int64 [words, ngrams - 1]."""
+        rows, gram = self._vocabulary.rows[0], list(words)
+        found = np.full((len(words), self.spec.ngrams - 1), UNK, np.int64)
+        for order in range(1, self.spec.ngrams):
+            gram = [f"{one} {word}" for one, word in zip(gram, words[order:], strict=False)]
+            found[: len(gram), order - 1] = [rows[one] for one in gram]
+        return found
 
     def without_row(self, words: Iterable[str], language: str | None) -> list[str]:
         """Return those of `words`, tokens already, that have no row of their own; none where no word has one.

@@ -63,6 +63,11 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     if spec.fasttext is not None:
         combine = fasttext.combine
         cells[cells == UNK] = PAD
+    if tokens.listed is not None:
+        for order, before in enumerate(filled[:-1], 2):
+            inside = np.flatnonzero(left >= order)
+            cells[cell[inside] + before[text[inside]]] = tokens.listed[inside, order - 2]
+        return cells
     grams = tokens.hashes
     for order, before in enumerate(filled[:-1], 2):
         grams = combine(grams[:-1], tokens.hashes[order - 1 :])

@@ -74,6 +74,8 @@ class TextSpec:
     """Rows of each language's UNK and words ("languages" only)."""
     fasttext: FastText | None = None
     """How fastText reads texts, for a model that it trained; None for any other. With it comes its own `pattern`."""
+    listed: bool = False
+    """Whether n-grams are entries of the vocabulary, written with spaces between their words, and none is hashed."""
 
     def __post_init__(self) -> None:
         """Raise TextError for a spec that no encoder can follow."""
@@ -127,7 +129,13 @@ class TextSpec:
             raise TextError(
                 f"text spec: buckets={self.buckets} must be 0: with inputs 'hashes' the model has its own."
             )
-        if self.inputs in (Layout.INDICES, Layout.LANGUAGES) and (self.ngrams > 1 or bool(self.subwords)) != (
+        if self.listed:
+            if self.inputs is not Layout.INDICES or self.ngrams < 2 or self.subwords or self.buckets or self.fasttext:
+                raise TextError(
+                    f"text spec: {keyed}; with listed n-grams inputs must be 'indices', ngrams at least 2, and the "
+                    "others None and 0."
+                )
+        elif self.inputs in (Layout.INDICES, Layout.LANGUAGES) and (self.ngrams > 1 or bool(self.subwords)) != (
             self.buckets > 0
         ):
             raise TextError(
@@ -182,11 +190,13 @@ class TextSpec:
     @property
     def hashed(self) -> bool:
         """Whether the hash of every token is needed."""
-        return self.ngrams > 1 or self.inputs is Layout.HASHES
+        return (self.ngrams > 1 and not self.listed) or self.inputs is Layout.HASHES
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of `text.json`; `fasttext` is there only for a model of fastText's."""
+        """Return the content of `text.json`; `fasttext` and `listed` are there only for models that have them."""
         found = asdict(self)
         if self.fasttext is None:
             del found["fasttext"]
+        if not self.listed:
+            del found["listed"]
         return found

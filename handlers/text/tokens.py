@@ -69,6 +69,9 @@ class Tokens:
     """Rows of each token's characters."""
     subwords: Ragged | None = None
     """Hashes of each token's character n-grams."""
+    listed: Ids | None = None
+    """The row of the n-gram of 2, 3 … words that begins with each token, or UNK; int64 [sum(lengths), ngrams - 1].
+    One that ends in another text stands for nothing."""
 
     @property
     def unknown(self) -> Ids:
@@ -95,6 +98,7 @@ class Tokens:
             None if self.languages is None else self.languages[rows],
             None if self.characters is None else self.characters.take(where),
             None if self.subwords is None else self.subwords.take(where),
+            None if self.listed is None else self.listed[where],
         )
 
     @cached_property
@@ -109,6 +113,7 @@ def join(parts: Sequence[Tokens]) -> Tokens:
     if len(parts) == 1:
         return parts[0]
     languages = [part.languages for part in parts if part.languages is not None]
+    listed = [part.listed for part in parts if part.listed is not None]
     return Tokens(
         np.concatenate([part.indices for part in parts]),
         np.concatenate([part.hashes for part in parts]),
@@ -117,6 +122,7 @@ def join(parts: Sequence[Tokens]) -> Tokens:
         np.concatenate(languages) if languages else None,
         _join([part.characters for part in parts if part.characters is not None]),
         _join([part.subwords for part in parts if part.subwords is not None]),
+        np.concatenate(listed) if listed else None,
     )
 
 

@@ -7,6 +7,7 @@ from .hashed import Hashed, HashedOptions
 from .multilingual import Multilingual, MultilingualOptions
 from .positions import Positions
 from .table import Table, TableOptions
+from .tfidf import TfIdf, TfIdfOptions
 
 __all__ = [
     "EMBEDDINGS",
@@ -23,9 +24,12 @@ __all__ = [
     "Positions",
     "Table",
     "TableOptions",
+    "TfIdf",
+    "TfIdfOptions",
 ]
 
 EMBEDDINGS: dict[str, type[EmbeddingOptions]] = {
-    kind.NAME: kind for kind in (TableOptions, HashedOptions, CharCNNOptions, DynamicDimOptions, MultilingualOptions)
+    kind.NAME: kind
+    for kind in (TableOptions, HashedOptions, CharCNNOptions, DynamicDimOptions, MultilingualOptions, TfIdfOptions)
 }
 """What a recipe may name as embedding; the first is the default."""

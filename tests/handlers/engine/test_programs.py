@@ -187,7 +187,13 @@ def _spec(graph: dict[str, Any]) -> None:
     graph["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = '[1, {"type": "os.abort"}]'
 
 
-@pytest.mark.parametrize("edit", [_guards, _shape, _target, _file, _library, _methods, _name, _range, _spec])
+def _power(graph: dict[str, Any]) -> None:
+    values = graph["graph_module"]["graph"]["tensor_values"]
+    power = "Pow(Symbol('s27', positive=True, integer=True), Integer(3))"
+    next(iter(values.values()))["sizes"] = [{"as_expr": {"expr_str": power, "hint": None}}]
+
+
+@pytest.mark.parametrize("edit", [_power, _guards, _shape, _target, _file, _library, _methods, _name, _range, _spec])
 def test_a_graph_with_code_in_it_is_not_opened(
     program: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], None]
 ) -> None:

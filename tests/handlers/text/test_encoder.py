@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 import mmh3
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from lexport.handlers.request.protocol import parse
 from lexport.handlers.request.refusals import Refusal
 from lexport.handlers.text.encoder import PAD, TOKEN_PATTERN, UNK, TextEncoder, TextError, TextSpec, Tokens
+from lexport.handlers.text.files import load_encoder
 from lexport.handlers.text.normalization import lower
 
 from ...refusals import refused
@@ -193,6 +195,29 @@ def test_ngrams_do_not_depend_on_the_vocabulary() -> None:
     assert len(set(rows[:, 2].tolist())) == 4
 
 
+def test_listed_ngrams_have_the_rows_of_the_vocabulary(tmp_path: Path) -> None:
+    words = ["good", "film", "good film", "a good film", "film a"]
+    listed = TextEncoder(TextSpec(words=7, ngrams=3, listed=True), words)
+    good, film, pair, three, across = range(2, 7)
+    tokens = listed.look_up(["A good film", "film", "", "x good", "film a"])
+    assert listed.assemble(tokens).tolist() == [
+        [UNK, good, film, UNK, pair, three],
+        [film, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+        [UNK, good, UNK, 0, 0, 0],
+        [film, UNK, across, 0, 0, 0],
+    ]
+    # "film a" stands at the end of one text and the begin of the next, which is no n-gram.
+    together = listed.look_up(["good film", "a"])
+    assert listed.assemble(together).tolist() == [[good, film, pair], [UNK, 0, 0]]
+    assert listed.assemble(tokens.take(np.array([4, 0])))[0, :3].tolist() == [film, UNK, across]
+    for name, content in listed.files().items():
+        (tmp_path / name).write_bytes(content)
+    again = load_encoder(tmp_path)
+    assert again.spec == listed.spec
+    assert again.assemble(again.look_up(["a good film"])).tolist() == [[UNK, good, film, UNK, pair, three]]
+
+
 def test_pad_and_unk_cannot_be_typed() -> None:
     ids = encoder().look_up(["[PAD] [UNK] <unk>"]).indices
     assert PAD not in ids
@@ -213,6 +238,9 @@ def test_a_lone_surrogate_stops_at_the_protocol() -> None:
         ({"ngrams": 0}, "ngrams=0"),
         ({"ngrams": 2, "buckets": 0}, "on together or off together"),
         ({"ngrams": 1, "buckets": 9}, "on together or off together"),
+        ({"listed": True}, "with listed n-grams inputs must be 'indices'"),
+        ({"listed": True, "ngrams": 1, "buckets": 0}, "ngrams=1, .* ngrams at least 2"),
+        ({"listed": True, "buckets": 0, "subwords": (3, 5)}, "with listed n-grams"),
         ({"schema": 2}, "has schema 2"),
         ({"inputs": "bytes"}, "inputs='bytes' is not known; there are indices, hashes, characters, languages"),
         ({"ngrams": 1, "subwords": (3, 5), "buckets": 0}, "on together or off together"),
