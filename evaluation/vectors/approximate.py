@@ -38,6 +38,7 @@ _LINE = 512  # bytes of the first line of a file
 _LINKS, _COMPARED_NEW, _COMPARED = 16, 100, 100
 _MORE = 3  # rows that the index is asked for, for each one that is asked for
 _TOGETHER = 1 << 21  # numbers that are added or read at a time
+_BLOCK = 1 << 20  # bytes
 
 
 class Approximate(Nearest):
@@ -103,7 +104,8 @@ def build(table: WordTable, *, progress: Progress = silent) -> Indexed:
         index.add_items(np.ascontiguousarray(table.nearest.units(own)), own.tolist(), num_threads=cores())
         progress(first + len(own), len(usable), f"{first + len(own):,} of {len(usable):,} words")
     made = table.searched_by(Approximate(table.nearest, index))
-    return Indexed(made, kept_neighbours(table, made, SAMPLE))
+    recalls = kept_neighbours(table, [made], SAMPLE)
+    return Indexed(made, recalls[0] if recalls else None)
 
 
 def save(indexed: Indexed, file: Path) -> None:
@@ -179,7 +181,10 @@ def _header(line: bytes) -> dict[str, Any] | None:
 
 def _sha256(header: dict[str, Any], handle: BinaryIO) -> str:
     """Return the SHA-256 of the rest of a header and of the file from here on."""
-    return hashlib.file_digest(handle, lambda: hashlib.sha256(json.dumps(header).encode())).hexdigest()
+    found = hashlib.sha256(json.dumps(header).encode())
+    while block := handle.read(_BLOCK):
+        found.update(block)
+    return found.hexdigest()
 
 
 def _digest(table: WordTable) -> str:
@@ -189,7 +194,7 @@ def _digest(table: WordTable) -> str:
     room = np.empty((min(step, len(table.rows)), table.rows.dim), np.float32)
     for first in range(0, len(table.rows), step):
         part = table.rows.part(first, min(len(table.rows), first + step), room)
-        found.update(np.ascontiguousarray(part))
+        found.update(np.ascontiguousarray(part).data)
     return found.hexdigest()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...storage.compression import listed, shown
-from .nearest import Nearest
+from .nearest import Found, Nearest
 from .rows import Floats, Ints, Rows, quantized
 from .spelling import alike
 
@@ -116,7 +116,11 @@ class WordTable:
                 "fewer words.",
                 code="LX-VECTORS-104",
             )
-        [(rows, cosines)] = self.nearest.find(direction[None], count, [places])
+        return self.named(self.nearest.find(direction[None], count, [places])[0])
+
+    def named(self, found: Found) -> list[Neighbour]:
+        """Return rows as words."""
+        rows, cosines = found
         return [
             Neighbour(self.words[row], cosine) for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)
         ]

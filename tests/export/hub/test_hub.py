@@ -11,6 +11,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 import lexport
+from lexport.api.functions import read_keys
+from lexport.api.run import of_folder
 from lexport.errors import InputError, RefusedError
 from lexport.export.hub.layout import with_front, without_front
 from lexport.export.hub.pull import pull
@@ -38,7 +40,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_run_comes_back_as_it_was(run_folder: Path, tmp_path: Path) -> None:
     made = push(run_folder, tmp_path / "pushed", license_id="apache-2.0", languages=["en"])
-    held_out = sum(lexport.load(run_folder).metrics[part]["count"] for part in ("validation", "test"))
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    held_out = sum(metrics[part]["count"] for part in ("validation", "test"))
     assert (made.record.kind, made.record.name, made.record.version) == ("run", "topics", None)
     assert made.texts == held_out
     target, record = pull(tmp_path / "pushed", tmp_path / "back")
@@ -183,7 +186,7 @@ def test_signatures_are_asked_for_on_both_ways(pushed: Path, archive_of: Pack, t
         lexport.from_hub(pushed, out=tmp_path / "back.mar", keys=[public])
     assert not (tmp_path / "back.mar").exists()
     with refused(RefusedError, "LX-TRUST-010"):
-        lexport.load(archive_of("onnx-int8"), keys=[public]).to_hub(tmp_path / "again")
+        lexport.Archive(archive_of("onnx-int8"), trusted=read_keys([public])).to_hub(tmp_path / "again")
 
 
 def test_a_folder_that_is_no_run_is_refused(archive_of: Pack, tmp_path: Path) -> None:
@@ -196,7 +199,7 @@ def test_a_folder_that_is_no_run_is_refused(archive_of: Pack, tmp_path: Path) ->
 
 
 def test_from_python_both_answer_as_before(run_folder: Path, archive_of: Pack, tmp_path: Path) -> None:
-    run, archive = lexport.load(run_folder), lexport.load(archive_of("onnx-int8"))
+    run, archive = of_folder(run_folder), lexport.Archive(archive_of("onnx-int8"))
     run.to_hub(tmp_path / "run")
     archive.to_hub(str(tmp_path / "archive"))
     for before, name in ((run, "run"), (archive, "archive")):
