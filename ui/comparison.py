@@ -76,7 +76,7 @@ def _made(one: Side, other: Side) -> _Section:
     """Return what differs of all that both tell: an archive keeps less of its recipe than a run."""
     whole = one.whole == other.whole
     names = one.made.keys() | other.made.keys() if whole else one.made.keys() & other.made.keys()
-    rows = [
+    rows: list[Row] = [
         [name, Cell(before, "long"), Cell(after, "long")]
         for name in sorted(names)
         if (before := one.made.get(name, NONE)) != (after := other.made.get(name, NONE))
@@ -109,7 +109,7 @@ def _labels(one: Side, other: Side) -> _Section | None:
     shared.sort(key=lambda name: one.labels[name]["f1"] - other.labels[name]["f1"], reverse=True)
     if not shared:
         return None
-    rows = []
+    rows: list[Row] = []
     for name in shared[:_MOST]:
         first, second = one.labels[name], other.labels[name]
         change = second["f1"] - first["f1"]
@@ -167,7 +167,7 @@ def _answers(found: Comparison) -> _Section:
         return _Section(title, f"Not compared: {found.answers}.")
     text = f"{len(found.flips):,} of {found.asked:,} are answered differently. "
     text += f"The largest difference of a score is {found.largest_difference:.2g}."
-    rows = [
+    rows: list[Row] = [
         [flip.before, flip.after, f"{flip.difference:.4f}", Cell(line(flip.text), "long")] for flip in found.flips
     ]
     heads = ["A", "B", "Difference", "Text"] if rows else ()
