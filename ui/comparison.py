@@ -65,7 +65,7 @@ def compare(one: Item, other: Item, script: str, tests: Sequence[tuple[Item, Ite
 
 def _facts(one: Item, other: Item) -> _Section:
     first, second = dict(one.facts), dict(other.facts)
-    rows: list[list[str | Cell]] = [
+    rows = [
         [name, first.get(name, NONE), second.get(name, NONE), _change(first.get(name), second.get(name))]
         for name in dict.fromkeys([*first, *second])
     ]
@@ -76,7 +76,7 @@ def _made(one: Side, other: Side) -> _Section:
     """Return what differs of all that both tell: an archive keeps less of its recipe than a run."""
     whole = one.whole == other.whole
     names = one.made.keys() | other.made.keys() if whole else one.made.keys() & other.made.keys()
-    rows: list[list[str | Cell]] = [
+    rows: list[Row] = [
         [name, Cell(before, "long"), Cell(after, "long")]
         for name in sorted(names)
         if (before := one.made.get(name, NONE)) != (after := other.made.get(name, NONE))
@@ -89,7 +89,7 @@ def _scores(one: Side, other: Side) -> _Section:
     heads = TASKS[one.task].HEADLINES
     if one.task != other.task:
         return _Section("Scores", f"Their tasks differ, {one.task} and {other.task}, so scores cannot be compared.")
-    rows: list[list[str | Cell]] = [
+    rows = [
         [
             heads[name],
             with_interval(one.scores, name),
@@ -109,7 +109,7 @@ def _labels(one: Side, other: Side) -> _Section | None:
     shared.sort(key=lambda name: one.labels[name]["f1"] - other.labels[name]["f1"], reverse=True)
     if not shared:
         return None
-    rows: list[list[str | Cell]] = []
+    rows: list[Row] = []
     for name in shared[:_MOST]:
         first, second = one.labels[name], other.labels[name]
         change = second["f1"] - first["f1"]
@@ -126,7 +126,7 @@ def _variants(one: Side, other: Side) -> _Section | None:
     names = list(dict.fromkeys([*one.variants, *other.variants]))
     if not names:
         return None
-    rows: list[list[str | Cell]] = [
+    rows = [
         [
             name,
             *(_figure(side.variants.get(name), figure) for figure in _COSTS.values() for side in (one, other)),
@@ -167,7 +167,7 @@ def _answers(found: Comparison) -> _Section:
         return _Section(title, f"Not compared: {found.answers}.")
     text = f"{len(found.flips):,} of {found.asked:,} are answered differently. "
     text += f"The largest difference of a score is {found.largest_difference:.2g}."
-    rows: list[list[str | Cell]] = [
+    rows: list[Row] = [
         [flip.before, flip.after, f"{flip.difference:.4f}", Cell(line(flip.text), "long")] for flip in found.flips
     ]
     heads = ["A", "B", "Difference", "Text"] if rows else ()
@@ -180,7 +180,7 @@ def _loads(one: Side, other: Side) -> _Section | None:
         return None
     first, second = read_load(one.load), read_load(other.load)
     later = {row.cell: row for row in second.rows}
-    rows: list[list[str | Cell]] = [
+    rows = [
         [
             row.cell,
             measured(row.requests_per_second),
