@@ -52,7 +52,7 @@ def check_value(value: Any, file: str, leaves: tuple[type, ...] = ()) -> None:
     # Of each container: how deep it is, and how many values it is written out; None while its parts are looked at.
     known: dict[int, tuple[int, int] | None] = {}
     waiting: list[tuple[Any, bool]] = [(value, False)]
-    plain = (int, *_SINGLE, bytearray, *leaves)
+    plain: tuple[type, ...] = (int, *_SINGLE, bytearray, *leaves)
     while waiting:
         one, entered = waiting.pop()
         if not isinstance(one, _CONTAINERS):

@@ -63,4 +63,4 @@ def test_a_server_answers_what_the_foreign_model_answered(
     assert archive.inspect().evidence["run"]["imported"]["proof"]["proven"]
     with lexport.serve(archive, engine="embedded", workers="cpu:1", port=0, state_dir=tmp_path / "state") as server:
         answers = [one for first in range(0, len(rows), 100) for one in server.predict(rows[first : first + 100])]
-    assert [one.label for one in answers] == labels(rows)
+    assert scikit.labels_of(answers) == labels(rows)

@@ -28,7 +28,7 @@ def test_the_sum_is_that_of_tf_idf(counts: str, norm: str) -> None:
         ids[number, : len(row)] = torch.tensor(row, dtype=torch.int64)
     with torch.no_grad():
         found = embedding.vectors(ids).sum(dim=1).numpy()
-        table = embedding.table.weight.numpy()  # type: ignore[operator,union-attr]
+        table = embedding.table.weight.numpy()  # type: ignore[operator]
         importance = embedding.importance.numpy()[:, 0]
     for number, row in enumerate(rows):
         vector = np.zeros(9)
@@ -47,7 +47,7 @@ def test_padding_changes_nothing_and_importance_is_learned() -> None:
     padded = torch.tensor([[2, 3, 2, 0, 0]])
     torch.testing.assert_close(embedding.vectors(ids).sum(dim=1), embedding.vectors(padded).sum(dim=1))
     assert not embedding.vectors(padded)[:, 3:].any()
-    embedding.vectors(torch.tensor([[2, 3, 2], [0, 0, 0]])).square().sum().backward()
+    embedding.vectors(torch.tensor([[2, 3, 2], [0, 0, 0]])).square().sum().backward()  # type: ignore[no-untyped-call]
     gradient = embedding.importance.grad
     assert gradient is not None
     assert gradient.isfinite().all()

@@ -65,7 +65,8 @@ class Squared(Classifier):
 
     def forward(self, text: Tensor, offsets: Tensor) -> Tensor:
         found = self.embedding(text, offsets)
-        return self.fc(found * found)
+        squared: Tensor = self.fc(found * found)
+        return squared
 
 
 class Writing(Classifier):
@@ -73,7 +74,8 @@ class Writing(Classifier):
 
     def forward(self, text: Tensor, offsets: Tensor) -> Tensor:
         torch.save(text, "written")
-        return self.fc(self.embedding(text, offsets))
+        found: Tensor = self.fc(self.embedding(text, offsets))
+        return found
 
 
 class Deep(Classifier):
@@ -95,7 +97,7 @@ def spread(module: nn.Module, seed: int = 0) -> nn.Module:
 
 def script(module: nn.Module, path: Path) -> Path:
     """A TorchScript file of the module."""
-    torch.jit.script(module).save(str(path))
+    torch.jit.save(torch.jit.script(module), str(path))  # type: ignore[no-untyped-call]
     return path
 
 

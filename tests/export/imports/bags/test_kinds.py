@@ -19,6 +19,7 @@ from onnx import helper
 from torch import nn
 
 import lexport
+from lexport.client.answers import Prediction
 from lexport.errors import InputError
 from lexport.export.imports.importing import import_run
 from lexport.export.imports.kind import ImportOptions
@@ -103,7 +104,8 @@ def _beside(folder: Path) -> dict[str, Path]:
 
 def test_a_traced_program_and_one_of_rows(tmp_path: Path) -> None:
     module = cases.spread(cases.Classifier())
-    torch.jit.trace(module, (torch.tensor([1, 2]), torch.tensor([0]))).save(str(tmp_path / "traced.pt"))
+    traced = torch.jit.trace(module, (torch.tensor([1, 2]), torch.tensor([0])))  # type: ignore[no-untyped-call]
+    traced.save(str(tmp_path / "traced.pt"))
     check(bring(tmp_path / "traced.pt", **_beside(tmp_path)), module)
     other = tmp_path / "other"
     other.mkdir()
@@ -203,6 +205,7 @@ def test_the_archive_answers_as_the_foreign_model_did(tmp_path: Path) -> None:
         ids = torch.tensor([words.get(word, 0) for word in text.lower().split()])
         with torch.inference_mode():
             expected = module(ids, torch.tensor([0]))[0].softmax(dim=0)
+        assert isinstance(answer, Prediction)
         assert answer.label == cases.LABELS[int(expected.argmax())]
         assert answer.score == pytest.approx(float(expected.max()), abs=1e-5)
 
@@ -302,6 +305,8 @@ def test_an_archive_without_the_files_it_needs(tmp_path: Path) -> None:
 def test_texts_that_both_read_otherwise_are_refused(tmp_path: Path) -> None:
     script = cases.script(cases.spread(cases.Classifier()), tmp_path / "model.pt")
     data = cases.write_texts(tmp_path / "texts.jsonl", ['a good"bad film', "the film"])
+    beside = _beside(tmp_path)
+    options = ImportOptions(vocabulary=beside["vocabulary"], labels=beside["labels"])
     with refused(lexport.RefusedError, "LX-IMPORT-004", "model.pt", "good"):
-        import_run(script, tmp_path / "run", data, options=ImportOptions(**_beside(tmp_path)))
+        import_run(script, tmp_path / "run", data, options=options)
     assert not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
 import lexport
+from lexport.api.archive import Archive
+from lexport.client.answers import Answer, Prediction
 from lexport.errors import InputError
 from lexport.export.imports.bags.tokenizers import WORD
 from lexport.export.imports.importing import import_run
@@ -52,6 +55,11 @@ def labelled(count: int, labels: int) -> tuple[list[str], list[str]]:
     rows = texts(count, seed=1)
     scores = [sum(len(word) * (-1) ** number for number, word in enumerate(text.split())) for text in rows]
     return rows, [f"label {(score // 7 + (draw.random() < 0.1)) % labels}" for score in scores]
+
+
+def labels_of(answers: Sequence[Answer]) -> list[str]:
+    """The labels of a classifier's answers."""
+    return [answer.label for answer in answers if isinstance(answer, Prediction)]
 
 
 def bring(pipeline: Any, folder: Path, rows: list[str] | None = None) -> Run:
@@ -150,7 +158,8 @@ def test_the_archive_answers_as_the_pipeline(tmp_path: Path) -> None:
     for variant in ("onnx-fp32", "torchscript-fp32"):
         out = tmp_path / f"{variant}-1.0.mar"
         archive = lexport.import_model(pipeline, texts=str(data), out=out, variant=variant)
-        assert [answer.label for answer in lexport.load(archive.path).predict(rows)] == expected
+        assert isinstance(archive, Archive)
+        assert labels_of(lexport.load(archive.path).predict(rows)) == expected
 
 
 class _Own(TfidfVectorizer):  # type: ignore[misc]
