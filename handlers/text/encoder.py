@@ -121,8 +121,8 @@ class TextEncoder:
         """Return the tokens of a text, at most max_tokens of them, and whether there were more."""
         limit = self.spec.max_tokens
         if self.spec.fasttext is not None:
-            matches: Iterator[Any] = self._pattern.finditer(text)
-            return self.spec.fasttext.read((match.group() for match in matches), limit)
+            words = (match.group() for match in self._pattern.finditer(text))
+            return self.spec.fasttext.read(words, limit)
         if not text.isascii():
             text = normalize(text, self.spec.normalization)
         pattern = self._ascii if text.isascii() else self._pattern
@@ -132,7 +132,7 @@ class TextEncoder:
             found = self._find(text) if pattern is self._pattern else pattern.findall(text)
         else:
             # Slower a token, but no more of a very long text is split than is kept.
-            matches = pattern.finditer(text)
+            matches: Iterator[Any] = pattern.finditer(text)
             found = [match.group() for match in islice(matches, limit + 1)]
         return (found[:limit], True) if len(found) > limit else (found, False)
 

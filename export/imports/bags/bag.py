@@ -47,8 +47,8 @@ class BagWeights:
     def logits(self, ids: Sequence[int], mode: str) -> Array:
         """Return the logits of a text with the words of these rows, [labels]; computed with numpy alone."""
         vectors = self.table[list(ids)].astype(np.float64)
-        pool: Callable[..., Array] = {"mean": np.mean, "sum": np.sum, "max": np.max}[mode]
-        pooled = pool(vectors, axis=0) if len(ids) else np.zeros(self.table.shape[1])
+        pools: dict[str, Callable[..., Array]] = {"mean": np.mean, "sum": np.sum, "max": np.max}
+        pooled = pools[mode](vectors, axis=0) if len(ids) else np.zeros(self.table.shape[1])
         found: Array = self.weight.astype(np.float64) @ pooled + self.bias
         return found
 

@@ -83,8 +83,9 @@ class Answering:
 
     def _scores(self, outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if self._file.loss is Loss.SOFTMAX:
-            raised = np.exp(outputs - outputs.max())
-            return raised / raised.sum()
+            raised: npt.NDArray[np.float64] = np.exp(outputs - outputs.max())
+            shares: npt.NDArray[np.float64] = raised / raised.sum()
+            return shares
         if self._file.loss is Loss.HIERARCHICAL:
             right = 1 / (1 + np.exp(-outputs))
             chosen = [[right[node] if to_right else 1 - right[node] for node, to_right in way] for way in self._ways]

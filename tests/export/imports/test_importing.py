@@ -12,6 +12,7 @@ import pytest
 
 from lexport.api.functions import import_model
 from lexport.api.run import Run
+from lexport.client import Vector
 from lexport.errors import InputError, RefusedError
 from lexport.evaluation.metrics import Outputs
 from lexport.evaluation.tasks import task_of
@@ -24,7 +25,8 @@ from lexport.export.imports.word_vectors import WordVectors
 from lexport.handlers.request.explain import explain
 from lexport.handlers.request.protocol import Request
 from lexport.models.run import Run as TrainedRun
-from tests.refusals import refused
+
+from ...refusals import refused
 
 FASTTEXT = Path(__file__).parent / "fasttext"
 VECTORS = "4 3\ngood 1 0 0\nbad -1 0.5 0\nfilm 0 1 0\nvery 0 0 1\n"
@@ -92,6 +94,7 @@ def test_word_vectors_become_a_model_of_text_vectors(tmp_path: Path) -> None:
     made = import_model(file, texts=asked, out=tmp_path / "run")
     assert isinstance(made, Run)
     [vector] = made.predict(["good FILM"])
+    assert isinstance(vector, Vector)
     assert np.allclose(vector.vector, np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
     assert made.info.imported["proof"]["least_cosine"] > 0.9999
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,17 @@ import pytest
 import lexport
 from lexport.api.archive import Archive
 from lexport.cli.app import app
-from tests.export.imports.test_fasttext import HERE, answered, texts
+from lexport.client import Prediction
+
+from .test_fasttext import HERE, answered, texts
 
 LINES = texts()
+
+
+def predictions(answers: Sequence[object]) -> list[Prediction]:
+    found = [one for one in answers if isinstance(one, Prediction)]
+    assert len(found) == len(answers)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +53,7 @@ def test_an_archive_answers_what_fasttext_answers(archive: Archive, model: str) 
     assert (found["file"], found["proof"]["proven"]) == (model, True)
     expected = answered(model)
     with archive:
-        answers = archive.predict(LINES)
+        answers = predictions(archive.predict(LINES))
     assert [one.label for one in answers] == expected.best
     for one, scores in zip(answers, expected.scores, strict=True):
         assert all(abs(one.scores[label] - score) < 1e-4 for label, score in scores.items())
@@ -58,7 +67,7 @@ def test_a_server_answers_what_fasttext_answers(archive: Archive, model: str, en
         pytest.skip("one model is enough for the second engine")
     expected = answered(model)
     with lexport.serve(archive, engine=engine, workers="cpu:1", port=0, state_dir=tmp_path / "state") as server:
-        answers = server.predict(LINES)
+        answers = predictions(server.predict(LINES))
     assert [one.label for one in answers] == expected.best
 
 

@@ -97,7 +97,7 @@ def spread(module: nn.Module, seed: int = 0) -> nn.Module:
 
 def script(module: nn.Module, path: Path) -> Path:
     """A TorchScript file of the module."""
-    torch.jit.save(torch.jit.script(module), str(path))  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.script(module), str(path))
     return path
 
 
