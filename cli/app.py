@@ -22,6 +22,7 @@ from . import score as scoring
 from . import train as learning
 from .exchange import export_to as exiting
 from .exchange import hub as sharing
+from .exchange import importing
 from .looking import diagnose as diagnosing
 from .looking import ui as looking
 from .looking import vectors as exploring
@@ -45,6 +46,7 @@ __all__ = [
     "exploring",
     "generating",
     "growing",
+    "importing",
     "learning",
     "listing",
     "loading",

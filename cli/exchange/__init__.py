@@ -1,1 +1,1 @@
-"""The commands that write models for others and take them in: export-to, hub."""
+"""The commands that write models for others and take them in: export-to, hub, import."""
