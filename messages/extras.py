@@ -35,6 +35,7 @@ PACKAGES = {
     "gensim": ("gensim", "vectors"),
     "matplotlib": ("matplotlib", "vectors"),
     "sklearn": ("scikit-learn", "vectors"),
+    "threadpoolctl": ("threadpoolctl", "vectors"),
     "umap": ("umap-learn", "umap"),
     "voyager": ("voyager", "index"),
     "cryptography": ("cryptography", "sign"),

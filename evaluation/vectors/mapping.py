@@ -161,9 +161,7 @@ def _two_threads() -> AbstractContextManager[object]:
     Their two sums make the same whichever comes first; of more threads the order would change the last bits, and with
     them the whole map.
     """
-    from threadpoolctl import threadpool_limits  # which scikit-learn needs
-
-    limits: AbstractContextManager[object] = threadpool_limits(2)
+    limits: AbstractContextManager[object] = import_optional("threadpoolctl", "A map of words").threadpool_limits(2)
     return limits
 
 
