@@ -102,7 +102,7 @@ PICTURES: dict[str, tuple[int, Callable[[Page, Path, str], None]]] = {
     "pictures/library.png": (660, _library),
     "pictures/text.png": (640, _text),
     "pictures/comparison.png": (900, _comparison),
-    "pictures/report.png": (900, _file("report.html")),
+    "pictures/report.png": (1180, _file("report.html")),
     "pictures/confusion.png": (640, _file("report.html", "Confusion")),
     "pictures/map.png": (760, _map),
     "pictures/evaluation.png": (900, _file("evaluation.html")),
