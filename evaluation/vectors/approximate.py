@@ -177,7 +177,7 @@ def _header(line: bytes) -> dict[str, Any] | None:
     return cast("dict[str, Any]", read) if known else None
 
 
-def _sha256(header: dict[str, Any], handle: BinaryIO) -> str:
+def _sha256(header: dict[str, Any], handle: Any) -> str:
     """Return the SHA-256 of the rest of a header and of the file from here on."""
     return hashlib.file_digest(handle, lambda: hashlib.sha256(json.dumps(header).encode())).hexdigest()
 
@@ -189,7 +189,7 @@ def _digest(table: WordTable) -> str:
     room = np.empty((min(step, len(table.rows)), table.rows.dim), np.float32)
     for first in range(0, len(table.rows), step):
         part = table.rows.part(first, min(len(table.rows), first + step), room)
-        found.update(np.ascontiguousarray(part))
+        found.update(part.tobytes())
     return found.hexdigest()
 
 
