@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -180,7 +181,7 @@ def _index(options: argparse.Namespace, folder: Path, report: Report) -> list[Ve
     words = [table.words[place] for place in np.linspace(0, len(table.words) - 1, _ASKED, dtype=int)]
     times: dict[str, list[float]] = {}
     for name, searched in (("exact", table), ("index", indexed.table)):
-        times[name] = [_timed(lambda searched=searched, word=word: searched.similar([word]))[0] for word in words]
+        times[name] = [_timed(partial(searched.similar, [word]))[0] for word in words]
     exact, near = (statistics.median(own) for own in times.values())
     recall = indexed.recall
     assert recall is not None

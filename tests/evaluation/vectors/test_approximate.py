@@ -84,8 +84,10 @@ def test_where_the_graph_reaches_too_few_rows_all_are_compared() -> None:
     rows[-1] = [3, 2, 1]
     equal = WordTable("equal", [f"word{at}" for at in range(2000)], FloatRows(rows))
     indexed = approximate.build(equal)
+    near = indexed.table.nearest
+    assert isinstance(near, approximate.Approximate)
     with pytest.raises(voyager.RecallError):
-        indexed.table.nearest._index.query(rows[0], k=600, query_ef=600)
+        near._index.query(rows[0], k=600, query_ef=600)
     assert indexed.table.similar(["word1999"], 200) == equal.similar(["word1999"], 200)
 
 
