@@ -173,7 +173,9 @@ def check_onnx(path: Path, file: str) -> Any:
         onnx.checker.check_model(model)
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
-        raise InputError(f"{shown(file)} is no valid ONNX model ({shown(first)}).", code="LX-IMPORT-093") from None
+        raise InputError(
+            f"{shown(file)} is no valid ONNX model ({shown(first)}). Export it again.", code="LX-IMPORT-093"
+        ) from None
     if any(one.type.tensor_type.elem_type == onnx.TensorProto.STRING for one in model.graph.input):
         raise InputError(
             f"{shown(file)} takes texts and not rows of words, as skl2onnx writes pipelines. Bring in the pipeline "
@@ -204,7 +206,10 @@ def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
         session = open_session(path, 1, "cpu")
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
-        raise InputError(f"{shown(file)} is not run by onnxruntime ({shown(first)}).", code="LX-IMPORT-095") from None
+        raise InputError(
+            f"{shown(file)} is not run by onnxruntime ({shown(first)}). Export it again, for an older opset.",
+            code="LX-IMPORT-095",
+        ) from None
     inputs = session.get_inputs()
     names, kinds = [one.name for one in inputs], [one.type for one in inputs]
     flat = len(inputs[0].shape or []) == 1 if inputs else False

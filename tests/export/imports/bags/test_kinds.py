@@ -186,6 +186,7 @@ def test_weights_without_a_program(tmp_path: Path) -> None:
     assert not run.info.imported["asked"]
 
 
+@pytest.mark.long
 def test_the_archive_answers_as_the_foreign_model_did(tmp_path: Path) -> None:
     module = cases.spread(cases.Classifier())
     members = {
