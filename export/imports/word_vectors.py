@@ -64,7 +64,7 @@ class WordVectors(Kind):
         )
         model = build(recipe, spec)
         with torch.no_grad():
-            model.embedding.weight.zero_()  # type: ignore[operator,union-attr]
+            model.embedding.weight.zero_()  # type: ignore[operator]
         rows = torch.arange(FIRST_WORD, spec.words)
         model.embedding.fill(rows, torch.from_numpy(vectors))  # type: ignore[operator]
         encoder = TextEncoder(spec, words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import fasttext, hashing
@@ -59,7 +61,7 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     cell = (starts + lengths)[text] - left
     cells: Ids = np.zeros(size, np.int64)
     cells[cell] = tokens.hashes + 1 if spec.inputs is Layout.HASHES else tokens.indices
-    combine = hashing.combine
+    combine: Callable[[Ids, Ids], Ids] = hashing.combine
     if spec.fasttext is not None:
         combine = fasttext.combine
         cells[cells == UNK] = PAD

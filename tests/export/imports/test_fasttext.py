@@ -22,7 +22,8 @@ from lexport.export.imports.fasttext.kind import FastTextClassifier
 from lexport.export.imports.kind import Imported, ImportOptions
 from lexport.handlers.text.offsets import find_tokens
 from lexport.models.predict import text_outputs
-from tests.refusals import refused
+
+from ...refusals import refused
 
 HERE = Path(__file__).parent / "fasttext"
 SOFTMAX = ["words.bin", "grams.bin", "pruned.ftz", "many.ftz", "tree.bin"]

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import gensim
 import numpy as np
 import pytest
 
 from lexport.api.functions import import_model
 from lexport.api.run import Run
+from lexport.client.answers import Prediction, Vector
 from lexport.errors import InputError, RefusedError
 from lexport.evaluation.metrics import Outputs
 from lexport.evaluation.tasks import task_of
@@ -24,7 +24,8 @@ from lexport.export.imports.word_vectors import WordVectors
 from lexport.handlers.request.explain import explain
 from lexport.handlers.request.protocol import Request
 from lexport.models.run import Run as TrainedRun
-from tests.refusals import refused
+
+from ...refusals import refused
 
 FASTTEXT = Path(__file__).parent / "fasttext"
 VECTORS = "4 3\ngood 1 0 0\nbad -1 0.5 0\nfilm 0 1 0\nvery 0 0 1\n"
@@ -83,6 +84,8 @@ def test_an_explanation_adds_up_and_names_only_words_of_the_text(run: TrainedRun
 
 def test_an_answer_counts_the_words_of_the_text(run: TrainedRun) -> None:
     empty, found = Run(run).predict(["", "goal qqq butter"])
+    assert isinstance(empty, Prediction)
+    assert isinstance(found, Prediction)
     assert (empty.tokens, empty.unknown) == (0, 0)
     assert (found.tokens, found.unknown) == (3, 1)
 
@@ -92,6 +95,7 @@ def test_word_vectors_become_a_model_of_text_vectors(tmp_path: Path) -> None:
     made = import_model(file, texts=asked, out=tmp_path / "run")
     assert isinstance(made, Run)
     [vector] = made.predict(["good FILM"])
+    assert isinstance(vector, Vector)
     assert np.allclose(vector.vector, np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
     assert made.info.imported["proof"]["least_cosine"] > 0.9999
 
@@ -100,7 +104,8 @@ def test_word_vectors_with_capitals_keep_them(tmp_path: Path) -> None:
     file, asked = vectors(tmp_path)
     file.write_text(VECTORS.replace("film", "Film"), encoding="utf-8")
     made = import_model(file, texts=asked, out=tmp_path / "run")
-    assert made.predict(["Film"])[0].vector != made.predict(["film"])[0].vector  # type: ignore[union-attr]
+    assert isinstance(made, Run)
+    assert made.predict(["Film"]) != made.predict(["film"])
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
@@ -124,7 +129,7 @@ def test_what_is_not_there_or_not_known_is_refused(tmp_path: Path) -> None:
 
 def test_an_object_of_gensim_is_not_unpickled(tmp_path: Path) -> None:
     _, asked = vectors(tmp_path)
-    keyed = gensim.models.KeyedVectors(3)
+    keyed = pytest.importorskip("gensim.models").KeyedVectors(3)
     keyed.add_vectors(["good", "bad"], np.eye(3, dtype=np.float32)[:2])
     keyed.save(str(tmp_path / "own.kv"))
     with refused(InputError, "LX-VECTORS-005", "own.kv"):

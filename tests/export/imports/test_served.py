@@ -10,7 +10,8 @@ import pytest
 import lexport
 from lexport.api.archive import Archive
 from lexport.cli.app import app
-from tests.export.imports.test_fasttext import HERE, answered, texts
+
+from .test_fasttext import HERE, answered, texts
 
 LINES = texts()
 

@@ -41,6 +41,6 @@ def test_the_loss_is_that_of_the_probabilities_and_falls_by_training() -> None:
     optimizer = torch.optim.Adam(head.parameters(), lr=0.1)
     for _ in range(30):
         optimizer.zero_grad()
-        head.loss(head(vectors), truth, None, None).backward()
+        head.loss(head(vectors), truth, None, None).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert head.loss(head(vectors), truth, None, None) < expected
