@@ -10,10 +10,16 @@ import pytest
 import lexport
 from lexport.api.archive import Archive
 from lexport.cli.app import app
+from lexport.client.answers import Answer, Prediction
 
 from .test_fasttext import HERE, answered, texts
 
 LINES = texts()
+
+
+def label_of(answer: Answer) -> str:
+    assert isinstance(answer, Prediction)
+    return answer.label
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +52,9 @@ def test_an_archive_answers_what_fasttext_answers(archive: Archive, model: str) 
     expected = answered(model)
     with archive:
         answers = archive.predict(LINES)
-    assert [one.label for one in answers] == expected.best
+    assert [label_of(one) for one in answers] == expected.best
     for one, scores in zip(answers, expected.scores, strict=True):
+        assert isinstance(one, Prediction)
         assert all(abs(one.scores[label] - score) < 1e-4 for label, score in scores.items())
     assert (answers[0].tokens, answers[0].unknown) == (0, 0)
 
@@ -60,7 +67,7 @@ def test_a_server_answers_what_fasttext_answers(archive: Archive, model: str, en
     expected = answered(model)
     with lexport.serve(archive, engine=engine, workers="cpu:1", port=0, state_dir=tmp_path / "state") as server:
         answers = server.predict(LINES)
-    assert [one.label for one in answers] == expected.best
+    assert [label_of(one) for one in answers] == expected.best
 
 
 @pytest.mark.long
