@@ -166,8 +166,10 @@ class _Explaining:
         ]
         if tokens.subwords is not None:
             owners += [[token] for token, own in enumerate(tokens.subwords.counts.tolist()) for _ in range(own)]
-        # Words without a row, where these have no cell.
-        there = np.flatnonzero(cells[: len(owners)] != PAD)
+        if not owners:
+            return np.zeros((0, len(predictor.labels))), []
+        # fastText's words without a row have no cell.
+        there = np.flatnonzero((cells[: len(owners)] != PAD).reshape(len(owners), -1).any(axis=1))
         if not len(there):
             return np.zeros((0, len(predictor.labels))), []
         return self._logits(predictor.outputs_of_ids(cells[there, None])), [owners[place] for place in there.tolist()]

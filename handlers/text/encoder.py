@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, islice, repeat
 from typing import Any
@@ -121,8 +121,7 @@ class TextEncoder:
         """Return the tokens of a text, at most max_tokens of them, and whether there were more."""
         limit = self.spec.max_tokens
         if self.spec.fasttext is not None:
-            words = (match.group() for match in self._pattern.finditer(text))
-            return self.spec.fasttext.read(words, limit)
+            return self.spec.fasttext.read(map(_group, self._pattern.finditer(text)), limit)
         if not text.isascii():
             text = normalize(text, self.spec.normalization)
         pattern = self._ascii if text.isascii() else self._pattern
@@ -132,8 +131,7 @@ class TextEncoder:
             found = self._find(text) if pattern is self._pattern else pattern.findall(text)
         else:
             # Slower a token, but no more of a very long text is split than is kept.
-            matches: Iterator[Any] = pattern.finditer(text)
-            found = [match.group() for match in islice(matches, limit + 1)]
+            found = list(map(_group, islice(pattern.finditer(text), limit + 1)))
         return (found[:limit], True) if len(found) > limit else (found, False)
 
     def read(self, text: str) -> tuple[list[str], bool]:
@@ -298,6 +296,12 @@ class TextEncoder:
         if self.spec.fasttext is not None:
             return fasttext.subword_hashes(word, shortest, longest)
         return subwords(word, shortest, longest, self.spec.hash_seed)
+
+
+def _group(match: Any) -> str:
+    """Return what a match of `re` or `regex` has matched."""
+    found: str = match.group()
+    return found
 
 
 def _index_characters(spec: TextSpec, characters: Sequence[str]) -> dict[str, int]:

@@ -83,9 +83,9 @@ class Answering:
 
     def _scores(self, outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if self._file.loss is Loss.SOFTMAX:
-            raised: npt.NDArray[np.float64] = np.exp(outputs - outputs.max())
-            shares: npt.NDArray[np.float64] = raised / raised.sum()
-            return shares
+            raised = np.exp(outputs - outputs.max())
+            scores: npt.NDArray[np.float64] = raised / raised.sum()
+            return scores
         if self._file.loss is Loss.HIERARCHICAL:
             right = 1 / (1 + np.exp(-outputs))
             chosen = [[right[node] if to_right else 1 - right[node] for node, to_right in way] for way in self._ways]

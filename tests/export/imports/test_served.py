@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,16 @@ import pytest
 import lexport
 from lexport.api.archive import Archive
 from lexport.cli.app import app
-from lexport.client import Prediction
+from lexport.client.answers import Answer, Prediction
 
 from .test_fasttext import HERE, answered, texts
 
 LINES = texts()
 
 
-def predictions(answers: Sequence[object]) -> list[Prediction]:
-    found = [one for one in answers if isinstance(one, Prediction)]
-    assert len(found) == len(answers)
-    return found
+def label_of(answer: Answer) -> str:
+    assert isinstance(answer, Prediction)
+    return answer.label
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +51,10 @@ def test_an_archive_answers_what_fasttext_answers(archive: Archive, model: str) 
     assert (found["file"], found["proof"]["proven"]) == (model, True)
     expected = answered(model)
     with archive:
-        answers = predictions(archive.predict(LINES))
-    assert [one.label for one in answers] == expected.best
+        answers = archive.predict(LINES)
+    assert [label_of(one) for one in answers] == expected.best
     for one, scores in zip(answers, expected.scores, strict=True):
+        assert isinstance(one, Prediction)
         assert all(abs(one.scores[label] - score) < 1e-4 for label, score in scores.items())
     assert (answers[0].tokens, answers[0].unknown) == (0, 0)
 
@@ -67,8 +66,8 @@ def test_a_server_answers_what_fasttext_answers(archive: Archive, model: str, en
         pytest.skip("one model is enough for the second engine")
     expected = answered(model)
     with lexport.serve(archive, engine=engine, workers="cpu:1", port=0, state_dir=tmp_path / "state") as server:
-        answers = predictions(server.predict(LINES))
-    assert [one.label for one in answers] == expected.best
+        answers = server.predict(LINES)
+    assert [label_of(one) for one in answers] == expected.best
 
 
 @pytest.mark.long
