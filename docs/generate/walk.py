@@ -20,7 +20,7 @@ TARGET = Path(__file__).resolve().parents[1] / "walk.gif"
 WIDTH, HEIGHT = 960, 560  # px of the page
 _CAPTION = 44  # px below it
 _LARGEST = 3_000_000  # bytes
-_COLOURS = 128
+_COLOURS = 256
 _TYPED = 4  # characters of a frame
 _BACKGROUND, _INK, _POINTER = "#14171b", "#ffffff", "#d9480f"
 
