@@ -212,7 +212,7 @@ QUESTIONS = {
             "Planned are the percentiles of requests that come at any time. In the closed loops each user waits out "
             "the stall with one request, and the requests that others would have sent meanwhile are missing.",
             "Of three runs that one counts whose client kept its schedule best; lag is how much later than planned "
-            "requests were sent.",
+            "requests were sent. k6 does not say that: of its runs the one with the lowest median counts.",
         ),
     ),
     "soak": Question(
