@@ -72,8 +72,8 @@ def main() -> int:
     for name, by in ((EQUAL, ""), (K6.NAME, ", by k6")):
         if name in found:
             off = max(abs(ms / plan - 1) for ms, plan in zip(_percentiles(found[name]), planned, strict=True))
-            asked = f"the open loop with equal gaps{by}: every percentile within {MOST_OFF:.0%} of the plan"
-            verdicts.append(Verdict(asked, f"at most {off:.1%} off", off <= MOST_OFF))
+            promised = f"the open loop with equal gaps{by}: every percentile within {MOST_OFF:.0%} of the plan"
+            verdicts.append(Verdict(promised, f"at most {off:.1%} off", off <= MOST_OFF))
     return report.close(verdicts)
 
 
