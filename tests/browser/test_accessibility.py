@@ -68,6 +68,7 @@ def test_answers_and_what_words_add(page: Page, ui_address: str, name: str) -> N
     judged(page, "label")
 
 
+@pytest.mark.long
 def test_a_comparison_with_answers_of_both(page: Page, ui_address: str) -> None:
     compare(page.open(ui_address))
     ask(page, "the goal by zzzq in the rain")
@@ -116,6 +117,7 @@ def test_the_report_of_a_run_with_the_texts_behind_a_cell(page: Page, run_report
     judged(page, "svg-img-alt", "link-name")
 
 
+@pytest.mark.long
 def test_the_report_of_an_archive(page: Page, archive_of: Callable[[str], Path], tmp_path: Path) -> None:
     overview.write(reported(archive_of("onnx-int8")), tmp_path / "report.html")
     judged(page.open(tmp_path / "report.html"))
@@ -143,6 +145,7 @@ def test_a_page_that_is_a_file(page: Page, tmp_path: Path, kind: str) -> None:
     judged(page.open(path if path.is_file() else tmp_path / "out" / "report.html"))
 
 
+@pytest.mark.long
 def test_two_load_tests_side_by_side(page: Page, tmp_path: Path) -> None:
     write_loadtest(report(rows(users=(1, 16))), tmp_path / "a", "")
     write_loadtest(report(rows(("films-1.1",), users=(16, 64))), tmp_path / "b", "")

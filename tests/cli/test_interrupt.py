@@ -120,6 +120,7 @@ def test_a_server_in_the_foreground(place: Place, archive_of: Callable[[str], Pa
         assert_clean(result, place, kept=[str(state), str(state / "lexport"), *own])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("java")
 def test_while_a_load_test_runs(place: Place, archive_of: Callable[[str], Path]) -> None:
     archive = str(archive_of("onnx-int8"))

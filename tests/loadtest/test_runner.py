@@ -198,6 +198,7 @@ def test_a_file_with_a_line_that_asks_nothing_is_refused(mar: Path, tmp_path: Pa
         texts_file(path, subject, tmp_path)
 
 
+@pytest.mark.long
 def test_real_torchserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mar = make_archive(tmp_path / "films-1.0.mar", handler=HANDLER)  # no evidence, so no goldens to wait for
     scratch = tmp_path / "tmp"

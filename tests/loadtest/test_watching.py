@@ -146,7 +146,7 @@ def test_a_terminal_without_colours_has_none(stub: Stub, tmp_path: Path) -> None
     assert "\x1b[31m" not in sent
 
 
-@pytest.mark.parametrize("json", [False, True])
+@pytest.mark.parametrize("json", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_pipe_gets_no_line_that_changes(stub: Stub, tmp_path: Path, json: bool) -> None:
     command = [*COMMAND, "--host", f"{stub.url}/ask", *(["--json"] if json else [])]
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}

@@ -300,6 +300,7 @@ def test_the_command_takes_a_run_an_archive_and_the_file_that_score_writes(
     assert len(digests) == 1
 
 
+@pytest.mark.long
 def test_a_larger_model_lifts_a_small_one_that_has_few_labels_by_what_it_says_of_other_texts() -> None:
     """Real film reviews: 200 with labels, 3,442 without, and a teacher that was fitted on 3,442 others."""
     data = load("rotten-tomatoes")

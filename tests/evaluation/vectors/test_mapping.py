@@ -18,6 +18,8 @@ from lexport.evaluation.vectors.table import WordTable
 from ...refusals import refused
 
 GROUPS, EACH = 3, 12
+# umap compiles itself, for most of a minute.
+METHODS = [pytest.param(one, marks=[pytest.mark.long] if one is Method.UMAP else []) for one in Method]
 
 
 def table() -> WordTable:
@@ -29,11 +31,7 @@ def table() -> WordTable:
     return WordTable("groups", words, FloatRows(rows))
 
 
-@pytest.mark.parametrize(
-    "method",
-    # umap compiles itself for a quarter of a minute.
-    [pytest.param(one, marks=[pytest.mark.long] if one is Method.UMAP else []) for one in Method],
-)
+@pytest.mark.parametrize("method", METHODS)
 def test_groups_stay_together_and_the_same_seed_makes_the_same_map(method: Method) -> None:
     own = table()
     places = chosen(own, None, 1000)
@@ -47,7 +45,7 @@ def test_groups_stay_together_and_the_same_seed_makes_the_same_map(method: Metho
     assert apart[same].mean() < 0.5 * apart[~same].mean()
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("count", [5, 6, 17])
 def test_few_words_have_a_map_too(method: Method, count: int) -> None:
     own = table()

@@ -62,7 +62,12 @@ PARTS = {"-"} | {
     for part in (one.engine, one.precision, f"-{one.precision}", "-dynamic", "-text")
 }
 # Other names with hyphens: an archive's file, an error's code, a range of addresses.
-OTHERS = ["benchmarks/memory.py", "docs/generate/errors.py", "handlers/engine/prefault.py"]
+OTHERS = [
+    "benchmarks/memory.py",
+    "docs/generate/errors.py",
+    "export/imports/packing.py",
+    "handlers/engine/prefault.py",
+]
 
 
 def test_no_name_of_a_variant_is_taken_apart() -> None:
@@ -116,6 +121,7 @@ def copied(run_folder: Path, tmp_path: Path) -> Run:
     return open_run(folder)
 
 
+@pytest.mark.long
 def test_what_cannot_be_made_is_left_out_with_the_reason(copied: Run) -> None:
     evidence = export(copied, choose("*-int8*,onnx-fp32"))
     assert evidence.left_out == dict.fromkeys(DYNAMIC, "its encoder has no dense layers")

@@ -39,7 +39,7 @@ def test_every_shipped_recipe_loads_and_says_when_to_use_it(name: str) -> None:
         (
             'name = "classifier"',
             'name = "crf"',
-            ["head", "'crf'", "classifier, linear, vector, joint"],
+            ["head", "'crf'", "classifier, linear, tree, vector, joint"],
         ),
         (
             'name = "table"',

@@ -130,6 +130,7 @@ def skip_if_not_permitted(result: Drained) -> None:
         pytest.skip(f"this process may not refuse the server's connections: {result.open_because}")
 
 
+@pytest.mark.long
 def test_no_request_is_lost_when_a_server_under_load_is_stopped(server: Server) -> None:
     with load(server) as outcomes:
         while outcomes["answered"] < 20 * CONNECTIONS:
@@ -167,6 +168,7 @@ def test_what_is_in_flight_is_answered_and_a_stuck_worker_does_not_hold_up_the_e
         assert answer.result() == "answered"
 
 
+@pytest.mark.long
 def test_a_request_that_comes_later_on_an_open_connection_is_refused_by_name(server: Server) -> None:
     with contextlib.closing(Client(server)) as client:
         assert client.ask(["goal"]) == "answered"

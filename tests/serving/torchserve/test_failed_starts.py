@@ -221,6 +221,7 @@ def test_settings_java_refuses_are_explained(make_archive: MakeArchive, tmp_path
     assert traces.folders() == []
 
 
+@pytest.mark.long
 def test_a_port_taken_at_the_last_moment_is_replaced(
     make_archive: MakeArchive, tmp_path: Path, traces: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

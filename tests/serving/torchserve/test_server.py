@@ -236,6 +236,7 @@ def test_a_port_in_use_is_said_before_anything_starts(make_archive: MakeArchive,
     assert [path.name for path in (tmp_path / "state").iterdir()] == [".lexport-state"]
 
 
+@pytest.mark.long
 def test_two_servers_side_by_side_and_nothing_left_of_the_stopped_one(
     shared: Server, make_archive: MakeArchive, tmp_path: Path, traces: Any
 ) -> None:
