@@ -72,6 +72,7 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/mixed.py --json $(FIGURES)/mixed.json
 	-$(BIN)/python benchmarks/grpc_calls.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/grpc_calls.json
 	-$(BIN)/python benchmarks/open_loop.py --json $(FIGURES)/open_loop.json
+	-$(BIN)/python benchmarks/tune.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/tune.json
 	-$(BIN)/python benchmarks/soak.py --json $(FIGURES)/soak.json
 	-$(BIN)/python benchmarks/soak.py --engine embedded --json $(FIGURES)/soak-embedded.json
 	-$(BIN)/python benchmarks/faults.py --json $(FIGURES)/faults.json
