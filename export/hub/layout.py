@@ -59,8 +59,10 @@ class Record:
         ]
         if self.kind not in (RUN, ARCHIVE):
             problems.append(f"kind is {self.kind!r}, not {RUN} or {ARCHIVE}")
-        if self.kind == ARCHIVE and len(self.files) != 1:
-            problems.append(f"an archive is one file, and {len(self.files):,} are listed")
+        archive = f"{self.name}-{self.version}.mar"
+        if self.kind == ARCHIVE and ("/" in archive or [*self.files] != [archive]):
+            # The name is that of the file in a store, too, which must not lie elsewhere.
+            problems.append(f"an archive is one file, {archive}, beside lexport.json")
         if len(self.files) > _MOST_FILES:
             problems.append(f"{len(self.files):,} files are listed, more than {_MOST_FILES:,}")
         raise_any(problems)

@@ -35,7 +35,7 @@ def pull(
     record = read_record(folder)
     if record.kind == ARCHIVE:
         [name] = record.files
-        target = out / f"{record.name}-{record.version}.mar" if out.is_dir() else out
+        target = out / name if out.is_dir() else out
         atomic.check_file(target, replace=replace)
         with atomic.new_file(target) as handle:
             _copy(folder, name, record.files[name], handle)

@@ -161,7 +161,15 @@ def test_a_path_out_of_the_folder_is_refused(pushed: Path, tmp_path: Path, path:
 
 @pytest.mark.parametrize(
     "values",
-    [{"kind": "dataset"}, {"files": {"a.mar": "0"}}, {"files": {"a": "0" * 64, "b": "0" * 64}}, {"files": 1}],
+    [
+        {"name": "../topics"},
+        {"name": "/topics"},
+        {"version": None},
+        {"kind": "dataset"},
+        {"files": {"a.mar": "0"}},
+        {"files": {"a": "0" * 64, "b": "0" * 64}},
+        {"files": 1},
+    ],
 )
 def test_a_record_that_cannot_be_is_refused(pushed: Path, tmp_path: Path, values: dict[str, object]) -> None:
     change(pushed / "lexport.json", **values)
