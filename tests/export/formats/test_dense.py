@@ -98,6 +98,24 @@ def test_every_wide_layer_is_truly_quantized_in_onnx_and_the_head_is_not(
             assert any(np.array_equal(one, own) or np.array_equal(one, own.T) for one in constants)
 
 
+@pytest.mark.parametrize("combination", [TRANSFORMER, LSTM], ids=str)
+def test_no_sum_of_two_products_overflows_sixteen_bits(combination: Combination, tmp_path: Path) -> None:
+    """Without VNNI, ONNX Runtime adds them up in 16 bits, which stop at 32,767."""
+    file = write(combination, dense("onnx"), tmp_path)
+    graph = onnx.load(str(file)).graph
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    weights = [
+        constants[name]
+        for node in graph.node
+        if node.op_type in ("MatMulInteger", "DynamicQuantizeLSTM")
+        for name in node.input[1:3]
+        if name in constants and constants[name].dtype == np.int8
+    ]
+    assert weights
+    for weight in weights:
+        assert 0 < 2 * 255 * np.abs(weight.astype(int)).max() <= 32_767
+
+
 @pytest.mark.parametrize("combination", each(COMBINATIONS))
 def test_every_wide_layer_is_quantized_in_torchscript(combination: Combination, tmp_path: Path) -> None:
     file = write(combination, dense("torchscript"), tmp_path)
