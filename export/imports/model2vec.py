@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from ...data.pretrained.base import LARGEST
 from ...errors import InputError
 from ...evaluation.metrics import Outputs
-from ...handlers.text.encoder import FIRST_WORD, UNK
+from ...handlers.text.encoder import FIRST_WORD
 from ...handlers.text.tokenizer import FILE
 from ...messages.extras import is_installed
 from ...models.compose import build
@@ -38,8 +38,8 @@ from .tokenizer_file import TokenizerFile, read_tokenizer
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _NESTED = "0_StaticEmbedding"
-_PIPELINE = "pipeline.skops"
-# Tokens of a text that model2vec's `encode` reads unless told another number.
+_HEADS = ("head.safetensors", "pipeline.skops")
+# Tokens of a text that model2vec's `encode` reads where config.json says nothing.
 _MOST_TOKENS = 512
 # What config.json may say: how the vectors were made, which changes nothing any more, and how they are used.
 _MADE = {
@@ -65,11 +65,15 @@ class _Folder:
     tokenizer: TokenizerFile
     normalizes: bool
     """Whether model2vec makes the length of a text's vector 1."""
+    max_length: int | None
+    """Tokens of a text that model2vec reads, unknown ones included; None for all."""
 
     @property
-    def characters(self) -> int:
+    def characters(self) -> int | None:
         """Characters of a text that model2vec reads: for each token as many as half of its tokens have at most."""
-        return _MOST_TOKENS * int(np.median([len(token) for token in self.tokenizer.tokens]))
+        if self.max_length is None:
+            return None
+        return max(self.max_length * int(np.median([len(token) for token in self.tokenizer.tokens])), 1)
 
     def rows(self) -> Array:
         """Return the vector of each token, float32 [tokens, dim]."""
@@ -103,14 +107,13 @@ class Model2Vec(Kind):
                 "finite. Distil the model again.",
                 code="LX-IMPORT-306",
             )
-        skips = tokenizer.names_unknown
-        encoder = tokenizer.encoder(
-            _MOST_TOKENS, special=False, skips_unknown=skips, characters=max(found.characters, 1)
-        )
+        most = found.max_length or options.max_tokens
+        skips = tokenizer.unknown is not None
+        encoder = tokenizer.encoder(most, special=False, skips_unknown=skips, characters=found.characters)
         recipe = Recipe(
             name="model2vec",
             when="Vectors of tokens that model2vec distilled, averaged.",
-            text=TextOptions(buckets=0, min_count=1, max_tokens=_MOST_TOKENS, normalization="none"),
+            text=TextOptions(buckets=0, min_count=1, max_tokens=most, normalization="none"),
             embedding=TableOptions(dim=rows.shape[1]),
             encoder=BagOptions(),
             head=VectorOptions(objective="pooled"),
@@ -123,14 +126,12 @@ class Model2Vec(Kind):
             weight.zero_()
             weight[FIRST_WORD:] = torch.from_numpy(rows)
             if tokenizer.unknown is not None:
-                if not skips:
-                    weight[UNK] = weight[FIRST_WORD + tokenizer.unknown]
                 weight[FIRST_WORD + tokenizer.unknown] = 0
         asked = is_installed("model2vec")
         by = f"model2vec {version('model2vec')}" if asked else "the numbers in its files"
         notes = [
             f"texts are read by {FILE} ({tokenizer.kind}, {len(tokenizer.tokens):,} tokens), without special tokens, "
-            f"up to {_MOST_TOKENS} tokens and {found.characters:,} characters, as model2vec's encode does",
+            f"up to {most:,} tokens" + (f" and {found.characters:,} characters" if found.characters else ""),
             f"what it answers before is computed by {by}",
             *tokenizer.notes,
         ]
@@ -164,34 +165,31 @@ class Model2Vec(Kind):
 
 def _read(path: Path) -> _Folder:
     """Return what the folder holds. Raises InputError for what is damaged or no such model."""
-    if (path / _PIPELINE).exists():
-        raise InputError(
-            f"{path} has a classifier of scikit-learn behind its vectors, {_PIPELINE}: layers between vector and "
-            "labels, which no head of a run has. To bring in the vectors alone, copy the folder without that file; "
-            "or train a model of lexport's on the answers of this one.",
-            code="LX-IMPORT-307",
-        )
+    for head in _HEADS:
+        if (path / head).exists():
+            raise InputError(
+                f"{path} has a classifier behind its vectors, {head}, and of model2vec only vectors can be brought in. "
+                f"For these copy the folder without {head}, and without head_config in {CONFIG}; for the labels train "
+                "a model of lexport's on the answers of this one.",
+                code="LX-IMPORT-307",
+            )
     if not (path / WEIGHTS).is_file() or not (path / CONFIG).is_file():
         raise InputError(
             f"{path} lies as sentence-transformers writes such models, without {CONFIG}. Write it as model2vec does: "
             f'StaticModel.from_pretrained("{path}").save_pretrained(FOLDER)',
             code="LX-IMPORT-303",
         )
-    normalizes = _read_config(path / CONFIG)
+    normalizes, most = _read_config(path / CONFIG)
     try:
         tensors = load_file(path / WEIGHTS)
     except (OSError, SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path / WEIGHTS} cannot be read ({shown(error)}). Save the model again.", code="LX-IMPORT-304"
         ) from None
-    tokenizer = read_tokenizer((path / FILE).read_bytes(), str(path / FILE))
-    folder = _Folder(
-        tensors.pop("embeddings", np.zeros(0)),
-        tensors.pop("weights", None),
-        tensors.pop("mapping", None),
-        tokenizer,
-        normalizes,
-    )
+    tokenizer = read_tokenizer((path / FILE).read_bytes(), f"{FILE} of {path.name}")
+    embeddings = tensors.pop("embeddings", np.zeros(0))
+    weights, mapping = tensors.pop("weights", None), tensors.pop("mapping", None)
+    folder = _Folder(embeddings, weights, mapping, tokenizer, normalizes, most)
     problem = (
         f"the tensors {', '.join(sorted(tensors)[:5])} besides {', '.join(_TENSORS)}" if tensors else _misfit(folder)
     )
@@ -204,8 +202,11 @@ def _read(path: Path) -> _Folder:
     return folder
 
 
-def _read_config(file: Path) -> bool:
-    """Return whether the vectors of texts are made length 1. Raises InputError for settings that are not known."""
+def _read_config(file: Path) -> tuple[bool, int | None]:
+    """Return whether the vectors of texts are made length 1, and the most tokens of a text.
+
+    Raises InputError for settings that are not known.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         problem = "" if isinstance(values, dict) else "it is no JSON object"
@@ -213,19 +214,23 @@ def _read_config(file: Path) -> bool:
         values, problem = {}, str(error)
     if not problem and values.get("model_type", "model2vec") != "model2vec":
         problem = f"its model_type is {values['model_type']!r}, not 'model2vec'"
-    normalizes = values.get("normalize", False) if not problem else False
-    unknown = sorted(set(values) - _MADE - {"normalize"}) if not problem else []
+    normalizes, most = (
+        (False, None) if problem else (values.get("normalize", False), values.get("max_length", _MOST_TOKENS))
+    )
+    unknown = sorted(set(values) - _MADE - {"normalize", "max_length"}) if not problem else []
     if unknown:
         problem = f"it has the settings {', '.join(unknown[:5])}, which this version does not know"
     elif not isinstance(normalizes, bool | None):
         problem = f"its normalize is {normalizes!r}, neither true nor false"
+    elif most is not None and (type(most) is not int or most < 1):
+        problem = f"its max_length is {most!r}, neither null nor a number of tokens"
     if problem:
         raise InputError(
             f"{file} is not one of model2vec: {shown(problem)}. Name a folder that StaticModel.save_pretrained "
             "wrote; a setting that does not change what encode answers can be taken out of the file.",
             code="LX-IMPORT-308",
         )
-    return bool(normalizes)
+    return bool(normalizes), most
 
 
 def _misfit(folder: _Folder) -> str | None:
@@ -249,7 +254,7 @@ def _ask(path: Path, texts: Sequence[str]) -> Outputs:
     """Return what model2vec itself answers, vectors made length 1, float32 [texts, dim]."""
     from model2vec import StaticModel
 
-    # One by one: a file that fills texts up makes answers depend on their neighbours.
+    # One by one: where a file fills texts up, versions before 0.10 make answers depend on their neighbours.
     found = StaticModel.from_pretrained(path).encode(list(texts), batch_size=1, use_multiprocessing=False)
     return _unit(np.asarray(found, np.float64))
 
@@ -260,14 +265,18 @@ def _averaging(folder: _Folder) -> Before:
     from tokenizers import Tokenizer
 
     opened = Tokenizer.from_str(folder.tokenizer.content.decode())
+    opened.no_padding()
+    if folder.max_length is None:
+        opened.no_truncation()
+    else:
+        opened.enable_truncation(folder.max_length)
     dim = folder.embeddings.shape[1]
-    skipped = folder.tokenizer.unknown if folder.tokenizer.names_unknown else None
 
     def answer(texts: Sequence[str]) -> Outputs:
         found = np.zeros((len(texts), dim))
         for number, text in enumerate(texts):
             ids = opened.encode(text[: folder.characters], add_special_tokens=False).ids
-            own = [one for one in ids if one != skipped][:_MOST_TOKENS]
+            own = [one for one in ids if one != folder.tokenizer.unknown]
             if own:
                 vectors = folder.embeddings[own if folder.mapping is None else folder.mapping[own]].astype(np.float64)
                 scaled = vectors if folder.weights is None else vectors * folder.weights[own][:, None]

@@ -29,10 +29,10 @@ class TokenizerFile:
     """Its tokens by id."""
     unknown: int | None
     """The id of the token for what it does not know; None if it has none."""
-    names_unknown: bool
-    """Whether the file names that token rather than its number, as all kinds but Unigram do."""
     special: tuple[int, int]
     """The special tokens that it puts before and behind a text."""
+    longest: int | None
+    """The most tokens of a text by the file's own truncation, special ones apart; None without it."""
     notes: tuple[str, ...]
     """What the user should know, in sentences."""
 
@@ -67,20 +67,20 @@ def read_tokenizer(content: bytes, file: str) -> TokenizerFile:
             "save it again with a present version.",
             code="LX-IMPORT-300",
         ) from None
-    padding = values.get("padding") or {}
+    padding, cut = values.get("padding") or {}, values.get("truncation") or {}
     fixed = isinstance(padding.get("strategy"), dict) or padding.get("pad_to_multiple_of")
-    if fixed or (values.get("truncation") or {}).get("strategy") == "OnlySecond":
-        what = "fills texts up to a fixed number of tokens" if fixed else "cuts the second text of a pair alone"
+    if fixed or cut.get("direction", "Right") != "Right" or cut.get("strategy") == "OnlySecond":
+        what = "fills texts up to a fixed number of tokens" if fixed else "cuts texts otherwise than at their end"
         raise InputError(
-            f"{shown(file)} {what}, which a run cannot do. Take the setting out of the file, with no_padding() and "
+            f"{shown(file)} {what}, which a run cannot do. Take the setting out of the file, with no_padding() or "
             "no_truncation() of tokenizers, if your program runs without it.",
             code="LX-IMPORT-301",
         )
-    names_unknown = values["model"].get("unk_token") is not None
+    named = values["model"].get("unk_token")
     unknown = unknown_of(values, {token: number for number, token in enumerate(tokens)})
     try:
-        if names_unknown and unknown is None:
-            raise ValueError(f"its token for unknown words, {values['model']['unk_token']!r}, is none of its tokens")
+        if named and unknown is None:
+            raise ValueError(f"its token for unknown words, {named!r}, is none of its tokens")
         before, after = _special(opened.encode(_PROBE).special_tokens_mask)
     except Exception as error:  # of the package's own kind, which is Exception itself
         raise InputError(
@@ -88,7 +88,9 @@ def read_tokenizer(content: bytes, file: str) -> TokenizerFile:
             code="LX-IMPORT-302",
         ) from None
     note = "the file fills texts up to the longest of a batch; here none is filled up"
-    return TokenizerFile(content, kind, tokens, unknown, names_unknown, (before, after), (note,) if padding else ())
+    longest = max(int(cut["max_length"]) - before - after, 1) if cut else None
+    notes = (note,) if padding else ()
+    return TokenizerFile(content, kind, tokens, unknown, (before, after), longest, notes)
 
 
 def _special(mask: Sequence[int]) -> tuple[int, int]:

@@ -68,7 +68,6 @@ class TokenizedEncoder(TextEncoder):
         self._content = content
         self._opened = opened
         self._marked = special > 0
-        self._cuts = opened.truncation is not None
 
     def files(self) -> dict[str, bytes]:
         """Return the files that `files.load_encoder` reads, by name."""
@@ -98,8 +97,6 @@ class TokenizedEncoder(TextEncoder):
     def _look_up(self, texts: Sequence[str], numbers: Ids | None) -> Tokens:
         encodings, truncated = self._encode(texts)
         every = [one.ids for one in encodings]
-        if self._cuts:
-            truncated = [cut or bool(one.overflowing) for cut, one in zip(truncated, encodings, strict=True)]
         limit, (before, after) = self.spec.max_tokens, self._rules.special
         for place, ids in enumerate(every):
             if len(ids) - before - after > limit:
@@ -116,14 +113,8 @@ class TokenizedEncoder(TextEncoder):
     def _own(self, ids: Sequence[int]) -> tuple[int, int, bool]:
         """Return where a text's own tokens begin and end among `ids`, and whether the limit leaves some out."""
         before, after = self._rules.special
-        first, last, limit = before, len(ids) - after, self.spec.max_tokens
-        if last - first <= limit:
-            return first, last, False
-        if not self._rules.skips_unknown:
-            return first, first + limit, True
-        # What has no cell does not count.
-        known = [place for place in range(first, last) if ids[place] != self._rules.unknown]
-        return (first, known[limit], True) if len(known) > limit else (first, last, False)
+        last, most = len(ids) - after, before + self.spec.max_tokens
+        return before, min(last, most), last > most
 
     def _encode(self, texts: Sequence[str]) -> tuple[list[Any], list[bool]]:
         """Return what the package makes of texts, without offsets, and whether they were cut before it read them."""
@@ -144,7 +135,7 @@ class TokenizedEncoder(TextEncoder):
             found = self._opened.encode(read, add_special_tokens=self._marked)
         except TypeError:
             found = self._opened.encode(_whole(read), add_special_tokens=self._marked)
-        return found, len(read) < len(text) or (self._cuts and bool(found.overflowing))
+        return found, len(read) < len(text)
 
 
 def _whole(text: str) -> str:

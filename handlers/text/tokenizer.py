@@ -41,7 +41,7 @@ class TokenizerRules:
 
 
 def open_tokenizer(content: bytes) -> Any:
-    """Return the `tokenizers.Tokenizer` of a file's content, which pads nothing.
+    """Return the `tokenizers.Tokenizer` of a file's content, which pads and cuts nothing.
 
     Raises ValueError for a file that it cannot read, ModuleNotFoundError without the package.
     """
@@ -54,6 +54,7 @@ def open_tokenizer(content: bytes) -> Any:
     except Exception as error:  # of the package's own kind, which is Exception itself
         raise ValueError(f"{FILE} cannot be read by tokenizers: {str(error)[:200]}") from None
     found.no_padding()
+    found.no_truncation()
     return found
 
 

@@ -119,10 +119,11 @@ def _of_tokenizer(content: bytes, file: str, options: ImportOptions) -> Reading:
     rows: list[int | None] = [found.unknown, *range(len(found.tokens))]
     if found.unknown is not None:
         rows[1 + found.unknown] = None  # it has the row of unknown words
+    most = min(options.max_tokens, found.longest or options.max_tokens)
     note = _OF_FILE.format(file=shown(file), kind=found.kind, tokens=len(found.tokens), special=sum(found.special))
     return Reading(
-        found.encoder(options.max_tokens, special=True, skips_unknown=False, characters=None),
-        TextOptions(buckets=0, min_count=1, max_tokens=options.max_tokens, normalization="none"),
+        found.encoder(most, special=True, skips_unknown=False, characters=None),
+        TextOptions(buckets=0, min_count=1, max_tokens=most, normalization="none"),
         rows,
         lambda text: list(opened.encode(text).ids),
         {"words": len(found.tokens), "tokenizer": found.kind},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from lexport.errors import InputError
+import lexport
+from lexport.errors import InputError, MissingExtra
 from lexport.export.imports import model2vec as kind
 from lexport.export.imports.importing import import_run
 from lexport.export.imports.kinds import kind_of
@@ -27,20 +27,27 @@ from ...refusals import refused
 Array = npt.NDArray[Any]
 
 
-def write(folder: Path, tokenizer: str | bytes = "wordpiece", *, normalize: bool = True, **tensors: Array) -> Path:
+def write(
+    folder: Path,
+    tokenizer: str | bytes = "wordpiece",
+    *,
+    normalize: bool = True,
+    config: Mapping[str, Any] | None = None,
+    **tensors: Array,
+) -> Path:
     """A folder as model2vec writes it, with vectors of its own unless they are given."""
     content = tokenizer if isinstance(tokenizer, bytes) else files.trained(tokenizer)
     count = files.opened(content).get_vocab_size()
     folder.mkdir()
     save_file({"embeddings": files.vectors(count), **tensors}, folder / "model.safetensors")
     (folder / "tokenizer.json").write_bytes(content)
-    config = {"model_type": "model2vec", "architectures": ["StaticModel"], "seq_length": 1000000, "apply_pca": 32}
-    (folder / "config.json").write_text(json.dumps({**config, "normalize": normalize}))
+    usual = {"model_type": "model2vec", "architectures": ["StaticModel"], "seq_length": 1000000, "apply_pca": 32}
+    (folder / "config.json").write_text(json.dumps({**usual, "normalize": normalize, **(config or {})}))
     return folder
 
 
 def bring(folder: Path, rows: list[str] | None = None) -> Run:
-    data = files.write_texts(folder.parent / "texts.jsonl", rows or files.reviews()[:300])
+    data = files.write_texts(folder.parent / "texts.jsonl", rows or files.reviews()[:60])
     return import_run(folder, folder.parent / "run", data)
 
 
@@ -63,12 +70,17 @@ CASES: dict[str, dict[str, Any]] = {
     "int8": {"embeddings": np.clip(files.vectors(COUNT) * 40, -127, 127).astype(np.int8)},
     "weights": {"weights": np.random.default_rng(2).uniform(0.1, 3, COUNT).astype(np.float32)},
     "mapping": quantized(COUNT),
+    "a limit": {"config": {"max_length": 7}},
+    "no limit": {"config": {"max_length": None}},
 }
 # Beside real texts: nothing known, nothing, much.
 FURTHER = ["ꙮ ꙮꙮ", "🙂 a good film", "Crème brûlée, ÎLE", "a good film " * 400, "x" * 6000, "好 " * 900 + "film"]
 
 
-@pytest.fixture(params=CASES)
+QUICK = ("wordpiece", "unigram", "mapping")  # the others in full runs
+
+
+@pytest.fixture(params=[pytest.param(one, marks=[] if one in QUICK else pytest.mark.long) for one in CASES])
 def case(request: pytest.FixtureRequest) -> dict[str, Any]:
     found: dict[str, Any] = CASES[request.param]
     return found
@@ -95,7 +107,7 @@ def test_without_model2vec_the_files_say_what_it_answers(
     case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kind, "is_installed", lambda name: False)
-    run = bring(write(tmp_path / "potion", **case), [*files.reviews()[:100], *FURTHER])
+    run = bring(write(tmp_path / "potion", **case), [*files.reviews()[:30], *FURTHER])
     assert run.info.imported["asked"] == "the numbers in its files"
     assert run.info.imported["proof"]["least_cosine"] >= 0.9999
 
@@ -202,6 +214,8 @@ def without_unknown() -> bytes:
         (config(normalize=True, whitening="zca"), "LX-IMPORT-308", ["config.json", "whitening"]),
         (config(model_type="bert"), "LX-IMPORT-308", ["config.json", "'bert'"]),
         (config(normalize="yes"), "LX-IMPORT-308", ["config.json", "'yes'"]),
+        (config(max_length=0), "LX-IMPORT-308", ["config.json", "max_length is 0"]),
+        (lambda folder: (folder / "head.safetensors").write_bytes(b""), "LX-IMPORT-307", ["head.safetensors"]),
     ],
 )
 def test_what_cannot_come_in_says_why(
@@ -214,17 +228,9 @@ def test_what_cannot_come_in_says_why(
     assert not (tmp_path / "run").exists()
 
 
-def test_without_the_package_the_pip_line_is_said(tmp_path: Path) -> None:
+def test_without_the_package_the_pip_line_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "potion")
     data = files.write_texts(tmp_path / "texts.jsonl", files.reviews()[:20])
-    script = (
-        "import sys; sys.modules['tokenizers'] = None; import lexport\n"
-        "try: lexport.import_model(sys.argv[1], texts=sys.argv[2], out=sys.argv[3])\n"
-        "except lexport.MissingExtra as error: print(error)"
-    )
-    command = [sys.executable, "-c", script, str(folder), data, str(tmp_path / "run")]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (
-        'needs the package tokenizers, which is not installed. Install it with: pip install "lexport[tokenizers]"'
-        in (found.stdout)
-    ), found.stderr
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with refused(MissingExtra, "LX-INSTALL-002", "tokenizers", 'pip install "lexport[tokenizers]"'):
+        lexport.import_model(folder, texts=data, out=tmp_path / "run")
