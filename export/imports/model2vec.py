@@ -168,9 +168,9 @@ def _read(path: Path) -> _Folder:
     for head in _HEADS:
         if (path / head).exists():
             raise InputError(
-                f"{path} has a classifier behind its vectors, {head}, and of model2vec only vectors can be brought in. "
-                f"For these copy the folder without {head}, and without head_config in {CONFIG}; for the labels train "
-                "a model of lexport's on the answers of this one.",
+                f"{path} has a classifier behind its vectors, {head}, and only vectors of model2vec can come in. For "
+                f"these copy the folder without {head}, and without head_config in {CONFIG}; for labels train a "
+                "model of lexport's on the answers of this one.",
                 code="LX-IMPORT-307",
             )
     if not (path / WEIGHTS).is_file() or not (path / CONFIG).is_file():

@@ -41,6 +41,7 @@ def goldens(archive: Archive) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.long
 def test_an_archive_has_the_file_and_says_what_a_worker_needs(archive: Archive, folder: Path) -> None:
     assert archive.verify().variant == "onnx-fp32"
     with zipfile.ZipFile(archive.path) as members:
@@ -83,6 +84,7 @@ def test_every_precision_keeps_directions(folder: Path, tmp_path: Path) -> None:
         run.export("onnx-int8-text")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", ["wordpiece"], indirect=True)
 def test_variants_that_take_texts_are_left_out_with_the_reason(folder: Path, tmp_path: Path) -> None:
     data = files.write_texts(tmp_path / "texts.jsonl", files.reviews()[:60])
@@ -108,4 +110,4 @@ def test_its_tokens_are_word_vectors(folder: Path, tmp_path: Path) -> None:
     lexport.import_model(folder, texts=data, out=tmp_path / "potion")
     vectors = lexport.vectors(tmp_path / "potion")
     assert len(vectors) == 2000
-    assert np.isfinite([one.cosine for one in vectors.similar("film")]).all()
+    assert np.isfinite([near.similarity for near in vectors.similar("film")]).all()
