@@ -45,6 +45,7 @@ _EXTRAS = {
     "parquet": (("pyarrow",), "Parquet files"),
     "zstd": (("zstandard",), "zstandard files"),
     "sign": (("cryptography",), "signatures of archives"),
+    "tokenizers": (("tokenizers",), "models whose texts a tokenizer.json reads, such as model2vec's"),
     "vectors": (("gensim", "matplotlib", "sklearn"), "evaluating and drawing word vectors"),
     "index": (("voyager",), "approximate indexes of word vectors"),
     "umap": (("umap",), "maps of words by UMAP"),

@@ -45,7 +45,7 @@ class UnseenWords:
     def __init__(self, encoder: TextEncoder, texts: Iterable[str], known: Collection[str] = ()) -> None:
         """Take the letters of new words from `texts`."""
         self._encoder = encoder
-        tokens = [token for text in texts for token in encoder.tokens(text)[0]]
+        tokens = [token for text in texts for token in self._split(text)]
         self._known = {*encoder.vocabulary, *known, *tokens}
         self._letters: dict[str, Counter[str]] = {}
         for letter, count in Counter("".join(tokens)).items():
@@ -57,7 +57,7 @@ class UnseenWords:
         self._words: dict[str, list[str]] = {}  # by script, made on first use
 
     def replace(self, texts: Sequence[str], share: float, draw: int = 0) -> list[str]:
-        """Return `texts` with about `share` of the tokens replaced, chosen at random.
+        """Return `texts` with about `share` of the tokens replaced, chosen at random; of a tokenizer.json, words.
 
         Tokens are joined by spaces. The same `draw` gives the same texts; another one gives others. Raises
         InputError if the token pattern accepts no new word as a token.
@@ -65,7 +65,7 @@ class UnseenWords:
         generator = np.random.default_rng([draw, round(share * 1_000_000)])
         found = []
         for text in texts:
-            tokens = self._encoder.tokens(text)[0]
+            tokens = self._split(text)
             chances, picks = generator.random((2, len(tokens))).tolist()
             found.append(
                 " ".join(
@@ -103,7 +103,7 @@ class UnseenWords:
         while len(words) < _WORDS:
             length = generator.integers(_SHORTEST, _LONGEST + 1)
             word = "".join(generator.choice(letters, length, p=shares))
-            if word not in self._known and word not in words and self._encoder.tokens(word)[0] == [word]:
+            if word not in self._known and word not in words and self._is_token(word):
                 words[word], failures = None, 0
             elif (failures := failures + 1) == _TRIES:
                 break
@@ -118,7 +118,14 @@ class UnseenWords:
     def _unknown(self, name: str) -> list[str]:
         """Return the unknown characters of a script without spaces that are tokens."""
         characters = map(chr, range(*_BLOCKS[name]))
-        return [one for one in characters if one not in self._known and self._encoder.tokens(one)[0] == [one]]
+        return [one for one in characters if one not in self._known and self._is_token(one)]
+
+    def _split(self, text: str) -> list[str]:
+        """Return what is replaced: tokens; where they may be pieces of words, what stands between spaces."""
+        return self._encoder.tokens(text)[0] if self._encoder.spec.tokenizer is None else text.split()
+
+    def _is_token(self, word: str) -> bool:
+        return self._encoder.spec.tokenizer is not None or self._encoder.tokens(word)[0] == [word]
 
 
 @lru_cache(1 << 12)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # Packages that a worker may need; their names for pip and for import are the same.
-PACKAGES = ("mmh3", "numpy", "onnxruntime", "regex", "torch")
+PACKAGES = ("mmh3", "numpy", "onnxruntime", "regex", "tokenizers", "torch")
 
 
 class Handler:

@@ -40,6 +40,7 @@ PACKAGES = {
     "voyager": ("voyager", "index"),
     "cryptography": ("cryptography", "sign"),
     "zstandard": ("zstandard", "zstd"),
+    "tokenizers": ("tokenizers", "tokenizers"),
 }
 # Those that bring torch.
 _WITH_TORCH = {"train", "torchserve", "all"}

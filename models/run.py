@@ -2,7 +2,7 @@
 
 run.json               recipe, seed, data, sizes, versions, date
 weights.safetensors    the parameters
-text.json, vocabulary.txt, labels.json
+text.json, vocabulary.txt, labels.json; tokenizer.json in the place of vocabulary.txt where it reads the texts
 metrics.json           validation and test metrics of the trained model
 validation.jsonl.gz, test.jsonl.gz   the held-out texts; exports are measured on them
 parts.safetensors      the parts of the texts, where the default split does not say them
@@ -33,6 +33,7 @@ from ..data.splits import parts_of
 from ..errors import InputError
 from ..handlers.text.encoder import TextEncoder
 from ..handlers.text.files import load_encoder
+from ..handlers.text.tokenizer import FILE as TOKENIZER
 from ..storage.atomic import json_bytes, sha256_file
 from ..storage.validation import build as build_checked
 from . import recipes
@@ -187,6 +188,8 @@ def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
 def open_run(folder: Path) -> Run:
     """Open a run folder. Raises InputError that names what is missing or damaged."""
     missing = [name for name in _MEMBERS if not (folder / name).is_file()]
+    if missing == ["vocabulary.txt"] and (folder / TOKENIZER).is_file():
+        missing = []
     if missing:
         what = "is not a folder" if not folder.is_dir() else f"has no {', '.join(missing)}"
         raise InputError(

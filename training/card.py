@@ -132,6 +132,8 @@ def _event(event: dict[str, Any]) -> str:
 def _words(recipe: Recipe, spec: TextSpec) -> str:
     if recipe.inputs is Layout.CHARACTERS:
         return f"{spec.characters - 2:,} characters (seen {spec.min_count} times or more)"
+    if spec.tokenizer is not None:
+        return f"{spec.words - 2:,} tokens of tokenizer.json"
     seen = f"(seen {spec.min_count} times or more)"
     grams = f"n-grams of up to {spec.ngrams} words" if spec.ngrams > 1 else ""
     subwords = "n-grams of {} to {} characters".format(*spec.subwords) if spec.subwords else ""

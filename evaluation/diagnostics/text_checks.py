@@ -66,9 +66,15 @@ def check_unknown(
         SERIOUS if share > _MOST else WARNING,
         found + (f"; {usual:.1%} of the validation texts were" if usual and share > 2 * usual else ""),
         f"All unknown {what} look the same to the model.",
-        expand if several and what == "words" else "train with texts that have them, or with --model hashed",
+        _cure(encoder, expand if several and what == "words" else ""),
         figures,
     ), words
+
+
+def _cure(encoder: TextEncoder, expand: str) -> str:
+    if encoder.spec.tokenizer is not None:  # which takes no other words
+        return "train a model on these texts, or bring in one whose tokens they have"
+    return expand or "train with texts that have them, or with --model hashed"
 
 
 def _count_unknown(encoder: TextEncoder, corpus: Corpus) -> tuple[Counter[str], int]:

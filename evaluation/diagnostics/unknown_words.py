@@ -54,6 +54,8 @@ def unknown_words(
             (setting("text.subwords", "[3, 5]"),),
             details=details,
         )
+    if encoder.spec.tokenizer is not None:
+        return None  # it takes no other words
     if further:
         return _expanded(unknown, details, command) if inputs is not Layout.CHARACTERS else None
     known = set(_read(encoder, parts.train, language))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from ...evaluation.tasks import TASKS
@@ -13,6 +14,7 @@ from ...evaluation.trained import predictor_of
 from ...handlers.model.loading import open_model, reopen
 from ...handlers.model.predictor import ModelFile, Predictor
 from ...handlers.text.batch import Batch
+from ...handlers.text.spec import TextSpec
 from ...handlers.text.vocabulary import INDEX, INDEXED_FROM, index_of
 from ...models.run import Run, versions
 from ...storage import atomic as files
@@ -24,6 +26,7 @@ from .model_file import model_file
 from .variants import FORMATS, Variant
 
 _PACKAGES = ("mmh3", "numpy", "regex")
+_TOKENIZERS = "tokenizers"
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,9 @@ class VariantWriter:
         self._write_model(variant, folder)
         model = model_file(self._run, variant)
         (folder / MODEL).write_bytes(without_name(asdict(model)))
-        (folder / REQUIREMENTS).write_text(_requirements(variant), encoding="utf-8")
-        if variant.takes == "ids" and len(self._run.encoder.vocabulary) >= INDEXED_FROM:
+        (folder / REQUIREMENTS).write_text(_requirements(variant, self._run.encoder.spec), encoding="utf-8")
+        listed = variant.takes == "ids" and self._run.encoder.spec.tokenizer is None
+        if listed and len(self._run.encoder.vocabulary) >= INDEXED_FROM:
             self._write_index(folder)
         predictor, memory = peak_memory(lambda: self._opened_and_warm(model, folder))
         for name, (requests, trained) in self._goldens.items():
@@ -114,7 +118,11 @@ def _copy_model(source: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)
 
 
-def _requirements(variant: Variant) -> str:
+def _requirements(variant: Variant, spec: TextSpec) -> str:
     """Return the content of `requirements.txt`, with the versions of this process."""
     found = versions()
-    return "".join(f"{one}=={found[one]}\n" for one in sorted((*_PACKAGES, FORMATS[variant.engine].package)))
+    needed = [*_PACKAGES, FORMATS[variant.engine].package]
+    if spec.tokenizer is not None:
+        found |= {_TOKENIZERS: version(_TOKENIZERS)}
+        needed.append(_TOKENIZERS)
+    return "".join(f"{one}=={found[one]}\n" for one in sorted(needed))

@@ -34,6 +34,9 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, spec: TextS
             f"{proof['same']:,} of {proof['texts']:,} texts have the vectors they had before, with a cosine of "
             f"{proof['least_cosine']:.6f} or more"
         )
+    words = f"{spec.words - 2:,} words, {spec.buckets:,} buckets"
+    if spec.tokenizer is not None:
+        words = f"{spec.words - 2:,} tokens of tokenizer.json"
     return "\n".join(
         [
             f"# {markdown(name)}",
@@ -46,8 +49,7 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, spec: TextS
             f"- **Texts**: {markdown(data['name'])}, {data['validation']:,} validation texts and {data['test']:,} "
             f"test texts{_AGREEMENT * task.GIVES_SCORES}.",
             f"- **Model**: embedding `{recipe.embedding.NAME}`, encoder `{recipe.encoder.NAME}`, head "
-            f"`{recipe.head.NAME}`; {spec.words - 2:,} words, {spec.buckets:,} buckets, {recipe.embedding.dim} "
-            f"dimensions, {info.parameters:,} parameters.",
+            f"`{recipe.head.NAME}`; {words}, {recipe.embedding.dim} dimensions, {info.parameters:,} parameters.",
             f"- **Limits**: {spec.max_tokens:,} tokens per text; the rest is cut off.",
             "",
         ]

@@ -8,16 +8,24 @@ from ...errors import InputError
 from .bags.kinds import BareClassifier, TorchServeArchive
 from .fasttext.kind import FastTextClassifier
 from .kind import Kind
+from .model2vec import Model2Vec
 from .scikit.kind import ScikitPipeline
 from .scikit.skops import SkopsFile
-from .unread import GensimObject, Model2Vec
+from .unread import GensimObject
 from .word_vectors import WordVectors
 
 IN_MEMORY: tuple[Kind, ...] = (ScikitPipeline(),)
 """What takes an object in place of a path."""
-UNREAD: tuple[Kind, ...] = (GensimObject(), Model2Vec())
+UNREAD: tuple[Kind, ...] = (GensimObject(),)
 """What is known and refused, by its reader."""
-KINDS: tuple[Kind, ...] = (FastTextClassifier(), WordVectors(), TorchServeArchive(), SkopsFile(), BareClassifier())
+KINDS: tuple[Kind, ...] = (
+    FastTextClassifier(),
+    WordVectors(),
+    TorchServeArchive(),
+    SkopsFile(),
+    BareClassifier(),
+    Model2Vec(),
+)
 """The first that recognises a path reads it."""
 
 

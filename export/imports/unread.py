@@ -33,22 +33,3 @@ class GensimObject(Kind):
             "save_word2vec_format and name that file.",
             code="LX-IMPORT-020",
         )
-
-
-class Model2Vec(Kind):
-    """A folder of model2vec: safetensors and a tokenizer of Hugging Face's."""
-
-    NAME = "a folder of model2vec"
-
-    def recognise(self, path: Path) -> bool:
-        """Return whether the folder has a tokenizer.json and a model.safetensors."""
-        return all((path / name).is_file() for name in ("tokenizer.json", "model.safetensors"))
-
-    def read(self, path: Path, options: ImportOptions) -> Imported:
-        """Raise InputError: no text spec has such a tokenizer."""
-        raise InputError(
-            f"{shown(path)} reads texts by a tokenizer.json of Hugging Face's, which no text spec of lexport has, so "
-            "its vectors would be those of other tokens. Serve it with its own program, or train text vectors with: "
-            "lexport train DATA --model vectors",
-            code="LX-IMPORT-021",
-        )

@@ -22,6 +22,8 @@ _LONGEST_REPEAT = 1000
 
 def reason_against(spec: TextSpec) -> str | None:
     """Return why a text spec has no text-in form, in one line, or None."""
+    if spec.tokenizer is not None:
+        return "text-in splits by lexport's own token pattern; no ONNX operator reads texts by a tokenizer.json"
     if spec.fasttext is not None:
         return "text-in hashes words by MurmurHash3; no ONNX operator makes the hashes that fastText's models need"
     if spec.listed:

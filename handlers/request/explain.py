@@ -110,7 +110,8 @@ class _Explaining:
         self._one = one
         [self._text] = one.texts
         self._multi = predictor.decoder.TAKES_THRESHOLD
-        self._found = find_tokens(predictor.spec, self._text)
+        encoder = predictor.encoder if isinstance(predictor, IdsIn) else None
+        self._found = find_tokens(predictor.spec, self._text) if encoder is None else encoder.find(self._text)
 
     def explain(self, request: Request, seconds: float) -> dict[str, Any]:
         bias, whole = self._of_texts(["", self._text])
@@ -158,17 +159,18 @@ class _Explaining:
             return single, [[token] for token in range(count)]
         tokens = predictor.encoder.look_up(self._one.texts, self._one.languages)
         cells = predictor.encoder.assemble(tokens)[0]
-        # What is looked up beside the text's own tokens, its end, belongs to none of them.
+        # What is looked up beside the text's own tokens, its end or special tokens, belongs to none of them.
+        before = spec.tokenizer.special[0] if spec.tokenizer is not None else 0
         owners = [
-            [token for token in range(first, first + order) if token < count]
+            [token for token in range(first, first + order) if 0 <= token < count]
             for order in range(1, spec.ngrams + 1)
-            for first in range(count + spec.ends - order + 1)
+            for first in range(-before, count + spec.ends - before - order + 1)
         ]
         if tokens.subwords is not None:
             owners += [[token] for token, own in enumerate(tokens.subwords.counts.tolist()) for _ in range(own)]
         if not owners:
             return np.zeros((0, len(predictor.labels))), []
-        # fastText's words without a row have no cell.
+        # Words without a row have no cell in models of fastText and model2vec.
         there = np.flatnonzero((cells[: len(owners)] != PAD).reshape(len(owners), -1).any(axis=1))
         if not len(there):
             return np.zeros((0, len(predictor.labels))), []
@@ -199,11 +201,24 @@ class _Explaining:
         texts, kept = [], set[int]()
         for run in order[:-1].tolist():
             kept.update(runs[run])
-            texts.append(" ".join(self._found[token].token for token in sorted(kept)))
+            texts.append(self._text_of(sorted(kept)))
         path = np.concatenate([bias[None], *([self._of_texts(texts)] if texts else []), whole[None]])
         added = np.empty((len(runs), len(bias)))
         added[order] = np.diff(path, axis=0)
         return added
+
+    def _text_of(self, kept: Sequence[int]) -> str:
+        """Return a text of these tokens alone, which are in order."""
+        if self._predictor.spec.tokenizer is None:
+            return " ".join(self._found[token].token for token in kept)
+        # Pieces of a word do not stand between spaces, so what was between two neighbours stays.
+        parts, end, last = [], 0, -1
+        for token in kept:
+            one = self._found[token]
+            parts.append(self._text[end : one.start] if token == last + 1 else " ")
+            parts.append(self._text[max(one.start, end) : one.end])
+            end, last = max(end, one.end), token
+        return "".join(parts)
 
     def _of_texts(self, texts: Sequence[str]) -> Logits:
         if not texts:

@@ -32,6 +32,7 @@ from . import layout as matrix
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
 from .languages import language_numbers
 from .normalization import Normalization, lower, normalize
+from .offsets import Found, find_tokens
 from .spec import FIRST_WORD, PAD, TOKEN_PATTERN, UNK, Layout, TextError, TextSpec
 from .tokens import Ragged, Tokens, join, sums
 from .vocabulary import Listed, Vocabulary
@@ -133,6 +134,10 @@ class TextEncoder:
             # Slower a token, but no more of a very long text is split than is kept.
             found = list(map(_group, islice(pattern.finditer(text), limit + 1)))
         return (found[:limit], True) if len(found) > limit else (found, False)
+
+    def find(self, text: str) -> list[Found]:
+        """Return the tokens of a text as `tokens` does, each with the characters of the text that it is made of."""
+        return find_tokens(self.spec, text)
 
     def read(self, text: str) -> tuple[list[str], bool]:
         """Return what is looked up of a text: its tokens, and the end that fastText adds; whether there were more."""

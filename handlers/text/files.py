@@ -7,6 +7,8 @@ from pathlib import Path
 
 from .encoder import TextEncoder
 from .spec import Layout, TextError, TextSpec
+from .tokenized import TokenizedEncoder
+from .tokenizer import FILE
 from .vocabulary import INDEX, Mapped
 
 
@@ -27,15 +29,24 @@ def load_encoder(folder: Path, index: Path | None = None) -> TextEncoder:
     """Return the encoder of a run or archive folder, from the files that `TextEncoder.files` names. Raises TextError.
 
     `index` is the path of its `vocabulary.index`, None for the one in the folder; without an index all words are
-    read.
+    read. Raises ModuleNotFoundError for a spec that needs the package tokenizers, where it is not installed.
     """
     spec = load_spec(folder)
+    if spec.tokenizer is not None:
+        return TokenizedEncoder(spec, _read(folder / FILE))
     text, index = folder / "vocabulary.txt", index or folder / INDEX
     return TextEncoder(
         spec,
         Mapped(spec, text, index) if index.exists() else _read_lines(text),
         _read_lines(folder / "characters.txt") if spec.inputs is Layout.CHARACTERS else (),
     )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TextError(f"{path.name} cannot be read: {error}") from None
 
 
 def _read_lines(path: Path) -> list[str]:

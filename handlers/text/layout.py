@@ -45,7 +45,7 @@ def flatten(spec: TextSpec, tokens: Tokens) -> tuple[Ids, Ids]:
     taken = widths(spec, tokens.lengths, tokens.subword_counts)
     ends = np.cumsum(taken)
     cells = _lay_out(spec, tokens, ends - taken, int(ends[-1]) if len(ends) else 0)
-    if spec.fasttext is None:
+    if not spec.skips_unknown:
         return cells, taken
     there = cells != PAD
     return cells[there], sums(there, taken)
@@ -64,6 +64,7 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     combine: Callable[[Ids, Ids], Ids] = hashing.combine
     if spec.fasttext is not None:
         combine = fasttext.combine
+    if spec.skips_unknown:
         cells[cells == UNK] = PAD
     if tokens.listed is not None:
         for order, before in enumerate(filled[:-1], 2):

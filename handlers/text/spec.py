@@ -8,6 +8,7 @@ from typing import Any
 
 from .fasttext import FastText
 from .normalization import Normalization
+from .tokenizer import TokenizerRules
 
 PAD = 0
 UNK = 1
@@ -76,6 +77,9 @@ class TextSpec:
     """How fastText reads texts, for a model that it trained; None for any other. With it comes its own `pattern`."""
     listed: bool = False
     """Whether n-grams are entries of the vocabulary, written with spaces between their words, and none is hashed."""
+    tokenizer: TokenizerRules | None = None
+    """How the `tokenizer.json` beside this file reads texts, for a model that has one; None for any other. Its tokens
+    are the `words` then, and `pattern` is empty."""
 
     def __post_init__(self) -> None:
         """Raise TextError for a spec that no encoder can follow."""
@@ -96,6 +100,7 @@ class TextSpec:
                 f"ngrams={self.ngrams} (at least 1)."
             )
         self._check_fasttext()
+        self._check_tokenizer()
         if self.subwords is not None:
             object.__setattr__(self, "subwords", tuple(self.subwords))
             least = 2 if self.fasttext is None else 1
@@ -120,6 +125,23 @@ class TextSpec:
             problem = "inputs must be 'indices', lowercase false and normalization 'none'"
         if problem is not None:
             raise TextError(f"text spec: fasttext: {problem}.")
+
+    def _check_tokenizer(self) -> None:
+        if self.tokenizer is None:
+            return
+        if isinstance(self.tokenizer, dict):  # of JSON
+            given = {**self.tokenizer, "special": tuple(self.tokenizer.get("special", (0, 0)))}
+            object.__setattr__(self, "tokenizer", TokenizerRules(**given))
+        problem = self.tokenizer.problem(self.words - FIRST_WORD)
+        changed = self.lowercase or self.normalization is not Normalization.NONE or bool(self.pattern)
+        further = self.fasttext is not None or self.listed or self.ngrams > 1 or self.subwords or self.buckets
+        if problem is None and (changed or further or self.inputs is not Layout.INDICES):
+            problem = (
+                "inputs must be 'indices', lowercase false, normalization 'none', pattern empty, and there are no "
+                "n-grams, subwords or buckets"
+            )
+        if problem is not None:
+            raise TextError(f"text spec: tokenizer: {problem}.")
 
     def _check_keys(self) -> None:
         keyed = f"ngrams={self.ngrams}, subwords={self.subwords} and buckets={self.buckets}"
@@ -180,12 +202,17 @@ class TextSpec:
     @property
     def knows_words(self) -> bool:
         """Whether words have rows of their own, and others can be added."""
-        return self.inputs in (Layout.INDICES, Layout.LANGUAGES)
+        return self.inputs in (Layout.INDICES, Layout.LANGUAGES) and self.tokenizer is None
 
     @property
     def ends(self) -> int:
-        """Tokens that are looked up beside those of the text: 1 for the end that fastText adds, else 0."""
-        return int(self.fasttext is not None)
+        """Tokens that are looked up beside those of the text: fastText's end, a tokenizer's special tokens."""
+        return sum(self.tokenizer.special) if self.tokenizer is not None else int(self.fasttext is not None)
+
+    @property
+    def skips_unknown(self) -> bool:
+        """Whether a word without a row has no cell."""
+        return self.fasttext is not None or (self.tokenizer is not None and self.tokenizer.skips_unknown)
 
     @property
     def hashed(self) -> bool:
@@ -193,10 +220,12 @@ class TextSpec:
         return (self.ngrams > 1 and not self.listed) or self.inputs is Layout.HASHES
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of `text.json`; `fasttext` and `listed` are there only for models that have them."""
+        """Return the content of `text.json`; `fasttext`, `listed` and `tokenizer` are there only where used."""
         found = asdict(self)
         if self.fasttext is None:
             del found["fasttext"]
         if not self.listed:
             del found["listed"]
+        if self.tokenizer is None:
+            del found["tokenizer"]
         return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import mmap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import InputError
 from ...export.archive.format.reader import json_of, open_archive
@@ -126,12 +127,19 @@ def _control(server: Server, served: Deployed) -> Iterator[mmap.mmap]:
     """Map the control file of a version's workers. Raises InputError if none of them reads one."""
     file = server.reports / control_name(served.name, served.version)
     if not file.is_file():
-        inputs = _inputs(server.state_dir / folders.STORE / served.file)
+        spec = _text_spec(server.state_dir / folders.STORE / served.file)
+        inputs = spec.get("inputs")
         if inputs in (Layout.HASHES, Layout.CHARACTERS):
             raise InputError(
                 f"{served} reads words by their {inputs}: no word is unknown to it, and none can be added. Expected "
                 "a model with a vocabulary of words.",
                 code="LX-SERVE-217",
+            )
+        if spec.get("tokenizer") is not None:
+            raise InputError(
+                f"{served} reads texts by a tokenizer.json, which makes pieces of words that it does not know: no "
+                "word can be added. Expected a model with a vocabulary of words.",
+                code="LX-SERVE-300",
             )
         raise InputError(
             f"The workers of {served} collect no words: its archive was made by an earlier lexport, or by another "
@@ -142,8 +150,8 @@ def _control(server: Server, served: Deployed) -> Iterator[mmap.mmap]:
         yield control
 
 
-def _inputs(archive: Path) -> str:
-    """Return the layout of an archive's text spec, "" if it has none."""
+def _text_spec(archive: Path) -> Mapping[str, Any]:
+    """Return an archive's text spec as JSON, empty if it has none."""
     with open_archive(archive) as members:
-        text = json_of(members, "text.json") if "text.json" in members.namelist() else {}
-    return str(text.get("inputs", ""))
+        found: dict[str, Any] = json_of(members, "text.json") if "text.json" in members.namelist() else {}
+    return found

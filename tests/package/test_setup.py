@@ -20,8 +20,8 @@ import lexport
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = [
-    *("grpc", "index", "loadtest", "otel", "parquet", "samples", "serve", "sign", "torchserve", "train", "vectors"),
-    "zstd",
+    *("grpc", "index", "loadtest", "otel", "parquet", "samples", "serve", "sign", "tokenizers", "torchserve"),
+    *("train", "vectors", "zstd"),
 ]
 
 # Runs a command line where the packages named first cannot be found, as if they were not installed.

@@ -144,6 +144,12 @@ def _insertion_point(run: Run, language: str | None) -> _InsertionPoint:
             "Only models with a vocabulary of words accept new words.",
             code="LX-TRAIN-014",
         )
+    if spec.tokenizer is not None:
+        raise InputError(
+            f"{run.folder} reads texts by a tokenizer.json, whose tokens and their numbers are fixed. Only models "
+            "with a vocabulary of words accept new words; give this one's program new tokens and bring it in again.",
+            code="LX-TRAIN-300",
+        )
     try:
         number = encoder.language_number(language)
     except TextError as error:

@@ -36,6 +36,7 @@ _LIMITS = {
     "requirements.txt": 64 * KIB,
     "text.json": MIB,
     "characters.txt": 16 * MIB,
+    "tokenizer.json": 256 * MIB,  # a million tokens, or as many merges, have 80 MB
     "labels.json": 16 * MIB,
     "README.md": 16 * MIB,
     "golden.jsonl": 512 * MIB,  # 64 goldens with the scores of 100,000 labels

@@ -13,16 +13,15 @@ import torch
 
 from ....errors import InputError
 from ....evaluation.metrics import Outputs
-from ....handlers.text.encoder import FIRST_WORD, UNK, TextEncoder, TextSpec
+from ....handlers.text.encoder import PAD, UNK
 from ....models.compose import build
 from ....models.embeddings import TableOptions
 from ....models.encoders.bag import BagOptions
 from ....models.heads import ClassifierOptions
-from ....models.recipes import Recipe, TextOptions, TrainingOptions
+from ....models.recipes import Recipe, TrainingOptions
 from ....storage.compression import shown
 from ..kind import Imported
-from .files import WordRows
-from .tokenizers import Tokenizer
+from .reading import Reading
 
 Array = npt.NDArray[Any]
 Ask = Callable[[Sequence[int]], Array]
@@ -122,73 +121,46 @@ def probabilities(answer: Array) -> Array:
 def as_imported(
     weights: BagWeights,
     mode: str,
-    words: WordRows,
+    reading: Reading,
     labels: list[str],
-    tokenizer: Tokenizer,
     ask: Ask,
     facts: Mapping[str, Any],
     notes: Sequence[str],
-    max_tokens: int,
 ) -> Imported:
     """Return the model as a run has it; what the foreign one answers is what `ask` says of the tokens' rows."""
-    spec = TextSpec(
-        words=FIRST_WORD + len(words.rows),
-        ngrams=words.ngrams,
-        listed=words.ngrams > 1,
-        max_tokens=max_tokens,
-        lowercase=tokenizer.lowercase,
-        pattern=tokenizer.pattern,
-        min_count=1,
-    )
     recipe = Recipe(
         name="embedding-bag",
         when="An embedding bag that another program trained.",
-        text=TextOptions(
-            ngrams=words.ngrams,
-            buckets="auto" if words.ngrams > 1 else 0,
-            min_count=1,
-            max_tokens=max_tokens,
-            normalization="none",
-        ),
+        text=reading.text,
         embedding=TableOptions(dim=weights.table.shape[1]),
         encoder=BagOptions(mode),
         head=ClassifierOptions(),
         training=TrainingOptions(),
     )
-    model = build(recipe, spec, labels=len(labels))
-    rows = [words.unknown, *words.rows.values()]
+    model = build(recipe, reading.encoder.spec, labels=len(labels))
+    assert (PAD, UNK) == (0, 1)
+    rows = np.array([-1 if row is None else row for row in (None, *reading.rows)])
+    table = weights.table[rows]
+    table[rows < 0] = 0
     state = {
-        "embedding.weight": np.concatenate([np.zeros((1, weights.table.shape[1]), np.float32), weights.table[rows]]),
+        "embedding.weight": table,
         "head.linear.weight": weights.weight,
         "head.linear.bias": weights.bias,
     }
     model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()})
-    assert UNK == 1
     return Imported(
         recipe=recipe,
         model=model,
-        encoder=TextEncoder(spec, list(words.rows)),
+        encoder=reading.encoder,
         labels=labels,
-        before=_answering(words, tokenizer, ask),
-        notes=[*notes, *([tokenizer.note] if tokenizer.note else [])],
-        facts={"words": len(words.rows), "dim": int(weights.table.shape[1]), "pooling": mode, **facts},
+        before=_answering(reading, ask),
+        notes=[*notes, *reading.notes],
+        facts={**reading.facts, "dim": int(weights.table.shape[1]), "pooling": mode, **facts},
     )
 
 
-def _answering(words: WordRows, tokenizer: Tokenizer, ask: Ask) -> Callable[[Sequence[str]], Outputs]:
+def _answering(reading: Reading, ask: Ask) -> Callable[[Sequence[str]], Outputs]:
     def answer(texts: Sequence[str]) -> Outputs:
-        every = [
-            [words.rows.get(one, words.unknown) for one in _grams(tokenizer.split(text), words)] for text in texts
-        ]
-        return np.stack([probabilities(ask(ids)) for ids in every]).astype(np.float32)
+        return np.stack([probabilities(ask(reading.foreign_rows(text))) for text in texts]).astype(np.float32)
 
     return answer
-
-
-def _grams(tokens: list[str], words: WordRows) -> list[str]:
-    """Return the tokens and their n-grams, as torchtext's ngrams_iterator has them."""
-    return [
-        " ".join(tokens[first : first + order])
-        for order in range(1, words.ngrams + 1)
-        for first in range(len(tokens) - order + 1)
-    ]

@@ -23,17 +23,16 @@ from ...archive.format.reader import open_archive, read_member
 from ..kind import Imported, ImportOptions, Kind, beginning
 from ..pickled.tensors import is_torch_file, read_torch
 from .bag import Ask, as_imported, find_mode, find_weights
-from .files import read_file, read_names, read_word_rows
+from .files import read_file, read_names
 from .programs import check_onnx, is_torchscript, open_onnx, open_torchscript
-from .tokenizers import tokenizer_of
+from .reading import read_reading
 
-_VOCABULARIES = ("source_vocab", "vocab", "vocabulary")
 _ENDINGS = (".json", ".txt", ".pt", ".pth", ".pkl", ".pickle")
+_VOCABULARIES = [
+    "tokenizer.json",
+    *(f"{name}{end}" for name in ("source_vocab", "vocab", "vocabulary") for end in _ENDINGS),
+]
 _NAMES = "index_to_name.json"
-_NOT_READ = (
-    "texts are read as --tokenizer names it, {name}, before and after; what a program around "
-    "the model did to them before that is not known"
-)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _unpacked(path: Path, options: ImportOptions) -> Iterator[tuple[_Parts, str]
         parts = _Parts(
             Path(folder) / "model",
             serialized,
-            read(options.vocabulary, [f"{name}{end}" for name in _VOCABULARIES for end in _ENDINGS], "--vocabulary"),
+            read(options.vocabulary, _VOCABULARIES, "--vocabulary"),
             read(options.labels, [_NAMES], "--labels"),
         )
         parts.model.write_bytes(read_member(archive, serialized))
@@ -152,10 +151,8 @@ def _is_torch(path: Path) -> bool:
 
 
 def _imported(parts: _Parts, options: ImportOptions, notes: list[str]) -> Imported:
-    words = read_word_rows(*parts.vocabulary)
+    reading = read_reading(*parts.vocabulary, options)
     labels = read_names(*parts.labels)
-    tokenizer = tokenizer_of(options.tokenizer)
-    rows = max([words.unknown, *words.rows.values()]) + 1
     digest = sha256_file(parts.model)
     ask: Ask | None = None
     if is_torchscript(parts.model):
@@ -172,9 +169,8 @@ def _imported(parts: _Parts, options: ImportOptions, notes: list[str]) -> Import
         )
     else:
         arrays, ask = open_onnx(parts.model, parts.file)
-    weights = find_weights(arrays, rows, len(labels), parts.file)
+    weights = find_weights(arrays, reading.least, len(labels), parts.file)
     mode = "mean" if ask is None else find_mode(weights, ask, parts.file)
-    notes.append(_NOT_READ.format(name=options.tokenizer))
-    facts = {"model": parts.file, "model_digest": digest, "tokenizer": options.tokenizer, "asked": ask is not None}
+    facts = {"model": parts.file, "model_digest": digest, "asked": ask is not None}
     asked = ask or partial(weights.logits, mode=mode)
-    return as_imported(weights, mode, words, labels, tokenizer, asked, facts, notes, options.max_tokens)
+    return as_imported(weights, mode, reading, labels, asked, facts, notes)

@@ -140,16 +140,6 @@ def test_an_object_of_gensim_is_not_unpickled(tmp_path: Path) -> None:
     assert made.info.imported["words"] == 2
 
 
-def test_a_folder_of_model2vec_is_refused_for_its_tokenizer(tmp_path: Path) -> None:
-    _, asked = vectors(tmp_path)
-    folder = tmp_path / "potion"
-    folder.mkdir()
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (folder / name).write_text("{}")
-    with refused(InputError, "LX-IMPORT-021", "potion", "tokenizer.json"):
-        import_model(folder, texts=asked, out=tmp_path / "run")
-
-
 def test_one_text_compares_nothing(tmp_path: Path) -> None:
     file, _ = vectors(tmp_path)
     (tmp_path / "one.csv").write_text("text\na very good film\n")
