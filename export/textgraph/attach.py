@@ -24,6 +24,8 @@ def reason_against(spec: TextSpec) -> str | None:
     """Return why a text spec has no text-in form, in one line, or None."""
     if spec.fasttext is not None:
         return "text-in hashes words by MurmurHash3; no ONNX operator makes the hashes that fastText's models need"
+    if spec.spacy is not None:
+        return "text-in splits by one token pattern; no ONNX operator splits as spaCy's tokenizer does"
     if spec.listed:
         return "text-in hashes n-grams; text.json has them in the vocabulary"
     if spec.pattern != TOKEN_PATTERN:

@@ -163,6 +163,7 @@ class _Explaining:
             [token for token in range(first, first + order) if token < count]
             for order in range(1, spec.ngrams + 1)
             for first in range(count + spec.ends - order + 1)
+            for _ in range(spec.cells)
         ]
         if tokens.subwords is not None:
             owners += [[token] for token, own in enumerate(tokens.subwords.counts.tolist()) for _ in range(own)]
