@@ -97,6 +97,9 @@ class ScikitGraph:
             case = self._get(node, "case_change_action", "NONE")
             if case not in ("LOWER", "NONE"):
                 raise self._other(f"texts in the case {shown(case)}")
+            locale = self._get(node, "locale", "")
+            if locale.partition(".")[0] not in ("", "en_US", "C"):
+                raise self._other(f"texts in the case of the locale {shown(locale)}")
             self.lowercase = case == "LOWER"
             node, name = self._shaped(node.output[0])
         if node.op_type != "Tokenizer" or node.domain != "com.microsoft":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,28 @@ class ScikitOnnx(Kind):
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the pipeline as a run has it; before, ONNX Runtime runs the file. Raises InputError."""
-        pipeline = ScikitGraph(check_onnx(path, path.name, _DOMAINS), path.name).pipeline()
-        return imported(pipeline, _asking(path, pipeline), [_NOTE.format(tokens=pipeline.tokens)], within=_WITHIN)
+        model = check_onnx(path, path.name, _DOMAINS)
+        pipeline = ScikitGraph(model, path.name).pipeline()
+        return imported(
+            pipeline, _asking(path, model, pipeline), [_NOTE.format(tokens=pipeline.tokens)], within=_WITHIN
+        )
 
 
-def _asking(path: Path, pipeline: LinearPipeline) -> Before:
+def _asking(path: Path, model: Any, pipeline: LinearPipeline) -> Before:
     """Return what ONNX Runtime answers. Raises InputError for a file that it does not run."""
+    from onnx import helper
+
+    for node in model.graph.node:
+        # By code point; the locale that it would take, en_US.UTF-8, is not on every machine.
+        if node.op_type == "StringNormalizer":
+            kept = [one for one in node.attribute if one.name != "locale"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, helper.make_attribute("locale", "C.UTF-8")])
     try:
-        session = open_session(path, 1, "cpu")
+        with tempfile.TemporaryDirectory(prefix="lexport-import-") as folder:
+            file = Path(folder) / "model.onnx"
+            file.write_bytes(model.SerializeToString())
+            session = open_session(file, 1, "cpu")
     except Exception as error:
         raise InputError(
             f"{shown(path.name)} is not run by onnxruntime ({shown(_first_line(error))}). Convert the pipeline "
