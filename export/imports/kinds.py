@@ -7,26 +7,32 @@ from pathlib import Path
 from ...errors import InputError
 from .bags.kinds import BareClassifier, TorchServeArchive
 from .fasttext.kind import FastTextClassifier
+from .gensim.kind import GensimVectors
 from .kind import Kind
 from .model2vec import Model2Vec
 from .scikit.kind import ScikitPipeline
+from .scikit.onnx_file import ScikitOnnx
 from .scikit.skops import SkopsFile
-from .unread import GensimObject
+from .spacy.kind import SpacyPipeline
+from .unread import KerasModel, PickledObject, TransformersModel
 from .word_vectors import WordVectors
 
 IN_MEMORY: tuple[Kind, ...] = (ScikitPipeline(),)
 """What takes an object in place of a path."""
-UNREAD: tuple[Kind, ...] = (GensimObject(),)
-"""What is known and refused, by its reader."""
 KINDS: tuple[Kind, ...] = (
     FastTextClassifier(),
+    GensimVectors(),
     WordVectors(),
     TorchServeArchive(),
     SkopsFile(),
+    ScikitOnnx(),
+    SpacyPipeline(),
     BareClassifier(),
     Model2Vec(),
 )
 """The first that recognises a path reads it."""
+UNREAD: tuple[Kind, ...] = (PickledObject(), KerasModel(), TransformersModel())
+"""What none of these recognises, and is known and refused, by its reader."""
 
 
 def kind_of(path: Path | object) -> Kind:
@@ -44,7 +50,7 @@ def kind_of(path: Path | object) -> Kind:
         raise InputError(
             f"There is no file or folder {path}. Name the model to bring in, such as model.bin.", code="LX-IMPORT-001"
         )
-    for kind in (*UNREAD, *KINDS):
+    for kind in (*KINDS, *UNREAD):
         if kind.recognise(path):
             return kind
     known = "; ".join(kind.NAME for kind in KINDS)

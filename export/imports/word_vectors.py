@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,40 +46,53 @@ class WordVectors(Kind):
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the model that answers the mean of a text's word vectors. Raises InputError for a damaged file."""
-        words, vectors = _usable(path, *open_vectors(path).whole())
-        dim = int(vectors.shape[1])
-        lowercase = not any(word != word.lower() for word in words)
-        spec = TextSpec(
-            words=FIRST_WORD + len(words),
-            lowercase=lowercase,
-            normalization=Normalization.NFC,
-            min_count=1,
-        )
-        recipe = Recipe(
-            name="word-vectors",
-            when="Word vectors of another program, averaged.",
-            text=TextOptions(buckets=0, min_count=1, max_tokens=spec.max_tokens),
-            embedding=TableOptions(dim=dim),
-            encoder=BagOptions(),
-            head=VectorOptions(objective="pooled"),
-            training=TrainingOptions(),
-        )
-        model = build(recipe, spec)
-        with torch.no_grad():
-            model.embedding.weight.zero_()  # type: ignore[operator]
-        rows = torch.arange(FIRST_WORD, spec.words)
-        model.embedding.fill(rows, torch.from_numpy(vectors))  # type: ignore[operator]
-        encoder = TextEncoder(spec, words)
-        note = "words are looked up in lower case: no word of the file has a capital" if lowercase else ""
-        return Imported(
-            recipe=recipe,
-            model=model,
-            encoder=encoder,
-            labels=[],
-            before=_averaging(encoder, words, vectors),
-            notes=[note] if note else [],
-            facts={"words": len(words), "dim": dim},
-        )
+        return averaged(path, *open_vectors(path).whole())
+
+
+def averaged(
+    path: Path,
+    words: Sequence[str],
+    matrix: npt.NDArray[np.floating],
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> Imported:
+    """Return the model that answers the mean of the vectors of a text's words, float [words, dim], of length 1.
+
+    facts: what else `run.json` keeps of it. Raises InputError for numbers that are not finite.
+    """
+    words, vectors = _usable(path, words, matrix)
+    dim = int(vectors.shape[1])
+    lowercase = not any(word != word.lower() for word in words)
+    spec = TextSpec(
+        words=FIRST_WORD + len(words),
+        lowercase=lowercase,
+        normalization=Normalization.NFC,
+        min_count=1,
+    )
+    recipe = Recipe(
+        name="word-vectors",
+        when="Word vectors of another program, averaged.",
+        text=TextOptions(buckets=0, min_count=1, max_tokens=spec.max_tokens),
+        embedding=TableOptions(dim=dim),
+        encoder=BagOptions(),
+        head=VectorOptions(objective="pooled"),
+        training=TrainingOptions(),
+    )
+    model = build(recipe, spec)
+    with torch.no_grad():
+        model.embedding.weight.zero_()  # type: ignore[operator]
+    rows = torch.arange(FIRST_WORD, spec.words)
+    model.embedding.fill(rows, torch.from_numpy(vectors))  # type: ignore[operator]
+    encoder = TextEncoder(spec, words)
+    note = "words are looked up in lower case: no word of the file has a capital" if lowercase else ""
+    return Imported(
+        recipe=recipe,
+        model=model,
+        encoder=encoder,
+        labels=[],
+        before=_averaging(encoder, words, vectors),
+        notes=[note] if note else [],
+        facts={"words": len(words), "dim": dim, **facts},
+    )
 
 
 def _usable(path: Path, words: Sequence[str], matrix: npt.NDArray[np.floating]) -> tuple[list[str], Vectors]:

@@ -26,6 +26,8 @@ def reason_against(spec: TextSpec) -> str | None:
         return "text-in splits by lexport's own token pattern; no ONNX operator reads texts by a tokenizer.json"
     if spec.fasttext is not None:
         return "text-in hashes words by MurmurHash3; no ONNX operator makes the hashes that fastText's models need"
+    if spec.spacy is not None:
+        return "text-in splits by one token pattern; no ONNX operator splits as spaCy's tokenizer does"
     if spec.listed:
         return "text-in hashes n-grams; text.json has them in the vocabulary"
     if spec.pattern != TOKEN_PATTERN:

@@ -165,6 +165,7 @@ class _Explaining:
             [token for token in range(first, first + order) if 0 <= token < count]
             for order in range(1, spec.ngrams + 1)
             for first in range(-before, count + spec.ends - before - order + 1)
+            for _ in range(spec.cells)
         ]
         if tokens.subwords is not None:
             owners += [[token] for token, own in enumerate(tokens.subwords.counts.tolist()) for _ in range(own)]

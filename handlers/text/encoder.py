@@ -123,6 +123,8 @@ class TextEncoder:
         limit = self.spec.max_tokens
         if self.spec.fasttext is not None:
             return self.spec.fasttext.read(map(_group, self._pattern.finditer(text)), limit)
+        if self.spec.spacy is not None:
+            return self.spec.spacy.tokens(text, limit)
         if not text.isascii():
             text = normalize(text, self.spec.normalization)
         pattern = self._ascii if text.isascii() else self._pattern
@@ -195,7 +197,10 @@ class TextEncoder:
     ) -> Tokens:
         """Look up the words of texts, one after the other; `counts`: words of each text."""
         spec, characters = self.spec, None
-        if spec.inputs is Layout.INDICES:
+        if spec.spacy is not None:
+            indices = np.full(len(words), FIRST_WORD, np.int64)
+            hashes = spec.spacy.keys(words).view(np.int64)
+        elif spec.inputs is Layout.INDICES:
             indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
             hashes = np.zeros(len(words), np.int64)
             if spec.fasttext is not None:

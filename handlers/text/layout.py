@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import fasttext, hashing
+from . import fasttext, hashing, spacy
 from .hashing import Ids
 from .spec import PAD, UNK, Layout, TextSpec
 from .tokens import Tokens, spread, sums
@@ -15,7 +15,7 @@ from .tokens import Tokens, spread, sums
 def widths(spec: TextSpec, lengths: Ids, subwords: Ids | None = None) -> Ids:
     """Return the columns that texts of `lengths` tokens and `subwords` subwords need; see `TextEncoder.widths`."""
     if not spec.subwords:
-        return _filled(spec, lengths)[-1]
+        return _filled(spec, lengths)[-1] * spec.cells
     if subwords is None:
         raise ValueError("The spec has subwords: give their number as well, Tokens.subword_counts.")
     return _filled(spec, lengths)[-1] + subwords
@@ -58,6 +58,8 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     # Of every token: its text, how many tokens of that text come from it on, and its cell.
     text = np.repeat(np.arange(len(lengths)), lengths)
     left = np.cumsum(lengths)[text] - np.arange(len(text))
+    if spec.spacy is not None:
+        return _paired(spec, tokens, starts[text], left, size)
     cell = (starts + lengths)[text] - left
     cells: Ids = np.zeros(size, np.int64)
     cells[cell] = tokens.hashes + 1 if spec.inputs is Layout.HASHES else tokens.indices
@@ -86,6 +88,21 @@ def _lay_out(spec: TextSpec, tokens: Tokens, starts: Ids, size: int) -> Ids:
     languages = np.where(cells, len(spec.languages), 0)
     languages[cell] = tokens.languages[text]
     return np.stack([cells, languages], axis=1)
+
+
+def _paired(spec: TextSpec, tokens: Tokens, starts: Ids, left: Ids, size: int) -> Ids:
+    """Return `size` cells, two for each n-gram of spaCy's; starts: where the cells of each token's text begin."""
+    keys = tokens.hashes.view(np.uint64)
+    lengths = np.repeat(tokens.lengths, tokens.lengths)
+    cells: Ids = np.zeros(size, np.int64)
+    for order, before in enumerate([np.zeros_like(lengths), *_filled(spec, lengths)[:-1]], 1):
+        grams = spacy.gram_keys(keys, order)
+        inside = np.flatnonzero(left[: len(grams)] >= order)
+        places = starts[inside] + spec.cells * (before + lengths - left)[inside]
+        pairs = spacy.rows(grams[inside], spec.buckets, spec.words)
+        for number in range(spec.cells):
+            cells[places + number] = pairs[:, number]
+    return cells
 
 
 def _rows(spec: TextSpec, keys: Ids) -> Ids:

@@ -11,6 +11,7 @@ import regex
 
 from .fasttext import FastText
 from .normalization import Normalization, lower, pieces
+from .spacy import offsets_of
 from .spec import TextSpec
 
 
@@ -34,6 +35,9 @@ def find_tokens(spec: TextSpec, text: str) -> list[Found]:
     """
     if spec.fasttext is not None:
         return _of_fasttext(spec, spec.fasttext, text)
+    if spec.spacy is not None:
+        tokens, _ = spec.spacy.tokens(text, spec.max_tokens)
+        return [Found(token, at, at + len(token)) for token, at in zip(tokens, offsets_of(tokens, text), strict=True)]
     if spec.normalization is Normalization.NONE or text.isascii():
         return [Found(match.group(), *match.span()) for match in _matches(spec, text)]
     read, starts, ends = [], [], []

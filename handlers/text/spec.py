@@ -8,6 +8,7 @@ from typing import Any
 
 from .fasttext import FastText
 from .normalization import Normalization
+from .spacy import CELLS, Spacy
 from .tokenizer import TokenizerRules
 
 PAD = 0
@@ -75,6 +76,8 @@ class TextSpec:
     """Rows of each language's UNK and words ("languages" only)."""
     fasttext: FastText | None = None
     """How fastText reads texts, for a model that it trained; None for any other. With it comes its own `pattern`."""
+    spacy: Spacy | None = None
+    """How spaCy reads texts, for a model that it trained; None for any other."""
     listed: bool = False
     """Whether n-grams are entries of the vocabulary, written with spaces between their words, and none is hashed."""
     tokenizer: TokenizerRules | None = None
@@ -101,6 +104,7 @@ class TextSpec:
             )
         self._check_fasttext()
         self._check_tokenizer()
+        self._check_spacy()
         if self.subwords is not None:
             object.__setattr__(self, "subwords", tuple(self.subwords))
             least = 2 if self.fasttext is None else 1
@@ -143,6 +147,21 @@ class TextSpec:
         if problem is not None:
             raise TextError(f"text spec: tokenizer: {problem}.")
 
+    def _check_spacy(self) -> None:
+        if self.spacy is None:
+            return
+        if isinstance(self.spacy, dict):  # of JSON
+            object.__setattr__(self, "spacy", Spacy(**self.spacy))
+        problem = self.spacy.problem()
+        changed = self.lowercase or self.normalization is not Normalization.NONE
+        alone = not (self.subwords or self.listed or self.fasttext) and self.words == FIRST_WORD
+        if changed or self.inputs is not Layout.INDICES or not alone:
+            problem = "inputs must be 'indices', words 2, normalization 'none', and all else off"
+        elif self.buckets < 1 or self.buckets & (self.buckets - 1):
+            problem = f"buckets={self.buckets} must be a power of 2"
+        if problem is not None:
+            raise TextError(f"text spec: spacy: {problem}.")
+
     def _check_keys(self) -> None:
         keyed = f"ngrams={self.ngrams}, subwords={self.subwords} and buckets={self.buckets}"
         if self.inputs is Layout.CHARACTERS and (self.ngrams > 1 or self.subwords or self.buckets):
@@ -157,8 +176,10 @@ class TextSpec:
                     f"text spec: {keyed}; with listed n-grams inputs must be 'indices', ngrams at least 2, and the "
                     "others None and 0."
                 )
-        elif self.inputs in (Layout.INDICES, Layout.LANGUAGES) and (self.ngrams > 1 or bool(self.subwords)) != (
-            self.buckets > 0
+        elif (
+            self.inputs in (Layout.INDICES, Layout.LANGUAGES)
+            and self.spacy is None
+            and (self.ngrams > 1 or bool(self.subwords)) != (self.buckets > 0)
         ):
             raise TextError(
                 f"text spec: {keyed} must be on together or off together: word n-grams (ngrams above 1) and "
@@ -202,7 +223,12 @@ class TextSpec:
     @property
     def knows_words(self) -> bool:
         """Whether words have rows of their own, and others can be added."""
-        return self.inputs in (Layout.INDICES, Layout.LANGUAGES) and self.tokenizer is None
+        return self.inputs in (Layout.INDICES, Layout.LANGUAGES) and self.spacy is None and self.tokenizer is None
+
+    @property
+    def cells(self) -> int:
+        """Ids of each token and each n-gram: 2 for spaCy's, whose n-grams have two rows, else 1."""
+        return CELLS if self.spacy is not None else 1
 
     @property
     def ends(self) -> int:
@@ -220,10 +246,12 @@ class TextSpec:
         return (self.ngrams > 1 and not self.listed) or self.inputs is Layout.HASHES
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of `text.json`; `fasttext`, `listed` and `tokenizer` are there only where used."""
+        """Return the content of `text.json`; `fasttext`, `spacy`, `listed` and `tokenizer` are there where used."""
         found = asdict(self)
         if self.fasttext is None:
             del found["fasttext"]
+        if self.spacy is None:
+            del found["spacy"]
         if not self.listed:
             del found["listed"]
         if self.tokenizer is None:

@@ -160,11 +160,11 @@ def _with_known_calls(function: bytes) -> bytes:
     return function
 
 
-def check_onnx(path: Path, file: str) -> Any:
+def check_onnx(path: Path, file: str, more: frozenset[str] = frozenset()) -> Any:
     """Return the ModelProto of an ONNX file.
 
-    Raises InputError for a file that is not valid, takes texts, keeps weights in other files, or has operators beyond
-    the standard.
+    Raises InputError for a file that is not valid, keeps weights in other files, or has operators beyond the standard
+    and those of `more`, further domains.
     """
     import onnx
 
@@ -176,14 +176,8 @@ def check_onnx(path: Path, file: str) -> Any:
         raise InputError(
             f"{shown(file)} is no valid ONNX model ({shown(first)}). Export it again.", code="LX-IMPORT-093"
         ) from None
-    if any(one.type.tensor_type.elem_type == onnx.TensorProto.STRING for one in model.graph.input):
-        raise InputError(
-            f"{shown(file)} takes texts and not rows of words, as skl2onnx writes pipelines. Bring in the pipeline "
-            "itself: lexport.import_model(pipeline, …), or a file of skops.io.dump.",
-            code="LX-IMPORT-073",
-        )
     outside = [one.name for one in model.graph.initializer if one.data_location == onnx.TensorProto.EXTERNAL]
-    domains = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml"})
+    domains = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml", *more})
     if outside or domains:
         what = f"weights in another file, such as {shown(outside[0])}" if outside else f"operators of {domains[0]}"
         raise InputError(

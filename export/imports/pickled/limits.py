@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....errors import InputError
+from .described import Instance
 
 _DEEPEST = 64
 # Values if those that a pickle names several times were written out each time.
@@ -14,7 +15,7 @@ _MOST_IN_KEY = 256
 _DEEPEST_KEY = 16
 _LARGEST_KEY = 1 << 63  # whole numbers beyond it can be chosen to have one hash all
 _SINGLE = (str, bytes, float, bool, type(None))
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+_CONTAINERS = (dict, list, tuple, set, frozenset, Instance)
 
 
 def check_key(key: Any, file: str) -> None:
@@ -63,7 +64,7 @@ def check_value(value: Any, file: str, leaves: tuple[type, ...] = ()) -> None:
                     code="LX-IMPORT-070",
                 )
             continue
-        inner = [*one, *one.values()] if isinstance(one, dict) else [*one]
+        inner = _parts(one)
         if entered:
             known[id(one)] = _summed(inner, known, file)
         elif id(one) not in known:
@@ -76,6 +77,12 @@ def check_value(value: Any, file: str, leaves: tuple[type, ...] = ()) -> None:
                 "dictionary or a list of plain values.",
                 code="LX-IMPORT-071",
             )
+
+
+def _parts(one: Any) -> list[Any]:
+    if isinstance(one, Instance):
+        return [one.arguments, one.state]
+    return [*one, *one.values()] if isinstance(one, dict) else [*one]
 
 
 def _summed(inner: list[Any], known: dict[int, tuple[int, int] | None], file: str) -> tuple[int, int]:

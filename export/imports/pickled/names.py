@@ -1,4 +1,4 @@
-"""What a pickle of plain values names, and what is made of it: a few plain containers, and nothing else."""
+"""What is made of the few plain containers that a pickle names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from .limits import check_key
-
-
-class Name:
-    """Something that a pickle names, "module.name". It is never imported."""
-
-    def __init__(self, text: str) -> None:
-        """`text`: the module and the name in it."""
-        self.text = text
-
 
 Build = Callable[[tuple[Any, ...]], Any]
 """Makes a value of the arguments that a pickle gives a name. Raises ValueError for others than it takes."""

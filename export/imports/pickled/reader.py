@@ -13,12 +13,13 @@ import pickletools
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sized
-from typing import Any
+from typing import Any, NoReturn
 
 from ....errors import InputError
 from ....storage.compression import shown
+from .described import Instance, Name
 from .limits import check_key, check_value
-from .names import PLAIN, Build, Name
+from .names import PLAIN, Build
 
 LONGEST = 1 << 28
 """The most bytes of a pickle."""
@@ -66,16 +67,18 @@ class PickleReader:
         names: frozenset[str] = frozenset(),
         persistent: Callable[[Any], Any] | None = None,
         leaves: tuple[type, ...] = (),
+        objects: frozenset[str] = frozenset(),
     ) -> None:
         """Read `content`, which errors call `file`.
 
         builders: what further names build. names: what else may be named, but not called. persistent: what a
         reference outside the pickle is, given its description, which may hold `Name`s; it raises ValueError for one
-        that it does not know. leaves: further types that the value may hold.
+        that it does not know. leaves: further types that the value may hold. objects: classes and functions of which
+        an `Instance` says what the pickle would make.
         """
-        self._content, self._file = content, shown(file)
+        self._content, self.file = content, shown(file)
         self._builders = {**PLAIN, **(builders or {})}
-        self._names = names
+        self._names, self._objects = names, objects
         self._persistent = persistent
         self._leaves = leaves
         # Values that named containers are made of: each is written in the pickle once.
@@ -88,7 +91,7 @@ class PickleReader:
         """Return the value. Raises InputError as `read_pickle` does."""
         if len(self._content) > LONGEST:
             raise InputError(
-                f"{self._file} is a pickle of {len(self._content):,} bytes, expected at most {LONGEST:,}. Save the "
+                f"{self.file} is a pickle of {len(self._content):,} bytes, expected at most {LONGEST:,}. Save the "
                 "vocabulary as JSON or as a text file with a word a line.",
                 code="LX-IMPORT-060",
             )
@@ -96,11 +99,11 @@ class PickleReader:
             value = self._follow()
         except (_DamagedError, ValueError, IndexError, OverflowError, MemoryError) as error:
             raise InputError(
-                f"{self._file} is a damaged pickle ({shown(error) or 'it ends too early'}). Save it again, best as "
+                f"{self.file} is a damaged pickle ({shown(error) or 'it ends too early'}). Save it again, best as "
                 "JSON or as a text file.",
                 code="LX-IMPORT-061",
             ) from None
-        check_value(value, self._file, self._leaves)
+        check_value(value, self.file, self._leaves)
         return value
 
     def _follow(self) -> Any:
@@ -111,7 +114,7 @@ class PickleReader:
             for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
                 if number > _MOST_OPCODES:
                     raise InputError(
-                        f"{self._file} is a pickle of more than {_MOST_OPCODES:,} opcodes; no vocabulary and no "
+                        f"{self.file} is a pickle of more than {_MOST_OPCODES:,} opcodes; no vocabulary and no "
                         "dictionary of tensors is so long. Save what is needed of it as JSON.",
                         code="LX-IMPORT-062",
                     )
@@ -124,13 +127,13 @@ class PickleReader:
         rest = len(self._content) - stream.tell()
         if rest and isinstance(value, int) and value == _OLD_TORCH:
             raise InputError(
-                f"{self._file} has the format of torch before 1.6. Load it where it came from and save it again with "
+                f"{self.file} has the format of torch before 1.6. Load it where it came from and save it again with "
                 "torch.save of a later version.",
                 code="LX-IMPORT-063",
             )
         if rest:
             raise InputError(
-                f"{self._file} has {rest:,} bytes behind the end of its pickle, expected none. Save one object.",
+                f"{self.file} has {rest:,} bytes behind the end of its pickle, expected none. Save one object.",
                 code="LX-IMPORT-064",
             )
         return value
@@ -160,11 +163,14 @@ class PickleReader:
         elif name in _STEPS:
             _STEPS[name](self, argument)
         elif name != "FRAME":
-            raise InputError(
-                f"{self._file} is a pickle with the opcode {name}, which makes an object of a class or reaches "
-                "outside the pickle. Only plain containers are read: save a dictionary or a list.",
-                code="LX-IMPORT-065",
-            )
+            self._refuse_opcode(name)
+
+    def _refuse_opcode(self, name: str) -> NoReturn:
+        raise InputError(
+            f"{self.file} is a pickle with the opcode {name}, which makes an object of a class or reaches "
+            "outside the pickle. Only plain containers are read: save a dictionary or a list.",
+            code="LX-IMPORT-065",
+        )
 
     def _remember(self, number: int) -> None:
         if number < 0:
@@ -235,19 +241,19 @@ class PickleReader:
         if len(values) % 2:
             raise _DamagedError("a key without a value")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            check_key(key, self._file)
+            check_key(key, self.file)
             into[key] = value
 
     def _add_items(self, _: Any) -> None:
         values = self._marked()
         for value in values:
-            check_key(value, self._file)
+            check_key(value, self.file)
         self._top(set).update(values)
 
     def _frozen_set(self, _: Any) -> None:
         values = self._marked()
         for value in values:
-            check_key(value, self._file)
+            check_key(value, self.file)
         self._stack.append(frozenset(values))
 
     def _top(self, kind: type[Any]) -> Any:
@@ -267,13 +273,14 @@ class PickleReader:
 
     def _named(self, module: str, name: str) -> Name:
         text = f"{'builtins' if module in _BUILTINS else module}.{name}"
-        if text not in self._builders and text not in self._names:
-            self._refuse(text)
+        if text not in self._builders and text not in self._names and text not in self._objects:
+            self.refuse(text)
         return Name(text)
 
-    def _refuse(self, text: str) -> None:
+    def refuse(self, text: str) -> NoReturn:
+        """Raise InputError for a pickle that names `text`, "module.name"."""
         raise InputError(
-            f"{self._file} is a pickle that names {shown(text)}, which is not a plain container. Loading it could "
+            f"{self.file} is a pickle that names {shown(text)}, which is not a plain container. Loading it could "
             "run any program, so it is not read. Save a dictionary or a list of strings and numbers, best as JSON.",
             code="LX-IMPORT-066",
         )
@@ -282,8 +289,11 @@ class PickleReader:
         arguments, called = self._stack.pop(), self._stack.pop()
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
             raise _DamagedError("something is called that cannot be")
+        if called.text in self._objects:
+            self._stack.append(Instance(called.text, arguments))
+            return
         if called.text not in self._builders:
-            self._refuse(called.text)
+            self.refuse(called.text)
         self._left -= sum(len(one) for one in arguments if isinstance(one, Sized))
         if self._left < 0:
             raise _DamagedError("the same values are copied again and again")
@@ -291,14 +301,24 @@ class PickleReader:
             made = self._builders[called.text](arguments)
         except (ValueError, TypeError, LookupError) as error:
             raise InputError(
-                f"{self._file} is a pickle that makes {called.text} of arguments that it never has ({shown(error)}). "
+                f"{self.file} is a pickle that makes {called.text} of arguments that it never has ({shown(error)}). "
                 "It is not read; save the object again.",
                 code="LX-IMPORT-067",
             ) from None
         self._stack.append(made)
 
+    def _new_object(self, _: Any) -> None:
+        arguments, made = self._stack.pop(), self._stack.pop()
+        if not isinstance(made, Name) or made.text not in self._objects or not isinstance(arguments, tuple):
+            self._refuse_opcode("NEWOBJ")
+        self._stack.append(Instance(made.text, arguments))
+
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
+        made = self._stack[-1]
+        if isinstance(made, Instance) and made.state is None and state is not None:
+            made.state = state
+            return
         # Attributes of an ordered dictionary, such as the versions of layers that torch notes; they are left out.
         if not isinstance(self._top(dict), OrderedDict) or not isinstance(state, dict):
             raise _DamagedError(f"attributes are given to {type(self._stack[-1]).__name__}")
@@ -307,7 +327,7 @@ class PickleReader:
         described = argument if isinstance(argument, str) else self._stack.pop()
         if self._persistent is None:
             raise InputError(
-                f"{self._file} is a pickle that refers to values outside of it. Save the whole object in one file.",
+                f"{self.file} is a pickle that refers to values outside of it. Save the whole object in one file.",
                 code="LX-IMPORT-068",
             )
         self._stack.append(self._persistent(described))
@@ -344,6 +364,7 @@ _STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
     "GLOBAL": PickleReader._global,
     "STACK_GLOBAL": PickleReader._stack_global,
     "REDUCE": PickleReader._reduce,
+    "NEWOBJ": PickleReader._new_object,
     "BUILD": PickleReader._build,
     "PERSID": PickleReader._persistent_id,
     "BINPERSID": PickleReader._persistent_id,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ....errors import InputError
 from ....storage.compression import shown
-from .names import Name
+from .described import Name
 from .reader import LONGEST, PickleReader
 
 Tensor = npt.NDArray[Any]

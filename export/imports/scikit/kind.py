@@ -19,8 +19,8 @@ from ....models.encoders.bag import BagOptions
 from ....models.heads import LinearOptions
 from ....models.recipes import Recipe, TextOptions, TrainingOptions
 from ....storage.compression import shown
-from ..kind import Before, Imported, ImportOptions, Kind
-from .steps import PATTERNS, Array, LinearPipeline, Step, class_name, linear_pipeline, tokens_of
+from ..kind import SCORES_WITHIN, Before, Imported, ImportOptions, Kind
+from .steps import Array, LinearPipeline, Step, class_name, linear_pipeline, tokens_of
 
 # A text is compared with itself cell by cell.
 _MOST_CELLS = 2048
@@ -95,8 +95,10 @@ def computing(pipeline: LinearPipeline) -> Before:
     return lambda texts: softmax(np.stack([logits(text) for text in texts]))
 
 
-def imported(pipeline: LinearPipeline, before: Before, notes: Sequence[str]) -> Imported:
-    """Return the pipeline as a run has it."""
+def imported(
+    pipeline: LinearPipeline, before: Before, notes: Sequence[str], within: float = SCORES_WITHIN
+) -> Imported:
+    """Return the pipeline as a run has it; scores may differ by `within`."""
     longest = pipeline.ngrams[1]
     # A line of vocabulary.txt is a word; no token has a line break.
     columns = {word: column for word, column in pipeline.words.items() if word and "\n" not in word}
@@ -106,7 +108,7 @@ def imported(pipeline: LinearPipeline, before: Before, notes: Sequence[str]) -> 
         listed=longest > 1,
         max_tokens=_MOST_CELLS // longest,
         lowercase=pipeline.lowercase,
-        pattern=PATTERNS[pipeline.pattern.replace("(?u)", "")],
+        pattern=pipeline.tokens,
         min_count=1,
     )
     labels = len(pipeline.labels)
@@ -141,6 +143,7 @@ def imported(pipeline: LinearPipeline, before: Before, notes: Sequence[str]) -> 
         encoder=TextEncoder(spec, [*columns]),
         labels=pipeline.labels,
         before=before,
+        within=within,
         notes=[*notes, *own],
         facts={"words": len(columns), "ngrams": list(pipeline.ngrams), "probable": pipeline.probable},
     )

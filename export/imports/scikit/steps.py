@@ -80,6 +80,8 @@ class LinearPipeline:
     """In the order of the outputs."""
     pattern: str
     """The token pattern, as in Python's re."""
+    tokens: str
+    """What finds the same tokens in a text spec."""
     lowercase: bool
     """Whether texts are lower-cased."""
     ngrams: tuple[int, int]
@@ -149,6 +151,7 @@ def linear_pipeline(steps: list[Step], what: str) -> LinearPipeline:
         bias,
         labels,
         pattern=str(vectorizer.get("token_pattern")),
+        tokens=PATTERNS[_plain_pattern(vectorizer)],
         lowercase=bool(vectorizer.get("lowercase")),
         ngrams=(int(vectorizer.get("ngram_range")[0]), int(vectorizer.get("ngram_range")[1])),
         counts="binary" if vectorizer.get("binary") else "sublinear" if sublinear else "plain",
@@ -168,7 +171,7 @@ def _check_settings(vectorizer: Step, what: str) -> None:
                 "or prepare the texts before they reach the run.",
                 code="LX-IMPORT-109",
             )
-    pattern = str(vectorizer.get("token_pattern")).replace("(?u)", "")
+    pattern = _plain_pattern(vectorizer)
     if pattern not in PATTERNS:
         raise InputError(
             f"{what} has token_pattern={shown(repr(pattern))}, which may mean something else in a run; known are "
@@ -182,6 +185,10 @@ def _check_settings(vectorizer: Step, what: str) -> None:
             "and a run does not. Fit it without one of the two.",
             code="LX-IMPORT-111",
         )
+
+
+def _plain_pattern(vectorizer: Step) -> str:
+    return str(vectorizer.get("token_pattern")).replace("(?u)", "")
 
 
 def _words(vectorizer: Step, what: str) -> dict[str, int]:

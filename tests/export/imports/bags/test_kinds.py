@@ -145,7 +145,7 @@ def test_onnx_that_cannot_be_brought_in(tmp_path: Path) -> None:
         path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
 
     write(onnx.TensorProto.STRING, "")
-    with refused(InputError, "LX-IMPORT-073", "model.onnx", "skops"):
+    with refused(InputError, "LX-IMPORT-370", "model.onnx", "nothing behind", "skops"):
         bring(path)
     write(onnx.TensorProto.INT64, "own")
     with refused(InputError, "LX-IMPORT-094", "model.onnx", "own"):

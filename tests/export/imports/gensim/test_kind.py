@@ -1,0 +1,219 @@
+"""Word vectors that gensim saved come in with gensim's similarities; nothing in their pickles is made or called."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gensim.models import Doc2Vec, FastText, KeyedVectors, Word2Vec
+from gensim.models.doc2vec import TaggedDocument
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexport.errors import InputError
+from lexport.export.imports.gensim.file import read_gensim
+from lexport.export.imports.importing import import_run
+from lexport.export.imports.kinds import kind_of
+from lexport.models.predict import text_outputs
+from lexport.models.run import Run
+
+from ....refusals import refused
+
+SENTENCES = [f"a good film number {number} and a dull one to see twice".split() for number in range(20)]
+WORDS = "a good film number and dull one to see twice naïve 映 москва".split()
+
+
+def texts(folder: Path) -> str:
+    file = folder / "texts.csv"
+    file.write_text("text\n" + "".join(f"{' '.join(one)}\n" for one in SENTENCES), encoding="utf-8")
+    return str(file)
+
+
+def keyed(count: int = len(WORDS), dim: int = 6, kind: Any = np.float32) -> KeyedVectors:
+    made = KeyedVectors(dim, dtype=kind)
+    words = WORDS + [f"w{number}" for number in range(count - len(WORDS))]
+    made.add_vectors(words, np.random.default_rng(3).normal(size=(count, dim)).astype(kind))
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained() -> Word2Vec:
+    return Word2Vec(SENTENCES, vector_size=8, min_count=1, seed=1, workers=1)
+
+
+def check(run: Run, vectors: KeyedVectors, within: float = 1e-5) -> None:
+    """Fail unless words are as similar as in gensim, and texts are the mean of their words as gensim has it."""
+    words = [word for word in WORDS if word in vectors]
+    found = text_outputs(run.model, run.encoder, words)
+    for row, word in enumerate(words):
+        others = [vectors.similarity(word, other) for other in words]
+        assert np.allclose(found @ found[row], others, atol=within)
+    rows = [sentence for sentence in SENTENCES if all(word in vectors for word in sentence)]
+    means = [vectors.get_mean_vector(sentence, pre_normalize=False, post_normalize=True) for sentence in rows]
+    if rows:
+        answers = text_outputs(run.model, run.encoder, [" ".join(one) for one in rows])
+        assert np.allclose(answers, means, atol=within)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_keyed_vectors_have_gensims_similarities(protocol: int, tmp_path: Path) -> None:
+    vectors = keyed()
+    vectors.save(str(tmp_path / "own.kv"), pickle_protocol=protocol)
+    run = import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path))
+    check(run, vectors)
+    found = run.info.imported
+    assert (found["words"], found["dim"], found["saved"]) == (len(WORDS), 6, "KeyedVectors")
+    assert found["proof"]["proven"]
+
+
+@pytest.mark.parametrize(("kind", "within"), [(np.float16, 2e-3), (np.float64, 1e-5)])
+def test_other_numbers_become_float32(kind: Any, within: float, tmp_path: Path) -> None:
+    vectors = keyed(kind=kind)
+    vectors.save(str(tmp_path / "own.kv"))
+    check(import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path)), vectors, within)
+
+
+def test_arrays_that_gensim_kept_in_files_beside_it_are_read_there(tmp_path: Path) -> None:
+    vectors = keyed()
+    vectors.fill_norms()
+    vectors.save(str(tmp_path / "own.kv"), separately=["vectors"])
+    assert (tmp_path / "own.kv.vectors.npy").exists()
+    check(import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path)), vectors)
+
+
+@pytest.mark.long
+def test_ten_million_numbers_lie_beside_the_pickle_without_being_asked_to(tmp_path: Path) -> None:
+    vectors = keyed(52_500, 200)
+    vectors.save(str(tmp_path / "large.kv"))
+    assert (tmp_path / "large.kv.vectors.npy").exists()
+    found = read_gensim(tmp_path / "large.kv")
+    assert found.words == vectors.index_to_key
+    assert isinstance(found.vectors, np.memmap)
+    assert np.array_equal(found.vectors, vectors.vectors)
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20])
+def test_of_a_trained_model_its_word_vectors_are_taken(limit: int, trained: Word2Vec, tmp_path: Path) -> None:
+    trained.save(str(tmp_path / "own.model"), sep_limit=limit)
+    assert (tmp_path / "own.model.wv.vectors.npy").exists() == (limit == 0)
+    run = import_run(tmp_path / "own.model", tmp_path / "run", texts(tmp_path))
+    check(run, trained.wv)
+    assert run.info.imported["saved"] == "Word2Vec"
+
+
+def test_the_formats_of_word2vec_that_gensim_writes_are_read(tmp_path: Path) -> None:
+    vectors = keyed()
+    for name, binary in (("own.bin", True), ("own.txt", False)):
+        vectors.save_word2vec_format(str(tmp_path / name), binary=binary)
+        check(import_run(tmp_path / name, tmp_path / f"run-{name}", texts(tmp_path)), vectors)
+
+
+def test_the_n_grams_of_gensims_fasttext_are_refused(tmp_path: Path) -> None:
+    made = FastText(SENTENCES, vector_size=4, min_count=1, bucket=50, seed=1, workers=1)
+    made.save(str(tmp_path / "own.model"))
+    with refused(InputError, "LX-IMPORT-353", "own.model", "FastText", ".wv.save_word2vec_format"):
+        import_run(tmp_path / "own.model", tmp_path / "run", texts(tmp_path))
+    made.wv.save(str(tmp_path / "own.kv"))
+    with refused(InputError, "LX-IMPORT-353", "own.kv", "FastTextKeyedVectors", "save_word2vec_format"):
+        import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path))
+
+
+def test_vectors_of_documents_are_refused_by_their_class(tmp_path: Path) -> None:
+    documents = [TaggedDocument(words, [number]) for number, words in enumerate(SENTENCES)]
+    Doc2Vec(documents, vector_size=4, min_count=1, seed=1, workers=1).save(str(tmp_path / "own.model"))
+    with refused(InputError, "LX-IMPORT-355", "own.model", "gensim.models.doc2vec.Doc2Vec", "save_word2vec_format"):
+        import_run(tmp_path / "own.model", tmp_path / "run", texts(tmp_path))
+
+
+class _Command:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.mark}'",)
+
+
+def test_a_pickle_that_runs_a_command_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
+    mark, vectors = tmp_path / "ran", keyed()
+    vectors.extra = _Command(mark)
+    (tmp_path / "own.kv").write_bytes(pickle.dumps(vectors))
+    with refused(InputError, "LX-IMPORT-355", "own.kv", f"{os.name}.system"):
+        import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path))
+    assert not mark.exists()
+
+
+def saved(folder: Path, **attributes: Any) -> Path:
+    """KeyedVectors that were saved with other attributes."""
+    made = keyed()
+    made.__dict__.update(attributes)
+    (folder / "own.kv").write_bytes(pickle.dumps(made, 4))
+    return folder / "own.kv"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        pytest.param({"vectors": None}, "no vectors", id="no vectors"),
+        pytest.param({"vectors": [[1.0]]}, "list in the place of an array", id="a list"),
+        pytest.param({"vectors": np.zeros((2, 3), np.float32)}, "13 words and vectors [2, 3]", id="too few"),
+        pytest.param({"vectors": np.zeros(13, np.float32)}, "vectors [13]", id="one axis"),
+        pytest.param({"vectors": np.zeros((13, 3), np.int64)}, "of int64", id="whole numbers"),
+        pytest.param({"vectors": np.array([[None]])}, "type 'O8'", id="objects"),
+        pytest.param({"vectors": np.array(["a"])}, "type 'U1'", id="strings"),
+        pytest.param({"vectors": np.float32(1)}, "scalar in the place of an array", id="one number"),
+        pytest.param({"index_to_key": []}, "no words", id="no words"),
+        pytest.param({"index_to_key": [7] * 13}, "the key 7", id="numbers for words"),
+        pytest.param({"index_to_key": [None] * 13}, "the key None", id="room that was never used"),
+    ],
+)
+def test_what_are_no_word_vectors_is_told(attributes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with refused(InputError, "LX-IMPORT-352", "own.kv", told):
+        read_gensim(saved(tmp_path, **attributes))
+
+
+def test_an_object_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    made = keyed()
+    made.expandos = {"own": made}
+    (tmp_path / "own.kv").write_bytes(pickle.dumps(made, 4))
+    with refused(InputError, "LX-IMPORT-071", "own.kv", "Instance"):
+        read_gensim(tmp_path / "own.kv")
+
+
+def test_a_file_beside_it_that_is_missing_or_holds_objects_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.kv"
+    keyed().save(str(path), separately=["vectors"])
+    beside = tmp_path / "own.kv.vectors.npy"
+    beside.unlink()
+    with refused(InputError, "LX-IMPORT-354", "own.kv", "own.kv.vectors.npy"):
+        read_gensim(path)
+    np.save(beside, np.array([[_Command(tmp_path / "ran")]]), allow_pickle=True)
+    with refused(InputError, "LX-IMPORT-354", "own.kv", "own.kv.vectors.npy"):
+        read_gensim(path)
+    beside.write_bytes(b"\x93NUMPY\x01\x00\x00")
+    with refused(InputError, "LX-IMPORT-354", "own.kv", "own.kv.vectors.npy"):
+        read_gensim(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("spoiled")
+    content = bytearray(saved(folder).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (folder / "own.kv").write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    try:
+        found = read_gensim(folder / "own.kv")
+    except InputError:
+        return
+    assert len(found.words) == len(found.vectors)
+
+
+def test_it_is_told_by_its_content(tmp_path: Path) -> None:
+    keyed().save(str(tmp_path / "named.bin"))
+    assert kind_of(tmp_path / "named.bin").NAME.startswith("word vectors of gensim")
