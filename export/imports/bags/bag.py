@@ -20,7 +20,7 @@ from ....models.encoders.bag import BagOptions
 from ....models.heads import ClassifierOptions
 from ....models.recipes import Recipe, TextOptions, TrainingOptions
 from ....storage.compression import shown
-from ..kind import Imported
+from ..kind import MAX_TOKENS, Imported
 from .files import WordRows
 from .tokenizers import Tokenizer
 
@@ -30,6 +30,7 @@ Ask = Callable[[Sequence[int]], Array]
 
 MODES = ("mean", "sum", "max")
 _PROBES = 16
+_MOST_ARRAYS = 3
 _WITHIN = 1e-4
 
 
@@ -60,7 +61,8 @@ def find_weights(arrays: Mapping[str, Array], rows: int, labels: int, file: str)
     """
     floats = {name: one for name, one in arrays.items() if one.dtype.kind == "f" and one.ndim and one.size > 1}
     found = []
-    for table, layer in product(floats, floats):
+    # A table, a layer and its bias; of the weights of larger models not every pair is looked at.
+    for table, layer in product(floats, floats) if len(floats) <= _MOST_ARRAYS else ():
         wide, narrow = floats[table], floats[layer]
         if table == layer or wide.ndim != 2 or narrow.ndim != 2 or wide.shape[0] < rows:
             continue
@@ -128,14 +130,13 @@ def as_imported(
     ask: Ask,
     facts: Mapping[str, Any],
     notes: Sequence[str],
-    max_tokens: int,
 ) -> Imported:
     """Return the model as a run has it; what the foreign one answers is what `ask` says of the tokens' rows."""
     spec = TextSpec(
         words=FIRST_WORD + len(words.rows),
         ngrams=words.ngrams,
         listed=words.ngrams > 1,
-        max_tokens=max_tokens,
+        max_tokens=MAX_TOKENS,
         lowercase=tokenizer.lowercase,
         pattern=tokenizer.pattern,
         min_count=1,
@@ -147,7 +148,7 @@ def as_imported(
             ngrams=words.ngrams,
             buckets="auto" if words.ngrams > 1 else 0,
             min_count=1,
-            max_tokens=max_tokens,
+            max_tokens=MAX_TOKENS,
             normalization="none",
         ),
         embedding=TableOptions(dim=weights.table.shape[1]),

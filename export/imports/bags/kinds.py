@@ -19,11 +19,12 @@ from ....storage.atomic import sha256_file
 from ....storage.compression import shown
 from ...archive.foreign import is_foreign
 from ...archive.format.manifest import read_manifest
-from ...archive.format.reader import open_archive, read_member
+from ...archive.format.reader import blocks, open_archive, read_member
 from ..kind import Imported, ImportOptions, Kind, beginning
 from ..pickled.tensors import is_torch_file, read_torch
+from ..zips import members_of
 from .bag import Ask, as_imported, find_mode, find_weights
-from .files import read_file, read_names, read_word_rows
+from .files import LONGEST, read_file, read_names, read_word_rows
 from .programs import check_onnx, is_torchscript, open_onnx, open_torchscript
 from .tokenizers import tokenizer_of
 
@@ -53,11 +54,8 @@ class TorchServeArchive(Kind):
 
     def recognise(self, path: Path) -> bool:
         """Return whether it is a zip with a manifest of TorchServe's and nothing that only lexport writes."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return MANIFEST in archive.namelist() and is_foreign(archive)
-        except (OSError, zipfile.BadZipFile, ValueError):
-            return False
+        names = members_of(path)
+        return MANIFEST in names and is_foreign(names)
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the classifier; its handler is not run. Raises InputError for what is no such model."""
@@ -87,7 +85,9 @@ def _unpacked(path: Path, options: ImportOptions) -> Iterator[tuple[_Parts, str]
             read(options.vocabulary, [f"{name}{end}" for name in _VOCABULARIES for end in _ENDINGS], "--vocabulary"),
             read(options.labels, [_NAMES], "--labels"),
         )
-        parts.model.write_bytes(read_member(archive, serialized))
+        with parts.model.open("wb") as handle:
+            for block in blocks(archive, archive.getinfo(serialized)):
+                handle.write(block)
         yield parts, str(described.get("handler") or "")
 
 
@@ -104,7 +104,7 @@ def _beside(
         return read_file(given, "LX-IMPORT-099"), given.name
     for name in names:
         if name in members:
-            return read_member(archive, name), name
+            return read_member(archive, name, LONGEST), name
     others = ", ".join(shown(one) for one in members if PurePosixPath(one).suffix != ".py")
     raise InputError(
         f"{path} has none of {', '.join(names[:3])}{' …' * (len(names) > 3)}; it has {others}. Name the file with "
@@ -144,11 +144,7 @@ class BareClassifier(Kind):
 def _is_torch(path: Path) -> bool:
     if not is_torch_file(beginning(path, 4)):
         return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.partition("/")[2] == "data.pkl" for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return False
+    return any(name.partition("/")[2] == "data.pkl" for name in members_of(path))
 
 
 def _imported(parts: _Parts, options: ImportOptions, notes: list[str]) -> Imported:
@@ -177,4 +173,4 @@ def _imported(parts: _Parts, options: ImportOptions, notes: list[str]) -> Import
     notes.append(_NOT_READ.format(name=options.tokenizer))
     facts = {"model": parts.file, "model_digest": digest, "tokenizer": options.tokenizer, "asked": ask is not None}
     asked = ask or partial(weights.logits, mode=mode)
-    return as_imported(weights, mode, words, labels, tokenizer, asked, facts, notes, options.max_tokens)
+    return as_imported(weights, mode, words, labels, tokenizer, asked, facts, notes)
