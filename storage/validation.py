@@ -96,6 +96,8 @@ def _lines(kind: type[Any], values: Mapping[str, Any], error: ValidationError) -
     found = [_unknown(unknown, known)] if unknown else []
     hints = get_type_hints(kind)
     for one in error.errors(include_url=False):
+        if not one["loc"]:  # of the whole: half of a pair of surrogates, or values nested too deep
+            return [f"it cannot be read: {one['msg']}"]
         name, *inside = map(str, one["loc"])
         if name in unknown:
             continue

@@ -55,8 +55,11 @@ class Item:
 
     @property
     def when(self) -> str:
-        """Return when it was last changed, in local time."""
-        return datetime.fromtimestamp(self.changed).isoformat(sep=" ", timespec="minutes")
+        """Return when it was last changed, in local time; nothing for a time that no calendar has."""
+        try:
+            return datetime.fromtimestamp(self.changed).isoformat(sep=" ", timespec="minutes")
+        except (ValueError, OverflowError, OSError):
+            return ""
 
 
 def items(folder: Path) -> list[Item]:
@@ -115,7 +118,7 @@ def read_json(path: Path) -> Any:
 
 def _run(path: Path) -> Described:
     info, metrics = read_json(path / "run.json"), read_json(path / "metrics.json")
-    metric = next(name for name in _HEADLINES if name in metrics["test"])
+    [metric] = [name for name in _HEADLINES if name in metrics["test"]][:1]
     facts = {
         "recipe": str(info["recipe"]["name"]),
         "data": str(info["data"]["name"]),

@@ -80,9 +80,9 @@ class ForeignArchive:
     """Always False; it tells the JSON output from that of `Inspection`."""
 
 
-def is_foreign(archive: zipfile.ZipFile) -> bool:
-    """Return whether an open archive has nothing that only lexport writes."""
-    return {EVIDENCE, DIGESTS}.isdisjoint(archive.namelist())
+def is_foreign(members: Sequence[str]) -> bool:
+    """Return whether an archive with these members has nothing that only lexport writes."""
+    return {EVIDENCE, DIGESTS}.isdisjoint(members)
 
 
 def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> ForeignArchive | None:
@@ -93,7 +93,7 @@ def describe_foreign(path: Path, trusted: Sequence[PublicKey] | None = None) -> 
     """
     trusted = configured(trusted)
     with open_archive(path) as archive:
-        if not is_foreign(archive):
+        if not is_foreign(archive.namelist()):
             return None
         try:
             signer(None, b"", trusted)

@@ -6,7 +6,6 @@ such a folder; nothing here uses the network.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import yaml
 
 from ...errors import InputError
 from ...evaluation.tasks import TASKS
+from ...storage.strict_json import parse_json
 from ...storage.validation import Invalid, build, raise_any
 
 RECORD = "lexport.json"
@@ -31,6 +31,7 @@ _PIPELINES = {"classify": "text-classification", "multilabel": "text-classificat
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_FILES = 10_000
 _MOST_BYTES = 1 << 24  # of lexport.json
+_LONGEST_PATH, _LONGEST_NAME = 1000, 255  # bytes, which every file system has room for
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Record:
         if self.kind == ARCHIVE and ("/" in archive or [*self.files] != [archive]):
             # The name is that of the file in a store, too, which must not lie elsewhere.
             problems.append(f"an archive is one file, {archive}, beside lexport.json")
+        folders = {str(folder) for path in self.files for folder in PurePosixPath(path).parents}
+        problems += [f"{path!r} is a file and a folder" for path in self.files if path in folders]
         if len(self.files) > _MOST_FILES:
             problems.append(f"{len(self.files):,} files are listed, more than {_MOST_FILES:,}")
         raise_any(problems)
@@ -74,7 +77,7 @@ def read_record(folder: Path) -> Record:
     try:
         with path.open("rb") as handle:
             content = handle.read(_MOST_BYTES)
-        values = json.loads(content)
+        values = parse_json(content)
         schema = values.get("schema")
     except FileNotFoundError:
         raise InputError(
@@ -96,6 +99,19 @@ def read_record(folder: Path) -> Record:
 def with_front(card: str, front: Mapping[str, Any]) -> str:
     """Return a card with YAML in front."""
     return f"---\n{yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True)}---\n{card}"
+
+
+def read_card(folder: Path) -> str:
+    """Return the text of README.md in a folder, nothing where there is none. Raises InputError if it is no text."""
+    path = folder / CARD
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as UTF-8: {error}. Save it as UTF-8, or remove it.", code="LX-HUB-400"
+        ) from None
 
 
 def without_front(card: str) -> str:
@@ -145,6 +161,8 @@ def _inside(path: str) -> bool:
         and not path.startswith("/")
         and ".." not in parts
         and "\\" not in path
-        and "\0" not in path
+        and path.isprintable()
+        and len(path.encode()) <= _LONGEST_PATH
+        and all(len(part.encode()) <= _LONGEST_NAME for part in parts)
         and path not in (RECORD, CARD, ATTRIBUTES)
     )

@@ -11,7 +11,7 @@ from ...errors import InputError, RefusedError
 from ...storage import atomic
 from ..archive.trust.keys import PublicKey
 from ..archive.verify import verify
-from .layout import ARCHIVE, CARD, Record, read_record, without_front
+from .layout import ARCHIVE, CARD, Record, read_card, read_record, without_front
 
 _BLOCK = 1 << 20
 _POINTER = b"version https://git-lfs"
@@ -39,8 +39,6 @@ def pull(
         atomic.check_file(target, replace=replace)
         with atomic.new_file(target) as handle:
             _copy(folder, name, record.files[name], handle)
-            handle.flush()
-            handle.seek(0)
             # The bytes are those of the digest, so that verifying the source verifies the copy.
             verify(folder / name, trusted)
         return target, record
@@ -53,8 +51,7 @@ def pull(
             with target.open("xb") as handle:
                 _copy(folder, name, digest, handle)
         if (folder / CARD).is_file():
-            card = (folder / CARD).read_text(encoding="utf-8")
-            (new / CARD).write_bytes(without_front(card).encode())
+            (new / CARD).write_bytes(without_front(read_card(folder)).encode())
         open_run(new)
     return out, record
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from ...errors import InputError
 from ...storage import atomic
+from ...storage.validation import Invalid
 from ...version import __version__
 from ..archive.format.unpacked import is_unpacked
 from ..archive.inspect import inspect
 from ..archive.trust.keys import PublicKey
-from .layout import ARCHIVE, ATTRIBUTES, CARD, RECORD, RUN, Record, attributes, front_matter, with_front
+from .layout import ARCHIVE, ATTRIBUTES, CARD, RECORD, RUN, Record, attributes, front_matter, read_card, with_front
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _push_run(source: Path, out: Path, license_id: str | None, languages: list[s
         license_id=license_id,
         languages=languages or list(run.encoder.languages),
     )
-    card = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else ""
+    card = read_card(source)
     with atomic.new_folder(out, replace=replace) as folder:
         files = {}
         for path in sorted(source.rglob("*")):
@@ -78,7 +79,14 @@ def _push_run(source: Path, out: Path, license_id: str | None, languages: list[s
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
             files[inside.as_posix()] = atomic.sha256_file(target)
-        record = _finish(folder, Record(RUN, name, None, __version__, files), card, front)
+        try:
+            record = Record(RUN, name, None, __version__, files)
+        except Invalid as error:
+            raise InputError(
+                f"{source} has files that a folder for the Hub cannot have: {error}. Move or rename them.",
+                code="LX-HUB-401",
+            ) from None
+        _finish(folder, record, card, front)
         texts = sum(_lines(folder / f"{part}.jsonl.gz") for part in ("validation", "test"))
     return HubFolder(out, record, texts)
 
@@ -112,11 +120,10 @@ def _push_archive(
     return HubFolder(out, record, found.goldens)
 
 
-def _finish(folder: Path, record: Record, card: str, front: Mapping[str, Any]) -> Record:
+def _finish(folder: Path, record: Record, card: str, front: Mapping[str, Any]) -> None:
     (folder / RECORD).write_bytes(atomic.json_bytes(asdict(record)))
     (folder / CARD).write_bytes(with_front(card, front).encode())
     (folder / ATTRIBUTES).write_bytes(attributes())
-    return record
 
 
 def _lines(path: Path) -> int:

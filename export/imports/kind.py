@@ -16,6 +16,8 @@ from ...models.recipes import Recipe
 Before = Callable[[Sequence[str]], Outputs]
 """From texts to the outputs of the foreign model: scores float32 [texts, labels], or unit vectors [texts, dim]."""
 
+MAX_TOKENS = 4096
+"""Tokens of a text that a run reads, where the foreign model has no limit of its own."""
 SCORES_WITHIN = 1e-4
 """The largest difference of a score that is allowed, unless the kind says another."""
 
@@ -32,8 +34,6 @@ class ImportOptions:
     """A file with the labels in the order of the outputs, likewise."""
     tokenizer: str = "basic_english"
     """How the foreign program splits texts, one of `bags.tokenizers.TOKENIZERS`, where its files do not say."""
-    max_tokens: int = 4096
-    """Tokens of a text that the run reads, where the foreign model has no limit of its own."""
 
 
 @dataclass(frozen=True)

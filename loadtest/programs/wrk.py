@@ -88,7 +88,9 @@ def _seconds(load: Load) -> int:
 def _request(asked: Asked, content: bytes, headers: Any) -> bytes:
     parts = urlsplit(asked.url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"POST {path} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
+    lines = [f"POST {path} HTTP/1.1"]
+    if "host" not in map(str.lower, headers):
+        lines.append(f"Host: {parts.netloc.rpartition('@')[2]}")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(content)}", "", ""]
     return "\r\n".join(lines).encode() + content

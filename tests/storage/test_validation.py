@@ -36,6 +36,7 @@ def test_whole_numbers_and_lists_stand_for_floats_and_tuples() -> None:
     [
         ({}, ["name is missing"]),
         ({"name": 1, "rate": True}, ["name is 1; str was expected", "rate is True; float was expected"]),
+        ({"name": "a\ud800"}, ["it cannot be read: Invalid JSON: unexpected end of hex escape at line 1 column 18"]),
         ({"name": "a", "steps": 1.5}, ["steps is 1.5; int | None was expected"]),
         ({"name": "a", "range": [1]}, ["range is [1]; tuple[int, int] | None was expected"]),
         ({"name": "a", "sizes": {"x": [1, "2"]}}, ["sizes.x.1 is '2'; a valid integer"]),

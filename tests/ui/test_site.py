@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,11 @@ def test_names_and_texts_of_the_folder_never_become_markup(visitor: Visitor, fol
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{", '{"test": 1}', "[" * 100_000, '{"recipe": {"name": 1}, "data": 3}']
+    "content",
+    [
+        *("", "[]", "{", '{"test": 1}', "[" * 100_000, '{"recipe": {"name": 1}, "data": 3}'),
+        '{"recipe": {"name": "bag"}, "data": {}, "test": {"loss": 1}}',
+    ],
 )
 def test_damaged_runs_are_shown_with_their_reason_and_the_rest_works(
     visitor: Visitor, folder: Path, content: str
@@ -162,6 +167,11 @@ def test_damaged_runs_are_shown_with_their_reason_and_the_rest_works(
     page = visitor.page()
     assert page.count('class="bad"') == 2
     assert set(visitor.links()) == {"runs/topics", "model_store/topics-1.0.mar"}
+
+
+def test_a_time_that_no_calendar_has_is_left_out(visitor: Visitor, folder: Path) -> None:
+    os.utime(folder / "runs" / "topics", (1e12, 1e12))
+    assert visitor.links().keys() == {"runs/topics", "model_store/topics-1.0.mar"}
 
 
 def test_a_run_that_breaks_when_it_is_opened_has_a_page_that_says_so(visitor: Visitor, folder: Path) -> None:

@@ -29,6 +29,7 @@ Ask = Callable[[Sequence[int]], Array]
 
 MODES = ("mean", "sum", "max")
 _PROBES = 16
+_MOST_ARRAYS = 3
 _WITHIN = 1e-4
 
 
@@ -59,7 +60,8 @@ def find_weights(arrays: Mapping[str, Array], rows: int, labels: int, file: str)
     """
     floats = {name: one for name, one in arrays.items() if one.dtype.kind == "f" and one.ndim and one.size > 1}
     found = []
-    for table, layer in product(floats, floats):
+    # A table, a layer and its bias; of the weights of larger models not every pair is looked at.
+    for table, layer in product(floats, floats) if len(floats) <= _MOST_ARRAYS else ():
         wide, narrow = floats[table], floats[layer]
         if table == layer or wide.ndim != 2 or narrow.ndim != 2 or wide.shape[0] < rows:
             continue

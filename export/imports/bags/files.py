@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from ....errors import InputError
 from ....storage.compression import shown
+from ....storage.strict_json import parse_json
 from ..pickled.reader import read_pickle
 from ..pickled.tensors import is_torch_file, read_torch
 
@@ -18,7 +18,11 @@ _UNKNOWN = ("<unk>", "<UNK>", "[UNK]", "[unk]", "UNK", "<oov>", "<OOV>")
 # Rows of these are never looked up for a word of a text.
 _SPECIAL = ("<pad>", "<PAD>", "[PAD]", "<bos>", "<eos>", "<s>", "</s>", "[CLS]", "[SEP]")
 _PICKLE = b"\x80"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_GRAM = 5
+LONGEST = 1 << 28
+"""The most bytes of a vocabulary or of labels."""
+_MOST_VALUES = 12_000_000  # of JSON
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,18 @@ class WordRows:
 
 
 def read_file(path: Path, code: str) -> bytes:
-    """Return the content of a file that the user named. Raises InputError with `code`."""
+    """Return the content of a file that the user named. Raises InputError, with `code` if it cannot be read."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as handle:
+            content = handle.read(LONGEST + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}). Name a file.", code=code) from None
+    if len(content) > LONGEST:
+        raise InputError(
+            f"{path} has more than {LONGEST:,} bytes; no vocabulary and no labels have so many. Name another file.",
+            code="LX-IMPORT-401",
+        )
+    return content
 
 
 def read_word_rows(content: bytes, file: str) -> WordRows:
@@ -96,8 +107,8 @@ def _value(content: bytes, file: str) -> Any:
     if text.lstrip()[:1] not in ("{", "["):
         return [line for line in text.replace("\r\n", "\n").split("\n") if line]
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(content.removeprefix(_BYTE_ORDER_MARK), _MOST_VALUES)
+    except ValueError as error:
         raise InputError(
             f"{shown(file)} is not valid JSON ({shown(error)}). Write it again.", code="LX-IMPORT-085"
         ) from None

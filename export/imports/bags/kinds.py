@@ -19,11 +19,12 @@ from ....storage.atomic import sha256_file
 from ....storage.compression import shown
 from ...archive.foreign import is_foreign
 from ...archive.format.manifest import read_manifest
-from ...archive.format.reader import open_archive, read_member
+from ...archive.format.reader import blocks, open_archive, read_member
 from ..kind import Imported, ImportOptions, Kind, beginning
 from ..pickled.tensors import is_torch_file, read_torch
+from ..zips import members_of
 from .bag import Ask, as_imported, find_mode, find_weights
-from .files import read_file, read_names
+from .files import LONGEST, read_file, read_names
 from .programs import check_onnx, is_torchscript, open_onnx, open_torchscript
 from .reading import read_reading
 
@@ -52,11 +53,8 @@ class TorchServeArchive(Kind):
 
     def recognise(self, path: Path) -> bool:
         """Return whether it is a zip with a manifest of TorchServe's and nothing that only lexport writes."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return MANIFEST in archive.namelist() and is_foreign(archive)
-        except (OSError, zipfile.BadZipFile, ValueError):
-            return False
+        names = members_of(path)
+        return MANIFEST in names and is_foreign(names)
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the classifier; its handler is not run. Raises InputError for what is no such model."""
@@ -86,7 +84,9 @@ def _unpacked(path: Path, options: ImportOptions) -> Iterator[tuple[_Parts, str]
             read(options.vocabulary, _VOCABULARIES, "--vocabulary"),
             read(options.labels, [_NAMES], "--labels"),
         )
-        parts.model.write_bytes(read_member(archive, serialized))
+        with parts.model.open("wb") as handle:
+            for block in blocks(archive, archive.getinfo(serialized)):
+                handle.write(block)
         yield parts, str(described.get("handler") or "")
 
 
@@ -103,7 +103,7 @@ def _beside(
         return read_file(given, "LX-IMPORT-099"), given.name
     for name in names:
         if name in members:
-            return read_member(archive, name), name
+            return read_member(archive, name, LONGEST), name
     others = ", ".join(shown(one) for one in members if PurePosixPath(one).suffix != ".py")
     raise InputError(
         f"{path} has none of {', '.join(names[:3])}{' …' * (len(names) > 3)}; it has {others}. Name the file with "
@@ -143,11 +143,7 @@ class BareClassifier(Kind):
 def _is_torch(path: Path) -> bool:
     if not is_torch_file(beginning(path, 4)):
         return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.partition("/")[2] == "data.pkl" for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return False
+    return any(name.partition("/")[2] == "data.pkl" for name in members_of(path))
 
 
 def _imported(parts: _Parts, options: ImportOptions, notes: list[str]) -> Imported:

@@ -6,7 +6,6 @@ import re
 import tempfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ....errors import InputError
 from ....handlers.engine.engines import open_session
 from ....handlers.engine.operators import OPCODES, OPERATORS, code_problem, pickle_problem
 from ....storage.compression import shown
+from ..zips import DAMAGED_ZIP, members_of
 from .bag import Array, Ask
 
 _LONGEST = 1 << 20  # bytes of a program's code and pickles
@@ -56,11 +56,7 @@ _CALL = re.compile(rb"\)\.forward\(")
 
 def is_torchscript(path: Path) -> bool:
     """Return whether the file is a zip with a program of `torch.jit.save`."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return False
+    return any(name.partition("/")[2] == "constants.pkl" for name in members_of(path))
 
 
 def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
@@ -85,6 +81,12 @@ def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
                 code="LX-IMPORT-090",
             ) from None
     model.eval()
+    if not hasattr(model, "forward"):
+        raise InputError(
+            f"{shown(file)} is TorchScript without a method forward, so it cannot be asked. Export the module that "
+            "answers texts.",
+            code="LX-IMPORT-402",
+        )
     names = [one.name for one in model.forward.schema.arguments if one.name != "self"]
 
     def ask(ids: Sequence[int]) -> Array:
@@ -96,7 +98,7 @@ def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
             raise _cannot_answer(file, names, len(ids), error) from None
         if not isinstance(output, torch.Tensor):
             raise _cannot_answer(file, names, len(ids), "it returns no tensor")
-        return output.numpy().reshape(-1)
+        return output.double().numpy().reshape(-1)
 
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     return state, ask
@@ -129,7 +131,7 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
                     )
                 known.add(one.filename.lower())
                 copy.writestr(one.filename, archive.read(one))
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except DAMAGED_ZIP as error:
         raise InputError(
             f"{shown(file)} cannot be read ({shown(error)}). Save it again with torch.jit.save.",
             code="LX-IMPORT-092",
@@ -192,11 +194,12 @@ def open_onnx(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
     from onnx import numpy_helper
 
     model = check_onnx(path, file)
-    arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    tensors = {one.name: one for one in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            tensors[node.output[0]] = node.attribute[0].t
     try:
+        arrays = {name: numpy_helper.to_array(one) for name, one in tensors.items()}
         session = open_session(path, 1, "cpu")
     except Exception as error:
         first = str(error).strip().partition("\n")[0]

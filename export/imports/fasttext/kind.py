@@ -19,7 +19,7 @@ from ....models.heads.classifier import ClassifierOptions
 from ....models.heads.tree import DEPTH, TreeOptions, steps_of
 from ....models.recipes import Recipe, TextOptions, TrainingOptions
 from ....storage.compression import listed, shown
-from ..kind import SCORES_WITHIN, Imported, ImportOptions, Kind, beginning
+from ..kind import MAX_TOKENS, SCORES_WITHIN, Imported, ImportOptions, Kind, beginning
 from .answering import Answering
 from .file import MAGIC, FastTextFile, Loss, read_file
 from .huffman import huffman_ways
@@ -57,7 +57,7 @@ class FastTextClassifier(Kind):
         labels = _labels(path, content, options.label_prefix, several=several)
         words, rows = _readable_words(content)
         kept = _kept(path, content)
-        spec = _spec(content, words, kept, options)
+        spec = _spec(content, words, kept)
         recipe = Recipe(
             name="fasttext",
             when="A classifier that fastText trained.",
@@ -192,7 +192,6 @@ def _spec(
     content: FastTextFile,
     words: list[str],
     kept: np.ndarray[tuple[int, int], np.dtype[np.int64]] | None,
-    options: ImportOptions,
 ) -> TextSpec:
     labels = (label.decode() for label in content.labels)
     return TextSpec(
@@ -200,7 +199,7 @@ def _spec(
         buckets=0 if not content.grams else content.buckets if kept is None else len(kept),
         ngrams=content.ngrams if content.grams else 1,
         subwords=content.subwords if content.grams else None,
-        max_tokens=options.max_tokens,
+        max_tokens=MAX_TOKENS,
         lowercase=False,
         pattern=PATTERN,
         min_count=1,

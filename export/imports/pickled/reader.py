@@ -18,13 +18,13 @@ from typing import Any, NoReturn
 from ....errors import InputError
 from ....storage.compression import shown
 from .described import Instance, Name
-from .limits import check_key, check_value
+from .limits import check_value
 from .names import PLAIN, Build
+from .stack import DamagedError, Stack
 
 LONGEST = 1 << 28
 """The most bytes of a pickle."""
-_MOST_OPCODES = 20_000_000  # three or four for each word of a vocabulary
-_MOST_OPEN = 10_000  # marks: containers that are begun and not ended
+_MOST_OPCODES = 16_000_000  # three or four for each word of a vocabulary
 _COPIES = 4
 _LATEST = 5
 # The first object of a file of torch.save before torch 1.6, which was several pickles.
@@ -39,12 +39,6 @@ _SINGLE = """
     SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
 """
 _VALUES = frozenset(_SINGLE.split())
-_EMPTY: dict[str, Callable[[], Any]] = {
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_DICT": dict,
-    "EMPTY_SET": set,
-}
 
 
 def read_pickle(content: bytes, file: str) -> Any:
@@ -83,9 +77,8 @@ class PickleReader:
         self._leaves = leaves
         # Values that named containers are made of: each is written in the pickle once.
         self._left = _COPIES * len(content)
-        self._stack: list[Any] = []
-        self._below: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
+        self._stack = Stack(self.file)
+        self._named: dict[str, Name] = {}
 
     def read(self) -> Any:
         """Return the value. Raises InputError as `read_pickle` does."""
@@ -97,7 +90,7 @@ class PickleReader:
             )
         try:
             value = self._follow()
-        except (_DamagedError, ValueError, IndexError, OverflowError, MemoryError) as error:
+        except (DamagedError, ValueError, IndexError, OverflowError, MemoryError) as error:
             raise InputError(
                 f"{self.file} is a damaged pickle ({shown(error) or 'it ends too early'}). Save it again, best as "
                 "JSON or as a text file.",
@@ -121,8 +114,8 @@ class PickleReader:
                 if opcode.name == "STOP":
                     break
                 self._step(opcode.name, argument)
-        if self._below or len(self._stack) != 1:
-            raise _DamagedError(f"{len(self._stack)} values are left at its end")
+        if self._stack.below or len(self._stack.values) != 1:
+            raise DamagedError(f"{len(self._stack.values)} values are left at its end")
         value = self._stack.pop()
         rest = len(self._content) - stream.tell()
         if rest and isinstance(value, int) and value == _OLD_TORCH:
@@ -142,27 +135,17 @@ class PickleReader:
         """Follow one opcode."""
         stack = self._stack
         if name in _VALUES:
-            stack.append(_ascii(argument) if name.endswith("STRING") else argument)
+            stack.push(_ascii(argument) if name.endswith("STRING") else argument)
         elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name in _EMPTY:
-            stack.append(_EMPTY[name]())
+            stack.push(_CONSTANTS[name])
         elif name == "BYTEARRAY8":
-            stack.append(bytearray(argument))
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self._remember(argument)
-        elif name == "MEMOIZE":
-            self._remember(len(self._memo))
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            if argument not in self._memo:
-                raise _DamagedError(f"nothing is remembered as {argument}")
-            stack.append(self._memo[argument])
+            stack.push(bytearray(argument))
         elif name == "PROTO":
             if argument > _LATEST:
-                raise _DamagedError(f"protocol {argument}; 0 to {_LATEST} are known")
+                raise DamagedError(f"protocol {argument}; 0 to {_LATEST} are known")
         elif name in _STEPS:
             _STEPS[name](self, argument)
-        elif name != "FRAME":
+        elif name != "FRAME" and not stack.follow(name, argument):
             self._refuse_opcode(name)
 
     def _refuse_opcode(self, name: str) -> NoReturn:
@@ -172,110 +155,20 @@ class PickleReader:
             code="LX-IMPORT-065",
         )
 
-    def _remember(self, number: int) -> None:
-        if number < 0:
-            raise _DamagedError(f"a value is remembered as {number}")
-        self._memo[number] = self._stack[-1]
-
-    def _mark(self, _: Any) -> None:
-        if len(self._below) >= _MOST_OPEN:
-            raise _DamagedError(f"more than {_MOST_OPEN:,} containers within one another")
-        self._below.append(self._stack)
-        self._stack = []
-
-    def _marked(self) -> list[Any]:
-        """Return what lies above the last mark, and take both away."""
-        found = self._stack
-        self._stack = self._below.pop()
-        return found
-
-    def _pop_mark(self, _: Any) -> None:
-        self._marked()
-
-    def _pop(self, _: Any) -> None:
-        if self._stack:
-            self._stack.pop()
-        else:
-            self._marked()
-
-    def _duplicate(self, _: Any) -> None:
-        self._stack.append(self._stack[-1])
-
-    def _tuple(self, count: int) -> None:
-        if len(self._stack) < count:
-            raise _DamagedError("a tuple of more values than there are")
-        values = tuple(self._stack[-count:])
-        del self._stack[-count:]
-        self._stack.append(values)
-
-    def _marked_tuple(self, _: Any) -> None:
-        values = tuple(self._marked())
-        self._stack.append(values)
-
-    def _marked_list(self, _: Any) -> None:
-        values = self._marked()
-        self._stack.append(values)
-
-    def _append(self, _: Any) -> None:
-        value = self._stack.pop()
-        self._top(list).append(value)
-
-    def _extend(self, _: Any) -> None:
-        values = self._marked()
-        self._top(list).extend(values)
-
-    def _set_item(self, _: Any) -> None:
-        value, key = self._stack.pop(), self._stack.pop()
-        self._put(self._top(dict), [key, value])
-
-    def _set_items(self, _: Any) -> None:
-        values = self._marked()
-        self._put(self._top(dict), values)
-
-    def _dict(self, _: Any) -> None:
-        found: dict[Any, Any] = {}
-        self._put(found, self._marked())
-        self._stack.append(found)
-
-    def _put(self, into: dict[Any, Any], values: list[Any]) -> None:
-        if len(values) % 2:
-            raise _DamagedError("a key without a value")
-        for key, value in zip(values[::2], values[1::2], strict=True):
-            check_key(key, self.file)
-            into[key] = value
-
-    def _add_items(self, _: Any) -> None:
-        values = self._marked()
-        for value in values:
-            check_key(value, self.file)
-        self._top(set).update(values)
-
-    def _frozen_set(self, _: Any) -> None:
-        values = self._marked()
-        for value in values:
-            check_key(value, self.file)
-        self._stack.append(frozenset(values))
-
-    def _top(self, kind: type[Any]) -> Any:
-        value = self._stack[-1]
-        if not isinstance(value, kind):
-            raise _DamagedError(f"values are put into {type(value).__name__}, not into {kind.__name__}")
-        return value
-
     def _global(self, argument: str) -> None:
-        self._stack.append(self._named(*argument.split(" ", 1)))
+        self._stack.push(self._name(*argument.split(" ", 1)))
 
     def _stack_global(self, _: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise _DamagedError("a name that is not a string")
-        self._stack.append(self._named(module, name))
+            raise DamagedError("a name that is not a string")
+        self._stack.push(self._name(module, name))
 
-    def _named(self, module: str, name: str) -> Name:
+    def _name(self, module: str, name: str) -> Name:
         text = f"{'builtins' if module in _BUILTINS else module}.{name}"
         if text not in self._builders and text not in self._names and text not in self._objects:
             self.refuse(text)
-        return Name(text)
+        return self._named.setdefault(text, Name(text))
 
     def refuse(self, text: str) -> NoReturn:
         """Raise InputError for a pickle that names `text`, "module.name"."""
@@ -288,15 +181,15 @@ class PickleReader:
     def _reduce(self, _: Any) -> None:
         arguments, called = self._stack.pop(), self._stack.pop()
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
-            raise _DamagedError("something is called that cannot be")
+            raise DamagedError("something is called that cannot be")
         if called.text in self._objects:
-            self._stack.append(Instance(called.text, arguments))
+            self._stack.make(Instance(called.text, arguments))
             return
         if called.text not in self._builders:
             self.refuse(called.text)
         self._left -= sum(len(one) for one in arguments if isinstance(one, Sized))
         if self._left < 0:
-            raise _DamagedError("the same values are copied again and again")
+            raise DamagedError("the same values are copied again and again")
         try:
             made = self._builders[called.text](arguments)
         except (ValueError, TypeError, LookupError) as error:
@@ -305,23 +198,24 @@ class PickleReader:
                 "It is not read; save the object again.",
                 code="LX-IMPORT-067",
             ) from None
-        self._stack.append(made)
+        self._stack.make(made)
 
     def _new_object(self, _: Any) -> None:
         arguments, made = self._stack.pop(), self._stack.pop()
         if not isinstance(made, Name) or made.text not in self._objects or not isinstance(arguments, tuple):
             self._refuse_opcode("NEWOBJ")
-        self._stack.append(Instance(made.text, arguments))
+        self._stack.make(Instance(made.text, arguments))
 
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
-        made = self._stack[-1]
+        made = self._stack.values[-1] if self._stack.values else None
         if isinstance(made, Instance) and made.state is None and state is not None:
             made.state = state
             return
         # Attributes of an ordered dictionary, such as the versions of layers that torch notes; they are left out.
-        if not isinstance(self._top(dict), OrderedDict) or not isinstance(state, dict):
-            raise _DamagedError(f"attributes are given to {type(self._stack[-1]).__name__}")
+        value = self._stack.top(dict)
+        if not isinstance(value, OrderedDict) or not isinstance(state, dict):
+            raise DamagedError(f"attributes are given to {type(value).__name__}")
 
     def _persistent_id(self, argument: Any) -> None:
         described = argument if isinstance(argument, str) else self._stack.pop()
@@ -330,11 +224,7 @@ class PickleReader:
                 f"{self.file} is a pickle that refers to values outside of it. Save the whole object in one file.",
                 code="LX-IMPORT-068",
             )
-        self._stack.append(self._persistent(described))
-
-
-class _DamagedError(Exception):
-    """No unpickler could go on here."""
+        self._stack.push(self._persistent(described))
 
 
 def _ascii(text: str) -> str:
@@ -345,22 +235,6 @@ def _ascii(text: str) -> str:
 
 
 _STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
-    "MARK": PickleReader._mark,
-    "POP": PickleReader._pop,
-    "POP_MARK": PickleReader._pop_mark,
-    "DUP": PickleReader._duplicate,
-    "TUPLE": PickleReader._marked_tuple,
-    "TUPLE1": lambda reader, _: reader._tuple(1),
-    "TUPLE2": lambda reader, _: reader._tuple(2),
-    "TUPLE3": lambda reader, _: reader._tuple(3),
-    "LIST": PickleReader._marked_list,
-    "APPEND": PickleReader._append,
-    "APPENDS": PickleReader._extend,
-    "DICT": PickleReader._dict,
-    "SETITEM": PickleReader._set_item,
-    "SETITEMS": PickleReader._set_items,
-    "ADDITEMS": PickleReader._add_items,
-    "FROZENSET": PickleReader._frozen_set,
     "GLOBAL": PickleReader._global,
     "STACK_GLOBAL": PickleReader._stack_global,
     "REDUCE": PickleReader._reduce,

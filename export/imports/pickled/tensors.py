@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ....errors import InputError
 from ....storage.compression import shown
+from ..zips import DAMAGED_ZIP
 from .described import Name
 from .reader import LONGEST, PickleReader
 
@@ -68,7 +69,7 @@ def read_torch(source: Path | IO[bytes], file: str) -> Any:
     try:
         with zipfile.ZipFile(source) as archive:
             return _read(archive, name)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except DAMAGED_ZIP as error:
         raise InputError(
             f"{name} cannot be read as a file of torch.save ({shown(error)}). Save it again.", code="LX-IMPORT-075"
         ) from None

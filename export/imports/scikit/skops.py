@@ -10,9 +10,9 @@ import io
 import json
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,20 @@ import numpy.typing as npt
 from ....errors import InputError
 from ....storage.compression import shown
 from ..kind import Imported, ImportOptions, Kind
+from ..zips import DAMAGED_ZIP, members_of
 from .kind import computing, imported
 from .steps import Step, class_name, linear_pipeline
 
 _SCHEMA = "schema.json"
 _LONGEST = 1 << 28  # bytes of the schema
-_LARGEST = 1 << 32  # bytes of all members
+_MOST_SIGNS = 20_000_000  # that begin or separate values of the schema
+# A file may expand to so many times its size, a small one to so many bytes.
+_MOST_EXPANDED, _ALWAYS_EXPANDED = 64, 1 << 28
+_MOST_WRITTEN_OUT = 20_000_000  # values, if those that nodes refer to several times were written out each time
 _DEEPEST = 40
+_SINGLE = (str, int, float, type(None))
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
+_DAMAGED = (*DAMAGED_ZIP, KeyError, TypeError, AttributeError, SyntaxError, TokenError, ArithmeticError, MemoryError)
 
 
 class SkopsFile(Kind):
@@ -39,11 +44,7 @@ class SkopsFile(Kind):
 
     def recognise(self, path: Path) -> bool:
         """Return whether it is a zip with the schema of skops."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return _SCHEMA in archive.namelist()
-        except (OSError, zipfile.BadZipFile, ValueError):
-            return False
+        return _SCHEMA in members_of(path)
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the pipeline as a run has it; before, its answers are computed. Raises InputError."""
@@ -59,7 +60,14 @@ class SkopsFile(Kind):
             )
         found = [one for _, one in steps if one not in (None, "passthrough")]
         known = [one if isinstance(one, Step) else Step(str(one), {}) for one in found]
-        pipeline = linear_pipeline(known, name)
+        try:
+            pipeline = linear_pipeline(known, name)
+        except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+            raise InputError(
+                f"{name} has steps with values that scikit-learn never gives them ({shown(error)}). Save the "
+                "pipeline again with skops.io.dump.",
+                code="LX-IMPORT-403",
+            ) from None
         return imported(
             pipeline, computing(pipeline), ["scikit-learn's answers are computed from the file's numbers"]
         )
@@ -70,14 +78,18 @@ def read_skops(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             size, longest = sum(one.file_size for one in archive.infolist()), archive.getinfo(_SCHEMA).file_size
-            if size > _LARGEST or longest > _LONGEST:
+            most = max(_MOST_EXPANDED * path.stat().st_size, _ALWAYS_EXPANDED)
+            if size > most or longest > _LONGEST:
                 raise InputError(
                     f"{shown(path.name)} unpacks to {size:,} bytes, its schema to {longest:,}; expected at most "
-                    f"{_LARGEST:,} and {_LONGEST:,}. Save a smaller pipeline.",
+                    f"{most:,} and {_LONGEST:,}. Save a smaller pipeline, or without compression.",
                     code="LX-IMPORT-118",
                 )
-            return _Nodes(archive).value(json.loads(archive.read(_SCHEMA)), 0)
-    except (KeyError, TypeError, AttributeError, RecursionError, *_DAMAGED) as error:
+            schema = archive.read(_SCHEMA)
+            if (signs := sum(schema.count(sign) for sign in (b",", b"[", b"{"))) > _MOST_SIGNS:
+                raise ValueError(f"its schema has about {signs:,} values, at most {_MOST_SIGNS:,} are read")
+            return _Nodes(archive).value(json.loads(schema), 0)
+    except _DAMAGED as error:
         raise InputError(
             f"{shown(path.name)} cannot be read as a file of skops ({shown(error) or type(error).__name__}). Save it "
             "again with skops.io.dump.",
@@ -91,6 +103,9 @@ class _Nodes:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._made: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}
+        self._written = 0
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
 
     def value(self, node: Mapping[str, Any], depth: int) -> Any:
         """Return what a node stands for. Raises ValueError, KeyError or TypeError for a damaged one."""
@@ -98,17 +113,25 @@ class _Nodes:
             raise ValueError(f"nodes are more than {_DEEPEST} deep")
         kind, number = node["__loader__"], node.get("__id__")
         if kind == "CachedNode" and number in self._made:
+            self._count(self._sizes[number])
             return self._made[number]
+        before = self._written
+        self._count(1)
         found = self._new(node, kind, depth)
         if isinstance(number, int):
-            self._made[number] = found
+            self._made[number], self._sizes[number] = found, self._written - before
         return found
+
+    def _count(self, values: int) -> None:
+        self._written += values
+        if self._written > _MOST_WRITTEN_OUT:
+            raise ValueError(f"it has more than {_MOST_WRITTEN_OUT:,} values, written out")
 
     def _new(self, node: Mapping[str, Any], kind: str, depth: int) -> Any:
         name = f"{node['__module__']}.{node['__class__']}"
         content = node.get("content")
         if kind == "JsonNode":
-            return json.loads(str(content))
+            return _single(str(content))
         if kind == "DictNode":
             keys = content or {}
             return {str(key): self.value(one, depth + 1) for key, one in keys.items()}
@@ -116,15 +139,26 @@ class _Nodes:
             values = [self.value(one, depth + 1) for one in content or []]
             return values if kind == "ListNode" else tuple(values) if kind == "TupleNode" else frozenset(values)
         if kind == "NdArrayNode" and node["type"] == "numpy":
-            return _array(self._archive.read(node["file"]))
+            name = str(node["file"])
+            if name not in self._arrays:
+                self._arrays[name] = _array(self._archive.read(name))
+            return self._arrays[name]
         if kind == "NdArrayNode":
             listed = content if isinstance(content, list) else self.value(node["content"], depth + 1)
-            return np.array([self.value(one, depth + 1) if isinstance(one, dict) else one for one in listed])
+            values = [self.value(one, depth + 1) if isinstance(one, dict) else one for one in listed]
+            return np.array([one if isinstance(one, _SINGLE) else type(one).__name__ for one in values], dtype=object)
         if kind == "ObjectNode":
             attributes = self.value(content, depth + 1) if isinstance(content, dict) else {}
             public = class_name(name) if name.startswith("sklearn.") else name
             return Step(public, attributes if isinstance(attributes, dict) else {})
         return Step(name, {})  # a function, a type: what it is, only its name says
+
+
+def _single(text: str) -> Any:
+    """Return the value of JSON that is not several, which could be any number. Raises ValueError."""
+    if text.lstrip()[:1] in ("[", "{"):
+        raise ValueError("a list or an object where a single value belongs")
+    return json.loads(text)
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

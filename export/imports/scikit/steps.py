@@ -156,9 +156,15 @@ def linear_pipeline(steps: list[Step], what: str) -> LinearPipeline:
         ngrams=(int(vectorizer.get("ngram_range")[0]), int(vectorizer.get("ngram_range")[1])),
         counts="binary" if vectorizer.get("binary") else "sublinear" if sublinear else "plain",
         norm=norm or "none",
-        probable=classifier.name in {_LOGISTIC, *_BAYES},
+        probable=classifier.name in {_LOGISTIC, *_BAYES} and not _one_against_all(classifier, len(labels)),
         stop_words=frozenset(stop) if isinstance(stop, (list, tuple, set, frozenset)) else frozenset(),
     )
+
+
+def _one_against_all(classifier: Step, labels: int) -> bool:
+    """Return whether its probabilities are those of one label against all others, each scaled to a sum of 1."""
+    binary = classifier.get("multi_class") == "ovr" or classifier.get("solver") == "liblinear"
+    return classifier.name == _LOGISTIC and binary and labels > 2
 
 
 def _check_settings(vectorizer: Step, what: str) -> None:
@@ -203,6 +209,12 @@ def _words(vectorizer: Step, what: str) -> dict[str, int]:
         )
     stop = vectorizer.get("stop_words")
     stopped = set(stop) & set(found) if isinstance(stop, (list, tuple, set, frozenset)) else set()
+    if isinstance(stop, str) and vectorizer.get("vocabulary") is not None:
+        raise InputError(
+            f"{what} has stop_words={shown(stop)!r} and a vocabulary that was given, which may have such words; a "
+            "run would count them. Fit it without one of the two.",
+            code="LX-IMPORT-404",
+        )
     if stopped:
         raise InputError(
             f"{what} has the stop word {shown(min(stopped))!r} in its vocabulary; a run would count it. Take it out "

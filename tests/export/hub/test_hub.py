@@ -132,10 +132,33 @@ def test_pointers_and_missing_files_are_named(pushed: Path, tmp_path: Path) -> N
         pull(pushed, tmp_path / "back.mar")
 
 
+def test_a_card_that_is_no_text_is_refused_on_both_ways(run_folder: Path, tmp_path: Path) -> None:
+    push(run_folder, tmp_path / "pushed")
+    (tmp_path / "pushed" / "README.md").write_bytes(b"caf\xe9")
+    with refused(InputError, "LX-HUB-400", tmp_path / "pushed" / "README.md"):
+        pull(tmp_path / "pushed", tmp_path / "back")
+    own = tmp_path / "own"
+    shutil.copytree(run_folder, own)
+    (own / "README.md").write_bytes(b"caf\xe9")
+    with refused(InputError, "LX-HUB-400", own / "README.md"):
+        push(own, tmp_path / "again")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "pushed"]
+
+
+def test_a_run_with_a_file_that_the_folder_itself_has_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(run_folder, own)
+    (own / "lexport.json").write_text("{}")
+    with refused(InputError, "LX-HUB-401", own, "lexport.json"):
+        push(own, tmp_path / "pushed")
+    assert not (tmp_path / "pushed").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
         (None, "LX-HUB-001"),
+        ("[" * 100_000, "LX-HUB-002"),
         ("{", "LX-HUB-002"),
         ("[1]", "LX-HUB-002"),
         ('{"schema": 2}', "LX-HUB-003"),
@@ -151,7 +174,11 @@ def test_a_folder_without_a_record_is_refused(pushed: Path, tmp_path: Path, cont
 
 
 @pytest.mark.parametrize(
-    "path", ["../out", "/etc/passwd", "a/../../b", "a\\b", "", ".", "a//b", "lexport.json", "README.md"]
+    "path",
+    [
+        *("../out", "/etc/passwd", "a/../../b", "a\\b", "", ".", "a//b", "lexport.json", "README.md"),
+        *("a\u200b", "a\n", "a" * 256, "/".join(["aa"] * 400)),
+    ],
 )
 def test_a_path_out_of_the_folder_is_refused(pushed: Path, tmp_path: Path, path: str) -> None:
     change(pushed / "lexport.json", files={path: "0" * 64})
@@ -169,6 +196,8 @@ def test_a_path_out_of_the_folder_is_refused(pushed: Path, tmp_path: Path, path:
         {"files": {"a.mar": "0"}},
         {"files": {"a": "0" * 64, "b": "0" * 64}},
         {"files": 1},
+        {"kind": "run", "files": {"a": "0" * 64, "a/b": "0" * 64}},
+        {"kind": "run", "files": {"a\ud800": "0" * 64}},
     ],
 )
 def test_a_record_that_cannot_be_is_refused(pushed: Path, tmp_path: Path, values: dict[str, object]) -> None:

@@ -21,6 +21,7 @@ from torch import nn
 import lexport
 from lexport.client.answers import Prediction
 from lexport.errors import InputError
+from lexport.export.imports.bags import files, kinds
 from lexport.export.imports.importing import import_run
 from lexport.export.imports.kind import ImportOptions
 from lexport.models.corpus import Corpus
@@ -155,6 +156,12 @@ def test_onnx_that_cannot_be_brought_in(tmp_path: Path) -> None:
         bring(path)
     with refused(InputError, "LX-IMPORT-087", "model.onnx"):
         bring(path, **beside)
+    whole = onnx.load_model(str(path))
+    whole.graph.initializer[0].dims[:] = [1 << 40]
+    path.write_bytes(whole.SerializeToString())
+    with pytest.raises(InputError) as caught:
+        bring(path, **beside)
+    assert caught.value.code in ("LX-IMPORT-093", "LX-IMPORT-095")
 
 
 def test_n_grams_in_the_vocabulary(tmp_path: Path) -> None:
@@ -276,6 +283,30 @@ def test_labels_that_are_none(content: bytes, tmp_path: Path) -> None:
     beside["labels"].write_bytes(content)
     with refused(InputError, "LX-IMPORT-086", "labels.txt"):
         bring(script, **beside)
+
+
+def test_files_beside_a_model_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = cases.script(cases.spread(cases.Classifier()), tmp_path / "model.pt")
+    beside = _beside(tmp_path)
+    members = {
+        "model.pt": script.read_bytes(),
+        "vocab.json": beside["vocabulary"].read_bytes(),
+        "index_to_name.json": cases.names(),
+    }
+    old = cases.archive(tmp_path / "old.mar", members)
+    monkeypatch.setattr(files, "LONGEST", 100)
+    monkeypatch.setattr(kinds, "LONGEST", 100)
+    with refused(InputError, "LX-IMPORT-401", "words.json", "100"):
+        bring(script, **beside)
+    with refused(InputError, "LX-ARCHIVE-042", "vocab.json", "100"):
+        bring(old)
+
+
+def test_the_weights_of_a_larger_model_are_refused_at_once(tmp_path: Path) -> None:
+    arrays = {f"layer{number}.weight": torch.zeros(20, 3) for number in range(2000)}
+    torch.save(arrays, tmp_path / "large.pt")
+    with refused(InputError, "LX-IMPORT-087", "large.pt", "layer0.weight [20, 3]"):
+        bring(tmp_path / "large.pt", **_beside(tmp_path))
 
 
 def test_a_vocabulary_that_is_a_program_is_not_run(tmp_path: Path) -> None:

@@ -77,6 +77,23 @@ def test_a_program_that_does_more_is_not_opened(script: Path, tmp_path: Path, li
         open_torchscript(path, "more.pt")
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64], ids=str)
+def test_weights_of_every_precision_are_read(kind: torch.dtype, tmp_path: Path) -> None:
+    module = cases.spread(cases.Classifier()).to(kind)
+    state, ask = open_torchscript(cases.script(module, tmp_path / "model.pt"), "model.pt")
+    for name, tensor in module.state_dict().items():
+        assert state[name].tolist() == tensor.tolist()
+    with torch.inference_mode():
+        expected = module(torch.tensor([3, 4]), torch.tensor([0]))[0]
+    assert ask([3, 4]) == pytest.approx(expected.float().numpy(), rel=1e-2)
+
+
+def test_a_program_that_cannot_be_asked_is_refused(tmp_path: Path) -> None:
+    path = cases.script(torch.nn.ModuleList([torch.nn.Linear(2, 2)]), tmp_path / "list.pt")
+    with refused(InputError, "LX-IMPORT-402", "list.pt", "forward"):
+        open_torchscript(path, "list.pt")
+
+
 def test_members_that_a_program_does_not_need_are_not_opened(script: Path, tmp_path: Path) -> None:
     path = rewritten(script, tmp_path / "more.pt", lambda _, found: found)
     with zipfile.ZipFile(path, "a") as archive:

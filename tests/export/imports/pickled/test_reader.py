@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.export.imports.pickled import reader
+from lexport.export.imports.pickled import reader, stack
 from lexport.export.imports.pickled.reader import read_pickle
 
 from ....refusals import refused
@@ -213,6 +213,14 @@ def test_a_pickle_has_limits_of_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_MOST_OPCODES", 50)
     with refused(InputError, "LX-IMPORT-062", FILE, "50"):
         read_pickle(b"N" * 60, FILE)
+
+
+def test_a_pickle_has_a_limit_of_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "_MOST_MADE", 30)
+    assert read_pickle(b"]" * 30 + b"a" * 29 + b".", FILE)
+    for many in (b"\x8f" * 31, b"N" + b"\x85" * 31, b"(N" * 31 + b"t" * 31, b"(l" * 31, b"(d" * 31, b"(\x91" * 31):
+        with refused(InputError, "LX-IMPORT-400", FILE, "30"):
+            read_pickle(many + b".", FILE)
 
 
 def test_attributes_of_an_ordered_dictionary_are_left_out() -> None:

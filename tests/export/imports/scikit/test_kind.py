@@ -140,6 +140,20 @@ def test_what_is_computed_of_the_values_is_what_scikit_learn_answers() -> None:
     np.testing.assert_allclose(found, pipeline.predict_proba(rows), atol=1e-6)
 
 
+@pytest.mark.parametrize("setting", [{"multi_class": "ovr"}, {"solver": "liblinear"}])
+def test_probabilities_of_one_label_against_all_are_not_claimed(setting: dict[str, str]) -> None:
+    """Earlier versions of scikit-learn have them: they are no softmax, and the labels are the same."""
+    for labels, probable in ((2, True), (3, False)):
+        pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(*labelled(60, labels))
+        vectorizer, classifier = (dict(vars(one)) for _, one in pipeline.steps)
+        vectorizer["_tfidf"] = Step("feature_extraction.text.TfidfTransformer", vars(vectorizer["_tfidf"]))
+        steps = [
+            Step("feature_extraction.text.TfidfVectorizer", vectorizer),
+            Step("linear_model.LogisticRegression", classifier | setting),
+        ]
+        assert linear_pipeline(steps, "a pipeline").probable is probable
+
+
 def test_letters_are_those_of_pythons_re() -> None:
     # What one of the two tables of Unicode does not know yet is left out.
     every = "".join(map(chr, range(sys.maxunicode + 1)))
@@ -178,6 +192,7 @@ class _Own(TfidfVectorizer):  # type: ignore[misc]
         ([TfidfVectorizer(token_pattern=r"[a-z]+(?:'[a-z]+)?")], "LX-IMPORT-110", ["token_pattern"]),
         ([TfidfVectorizer(norm="l1")], "LX-IMPORT-106", ["l1"]),
         ([TfidfVectorizer(stop_words="english", ngram_range=(1, 2))], "LX-IMPORT-111", ["(1, 2)"]),
+        ([TfidfVectorizer(stop_words="english", vocabulary=["film", "the"])], "LX-IMPORT-404", ["english"]),
         ([TfidfVectorizer(), TruncatedSVD(5)], "LX-IMPORT-105", ["decomposition.TruncatedSVD"]),
         ([HashingVectorizer(n_features=1000)], "LX-IMPORT-105", ["HashingVectorizer"]),
         ([_Own()], "LX-IMPORT-115", ["_Own"]),
