@@ -33,7 +33,7 @@ from ...models.heads.vector import VectorOptions
 from ...models.recipes import Recipe, TextOptions, TrainingOptions
 from ...storage.atomic import sha256_file
 from ...storage.compression import shown
-from .kind import Before, Imported, ImportOptions, Kind
+from .kind import MAX_TOKENS, Before, Imported, ImportOptions, Kind
 from .tokenizer_file import TokenizerFile, read_tokenizer
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -107,7 +107,7 @@ class Model2Vec(Kind):
                 "finite. Distil the model again.",
                 code="LX-IMPORT-306",
             )
-        most = found.max_length or options.max_tokens
+        most = found.max_length or MAX_TOKENS
         skips = tokenizer.unknown is not None
         encoder = tokenizer.encoder(most, special=False, skips_unknown=skips, characters=found.characters)
         recipe = Recipe(
@@ -287,4 +287,5 @@ def _averaging(folder: _Folder) -> Before:
 
 
 def _unit(vectors: npt.NDArray[np.float64]) -> Outputs:
-    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    units: Outputs = (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return units

@@ -150,8 +150,9 @@ class TextSpec:
     def _check_spacy(self) -> None:
         if self.spacy is None:
             return
-        if isinstance(self.spacy, dict):  # of JSON
-            object.__setattr__(self, "spacy", Spacy(**self.spacy))
+        given: object = self.spacy
+        if isinstance(given, dict):  # of JSON
+            object.__setattr__(self, "spacy", Spacy(**given))
         problem = self.spacy.problem()
         changed = self.lowercase or self.normalization is not Normalization.NONE
         alone = not (self.subwords or self.listed or self.fasttext) and self.words == FIRST_WORD

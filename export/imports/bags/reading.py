@@ -12,7 +12,7 @@ from ....errors import InputError
 from ....handlers.text.encoder import FIRST_WORD, TextEncoder, TextSpec
 from ....models.recipes import TextOptions
 from ....storage.compression import shown
-from ..kind import ImportOptions
+from ..kind import MAX_TOKENS, ImportOptions
 from ..tokenizer_file import read_tokenizer
 from .files import WordRows, read_word_rows
 from .tokenizers import Tokenizer, tokenizer_of
@@ -76,7 +76,7 @@ def _of_words(words: WordRows, tokenizer: Tokenizer, options: ImportOptions) -> 
         words=FIRST_WORD + len(words.rows),
         ngrams=words.ngrams,
         listed=words.ngrams > 1,
-        max_tokens=options.max_tokens,
+        max_tokens=MAX_TOKENS,
         lowercase=tokenizer.lowercase,
         pattern=tokenizer.pattern,
         min_count=1,
@@ -85,7 +85,7 @@ def _of_words(words: WordRows, tokenizer: Tokenizer, options: ImportOptions) -> 
         ngrams=words.ngrams,
         buckets="auto" if words.ngrams > 1 else 0,
         min_count=1,
-        max_tokens=options.max_tokens,
+        max_tokens=MAX_TOKENS,
         normalization="none",
     )
     return Reading(
@@ -119,7 +119,7 @@ def _of_tokenizer(content: bytes, file: str, options: ImportOptions) -> Reading:
     rows: list[int | None] = [found.unknown, *range(len(found.tokens))]
     if found.unknown is not None:
         rows[1 + found.unknown] = None  # it has the row of unknown words
-    most = min(options.max_tokens, found.longest or options.max_tokens)
+    most = min(MAX_TOKENS, found.longest or MAX_TOKENS)
     note = _OF_FILE.format(file=shown(file), kind=found.kind, tokens=len(found.tokens), special=sum(found.special))
     return Reading(
         found.encoder(most, special=True, skips_unknown=False, characters=None),

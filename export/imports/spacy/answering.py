@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mmh3
@@ -81,7 +81,7 @@ class _Tokenizer:
         rules = textcat.rules
         self._exceptions = dict(rules.rules or {})
         self._prefix, self._suffix = _searching(rules.prefix), _searching(rules.suffix)
-        self._infixes = re.compile(rules.infix).finditer if rules.infix else lambda _: iter(())
+        self._infixes = _finding(rules.infix)
         self._whole, self._url = _matching(rules.whole), _matching(rules.url)
         self._phrases: dict[str, list[list[str]]] = {}
         for exception in sorted(self._exceptions):
@@ -181,3 +181,7 @@ def _searching(pattern: str | None) -> Callable[[str], int]:
 
 def _matching(pattern: str | None) -> Callable[[str], Any]:
     return re.compile(pattern).match if pattern else lambda _: None
+
+
+def _finding(pattern: str | None) -> Callable[[str], Iterator[re.Match[str]]]:
+    return re.compile(pattern).finditer if pattern else lambda _: iter(())

@@ -18,7 +18,7 @@ from ....models.encoders.bag import BagOptions
 from ....models.heads import LinearOptions
 from ....models.recipes import Recipe, TextOptions, TrainingOptions
 from ....storage.compression import listed, shown
-from ..kind import Imported, ImportOptions, Kind
+from ..kind import MAX_TOKENS, Imported, ImportOptions, Kind
 from .answering import Answering
 from .folder import TextCat, is_pipeline, read_textcat
 
@@ -44,7 +44,7 @@ class SpacyPipeline(Kind):
             words=FIRST_WORD,
             buckets=rows,
             ngrams=textcat.ngrams,
-            max_tokens=options.max_tokens,
+            max_tokens=MAX_TOKENS,
             lowercase=False,
             pattern=_PATTERN,
             min_count=1,
