@@ -67,8 +67,8 @@ class ModelOrder:
     """Replicas at least."""
     most: int = 1
     """Replicas at most: Ray adds and removes replicas by load; equal to `least`, their number is fixed."""
-    target: int = 64
-    """Requests under way in a replica above which Ray adds one."""
+    target: float = 0.6
+    """Share of a core that a replica's thread is to be busy: with more, Ray adds replicas, with less it ends some."""
 
     def __post_init__(self) -> None:
         """Raise InputError for versions, a default or numbers of replicas that cannot be."""
