@@ -24,7 +24,7 @@ NEEDED = {
 
 
 def of_one_machine(folder: Path) -> dict[str, str]:
-    """Return the environment of a cluster on this machine alone: its proxies' files in `folder`, ports that are free."""
+    """Return the environment of a cluster on this machine alone: files of its proxies in `folder`, free ports."""
     metrics, stats = free_ports(2)
     return {
         **NEEDED,
