@@ -235,8 +235,8 @@ def _worked_out(report: Report, shown: list[Shown]) -> None:
         f"in HAProxy at 64 connections. {MANY:,} requests/s are {cores:.0f} busy cores, {nodes:.0f} nodes of {CORES} "
         f"cores at {USED:.0%}, ${nodes * CORES * PRICE:.2f} an hour at ${PRICE} a core and hour. A replica has one "
         f"core: {MANY * replica / 1e6 / USED:.0f} replicas. The first thing that breaks is an HAProxy: Ray gives "
-        f"each node's four threads, {4e6 * USED / proxy:,.0f} requests/s at {USED:.0%}, and 4,096 connections, so a load "
-        "balancer has to spread requests over the nodes."
+        f"each node's four threads, {4e6 * USED / proxy:,.0f} requests/s at {USED:.0%}, and 4,096 connections, so a "
+        "load balancer has to spread requests over the nodes."
     )
 
 

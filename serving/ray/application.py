@@ -91,8 +91,8 @@ def bring(digest: str, content: bytes) -> None:
         ):
             return
     raise SystemProblem(
-        f"The archive {digest[:12]}… does not stay in the cluster: what keeps it was ended {_TRIES} times while it was "
-        "brought. Look at `ray status` and at the cluster's memory, and deploy it again.",
+        f"The archive {digest[:12]}… does not stay in the cluster: what keeps it was ended {_TRIES} times while it "
+        "was brought. Look at `ray status` and at the cluster's memory, and deploy it again.",
         code="LX-RAY-117",
     )
 
