@@ -30,9 +30,10 @@ from .stores.contents import digest_of
 from .tokens import Tokens, generate, read_token_file
 
 _TRIES = 3  # for a port that is taken between its choice and the server's start
-TITLES = {"torchserve": "TorchServe", "embedded": "the embedded engine"}
+TITLES = {"torchserve": "TorchServe", "embedded": "the embedded engine", "ray": "Ray Serve"}
 """The engines by name, with their names in sentences."""
-ENGINES = tuple(TITLES)
+ENGINES = ("torchserve", "embedded")
+"""Those that serve on one machine."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Engine(Protocol):
 
 def check_engine(name: str) -> None:
     """Raise InputError if there is no such engine."""
-    if name not in ENGINES:
-        raise InputError(f"There is no engine {name!r}. Expected {' or '.join(ENGINES)}.", code="LX-SERVE-103")
+    if name not in TITLES:
+        raise InputError(f"There is no engine {name!r}. Expected {', '.join(ENGINES)} or ray.", code="LX-SERVE-103")
 
 
 def engine_of(name: str) -> Engine:
