@@ -38,6 +38,7 @@ PACKAGES = {
     "threadpoolctl": ("threadpoolctl", "vectors"),
     "umap": ("umap-learn", "umap"),
     "voyager": ("voyager", "index"),
+    "ray": ("ray[serve]", "ray"),
     "cryptography": ("cryptography", "sign"),
     "zstandard": ("zstandard", "zstd"),
 }

@@ -36,6 +36,7 @@ AREAS = {
     "LOAD": "Load tests",
     "MODEL": "Models and runs",
     "PROXY": "Proxies and canaries",
+    "RAY": "Ray clusters",
     "RECIPE": "Recipes",
     "REPORT": "Reports",
     "SERVE": "Serving",
