@@ -62,6 +62,11 @@ class Server:
     cluster: str = ""
     """The address of the Ray cluster that answers, if the server has not started it itself; "" for none."""
 
+    problem: str = ""
+    """What its supervisor knows of its Ray cluster that keeps models from being answered as they should; "" for
+    nothing.
+    """
+
     @property
     def own_code(self) -> bool:
         """Whether lexport's own code answers requests and management, and no TorchServe runs."""
@@ -190,5 +195,5 @@ _CHECKS = {
     "device": lambda value: value in ("cpu", "gpu"),
     "engine": lambda value: value in ("torchserve", "embedded", "ray"),
     "authorized": lambda value: isinstance(value, bool),
-    **dict.fromkeys(("last_reason", "cluster"), _is_text),
+    **dict.fromkeys(("last_reason", "cluster", "problem"), _is_text),
 }

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..addresses import answers
 from ..versions import Versions
-
-if TYPE_CHECKING:
-    from .workers import WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,15 @@ class Served:
         return f"{self.name} {self.version}"
 
 
+class Worker(Protocol):
+    """A process that answers, or a replica on a cluster."""
+
+    number: int
+    pid: int
+    started: float
+    ready: bool
+
+
 class Registry(Versions[Served]):
     """All versions of a server."""
 
@@ -76,7 +82,7 @@ class Registry(Versions[Served]):
         return changed
 
 
-def described(served: Served, workers: Sequence[WorkerProcess], waiting: int) -> dict[str, Any]:
+def described(served: Served, workers: Sequence[Worker], waiting: int) -> dict[str, Any]:
     """Return a version as TorchServe describes it; its workers are the processes that run."""
     return {
         "modelName": served.name,
@@ -108,7 +114,7 @@ def described(served: Served, workers: Sequence[WorkerProcess], waiting: int) ->
     }
 
 
-def _worker(one: WorkerProcess, served: Served) -> dict[str, Any]:
+def _worker(one: Worker, served: Served) -> dict[str, Any]:
     started = datetime.fromtimestamp(one.started, UTC).isoformat(timespec="milliseconds")
     return {
         "id": str(9000 + one.number),
