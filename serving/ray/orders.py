@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import InputError
 from ...export.archive.trust.keys import PublicKey
 from ..canary.rule import Rule
-from ..tokens import Accepted, Former
+from ..tokens import Accepted
 
 MOST_BATCH, QUEUE, SECONDS = 64, 1_000, 60.0
 
@@ -24,8 +24,8 @@ def hashed_tokens(accepted: Accepted | None) -> dict[str, Any] | None:
     """Return what requests may bear, each token as its hash, for `ModelOrder.tokens`; None: they need none."""
     if accepted is None:
         return None
-    former = tuple(Former(hashed(one.key), one.until) for one in accepted.former)
-    return Accepted(hashed(accepted.key), former).to_json()
+    former = [{"key": hashed(one.key), "until": one.until} for one in accepted.former]
+    return {"key": hashed(accepted.key), "former": former}
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class ModelOrder:
     """Replicas at least."""
     most: int = 1
     """Replicas at most: Ray adds and removes replicas by load; equal to `least`, their number is fixed."""
-    target: int = 64
-    """Requests under way in a replica above which Ray adds one."""
+    target: float = 0.6
+    """Share of a core that a replica's thread is to be busy: with more, Ray adds replicas, with less it ends some."""
 
     def __post_init__(self) -> None:
         """Raise InputError for versions, a default or numbers of replicas that cannot be."""
