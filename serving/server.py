@@ -11,7 +11,7 @@ from ..errors import SystemProblem
 from ..storage.progress import Say, silent
 from . import folders, launch, state
 from .process import end, is_running, sigterm_raises
-from .ray.leftover import remove_models
+from .ray.control.leftover import remove_models
 from .state import Server
 from .torchserve.health import overview
 from .torchserve.health import probes as health

@@ -13,12 +13,12 @@ from ..settings.addresses import HTTP, Address
 from ..settings.user_settings import UserSettings
 from ..state import Server
 from ..store import place
-from .startup import RayOrders
+from .control.startup import RayOrders
 
 if TYPE_CHECKING:
     from ..start import Given, Start
 
-SUPERVISOR = "lexport.serving.ray.main"
+SUPERVISOR = "lexport.serving.ray.control.main"
 PACKAGES = ("ray", "httptools", "python_multipart", "onnxruntime")
 _MOST_REPLICAS = 9_999
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..embedded.processes.orders import Orders
+from ...embedded.processes.orders import Orders
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from ...errors import SystemProblem
-from .. import launch
-from ..embedded.processes.channel import Channel, Closed
+from ....errors import SystemProblem
+from ... import launch
+from ...embedded.processes.channel import Channel, Closed
 
-_DRIVER = "lexport.serving.ray.driver"
+_DRIVER = "lexport.serving.ray.control.driver"
 _END = 3.0  # seconds that the process has to end once it is told nothing more
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...storage.atomic import json_bytes
-from ..embedded.http import Request, Response
-from ..embedded.processes.registry import Registry
+from ....storage.atomic import json_bytes
+from ...embedded.http import Request, Response
+from ...embedded.processes.registry import Registry
 from .watching import Watching
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..embedded.processes.main import run
+from ...embedded.processes.main import run
 from .startup import RayOrders
 from .supervisor import Supervisor
 

@@ -10,22 +10,22 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ...errors import LexportError, SystemProblem
-from ...export.archive.verify import verify
-from .. import folders, state
-from ..canary.rule import Rule
-from ..embedded.addresses import answers, metrics
-from ..embedded.processes.archives import Archives
-from ..embedded.processes.canaries import Canaries
-from ..embedded.processes.keys import Keys
-from ..embedded.processes.listening import Listening
-from ..embedded.processes.orders import of_numbers
-from ..embedded.processes.registry import Registry, Served, described
-from ..store import read
-from ..supervision import log, pause_before, say
-from ..tokens import Accepted
+from ....errors import LexportError, SystemProblem
+from ....export.archive.verify import verify
+from ... import folders, state
+from ...canary.rule import Rule
+from ...embedded.addresses import answers, metrics
+from ...embedded.processes.archives import Archives
+from ...embedded.processes.canaries import Canaries
+from ...embedded.processes.keys import Keys
+from ...embedded.processes.listening import Listening
+from ...embedded.processes.orders import of_numbers
+from ...embedded.processes.registry import Registry, Served, described
+from ...store import read
+from ...supervision import log, pause_before, say
+from ...tokens import Accepted
+from ..orders import ModelOrder, VersionOrder, hashed_tokens
 from .link import Link
-from .orders import ModelOrder, VersionOrder, hashed_tokens
 from .probes import Probes
 from .startup import RayOrders
 from .watching import Watching

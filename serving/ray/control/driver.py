@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..embedded.processes.channel import Channel
-from .cluster import Cluster
-from .orders import ModelOrder
+from ...embedded.processes.channel import Channel
+from ..cluster import Cluster
+from ..orders import ModelOrder
 
 
 def main() -> int:

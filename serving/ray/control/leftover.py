@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 
-from ...errors import LexportError, SystemProblem
-from .. import launch
-from ..settings.environment import allowed
-from ..state import Server
+from ....errors import LexportError, SystemProblem
+from ... import launch
+from ...settings.environment import allowed
+from ...state import Server
 
-_MODULE = "lexport.serving.ray.leftover"
+_MODULE = "lexport.serving.ray.control.leftover"
 _TIMEOUT = 180.0  # seconds
 
 
@@ -44,7 +44,7 @@ def remove_models(server: Server) -> None:
 
 def main() -> int:
     """Do it in a process of its own: Ray is imported, and logs."""
-    from .cluster import Cluster
+    from ..cluster import Cluster
 
     orders = json.loads(sys.stdin.read())
     try:

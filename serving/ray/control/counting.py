@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..embedded.statistics import added
+from ...embedded.statistics import added
 
 _MOST_GONE = 100  # replicas that have ended and are known by name: one may be seen again that was missed for a while
 
