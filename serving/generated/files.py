@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ..ray.replicas import worker_set
 from ..server import running
 from ..start import check_engine
 from ..state import Server
-from . import alerts, compose, dockerfile, grafana, kubernetes, prometheus, systemd
+from . import alerts, compose, dockerfile, grafana, kuberay, kubernetes, prometheus, systemd
 from .deployment import Deployment
 from .models import Model, models_of, models_of_server
 from .resources import from_loadtest, usual
@@ -22,9 +23,11 @@ CONTAINERS: dict[str, Callable[[Deployment], str]] = {
     "dockerfile": dockerfile.dockerfile,
     "compose": compose.compose,
     "kubernetes": kubernetes.manifests,
+    "kuberay": kuberay.ray_service,
 }
 """The writers of files for a container."""
 DEPLOYMENTS = ("systemd", *CONTAINERS)
+_OF_RAY = ("dockerfile", "kuberay")
 WATCHING = ("prometheus", "grafana", "alerts")
 
 
@@ -36,6 +39,7 @@ def deployment_file(
     state_dir: Path | None = None,
     engine: str | None = None,
     workers: str | None = None,
+    replicas: int | str | None = None,
     loadtest: Path | None = None,
     drain: float | None = None,
     program: Path | None = None,
@@ -45,15 +49,22 @@ def deployment_file(
 
     What is served is `archives`, the newest of each name in `model_store`, or what the server of `state_dir` serves,
     with its engine, workers and time to drain unless they are given. `loadtest` is a results.json, of which
-    processors, memory and, where none are given, workers are taken. `program` is the installed lexport, for systemd.
-    The `options` are fields of `Deployment`.
+    processors, memory and, where none are given, workers are taken. `program` is the installed lexport, for systemd,
+    `replicas` are the pods of `kubernetes`, and the replicas of each model of `kuberay`, such as `1-4`. The `options` are fields of `Deployment`.
 
     Raises InputError for what cannot be deployed, SystemProblem if no server runs in `state_dir`.
     """
     server = _server(archives, model_store, state_dir)
     models = models_of(archives, model_store) if server is None else models_of_server(server)
-    chosen = engine or ("torchserve" if server is None else server.engine)
+    usual_engine = "ray" if kind == "kuberay" else "torchserve"
+    chosen = engine or (usual_engine if server is None else server.engine)
     check_engine(chosen)
+    _check_kind(kind, chosen)
+    if kind == "kuberay" and replicas is not None:
+        chosen_set, options["most"] = worker_set(workers or "cpu", str(replicas))
+        workers = chosen_set.partition("x")[0]
+    elif replicas is not None:
+        options["replicas"] = replicas
     counted = workers or (None if server is None else _workers(server, models))
     resources = (
         usual(chosen, models, counted or "cpu")
@@ -106,6 +117,17 @@ def alerts_file(
 def dashboard_file() -> str:
     """Return the JSON of Grafana's dashboard."""
     return grafana.dashboard()
+
+
+def _check_kind(kind: str, engine: str) -> None:
+    """Raise InputError for a file that does not run servers of this engine."""
+    if kind in DEPLOYMENTS and (kind not in _OF_RAY if engine == "ray" else kind == "kuberay"):
+        raise InputError(
+            f"lexport generate {kind} does not run servers of the engine {engine}. Expected generate "
+            f"{' or '.join(_OF_RAY)} for a Ray cluster, and another kind, {', '.join(DEPLOYMENTS[:-1])}, for the "
+            "engines of one machine.",
+            code="LX-RAY-158",
+        )
 
 
 def _server(archives: Sequence[Path], model_store: Path | None, state_dir: Path | None) -> Server | None:

@@ -14,8 +14,9 @@ from ..plan import parse_workers
 from .models import Model
 
 MIB = 1 << 20
-# MiB with a small model, measured on Linux with Python 3.11: the server without its workers, and each worker.
-_BASE = {"embedded": (75, 40), "torchserve": (400, 200)}
+# MiB with a small model, measured on Linux with Python 3.11: the server without its workers (of Ray: a node without
+# replicas), and each worker.
+_BASE = {"embedded": (75, 40), "torchserve": (400, 200), "ray": (1000, 250)}
 
 
 @dataclass(frozen=True)
