@@ -6,6 +6,8 @@ import hashlib
 import importlib
 import logging
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
 from ...messages.extras import is_installed
+from .environment import of_one_machine
 from .orders import ModelOrder
 
 if TYPE_CHECKING:
@@ -25,15 +28,6 @@ if TYPE_CHECKING:
 
 FRONT = "lexport"
 """The application with everything but the models' own addresses."""
-ENVIRONMENT = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
-    "RAY_SERVE_HAPROXY_RETRIES": "3",
-    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
-    "RAY_SERVE_LOG_TO_STDERR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-"""The environment of every node of a cluster, before `ray start`: requests go to replicas without Python between."""
 RECENT = 5.0
 """Seconds since a replica's last report within which it counts as alive."""
 
@@ -81,13 +75,13 @@ class Node:
 class Cluster:
     """A connection to a Ray cluster. Every method raises SystemProblem when the cluster cannot be reached."""
 
-    def __init__(self, address: str, url: str, *, own: bool) -> None:
-        """Wrap this process's connection, which `connect` makes. `own`: the cluster ends with it."""
+    def __init__(self, address: str, url: str, folder: Path | None = None) -> None:
+        """Wrap this process's connection, which `connect` makes. `folder`: of a cluster that ends with it."""
         self.address = address
         """The cluster's, as Ray tells it."""
         self.inference_url = url
         """Where requests are answered."""
-        self._own = own
+        self._folder = folder
         self._front: Mapping[str, Any] | None = None
 
     @classmethod
@@ -100,11 +94,17 @@ class Cluster:
         if not is_installed("ray"):
             raise MissingExtra.of("ray", "Serving on a Ray cluster")
         options: dict[str, Any] = {"address": address}
+        folder = None
         if address is None:
-            for name, value in ENVIRONMENT.items():
+            folder = Path(tempfile.mkdtemp(prefix="lexport-ray-", dir="/tmp"))  # paths of sockets must be short
+            for name, value in of_one_machine(folder).items():
                 os.environ.setdefault(name, value)
-            options = {"num_cpus": max(16, 4 * (os.cpu_count() or 1)), "include_dashboard": False}
-            options["_node_ip_address"] = host
+            options = {
+                "num_cpus": max(16, 4 * (os.cpu_count() or 1)),  # replicas may share cores, as processes do
+                "include_dashboard": False,
+                "_node_ip_address": host,
+                "_temp_dir": str(folder / "ray"),
+            }
         import ray
         from ray import serve
 
@@ -115,13 +115,14 @@ class Cluster:
             url = _url(ray, importlib.import_module("ray.serve.context"))
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             ray.shutdown()
+            _discard(folder)
             raise SystemProblem(
                 f"There is no Ray cluster at {address or 'this machine'} that can be joined: {_first(error)}. "
                 "Expected HOST:PORT of its head, on a machine of the cluster (ray start --address HOST:PORT), with "
                 "the same Ray and Python.",
                 code="LX-RAY-103",
             ) from None
-        return cls(str(joined.address_info["gcs_address"]), url, own=address is None)
+        return cls(str(joined.address_info["gcs_address"]), url, folder)
 
     def put(self, path: Path, keys: tuple[PublicKey, ...] = ()) -> str:
         """Bring an archive into the cluster and return its SHA-256. Raises RefusedError if it fails verification."""
@@ -202,13 +203,14 @@ class Cluster:
         import ray
         from ray import serve
 
-        if stop_apps and not self._own:
+        if stop_apps and self._folder is None:
             with _reached():
                 for name in self.orders():
                     self._delete(name)
                     self._remember(name, None)
                 serve.delete(FRONT)
         ray.shutdown()
+        _discard(self._folder)
 
     def _run(self, order: ModelOrder) -> None:
         """Have Ray Serve run a model by an order: replicas that run take it, others are started."""
@@ -360,6 +362,11 @@ def _refused(order: ModelOrder, reason: str) -> SystemProblem:
         "force, if there was one; correct it and deploy again.",
         code="LX-RAY-107",
     )
+
+
+def _discard(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first(error: object) -> str:

@@ -1,0 +1,49 @@
+"""The environment that a cluster's processes need before they start."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+NEEDED = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go to replicas without Python between
+    # An answer of a model changes nothing, so what a replica took and never answered may be asked again elsewhere.
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+    "RAY_SERVE_HAPROXY_RETRIES": "3",
+    "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "1",
+    "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "90",  # a replica that stands still: longer than a request may wait there
+    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # a line of a log for each request, read by Python
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""For every node, before `ray start`."""
+
+
+def of_one_machine(folder: Path) -> dict[str, str]:
+    """Return the environment of a cluster on this machine alone: files of its proxies in `folder`, free ports."""
+    metrics, stats = free_ports(2)
+    return {
+        **NEEDED,
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+    }
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many different ports of loopback that are free now."""
+    with ExitStack() as stack:
+        return list(_taken(stack, count))
+
+
+def _taken(stack: ExitStack, count: int) -> Iterator[int]:
+    for _ in range(count):
+        yield stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]

@@ -1,0 +1,128 @@
+"""Ray clusters of several nodes on this machine, and clients that count what becomes of their requests."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from lexport.serving.ray.environment import free_ports, of_one_machine
+
+BODY = json.dumps({"text": "goal rain"}).encode()
+PATIENCE = 20.0
+
+
+class Load:
+    """Clients that ask one after the other over connections that stay open, each as soon as it has its answer."""
+
+    def __init__(self, url: str, path: str, clients: int = 8, pause: float = 0.0) -> None:
+        self._address = urlsplit(url)
+        self._path = path
+        self._pause = pause
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.outcomes: Counter[str] = Counter()
+        """Answers by status, and connection errors by name."""
+        self.versions: Counter[str] = Counter()
+        self.slowest = 0.0
+        self._threads = [threading.Thread(target=self._ask_on, daemon=True) for _ in range(clients)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE + 5)
+            assert not thread.is_alive(), "a request has neither an answer nor an error"
+
+    def _ask_on(self) -> None:
+        connection = None
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                if connection is None:
+                    connection = http.client.HTTPConnection(
+                        self._address.hostname or "", self._address.port, PATIENCE
+                    )
+                connection.request("POST", self._path, BODY, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                content = response.read()
+                outcome = str(response.status)
+                if response.status == 200:
+                    assert json.loads(content)["label"]
+                version = response.headers.get("x-model-version", "")
+                if response.will_close:
+                    connection.close()
+                    connection = None
+            except (OSError, http.client.HTTPException) as error:
+                outcome, version, connection = type(error).__name__, "", None
+            with self._lock:
+                self.outcomes[outcome] += 1
+                self.versions[version] += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
+            time.sleep(self._pause)
+
+
+def ask(url: str, path: str, body: bytes = BODY, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, PATIENCE)
+    connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+    response = connection.getresponse()
+    found = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    connection.close()
+    return found
+
+
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+    return found
+
+
+@contextmanager
+def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
+    """A cluster of a head and a worker node with so many processors; `ray.cluster_utils.Cluster`."""
+    folder = Path(tempfile.mkdtemp(prefix="lx", dir="/tmp"))
+    before = dict(os.environ)
+    os.environ.update({**of_one_machine(folder), "LEXPORT_RAY_CACHE": str(folder / "cache"), **variables})
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[4]), before.get("PYTHONPATH")])
+    )
+    from ray.cluster_utils import Cluster as Machines
+
+    shared = {"include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    found = Machines(
+        initialize_head=True, head_node_args={**shared, "num_cpus": head, "temp_dir": str(folder / "ray")}
+    )
+    try:
+        if worker:
+            found.add_node(num_cpus=worker, **shared)
+        yield found
+    finally:
+        found.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    [found] = free_ports(1)
+    return found
