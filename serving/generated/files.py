@@ -50,7 +50,8 @@ def deployment_file(
     What is served is `archives`, the newest of each name in `model_store`, or what the server of `state_dir` serves,
     with its engine, workers and time to drain unless they are given. `loadtest` is a results.json, of which
     processors, memory and, where none are given, workers are taken. `program` is the installed lexport, for systemd,
-    `replicas` are the pods of `kubernetes`, and the replicas of each model of `kuberay`, such as `1-4`. The `options` are fields of `Deployment`.
+    `replicas` are the pods of `kubernetes`, and the replicas of each model of `kuberay`, such as `1-4`. The `options`
+    are fields of `Deployment`.
 
     Raises InputError for what cannot be deployed, SystemProblem if no server runs in `state_dir`.
     """

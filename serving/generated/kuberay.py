@@ -6,10 +6,10 @@ import importlib.metadata
 import math
 from typing import Any
 
-from ..ray.cluster import ENVIRONMENT
+from ..ray.environment import NEEDED
 from .deployment import INFERENCE, KEYS, MODELS, SECRETS, TOKEN, USER, VENV, Deployment
 from .kubernetes import clients, metadata
-from .text import yaml_text
+from .text import Block, yaml_text
 
 _NAME = "lexport-ray"
 _LABELS = {"app.kubernetes.io/part-of": _NAME}
@@ -20,7 +20,10 @@ _MIB = 1 << 20
 
 
 def ray_service(deployment: Deployment) -> str:
-    """Return a RayService and a NetworkPolicy as YAML documents. Raises InputError for a deployment that cannot be."""
+    """Return a RayService and a NetworkPolicy as YAML documents.
+
+    Raises InputError for a deployment that cannot be.
+    """
     deployment.check()
     least, most = deployment.range
     ray = _version("ray")
@@ -41,7 +44,7 @@ def ray_service(deployment: Deployment) -> str:
             "lets in none but the pods of this Ray cluster, and the operator where it has its usual label.",
             "",
             f"Each model has {least} replica{'s' * (least > 1)}; {scaling}",
-            "One pod of workers has room for one replica of each model. The head answers no requests.",
+            "One pod of workers has room for one replica of each model. The head has none.",
             "A changed list of archives is another image: give it another name, and KubeRay makes a second cluster",
             "and removes the first once the second answers.",
             "",
@@ -65,15 +68,18 @@ def _service(deployment: Deployment, ray: str, least: int, most: int) -> dict[st
         "kind": "RayService",
         "metadata": metadata(_NAME, _LABELS),
         "spec": {
-            "serveConfigV2": yaml_text((), [serve_config(deployment)]).lstrip("\n"),
-            # The head has no replicas and no proxy.
+            "serveConfigV2": Block(yaml_text((), [serve_config(deployment)]).lstrip("\n")),
+            # The head has no replica of a model.
             "excludeHeadPodFromServeSvc": True,
             "rayClusterConfig": {
                 "rayVersion": ray,
                 **({"enableInTreeAutoscaling": True} if most > least else {}),
                 "headGroupSpec": {
                     "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},
-                    "template": _template("ray-head", deployment, _HEAD, _HEAD, (_GCS, _DASHBOARD, _CLIENT)),
+                    # Ray's autoscaler asks Kubernetes for pods.
+                    "template": _template(
+                        "ray-head", deployment, _HEAD, _HEAD, (_GCS, _DASHBOARD, _CLIENT), account=most > least
+                    ),
                 },
                 "workerGroupSpecs": [
                     {
@@ -122,13 +128,20 @@ def serve_config(deployment: Deployment) -> dict[str, Any]:
 
 
 def _template(
-    name: str, deployment: Deployment, requests: dict[str, str], limits: dict[str, str], ports: tuple[int, ...]
+    name: str,
+    deployment: Deployment,
+    requests: dict[str, str],
+    limits: dict[str, str],
+    ports: tuple[int, ...],
+    *,
+    account: bool = False,
 ) -> dict[str, Any]:
     names = {_GCS: "gcs", _DASHBOARD: "dashboard", _CLIENT: "client", INFERENCE: "serve"}
     worker = INFERENCE in ports
     return {
         "metadata": {"labels": _LABELS},
         "spec": {
+            "automountServiceAccountToken": account,
             "enableServiceLinks": False,
             "securityContext": {
                 "runAsNonRoot": True,
@@ -141,7 +154,7 @@ def _template(
                 {
                     "name": name,
                     "image": deployment.image,
-                    "env": [{"name": key, "value": value} for key, value in ENVIRONMENT.items()],
+                    "env": [{"name": key, "value": value} for key, value in NEEDED.items()],
                     "ports": [{"name": names[port], "containerPort": port} for port in ports],
                     # KubeRay's own probes call wget, which an image of Python does not have.
                     "livenessProbe": _probe((_AGENT, "/api/local_raylet_healthz"), failures=10),

@@ -32,9 +32,10 @@ def model(args: dict[str, Any]) -> Application:
     path, keys = Path(args["archive"]), _keys(args)
     verified = verify(path, keys)
     archive = read(path)
-    from .cluster import bind_model, bring
+    from .application import bring
+    from .deployments import bind_model
 
-    bring(path, verified.digest)
+    bring(verified.digest, path.read_bytes())
     least = int(args.get("least", 1))
     limits = {name: args[name] for name in ("queue", "largest", "seconds") if name in args}
     order = ModelOrder(
@@ -56,7 +57,7 @@ def front(args: dict[str, Any]) -> Application:
     `args`: `models`, their names, and `token_file` if requests need a token. Raises InputError.
     """
     _check(args, {"models", "token_file"}, "models")
-    from .cluster import bind_front
+    from .deployments import bind_front
 
     return bind_front(sorted(args["models"]), _tokens(args), {})
 
