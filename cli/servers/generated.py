@@ -20,7 +20,7 @@ OfServer = Annotated[
 Engine = Annotated[
     str | None,
     typer.Option(
-        help="torchserve, embedded, or for a Dockerfile ray.", show_default="torchserve, or the running server's"
+        help="torchserve, embedded, or ray for a Dockerfile.", show_default="torchserve, or the running server's"
     ),
 ]
 Workers = Annotated[
