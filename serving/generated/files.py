@@ -23,11 +23,11 @@ CONTAINERS: dict[str, Callable[[Deployment], str]] = {
     "dockerfile": dockerfile.dockerfile,
     "compose": compose.compose,
     "kubernetes": kubernetes.manifests,
-    "kuberay": kuberay.ray_service,
 }
-"""The writers of files for a container."""
+"""The writers of files for a container of one machine."""
 DEPLOYMENTS = ("systemd", *CONTAINERS)
-_OF_RAY = ("dockerfile", "kuberay")
+OF_RAY = ("dockerfile", "kuberay")
+"""The files of a Ray cluster."""
 WATCHING = ("prometheus", "grafana", "alerts")
 
 
@@ -45,7 +45,7 @@ def deployment_file(
     program: Path | None = None,
     **options: Any,
 ) -> str:
-    """Return the text of a file that runs a server: `kind` is one of DEPLOYMENTS.
+    """Return the text of a file that runs a server: `kind` is one of DEPLOYMENTS, or `kuberay`.
 
     What is served is `archives`, the newest of each name in `model_store`, or what the server of `state_dir` serves,
     with its engine, workers and time to drain unless they are given. `loadtest` is a results.json, of which
@@ -57,8 +57,8 @@ def deployment_file(
     """
     server = _server(archives, model_store, state_dir)
     models = models_of(archives, model_store) if server is None else models_of_server(server)
-    usual_engine = "ray" if kind == "kuberay" else "torchserve"
-    chosen = engine or (usual_engine if server is None else server.engine)
+    usual_engine = "torchserve" if server is None else server.engine
+    chosen = engine or ("ray" if kind == "kuberay" else usual_engine)
     check_engine(chosen)
     _check_kind(kind, chosen)
     if kind == "kuberay" and replicas is not None:
@@ -76,9 +76,12 @@ def deployment_file(
     found = Deployment(chosen, models, resources, usual_drain if drain is None else drain, **options)
     if kind == "systemd":
         return systemd.unit(found, program or _program())
+    if kind == "kuberay":
+        return kuberay.ray_service(found)
     if kind not in CONTAINERS:
         raise InputError(
-            f"{kind!r} is not a file that lexport can write. Expected {', '.join((*DEPLOYMENTS, *WATCHING))}.",
+            f"{kind!r} is not a file that lexport can write. Expected "
+            f"{', '.join((*DEPLOYMENTS, 'kuberay', *WATCHING))}.",
             code="LX-SERVE-149",
         )
     return CONTAINERS[kind](found)
@@ -122,11 +125,10 @@ def dashboard_file() -> str:
 
 def _check_kind(kind: str, engine: str) -> None:
     """Raise InputError for a file that does not run servers of this engine."""
-    if kind in DEPLOYMENTS and (kind not in _OF_RAY if engine == "ray" else kind == "kuberay"):
+    if kind not in OF_RAY if engine == "ray" else kind == "kuberay":
         raise InputError(
             f"lexport generate {kind} does not run servers of the engine {engine}. Expected generate "
-            f"{' or '.join(_OF_RAY)} for a Ray cluster, and another kind, {', '.join(DEPLOYMENTS[:-1])}, for the "
-            "engines of one machine.",
+            f"{' or '.join(OF_RAY)} for a Ray cluster, {', '.join(DEPLOYMENTS)} for the engines of one machine.",
             code="LX-RAY-158",
         )
 
