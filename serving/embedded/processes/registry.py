@@ -46,10 +46,21 @@ class Served:
 class Worker(Protocol):
     """A process that answers, or a replica on a cluster."""
 
-    number: int
-    pid: int
-    started: float
-    ready: bool
+    @property
+    def number(self) -> int:
+        """Which of them it is."""
+
+    @property
+    def pid(self) -> int:
+        """Process number; 0 while none runs."""
+
+    @property
+    def started(self) -> float:
+        """When it was started, in seconds since 1970."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers requests."""
 
 
 class Registry(Versions[Served]):

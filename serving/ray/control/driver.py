@@ -70,8 +70,8 @@ class _Driver:
     def _put(self, path: str) -> str:
         return self._joined.put(Path(path))
 
-    def _apply(self, order: Mapping[str, Any], seconds: float) -> None:
-        self._joined.apply(ModelOrder.parse(order), seconds)
+    def _apply(self, order: Mapping[str, Any], within: float) -> None:
+        self._joined.apply(ModelOrder.parse(order), within)
 
     def _remove(self, name: str) -> None:
         self._joined.remove(name)

@@ -281,7 +281,7 @@ class Supervisor:
         async with self._changing:
             self._applied.add(name)
             order = self._order(name).to_json()
-            await self._ask("apply", seconds, order=order, seconds=max(1.0, seconds - 5.0))
+            await self._ask("apply", seconds, order=order, within=max(1.0, seconds - 5.0))
         await self._look()
         self._save()
 
@@ -355,7 +355,7 @@ class Supervisor:
             self._digests[served.url] = await self._link.ask("put", timeout=_CHANGE, path=path)
         for name in self.registry.defaults:
             order = self._order(name).to_json()
-            await self._link.ask("apply", timeout=_CHANGE, order=order, seconds=_CHANGE - 5.0)
+            await self._link.ask("apply", timeout=_CHANGE, order=order, within=_CHANGE - 5.0)
         await self._look()
 
     @property
