@@ -69,6 +69,7 @@ bench: .venv/installed
 	-$(BIN)/python benchmarks/http_servers.py --json $(FIGURES)/http_servers.json
 	-$(BIN)/python benchmarks/rivals.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/rivals.json
 	-$(BIN)/python benchmarks/embedded.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/embedded.json
+	-$(BIN)/python benchmarks/ray_cluster.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/ray_cluster.json
 	-$(BIN)/python benchmarks/mixed.py --json $(FIGURES)/mixed.json
 	-$(BIN)/python benchmarks/grpc_calls.py lexport-demo/model_store/movie-reviews-1.0.mar --json $(FIGURES)/grpc_calls.json
 	-$(BIN)/python benchmarks/open_loop.py --json $(FIGURES)/open_loop.json

@@ -173,6 +173,15 @@ QUESTIONS = {
             "ten seconds; they begin again.",
         ),
     ),
+    "ray_cluster": Question(
+        "Ray Serve",
+        "What does a Ray cluster cost beside the embedded engine, and what do more replicas and nodes give?",
+        (
+            "HAProxy is what Ray starts with RAY_SERVE_ENABLE_HA_PROXY=1. Processor time is that of all processes of a "
+            "kind, by request; the client is the same for all.",
+            "Nodes are Ray nodes, each with its raylet, on one machine.",
+        ),
+    ),
     "mixed": Question(
         "Several models in one server",
         "Do the threads of several models add up to the cores, and does one under load starve the others?",

@@ -32,6 +32,7 @@ TELL = 1.0
 WAIT = 60.0
 """Seconds that a message to the actor with the archives may take."""
 
+_TRIES = 3
 _handles: dict[str, Any] = {}  # of models, by name
 
 log = logging.getLogger("lexport")
@@ -78,13 +79,22 @@ def fetch(digest: str) -> Iterator[bytes] | None:
 
 
 def bring(digest: str, content: bytes) -> None:
-    """Put an archive into Ray's object store, unless it is there."""
+    """Put an archive into Ray's object store, unless it is there. Raises SystemProblem if it does not stay there."""
     keeper = actor()
-    if not ray.get(keeper.begin.remote(digest), timeout=WAIT):
-        return
-    for start in range(0, len(content), archives.PIECE):
-        last = start + archives.PIECE >= len(content)
-        ray.get(keeper.add.remote(digest, content[start : start + archives.PIECE], last), timeout=WAIT)
+    pieces = [content[start : start + archives.PIECE] for start in range(0, len(content), archives.PIECE)]
+    for _ in range(_TRIES):
+        if not ray.get(keeper.begin.remote(digest), timeout=WAIT):
+            return
+        if all(
+            ray.get(keeper.add.remote(digest, number, piece, len(pieces)), timeout=WAIT)
+            for number, piece in enumerate(pieces)
+        ):
+            return
+    raise SystemProblem(
+        f"The archive {digest[:12]}… does not stay in the cluster: what keeps it was ended {_TRIES} times while it "
+        "was brought. Look at `ray status` and at the cluster's memory, and deploy it again.",
+        code="LX-RAY-117",
+    )
 
 
 @serve.ingress()
@@ -105,6 +115,7 @@ class Replica:
         self._answering = Answering(self._archives.open)
         ingress.install(self._answering)
         self._busy = Busy()
+        self._keeper = actor()
         context = serve.get_replica_context()
         self._told: dict[str, Any] = {
             "replica": context.replica_id.unique_id,
@@ -161,7 +172,7 @@ class Replica:
         digests = [] if order is None else [one.digest for one in order.versions]
         told = {**self._told, **self._answering.count()}
         loop = asyncio.get_running_loop()
-        lacking = await actor().tell.remote(told["replica"], told, digests)
+        lacking = await self._keeper.tell.remote(told["replica"], told, digests)
         for digest in lacking:  # the actor was restarted, and this node has the file
             content = await loop.run_in_executor(None, self._archives.content, digest)
             if content is not None:

@@ -18,7 +18,7 @@ class Archives:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._pieces: dict[str, list[Any]] = {}
-        self._coming: dict[str, list[Any]] = {}
+        self._coming: dict[str, dict[int, Any]] = {}
         self._orders: dict[str, dict[str, Any]] = {}
         self._told: dict[str, tuple[float, dict[str, Any]]] = {}
 
@@ -26,19 +26,26 @@ class Archives:
         """Return whether an archive is to be brought."""
         if digest in self._pieces:
             return False
-        self._coming[digest] = []
+        self._coming.setdefault(digest, {})
         return True
 
-    def add(self, digest: str, piece: bytes, last: bool) -> None:
-        """Take the next piece of an archive."""
+    def add(self, digest: str, number: int, piece: bytes, count: int) -> bool:
+        """Take one of `count` pieces of an archive. Return False if those before it were lost: begin again.
+
+        Several may bring the same archive at once.
+        """
         import ray
 
+        if digest in self._pieces:
+            return True
         coming = self._coming.get(digest)
         if coming is None:
-            return
-        coming.append(ray.put(piece))  # owned by this actor: it outlives whoever brought it
-        if last:
-            self._pieces[digest] = self._coming.pop(digest)
+            return False
+        coming.setdefault(number, ray.put(piece))  # owned by this actor: it outlives whoever brought it
+        if len(coming) == count:
+            self._pieces[digest] = [coming[number] for number in sorted(coming)]
+            del self._coming[digest]
+        return True
 
     def find(self, digest: str) -> list[Any] | None:
         """Return references to the pieces of an archive, None if it is not here."""

@@ -110,8 +110,8 @@ def test_the_version_is_one() -> None:
 
 def test_the_extra_all_holds_every_extra_and_each_has_its_packages() -> None:
     extras = PROJECT["optional-dependencies"]
-    # onnxruntime-gpu lies over onnxruntime, and umap brings a compiler, so nobody gets them without asking.
-    assert sorted(extras) == sorted([*EXTRAS, "all", "dev", "docs", "gpu", "umap"])
+    # onnxruntime-gpu lies over onnxruntime, umap brings a compiler, and Ray is 240 MB: nobody gets them without asking.
+    assert sorted(extras) == sorted([*EXTRAS, "all", "dev", "docs", "gpu", "ray", "umap"])
     assert extras["all"] == [f"lexport[{','.join(EXTRAS)}]"]
 
 
@@ -139,7 +139,7 @@ def imports() -> Iterator[tuple[Path, str]]:
 
 def test_every_package_that_is_imported_is_declared() -> None:
     known = declared(PROJECT["dependencies"])
-    for extra in [*EXTRAS, "umap"]:
+    for extra in [*EXTRAS, "ray", "umap"]:
         known |= declared(PROJECT["optional-dependencies"][extra])
     providers = packages_distributions()
     # An archive's own modules lie beside its handler, and the locustfile's beside it; gevent and its HTTP client are

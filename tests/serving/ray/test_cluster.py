@@ -150,7 +150,7 @@ def test_an_archive_that_is_altered_in_the_cluster_is_refused_on_the_node(
 
     digest = "f" * 64
     ray.get(actor().begin.remote(digest))
-    ray.get(actor().add.remote(digest, b"something else", True))
+    ray.get(actor().add.remote(digest, 0, b"something else", 1))
     with pytest.raises(SystemProblem, match="was altered on its way"):
         cluster.apply(replace(order, name="other", versions=(VersionOrder("1.0", digest),), least=1, most=1))
     assert "other" not in cluster.orders()
