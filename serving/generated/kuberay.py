@@ -40,8 +40,9 @@ def ray_service(deployment: Deployment) -> str:
             "    kubectl apply --filename FILE",
             "",
             f"Predictions are at the Service {_NAME}-serve-svc, port {INFERENCE}, for pods with the label",
-            "lexport-client: 'true'. Ray's own ports ask for no token and run what they are sent: the NetworkPolicy",
-            "lets in none but the pods of this Ray cluster, and the operator where it has its usual label.",
+            "lexport-client: 'true'. Ray's own ports run what they are sent: they ask for a token that the operator makes",
+            "(KubeRay 1.5 or later), and the NetworkPolicy lets in none but the pods of this Ray cluster, and the operator",
+            "where it has its usual label.",
             "",
             f"Each model has {least} replica{'s' * (least > 1)}; {scaling}",
             "One pod of workers has room for one replica of each model. The head has none.",
@@ -73,6 +74,8 @@ def _service(deployment: Deployment, ray: str, least: int, most: int) -> dict[st
             "excludeHeadPodFromServeSvc": True,
             "rayClusterConfig": {
                 "rayVersion": ray,
+                # The operator makes a token for Ray's own ports.
+                "authOptions": {"mode": "token"},
                 **({"enableInTreeAutoscaling": True} if most > least else {}),
                 "headGroupSpec": {
                     "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},
@@ -157,10 +160,10 @@ def _template(
                     "env": [{"name": key, "value": value} for key, value in NEEDED.items()],
                     "ports": [{"name": names[port], "containerPort": port} for port in ports],
                     # KubeRay's own probes call wget, which an image of Python does not have.
-                    "livenessProbe": _probe((_AGENT, "/api/local_raylet_healthz"), failures=10),
+                    "livenessProbe": _probe((_AGENT, "/api/healthz"), failures=10),
                     "readinessProbe": _probe(
-                        (_AGENT, "/api/local_raylet_healthz"),
-                        *([(INFERENCE, "/-/healthz")] if worker else [(_DASHBOARD, "/api/gcs_healthz")]),
+                        (_AGENT, "/api/healthz"),
+                        *([(INFERENCE, "/-/healthz")] if worker else []),
                         failures=1 if worker else 10,
                     ),
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
