@@ -177,8 +177,8 @@ QUESTIONS = {
         "Ray Serve",
         "What does a Ray cluster cost beside the embedded engine, and what do more replicas and nodes give?",
         (
-            "HAProxy is what Ray starts with RAY_SERVE_ENABLE_HA_PROXY=1. Processor time is that of all processes of a "
-            "kind, by request; the client is the same for all.",
+            "HAProxy is what Ray starts with RAY_SERVE_ENABLE_HA_PROXY=1. Processor time is that of all processes of "
+            "a kind, by request; the client is the same for all.",
             "Nodes are Ray nodes, each with its raylet, on one machine.",
         ),
     ),

@@ -112,7 +112,7 @@ class Cluster:
             joined = ray.init(**options, **quiet, namespace="lexport")
             serve.start(http_options={"host": host, "port": port})
             url = _url(ray, importlib.import_module("ray.serve.context"))
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray's have no common parent
             ray.shutdown()
             _discard(folder)
             raise SystemProblem(

@@ -110,7 +110,7 @@ def test_the_version_is_one() -> None:
 
 def test_the_extra_all_holds_every_extra_and_each_has_its_packages() -> None:
     extras = PROJECT["optional-dependencies"]
-    # onnxruntime-gpu lies over onnxruntime, umap brings a compiler, and Ray is 240 MB: nobody gets them without asking.
+    # onnxruntime-gpu lies over onnxruntime, umap brings a compiler, Ray is 240 MB: nobody gets them without asking.
     assert sorted(extras) == sorted([*EXTRAS, "all", "dev", "docs", "gpu", "ray", "umap"])
     assert extras["all"] == [f"lexport[{','.join(EXTRAS)}]"]
 

@@ -68,7 +68,7 @@ class Load:
                 outcome = str(response.status)
                 if response.status == 200:
                     assert json.loads(content)["label"]
-                version = response.headers.get("x-model-version", "")
+                version = response.headers.get("lexport-version", "")
                 if response.will_close:
                     connection.close()
                     connection = None

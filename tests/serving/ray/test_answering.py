@@ -97,7 +97,7 @@ def test_answers_are_those_of_the_archive(versions: list[Path], node: NodeArchiv
         status, headers, body = await ask(Asgi(answering))
         with load_archive(versions[0]) as loaded:
             assert [(status, body)] == loaded.request([(BODY, "application/json")])
-        assert headers[b"x-model-version"] == b"1.0"
+        assert headers[b"lexport-version"] == b"1.0"
         assert headers[b"content-length"] == b"%d" % len(body)
         assert answering.count()["counts"]["1.0"]["statistics"]["statuses"] == {"200": 1}
 
@@ -118,7 +118,7 @@ def test_a_new_version_and_another_default_are_taken_while_requests_are_answered
             while not stop.is_set():
                 status, headers, _ = await ask(app)
                 assert status == 200
-                seen[headers[b"x-model-version"]] += 1
+                seen[headers[b"lexport-version"]] += 1
 
         asking = [asyncio.ensure_future(go_on()) for _ in range(4)]
         await answering.take(both(versions))
@@ -127,7 +127,7 @@ def test_a_new_version_and_another_default_are_taken_while_requests_are_answered
         stop.set()
         await asyncio.gather(*asking)
         assert set(seen) <= {b"1.0", b"2.0"}
-        assert (await ask(app))[1][b"x-model-version"] == b"2.0"
+        assert (await ask(app))[1][b"lexport-version"] == b"2.0"
         assert (await ask(app, "/predictions/topics/1.0"))[0] == 404
         assert answering.count()["versions"] == ["2.0"]
 
@@ -153,7 +153,7 @@ def test_a_canary_gets_its_share_and_is_counted(versions: list[Path], node: Node
         answering = Answering(node.open)
         app = Asgi(answering)
         await answering.take(both(versions, canary=("c1", Rule("topics", "2.0", 0.25))))
-        seen = Counter([(await ask(app))[1][b"x-model-version"] for _ in range(100)])
+        seen = Counter([(await ask(app))[1][b"lexport-version"] for _ in range(100)])
         assert 20 <= seen[b"2.0"] <= 30
         tally = answering.count()["canaries"]["c1"]
         assert tally["canary"]["statuses"] == {"200": seen[b"2.0"]}
@@ -179,7 +179,7 @@ def test_an_order_that_cannot_be_taken_leaves_the_former_one(versions: list[Path
             await answering.take(first(versions, versions=wrong, default="3.0"))
         assert refused.value.code == "LX-RAY-115"
         assert answering.order == first(versions)
-        assert (await ask(app))[1][b"x-model-version"] == b"1.0"
+        assert (await ask(app))[1][b"lexport-version"] == b"1.0"
 
     run(test)
 
