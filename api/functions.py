@@ -273,10 +273,10 @@ def audit(config: StrPath, *, torchserve: str | None = None) -> list[SettingFind
 def generate(kind: str, archives: Sequence[StrPath] = (), **options: Any) -> str:
     """Return the text of a file that runs or watches a server, as `lexport generate` writes it.
 
-    `kind` is `systemd`, `dockerfile`, `compose`, `kubernetes`, `prometheus`, `grafana` or `alerts`. `archives` are
-    those to serve; for `alerts` those whose evidence says how many unknown words are usual. The options have the
-    command's names, `from_loadtest` is `loadtest`, `p99` is `p99_ms` in milliseconds, and `keys` are files. Raises
-    InputError for what cannot be written, SystemProblem if no server runs in `state_dir`.
+    `kind` is `systemd`, `dockerfile`, `compose`, `kubernetes`, `kuberay`, `prometheus`, `grafana` or `alerts`.
+    `archives` are those to serve; for `alerts` those whose evidence says how many unknown words are usual. The
+    options have the command's names, `from_loadtest` is `loadtest`, `p99` is `p99_ms` in milliseconds, and `keys` are
+    files. Raises InputError for what cannot be written, SystemProblem if no server runs in `state_dir`.
     """
     from ..serving.generated import files
     from ..serving.generated.watching import Scrape

@@ -61,10 +61,10 @@ def predict(
 def made_by_lexport(name: str, state_dir: Path | None) -> bool:
     """Return whether lexport made a model of our own server.
 
-    The embedded engine serves no others; TorchServe's workers of such a model reported that their goldens passed.
+    Only TorchServe serves others, whose workers of such a model reported that their goldens passed.
     """
     server = running(state_dir)
-    if server.engine == "embedded":
+    if server.own_code:
         return True
     return any(report.get("model") == name and report.get("ready") is True for report in read_reports(server))
 

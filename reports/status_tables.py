@@ -129,7 +129,8 @@ def _figures(model: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
 def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
     memory = megabytes(worker["memory_bytes"]) if worker["memory_bytes"] else ""
     threads = str(worker["threads"] or "")
-    return str(worker["id"]), str(worker["pid"]), worker["device"], threads, worker["state"], memory
+    device = f"{worker['device']} on {worker['node']}" if worker.get("node") else worker["device"]
+    return str(worker["id"]), str(worker["pid"]), device, threads, worker["state"], memory
 
 
 def _milliseconds(seconds: float | None) -> str:

@@ -53,6 +53,8 @@ class Record:
     """Versions that were the default of a name before, the latest first."""
     engine: str = "torchserve"
     """The engine that served them last."""
+    address: str = ""
+    """The address of the Ray cluster that it served them on; "" for none."""
 
     def of(self, name: str) -> dict[str, Deployed]:
         """Return the versions of a name."""
@@ -132,4 +134,4 @@ def _parsed(facts: Any) -> Record:
     if not isinstance(facts["before"], dict):
         raise TypeError("before is no object")
     before = {str(name): [str(one) for one in own] for name, own in facts["before"].items()}
-    return Record(versions, before, str(facts["engine"]))
+    return Record(versions, before, str(facts["engine"]), str(facts.get("address", "")))

@@ -11,6 +11,7 @@ from ..errors import SystemProblem
 from ..storage.progress import Say, silent
 from . import folders, launch, state
 from .process import end, is_running, sigterm_raises
+from .ray.control.leftover import remove_models
 from .state import Server
 from .torchserve.health import overview
 from .torchserve.health import probes as health
@@ -33,6 +34,8 @@ def stop(state_dir: Path | None = None, *, say: Say = silent) -> None:
         if server is None:
             raise _none_runs(folder)
         running = is_running(server)
+        if not running and server.cluster:
+            remove_models(server)
         remove(server, patience=server.drain + _PATIENCE)
     if running:
         say(f"Stopped the server at {server.inference_url} (pid {server.pid}). Its logs stay in {server.logs}")

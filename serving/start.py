@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from ..storage.progress import Say, silent
 from . import folders, launch, record, state, temporary
 from .plan import Plan, check_devices, find_gpus, parse_workers, plan
 from .process import end, is_running, sigterm_raises
+from .ray.replicas import worker_set
 from .server import remove
 from .settings.addresses import Address, addresses, option_address, warn_if_open
 from .settings.environment import server_environment
@@ -30,9 +31,10 @@ from .stores.contents import digest_of
 from .tokens import Tokens, generate, read_token_file
 
 _TRIES = 3  # for a port that is taken between its choice and the server's start
-TITLES = {"torchserve": "TorchServe", "embedded": "the embedded engine"}
+TITLES = {"torchserve": "TorchServe", "embedded": "the embedded engine", "ray": "Ray Serve"}
 """The engines by name, with their names in sentences."""
-ENGINES = tuple(TITLES)
+ENGINES = ("torchserve", "embedded")
+"""Those that serve on one machine."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class Engine(Protocol):
 
 def check_engine(name: str) -> None:
     """Raise InputError if there is no such engine."""
-    if name not in ENGINES:
-        raise InputError(f"There is no engine {name!r}. Expected {' or '.join(ENGINES)}.", code="LX-SERVE-103")
+    if name not in TITLES:
+        raise InputError(f"There is no engine {name!r}. Expected {', '.join(ENGINES)} or ray.", code="LX-SERVE-103")
 
 
 def engine_of(name: str) -> Engine:
@@ -84,6 +86,10 @@ def engine_of(name: str) -> Engine:
         from .embedded.engine import Embedded
 
         return Embedded()
+    if name == "ray":
+        from .ray.engine import Ray
+
+        return Ray()
     from .torchserve.engine import TorchServe
 
     return TorchServe()
@@ -95,6 +101,8 @@ def serve(
     engine: str = "torchserve",
     model_store: Path | None = None,
     workers: str = "cpu",
+    address: str = "",
+    replicas: str | None = None,
     allow_cpu: bool = False,
     state_dir: Path | None = None,
     port: int | None = None,
@@ -111,23 +119,34 @@ def serve(
 ) -> Server:
     """Start a server in the background and return when every worker is ready.
 
-    `engine` is `torchserve` or `embedded`. Serves `archives`, or the newest of each name in `model_store`. `workers`
-    is `cpu`, `cpu:2`, `gpu:1` (workers per model); with `allow_cpu` archives that no GPU runs have CPU workers all
-    the same. `port` is the inference port, management and metrics follow on the next two; 0 takes any free ones, None
-    those of the settings (8080). `config` is a properties file over the packaged one; what the engine keeps of it is
-    in its settings' page, and a line is printed for each setting that is dropped or opens something. With `trusted`
-    keys (None: those that LEXPORT_KEYS names) one of them must have signed every archive; without keys, `trust_code`
-    lets code run that is not this kit's. The server's processes get the environment variables they need, and those
-    that `env` names. `token_file` holds the tokens that requests must carry, else new ones are made. At `health_at`,
-    PORT or ADDRESS:PORT, `/livez` and `/readyz` are answered without a token. When the server is stopped, requests in
-    flight have `drain` seconds to be answered. With `bound` the server ends when this process does, even if it is
-    killed. `timeout` in seconds. On any error or interruption nothing is left behind but logs.
+    `engine` is `torchserve`, `embedded` or `ray`. Serves `archives`, or the newest of each name in `model_store`.
+    `workers` is `cpu`, `cpu:2`, `gpu:1` (workers per model). On Ray, `address` is the cluster's, HOST:PORT or `auto`
+    ("": one is started on this machine), and `replicas`, `1-4`, are those of each model at least and at most. With
+    `allow_cpu` archives that no GPU runs have CPU workers all the same. `port` is the inference port, management and
+    metrics follow on the next two; 0 takes any free ones, None those of the settings (8080). `config` is a properties
+    file over the packaged one; what the engine keeps of it is in its settings' page, and a line is printed for each
+    setting that is dropped or opens something. With `trusted` keys (None: those that LEXPORT_KEYS names) one of them
+    must have signed every archive; without keys, `trust_code` lets code run that is not this kit's. The server's
+    processes get the environment variables they need, and those that `env` names. `token_file` holds the tokens that
+    requests must carry, else new ones are made. At `health_at`, PORT or ADDRESS:PORT, `/livez` and `/readyz` are
+    answered without a token. When the server is stopped, requests in flight have `drain` seconds to be answered. With
+    `bound` the server ends when this process does, even if it is killed. `timeout` in seconds. On any error or
+    interruption nothing is left behind but logs.
 
     Raises InputError for unusable archives or options; RefusedError for an archive that failed verification, is not
     signed as `trusted` asks, or whose code is not trusted; SystemProblem for a port in use, a server that runs
     already in `state_dir`, or a worker that cannot start, its traceback below the first line.
     """
     folder = folders.locate(state_dir)
+    most_replicas = 0
+    if engine == "ray":
+        workers, most_replicas = worker_set(workers, replicas)
+    elif address or replicas is not None:
+        raise InputError(
+            f"{'--address' if address else '--replicas'} is for a Ray cluster, and the engine is {engine}. Leave it "
+            "out, or give --engine ray.",
+            code="LX-RAY-156",
+        )
     device, count = parse_workers(workers)
     trust = Trust.of(trusted, trust_code)
     chosen = choose(archives, model_store, say)
@@ -141,6 +160,8 @@ def serve(
     endpoints = addresses(settings, port)
     if health_at is not None:
         endpoints["health"] = option_address(health_at, "--health")
+    # Ray Serve may listen there already.
+    own = {purpose: one for purpose, one in endpoints.items() if purpose != "inference" or not address}
     gpus = find_gpus() if device == "gpu" else 0
     worker_plan = plan(chosen, workers, cores=cores(), gpus=gpus, configured=kept.workers)
     identity = secrets.token_hex(16)
@@ -159,12 +180,14 @@ def serve(
         bound=bound,
         timeout=timeout,
         say=say,
+        cluster=address,
+        most_replicas=most_replicas,
     )
     temporary.sweep()
     folders.make_private(folder)
     with sigterm_raises(), folders.locked(folder):
-        _clear_stale_server(folder, say)
-        check_free(endpoints)
+        start = replace(start, former=_clear_stale_server(folder, say))
+        check_free(own)
         warn_if_open(settings, endpoints, say)
         for line in kept.lines:
             say(line)
@@ -194,15 +217,15 @@ def _record(server: Server, archives: Sequence[Archive], worker_plan: Plan, mode
         )
         for archive, file in zip(archives, file_names(archives), strict=True)
     )
-    record.save(server.state_dir, record.Record(versions, engine=server.engine))
+    record.save(server.state_dir, record.Record(versions, engine=server.engine, address=server.cluster))
 
 
 class _PortLost(SystemProblem):
     """Another process took a port between its check and the server's start."""
 
 
-def _clear_stale_server(folder: Path, say: Callable[[str], None]) -> None:
-    """Refuse to start beside a running server; remove what a crashed server left."""
+def _clear_stale_server(folder: Path, say: Callable[[str], None]) -> Server | None:
+    """Refuse to start beside a running server; remove what a crashed server left, and return that."""
     before = state.load(folder)
     if before is None:
         folders.clean(folder)
@@ -215,6 +238,7 @@ def _clear_stale_server(folder: Path, say: Callable[[str], None]) -> None:
     else:
         say(f"Clearing what a server that ended unexpectedly (pid {before.supervisor}) left in {folder}.")
         remove(before, patience=3.0)
+    return before
 
 
 @dataclass(frozen=True)
@@ -244,6 +268,12 @@ class Start:
     timeout: float
     """Seconds to become ready."""
     say: Callable[[str], None]
+    cluster: str = ""
+    """The address of the Ray cluster; "" for none, or for one that is started."""
+    most_replicas: int = 0
+    """Replicas of a model on it at most, where their number changes with the load; 0 where it does not."""
+    former: Server | None = None
+    """A server that ended unexpectedly, whose place this one takes."""
 
     def on(self, endpoints: dict[str, Address]) -> Server:
         """Start the server on these ports and wait until it is ready."""

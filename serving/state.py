@@ -31,7 +31,7 @@ class Server:
     supervisor: int
     """Process number of the supervisor, which starts again what dies of the server."""
     pid: int
-    """Process number of TorchServe's Java frontend; with the embedded engine that of the supervisor."""
+    """Process number of TorchServe's Java frontend; with the other engines that of the supervisor."""
     started: float
     """When that process started, in seconds since 1970."""
     inference_url: str
@@ -47,17 +47,30 @@ class Server:
     device: str
     """`cpu` or `gpu`."""
     engine: str = "torchserve"
-    """`torchserve` or `embedded`."""
+    """`torchserve`, `embedded` or `ray`."""
     authorized: bool = True
     """Whether requests need a token."""
     drain: float = 10.0
     """Seconds that requests in flight may take to be answered when the server is stopped."""
     restarts: int = 0
-    """How often the supervisor has started TorchServe again, or a process of the embedded engine."""
+    """How often the supervisor has started TorchServe again, a process of the embedded engine, or has connected to a
+    Ray cluster again."""
     health_url: str = ""
     """The URL that answers probes without a token; "" if there is none."""
     last_reason: str = ""
-    """Why TorchServe, or a process of the embedded engine, ended the last time; "" if none has."""
+    """Why TorchServe, a process of the embedded engine, or a Ray cluster ended the last time; "" if none has."""
+    cluster: str = ""
+    """The address of the Ray cluster that answers, if the server has not started it itself; "" for none."""
+
+    problem: str = ""
+    """What its supervisor knows of its Ray cluster that keeps models from being answered as they should; "" for
+    nothing.
+    """
+
+    @property
+    def own_code(self) -> bool:
+        """Whether lexport's own code answers requests and management, and no TorchServe runs."""
+        return self.engine != "torchserve"
 
     def token(self, kind: str = "inference") -> str:
         """Return the token for `inference` or `management` requests, read from the key file each time; "" if none is
@@ -180,7 +193,7 @@ _CHECKS = {
     "state_dir": lambda value: isinstance(value, str),
     "models": lambda value: isinstance(value, dict) and all(map(_is_text, (*value, *value.values()))),
     "device": lambda value: value in ("cpu", "gpu"),
-    "engine": lambda value: value in ("torchserve", "embedded"),
+    "engine": lambda value: value in ("torchserve", "embedded", "ray"),
     "authorized": lambda value: isinstance(value, bool),
-    "last_reason": _is_text,
+    **dict.fromkeys(("last_reason", "cluster", "problem"), _is_text),
 }

@@ -11,7 +11,7 @@ from ..options import StateDir, app, print_line, print_text
 
 generate = typer.Typer(
     name="generate",
-    help="Write a file for another program: a proxy, systemd, Docker, Kubernetes, Prometheus, Grafana.",
+    help="Write a file for another program: a proxy, systemd, Docker, Kubernetes, KubeRay, Prometheus, Grafana.",
     no_args_is_help=True,
 )
 app.add_typer(generate)

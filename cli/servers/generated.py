@@ -19,7 +19,9 @@ OfServer = Annotated[
 ]
 Engine = Annotated[
     str | None,
-    typer.Option(help="torchserve or embedded.", show_default="torchserve, or the running server's"),
+    typer.Option(
+        help="torchserve, embedded, or ray for a Dockerfile.", show_default="torchserve, or the running server's"
+    ),
 ]
 Workers = Annotated[
     str | None, typer.Option(help="Per model, such as cpu:2.", show_default="the load test's, or cpu:1")
@@ -175,6 +177,36 @@ def kubernetes(
         trust_code=trust_code,
         image=image,
         replicas=replicas,
+    )
+
+
+@generate.command()
+def kuberay(
+    archives: Archives = None,
+    model_store: ModelStore = None,
+    state_dir: OfServer = None,
+    workers: Workers = None,
+    replicas: Annotated[
+        str | None,
+        typer.Option(metavar="LEAST-MOST", help="Of each model, by load.", show_default="--workers"),
+    ] = None,
+    from_loadtest: FromLoadtest = None,
+    key: Keys = None,
+    image: Image = None,
+    out: Out = None,
+) -> None:
+    """Write a RayService of KubeRay for the image of the Dockerfile: a Ray cluster on Kubernetes that serves."""
+    _deploy(
+        "kuberay",
+        archives,
+        out,
+        key,
+        model_store=model_store,
+        state_dir=state_dir,
+        workers=workers,
+        replicas=replicas,
+        loadtest=from_loadtest,
+        image=image,
     )
 
 

@@ -58,7 +58,16 @@ def serve(
         bool, typer.Option("--allow-cpu", help="With gpu workers: int8 and int4 archives may run on the CPU.")
     ] = False,
     engine: Annotated[
-        str | None, typer.Option(help="torchserve, or embedded: without Java.", show_default="torchserve")
+        str | None,
+        typer.Option(help="torchserve; embedded: without Java; ray: on a Ray cluster.", show_default="torchserve"),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="ray: its cluster, or auto.", show_default="one is started here"),
+    ] = None,
+    replicas: Annotated[
+        str | None,
+        typer.Option(metavar="LEAST-MOST", help="ray: replicas per model, by load.", show_default="--workers"),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Inference port; two more follow it. 0: any free.")] = None,
     config: Annotated[Path | None, typer.Option(help="A config.properties.", show_default="closed")] = None,
@@ -117,6 +126,8 @@ def serve(
     server = start(
         engine=engine,
         workers=workers,
+        address=address or "",
+        replicas=replicas,
         allow_cpu=allow_cpu,
         state_dir=state_dir,
         port=port,

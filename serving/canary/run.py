@@ -96,10 +96,10 @@ def canary(
     with ExitStack() as stack:
         with changing(state_dir, timeout, say) as change:
             stable, chosen = _versions(change, rule)
-            if listen is not None and change.server.engine != "torchserve":
+            if listen is not None and change.server.own_code:
                 raise InputError(
-                    "--listen is for a server of TorchServe, in front of which a proxy runs; the embedded engine "
-                    "sends requests to a canary by itself. Leave it out.",
+                    "--listen is for a server of TorchServe, in front of which a proxy runs; the other engines "
+                    "send requests to a canary by themselves. Leave it out.",
                     code="LX-SERVE-197",
                 )
             stack.enter_context(held(change.server.run_dir, _busy(change.server)))
@@ -164,7 +164,7 @@ def _versions(change: Changing, rule: Rule) -> tuple[Deployed, Deployed]:
 @contextmanager
 def _routed(change: Changing, rule: Rule, listen: Address | None) -> Iterator[Count]:
     """Context manager: the rule holds; what it gives returns what has been counted."""
-    if change.server.engine == "embedded":
+    if change.server.own_code:
         change.control.begin_canary(rule)
         try:
             yield lambda: change.control.count_canary(rule.name)

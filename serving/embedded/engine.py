@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,70 @@ TRACING_PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http
 _LIMITS = {"largest": 64, "delay": 0, "startup": 120}
 _USED = {
     *HTTP.values(),
-    *(f"{beginning}_{end}" for beginning in GRPC.values() for end in ("address", "port")),
     *("disable_token_authorization", "enable_model_api", "max_request_size", "max_response_size"),
     *("job_queue_size", "default_response_timeout", "default_workers_per_model", "models", "model_snapshot"),
     *("model_store", "workflow_store", "load_models", "number_of_gpu", "python"),
 }
+_GRPC = {f"{beginning}_{end}" for beginning in GRPC.values() for end in ("address", "port")}
+
+
+class Settings:
+    """What an engine of lexport's own code keeps of a server's settings."""
+
+    def __init__(self, title: str, *, grpc: bool) -> None:
+        """`title` is the engine in sentences; `grpc`: whether it answers gRPC."""
+        self._title = title
+        self._used = _USED | _GRPC if grpc else _USED
+
+    def read(self, given: Given) -> UserSettings:
+        """Return what is kept, and a line on each setting that has no meaning.
+
+        Raises InputError for an archive that lexport did not make.
+        """
+        for archive in given.archives:
+            if not archive.made_by_lexport:
+                raise InputError(
+                    f"{archive.path} was not made by lexport, and {self._title} answers with lexport's own code "
+                    "alone. Serve it with: lexport serve --engine torchserve",
+                    code="LX-SERVE-106",
+                )
+        found = read_model_settings(given.own, given.archives, count=given.count)
+        ignored = [name for name in given.own if name not in self._used]
+        lines = [f"{name} of the settings has no meaning in {self._title}." for name in ignored]
+        return UserSettings(found.limits, found.workers, (*replaced(given.own), *found.lines, *lines))
+
+    def defaults(self, order: Start) -> dict[str, int]:
+        """Return the numbers of archives that are registered later. Raises InputError."""
+        return {**self._counts(order.settings), **_LIMITS, "workers": 1}
+
+    def models(self, order: Start, names: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return the numbers of each archive, by its name in the server's store. Raises InputError."""
+        return {
+            file: {
+                **self._counts(order.settings),
+                **_LIMITS,
+                **of_numbers({**order.limits.get(archive.name, {}), **archive.numbers}),
+                "workers": order.plan.workers[archive.name],
+            }
+            for archive, file in zip(order.archives, names, strict=True)
+        }
+
+    def limits(self, order: Start) -> dict[str, int]:
+        """Return the sizes of requests and answers."""
+        return _limits(int(order.settings["max_request_size"]), int(order.settings["max_response_size"]))
+
+    def has_model_api(self, order: Start) -> bool:
+        """Return whether models may be registered and unregistered over HTTP."""
+        return order.settings.get("enable_model_api", "").strip().lower() == "true"
+
+    def _counts(self, settings: Mapping[str, str]) -> dict[str, int]:
+        return {
+            "queue": _count(settings, "job_queue_size"),
+            "seconds": _count(settings, "default_response_timeout"),
+        }
+
+
+_SETTINGS = Settings("the embedded engine", grpc=True)
 
 
 class Embedded:
@@ -40,28 +99,18 @@ class Embedded:
 
     def __init__(self) -> None:
         """Raise MissingExtra if a package is not installed that it needs."""
-        _need(PACKAGES, "The embedded engine")
+        need(PACKAGES, "The embedded engine")
 
     def read_settings(self, given: Given) -> UserSettings:
         """Return what is kept of the user's settings, and a line on each setting that has no meaning here.
 
         Raises InputError for an archive that lexport did not make: its own code is not run here.
         """
-        for archive in given.archives:
-            if not archive.made_by_lexport:
-                raise InputError(
-                    f"{archive.path} was not made by lexport, and the embedded engine answers with lexport's own "
-                    "code alone. Serve it with: lexport serve --engine torchserve",
-                    code="LX-SERVE-106",
-                )
         if any(given.settings[f"{beginning}_port"].strip() != "0" for beginning in GRPC.values()):
-            _need(GRPC_PACKAGES, "gRPC in the embedded engine")
+            need(GRPC_PACKAGES, "gRPC in the embedded engine")
         if any(name in ENDPOINTS for name in given.env):
-            _need(TRACING_PACKAGES, "Traces of the embedded engine")
-        found = read_model_settings(given.own, given.archives, count=given.count)
-        ignored = [name for name in given.own if name not in _USED]
-        lines = [f"{name} of the settings has no meaning in the embedded engine." for name in ignored]
-        return UserSettings(found.limits, found.workers, (*replaced(given.own), *found.lines, *lines))
+            need(TRACING_PACKAGES, "Traces of the embedded engine")
+        return _SETTINGS.read(given)
 
     def start(self, order: Start, endpoints: dict[str, Address]) -> Server:
         """Start the engine on these ports and return when each of its processes is ready."""
@@ -71,17 +120,13 @@ class Embedded:
             return f"verified, signed by {verified.signer}" if verified.signer else "verified"
 
         names = place(order.archives, order.folder / folders.STORE, accept, order.say)
-        plan, settings = order.plan, order.settings
+        plan = order.plan
         processes = max(plan.workers.values())
         cores = plan.threads * processes if plan.threads_given else plan.cores
         order.say(
             f"Starting the embedded engine: {', '.join(map(str, order.archives))}; processes on {plan.device}: "
             f"{processes}, threads of each: {max(1, cores // processes)}."
         )
-        defaults = {
-            "queue": _count(settings, "job_queue_size"),
-            "seconds": _count(settings, "default_response_timeout"),
-        }
         orders = Orders(
             server=order.described(endpoints),
             tokens=order.tokens,
@@ -90,19 +135,11 @@ class Embedded:
                 for purpose, endpoint in endpoints.items()
                 if purpose in HTTP or purpose == "health" or (purpose in GRPC and endpoint.port)
             },
-            models={
-                file: {
-                    **defaults,
-                    **_LIMITS,
-                    **of_numbers({**order.limits.get(archive.name, {}), **archive.numbers}),
-                    "workers": plan.workers[archive.name],
-                }
-                for archive, file in zip(order.archives, names, strict=True)
-            },
-            defaults={**defaults, **_LIMITS, "workers": 1},
+            models=_SETTINGS.models(order, names),
+            defaults=_SETTINGS.defaults(order),
             keys=tuple(order.trust.keys),
-            limits=_limits(int(settings["max_request_size"]), int(settings["max_response_size"])),
-            model_api=settings.get("enable_model_api", "").strip().lower() == "true",
+            limits=_SETTINGS.limits(order),
+            model_api=_SETTINGS.has_model_api(order),
             cores=cores,
             gpus=plan.gpus,
             timeout=order.timeout,
@@ -115,7 +152,8 @@ class Embedded:
         return False
 
 
-def _need(packages: tuple[str, ...], purpose: str) -> None:
+def need(packages: tuple[str, ...], purpose: str) -> None:
+    """Raise MissingExtra for the first of these packages that is not installed."""
     for package in packages:
         if not is_installed(package):
             raise MissingExtra.of(package, purpose)

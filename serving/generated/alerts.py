@@ -69,7 +69,7 @@ def _availability(alerts: Alerts) -> Iterator[dict[str, Any]]:
     ready = f'probe_success{{job="{READY_JOB}"}}'
     yield _rule(
         "LexportNotReady",
-        f"lexport_workers{_OWN} == 0" if alerts.engine == "embedded" else f"{ready} == 0 or absent({ready})",
+        f"lexport_workers{_OWN} == 0" if alerts.engine != "torchserve" else f"{ready} == 0 or absent({ready})",
         1,
         "critical",
         "A server of lexport is not ready",
@@ -77,7 +77,7 @@ def _availability(alerts: Alerts) -> Iterator[dict[str, Any]]:
     )
     restarts = (
         f"increase(lexport_worker_restarts{_OWN}[15m]) > 0"
-        if alerts.engine == "embedded"
+        if alerts.engine != "torchserve"
         else f"changes(WorkerLoadTime{_OWN}[15m]) > 0"
     )
     yield _rule(
@@ -87,7 +87,7 @@ def _availability(alerts: Alerts) -> Iterator[dict[str, Any]]:
         "warning",
         "A worker died and was started again",
         "At {{ $labels.instance }} within 15 minutes. logs/supervisor.log says why"
-        + ("." if alerts.engine == "embedded" else ", or logs/model_log.log."),
+        + ("." if alerts.engine != "torchserve" else ", or logs/model_log.log."),
     )
     failed, answered = (f"sum by (instance) (rate(Requests{name}{_OWN}[5m]))" for name in ("5XX", "2XX"))
     yield _rule(
@@ -104,7 +104,7 @@ def _availability(alerts: Alerts) -> Iterator[dict[str, Any]]:
 def _speed(alerts: Alerts) -> Iterator[dict[str, Any]]:
     """Yield rules on latencies and waits."""
     count = f"sum by (instance, model_name) (rate(ts_inference_requests_total{_OWN}[5m]))"
-    if alerts.p99_ms is not None and alerts.engine == "embedded":
+    if alerts.p99_ms is not None and alerts.engine != "torchserve":
         buckets = f"sum by (instance, ModelName, le) (rate(lexport_request_seconds_bucket{_OWN}[5m]))"
         yield _rule(
             "LexportP99",
@@ -137,7 +137,7 @@ def _speed(alerts: Alerts) -> Iterator[dict[str, Any]]:
         f"{{{{ $labels.model_name }}}} at {{{{ $labels.instance }}}}: {{{{ $value }}}} µs on average, expected at "
         f"most {limit:g} ms. More workers, or fewer requests.",
     )
-    if alerts.engine == "embedded":
+    if alerts.engine != "torchserve":
         yield _rule(
             "LexportQueueFull",
             f"lexport_queue_requests{_OWN} > {_QUEUE}",

@@ -58,12 +58,14 @@ class Deployment:
     """The digest of that image."""
     replicas: int = 2
     """How many such servers Kubernetes keeps."""
+    most: int = 0
+    """Replicas of each model on a Ray cluster at most, if their number changes with the load."""
 
     def check(self) -> None:
         """Raise InputError for what cannot be deployed like this."""
         others = [str(model) for model in self.models if not model.made_by_lexport]
-        if others and (self.engine == "embedded" or not self.trust_code):
-            way_out = "--engine torchserve --trust-code" if self.engine == "embedded" else "--trust-code"
+        if others and (self.engine != "torchserve" or not self.trust_code):
+            way_out = "--engine torchserve --trust-code" if self.engine != "torchserve" else "--trust-code"
             raise InputError(
                 f"{', '.join(others)} was not made by lexport, and {TITLES[self.engine]} would not start with it. "
                 f"Expected lexport's own archives, or insist with: {way_out}",
@@ -121,9 +123,16 @@ class Deployment:
     @property
     def requirements(self) -> tuple[str, ...]:
         """What pip installs in an image."""
-        extra = ("serve" if self.engine == "embedded" else "torchserve") + (",sign" if self.keys else "")
-        index = () if self.engine == "embedded" else ("--extra-index-url", CPU_WHEELS)
+        extras = {"embedded": "serve", "ray": "ray", "torchserve": "torchserve"}
+        extra = extras[self.engine] + (",sign" if self.keys else "")
+        index = () if self.engine != "torchserve" else ("--extra-index-url", CPU_WHEELS)
         return (*index, f"lexport[{extra}]=={__version__}")
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Replicas of each model on a Ray cluster, at least and at most."""
+        least = parse_workers(self.resources.workers)[1] or 1
+        return least, max(least, self.most)
 
     @property
     def stop_time(self) -> int:

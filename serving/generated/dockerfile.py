@@ -13,9 +13,10 @@ def dockerfile(deployment: Deployment) -> str:
     Raises InputError for a deployment that cannot be.
     """
     deployment.check()
+    template = "Dockerfile.ray.jinja" if deployment.engine == "ray" else "Dockerfile.jinja"
     archives = [model.path for model in deployment.models]
     return render(
-        "Dockerfile.jinja",
+        template,
         deployment=deployment,
         files=[path.name for path in (*archives, *deployment.keys)],
         archives=[*(path.name for path in archives), f"{places.MODELS}/"],

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ..ray.replicas import worker_set
 from ..server import running
 from ..start import check_engine
 from ..state import Server
-from . import alerts, compose, dockerfile, grafana, kubernetes, prometheus, systemd
+from . import alerts, compose, dockerfile, grafana, kuberay, kubernetes, prometheus, systemd
 from .deployment import Deployment
 from .models import Model, models_of, models_of_server
 from .resources import from_loadtest, usual
@@ -23,8 +24,10 @@ CONTAINERS: dict[str, Callable[[Deployment], str]] = {
     "compose": compose.compose,
     "kubernetes": kubernetes.manifests,
 }
-"""The writers of files for a container."""
+"""The writers of files for a container of one machine."""
 DEPLOYMENTS = ("systemd", *CONTAINERS)
+OF_RAY = ("dockerfile", "kuberay")
+"""The files of a Ray cluster."""
 WATCHING = ("prometheus", "grafana", "alerts")
 
 
@@ -36,24 +39,33 @@ def deployment_file(
     state_dir: Path | None = None,
     engine: str | None = None,
     workers: str | None = None,
+    replicas: int | str | None = None,
     loadtest: Path | None = None,
     drain: float | None = None,
     program: Path | None = None,
     **options: Any,
 ) -> str:
-    """Return the text of a file that runs a server: `kind` is one of DEPLOYMENTS.
+    """Return the text of a file that runs a server: `kind` is one of DEPLOYMENTS, or `kuberay`.
 
     What is served is `archives`, the newest of each name in `model_store`, or what the server of `state_dir` serves,
     with its engine, workers and time to drain unless they are given. `loadtest` is a results.json, of which
-    processors, memory and, where none are given, workers are taken. `program` is the installed lexport, for systemd.
-    The `options` are fields of `Deployment`.
+    processors, memory and, where none are given, workers are taken. `program` is the installed lexport, for systemd,
+    `replicas` are the pods of `kubernetes`, and the replicas of each model of `kuberay`, such as `1-4`. The `options`
+    are fields of `Deployment`.
 
     Raises InputError for what cannot be deployed, SystemProblem if no server runs in `state_dir`.
     """
     server = _server(archives, model_store, state_dir)
     models = models_of(archives, model_store) if server is None else models_of_server(server)
-    chosen = engine or ("torchserve" if server is None else server.engine)
+    usual_engine = "torchserve" if server is None else server.engine
+    chosen = engine or ("ray" if kind == "kuberay" else usual_engine)
     check_engine(chosen)
+    _check_kind(kind, chosen)
+    if kind == "kuberay" and replicas is not None:
+        chosen_set, options["most"] = worker_set(workers or "cpu", str(replicas))
+        workers = chosen_set.partition("x")[0]
+    elif replicas is not None:
+        options["replicas"] = replicas
     counted = workers or (None if server is None else _workers(server, models))
     resources = (
         usual(chosen, models, counted or "cpu")
@@ -64,9 +76,12 @@ def deployment_file(
     found = Deployment(chosen, models, resources, usual_drain if drain is None else drain, **options)
     if kind == "systemd":
         return systemd.unit(found, program or _program())
+    if kind == "kuberay":
+        return kuberay.ray_service(found)
     if kind not in CONTAINERS:
         raise InputError(
-            f"{kind!r} is not a file that lexport can write. Expected {', '.join((*DEPLOYMENTS, *WATCHING))}.",
+            f"{kind!r} is not a file that lexport can write. Expected "
+            f"{', '.join((*DEPLOYMENTS, 'kuberay', *WATCHING))}.",
             code="LX-SERVE-149",
         )
     return CONTAINERS[kind](found)
@@ -106,6 +121,16 @@ def alerts_file(
 def dashboard_file() -> str:
     """Return the JSON of Grafana's dashboard."""
     return grafana.dashboard()
+
+
+def _check_kind(kind: str, engine: str) -> None:
+    """Raise InputError for a file that does not run servers of this engine."""
+    if kind not in OF_RAY if engine == "ray" else kind == "kuberay":
+        raise InputError(
+            f"lexport generate {kind} does not run servers of the engine {engine}. Expected generate "
+            f"{' or '.join(OF_RAY)} for a Ray cluster, {', '.join(DEPLOYMENTS)} for the engines of one machine.",
+            code="LX-RAY-158",
+        )
 
 
 def _server(archives: Sequence[Path], model_store: Path | None, state_dir: Path | None) -> Server | None:

@@ -42,14 +42,14 @@ def manifests(deployment: Deployment) -> str:
             {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": _metadata(),
+                "metadata": metadata(),
                 "automountServiceAccountToken": False,
             },
             _deployment(deployment),
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": _metadata(),
+                "metadata": metadata(),
                 "spec": {
                     "selector": _LABELS,
                     "ports": [_service_port("inference", INFERENCE), _service_port("metrics", METRICS)],
@@ -59,15 +59,21 @@ def manifests(deployment: Deployment) -> str:
             {
                 "apiVersion": "policy/v1",
                 "kind": "PodDisruptionBudget",
-                "metadata": _metadata(),
+                "metadata": metadata(),
                 "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _LABELS}},
             },
         ],
     )
 
 
-def _metadata() -> dict[str, Any]:
-    return {"name": _NAME, "labels": _LABELS}
+def metadata(name: str = _NAME, labels: dict[str, str] = _LABELS) -> dict[str, Any]:
+    """Return name and labels of an object."""
+    return {"name": name, "labels": labels}
+
+
+def clients(name: str = _NAME) -> dict[str, Any]:
+    """Return who may ask for predictions, as a NetworkPolicy names them."""
+    return {"podSelector": {"matchLabels": {f"{name}-client": "true"}}}
 
 
 def _service_port(name: str, port: int) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def _deployment(deployment: Deployment) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(),
+        "metadata": metadata(),
         "spec": {
             "replicas": deployment.replicas,
             "selector": {"matchLabels": _LABELS},
@@ -157,18 +163,17 @@ def _probe(path: str, period: int, failures: int) -> dict[str, Any]:
 
 
 def _network_policy() -> dict[str, Any]:
-    clients = {"podSelector": {"matchLabels": {f"{_NAME}-client": "true"}}}
     prometheus = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(),
+        "metadata": metadata(),
         "spec": {
             "podSelector": {"matchLabels": _LABELS},
             "policyTypes": ["Ingress", "Egress"],
             # Probes come from the pod's own node, which a policy always lets in.
             "ingress": [
-                {"from": [clients], "ports": [{"protocol": "TCP", "port": "inference"}]},
+                {"from": [clients()], "ports": [{"protocol": "TCP", "port": "inference"}]},
                 {"from": [prometheus], "ports": [{"protocol": "TCP", "port": "metrics"}]},
             ],
             # It asks nobody.

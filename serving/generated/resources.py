@@ -14,8 +14,9 @@ from ..plan import parse_workers
 from .models import Model
 
 MIB = 1 << 20
-# MiB with a small model, measured on Linux with Python 3.11: the server without its workers, and each worker.
-_BASE = {"embedded": (75, 40), "torchserve": (400, 200)}
+# MiB with a small model, measured on Linux with Python 3.11: the server without its workers (of Ray: a node without
+# replicas), and each worker.
+_BASE = {"embedded": (75, 40), "torchserve": (400, 200), "ray": (1000, 250)}
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,17 @@ class Resources:
 
 
 def usual(engine: str, models: Sequence[Model], workers: str) -> Resources:
-    """Return defaults: a core for each worker, and one for TorchServe's frontend; memory by their number."""
+    """Return defaults: a core for each worker, and one for TorchServe's frontend; memory by their number.
+
+    Of Ray they are those of one node, which has one replica of each model.
+    """
     count = parse_workers(workers)[1] or 1
-    processes = count if engine == "embedded" else count * len(models)
+    processes = {"embedded": count, "torchserve": count * len(models), "ray": len(models)}[engine]
     cores = processes + (engine == "torchserve")
     base, each = _BASE[engine]
     size = math.ceil(sum(model.size for model in models) / MIB)
     memory = base + each * processes + size
+    what = "a node of Ray" if engine == "ray" else "the server"
     return Resources(
         workers=workers if parse_workers(workers)[1] else f"{workers}:{count}",
         cpu=cores,
@@ -52,7 +57,7 @@ def usual(engine: str, models: Sequence[Model], workers: str) -> Resources:
             "Defaults, since no load test was given (--from-loadtest results.json):",
             f"{cores} core{'s' * (cores > 1)}: one for each of {processes} worker{'s' * (processes > 1)}"
             + (", one for TorchServe's Java." if engine == "torchserve" else "."),
-            f"{memory} MiB: {base} for the server, {each} for each worker, {size} for archives; at most twice.",
+            f"{memory} MiB: {base} for {what}, {each} for each worker, {size} for archives; at most twice.",
         ),
     )
 

@@ -30,12 +30,23 @@ def yaml_text(comments: Iterable[str], documents: Sequence[Mapping[str, Any]]) -
     return f"{head}\n{text}"
 
 
+class Block(str):
+    """A text of several lines that YAML is to show line by line."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes out what occurs twice, where PyYAML would write an anchor."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Return True."""
         return True
+
+
+def _represent_block(dumper: yaml.SafeDumper, text: Block) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+
+
+_Dumper.add_representer(Block, _represent_block)
 
 
 @cache

@@ -26,8 +26,8 @@ _CHANGES = (
 # Of every start: an archive leaves its numbers to the settings.
 _HARMLESS = re.compile(r"Invalid model config in mar, minWorkers:0, maxWorkers:0")
 _SUPERVISOR = (
-    ("restart", re.compile(r"Starting TorchServe again")),
-    ("start", re.compile(r"TorchServe runs|The embedded engine runs|Worker \d+ is ready")),
+    ("restart", re.compile(r"Starting TorchServe again|The Ray cluster answers again")),
+    ("start", re.compile(r"TorchServe runs|The (?:embedded engine|server on Ray) runs|Worker \d+ is ready")),
     (
         "change",
         re.compile(r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by)|The \w+ token was"),
@@ -36,7 +36,13 @@ _SUPERVISOR = (
         "end",
         re.compile(r"The server has ended|All requests were answered|The process that started this server has ended"),
     ),
-    ("death", re.compile(r"TorchServe \(pid \d+\) has ended|Worker \d+ |TorchServe has died")),
+    (
+        "death",
+        re.compile(
+            r"TorchServe \(pid \d+\) has ended|Worker \d+ |TorchServe has died|"
+            r"The Ray cluster .* cannot be reached|The node \S+ is gone"
+        ),
+    ),
 )
 ALARMING = frozenset({"death", "error", "refused"})
 """Kinds of entries that `last_error` of a server's status may be."""

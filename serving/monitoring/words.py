@@ -115,6 +115,12 @@ def words_to_add(
 
 def _served(model: str | None, version: str | None, state_dir: Path | None) -> tuple[Server, Deployed]:
     server = servers.running(state_dir)
+    if server.engine == "ray":
+        raise InputError(
+            "Words are collected on one machine, and replicas on a Ray cluster collect none. Serve the archive there "
+            "with --engine embedded or torchserve.",
+            code="LX-RAY-160",
+        )
     return server, find(server, model, version)
 
 

@@ -1,4 +1,4 @@
-"""Ask a running server, of either engine, to change what it serves."""
+"""Ask a running server, of any engine, to change what it serves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Control:
 
     def retire(self, name: str, version: str, workers: int) -> None:
         """Have a version's workers beyond so many end, each after the batch that it has; call this before less."""
-        if self.server.engine == "torchserve":  # the embedded engine does so by itself
+        if not self.server.own_code:  # the other engines do so by themselves
             self._ask("POST", f"/lexport?retire={_quoted(name)}&version={_quoted(version)}&workers={workers}")
 
     def unregister(self, name: str, version: str) -> None:
@@ -47,7 +47,7 @@ class Control:
 
         If it waited for them, it would do so in a thread that serves a part of all connections.
         """
-        waits = "true" if self.server.engine == "embedded" else "false"
+        waits = "true" if self.server.own_code else "false"
         counts = f"min_worker={workers}&max_worker={workers}&synchronous={waits}"
         self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}?{counts}")
 
@@ -56,17 +56,17 @@ class Control:
         self._ask("PUT", f"/models/{_quoted(name)}/{_quoted(version)}/set-default")
 
     def begin_canary(self, rule: Rule) -> None:
-        """Have the embedded engine send a share of the requests to another version."""
+        """Have a server without TorchServe send a share of the requests to another version."""
         values = urlencode({"canary": rule.name, **rule.to_json(), "mirror": str(rule.mirror).lower()})
         self._ask("POST", f"/lexport?{values}")
 
     def count_canary(self, name: str) -> dict[str, Any]:
-        """Return what the embedded engine has counted since a canary began; this keeps the canary running."""
+        """Return what a server without TorchServe has counted since a canary began; this keeps the canary running."""
         found: dict[str, Any] = self._ask("POST", f"/lexport?canary={_quoted(name)}")
         return found
 
     def end_canary(self, name: str) -> None:
-        """Have the embedded engine send all requests to the default again."""
+        """Have a server without TorchServe send all requests to the default again."""
         self._ask("POST", f"/lexport?canary={_quoted(name)}&end=1")
 
     def rotate(self) -> None:

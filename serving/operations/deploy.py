@@ -17,6 +17,7 @@ from ...storage.progress import Say, silent
 from .. import folders
 from ..plan import check_devices
 from ..record import Deployed
+from ..start import TITLES
 from ..store import Archive, place, read
 from ..stores import find_archive
 from ..stores.contents import digest_of
@@ -107,10 +108,10 @@ def deploy(
 
 def _check_engine(change: Changing, archive: Archive) -> None:
     server = change.server
-    if server.engine == "embedded" and not archive.made_by_lexport:
+    if server.own_code and not archive.made_by_lexport:
         raise InputError(
-            f"{archive.path} was not made by lexport, and the embedded engine answers with lexport's own code alone. "
-            "Deploy it into a server of TorchServe.",
+            f"{archive.path} was not made by lexport, and {TITLES[server.engine]} answers with lexport's own code "
+            "alone. Deploy it into a server of TorchServe.",
             code="LX-SERVE-182",
         )
     check_devices([archive], server.device, allow_cpu=False)
@@ -140,7 +141,7 @@ def _add(change: Changing, archive: Archive, added: Deployed, trust: Trust, time
     server = change.server
 
     def accept(copy: Path) -> str:
-        if server.engine == "torchserve":
+        if not server.own_code:
             return f"its code may run: {code.accept(copy, trust)}"
         verified = verify(copy, trust.keys)
         return f"verified, signed by {verified.signer}" if verified.signer else "verified"

@@ -76,11 +76,11 @@ class Changing:
     def keep(self, record: Record) -> None:
         """Write what is served now: for this server's next start, for other commands and for `serve`."""
         self.record = record
-        if self.server.engine == "torchserve":
+        if not self.server.own_code:
             from ..torchserve.restart import write_models
 
             write_models(self.server, record.versions)
-            # The supervisor of the embedded engine writes this itself.
+            # The supervisors of the other engines write this themselves.
             current = state.load(self.server.state_dir) or self.server
             defaults = {one.name: one.version for one in record.versions if one.default}
             workers = sum(one.workers for one in record.versions)

@@ -23,7 +23,7 @@ def wait_for(
     SystemProblem with the difference after `timeout` seconds, and with a worker's reason if one cannot start.
     """
     deadline = time.monotonic() + timeout
-    reports = change.server.engine == "torchserve" and checks_goldens
+    reports = not change.server.own_code and checks_goldens
     while True:
         found = change.control.version(name, version)
         if found is not None and _is_met(change, found, workers, reports=reports):
@@ -54,11 +54,14 @@ def check_settings(found: dict[str, Any], asked: Mapping[str, int]) -> None:
 
 
 def _is_met(change: Changing, found: dict[str, Any], workers: int, *, reports: bool) -> bool:
-    if (found["minWorkers"], found["maxWorkers"]) != (workers, workers):
+    least, most = found["minWorkers"], found["maxWorkers"]
+    # On a Ray cluster there may be more by load.
+    if least != workers or most < workers or (most > workers and not change.server.own_code):
         return False
-    # Each process of the embedded engine has every model: there are as many as the one with the most asks for.
+    # Each process of the embedded engine has every model, each replica every version: there are as many as the one
+    # with the most asks for.
     beyond = len(found["workers"]) - workers
-    if beyond < 0 or (beyond and change.server.engine == "torchserve"):
+    if beyond < 0 or (beyond and not change.server.own_code):
         return False
     if any(worker["status"] != "READY" for worker in found["workers"]):
         return False

@@ -56,7 +56,10 @@ def serve_again(
         "--model-store DIR, serves something else."
     )
     trust = {"trusted": trusted, "trust_code": trust_code}
-    options |= {"engine": engine or record.engine, "state_dir": state_dir, "say": say, **trust}
+    chosen = engine or record.engine
+    if chosen == "ray" and not options.get("address"):
+        options["address"] = record.address
+    options |= {"engine": chosen, "state_dir": state_dir, "say": say, **trust}
     server = serve([Path(one.source) for one in defaults], **options)
     try:
         _complete(record, state_dir, trust, say)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ... import version
 from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
@@ -216,43 +215,15 @@ class Cluster:
         """Have Ray Serve run a model by an order: replicas that run take it, others are started."""
         from ray import serve
 
-        scaled: dict[str, Any] = {"num_replicas": order.least}
-        if order.most > order.least:
-            scaled = {
-                "autoscaling_config": {
-                    "min_replicas": order.least,
-                    "max_replicas": order.most,
-                    "target_ongoing_requests": order.target,
-                    "look_back_period_s": 5.0,
-                    "metrics_interval_s": 1.0,
-                    "upscale_delay_s": 3.0,
-                    "downscale_delay_s": 60.0,
-                    "policy": {"policy_function": "lexport.serving.ray.scaling:replicas"},
-                }
-            }
-        own = _application()
-        deployment = serve.deployment(own.Replica).options(
-            name=order.name,
-            user_config=order.to_json(),
-            max_ongoing_requests=100_000,  # the queues of versions have the limits
-            ray_actor_options={"num_cpus": 1},
-            health_check_period_s=2,
-            health_check_timeout_s=10,
-            max_constructor_retry_count=3,
-            **scaled,
-            **_VERSION,
-        )
+        name = _application().application(order.name)
         target = serve.RunTarget(
-            deployment.bind(own.packages()),
-            name=own.application(order.name),
-            route_prefix=f"/predictions/{order.name}",
+            _deployments().bind_model(order), name=name, route_prefix=f"/predictions/{order.name}"
         )
         serve.run_many([target], wait_for_applications_running=False)
 
     def _run_front(self, order: ModelOrder) -> None:
         from ray import serve
 
-        own = _application()
         told = {
             "models": sorted(self.orders()),
             "tokens": order.to_json()["tokens"],
@@ -260,15 +231,8 @@ class Cluster:
         }
         if told == self._front:
             return
-        deployment = serve.deployment(own.FrontReplica).options(
-            name=FRONT,
-            user_config=told,
-            num_replicas=1,
-            max_ongoing_requests=1_000,
-            ray_actor_options={"num_cpus": 0},
-            **_VERSION,
-        )
-        serve.run_many([serve.RunTarget(deployment.bind(), name=FRONT, route_prefix="/")])
+        bound = _deployments().bind_front(told["models"], told["tokens"], told["limits"])
+        serve.run_many([serve.RunTarget(bound, name=FRONT, route_prefix="/")])
         self._front = told
 
     def _wait(self, order: ModelOrder, timeout: float) -> None:
@@ -315,16 +279,17 @@ class Cluster:
         _get(_application().actor().order.remote(name, None if order is None else order.to_json()))
 
 
-# Ray Serve gives what is run again another version, and starts all replicas anew, unless it is told that their code
-# is the same; `user_config` reaches those that run then.
-_VERSION: dict[str, Any] = {"version": f"lexport-{version.__version__}", "_internal": True}
-
-
 def _url(ray: ModuleType, context: ModuleType) -> str:
     """Return where this machine's proxy, or the head's, answers."""
     options = context._get_global_client().http_config
     host = options.host
     return f"http://{ray.util.get_node_ip_address() if host in (None, '0.0.0.0', '::') else host}:{options.port}"
+
+
+def _deployments() -> ModuleType:
+    from . import deployments
+
+    return deployments
 
 
 def _application() -> ModuleType:

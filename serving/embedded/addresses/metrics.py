@@ -43,7 +43,8 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
     """Return the metrics of all processes together, as text; only those of `names` if there are any.
 
     `found` is the sum of what the processes count: `models` by "NAME VERSION" (`statistics`, `handler`, `texts`,
-    `waiting`), `statuses` of answers that no model gave, `refused` by code, `connections`.
+    `waiting`), `statuses` of answers that no model gave, `refused` by code, and `connections` where
+    it knows them.
     """
     text = _Text(frozenset(names))
     statuses: dict[str, int] = dict(found.get("statuses", {}))
@@ -88,7 +89,8 @@ def render(found: Mapping[str, Any], workers: int, restarts: int, names: Iterabl
     text.add("lexport_queue_requests", "gauge", [(labels, one["waiting"]) for labels, one in both])
     refused = sorted(found.get("refused", {}).items())
     text.add("lexport_refused_requests", "counter", [({"code": code}, count) for code, count in refused])
-    text.add("lexport_connections", "gauge", [({}, found.get("connections", 0))])
+    if "connections" in found:
+        text.add("lexport_connections", "gauge", [({}, found["connections"])])
     text.add("lexport_workers", "gauge", [({}, workers)])
     text.add("lexport_worker_restarts", "counter", [({}, restarts)])
     return text.encoded()

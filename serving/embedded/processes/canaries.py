@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from ...canary.counts import Tally
 from ...canary.rule import Rule
 from ...supervision import log
 from ..addresses import answers
-from .pool import Pool
 from .registry import Registry
 from .workers import WorkerProcess
 
@@ -18,10 +17,20 @@ LEASE = 30.0
 """Seconds after the last look at its counts that a canary ends: the command that watched it has died."""
 
 
+class Processes(Protocol):
+    """The processes that answer, or their replicas on a cluster."""
+
+    async def tell_all(self, question: str, **facts: Any) -> None:
+        """Ask each for the same, those that are being started included."""
+
+    async def count(self) -> dict[str, Any]:
+        """Return the sum of what all have counted."""
+
+
 class Canaries:
     """What `lexport canary` asks for at the management address."""
 
-    def __init__(self, pool: Pool, registry: Registry) -> None:
+    def __init__(self, pool: Processes, registry: Registry) -> None:
         """Have none yet."""
         self._pool = pool
         self._registry = registry

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from ....errors import SystemProblem
 from ...supervision import answer_problem, answer_started, log, read_orders
@@ -18,17 +20,38 @@ from .orders import Orders
 from .supervisor import Supervisor
 
 
+class Supervising(Protocol):
+    """What runs a server."""
+
+    abandoned: bool
+    """Whether the process that started the server has died before it was to outlive it."""
+
+    async def start(self) -> None:
+        """Start everything, and return when it answers. Raises LexportError or OSError."""
+
+    async def end(self, drain: float | None = None) -> None:
+        """Answer what has been asked, within the server's time to drain or `drain` seconds, and end everything."""
+
+
+AnyOrders = TypeVar("AnyOrders", bound=Orders)
+
+
 def main() -> int:
     """Run one server until it must stop. Return 0 after a requested stop, 1 if it could not be started."""
+    return run(Orders, Supervisor)
+
+
+def run(kind: type[AnyOrders], supervisor: Callable[[AnyOrders], Supervising]) -> int:
+    """Do what `main` says with orders of this `kind` and the supervisor that is made of them."""
     os.umask(0o077)
     orders = read_orders()
     if orders is None:
         return 1  # the process that started this one has died
-    return asyncio.run(_run(Orders.parse(orders)))
+    return asyncio.run(_run(kind.parse(orders), supervisor))
 
 
-async def _run(orders: Orders) -> int:
-    supervisor = Supervisor(orders)
+async def _run(orders: AnyOrders, make: Callable[[AnyOrders], Supervising]) -> int:
+    supervisor = make(orders)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -52,19 +75,19 @@ async def _run(orders: Orders) -> int:
             answer_problem(problem)
         return 1 if problem else 0
     answer_started()
-    _watch_input(supervisor, stop)
+    _watch_input(orders, supervisor, stop)
     await stop.wait()
     await supervisor.end()
     return 0
 
 
-def _watch_input(supervisor: Supervisor, stop: asyncio.Event) -> None:
+def _watch_input(orders: Orders, supervisor: Supervising, stop: asyncio.Event) -> None:
     """Stop the server if the process that started it ends before it says that the server outlives it."""
     loop = asyncio.get_running_loop()
 
     def look() -> None:
         message = os.read(0, 1024)
-        if message and not supervisor.orders.bound:  # KEEP
+        if message and not orders.bound:  # KEEP
             loop.remove_reader(0)
         elif not message:
             loop.remove_reader(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from ....export.archive.trust.keys import PublicKey
 from ... import state
@@ -74,7 +74,7 @@ class Orders:
         }
 
     @classmethod
-    def parse(cls, orders: Mapping[str, Any]) -> Orders:
+    def parse(cls, orders: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote and `launch.start` completed."""
         tokens = orders["tokens"]
         return cls(

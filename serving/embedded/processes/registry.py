@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..addresses import answers
 from ..versions import Versions
-
-if TYPE_CHECKING:
-    from .workers import WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,26 @@ class Served:
         return f"{self.name} {self.version}"
 
 
+class Worker(Protocol):
+    """A process that answers, or a replica on a cluster."""
+
+    @property
+    def number(self) -> int:
+        """Which of them it is."""
+
+    @property
+    def pid(self) -> int:
+        """Process number; 0 while none runs."""
+
+    @property
+    def started(self) -> float:
+        """When it was started, in seconds since 1970."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers requests."""
+
+
 class Registry(Versions[Served]):
     """All versions of a server."""
 
@@ -76,7 +93,7 @@ class Registry(Versions[Served]):
         return changed
 
 
-def described(served: Served, workers: Sequence[WorkerProcess], waiting: int) -> dict[str, Any]:
+def described(served: Served, workers: Sequence[Worker], waiting: int) -> dict[str, Any]:
     """Return a version as TorchServe describes it; its workers are the processes that run."""
     return {
         "modelName": served.name,
@@ -108,7 +125,7 @@ def described(served: Served, workers: Sequence[WorkerProcess], waiting: int) ->
     }
 
 
-def _worker(one: WorkerProcess, served: Served) -> dict[str, Any]:
+def _worker(one: Worker, served: Served) -> dict[str, Any]:
     started = datetime.fromtimestamp(one.started, UTC).isoformat(timespec="milliseconds")
     return {
         "id": str(9000 + one.number),

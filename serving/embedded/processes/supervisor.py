@@ -7,34 +7,25 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ....errors import LexportError, SystemProblem
+from ....errors import LexportError
 from ....export.archive.verify import verify
 from ... import folders, state
-from ...settings.addresses import GRPC_INFERENCE, GRPC_MANAGEMENT
+from ...settings.addresses import GRPC_INFERENCE
 from ...store import read
 from ...supervision import log, say
-from ..access_log import AccessLog
 from ..addresses import answers, metrics
-from ..addresses.management import Management
-from ..addresses.outcomes import Outcomes
-from ..http import Server
 from .archives import Archives
 from .canaries import Canaries
 from .channel import Closed
 from .keys import Keys
+from .listening import Listening
 from .orders import Orders, of_numbers
 from .pool import Pool
 from .probes import Probes
 from .registry import Registry, Served, described
 from .workers import WorkerProcess
-
-if TYPE_CHECKING:
-    from ..grpc.server import Server as GrpcServer
-
-_ACCESS_LOG = "access_log.{}.jsonl"
 
 
 class Supervisor:
@@ -48,9 +39,7 @@ class Supervisor:
         self.abandoned = False
         """Whether the process that started the server has died before it was to outlive it."""
         self._pool = Pool(orders, self._prepare, self._note_death)
-        self._servers: list[Server] = []
-        self._grpc: GrpcServer | None = None
-        self._log: AccessLog | None = None
+        self._listening = Listening(orders)
         self._ending = False
         self._archives = Archives(orders)
         self.canaries = Canaries(self._pool, self.registry)
@@ -61,10 +50,10 @@ class Supervisor:
         orders = self.orders
         folders.fresh_run(orders.server.state_dir)
         self._pool.open()
-        await self._open("metrics", metrics.MetricsAddress(self._collect).handle)
-        await self._open_management()
+        await self._listening.open("metrics", metrics.MetricsAddress(self._collect).handle)
+        await self._listening.open_management(self, self._keys.management)
         if "health" in orders.addresses:
-            await self._open("health", Probes(self._pool, self.registry, lambda: self._ending).answer)
+            await self._listening.open("health", Probes(self._pool, self.registry, lambda: self._ending).answer)
         self._keys.write()
         loop = asyncio.get_running_loop()
         for file, options in orders.models.items():
@@ -80,12 +69,7 @@ class Supervisor:
         seconds = self.server.drain if drain is None else drain
         began = time.monotonic()
         cut = await self._pool.end(seconds)
-        for server in self._servers:
-            server.close()
-        if self._grpc is not None:
-            await self._grpc.drain(0.0)
-        if self._log is not None:
-            self._log.close()
+        await self._listening.close()
         waited = f"after {time.monotonic() - began:.1f} s"
         log(f"Connections cut {waited}: {cut}." if cut else f"All requests were answered {waited}.")
         if self.abandoned:
@@ -247,7 +231,7 @@ class Supervisor:
             limits=orders.limits,
             threads=self._threads,
             gpu=gpu,
-            log=str(self._log_file(worker.number)),
+            log=str(self._listening.log_file(worker.number)),
             grpc=orders.addresses.get(GRPC_INFERENCE),
         )
         for served in self.registry.served:
@@ -282,43 +266,3 @@ class Supervisor:
     async def _collect(self, names: list[str]) -> bytes:
         found = await self._pool.count()
         return metrics.render(found, len(self._pool.ready), self.server.restarts, names)
-
-    # Addresses and archives.
-
-    async def _open_management(self) -> None:
-        orders = self.orders
-        self._log = AccessLog(self._log_file("management"))
-        outcomes = Outcomes(self._log.note_other)
-        bearer = self._keys.management
-        management = Management(self, bearer, outcomes, model_api=orders.model_api, most_workers=orders.most_workers)
-        server = await self._open("management", management.handle, admit=management.admit, refuse=outcomes.refuse)
-        if GRPC_MANAGEMENT in orders.addresses:
-            from ..grpc.management import add_to
-            from ..grpc.server import Server as GrpcServer
-
-            self._grpc = GrpcServer(
-                bearer, outcomes.called, largest=0, connections=100, room=server.room, unread=server.unread
-            )
-            add_to(self._grpc, management)
-            await self._listen(self._grpc, GRPC_MANAGEMENT, "grpc_management_port in the settings")
-
-    def _log_file(self, name: object) -> Path:
-        """Return the access log of a process that answers, by its number, or of an address."""
-        return self.orders.server.state_dir / folders.LOGS / _ACCESS_LOG.format(name)
-
-    async def _open(self, purpose: str, handle: Any, **more: Any) -> Server:
-        server = Server(handle, **more)
-        await self._listen(server, purpose, "--port")
-        self._servers.append(server)
-        return server
-
-    async def _listen(self, server: Server | GrpcServer, purpose: str, option: str) -> None:
-        host, port = self.orders.addresses[purpose]
-        try:
-            await server.start(host, port)
-        except OSError as error:
-            raise SystemProblem(
-                f"The address {host}:{port} ({purpose}) cannot be opened: {error.strerror or error}. Choose another "
-                f"port with {option}.",
-                code="LX-SERVE-105",
-            ) from None

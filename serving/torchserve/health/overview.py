@@ -29,11 +29,13 @@ def describe(
 ) -> dict[str, Any]:
     """Return the server, its models and their workers: what `lexport status` shows and `--json` prints.
 
-    Of the server: engine (`torchserve` or `embedded`), uptime_seconds (since Java, or the embedded engine, was
-    started), total_memory_bytes (of all processes, what several share counted once; None where the system does not
-    say), memory_bytes (of process `pid` alone), last_error (the last death, error or refused request in the logs:
-    time, file, kind, line; None if there is none). `problems` are lines on what keeps it from answering; `restarts`
-    and `last_reason` say how often and why TorchServe, or a process of the embedded engine, was started again.
+    Of the server: engine (`torchserve`, `embedded` or `ray`), cluster (the address of its Ray cluster; "" for none,
+    or one that it has started), uptime_seconds (since Java, or the supervisor of another engine, was started),
+    total_memory_bytes (of all processes, what several share counted once; None where the system does not say),
+    memory_bytes (of process `pid` alone), last_error (the last death, error or refused request in the logs: time,
+    file, kind, line; None if there is none). `problems` are lines on what keeps it from answering; `restarts` and
+    `last_reason` say how often and why TorchServe, or a process of the embedded engine, was started again, or a
+    cluster joined again.
 
     `models` is a list of name, version, variant (`onnx-int8`; None for an archive that lexport did not make), default
     (whether requests that name no version go to it), batch_size, max_batch_delay_ms, queue_free, queue_waiting
@@ -42,7 +44,7 @@ def describe(
     none), unknown_share (of all tokens, 0 to 1; None before the first). `recent` is None in a single look; in one
     that follows another it has seconds (between the two), requests_per_second, p50_seconds, p99_seconds and
     unknown_share of that time. `workers` has id, pid, device, threads (None where the worker does not say), state,
-    memory_bytes (resident).
+    memory_bytes (resident; 0 where it is not known) and node (its address in a Ray cluster; "" without one).
 
     `counted` are the server's figures, read now for None, `before` those of the look before. Raises SystemProblem if
     TorchServe does not run or does not answer.
@@ -60,7 +62,8 @@ def describe(
     error = last_error(server.logs)
     return {
         "healthy": api.is_healthy(server.inference_url, server.token()),
-        "problems": _missing(server, len(descriptions))
+        "problems": ([server.problem] if server.problem else [])
+        + ([] if server.engine == "ray" else _missing(server, len(descriptions)))
         + [line for one in descriptions for line in _problems(server, one)],
         "engine": server.engine,
         "pid": server.pid,
@@ -75,6 +78,7 @@ def describe(
         "metrics_url": server.metrics_url,
         "health_url": server.health_url,
         "state_dir": str(server.state_dir),
+        "cluster": server.cluster,
         "device": server.device,
         "threads": server.threads,
         "memory_bytes": _memory(server.pid),
@@ -90,7 +94,7 @@ def describe(
                 "queue_free": description["jobQueueStatus"]["remainingCapacity"],
                 "queue_waiting": description["jobQueueStatus"]["pendingRequests"],
                 **_counted(server, description, counted, before, alone=versions[description["modelName"]] == 1),
-                "workers": [_worker(worker, threads.get(worker["pid"])) for worker in description["workers"]],
+                "workers": [_worker(server, worker, threads.get(worker["pid"])) for worker in description["workers"]],
             }
             for description in descriptions
         ],
@@ -153,14 +157,15 @@ def _problems(server: Server, description: dict[str, Any]) -> list[str]:
     return [f"{model}: {wanted - ready} of {wanted} workers are down" + (f": {reason}" if reason else "")]
 
 
-def _worker(worker: dict[str, Any], threads: int | None) -> dict[str, Any]:
+def _worker(server: Server, worker: dict[str, Any], threads: int | None) -> dict[str, Any]:
     return {
         "id": worker["id"],
         "pid": worker["pid"],
         "device": "gpu" if worker["gpu"] else "cpu",
         "threads": threads,
         "state": "ready" if worker["status"] == "READY" else "not ready",
-        "memory_bytes": _memory(worker["pid"]),
+        "memory_bytes": 0 if server.cluster else _memory(worker["pid"]),
+        "node": worker.get("node", ""),
     }
 
 

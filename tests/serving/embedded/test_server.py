@@ -505,7 +505,7 @@ def test_what_the_server_refuses_by_itself_is_counted(start: Start) -> None:
 
 
 def test_an_engine_that_there_is_not_is_said(start: Start) -> None:
-    with refused(InputError, "LX-SERVE-103", "'triton'", "torchserve or embedded"):
+    with refused(InputError, "LX-SERVE-103", "'triton'", "torchserve, embedded or ray"):
         start(engine="triton")
 
 

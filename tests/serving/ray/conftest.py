@@ -27,10 +27,13 @@ PATIENCE = 20.0
 class Load:
     """Clients that ask one after the other over connections that stay open, each as soon as it has its answer."""
 
-    def __init__(self, url: str, path: str, clients: int = 8, pause: float = 0.0) -> None:
+    def __init__(self, url: str, path: str, clients: int = 8, pause: float = 0.0, token: str = "") -> None:
         self._address = urlsplit(url)
         self._path = path
         self._pause = pause
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.outcomes: Counter[str] = Counter()
@@ -59,7 +62,7 @@ class Load:
                     connection = http.client.HTTPConnection(
                         self._address.hostname or "", self._address.port, PATIENCE
                     )
-                connection.request("POST", self._path, BODY, {"Content-Type": "application/json"})
+                connection.request("POST", self._path, BODY, self._headers)
                 response = connection.getresponse()
                 content = response.read()
                 outcome = str(response.status)
