@@ -104,7 +104,7 @@ def summary(
     known = {
         Layout.HASHES: f"{getattr(recipe.embedding, 'buckets', 0):,} buckets for any word",
         Layout.CHARACTERS: f"{encoder.spec.characters - 2:,} characters",
-    }.get(recipe.inputs, f"{len(encoder.vocabulary):,} words")
+    }.get(recipe.inputs, f"{len(encoder.vocabulary):,} {'words' if encoder.spec.tokenizer is None else 'tokens'}")
     sizes: dict[str, Any] = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
     return (
         f"{dataset.name}: {sizes['train']:,} training texts, {sizes['validation']:,} validation texts, "

@@ -51,6 +51,8 @@ def check_unknown(
     corpus = Corpus.split_by(encoder, texts.texts, texts.languages)
     what = "characters" if encoder.spec.inputs is Layout.CHARACTERS else "words"
     unknown, every = _count_unknown(encoder, corpus)
+    if encoder.spec.tokenizer is not None:
+        return _unknown_tokens(unknown.total() / max(every, 1), every, usual), []
     share = unknown.total() / max(every, 1)
     words = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
     figures = {"share": share, "usual": usual, "different": len(words), "tokens": every}
@@ -66,15 +68,20 @@ def check_unknown(
         SERIOUS if share > _MOST else WARNING,
         found + (f"; {usual:.1%} of the validation texts were" if usual and share > 2 * usual else ""),
         f"All unknown {what} look the same to the model.",
-        _cure(encoder, expand if several and what == "words" else ""),
+        expand if several and what == "words" else "train with texts that have them, or with --model hashed",
         figures,
     ), words
 
 
-def _cure(encoder: TextEncoder, expand: str) -> str:
-    if encoder.spec.tokenizer is not None:  # which takes no other words
-        return "train a model on these texts, or bring in one whose tokens they have"
-    return expand or "train with texts that have them, or with --model hashed"
+def _unknown_tokens(share: float, tokens: int, usual: float) -> Finding:
+    """Return what is found of a model with a tokenizer.json, all of whose unknown tokens are one and the same."""
+    found = f"{share:.1%} of {tokens:,} tokens are unknown to tokenizer.json"
+    figures = {"share": share, "usual": usual, "tokens": tokens}
+    if share <= max(most_unknown(usual), _SOME):
+        return Finding("unknown", FINE, found, "", "", figures)
+    cure = "train a model on these texts, or bring in one whose tokens they have"
+    why = "All unknown tokens look the same to the model, or count for nothing."
+    return Finding("unknown", SERIOUS if share > _MOST else WARNING, found, why, cure, figures)
 
 
 def _count_unknown(encoder: TextEncoder, corpus: Corpus) -> tuple[Counter[str], int]:

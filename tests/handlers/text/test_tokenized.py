@@ -18,6 +18,7 @@ from lexport.handlers.text.files import load_encoder
 from lexport.handlers.text.spec import FIRST_WORD, PAD, UNK, TextError, TextSpec
 from lexport.handlers.text.tokenized import TokenizedEncoder
 from lexport.handlers.text.tokenizer import FILE, TokenizerRules
+from lexport.models.corpus import Corpus
 
 from ...tokenizer_files import KINDS, changed, opened, reviews, trained
 
@@ -117,6 +118,16 @@ def test_unknown_tokens_that_are_skipped_have_no_cell(kind: str, text: str) -> N
     assert cells.tolist() == rows(kind, known)
     assert count == len(known) == int(found.lengths[0] - found.unknown[0])
     assert one.assemble(found)[0].tolist().count(PAD) >= int(found.unknown[0])
+
+
+def test_training_reads_texts_as_a_worker_does() -> None:
+    one, texts = encoder("wordpiece", special=True), ["a good film", "ꙮ unwatchable", "", "so good " * MOST]
+    found, read = one.look_up(texts), Corpus.split_by(one, texts).looked_up(one)
+    trained_on = read.take(np.arange(len(texts)))
+    assert trained_on.indices.tolist() == found.indices.tolist()
+    assert trained_on.lengths.tolist() == found.lengths.tolist()
+    assert trained_on.truncated == found.truncated == (False, False, False, True)
+    assert read.unknown.tolist() == found.unknown.tolist() == [0, 1, 0, 0]
 
 
 def test_what_the_file_says_of_filling_up_and_cutting_is_done_here_alone() -> None:
