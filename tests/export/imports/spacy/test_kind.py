@@ -160,7 +160,7 @@ def changed(folder: Path, change: Callable[[str], str]) -> Path:
     [
         pytest.param("spacy.Tokenizer.v1", "spacy.ja.JapaneseTokenizer", "LX-IMPORT-383", "Japanese", id="tokenizer"),
         pytest.param(
-            '["textcat","sentencizer"]', '["sentencizer"]', "LX-IMPORT-384", "sentencizer, 0", id="without a textcat"
+            '["textcat", "sentencizer"]', '["sentencizer"]', "LX-IMPORT-384", "sentencizer, 0", id="without a textcat"
         ),
         pytest.param(
             'factory = "sentencizer"', 'factory = "merge_entities"', "LX-IMPORT-385", "merge_entities", id="merging"
@@ -179,7 +179,7 @@ def test_a_pipeline_of_a_transformer_is_refused_by_its_architecture(tmp_path: Pa
     def transformed(text: str) -> str:
         beside = '[components.transformer]\nfactory = "transformer"\n\n[components.transformer.model]\n'
         beside += '@architectures = "spacy-transformers.TransformerModel.v3"\nname = "roberta-base"\n\n'
-        text = text.replace('"textcat","sentencizer"', '"transformer","textcat"')
+        text = text.replace('"textcat", "sentencizer"', '"transformer", "textcat"')
         return beside + text.replace("spacy.TextCatBOW.v3", "spacy.TextCatReduce.v1")
 
     path = changed(tmp_path, transformed)
