@@ -63,7 +63,7 @@ class ScikitGraph:
     def _other(self, what: str) -> InputError:
         return InputError(
             f"{self._file} has {what}; a run can only have what scikit-learn's TfidfVectorizer or CountVectorizer "
-            "and a LogisticRegression, LinearSVC or SGDClassifier become in skl2onnx. Bring in the pipeline itself: "
+            "and a LogisticRegression become in skl2onnx. Bring in the pipeline itself: "
             "lexport.import_model(pipeline, …), or a file of skops.io.dump.",
             code="LX-IMPORT-370",
         )

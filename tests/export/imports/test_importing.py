@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import pickle
+import zipfile
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from lexport.api.functions import import_model
 from lexport.api.run import Run
@@ -135,6 +144,63 @@ def test_vectors_that_gensim_exported(tmp_path: Path) -> None:
     made = import_model(tmp_path / "own.bin", texts=asked, out=tmp_path / "run")
     assert isinstance(made, Run)
     assert made.info.imported["words"] == 2
+
+
+class Sentiment:
+    """An object of a program."""
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("packed", [bytes, zlib.compress, gzip.compress])
+def test_a_pickle_of_an_object_is_refused_by_its_class(
+    packed: Callable[[bytes], bytes], protocol: int, tmp_path: Path
+) -> None:
+    _, asked = vectors(tmp_path)
+    path = tmp_path / "model.pkl"
+    path.write_bytes(packed(pickle.dumps({"model": Sentiment()}, protocol)))
+    with refused(InputError, "LX-IMPORT-360", "model.pkl", f"{Sentiment.__module__}.Sentiment", "--teacher"):
+        import_model(path, texts=asked, out=tmp_path / "run")
+
+
+def test_a_pipeline_that_joblib_pickled_can_be_brought_in_otherwise(tmp_path: Path) -> None:
+    _, asked = vectors(tmp_path)
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, ["a", "b"] * 10)
+    joblib.dump(pipeline, tmp_path / "model.joblib")
+    with refused(InputError, "LX-IMPORT-360", "model.joblib", "sklearn.pipeline.Pipeline", "import_model", "skops"):
+        import_model(tmp_path / "model.joblib", texts=asked, out=tmp_path / "run")
+
+
+def test_a_model_of_keras_is_refused_for_its_program(tmp_path: Path) -> None:
+    _, asked = vectors(tmp_path)
+    (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.writestr(name, "{}")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    for name in ("model.h5", "model.keras", "saved"):
+        with refused(InputError, "LX-IMPORT-361", name, "TensorFlow", "--vocabulary"):
+            import_model(tmp_path / name, texts=asked, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"config.json": '{"model_type": "bert", "architectures": ["BertForSequenceClassification"]}'}, "BertFor"),
+        ({"config.json": '{"model_type": "bert"}', "tokenizer.json": "{}", "model.safetensors": ""}, "bert"),
+        ({"modules.json": "[]"}, "sentence-transformers"),
+    ],
+)
+def test_a_folder_of_transformers_is_refused_by_its_architecture(
+    files: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    _, asked = vectors(tmp_path)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    with refused(InputError, "LX-IMPORT-362", "own", named, "--teacher"):
+        import_model(folder, texts=asked, out=tmp_path / "run")
 
 
 def test_one_text_compares_nothing(tmp_path: Path) -> None:
