@@ -58,19 +58,18 @@ class SkopsFile(Kind):
                 "pipeline.",
                 code="LX-IMPORT-117",
             )
-        found = [one for _, one in steps if one not in (None, "passthrough")]
-        known = [one if isinstance(one, Step) else Step(str(one), {}) for one in found]
         try:
-            pipeline = linear_pipeline(known, name)
-        except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+            found = [one for _, one in steps if one is not None and not isinstance(one, str)]
+            pipeline = linear_pipeline([one if isinstance(one, Step) else Step(str(one), {}) for one in found], name)
+            return imported(
+                pipeline, computing(pipeline), ["scikit-learn's answers are computed from the file's numbers"]
+            )
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             raise InputError(
                 f"{name} has steps with values that scikit-learn never gives them ({shown(error)}). Save the "
                 "pipeline again with skops.io.dump.",
                 code="LX-IMPORT-403",
             ) from None
-        return imported(
-            pipeline, computing(pipeline), ["scikit-learn's answers are computed from the file's numbers"]
-        )
 
 
 def read_skops(path: Path) -> Any:
