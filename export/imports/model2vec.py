@@ -35,6 +35,7 @@ from ...storage.atomic import sha256_file
 from ...storage.compression import shown
 from .kind import MAX_TOKENS, Before, Imported, ImportOptions, Kind
 from .tokenizer_file import TokenizerFile, read_tokenizer
+from .unread import is_transformer
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _NESTED = "0_StaticEmbedding"
@@ -89,8 +90,11 @@ class Model2Vec(Kind):
     NAME = "a folder of model2vec (model.safetensors, tokenizer.json, config.json)"
 
     def recognise(self, path: Path) -> bool:
-        """Return whether the folder has vectors and a tokenizer, or another folder of it has."""
-        return any(all((place / name).is_file() for name in (FILE, WEIGHTS)) for place in (path, path / _NESTED))
+        """Return whether the folder has vectors and a tokenizer, or another folder of it has, and is no transformer's."""
+        places = (path, path / _NESTED)
+        return any(all((one / name).is_file() for name in (FILE, WEIGHTS)) for one in places) and not is_transformer(
+            path
+        )
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the model that answers the mean of a text's token vectors. Raises InputError.
@@ -212,8 +216,6 @@ def _read_config(file: Path) -> tuple[bool, int | None]:
         problem = "" if isinstance(values, dict) else "it is no JSON object"
     except (OSError, ValueError, RecursionError) as error:
         values, problem = {}, str(error)
-    if not problem and values.get("model_type", "model2vec") != "model2vec":
-        problem = f"its model_type is {values['model_type']!r}, not 'model2vec'"
     normalizes, most = (
         (False, None) if problem else (values.get("normalize", False), values.get("max_length", _MOST_TOKENS))
     )

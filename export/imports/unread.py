@@ -114,7 +114,7 @@ class TransformersModel(Kind):
 
     def recognise(self, path: Path) -> bool:
         """Return whether the folder has a config.json that names a transformer, or modules.json."""
-        return bool(_config(path).get("model_type")) or (path / "modules.json").is_file()
+        return is_transformer(path) or (path / "modules.json").is_file()
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Raise InputError that names the model."""
@@ -127,6 +127,11 @@ class TransformersModel(Kind):
             f"have a run learn its answers: {_LEARN}",
             code="LX-IMPORT-362",
         )
+
+
+def is_transformer(path: Path) -> bool:
+    """Return whether the config.json of a folder names a model of transformers."""
+    return _config(path).get("model_type", "model2vec") != "model2vec"
 
 
 def _config(path: Path) -> dict[str, Any]:

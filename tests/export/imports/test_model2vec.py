@@ -212,7 +212,7 @@ def without_unknown() -> bytes:
         (tensors(embeddings=nan()), "LX-IMPORT-306", ["potion", "not finite"]),
         (lambda folder: (folder / "pipeline.skops").write_bytes(b""), "LX-IMPORT-307", ["potion", "pipeline.skops"]),
         (config(normalize=True, whitening="zca"), "LX-IMPORT-308", ["config.json", "whitening"]),
-        (config(model_type="bert"), "LX-IMPORT-308", ["config.json", "'bert'"]),
+        (config(model_type="bert"), "LX-IMPORT-362", ["potion", "bert"]),
         (config(normalize="yes"), "LX-IMPORT-308", ["config.json", "'yes'"]),
         (config(max_length=0), "LX-IMPORT-308", ["config.json", "max_length is 0"]),
         (lambda folder: (folder / "head.safetensors").write_bytes(b""), "LX-IMPORT-307", ["head.safetensors"]),
