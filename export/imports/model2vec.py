@@ -90,11 +90,10 @@ class Model2Vec(Kind):
     NAME = "a folder of model2vec (model.safetensors, tokenizer.json, config.json)"
 
     def recognise(self, path: Path) -> bool:
-        """Return whether the folder has vectors and a tokenizer, or another folder of it has, and is no transformer's."""
+        """Return whether the folder, or one in it, has vectors and a tokenizer, and is no transformer's."""
         places = (path, path / _NESTED)
-        return any(all((one / name).is_file() for name in (FILE, WEIGHTS)) for one in places) and not is_transformer(
-            path
-        )
+        complete = any(all((one / name).is_file() for name in (FILE, WEIGHTS)) for one in places)
+        return complete and not is_transformer(path)
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Return the model that answers the mean of a text's token vectors. Raises InputError.
