@@ -287,4 +287,6 @@ def _averaging(folder: _Folder) -> Before:
 
 
 def _unit(vectors: npt.NDArray[np.float64]) -> Outputs:
-    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    found: Outputs = (vectors / lengths).astype(np.float32)
+    return found
