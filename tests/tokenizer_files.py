@@ -36,7 +36,8 @@ def trained(kind: str) -> bytes:
     unknown = {"wordpiece": "[UNK]", "bpe": "<unk>", "unigram": "<unk>", "words": "<unk>"}.get(kind)
     special = [*([unknown] if unknown else []), *(["[PAD]", _CLS, _SEP] if kind == "wordpiece" else [])]
     made: Any
-    common = {"vocab_size": _SIZE, "special_tokens": special, "show_progress": False}
+    trainer: Any
+    common: dict[str, Any] = {"vocab_size": _SIZE, "special_tokens": special, "show_progress": False}
     match kind:
         case "wordpiece":
             made = tokenizers.Tokenizer(models.WordPiece(unk_token=unknown))

@@ -28,7 +28,10 @@ def import_model(
     *,
     reading: Reading,
     vocabulary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The row of each word, of a model that does not say it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The row of each word, or a tokenizer.json, of a model that does not say it."
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The labels in the order of the outputs, likewise.")

@@ -29,7 +29,7 @@ class ImportOptions:
     label_prefix: str = "__label__"
     """What the names of labels begin with in the foreign model; it is left out of the run's labels."""
     vocabulary: Path | None = None
-    """A file with the row of each word, for a model that has none beside it."""
+    """A file with the row of each word, or a tokenizer.json, for a model that has none beside it."""
     labels: Path | None = None
     """A file with the labels in the order of the outputs, likewise."""
     tokenizer: str = "basic_english"

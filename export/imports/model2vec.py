@@ -288,5 +288,6 @@ def _averaging(folder: _Folder) -> Before:
 
 
 def _unit(vectors: npt.NDArray[np.float64]) -> Outputs:
-    units: Outputs = (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    return units
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    found: Outputs = (vectors / lengths).astype(np.float32)
+    return found

@@ -51,7 +51,7 @@ def bring(folder: Path, rows: list[str] | None = None) -> Run:
     return import_run(folder, folder.parent / "run", data)
 
 
-def quantized(count: int) -> dict[str, Array]:
+def quantized(count: int) -> dict[str, Any]:
     """Tensors of a model whose tokens share vectors."""
     draw = np.random.default_rng(1)
     return {
