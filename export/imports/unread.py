@@ -116,7 +116,7 @@ class Model2Vec(Kind):
         """Return whether the folder has a tokenizer and a table, and says that it is of model2vec or nothing."""
         if not all((path / name).is_file() for name in ("tokenizer.json", "model.safetensors")):
             return False
-        return _config(path).get("model_type", "model2vec") == "model2vec"
+        return bool(_config(path).get("model_type", "model2vec") == "model2vec")
 
     def read(self, path: Path, options: ImportOptions) -> Imported:
         """Raise InputError: no text spec has such a tokenizer."""
