@@ -131,7 +131,7 @@ class TransformersModel(Kind):
 
 def is_transformer(path: Path) -> bool:
     """Return whether the config.json of a folder names a model of transformers."""
-    return _config(path).get("model_type", "model2vec") != "model2vec"
+    return bool(_config(path).get("model_type", "model2vec") != "model2vec")
 
 
 def _config(path: Path) -> dict[str, Any]:

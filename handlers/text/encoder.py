@@ -199,7 +199,7 @@ class TextEncoder:
         spec, characters = self.spec, None
         if spec.spacy is not None:
             indices = np.full(len(words), FIRST_WORD, np.int64)
-            hashes = spec.spacy.keys(words).view(np.int64)
+            hashes = spec.spacy.token_keys(words).view(np.int64)
         elif spec.inputs is Layout.INDICES:
             indices = np.array(list(map(self._vocabulary.rows[0].__getitem__, words)), np.int64)
             hashes = np.zeros(len(words), np.int64)

@@ -177,7 +177,7 @@ class Spacy:
             middle = _divided(rest, infix)
         return [*before, *middle, *reversed(after)]
 
-    def keys(self, tokens: Sequence[str]) -> Keys:
+    def token_keys(self, tokens: Sequence[str]) -> Keys:
         """Return the key of each token, uint64 [tokens]."""
         found = (self._key(one) if len(one) <= LONGEST_TOKEN else self._key_of(one) for one in tokens)
         return np.fromiter(found, np.uint64, len(tokens))

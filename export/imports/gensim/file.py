@@ -131,7 +131,7 @@ def _keyed(path: Path, root: Any) -> Keyed:
     if name not in _VECTORS:
         raise ValueError(f"{shown(name)} in the place of word vectors")
     values = _attributes(root)
-    words = next((values[one] for one in _WORDS if isinstance(values.get(one), list)), [])
+    words: list[Any] = next((values[one] for one in _WORDS if isinstance(values.get(one), list)), [])
     odd = [one for one in words if not isinstance(one, str)]
     if odd or not words:
         raise ValueError(f"the key {shown(repr(odd[0]))}, which is no word" if words else "no words")

@@ -92,8 +92,8 @@ def _asking(path: Path, model: Any, pipeline: LinearPipeline) -> Before:
                 "--texts what has no words, or convert the pipeline again.",
                 code="LX-IMPORT-375",
             ) from None
-        found = _table(scores, pipeline.labels)
-        found = found.astype(np.float32) if pipeline.probable else softmax(found)
+        table = _table(scores, pipeline.labels)
+        found: Outputs = table.astype(np.float32) if pipeline.probable else softmax(table)
         _check_labels(path, np.asarray(labels).reshape(-1).tolist(), found, pipeline.labels)
         return found
 

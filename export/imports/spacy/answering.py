@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mmh3
@@ -20,6 +20,7 @@ from .folder import TextCat
 
 _WORD = 8  # bytes
 _BITS = 64
+_NEVER = "(?!)"  # matches nothing
 
 
 class Answering:
@@ -81,7 +82,7 @@ class _Tokenizer:
         rules = textcat.rules
         self._exceptions = dict(rules.rules or {})
         self._prefix, self._suffix = _searching(rules.prefix), _searching(rules.suffix)
-        self._infixes = _finding(rules.infix)
+        self._infixes = re.compile(rules.infix or _NEVER).finditer
         self._whole, self._url = _matching(rules.whole), _matching(rules.url)
         self._phrases: dict[str, list[list[str]]] = {}
         for exception in sorted(self._exceptions):
@@ -170,18 +171,14 @@ class _Tokenizer:
 
 def _searching(pattern: str | None) -> Callable[[str], int]:
     """Return what finds how long a prefix or suffix is, 0 without one."""
-    search = re.compile(pattern).search if pattern else lambda _: None
+    search = re.compile(pattern or _NEVER).search
 
     def length(text: str) -> int:
-        match: Any = search(text)
+        match = search(text)
         return len(match[0]) if match else 0
 
     return length
 
 
 def _matching(pattern: str | None) -> Callable[[str], Any]:
-    return re.compile(pattern).match if pattern else lambda _: None
-
-
-def _finding(pattern: str | None) -> Callable[[str], Iterator[re.Match[str]]]:
-    return re.compile(pattern).finditer if pattern else lambda _: iter(())
+    return re.compile(pattern or _NEVER).match

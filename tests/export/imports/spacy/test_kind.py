@@ -113,7 +113,7 @@ def test_there_is_no_variant_that_takes_texts() -> None:
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_symbols_have_their_numbers_as_keys_and_other_words_their_hash(lowercase: bool) -> None:
     # The numbers are those of spacy.symbols, the hash that of spaCy's StringStore.
-    keys = Spacy(lowercase=lowercase).keys(["DATE", "good"]).tolist()
+    keys = Spacy(lowercase=lowercase).token_keys(["DATE", "good"]).tolist()
     assert keys == [391 if not lowercase else keys[0], 5711639017775284443]
     assert (keys[0] == 391) != lowercase
 
@@ -126,7 +126,7 @@ def test_rows_of_the_first_version_share_numbers() -> None:
 
 def test_an_n_gram_has_the_rows_of_two_hashes() -> None:
     spec = _READ.encoder.spec
-    keys = Spacy().keys(["good", "film"])
+    keys = Spacy().token_keys(["good", "film"])
     rows = [2 + mmh3.hash(key.tobytes(), seed, signed=False) % spec.buckets for key in keys for seed in (0, 1)]
     ids = _READ.encoder.assemble(_READ.encoder.look_up(["good film", "good"])).tolist()
     assert ids[0][:4] == rows
