@@ -18,6 +18,7 @@ from ....handlers.engine.operators import OPCODES, OPERATORS, code_problem, pick
 from ....storage.compression import shown
 from ..zips import DAMAGED_ZIP, members_of
 from .bag import Array, Ask
+from .storages import storage_problem
 
 _LONGEST = 1 << 20  # bytes of a program's code and pickles
 _MEMBER = re.compile(
@@ -109,6 +110,7 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(to, "w") as copy:
             code, raw, known = 0, 0, set[str]()
+            sizes = {one.filename: one.file_size for one in archive.infolist()}
             for one in archive.infolist():
                 if _LEFT_OUT.fullmatch(one.filename):
                     continue
@@ -118,7 +120,7 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
                     problem = "is there twice"
                 elif one.filename.endswith((".py", ".pkl")):
                     code += one.file_size
-                    problem = problem or ("is too long" if code > _LONGEST else _problem(archive, one))
+                    problem = problem or ("is too long" if code > _LONGEST else _problem(archive, one, sizes))
                 else:
                     raw += one.file_size
                     if one.compress_type != zipfile.ZIP_STORED or raw > path.stat().st_size:
@@ -138,12 +140,14 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
         ) from None
 
 
-def _problem(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
+def _problem(archive: zipfile.ZipFile, member: zipfile.ZipInfo, sizes: Mapping[str, int]) -> str | None:
     # For the checks alone, of the same length: modules of torch.nn are classes of the program's own code, unlike
     # torch.classes.
     content = archive.read(member).replace(b"__torch__.torch.nn.", b"__torch__.t_rch.nn.")
     if member.filename.endswith(".pkl"):
-        return pickle_problem(content, _OPCODES)
+        folder = f"{member.filename.removesuffix('.pkl')}/"
+        storages = {name.removeprefix(folder): size for name, size in sizes.items() if name.startswith(folder)}
+        return pickle_problem(content, _OPCODES) or storage_problem(content, storages)
     content = _REFINED.sub(b"annotate(", _ESCAPED.sub(b"__", content))
     # To the check a call of a module or of an own function is one of a function that it knows.
     functions = [_with_known_calls(one) for one in _DEFINITIONS.split(content)]
