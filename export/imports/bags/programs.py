@@ -20,6 +20,8 @@ from ..zips import DAMAGED_ZIP, members_of
 from .bag import Array, Ask
 from .storages import storage_problem
 
+# By torch's own code in C++, of programs that are damaged.
+_RAISED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError, MemoryError)
 _LONGEST = 1 << 20  # bytes of a program's code and pickles
 _MEMBER = re.compile(
     r"[^/]+/(?:code/__torch__(?:/\w+)*\.py|(?:data|constants)(?:\.pkl|/[0-9]+)|version|byteorder"
@@ -75,7 +77,7 @@ def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = torch.jit.load(str(checked), map_location="cpu")  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as error:
+        except _RAISED as error:
             first = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{shown(file)} cannot be opened as TorchScript ({shown(first)}). Save it again with torch.jit.save.",
@@ -95,7 +97,7 @@ def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
         try:
             with torch.inference_mode():
                 output = model(*map(torch.from_numpy, feeds))
-        except (RuntimeError, TypeError) as error:
+        except _RAISED as error:
             raise _cannot_answer(file, names, len(ids), error) from None
         if not isinstance(output, torch.Tensor):
             raise _cannot_answer(file, names, len(ids), "it returns no tensor")
