@@ -18,7 +18,10 @@ from ....handlers.engine.operators import OPCODES, OPERATORS, code_problem, pick
 from ....storage.compression import shown
 from ..zips import DAMAGED_ZIP, members_of
 from .bag import Array, Ask
+from .storages import storage_problem
 
+# By torch's own code in C++, of programs that are damaged.
+_RAISED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError, MemoryError)
 _LONGEST = 1 << 20  # bytes of a program's code and pickles
 _MEMBER = re.compile(
     r"[^/]+/(?:code/__torch__(?:/\w+)*\.py|(?:data|constants)(?:\.pkl|/[0-9]+)|version|byteorder"
@@ -74,7 +77,7 @@ def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = torch.jit.load(str(checked), map_location="cpu")  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as error:
+        except _RAISED as error:
             first = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{shown(file)} cannot be opened as TorchScript ({shown(first)}). Save it again with torch.jit.save.",
@@ -94,7 +97,7 @@ def open_torchscript(path: Path, file: str) -> tuple[Mapping[str, Array], Ask]:
         try:
             with torch.inference_mode():
                 output = model(*map(torch.from_numpy, feeds))
-        except (RuntimeError, TypeError) as error:
+        except _RAISED as error:
             raise _cannot_answer(file, names, len(ids), error) from None
         if not isinstance(output, torch.Tensor):
             raise _cannot_answer(file, names, len(ids), "it returns no tensor")
@@ -109,6 +112,7 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(to, "w") as copy:
             code, raw, known = 0, 0, set[str]()
+            sizes = {one.filename: one.file_size for one in archive.infolist()}
             for one in archive.infolist():
                 if _LEFT_OUT.fullmatch(one.filename):
                     continue
@@ -118,7 +122,7 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
                     problem = "is there twice"
                 elif one.filename.endswith((".py", ".pkl")):
                     code += one.file_size
-                    problem = problem or ("is too long" if code > _LONGEST else _problem(archive, one))
+                    problem = problem or ("is too long" if code > _LONGEST else _problem(archive, one, sizes))
                 else:
                     raw += one.file_size
                     if one.compress_type != zipfile.ZIP_STORED or raw > path.stat().st_size:
@@ -138,12 +142,14 @@ def _copy_checked(path: Path, to: Path, file: str) -> None:
         ) from None
 
 
-def _problem(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
+def _problem(archive: zipfile.ZipFile, member: zipfile.ZipInfo, sizes: Mapping[str, int]) -> str | None:
     # For the checks alone, of the same length: modules of torch.nn are classes of the program's own code, unlike
     # torch.classes.
     content = archive.read(member).replace(b"__torch__.torch.nn.", b"__torch__.t_rch.nn.")
     if member.filename.endswith(".pkl"):
-        return pickle_problem(content, _OPCODES)
+        folder = f"{member.filename.removesuffix('.pkl')}/"
+        storages = {name.removeprefix(folder): size for name, size in sizes.items() if name.startswith(folder)}
+        return pickle_problem(content, _OPCODES) or storage_problem(content, storages)
     content = _REFINED.sub(b"annotate(", _ESCAPED.sub(b"__", content))
     # To the check a call of a module or of an own function is one of a function that it knows.
     functions = [_with_known_calls(one) for one in _DEFINITIONS.split(content)]

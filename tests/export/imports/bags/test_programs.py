@@ -88,6 +88,31 @@ def test_weights_of_every_precision_are_read(kind: torch.dtype, tmp_path: Path) 
     assert ask([3, 4]) == pytest.approx(expected.float().numpy(), rel=1e-2)
 
 
+@pytest.mark.parametrize("key", ["0", "1", "2"])
+@pytest.mark.parametrize("change", [lambda found: found[:-4], lambda found: b"", lambda found: found + bytes(4)])
+def test_storages_of_other_lengths_are_not_opened(
+    script: Path, tmp_path: Path, key: str, change: Callable[[bytes], bytes]
+) -> None:
+    """torch would read whatever lies in memory behind a storage that is too short."""
+    path = rewritten(
+        script, tmp_path / "cut.pt", lambda name, found: change(found) if name.endswith(f"data/{key}") else found
+    )
+    with refused(InputError, "LX-IMPORT-091", "cut.pt", "data.pkl", f"'{key}'"):
+        open_torchscript(path, "cut.pt")
+
+
+def test_tensors_that_reach_beyond_their_storage_are_not_opened(script: Path, tmp_path: Path) -> None:
+    # The table, 17 x 8, by the opcodes of its sizes.
+    wider = (b"(K\x11K\x08t", b"(K\x12K\x08t")
+
+    def change(name: str, content: bytes) -> bytes:
+        assert not name.endswith("data.pkl") or wider[0] in content
+        return content.replace(*wider) if name.endswith("data.pkl") else content
+
+    with refused(InputError, "LX-IMPORT-091", "wide.pt", "data.pkl", "[18, 8]", "144", "136"):
+        open_torchscript(rewritten(script, tmp_path / "wide.pt", change), "wide.pt")
+
+
 def test_a_program_that_cannot_be_asked_is_refused(tmp_path: Path) -> None:
     path = cases.script(torch.nn.ModuleList([torch.nn.Linear(2, 2)]), tmp_path / "list.pt")
     with refused(InputError, "LX-IMPORT-402", "list.pt", "forward"):
