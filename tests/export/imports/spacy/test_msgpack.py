@@ -37,8 +37,8 @@ def test_long_values_are_read(count: int) -> None:
 
 
 def array(**changes: Any) -> bytes:
-    found = {b"nd": True, b"type": "<f4", b"kind": b"", b"shape": [2, 3], b"data": bytes(24), **changes}
-    packed: bytes = msgpack.packb({key.encode() if isinstance(key, str) else key: one for key, one in found.items()})
+    found = {"nd": True, "type": "<f4", "kind": b"", "shape": [2, 3], "data": bytes(24), **changes}
+    packed: bytes = msgpack.packb({key.encode(): one for key, one in found.items()})
     return packed
 
 
