@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise
 from pathlib import Path
 
+from .storages import storage_problem
+
 # What exports call; `torch.x` is aten::x. tests/handlers/engine/test_operators.py exports every recipe and compares.
 # None of them touches anything but its arguments, except torch.warn, which writes a line to the log.
 _OPERATORS = """
@@ -111,7 +113,12 @@ def check_torchscript_members(
     for name in sorted(names, key=lambda name: name.endswith(".pkl")):
         if name.endswith((".py", ".pkl")):
             content = read(name)
-            problem = code_problem(content) if name.endswith(".py") else pickle_problem(content)
+            if name.endswith(".py"):
+                problem = code_problem(content)
+            else:
+                folder = name.removesuffix("pkl").replace(".", "/")
+                sizes = {one.removeprefix(folder): size(one) for one in names if one.startswith(folder)}
+                problem = pickle_problem(content) or storage_problem(content, sizes)
             if problem is not None:
                 raise ValueError(f"{file}: {name} {problem}; no export of lexport does. It is not opened.")
 

@@ -63,6 +63,9 @@ def models() -> Iterator[tuple[TextModel, Layout]]:
     for parts in PARTS:
         model, encoder = made_of_parts(parts)
         yield model, encoder.spec.inputs
+    sublinear = Combination("tfidf", "bag").recipe().changed("embedding", counts="sublinear")
+    encoder = build_encoder(["a good film", "a bad one"], sublinear.text, inputs=sublinear.inputs)
+    yield build(sublinear, encoder.spec, labels=3).eval(), encoder.spec.inputs
     recipe = recipes.load("bag").changed("embedding", dim=8, out_of_range="unk")
     # A table of 80,000 numbers, whose count takes four bytes of a pickle.
     words = " ".join(f"word{number}" for number in range(10_000))
@@ -101,6 +104,26 @@ def test_every_export_is_opened_and_the_list_has_what_they_call_and_nothing_else
     for file in exports:
         check_torchscript(file)
     assert set().union(*map(called, exports)) == OPERATORS
+
+
+@pytest.mark.parametrize("variant", ["torchscript-fp32", "torchscript-int8-dynamic"])
+def test_a_tensor_that_reaches_beyond_its_storage_is_not_opened(variant: str, tmp_path: Path) -> None:
+    """torch would answer with whatever lies in memory behind it."""
+    model, encoder = made_of_parts(Combination("table", "cnn", dim=48))
+    VARIANTS[variant].write(model, encoder.spec.inputs, tmp_path)
+    file, cut = tmp_path / "model.pt", tmp_path / "cut.pt"
+    largest, short = 0, ""
+    with zipfile.ZipFile(file) as members:
+        for member in members.infolist():
+            if re.search(r"/(?:data|constants)/[0-9]+$", member.filename) and member.file_size > largest:
+                largest, short = member.file_size, member.filename
+        with zipfile.ZipFile(cut, "w") as copy:
+            for member in members.infolist():
+                content = members.read(member)
+                copy.writestr(member.filename, content[:64] if member.filename == short else content)
+    check_torchscript(file)
+    with pytest.raises(ValueError, match=r"cut\.pt: \w+\.pkl has the storage .* in 64 bytes"):
+        check_torchscript(cut)
 
 
 def test_no_operator_of_the_lists_takes_a_file_or_runs_anything_else() -> None:
