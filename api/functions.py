@@ -84,8 +84,9 @@ def import_model(
     Both answer `texts`, data as `train` takes them, whose labels are not read; it is written only if the answers are
     the same. `label_prefix` is left out of the names of labels. Of a model that says nothing of them, `vocabulary`
     and `labels` are files with the row of each word, or a tokenizer.json, and with the labels in the order of the
-    outputs, and `tokenizer` names how texts are split. The other options are those of `lexport import`, such as `variant`. Raises InputError
-    for a model that cannot be brought in, with the reason, and RefusedError if the answers differ.
+    outputs, and `tokenizer` names how texts are split. The other options are those of `lexport import`, such as
+    `variant`. Raises InputError for a model that cannot be brought in, with the reason, and RefusedError if the
+    answers differ.
     """
     from ..data.reading.options import USUAL_READING
     from ..export.imports.kind import ImportOptions
