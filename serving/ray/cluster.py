@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
 from ...messages.extras import is_installed
-from .environment import of_one_machine
+from .environment import LOOPBACK, of_one_machine
 from .orders import ModelOrder
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class Cluster:
             options = {
                 "num_cpus": max(16, 4 * (os.cpu_count() or 1)),  # replicas may share cores, as processes do
                 "include_dashboard": False,
-                "_node_ip_address": host,
+                # Ray takes another address of the machine in the place of 127.0.0.1.
+                "_node_ip_address": LOOPBACK if sys.platform == "linux" else None,
                 "_temp_dir": str(folder / "ray"),
             }
         import ray

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lexport.serving.ray.environment import free_ports, of_one_machine
+from lexport.serving.ray.environment import LOOPBACK, free_ports, of_one_machine
 
 BODY = json.dumps({"text": "goal rain"}).encode()
 PATIENCE = 20.0
+NODE: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "node_ip_address": LOOPBACK}
 
 
 class Load:
@@ -110,13 +111,13 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     )
     from ray.cluster_utils import Cluster as Machines
 
-    shared = {"include_dashboard": False, "node_ip_address": "127.0.0.1"}
     found = Machines(
-        initialize_head=True, head_node_args={**shared, "num_cpus": head, "temp_dir": str(folder / "ray")}
+        initialize_head=True,
+        head_node_args={**NODE, "num_cpus": head, "no_monitor": True, "temp_dir": str(folder / "ray")},
     )
     try:
         if worker:
-            found.add_node(num_cpus=worker, **shared)
+            found.add_node(num_cpus=worker, **NODE)
         yield found
     finally:
         found.shutdown()
