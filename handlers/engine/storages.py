@@ -13,8 +13,12 @@ from typing import Any
 
 # Of those that the check of opcodes and names lets pass.
 _BYTES = {
-    **{"DoubleStorage": 8, "LongStorage": 8, "FloatStorage": 4},
-    **{"HalfStorage": 2, "ByteStorage": 1, "QInt8Storage": 1},
+    "DoubleStorage": 8,
+    "LongStorage": 8,
+    "FloatStorage": 4,
+    "HalfStorage": 2,
+    "ByteStorage": 1,
+    "QInt8Storage": 1,
 }
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1")
 _SINGLE = (*_NUMBERS, "BINUNICODE", "GLOBAL")
