@@ -81,7 +81,7 @@ class NodeArchives:
         """
         folder = self._folder / digest
         try:
-            with self._locked(digest, fcntl.LOCK_EX) as lock:
+            with self._locked(f"{digest}.lock", fcntl.LOCK_EX):
                 archive = folder / "archive.mar"
                 if not archive.is_file():
                     self._bring(digest, folder)
@@ -89,8 +89,8 @@ class NodeArchives:
                 if not (folder / "members").is_dir():
                     _extract_whole(archive, folder / "members")
                 os.utime(folder)
-                fcntl.flock(lock, fcntl.LOCK_SH)
-                return Kept(archive, folder / "members", os.dup(lock))
+                with self._locked(f"{digest}.open", fcntl.LOCK_SH) as lock:
+                    return Kept(archive, folder / "members", os.dup(lock))
         except OSError as error:
             raise SystemProblem(
                 f"The archive {digest[:12]}… cannot be kept in {folder}: {error.strerror}. Make room, or name "
@@ -112,7 +112,8 @@ class NodeArchives:
             with suppress(OSError):
                 if not folder.is_dir() or folder.stat().st_mtime > time.time() - UNUSED:
                     continue
-                with self._locked(folder.name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                alone = fcntl.LOCK_EX | fcntl.LOCK_NB
+                with self._locked(f"{folder.name}.lock", alone), self._locked(f"{folder.name}.open", alone):
                     folders.discard(folder)
 
     def _bring(self, digest: str, folder: Path) -> None:
@@ -151,8 +152,9 @@ class NodeArchives:
             passed.touch()
 
     @contextmanager
-    def _locked(self, digest: str, kind: int) -> Iterator[int]:
-        lock = os.open(self._folder / f"{digest}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _locked(self, file: str, kind: int) -> Iterator[int]:
+        """Hold a lock; a duplicate of its descriptor holds it on."""
+        lock = os.open(self._folder / file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, kind)
             yield lock
