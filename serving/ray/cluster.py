@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import logging
 import os
+import socket
 import shutil
 import tempfile
 import time
@@ -25,6 +26,8 @@ from .orders import ModelOrder
 if TYPE_CHECKING:
     from types import ModuleType
 
+LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+"""The environment variable with which Ray takes 127.0.0.1 for the address of this machine, not for another name of it."""
 FRONT = "lexport"
 """The application with everything but the models' own addresses."""
 RECENT = 5.0
@@ -94,6 +97,8 @@ class Cluster:
             raise MissingExtra.of("ray", "Serving on a Ray cluster")
         options: dict[str, Any] = {"address": address}
         folder = None
+        if address is None or _is_local(address):
+            os.environ.setdefault(*LOOPBACK)
         if address is None:
             folder = Path(tempfile.mkdtemp(prefix="lexport-ray-", dir="/tmp"))  # paths of sockets must be short
             for name, value in of_one_machine(folder).items():
@@ -104,6 +109,8 @@ class Cluster:
                 "_node_ip_address": host,
                 "_temp_dir": str(folder / "ray"),
             }
+        elif address != "auto":
+            _check_reachable(address)
         import ray
         from ray import serve
 
@@ -277,6 +284,24 @@ class Cluster:
 
     def _remember(self, name: str, order: ModelOrder | None) -> None:
         _get(_application().actor().order.remote(name, None if order is None else order.to_json()))
+
+
+def _is_local(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    return host == "localhost" or host.startswith("127.")
+
+
+def _check_reachable(address: str) -> None:
+    """Raise SystemProblem at once for an address at which nothing listens: Ray would try it for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise SystemProblem(
+            f"There is no Ray cluster at {address} that can be joined: {error}. Expected HOST:PORT of its head, as "
+            "`ray start` has printed it, or auto on a machine of the cluster.",
+            code="LX-RAY-161",
+        ) from None
 
 
 def _url(ray: ModuleType, context: ModuleType) -> str:

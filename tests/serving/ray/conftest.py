@@ -99,6 +99,12 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
+def _agent_ports() -> dict[str, int]:
+    """Ports of a node's agents: one that chose its own would have 15 s to say which, too few on a busy machine."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    return dict(zip(names, free_ports(len(names)), strict=True))
+
+
 @contextmanager
 def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     """A cluster of a head and a worker node with so many processors; `ray.cluster_utils.Cluster`."""
@@ -112,11 +118,12 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
 
     shared = {"include_dashboard": False, "node_ip_address": "127.0.0.1"}
     found = Machines(
-        initialize_head=True, head_node_args={**shared, "num_cpus": head, "temp_dir": str(folder / "ray")}
+        initialize_head=True,
+        head_node_args={**shared, **_agent_ports(), "num_cpus": head, "temp_dir": str(folder / "ray")},
     )
     try:
         if worker:
-            found.add_node(num_cpus=worker, **shared)
+            found.add_node(num_cpus=worker, **shared, **_agent_ports())
         yield found
     finally:
         found.shutdown()

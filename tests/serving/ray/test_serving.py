@@ -209,7 +209,7 @@ def test_what_was_served_is_served_again_at_the_same_cluster(
 
 def test_an_unknown_address_is_said_within_seconds(paths: list[Path], state_dir: Path) -> None:
     began = time.monotonic()
-    with refused(SystemProblem, "LX-RAY-103", "127.0.0.1:9"):
+    with refused(SystemProblem, "LX-RAY-161", "127.0.0.1:9"):
         serve([paths[0]], engine="ray", address="127.0.0.1:9", port=0, state_dir=state_dir)
     assert time.monotonic() - began < 30.0
     with refused(SystemProblem, "LX-SERVE-056"):
