@@ -6,8 +6,8 @@ import hashlib
 import importlib
 import logging
 import os
-import socket
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
