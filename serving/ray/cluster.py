@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-"""The environment variable with which Ray takes 127.0.0.1 for the address of this machine, not for another name of it."""
+"""The variable of the environment with which Ray takes 127.0.0.1 for this machine's address, and not another one."""
 FRONT = "lexport"
 """The application with everything but the models' own addresses."""
 RECENT = 5.0

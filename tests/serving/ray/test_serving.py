@@ -108,7 +108,7 @@ def test_a_canary_is_counted_over_all_replicas_and_promoted(
     with Load(server.inference_url, "/predictions/topics", clients=2, token=server.token()):
         result = canary(
             Rule("topics", "2.0", 0.5),
-            Limits(latency=50.0, least=200),
+            Limits(latency=50.0, least=700),
             promoted=True,
             seconds=60.0,
             state_dir=state_dir,
