@@ -35,7 +35,7 @@ from lexport.loadtest import locust_process as client
 from lexport.loadtest.locust_process import Load, Target
 from lexport.serving import serve, stop
 from lexport.serving.ray.cluster import Cluster
-from lexport.serving.ray.environment import free_ports, of_one_machine
+from lexport.serving.ray.environment import LOOPBACK, free_ports, of_one_machine
 from lexport.serving.ray.orders import ModelOrder, VersionOrder
 from lexport.serving.store import read
 
@@ -100,7 +100,7 @@ def _hold(archive: Path, port: int, replicas: int, nodes: int) -> int:
     os.environ |= {**of_one_machine(folder), **{name: os.environ[name] for name in os.environ}}
     from ray.cluster_utils import Cluster as Machines
 
-    shared: dict[str, Any] = {"include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    shared: dict[str, Any] = {"include_dashboard": False, "node_ip_address": LOOPBACK}
     each = -(-replicas // nodes)
     machines = Machines(
         initialize_head=True, head_node_args={**shared, "num_cpus": each, "temp_dir": str(folder / "ray")}
@@ -108,7 +108,7 @@ def _hold(archive: Path, port: int, replicas: int, nodes: int) -> int:
     for _ in range(nodes - 1):
         machines.add_node(num_cpus=each, **shared)
     try:
-        cluster = Cluster.connect(machines.address, port=port)
+        cluster = Cluster.connect(machines.address, host=LOOPBACK, port=port)
         found = read(archive)
         version = VersionOrder(found.version, cluster.put(archive), queue=10_000)
         cluster.apply(ModelOrder(found.name, (version,), found.version, least=replicas, most=replicas))
@@ -138,7 +138,7 @@ def _cluster(archive: Path, replicas: int = 1, nodes: int = 1, **variables: str)
             if process.stdout.readline().strip() != "ready":
                 raise SystemExit("the cluster does not start; what it printed says why")
             path = f"/predictions/{read(archive).name}"
-            yield answering(psutil.Process(process.pid), ("127.0.0.1", port), path, "", began)
+            yield answering(psutil.Process(process.pid), (LOOPBACK, port), path, "", began)
         finally:
             process.communicate()
 

@@ -186,6 +186,7 @@ class FrontReplica:
     def __init__(self) -> None:
         """Know no model yet."""
         self._front = Front(_ask)
+        ingress.install(self._front)
 
     def __serve_build_asgi_app__(self) -> Asgi:
         """Return what answers requests."""

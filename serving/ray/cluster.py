@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -20,14 +21,12 @@ from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
 from ...messages.extras import is_installed
-from .environment import of_one_machine
+from .environment import LOOPBACK, of_one_machine
 from .orders import ModelOrder
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-"""The variable of the environment with which Ray takes 127.0.0.1 for this machine's address, and not another one."""
 FRONT = "lexport"
 """The application with everything but the models' own addresses."""
 RECENT = 5.0
@@ -97,8 +96,6 @@ class Cluster:
             raise MissingExtra.of("ray", "Serving on a Ray cluster")
         options: dict[str, Any] = {"address": address}
         folder = None
-        if address is None or _is_local(address):
-            os.environ.setdefault(*LOOPBACK)
         if address is None:
             folder = Path(tempfile.mkdtemp(prefix="lexport-ray-", dir="/tmp"))  # paths of sockets must be short
             for name, value in of_one_machine(folder).items():
@@ -106,7 +103,8 @@ class Cluster:
             options = {
                 "num_cpus": max(16, 4 * (os.cpu_count() or 1)),  # replicas may share cores, as processes do
                 "include_dashboard": False,
-                "_node_ip_address": host,
+                # Ray takes another address of the machine in the place of 127.0.0.1.
+                "_node_ip_address": LOOPBACK if sys.platform == "linux" else None,
                 "_temp_dir": str(folder / "ray"),
             }
         elif address != "auto":
@@ -169,6 +167,8 @@ class Cluster:
             left = self.orders()
             if left:
                 self._run_front(next(iter(left.values())))
+            else:
+                self._delete_front()
 
     def orders(self) -> dict[str, ModelOrder]:
         """Return the orders that are in force, by model."""
@@ -282,13 +282,15 @@ class Cluster:
         if app in serve.status().applications:
             serve.delete(app)
 
+    def _delete_front(self) -> None:
+        from ray import serve
+
+        self._front = None
+        if FRONT in serve.status().applications:
+            serve.delete(FRONT)
+
     def _remember(self, name: str, order: ModelOrder | None) -> None:
         _get(_application().actor().order.remote(name, None if order is None else order.to_json()))
-
-
-def _is_local(address: str) -> bool:
-    host = address.rpartition(":")[0]
-    return host == "localhost" or host.startswith("127.")
 
 
 def _check_reachable(address: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+LOOPBACK = "127.0.0.2"
+"""The address of a node that only this machine reaches: Ray takes 127.0.0.1 for a name of the machine's other one."""
 NEEDED = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests go to replicas without Python between
     # An answer of a model changes nothing, so what a replica took and never answered may be asked again elsewhere.

@@ -33,7 +33,7 @@ class Front(Inference):
         self.bearer = HashedBearer(None)
         self.outcomes = Outcomes()
         super().__init__(Models(), self.bearer, self.outcomes)
-        self.server = Server(self.handle)
+        self.server = Server(self.handle, admit=self.admit, refuse=self.outcomes.refuse)
         self._ask_model = ask
         self._names: frozenset[str] = frozenset()
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from ..embedded.http import Fields, Request, Response
-from .answering import Answering
+from .asgi import Answers
 
 OWN = "LEXPORT_RAY_SERVER"
 """The environment variable of a node that says `ray` where Ray's own HTTP server is to answer."""
@@ -29,7 +29,7 @@ _GRACE = 20.0  # seconds that requests under way have when the replica ends
 log = logging.getLogger("lexport")
 
 
-def install(answering: Answering) -> bool:
+def install(answering: Answers) -> bool:
     """Have this replica's own server answer in the running loop, once Ray starts one. Return whether it will."""
     module = importlib.import_module(_MODULE)
     theirs = getattr(module, _START, None)
@@ -40,7 +40,7 @@ def install(answering: Answering) -> bool:
 
 
 async def _start(
-    answering: Answering,
+    answering: Answers,
     loop: asyncio.AbstractEventLoop,
     theirs: Callable[..., Awaitable[Any]],
     app: Callable[..., Awaitable[None]],
@@ -52,13 +52,14 @@ async def _start(
     """Listen at Ray's port; return a task that ends with the server, and the server, as Ray's function does."""
     if options.ssl_keyfile:
         return await theirs(app, options, event_loop=event_loop, **others)
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # HAProxy asks the node's own address, whatever the one is that it answers at itself.
+    host = importlib.import_module("ray.util").get_node_ip_address()
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listening.bind((options.host, options.port))
+        listening.bind((host, options.port))
     except OSError as error:
         listening.close()
-        raise RuntimeError(f"Cannot listen at {options.host}:{options.port}.") from error
+        raise RuntimeError(f"Cannot listen at {host}:{options.port}.") from error
     running = _Running(answering, loop, event_loop)
     answering.server.handle = partial(_handle, answering.inference.handle, app, event_loop)
     starting = asyncio.run_coroutine_threadsafe(answering.server.start(listening=listening), loop)
@@ -70,7 +71,7 @@ class _Running:
     """The server as Ray knows one: it ends when `should_exit` is set."""
 
     def __init__(
-        self, answering: Answering, loop: asyncio.AbstractEventLoop, theirs: asyncio.AbstractEventLoop
+        self, answering: Answers, loop: asyncio.AbstractEventLoop, theirs: asyncio.AbstractEventLoop
     ) -> None:
         self._answering = answering
         self._loop = loop

@@ -254,6 +254,10 @@ class Supervisor:
         """Return what the replicas of a model are to know."""
         served = self.registry.all(name)
         least = max(one.workers for one in served.values())
+        default = self.registry.find(name).version
+        rule = self._rules.get(name)
+        if rule is not None and (rule[1].version == default or rule[1].version not in served):
+            rule = None  # it was promoted, or taken away, and its command ends it in a moment
         return ModelOrder(
             name,
             tuple(
@@ -266,8 +270,8 @@ class Supervisor:
                 )
                 for one in served.values()
             ),
-            self.registry.find(name).version,
-            self._rules.get(name),
+            default,
+            rule,
             hashed_tokens(self._tokens),
             self.orders.keys,
             self.orders.limits,

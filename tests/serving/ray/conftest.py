@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lexport.serving.ray.environment import free_ports, of_one_machine
+from lexport.serving.ray.environment import LOOPBACK, free_ports, of_one_machine
 
 BODY = json.dumps({"text": "goal rain"}).encode()
 PATIENCE = 20.0
+NODE: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "node_ip_address": LOOPBACK}
 
 
 class Load:
@@ -99,12 +100,6 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
-def _agent_ports() -> dict[str, int]:
-    """Ports of a node's agents: one that chose its own would have 15 s to say which, too few on a busy machine."""
-    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-    return dict(zip(names, free_ports(len(names)), strict=True))
-
-
 @contextmanager
 def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     """A cluster of a head and a worker node with so many processors; `ray.cluster_utils.Cluster`."""
@@ -116,14 +111,13 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     )
     from ray.cluster_utils import Cluster as Machines
 
-    shared = {"include_dashboard": False, "node_ip_address": "127.0.0.1"}
     found = Machines(
         initialize_head=True,
-        head_node_args={**shared, **_agent_ports(), "num_cpus": head, "temp_dir": str(folder / "ray")},
+        head_node_args={**NODE, "num_cpus": head, "no_monitor": True, "temp_dir": str(folder / "ray")},
     )
     try:
         if worker:
-            found.add_node(num_cpus=worker, **shared, **_agent_ports())
+            found.add_node(num_cpus=worker, **NODE)
         yield found
     finally:
         found.shutdown()

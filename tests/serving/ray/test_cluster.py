@@ -22,7 +22,7 @@ from lexport.serving.ray.cluster import Cluster
 from lexport.serving.ray.orders import ModelOrder, VersionOrder, hashed_tokens
 from lexport.serving.tokens import Accepted
 
-from .conftest import BODY, Load, ask, machines, until
+from .conftest import BODY, NODE, Load, ask, machines, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
 pytestmark = pytest.mark.long
@@ -185,7 +185,7 @@ def test_a_node_is_killed_under_load(cluster: Cluster, order: ModelOrder, nodes:
         until(lambda: len({one.node for one in cluster.counts()}) == 1)
     assert load.outcomes["200"] > 1_000
     assert set(load.outcomes) <= {"200", "500", "503", "ConnectionResetError", "RemoteDisconnected"}
-    nodes.add_node(num_cpus=4, include_dashboard=False, node_ip_address="127.0.0.1")
+    nodes.add_node(num_cpus=4, **NODE)
 
 
 def test_a_replica_is_killed_under_load(cluster: Cluster, order: ModelOrder) -> None:
