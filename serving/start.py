@@ -18,7 +18,7 @@ from ..storage.progress import Say, silent
 from . import folders, launch, record, state, temporary
 from .plan import Plan, check_devices, find_gpus, parse_workers, plan
 from .process import end, is_running, sigterm_raises
-from .ray.replicas import worker_set
+from .ray.replicas import is_rays, worker_set
 from .server import remove
 from .settings.addresses import Address, addresses, option_address, warn_if_open
 from .settings.environment import server_environment
@@ -141,6 +141,7 @@ def serve(
     most_replicas = 0
     if engine == "ray":
         workers, most_replicas = worker_set(workers, replicas)
+        env = (*env, *(name for name in os.environ if is_rays(name) and name not in env))
     elif address or replicas is not None:
         raise InputError(
             f"{'--address' if address else '--replicas'} is for a Ray cluster, and the engine is {engine}. Leave it "

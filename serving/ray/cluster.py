@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -106,6 +107,8 @@ class Cluster:
                 "_node_ip_address": LOOPBACK if sys.platform == "linux" else None,
                 "_temp_dir": str(folder / "ray"),
             }
+        elif address != "auto":
+            _check_reachable(address)
         import ray
         from ray import serve
 
@@ -164,6 +167,8 @@ class Cluster:
             left = self.orders()
             if left:
                 self._run_front(next(iter(left.values())))
+            else:
+                self._delete_front()
 
     def orders(self) -> dict[str, ModelOrder]:
         """Return the orders that are in force, by model."""
@@ -277,8 +282,28 @@ class Cluster:
         if app in serve.status().applications:
             serve.delete(app)
 
+    def _delete_front(self) -> None:
+        from ray import serve
+
+        self._front = None
+        if FRONT in serve.status().applications:
+            serve.delete(FRONT)
+
     def _remember(self, name: str, order: ModelOrder | None) -> None:
         _get(_application().actor().order.remote(name, None if order is None else order.to_json()))
+
+
+def _check_reachable(address: str) -> None:
+    """Raise SystemProblem at once for an address at which nothing listens: Ray would try it for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise SystemProblem(
+            f"There is no Ray cluster at {address} that can be joined: {error}. Expected HOST:PORT of its head, as "
+            "`ray start` has printed it, or auto on a machine of the cluster.",
+            code="LX-RAY-161",
+        ) from None
 
 
 def _url(ray: ModuleType, context: ModuleType) -> str:

@@ -8,6 +8,11 @@ from ...errors import InputError
 from ..plan import parse_workers
 
 
+def is_rays(variable: str) -> bool:
+    """Return whether an environment variable is one of Ray's, such as its token, but for the cluster to join."""
+    return variable.startswith("RAY_") and variable != "RAY_ADDRESS"
+
+
 def parse_replicas(text: str) -> tuple[int, int]:
     """Parse `1-4`: replicas of each model at least and at most. Raises InputError."""
     match = re.fullmatch(r"([1-9][0-9]{0,3})-([1-9][0-9]{0,3})", text.strip())

@@ -20,8 +20,11 @@ async def operate(canaries: Canaries, lock: asyncio.Lock, asked: Mapping[str, st
                 rule = Rule(name, version, _share(share), header, mirror == "true")
             except LexportError as error:
                 raise answers.bad_request(str(error)) from None
-            async with lock:
-                await canaries.begin(rule)
+            try:
+                async with lock:
+                    await canaries.begin(rule)
+            except LexportError as error:
+                raise answers.failed(str(error)) from None
             return answers.answer({"status": f"{version} is a canary of {name}"})
         case {"canary": name, "end": _}:
             await canaries.end(name)

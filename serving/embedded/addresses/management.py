@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -51,10 +52,10 @@ class Operations(Protocol):
         """Return name and version of each that is served or in the store, and whether it answers."""
 
     async def make_default(self, name: str, version: str) -> None:
-        """Make a version its name's default. Raises Failure."""
+        """Make a version its name's default. Raises Failure or LexportError."""
 
     async def unregister(self, served: Served) -> None:
-        """Stop serving a version. Raises Failure."""
+        """Stop serving a version. Raises Failure or LexportError."""
 
     async def rotate(self) -> None:
         """Take the tokens of the key file that lies beside the server's. Raises LexportError."""
@@ -237,12 +238,14 @@ class Management:
 
     async def _set_default(self, name: str, version: str) -> Response:
         async with self._lock:
-            await self._operations.make_default(name, version)
+            with _told():
+                await self._operations.make_default(name, version)
         return answers.answer({"status": f'Default version successfully updated for model "{name}" to "{version}"'})
 
     async def _unregister(self, name: str, version: str | None) -> Response:
         async with self._lock:
-            await self._operations.unregister(self._operations.registry.find(name, version))
+            with _told():
+                await self._operations.unregister(self._operations.registry.find(name, version))
         return answers.answer({"status": f'Model "{name}" unregistered'})
 
     async def _rotate(self) -> Response:
@@ -286,6 +289,15 @@ class Management:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return answers.answer({"status": "Processing worker updates..."}, 202)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Context manager: a LexportError becomes the Failure that tells it."""
+    try:
+        yield
+    except LexportError as error:
+        raise answers.failed(str(error)) from None
 
 
 def _query(request: Request) -> dict[str, Any]:

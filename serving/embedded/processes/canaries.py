@@ -41,7 +41,8 @@ class Canaries:
     async def begin(self, rule: Rule) -> None:
         """Send a share of a name's requests to another version.
 
-        Raises Failure if the version is not here or is the default, or if the name has a canary.
+        Raises Failure if the version is not here or is the default, or if the name has a canary;
+        LexportError if the processes cannot be told.
         """
         served = self._registry.find(rule.name, rule.version)
         if self._registry.find(rule.name) == served:
@@ -51,7 +52,12 @@ class Canaries:
         identity = token_hex(8)
         self._running[rule.name] = identity, rule
         self._renew(rule.name)
-        await self._pool.tell_all("canary", identity=identity, **rule.to_json())
+        try:
+            await self._pool.tell_all("canary", identity=identity, **rule.to_json())
+        except BaseException:
+            del self._running[rule.name]
+            self._leases.pop(rule.name).cancel()
+            raise
         log(f"{served} is a canary: it gets {rule.share:.1%} of the requests{' as copies' if rule.mirror else ''}.")
 
     async def count(self, name: str) -> dict[str, Any]:

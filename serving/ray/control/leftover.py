@@ -11,6 +11,7 @@ from ....errors import LexportError, SystemProblem
 from ... import launch
 from ...settings.environment import allowed
 from ...state import Server
+from ..replicas import is_rays
 
 _MODULE = "lexport.serving.ray.control.leftover"
 _TIMEOUT = 180.0  # seconds
@@ -28,7 +29,7 @@ def remove_models(server: Server) -> None:
             text=True,
             timeout=_TIMEOUT,
             check=False,
-            env=allowed(os.environ, [name for name in os.environ if name.startswith("RAY_")]),
+            env=allowed(os.environ, [name for name in os.environ if is_rays(name)]),
         )
         reason = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     except subprocess.TimeoutExpired:

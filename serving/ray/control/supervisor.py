@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ....errors import LexportError, SystemProblem
@@ -21,6 +22,7 @@ from ...embedded.processes.keys import Keys
 from ...embedded.processes.listening import Listening
 from ...embedded.processes.orders import of_numbers
 from ...embedded.processes.registry import Registry, Served, described
+from ...process import end
 from ...store import read
 from ...supervision import log, pause_before, say
 from ...tokens import Accepted
@@ -254,6 +256,10 @@ class Supervisor:
         """Return what the replicas of a model are to know."""
         served = self.registry.all(name)
         least = max(one.workers for one in served.values())
+        default = self.registry.find(name).version
+        rule = self._rules.get(name)
+        if rule is not None and (rule[1].version == default or rule[1].version not in served):
+            rule = None  # it was promoted, or taken away, and its command ends it in a moment
         return ModelOrder(
             name,
             tuple(
@@ -266,8 +272,8 @@ class Supervisor:
                 )
                 for one in served.values()
             ),
-            self.registry.find(name).version,
-            self._rules.get(name),
+            default,
+            rule,
             hashed_tokens(self._tokens),
             self.orders.keys,
             self.orders.limits,
@@ -340,6 +346,11 @@ class Supervisor:
                 row += 1
                 await asyncio.sleep(min(pause_before(row), _LONGEST_PAUSE))
                 try:
+                    if not self.server.cluster:  # what is left of the former one holds its port
+                        await self._link.close()
+                        await asyncio.get_running_loop().run_in_executor(
+                            None, partial(end, self.server.id, patience=0.0)
+                        )
                     await self._connect()
                     await self._restore()
                     self._lost = ""

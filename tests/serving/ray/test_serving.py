@@ -21,6 +21,7 @@ from lexport.serving.canary.run import canary
 from lexport.serving.canary.verdict import Limits
 from lexport.serving.operations import deploy, promote, rollback, rotate, scale, undeploy
 from lexport.serving.process import members
+from lexport.serving.ray.environment import LOOPBACK
 from lexport.serving.record import load
 from lexport.serving.state import Server
 
@@ -74,7 +75,7 @@ def test_a_model_is_served_on_a_cluster(server: Server, state_dir: Path) -> None
     [model] = shown["models"]
     assert (model["name"], model["version"], model["default"]) == ("topics", "1.0", True)
     [worker] = model["workers"]
-    assert (worker["state"], worker["node"]) == ("ready", "127.0.0.1")
+    assert (worker["state"], worker["node"]) == ("ready", LOOPBACK)
 
 
 def test_versions_come_and_go_and_the_default_changes(server: Server, paths: list[Path], state_dir: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_canary_is_counted_over_all_replicas_and_promoted(
     with Load(server.inference_url, "/predictions/topics", clients=2, token=server.token()):
         result = canary(
             Rule("topics", "2.0", 0.5),
-            Limits(latency=50.0, least=200),
+            Limits(latency=50.0, least=700),
             promoted=True,
             seconds=60.0,
             state_dir=state_dir,
@@ -150,7 +151,7 @@ def test_an_archive_that_fails_leaves_the_server_as_it_was(
 def test_stop_takes_the_models_from_the_cluster(server: Server, nodes: Any, state_dir: Path) -> None:
     stop(state_dir)
     assert members(server.id) == []
-    assert answer(server) in (404, 503)
+    assert not answers(server)
     with refused(SystemProblem, "LX-SERVE-056"):
         running(state_dir)
 
@@ -186,11 +187,15 @@ def test_stop_takes_the_models_from_the_cluster_though_the_supervisor_was_killed
     until(lambda: not members(server.id), 20.0)
     assert answer(server) == 200
     stop(state_dir)
-    assert answer_of(server) in (404, 503)
+    assert not answers(server)
 
 
-def answer_of(server: Server) -> int:
-    return ask(server.inference_url, "/predictions/topics")[0]
+def answers(server: Server) -> bool:
+    """Whether a model answers, or says that it wants a token."""
+    try:
+        return ask(server.inference_url, "/predictions/topics")[0] in (200, 400)
+    except OSError:
+        return False
 
 
 def test_what_was_served_is_served_again_at_the_same_cluster(
@@ -209,7 +214,7 @@ def test_what_was_served_is_served_again_at_the_same_cluster(
 
 def test_an_unknown_address_is_said_within_seconds(paths: list[Path], state_dir: Path) -> None:
     began = time.monotonic()
-    with refused(SystemProblem, "LX-RAY-103", "127.0.0.1:9"):
+    with refused(SystemProblem, "LX-RAY-161", "127.0.0.1:9"):
         serve([paths[0]], engine="ray", address="127.0.0.1:9", port=0, state_dir=state_dir)
     assert time.monotonic() - began < 30.0
     with refused(SystemProblem, "LX-SERVE-056"):
