@@ -21,7 +21,7 @@ NEEDED = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "120",  # on a machine that is busy
+    "RAY_worker_register_timeout_seconds": "300",  # on a machine that is busy
 }
 """For every node, before `ray start`."""
 
