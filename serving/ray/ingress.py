@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
-from ..embedded.http import Fields, Request, Response
+from ..embedded.http import Fields, Request, Response, Server
 from .asgi import Answers
 
 OWN = "LEXPORT_RAY_SERVER"
@@ -52,19 +52,33 @@ async def _start(
     """Listen at Ray's port; return a task that ends with the server, and the server, as Ray's function does."""
     if options.ssl_keyfile:
         return await theirs(app, options, event_loop=event_loop, **others)
-    # HAProxy asks the node's own address, whatever the one is that it answers at itself.
-    host = importlib.import_module("ray.util").get_node_ip_address()
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.bind((host, options.port))
-    except OSError as error:
-        listening.close()
-        raise RuntimeError(f"Cannot listen at {host}:{options.port}.") from error
+    sockets = _sockets(options.port)
     running = _Running(answering, loop, event_loop)
     answering.server.handle = partial(_handle, answering.inference.handle, app, event_loop)
-    starting = asyncio.run_coroutine_threadsafe(answering.server.start(listening=listening), loop)
+    starting = asyncio.run_coroutine_threadsafe(_listen(answering.server, sockets), loop)
     await asyncio.wrap_future(starting)
     return event_loop.create_task(running.wait()), running
+
+
+def _sockets(port: int) -> list[socket.socket]:
+    """Bind where HAProxies look for replicas: those of other nodes at this node's address, its own on loopback."""
+    found: list[socket.socket] = []
+    for host in dict.fromkeys((importlib.import_module("ray.util").get_node_ip_address(), "127.0.0.1")):
+        found.append(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM))
+        try:
+            found[-1].bind((host, port))
+        except OSError as error:
+            for one in found:
+                one.close()
+            raise RuntimeError(f"Cannot listen at {host}:{port}.") from error  # Ray tries another port
+    return found
+
+
+async def _listen(server: Server, sockets: list[socket.socket]) -> None:
+    first, *others = sockets
+    await server.start(listening=first)
+    for one in others:
+        await server.listen(one)
 
 
 class _Running:

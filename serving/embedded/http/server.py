@@ -80,6 +80,7 @@ class Server:
         self.unread = Room(self.limits.answers, refusals.unread)
         """What answers take that clients have not read."""
         self._listening: list[asyncio.Server] = []
+        self._bound: list[asyncio.Server] = []  # those of them that are no duplicates of another
         self._connections: set[Connection] = set()
         self._turned_away: set[Connection] = set()
         self._empty: asyncio.Event | None = None
@@ -113,7 +114,7 @@ class Server:
 
         `ssl_context`: speak TLS; its handshakes have `head_seconds`. Raises OSError if that cannot be.
         """
-        limits, loop = self.limits, asyncio.get_running_loop()
+        limits = self.limits
         options: dict[str, Any] = {"backlog": BACKLOG, "ssl": ssl_context}
         if ssl_context is not None:
             options |= {
@@ -124,16 +125,26 @@ class Server:
             options |= {"host": host, "port": port, "reuse_address": True}
         else:
             options["sock"] = listening
-        self._listening = [await loop.create_server(lambda: Connection(self), **options)]
+        await self._listen(options)
+        self._check()
+
+    async def listen(self, listening: socket.socket) -> None:
+        """Listen with another socket too, once the server has started. Raises OSError if that cannot be."""
+        await self._listen({"backlog": BACKLOG, "sock": listening})
+
+    async def _listen(self, options: dict[str, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        first = await loop.create_server(lambda: Connection(self), **options)
+        self._listening.append(first)
+        self._bound.append(first)
         if not isinstance(loop, asyncio.SelectorEventLoop):  # asyncio's accepts as many as there are
             options = {
                 name: value for name, value in options.items() if name not in ("host", "port", "reuse_address")
             }
-            for one in self._listening[0].sockets:
+            for one in first.sockets:
                 for _ in range(_AT_ONCE - 1):
                     options["sock"] = socket.socket(fileno=os.dup(one.fileno()))
                     self._listening.append(await loop.create_server(lambda: Connection(self), **options))
-        self._check()
 
     async def drain(self, seconds: float, *, shared: bool = False) -> int:
         """Stop: accept nothing more, answer what is under way within `seconds`, close. Return how many were cut.
@@ -144,7 +155,7 @@ class Server:
         """
         self.draining, self.idle_seconds = True, self.limits.idle_seconds
         if self._listening and not shared:
-            await _settle(self._listening[0])
+            await asyncio.gather(*map(_settle, self._bound))
         self._stop_listening()
         for connection in list(self._connections):
             connection.drain(_GRACE)
