@@ -34,7 +34,8 @@ def bind_model(order: ModelOrder) -> Application:
                 "policy": {"policy_function": "lexport.serving.ray.scaling:replicas"},
             }
         }
-    deployment = serve.deployment(application.Replica).options(
+    make: Any = serve.deployment(application.Replica)
+    deployment = make.options(
         name=order.name,
         user_config=order.to_json(),
         max_ongoing_requests=100_000,  # the queues of versions have the limits
@@ -45,13 +46,15 @@ def bind_model(order: ModelOrder) -> Application:
         **scaled,
         **_VERSION,
     )
-    return deployment.bind(application.packages())
+    bound: Application = deployment.bind(application.packages())
+    return bound
 
 
 def bind_front(models: list[str], tokens: Mapping[str, Any] | None, limits: Mapping[str, int]) -> Application:
     """Return the application with every other address than the models' own."""
     told = {"models": models, "tokens": None if tokens is None else dict(tokens), "limits": dict(limits)}
-    deployment = serve.deployment(application.FrontReplica).options(
+    make: Any = serve.deployment(application.FrontReplica)
+    deployment = make.options(
         name=FRONT,
         user_config=told,
         num_replicas=1,
@@ -59,4 +62,5 @@ def bind_front(models: list[str], tokens: Mapping[str, Any] | None, limits: Mapp
         ray_actor_options={"num_cpus": 0},
         **_VERSION,
     )
-    return deployment.bind()
+    bound: Application = deployment.bind()
+    return bound

@@ -46,7 +46,7 @@ class Watching:
         alive = {one["identity"]: one["address"] for one in look["nodes"] if one["alive"]}
         for identity in self._alive.keys() - alive.keys():
             self._gone[self._alive[identity]] = now
-            self._tell(f"The node {self._alive[identity]} is gone; {len(alive)} are left.")
+            self._tell(f"The node {self._alive[identity]} is gone from the cluster.")
         self._gone = {
             address: since
             for address, since in self._gone.items()
@@ -56,7 +56,7 @@ class Watching:
 
     def lose(self) -> None:
         """Know of no replica any more: the cluster cannot be reached."""
-        self._replicas = ()
+        self._replicas, self._alive = (), {}
 
     def workers(self, name: str, version: str) -> list[Worker]:
         """Return the replicas of a model; those that answer this version are ready."""

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from lexport.client.once import predict
-from lexport.errors import InputError, SystemProblem
+from lexport.errors import LexportError, SystemProblem
 from lexport.export.archive.pack import archive
 from lexport.serving import running, serve, state, status, stop
 from lexport.serving.canary.rule import Rule
@@ -142,7 +142,7 @@ def test_an_archive_that_fails_leaves_the_server_as_it_was(
     content = bytearray(paths[1].read_bytes())
     content[len(content) // 2] ^= 1
     broken.write_bytes(content)
-    with pytest.raises((SystemProblem, InputError, Exception)):
+    with pytest.raises(LexportError):
         deploy(broken, state_dir=state_dir)
     assert answer(server) == 200
     assert [one["version"] for one in status(state_dir)["models"]] == ["1.0"]

@@ -65,7 +65,7 @@ def test_a_node_that_is_gone_is_told_until_it_is_back() -> None:
     assert (found.problem, told) == ("", [])
     found.take({"replicas": [], "nodes": [node("1"), node("2", alive=False)]})
     assert "10.0.0.2" in found.problem
-    assert told == ["The node 10.0.0.2 is gone; 1 are left."]
+    assert told == ["The node 10.0.0.2 is gone from the cluster."]
     found.take({"replicas": [], "nodes": [node("1"), node("2")]})
     assert found.problem == ""
 
