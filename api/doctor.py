@@ -49,6 +49,7 @@ _EXTRAS = {
     "vectors": (("gensim", "matplotlib", "sklearn"), "evaluating and drawing word vectors"),
     "index": (("voyager",), "approximate indexes of word vectors"),
     "umap": (("umap",), "maps of words by UMAP"),
+    "ray": (("ray",), "serving on a Ray cluster"),
 }
 _VARIANTS = {
     "torchscript-int8": "TorchScript, which torch calls deprecated from 2.13 on: it still makes, loads and runs it",

@@ -38,7 +38,7 @@ PACKAGES = {
     "threadpoolctl": ("threadpoolctl", "vectors"),
     "umap": ("umap-learn", "umap"),
     "voyager": ("voyager", "index"),
-    "ray": ("ray[serve]", "ray"),
+    "ray": ("ray", "ray"),
     "cryptography": ("cryptography", "sign"),
     "zstandard": ("zstandard", "zstd"),
     "tokenizers": ("tokenizers", "tokenizers"),

@@ -25,7 +25,7 @@ from .asgi import Asgi, handle, headers_of
 from .front import Front, Told
 from .node_archives import NodeArchives, cache_folder
 from .orders import ModelOrder
-from .scaling import BUSY, Busy
+from .scaling import BUSY, BusyShare
 
 TELL = 1.0
 """Seconds between two reports of a replica."""
@@ -114,7 +114,7 @@ class Replica:
         self._archives.sweep()
         self._answering = Answering(self._archives.open)
         ingress.install(self._answering)
-        self._busy = Busy()
+        self._busy = BusyShare()
         self._keeper = actor()
         context = serve.get_replica_context()
         self._told: dict[str, Any] = {

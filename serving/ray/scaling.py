@@ -13,7 +13,7 @@ BUSY = "busy"
 _SCHEDULER = Path("/proc/thread-self/schedstat")
 
 
-class Busy:
+class BusyShare:
     """The share of time that the thread which answers has work, whether or not it gets a core for it.
 
     Requests under way, which Ray counts, say little of a model that answers in a millisecond: 64 clients have up to
