@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import psutil
@@ -40,7 +41,7 @@ from lexport.serving.ray.orders import ModelOrder, VersionOrder
 from lexport.serving.store import read
 
 EMBEDDED = "embedded engine, 1 process"
-WAYS = {
+WAYS: dict[str, dict[str, str]] = {
     EMBEDDED: {},
     "HAProxy, lexport's server in the replica": {},
     "HAProxy, Ray's server in the replica": {"LEXPORT_RAY_SERVER": "ray"},
@@ -116,13 +117,15 @@ def _hold(archive: Path, port: int, replicas: int, nodes: int) -> int:
         sys.stdin.read()
         cluster.close()
     finally:
-        machines.shutdown()
+        machines.shutdown()  # type: ignore[no-untyped-call]
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
 @contextmanager
-def _cluster(archive: Path, replicas: int = 1, nodes: int = 1, **variables: str) -> Iterator[Running]:
+def _cluster(
+    archive: Path, replicas: int = 1, nodes: int = 1, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Running]:
     [port] = free_ports(1)
     command = [sys.executable, str(Path(__file__).resolve()), "--hold", str(archive), str(port)]
     began = time.perf_counter()
@@ -189,7 +192,9 @@ def _ways(options: argparse.Namespace, report: Report, rounds: int, seconds: flo
         for way in WAYS if turn % 2 == 0 else reversed(WAYS):
             say(f"round {turn + 1} of {rounds}: {way}")
             archive = options.archive
-            with _embedded(archive, scratch) if way == EMBEDDED else _cluster(archive, **WAYS[way]) as running:
+            with (
+                _embedded(archive, scratch) if way == EMBEDDED else _cluster(archive, variables=WAYS[way]) as running
+            ):
                 ask(options.wrk, running, 16, min(seconds, 2.0), scratch)
                 for count in CONNECTIONS:
                     found.setdefault((way, count), []).append(_asked(options, running, count, seconds, scratch))
