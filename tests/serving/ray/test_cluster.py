@@ -22,10 +22,11 @@ from lexport.serving.ray.cluster import Cluster
 from lexport.serving.ray.orders import ModelOrder, VersionOrder, hashed_tokens
 from lexport.serving.tokens import Accepted
 
-from .conftest import BODY, NODE, Load, ask, machines, until
+from .conftest import BODY, Load, add_node, ask, machines, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
-pytestmark = pytest.mark.long
+# Ray's own warnings: of what pydantic will remove, and of processes and sockets that it leaves open.
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 PATH = "/predictions/topics"
 
@@ -185,7 +186,7 @@ def test_a_node_is_killed_under_load(cluster: Cluster, order: ModelOrder, nodes:
         until(lambda: len({one.node for one in cluster.counts()}) == 1)
     assert load.outcomes["200"] > 1_000
     assert set(load.outcomes) <= {"200", "500", "503", "ConnectionResetError", "RemoteDisconnected"}
-    nodes.add_node(num_cpus=4, **NODE)
+    add_node(nodes, num_cpus=4)
 
 
 def test_a_replica_is_killed_under_load(cluster: Cluster, order: ModelOrder) -> None:
