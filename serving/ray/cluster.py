@@ -161,11 +161,12 @@ class Cluster:
     def remove(self, name: str) -> None:
         """End the replicas of a model; nothing happens if it has none."""
         with _reached():
+            orders = self.orders()
+            former = orders.pop(name, None)
             self._delete(name)
             self._remember(name, None)
-            left = self.orders()
-            if left:
-                self._run_front(next(iter(left.values())))
+            if former is not None:
+                self._run_front(next(iter(orders.values()), former))
 
     def orders(self) -> dict[str, ModelOrder]:
         """Return the orders that are in force, by model."""
