@@ -33,6 +33,7 @@ RECENT = 5.0
 """Seconds since a replica's last report within which it counts as alive."""
 
 _POLL = 0.2
+_STARTS = 3
 _QUICK = 30.0  # seconds that a question to the cluster may take
 
 
@@ -114,7 +115,7 @@ class Cluster:
 
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         try:
-            joined = ray.init(**options, **quiet, namespace="lexport")
+            joined = _joined(ray, {**options, **quiet})
             serve.start(http_options={"host": host, "port": port})
             url = _url(ray, importlib.import_module("ray.serve.context"))
         except Exception as error:  # Ray's have no common parent
@@ -304,6 +305,22 @@ def _check_reachable(address: str) -> None:
             "`ray start` has printed it, or auto on a machine of the cluster.",
             code="LX-RAY-161",
         ) from None
+
+
+def _joined(ray: ModuleType, options: dict[str, Any]) -> Any:
+    """Join or start a cluster.
+
+    Ray's raylet waits 15 s for Python processes of its own, a time that cannot be set: on a machine that is busy they
+    take longer, and it is started again.
+    """
+    for left in reversed(range(_STARTS)):
+        try:
+            return ray.init(**options, namespace="lexport")
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+    raise AssertionError
 
 
 def _url(ray: ModuleType, context: ModuleType) -> str:

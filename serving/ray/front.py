@@ -7,6 +7,7 @@ replica of this application has the rest, and hands on what concerns a model.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,8 @@ from ..embedded.http import Fields, Limits, Request, Response, Server
 from ..embedded.models import Models
 from ..tokens import Accepted
 from .tokens import HashedBearer
+
+log = logging.getLogger("lexport")
 
 Told = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body of an answer."""
@@ -74,7 +77,11 @@ class Front(Inference):
         return self._through(found, request)
 
     async def _through(self, name: str, request: Request) -> Response:
-        told = await self._ask_model(name, request.method, request.target, request.fields, request.body)
+        try:
+            told = await self._ask_model(name, request.method, request.target, request.fields, request.body)
+        except Exception as error:  # Ray's, of replicas that have died or are gone
+            log.warning("No replica of %s answers: %s", name, error)
+            return self.outcomes.failed(answers.no_worker(name), request)
         return response_of(told)
 
     async def _each(self, request: Request) -> list[Told]:

@@ -100,6 +100,17 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
+def add_node(cluster: Any, **options: Any) -> None:
+    """Start a node, again where its raylet gives up: it waits 15 s for processes of its own, on any machine."""
+    for left in reversed(range(6)):
+        try:
+            cluster.add_node(**NODE, **options)
+            return
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+
+
 @contextmanager
 def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     """A cluster of a head and a worker node with so many processors; `ray.cluster_utils.Cluster`."""
@@ -111,13 +122,11 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     )
     from ray.cluster_utils import Cluster as Machines
 
-    found = Machines(
-        initialize_head=True,
-        head_node_args={**NODE, "num_cpus": head, "no_monitor": True, "temp_dir": str(folder / "ray")},
-    )
+    found = Machines()
     try:
+        add_node(found, num_cpus=head, no_monitor=True, temp_dir=str(folder / "ray"))
         if worker:
-            found.add_node(num_cpus=worker, **NODE)
+            add_node(found, num_cpus=worker)
         yield found
     finally:
         found.shutdown()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +18,18 @@ import pytest
 from lexport.errors import SystemProblem
 from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
+from lexport.export.formats.files import GOLDENS
 from lexport.serving import serve, stop
 from lexport.serving.canary.rule import Rule
 from lexport.serving.ray.cluster import Cluster
 from lexport.serving.ray.orders import ModelOrder, VersionOrder, hashed_tokens
 from lexport.serving.tokens import Accepted
 
-from .conftest import BODY, NODE, Load, ask, machines, until
+from .conftest import Load, add_node, ask, machines, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
-pytestmark = pytest.mark.long
+# Ray's own warnings: of what pydantic will remove, and of processes and sockets that it leaves open.
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 PATH = "/predictions/topics"
 
@@ -64,14 +68,9 @@ def order(cluster: Cluster, paths: list[Path]) -> ModelOrder:
 def goldens(path: Path) -> list[tuple[bytes, bytes]]:
     """Bodies and answers of an archive's goldens, each sent alone."""
     with load_archive(path) as loaded:
-        cases = loaded.read("goldens.json")
-        found = []
-        for case in cases["cases"] if isinstance(cases, dict) else cases:
-            body = json.dumps({"text": case["text"]}).encode()
-            [(status, answer)] = loaded.request([(body, "application/json")])
-            assert status == 200
-            found.append((body, answer))
-        return found
+        cases = map(json.loads, (loaded.folder / GOLDENS).read_text(encoding="utf-8").splitlines())
+        bodies = [json.dumps({"text": case["text"]}).encode() for case in cases]
+        return [(body, loaded.request([(body, "application/json")])[0][1]) for body in bodies]
 
 
 def test_goldens_sent_alone_are_answered_as_by_the_embedded_engine_to_the_byte(
@@ -183,9 +182,8 @@ def test_a_node_is_killed_under_load(cluster: Cluster, order: ModelOrder, nodes:
         until(lambda: sum(load.outcomes.values()) > seen + 500)
         until(lambda: len([one for one in cluster.counts() if one.model == "topics"]) == 2, 120)
         until(lambda: len({one.node for one in cluster.counts()}) == 1)
-    assert load.outcomes["200"] > 1_000
-    assert set(load.outcomes) <= {"200", "500", "503", "ConnectionResetError", "RemoteDisconnected"}
-    nodes.add_node(num_cpus=4, **NODE)
+    check(load)
+    add_node(nodes, num_cpus=4)
 
 
 def test_a_replica_is_killed_under_load(cluster: Cluster, order: ModelOrder) -> None:
@@ -196,11 +194,62 @@ def test_a_replica_is_killed_under_load(cluster: Cluster, order: ModelOrder) -> 
         os.kill(victim.pid, signal.SIGKILL)
         until(lambda: not psutil.pid_exists(victim.pid))
         until(lambda: len({one.pid for one in cluster.counts()} - {victim.pid}) == 2, 120)
-    assert set(load.outcomes) <= {"200", "500", "503"}
+    check(load)
 
 
 def test_a_model_that_is_removed_is_not_found(cluster: Cluster, order: ModelOrder) -> None:
     cluster.remove("topics")
     assert until(lambda: ask(cluster.inference_url, PATH)[0] == 404)
     assert cluster.orders() == {}
-    assert BODY
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from lexport.serving.ray.cluster import Cluster
+from lexport.serving.ray.orders import ModelOrder, VersionOrder
+
+cluster = Cluster.connect(sys.argv[1], port=int(sys.argv[2]))
+order = ModelOrder("topics", (VersionOrder("1.0", cluster.put(Path(sys.argv[3]))),), "1.0")
+cluster.apply(order, timeout=240)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    cluster.apply(order, timeout=60)
+except Exception as error:
+    print(type(error).__name__, getattr(error, "code", ""), flush=True)
+"""
+
+
+def driver(address: str, port: int, path: Path) -> subprocess.Popen[str]:
+    """A process that applies an order, and once more when it is told to: Ray may end it with its head."""
+    command = [sys.executable, "-W", "ignore", "-c", DRIVER, address, str(port), str(path)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+
+
+def test_orders_are_applied_again_after_the_head_was_lost(paths: list[Path], port: int) -> None:
+    """Without Redis a head takes its cluster with it."""
+    with machines(worker=0) as lost:
+        with driver(lost.address, port, paths[0]) as first:
+            assert first.stdout is not None
+            assert first.stdout.readline() == "ready\n"
+            until(lambda: ask(url_at(port), PATH)[0] == 200)
+            lost.remove_node(lost.head_node, allow_graceful=False)
+            said, _ = first.communicate("again\n", 240)
+        assert said in ("", "SystemProblem LX-RAY-106\n")  # it says so, if Ray has not ended it before
+    with machines(worker=0) as nodes, driver(nodes.address, port, paths[0]) as second:
+        assert second.stdout is not None
+        assert second.stdout.readline() == "ready\n"
+        assert until(lambda: ask(url_at(port), PATH)[0] == 200)
+        second.kill()
+
+
+def url_at(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def check(load: Load) -> None:
+    """What may become of requests while replicas die: answers, an HTTP status, or a connection that is closed."""
+    assert set(load.outcomes) <= {"200", "500", "503", "ConnectionResetError", "RemoteDisconnected"}
+    assert load.outcomes["200"] > 0.97 * sum(load.outcomes.values()), load.outcomes
