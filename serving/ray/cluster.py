@@ -202,7 +202,7 @@ class Cluster:
                     "node:__internal_head__" in one["Resources"],
                     dict(one["Resources"]),
                 )
-                for one in ray.nodes()
+                for one in ray.nodes()  # type: ignore[no-untyped-call]
             ]
 
     def close(self, stop_apps: bool = False) -> None:
@@ -263,7 +263,8 @@ class Cluster:
                     raise _refused(order, message)
                 [deployment] = status.deployments.values() or [None]
                 message = message or (deployment.message if deployment else "")
-                running = deployment.replica_states.get("RUNNING", 0) if deployment else 0
+                states: Mapping[str, int] = deployment.replica_states if deployment else {}
+                running = states.get("RUNNING", 0)
                 ready = sum(one["order"] == wanted for one in told)
                 if status.status == "RUNNING" and order.least <= running <= ready:
                     return

@@ -129,7 +129,7 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
             add_node(found, num_cpus=worker)
         yield found
     finally:
-        found.shutdown()
+        found.shutdown()  # type: ignore[no-untyped-call]
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(folder, ignore_errors=True)
