@@ -32,8 +32,8 @@ def model(args: dict[str, Any]) -> Application:
     path, keys = Path(args["archive"]), _keys(args)
     verified = verify(path, keys)
     archive = read(path)
-    from .application import bring
     from .deployments import bind_model
+    from .replica.application import bring
 
     bring(verified.digest, path.read_bytes())
     least = int(args.get("least", 1))

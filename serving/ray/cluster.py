@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import logging
-import os
-import shutil
-import socket
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +14,7 @@ from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
 from ...messages.extras import is_installed
-from .environment import LOOPBACK, of_one_machine
+from .joining import discard, first_line, join
 from .orders import ModelOrder
 
 if TYPE_CHECKING:
@@ -33,7 +26,6 @@ RECENT = 5.0
 """Seconds since a replica's last report within which it counts as alive."""
 
 _POLL = 0.2
-_STARTS = 3
 _QUICK = 30.0  # seconds that a question to the cluster may take
 
 
@@ -95,39 +87,8 @@ class Cluster:
         """
         if not is_installed("ray"):
             raise MissingExtra.of("ray", "Serving on a Ray cluster")
-        options: dict[str, Any] = {"address": address}
-        folder = None
-        if address is None:
-            folder = Path(tempfile.mkdtemp(prefix="lexport-ray-", dir="/tmp"))  # paths of sockets must be short
-            for name, value in of_one_machine(folder).items():
-                os.environ.setdefault(name, value)
-            options = {
-                "num_cpus": max(16, 4 * (os.cpu_count() or 1)),  # replicas may share cores, as processes do
-                "include_dashboard": False,
-                # Ray takes another address of the machine in the place of 127.0.0.1.
-                "_node_ip_address": LOOPBACK if sys.platform == "linux" else None,
-                "_temp_dir": str(folder / "ray"),
-            }
-        elif address != "auto":
-            _check_reachable(address)
-        import ray
-        from ray import serve
-
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-        try:
-            joined = _joined(ray, {**options, **quiet})
-            serve.start(http_options={"host": host, "port": port})
-            url = _url(ray, importlib.import_module("ray.serve.context"))
-        except Exception as error:  # Ray's have no common parent
-            ray.shutdown()
-            _discard(folder)
-            raise SystemProblem(
-                f"There is no Ray cluster at {address or 'this machine'} that can be joined: {_first(error)}. "
-                "Expected HOST:PORT of its head, on a machine of the cluster (ray start --address HOST:PORT), with "
-                "the same Ray and Python.",
-                code="LX-RAY-103",
-            ) from None
-        return cls(str(joined.address_info["gcs_address"]), url, folder)
+        address, url, folder = join(address, host, port)
+        return cls(address, url, folder)
 
     def put(self, path: Path, keys: tuple[PublicKey, ...] = ()) -> str:
         """Bring an archive into the cluster and return its SHA-256. Raises RefusedError if it fails verification."""
@@ -217,7 +178,7 @@ class Cluster:
                     self._remember(name, None)
                 serve.delete(FRONT)
         ray.shutdown()
-        _discard(self._folder)
+        discard(self._folder)
 
     def _run(self, order: ModelOrder) -> None:
         """Have Ray Serve run a model by an order: replicas that run take it, others are started."""
@@ -263,7 +224,7 @@ class Cluster:
                     raise _refused(order, message)
                 [deployment] = status.deployments.values() or [None]
                 message = message or (deployment.message if deployment else "")
-                states: Mapping[str, int] = deployment.replica_states if deployment else {}
+                states: Any = deployment.replica_states if deployment else {}
                 running = states.get("RUNNING", 0)
                 ready = sum(one["order"] == wanted for one in told)
                 if status.status == "RUNNING" and order.least <= running <= ready:
@@ -271,7 +232,7 @@ class Cluster:
             if time.monotonic() > until:
                 raise SystemProblem(
                     f"{order.name} does not answer by its new order after {timeout:g} s. Ray says: "
-                    f"{_first(message) or 'nothing'}. Look at `ray status`: its replicas need "
+                    f"{first_line(message) or 'nothing'}. Look at `ray status`: its replicas need "
                     f"{order.least} free processors.",
                     code="LX-RAY-105",
                 )
@@ -295,42 +256,6 @@ class Cluster:
         _get(_application().actor().order.remote(name, None if order is None else order.to_json()))
 
 
-def _check_reachable(address: str) -> None:
-    """Raise SystemProblem at once for an address at which nothing listens: Ray would try it for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise SystemProblem(
-            f"There is no Ray cluster at {address} that can be joined: {error}. Expected HOST:PORT of its head, as "
-            "`ray start` has printed it, or auto on a machine of the cluster.",
-            code="LX-RAY-161",
-        ) from None
-
-
-def _joined(ray: ModuleType, options: dict[str, Any]) -> Any:
-    """Join or start a cluster.
-
-    Ray's raylet waits 15 s for Python processes of its own, a time that cannot be set: on a machine that is busy they
-    take longer, and it is started again.
-    """
-    for left in reversed(range(_STARTS)):
-        try:
-            return ray.init(**options, namespace="lexport")
-        except Exception as error:
-            if not left or "timed out during startup" not in str(error):
-                raise
-            ray.shutdown()
-    raise AssertionError
-
-
-def _url(ray: ModuleType, context: ModuleType) -> str:
-    """Return where this machine's proxy, or the head's, answers."""
-    options = context._get_global_client().http_config
-    host = options.host
-    return f"http://{ray.util.get_node_ip_address() if host in (None, '0.0.0.0', '::') else host}:{options.port}"
-
-
 def _deployments() -> ModuleType:
     from . import deployments
 
@@ -338,7 +263,7 @@ def _deployments() -> ModuleType:
 
 
 def _application() -> ModuleType:
-    from . import application
+    from .replica import application
 
     return application
 
@@ -357,7 +282,7 @@ def _reached() -> Iterator[None]:
         yield
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, TimeoutError) as error:
         raise SystemProblem(
-            f"The Ray cluster does not answer: {type(error).__name__}: {_first(error)}. Expected a cluster that "
+            f"The Ray cluster does not answer: {type(error).__name__}: {first_line(error)}. Expected a cluster that "
             "runs; see `ray status`.",
             code="LX-RAY-106",
         ) from error
@@ -372,12 +297,3 @@ def _refused(order: ModelOrder, reason: str) -> SystemProblem:
         "force, if there was one; correct it and deploy again.",
         code="LX-RAY-107",
     )
-
-
-def _discard(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _first(error: object) -> str:
-    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), "")

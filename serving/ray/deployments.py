@@ -9,9 +9,9 @@ from ray import serve
 from ray.serve import Application
 
 from ... import version
-from . import application
 from .cluster import FRONT
 from .orders import ModelOrder
+from .replica import application
 
 # Ray Serve gives what is run again another version, and starts all replicas anew, unless it is told that their code
 # is the same; `user_config` reaches those that run then.
@@ -31,7 +31,7 @@ def bind_model(order: ModelOrder) -> Application:
                 "metrics_interval_s": 1.0,
                 "upscale_delay_s": 3.0,
                 "downscale_delay_s": 60.0,
-                "policy": {"policy_function": "lexport.serving.ray.scaling:replicas"},
+                "policy": {"policy_function": "lexport.serving.ray.replica.scaling:replicas"},
             }
         }
     make: Any = serve.deployment(application.Replica)

@@ -18,11 +18,11 @@ from lexport.export.archive.inprocess import load_archive
 from lexport.export.archive.pack import archive
 from lexport.serving.canary.rule import Rule
 from lexport.serving.embedded.http import Request
-from lexport.serving.ray.answering import Answering
-from lexport.serving.ray.asgi import Asgi
-from lexport.serving.ray.front import Front
-from lexport.serving.ray.node_archives import NodeArchives
 from lexport.serving.ray.orders import ModelOrder, VersionOrder, hashed_tokens
+from lexport.serving.ray.replica.answering import Answering
+from lexport.serving.ray.replica.asgi import Asgi
+from lexport.serving.ray.replica.front import Front
+from lexport.serving.ray.replica.node_archives import NodeArchives
 from lexport.serving.tokens import Accepted
 
 from ...refusals import refused
@@ -227,7 +227,7 @@ def test_the_front_hands_on_what_concerns_a_model_and_answers_the_rest(
 
         async def hand_on(name: str, method: str, target: str, fields: Any, body: bytes) -> Any:
             asked.append((name, target))
-            from lexport.serving.ray.asgi import handle, headers_of
+            from lexport.serving.ray.replica.asgi import handle, headers_of
 
             request = Request(method, target, fields)
             request.body = body

@@ -145,7 +145,7 @@ def test_an_archive_that_is_altered_in_the_cluster_is_refused_on_the_node(
 ) -> None:
     import ray
 
-    from lexport.serving.ray.application import actor
+    from lexport.serving.ray.replica.application import actor
 
     digest = "f" * 64
     ray.get(actor().begin.remote(digest))
@@ -158,7 +158,7 @@ def test_an_archive_that_is_altered_in_the_cluster_is_refused_on_the_node(
 def test_the_actor_with_the_archives_may_be_killed(cluster: Cluster, order: ModelOrder) -> None:
     import ray
 
-    from lexport.serving.ray.application import actor
+    from lexport.serving.ray.replica.application import actor
 
     ray.kill(actor(), no_restart=False)
     digests = {one.digest for one in order.versions}

@@ -12,7 +12,7 @@ import pytest
 
 from lexport.errors import LexportError, RefusedError, SystemProblem
 from lexport.export.archive.trust.keys import PublicKey
-from lexport.serving.ray.node_archives import CACHE, UNUSED, NodeArchives, cache_folder
+from lexport.serving.ray.replica.node_archives import CACHE, UNUSED, NodeArchives, cache_folder
 
 from ...refusals import refused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from lexport.serving.ray.orders import hashed_tokens
-from lexport.serving.ray.tokens import HashedBearer
+from lexport.serving.ray.replica.tokens import HashedBearer
 from lexport.serving.tokens import Accepted, Former
 
 

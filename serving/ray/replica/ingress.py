@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
-from ..embedded.http import Fields, Request, Response, Server
+from ...embedded.http import Fields, Request, Response, Server
 from .asgi import Answers
 
 OWN = "LEXPORT_RAY_SERVER"

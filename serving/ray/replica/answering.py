@@ -10,19 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...errors import RefusedError
-from ...export.archive.inprocess import Context, LoadedArchive, open_worker
-from ...export.archive.trust.keys import PublicKey
-from ...handlers.runtime.threads import THREADS
-from ..embedded.addresses.inference import Inference
-from ..embedded.addresses.outcomes import Outcomes
-from ..embedded.batching import Turns
-from ..embedded.http import Limits, Server
-from ..embedded.model import Model
-from ..embedded.models import Models
-from ..tokens import Accepted
+from ....errors import RefusedError
+from ....export.archive.inprocess import Context, LoadedArchive, open_worker
+from ....export.archive.trust.keys import PublicKey
+from ....handlers.runtime.threads import THREADS
+from ...embedded.addresses.inference import Inference
+from ...embedded.addresses.outcomes import Outcomes
+from ...embedded.batching import Turns
+from ...embedded.http import Limits, Server
+from ...embedded.model import Model
+from ...embedded.models import Models
+from ...tokens import Accepted
+from ..orders import ModelOrder, VersionOrder
 from .node_archives import Kept
-from .orders import ModelOrder, VersionOrder
 from .tokens import HashedBearer
 
 Open = Callable[[str, tuple[PublicKey, ...]], Kept]

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from ..embedded.addresses import answers
-from ..embedded.addresses.inference import Inference
-from ..embedded.addresses.outcomes import Outcomes
-from ..embedded.http import Fields, Limits, Request, Response, Server
-from ..embedded.models import Models
-from ..tokens import Accepted
+from ...embedded.addresses import answers
+from ...embedded.addresses.inference import Inference
+from ...embedded.addresses.outcomes import Outcomes
+from ...embedded.http import Fields, Limits, Request, Response, Server
+from ...embedded.models import Models
+from ...tokens import Accepted
 from .tokens import HashedBearer
 
 log = logging.getLogger("lexport")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from ..embedded.addresses.tokens import Bearer
-from ..tokens import Accepted
-from .orders import hashed
+from ...embedded.addresses.tokens import Bearer
+from ...tokens import Accepted
+from ..orders import hashed
 
 _BEARER = b"Bearer "
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...errors import RefusedError, SystemProblem
-from ...export.archive.format.reader import extract
-from ...export.archive.trust.keys import PublicKey
-from ...export.archive.verify import verify
-from .. import folders
+from ....errors import RefusedError, SystemProblem
+from ....export.archive.format.reader import extract
+from ....export.archive.trust.keys import PublicKey
+from ....export.archive.verify import verify
+from ... import folders
 
 CACHE = "LEXPORT_RAY_CACHE"
 """The environment variable of a node with the folder for its archives."""

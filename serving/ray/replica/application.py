@@ -16,15 +16,15 @@ from typing import Any
 import ray
 from ray import serve
 
-from ... import version
-from ...errors import SystemProblem
-from ..embedded.http import Request
+from .... import version
+from ....errors import SystemProblem
+from ...embedded.http import Request
+from ..orders import ModelOrder
 from . import archives, ingress
 from .answering import Answering
 from .asgi import Asgi, handle, headers_of
 from .front import Front, Told
 from .node_archives import NodeArchives, cache_folder
-from .orders import ModelOrder
 from .scaling import BUSY, BusyShare
 
 TELL = 1.0

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from ...handlers.request.refusals import Refusal
-from ..embedded.addresses import answers
-from ..embedded.addresses.inference import Inference
-from ..embedded.addresses.outcomes import Outcomes
-from ..embedded.http import Request, Response, Server, refusals
+from ....handlers.request.refusals import Refusal
+from ...embedded.addresses import answers
+from ...embedded.addresses.inference import Inference
+from ...embedded.addresses.outcomes import Outcomes
+from ...embedded.http import Request, Response, Server, refusals
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
