@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..engine.engines import Counts, ImageEngine, Scores, TextEngine
-from ..text.batch import Batch
-from ..text.languages import language_numbers
+from ..text.batch import Batch, language_numbers
 from ..text.spec import TextSpec
 from .predictor import MAX_PADDING, MAX_PIECE_BYTES, MAX_PIECE_TEXTS, ModelFile, Predictor
 

@@ -29,8 +29,8 @@ import regex
 
 from . import fasttext
 from . import layout as matrix
+from .batch import language_numbers
 from .hashing import LONGEST_TOKEN, Ids, murmur, subwords
-from .languages import language_numbers
 from .normalization import Normalization, lower, normalize
 from .offsets import Found, find_tokens
 from .spec import FIRST_WORD, PAD, TOKEN_PATTERN, UNK, Layout, TextError, TextSpec

@@ -22,7 +22,7 @@ _STARTS = 3
 
 
 def join(address: str | None, host: str, port: int) -> tuple[str, str, Path | None]:
-    """Join the cluster at `address`, None: start one; return its address, where it answers, and its folder if started.
+    """Join the cluster at `address`, None: start one; return its address, where it answers, and its own folder.
 
     Raises SystemProblem if that cannot be.
     """
