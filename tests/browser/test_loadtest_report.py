@@ -175,6 +175,6 @@ def test_a_real_load_test_shows_the_numbers_of_its_results(
         for head, value in NUMBERS.items():
             number = float(line[head].replace(",", "").removeprefix("≥ "))
             assert number == pytest.approx(value(row), rel=0.006, abs=0.51 if "CPU" in head else 0), head
-        assert line["SLO"] == ("not judged" if row["client_limit"] else "met")
+        assert line["SLO"] == ("not judged: the client was the limit" if row["client_limit"] else "met")
     assert [chart for chart in drawings(page) if not chart["drawn"] or chart["outside"] or chart["overlap"]] == []
     assert page.problems == []
