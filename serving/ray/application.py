@@ -72,7 +72,8 @@ def fetch(digest: str) -> Iterator[bytes] | None:
     if pieces is None:
         return None
     try:
-        return iter(ray.get(pieces, timeout=WAIT))
+        found: list[bytes] = ray.get(pieces, timeout=WAIT)
+        return iter(found)
     except ray.exceptions.RayError:
         ray.get(keeper.forget.remote(digest), timeout=WAIT)
         return None

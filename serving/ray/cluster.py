@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
 from ...messages.extras import is_installed
-from .environment import LOOPBACK, of_one_machine
+from .environment import LOOPBACK, discard, of_one_machine
 from .orders import ModelOrder
 
 if TYPE_CHECKING:
@@ -118,7 +117,8 @@ class Cluster:
             url = _url(ray, importlib.import_module("ray.serve.context"))
         except Exception as error:  # Ray's have no common parent
             ray.shutdown()
-            _discard(folder)
+            if folder is not None:
+                discard(folder)
             raise SystemProblem(
                 f"There is no Ray cluster at {address or 'this machine'} that can be joined: {_first(error)}. "
                 "Expected HOST:PORT of its head, on a machine of the cluster (ray start --address HOST:PORT), with "
@@ -214,7 +214,8 @@ class Cluster:
                     self._remember(name, None)
                 serve.delete(FRONT)
         ray.shutdown()
-        _discard(self._folder)
+        if self._folder is not None:
+            discard(self._folder)
 
     def _run(self, order: ModelOrder) -> None:
         """Have Ray Serve run a model by an order: replicas that run take it, others are started."""
@@ -382,11 +383,6 @@ def _refused(order: ModelOrder, reason: str) -> SystemProblem:
         "force, if there was one; correct it and deploy again.",
         code="LX-RAY-107",
     )
-
-
-def _discard(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first(error: object) -> str:

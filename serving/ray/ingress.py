@@ -109,7 +109,11 @@ class _Running:
             draining.add_done_callback(self._tell)
 
     def _tell(self, _: object) -> None:
-        self._ended.get_loop().call_soon_threadsafe(lambda: self._ended.done() or self._ended.set_result(None))
+        self._ended.get_loop().call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
 
 
 def _handle(
