@@ -36,7 +36,7 @@ from lexport.loadtest import locust_process as client
 from lexport.loadtest.locust_process import Load, Target
 from lexport.serving import serve, stop
 from lexport.serving.ray.cluster import Cluster
-from lexport.serving.ray.environment import LOOPBACK, free_ports, of_one_machine
+from lexport.serving.ray.environment import LOOPBACK, discard, free_ports, of_one_machine
 from lexport.serving.ray.orders import ModelOrder, VersionOrder
 from lexport.serving.store import read
 
@@ -118,7 +118,7 @@ def _hold(archive: Path, port: int, replicas: int, nodes: int) -> int:
         cluster.close()
     finally:
         machines.shutdown()  # type: ignore[no-untyped-call]
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
     return 0
 
 

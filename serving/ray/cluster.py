@@ -14,7 +14,8 @@ from ...errors import LexportError, MissingExtra, SystemProblem
 from ...export.archive.trust.keys import PublicKey
 from ...export.archive.verify import verify
 from ...messages.extras import is_installed
-from .joining import discard, first_line, join
+from .environment import discard
+from .joining import first_line, join
 from .orders import ModelOrder
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ class Cluster:
                     self._remember(name, None)
                 serve.delete(FRONT)
         ray.shutdown()
-        discard(self._folder)
+        if self._folder is not None:
+            discard(self._folder)
 
     def _run(self, order: ModelOrder) -> None:
         """Have Ray Serve run a model by an order: replicas that run take it, others are started."""

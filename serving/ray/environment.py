@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+import psutil
 
 LOOPBACK = "127.0.0.2"
 """The address of a node that only this machine reaches: Ray takes 127.0.0.1 for a name of the machine's other one."""
@@ -28,17 +31,28 @@ NEEDED = {
 
 def of_one_machine(folder: Path) -> dict[str, str]:
     """Return the environment of a cluster on this machine alone: files of its proxies in `folder`, free ports."""
-    metrics, stats = free_ports(2)
+    metrics, stats, fallback, fallback_grpc = free_ports(4)
     return {
         **NEEDED,
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(fallback_grpc),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
     }
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder of a cluster that has ended, and end the proxies in it that have outlived their node."""
+    for process in psutil.process_iter(["name", "cmdline"]):
+        with suppress(psutil.Error):
+            if process.info["name"] == "haproxy" and any(str(folder) in word for word in process.info["cmdline"]):
+                process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import shutil
 import socket
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SystemProblem
-from .environment import LOOPBACK, of_one_machine
+from .environment import LOOPBACK, discard, of_one_machine
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -51,7 +50,8 @@ def join(address: str | None, host: str, port: int) -> tuple[str, str, Path | No
         url = _url(ray, importlib.import_module("ray.serve.context"))
     except Exception as error:  # Ray's have no common parent
         ray.shutdown()
-        discard(folder)
+        if folder is not None:
+            discard(folder)
         raise SystemProblem(
             f"There is no Ray cluster at {address or 'this machine'} that can be joined: {first_line(error)}. "
             "Expected HOST:PORT of its head, on a machine of the cluster (ray start --address HOST:PORT), with "
@@ -95,12 +95,6 @@ def _url(ray: ModuleType, context: ModuleType) -> str:
     options = context._get_global_client().http_config
     host = options.host
     return f"http://{ray.util.get_node_ip_address() if host in (None, '0.0.0.0', '::') else host}:{options.port}"
-
-
-def discard(folder: Path | None) -> None:
-    """Remove the folder of a cluster of one's own, if there is one."""
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def first_line(error: object) -> str:

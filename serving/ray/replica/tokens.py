@@ -14,7 +14,7 @@ _BEARER = b"Bearer "
 class HashedBearer(Bearer):
     """What the header `Authorization` must say, where `Accepted` has the SHA-256 of each token."""
 
-    def change(self, accepted: Accepted | None) -> None:  # here the need may end
+    def change(self, accepted: Accepted | None) -> None:
         """Expect one of other tokens from now on; None: nothing."""
         self._expected, self._former = None, []
         self.changes += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lexport.serving.ray.environment import LOOPBACK, free_ports, of_one_machine
+from lexport.serving.ray.environment import LOOPBACK, discard, free_ports, of_one_machine
 
 BODY = json.dumps({"text": "goal rain"}).encode()
 PATIENCE = 20.0
@@ -132,7 +131,7 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
         found.shutdown()  # type: ignore[no-untyped-call]
         os.environ.clear()
         os.environ.update(before)
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
 
 
 @pytest.fixture(scope="module")

@@ -191,7 +191,7 @@ def test_tokens_limits_and_other_refusals_are_the_embedded_engines(versions: lis
         app = Asgi(answering)
         tokens = hashed_tokens(Accepted("the-right-token"))
         await answering.take(first(versions, tokens=tokens, limits={"body": 100}))
-        right: Any = {"authorization": "Bearer the-right-token"}
+        right: dict[str, Any] = {"authorization": "Bearer the-right-token"}
         assert (await ask(app))[0] == 400
         assert (await ask(app, **right))[0] == 200
         status, _, body = await ask(app, body=b"x" * 101, **right)

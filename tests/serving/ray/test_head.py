@@ -1,4 +1,4 @@
-"""A Ray cluster whose head is lost: without Redis the cluster is lost with it, and orders are applied to another one."""
+"""A Ray cluster whose head is lost: without Redis it is lost with it, and orders are applied to another one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def test_orders_are_applied_again_after_the_head_was_lost(archive_of: Callable[[
             until(lambda: ask(url_at(port), PATH)[0] == 200)
             lost.remove_node(lost.head_node, allow_graceful=False)
             said, _ = first.communicate("again\n", 240)
-        assert said in ("", "SystemProblem LX-RAY-106\n")  # it says so, if Ray has not ended it before
+        own = [line for line in said.splitlines() if line.startswith("SystemProblem")]  # Ray prints, too
+        # Ray ends a process whose raylet has died, most often before anything is raised in it.
+        assert first.returncode != 0 or own == ["SystemProblem LX-RAY-106"]
     with machines(worker=0) as nodes, driver(nodes.address, port, archive_of("onnx-int8")) as second:
         assert second.stdout is not None
         assert second.stdout.readline() == "ready\n"
