@@ -138,7 +138,7 @@ def _cluster(
     ) as process:
         try:
             assert process.stdout is not None
-            if process.stdout.readline().strip() != "ready":
+            if "ready\n" not in iter(process.stdout.readline, ""):  # Ray prints, too
                 raise SystemExit("the cluster does not start; what it printed says why")
             path = f"/predictions/{read(archive).name}"
             yield answering(psutil.Process(process.pid), (LOOPBACK, port), path, "", began)
