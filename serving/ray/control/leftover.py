@@ -54,6 +54,5 @@ def main() -> int:
             cluster.remove(name)
         cluster.close()
     except LexportError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        raise SystemExit(str(error)) from None
     return 0
