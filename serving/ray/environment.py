@@ -50,7 +50,10 @@ def discard(folder: Path) -> None:
     """Remove the folder of a cluster that has ended, and end the proxies in it that have outlived their node."""
     for process in psutil.process_iter(["name", "cmdline"]):
         with suppress(psutil.Error):
-            if process.info["name"] == "haproxy" and any(str(folder) in word for word in process.info["cmdline"]):
+            if process.info["name"] == "haproxy" and any(
+                str(folder) in word
+                for word in process.info["cmdline"] or ()  # none of one that has ended
+            ):
                 process.kill()
     shutil.rmtree(folder, ignore_errors=True)
 
