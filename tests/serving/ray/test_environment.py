@@ -10,6 +10,8 @@ import psutil
 
 from lexport.serving.ray.environment import discard, free_ports, of_one_machine
 
+from .conftest import until
+
 
 def test_proxies_of_a_folder_are_ended_and_others_are_not(tmp_path: Path) -> None:
     ours, programs = tmp_path / "ours", tmp_path / "programs"
@@ -23,7 +25,7 @@ def test_proxies_of_a_folder_are_ended_and_others_are_not(tmp_path: Path) -> Non
     )
     ended = subprocess.Popen([program, "--version"], stdout=subprocess.DEVNULL)  # a zombie, which has no command
     try:
-        psutil.wait_procs([psutil.Process(ended.pid)], timeout=0.5)
+        until(lambda: psutil.Process(ended.pid).status() == psutil.STATUS_ZOMBIE)
         discard(ours)
         assert own.wait(10) < 0
         assert other.poll() is None
