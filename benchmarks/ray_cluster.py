@@ -3,7 +3,7 @@
     python benchmarks/ray_cluster.py MAR [--parts ways,replicas] [--seconds 6] [--rounds 3] [--quick]
 
 *ways*: the same archive in one process of the embedded engine, and in one replica behind Ray's HAProxy with lexport's
-HTTP server in the replica, behind HAProxy with Ray's, and behind Ray's Python proxy, at 1 and 64 connections.
+HTTP server in the replica, and behind Ray's Python proxy, at 1 and 64 connections.
 *replicas*: one, two and four replicas on one node, and two on two nodes, in an open loop of equal gaps. Then, worked
 out and not measured, what 100,000 requests a second take. Called `ray_cluster`: a script `ray.py` would be imported
 in the place of Ray.
@@ -44,7 +44,6 @@ EMBEDDED = "embedded engine, 1 process"
 WAYS: dict[str, dict[str, str]] = {
     EMBEDDED: {},
     "HAProxy, lexport's server in the replica": {},
-    "HAProxy, Ray's server in the replica": {"LEXPORT_RAY_SERVER": "ray"},
     "Ray's Python proxy": {"RAY_SERVE_ENABLE_HA_PROXY": "0"},
 }
 OWN = "HAProxy, lexport's server in the replica"
