@@ -1,7 +1,7 @@
 """The replica's HTTP server in the place of Ray's, where Ray's HAProxy sends requests straight to replicas.
 
 Ray's is uvicorn with three tasks of asyncio, a line of its log and four metrics for each request, which together take
-ten times as long as a small model. Ray has no setting for another server, so the function that starts it is replaced
+longer than a small model. Ray has no setting for another server, so the function that starts it is replaced
 in this process. Should a later Ray not have it, Ray's server answers, as it does without HAProxy.
 """
 
