@@ -104,7 +104,10 @@ def test_the_dashboard_shows_nothing_that_no_engine_emits() -> None:
     declared = {
         one["name"] for part in ("ts_metrics", "model_metrics") for kind in torchserve[part].values() for one in kind
     }
-    ours = {base(name) for name in re.findall(r"^# TYPE (\S+)", metrics.render({"connections": 0}, 1, 0).decode(), re.MULTILINE)}
+    ours = {
+        base(name)
+        for name in re.findall(r"^# TYPE (\S+)", metrics.render({"connections": 0}, 1, 0).decode(), re.MULTILINE)
+    }
     assert shown() - declared - ours == {"up"}
 
 
