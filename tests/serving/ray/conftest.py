@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,7 +39,6 @@ class Load:
         self.outcomes: Counter[str] = Counter()
         """Answers by status, and connection errors by name."""
         self.versions: Counter[str] = Counter()
-        self.slowest = 0.0
         self._threads = [threading.Thread(target=self._ask_on, daemon=True) for _ in range(clients)]
 
     def __enter__(self) -> Load:
@@ -54,14 +53,9 @@ class Load:
             assert not thread.is_alive(), "a request has neither an answer nor an error"
 
     def _ask_on(self) -> None:
-        connection = None
+        connection = self._connection()
         while not self._stop.is_set():
-            began = time.monotonic()
             try:
-                if connection is None:
-                    connection = http.client.HTTPConnection(
-                        self._address.hostname or "", self._address.port, PATIENCE
-                    )
                 connection.request("POST", self._path, BODY, self._headers)
                 response = connection.getresponse()
                 content = response.read()
@@ -69,26 +63,25 @@ class Load:
                 if response.status == 200:
                     assert json.loads(content)["label"]
                 version = response.headers.get("lexport-version", "")
-                if response.will_close:
-                    connection.close()
-                    connection = None
             except (OSError, http.client.HTTPException) as error:
-                outcome, version, connection = type(error).__name__, "", None
+                outcome, version = type(error).__name__, ""
+                connection.close()  # the next request opens it again
             with self._lock:
                 self.outcomes[outcome] += 1
                 self.versions[version] += 1
-                self.slowest = max(self.slowest, time.monotonic() - began)
             time.sleep(self._pause)
+        connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._address.hostname or "", self._address.port, PATIENCE)
 
 
 def ask(url: str, path: str, body: bytes = BODY, **headers: str) -> tuple[int, dict[str, str], bytes]:
     address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, PATIENCE)
-    connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
-    response = connection.getresponse()
-    found = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-    connection.close()
-    return found
+    with closing(http.client.HTTPConnection(address.hostname or "", address.port, PATIENCE)) as connection:
+        connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
