@@ -8,10 +8,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from ....errors import LexportError, SystemProblem
+from ....errors import LexportError
 from ....export.archive.verify import verify
 from ... import folders, state
 from ...canary.rule import Rule
@@ -22,21 +21,14 @@ from ...embedded.processes.keys import Keys
 from ...embedded.processes.listening import Listening
 from ...embedded.processes.orders import of_numbers
 from ...embedded.processes.registry import Registry, Served, described
-from ...process import end
 from ...store import read
-from ...supervision import log, pause_before, say
+from ...supervision import log, say
 from ...tokens import Accepted
-from ..orders import ModelOrder, VersionOrder, hashed_tokens
-from .link import Link
+from .connection import CHANGE, Ask, Connection
+from .models import Models
 from .probes import Probes
 from .startup import RayOrders
 from .watching import Watching
-
-_EVERY = 1.0  # seconds between two looks at the cluster
-_ANSWER = 15.0  # seconds that a look may take
-_MISSED = 3  # looks in a row without an answer after which the connection is made anew
-_CHANGE = 110.0  # seconds that a change may take: less than the command waits that asks for it
-_LONGEST_PAUSE = 30.0
 
 
 class Supervisor:
@@ -50,19 +42,13 @@ class Supervisor:
         self.abandoned = False
         """Whether the process that started the server has died before it was to outlive it."""
         self._archives = Archives(orders)
-        self._link = Link(orders.environment)
         self._watching = Watching(log)
+        self._connection = Connection(orders, self)
+        self._models = Models(orders, self.registry, self._archives, self._connection)
         self._listening = Listening(orders)
         self._keys = Keys(orders, self._take_tokens)
-        self._rules: dict[str, tuple[str, Rule]] = {}
+        self._models.tokens = None if self._keys.inference is None else Accepted.parse(self._keys.inference)
         self.canaries = Canaries(self, self.registry)
-        self._tokens = None if self._keys.inference is None else Accepted.parse(self._keys.inference)
-        self._digests: dict[str, str] = {}
-        self._most = dict(orders.most)
-        self._applied: set[str] = set()
-        self._lost = ""
-        self._changing = asyncio.Lock()
-        self._looking: asyncio.Task[None] | None = None
         self._ending = False
 
     async def start(self) -> None:
@@ -74,33 +60,32 @@ class Supervisor:
         if "health" in orders.addresses:
             probes = Probes(self.registry, self._watching, lambda: self._why_unready)
             await self._listening.open("health", probes.answer)
-        await self._connect()
+        self._answered_at(await self._connection.open())
         self._keys.write()
         for file, options in orders.models.items():
-            self.registry.add(await self._opened(file, None, options))
+            self.registry.add(await self._models.open(file, None, options))
         for name in self.registry.defaults:
-            await self._apply(name, orders.timeout)
+            await self._models.apply(name, orders.timeout)
             say(f"{name}: its goldens passed in each of its replicas.")
         for name in orders.former:
             if name not in self.registry.defaults:
-                await self._ask("remove", name=name)
-        await self._look()
+                await self._models.remove(name)
+        await self._connection.look()
         state.save(self.server)
-        self._looking = asyncio.ensure_future(self._keep_looking())
+        self._connection.keep_looking()
         log(f"The server on Ray runs (pid {self.server.pid}): {', '.join(map(str, self.registry.served))}.")
 
     async def end(self, drain: float | None = None) -> None:
         """Take the models from the cluster, which answers what has been asked, and leave it."""
         self._ending = True
-        if self._looking is not None:
-            self._looking.cancel()
+        self._connection.look_no_more()
         seconds = self.server.drain if drain is None else drain
-        for name in sorted(self._applied):
+        for name in sorted(self._models.applied):
             with suppress(LexportError):
-                await self._link.ask("remove", timeout=seconds + _CHANGE, name=name)
+                await self._models.remove(name, seconds + CHANGE)
         with suppress(LexportError):
-            await self._link.ask("close", timeout=30.0, stop_apps=not self.server.cluster)
-        await self._link.close()
+            await self._connection.ask("close", 30.0, stop_apps=not self.server.cluster)
+        await self._connection.close()
         await self._listening.close()
         if self.abandoned:
             folders.clean(self.server.state_dir)
@@ -114,7 +99,7 @@ class Supervisor:
         found = described(served, workers, self._watching.waiting(served.name, served.version))
         for one, worker in zip(found["workers"], workers, strict=True):
             one["node"] = worker.node
-        return found | {"maxWorkers": max(served.workers, self._most.get(served.name, 0))}
+        return found | {"maxWorkers": max(served.workers, self._models.most.get(served.name, 0))}
 
     async def describe_itself(self, served: Served) -> Any:
         """Raise Failure: replicas answer what is asked of a model, and describe nothing."""
@@ -135,10 +120,10 @@ class Supervisor:
         defaults = self.orders.defaults if known is None else known
         await asyncio.get_running_loop().run_in_executor(None, verify, path, self.orders.keys)
         own = {} if known is not None else of_numbers(read(path).numbers)
-        served = replace(await self._opened(file, name, {**defaults, **own, **options}), at_startup=False)
+        served = replace(await self._models.open(file, name, {**defaults, **own, **options}), at_startup=False)
         self.registry.add(served)
         try:
-            await self._apply(served.name)
+            await self._models.apply(served.name)
         except BaseException:
             self.registry.remove(served.name, served.version)
             raise
@@ -148,14 +133,14 @@ class Supervisor:
     async def scale(self, served: Served, workers: int) -> None:
         """Have so many replicas answer a version, and no longer as many as its load needs. Raises LexportError."""
         self._check_replicas(workers)
-        most = self._most.pop(served.name, None)
+        most = self._models.most.pop(served.name, None)
         changed = self.registry.scale(served, workers)
         try:
-            await self._apply(served.name)
+            await self._models.apply(served.name)
         except BaseException:
             self.registry.scale(changed, served.workers)
             if most is not None:
-                self._most[served.name] = most
+                self._models.most[served.name] = most
             raise
         log(f"{served} is answered by {workers} {'replica' if workers == 1 else 'replicas'}.")
 
@@ -176,7 +161,7 @@ class Supervisor:
         before = self.registry.find(name).version
         self.registry.make_default(name, version)
         try:
-            await self._apply(name)
+            await self._models.apply(name)
         except BaseException:
             self.registry.make_default(name, before)
             raise
@@ -188,10 +173,9 @@ class Supervisor:
         self.registry.remove(served.name, served.version)
         try:
             if served.name in self.registry.defaults:
-                await self._apply(served.name)
+                await self._models.apply(served.name)
             else:
-                await self._ask("remove", name=served.name)
-                self._applied.discard(served.name)
+                await self._models.remove(served.name)
         except BaseException:
             self.registry.put(served.name, served.version, served)
             self.registry.make_default(served.name, default)
@@ -210,27 +194,26 @@ class Supervisor:
         name = facts["name"]
         if question == "canary":
             identity = facts.pop("identity")
-            self._rules[name] = identity, Rule(**facts)
+            self._models.rules[name] = identity, Rule(**facts)
             try:
-                await self._apply(name)
+                await self._models.apply(name)
             except BaseException:
-                del self._rules[name]
+                del self._models.rules[name]
                 raise
             return
-        del self._rules[name]
-        if not self._lost and name in self.registry.defaults:  # else they are told once they can be
-            await self._apply(name)
+        del self._models.rules[name]
+        if not self._connection.lost and name in self.registry.defaults:  # else they are told once they can be
+            await self._models.apply(name)
 
     async def count(self) -> dict[str, Any]:
         """Return the sum of what all replicas have counted."""
-        if not self._lost:
-            await self._look()
+        if not self._connection.lost:
+            await self._connection.look()
         return self._watching.counting.total
 
     async def _take_tokens(self, tokens: Mapping[str, Any]) -> None:
-        self._tokens = Accepted.parse(tokens)
-        for name in self.registry.defaults:
-            await self._apply(name)
+        self._models.tokens = Accepted.parse(tokens)
+        await self._models.apply_all()
 
     async def _collect(self, names: list[str]) -> bytes:
         with suppress(LexportError):  # what was counted before is told
@@ -243,135 +226,35 @@ class Supervisor:
         }
         return metrics.render(self._watching.counting.total, len(ready), self.server.restarts, names)
 
-    # The models on the cluster.
+    # What its connection tells: `connection.Owner`.
 
-    async def _opened(self, file: str, name: str | None, options: Mapping[str, Any]) -> Served:
-        """Bring an archive of the store into the cluster."""
-        path = self._archives.path_of(file)
-        archive = read(path)
-        self._digests[file] = await self._ask("put", path=str(path))
-        return Served(name=name or archive.name, version=archive.version, url=file, folder=path, **options)
-
-    def _order(self, name: str) -> ModelOrder:
-        """Return what the replicas of a model are to know."""
-        served = self.registry.all(name)
-        least = max(one.workers for one in served.values())
-        default = self.registry.find(name).version
-        rule = self._rules.get(name)
-        if rule is not None and (rule[1].version == default or rule[1].version not in served):
-            rule = None  # it was promoted, or taken away, and its command ends it in a moment
-        return ModelOrder(
-            name,
-            tuple(
-                VersionOrder(
-                    one.version,
-                    self._digests[one.url],
-                    largest=one.largest,
-                    queue=max(1, one.queue // least),
-                    seconds=float(one.seconds),
-                )
-                for one in served.values()
-            ),
-            default,
-            rule,
-            hashed_tokens(self._tokens),
-            self.orders.keys,
-            self.orders.limits,
-            self.orders.threads,
-            least,
-            max(least, self._most.get(name, 0)),
-        )
-
-    async def _apply(self, name: str, seconds: float = _CHANGE) -> None:
-        """Return once each replica of a model does what its order says. Raises SystemProblem."""
-        async with self._changing:
-            self._applied.add(name)
-            order = self._order(name).to_json()
-            await self._ask("apply", seconds, order=order, within=max(1.0, seconds - 5.0))
-        await self._look()
+    def see(self, look: Mapping[str, Any]) -> None:
+        """Take what a look at the cluster has shown."""
+        self._watching.take(look)
         self._save()
 
-    async def _ask(self, question: str, seconds: float = _CHANGE, **facts: Any) -> Any:
-        if self._lost:
-            raise SystemProblem(
-                f"{self._lost}, and nothing can be changed until it answers again. Look with: lexport status",
-                code="LX-RAY-152",
-            )
-        return await self._link.ask(question, timeout=seconds, **facts)
+    def lose(self, problem: LexportError) -> None:
+        """Know that the cluster cannot be reached."""
+        self._watching.lose()
+        reason = f"the Ray cluster was lost: {problem.message}"[:500]
+        self.server = replace(self.server, restarts=self.server.restarts + 1, last_reason=reason)
+        self._save()
+
+    async def restore(self, ask: Ask) -> None:
+        """Join the cluster again, and bring everything to it. Raises LexportError."""
+        self._answered_at(await self._connection.open())
+        await self._models.restore(ask)
+
+    def _answered_at(self, url: str) -> None:
+        self.server = replace(self.server, inference_url=url)
 
     def _check_replicas(self, workers: int) -> None:
         if workers < 1:
             raise answers.bad_request("A model on a Ray cluster has one replica at least; unregister it instead.")
 
-    # The connection.
-
-    async def _connect(self) -> None:
-        """Join the cluster. Raises SystemProblem."""
-        host, port = self.orders.addresses["inference"]
-        address = self.server.cluster or None
-        url = await self._link.open(address, host, port, timeout=self.orders.timeout)
-        self.server = replace(self.server, inference_url=url)
-
-    async def _look(self) -> None:
-        """Look at replicas and nodes. Raises SystemProblem."""
-        self._watching.take(await self._link.ask("look", timeout=_ANSWER))
-        self._save()
-
-    async def _keep_looking(self) -> None:
-        """Look at the cluster again and again; connect again if it is lost."""
-        missed = 0
-        while True:
-            await asyncio.sleep(_EVERY)
-            try:
-                await self._look()
-                missed = 0
-            except LexportError as problem:
-                missed += 1
-                if missed >= _MISSED or self._link.closed:
-                    missed = 0
-                    await self._join_again(problem)
-
-    async def _join_again(self, problem: LexportError) -> None:
-        """Connect until it succeeds, and have all models answered as before."""
-        where = f"at {self.server.cluster}" if self.server.cluster else "of this server"
-        self._lost = f"The Ray cluster {where} cannot be reached"
-        log(f"{self._lost}: {problem}")
-        self._watching.lose()
-        reason = f"the Ray cluster was lost: {problem.message}"[:500]
-        self.server = replace(self.server, restarts=self.server.restarts + 1, last_reason=reason)
-        self._save()
-        row = 0
-        async with self._changing:
-            while self._lost:
-                row += 1
-                await asyncio.sleep(min(pause_before(row), _LONGEST_PAUSE))
-                try:
-                    if not self.server.cluster:  # what is left of the former one holds its port
-                        await self._link.close()
-                        await asyncio.get_running_loop().run_in_executor(
-                            None, partial(end, self.server.id, patience=0.0)
-                        )
-                    await self._connect()
-                    await self._restore()
-                    self._lost = ""
-                except (LexportError, OSError) as again:
-                    log(f"The connection to the Ray cluster could not be made again: {again}")
-        log("The Ray cluster answers again, and so do all models.")
-        self._save()
-
-    async def _restore(self) -> None:
-        """Bring all archives and orders to a cluster that may know none of them. Raises LexportError."""
-        for served in self.registry.served:
-            path = str(self._archives.path_of(served.url))
-            self._digests[served.url] = await self._link.ask("put", timeout=_CHANGE, path=path)
-        for name in self.registry.defaults:
-            order = self._order(name).to_json()
-            await self._link.ask("apply", timeout=_CHANGE, order=order, within=_CHANGE - 5.0)
-        await self._look()
-
     @property
     def _why_unready(self) -> str:
-        return "the server is stopping" if self._ending else self._lost
+        return "the server is stopping" if self._ending else self._connection.lost
 
     def _save(self) -> None:
         """Write what other commands know of the server, once it has been started and where it has changed."""
@@ -379,8 +262,8 @@ class Supervisor:
         found = replace(
             self.server,
             models=registry.defaults,
-            workers=sum(self._order(name).least for name in registry.defaults),
-            problem=self._lost or self._watching.problem,
+            workers=self._models.replicas,
+            problem=self._connection.lost or self._watching.problem,
         )
         changed, self.server = found != self.server, found
         if not changed or self._ending or not (self.server.state_dir / folders.SERVER).exists():
