@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,9 +22,10 @@ from pathlib import Path
 
 import psutil
 
+from lexport.benchmarks import in_parts
 from lexport.benchmarks.connections import Cell
 from lexport.benchmarks.figures import say
-from lexport.benchmarks.report import Report, Verdict, add_options
+from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.rivals import Running, address_of, answering, ask, memory_of
 from lexport.serving import serve, stop
 from lexport.serving.store import read
@@ -39,28 +39,7 @@ def main() -> int:
     """Measure and print Markdown tables."""
     if sys.argv[1:2] == ["--crowd"]:
         return asyncio.run(_crowd(sys.argv[2], int(sys.argv[3]), *map(int, sys.argv[4:6])))
-    options = _options()
-    report = Report(options)
-    rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
-    verdicts: list[Verdict] = []
-    with tempfile.TemporaryDirectory(prefix="lexport-embedded-", dir="/tmp") as scratch:
-        for part in options.parts.split(","):
-            measure = {"processes": _processes, "crowd": _beside_a_crowd}[part]
-            verdicts += measure(options, report, rounds, seconds, Path(scratch))
-    return report.close([] if options.quick else verdicts)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("archive", type=Path, help="an archive of an ONNX variant")
-    add_options(parser)
-    add("--parts", default="processes,crowd")
-    add("--seconds", type=float, default=6.0, help="for each cell")
-    add("--rounds", type=int, default=5)
-    add("--wrk", default=shutil.which("wrk") or "", help="the client; without it, one in Python")
-    add("--quick", action="store_true", help="one short round: does it run at all?")
-    return parser.parse_args()
+    return in_parts.run(__doc__, {"processes": _processes, "crowd": _beside_a_crowd}, rounds=5, quick=1.0)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -28,9 +27,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from lexport.benchmarks import in_parts
 from lexport.benchmarks.connections import Cell
 from lexport.benchmarks.figures import say
-from lexport.benchmarks.report import Report, Verdict, add_options
+from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.rivals import Running, address_of, answering, ask
 from lexport.loadtest import locust_process as client
 from lexport.loadtest.locust_process import Load, Target
@@ -70,28 +70,7 @@ def main() -> int:
     """Measure and print Markdown tables."""
     if sys.argv[1:2] == ["--hold"]:
         return _hold(Path(sys.argv[2]), *map(int, sys.argv[3:6]))
-    options = _options()
-    report = Report(options)
-    rounds, seconds = (1, 2.0) if options.quick else (options.rounds, options.seconds)
-    verdicts: list[Verdict] = []
-    with tempfile.TemporaryDirectory(prefix="lexport-ray-", dir="/tmp") as scratch:
-        for part in options.parts.split(","):
-            measure = {"ways": _ways, "replicas": _replicas}[part]
-            verdicts += measure(options, report, rounds, seconds, Path(scratch))
-    return report.close([] if options.quick else verdicts)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("archive", type=Path, help="an archive of an ONNX variant")
-    add_options(parser)
-    add("--parts", default="ways,replicas")
-    add("--seconds", type=float, default=6.0, help="for each cell")
-    add("--rounds", type=int, default=3)
-    add("--wrk", default=shutil.which("wrk") or "", help="the client; without it, one in Python")
-    add("--quick", action="store_true", help="one short round: does it run at all?")
-    return parser.parse_args()
+    return in_parts.run(__doc__, {"ways": _ways, "replicas": _replicas}, rounds=3, quick=2.0)
 
 
 def _hold(archive: Path, port: int, replicas: int, nodes: int) -> int:
