@@ -30,7 +30,10 @@ _SUPERVISOR = (
     ("start", re.compile(r"TorchServe runs|The (?:embedded engine|server on Ray) runs|Worker \d+ is ready")),
     (
         "change",
-        re.compile(r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by)|The \w+ token was"),
+        re.compile(
+            r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by|is a canary|is no longer a canary)|"
+            r"The \w+ token was"
+        ),
     ),
     (
         "end",
