@@ -31,7 +31,7 @@ _SUPERVISOR = (
     (
         "change",
         re.compile(
-            r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by|is a canary|is no longer a canary)|"
+            r"\S+ \S+ (?:was registered|was taken away|is the default|is answered by|is (?:no longer )?a canary)|"
             r"The \w+ token was"
         ),
     ),
