@@ -20,6 +20,7 @@ from ...models.heads import Linear, LinearOptions
 from ...models.recipes import Recipe
 from ..trainer import Fit
 from .features import Counts, Design, Scales
+from .fit import SUBWORD_WEIGHTS
 
 _SMOOTHING = 1.0
 _MOST_FEATURES = 1 << 22
@@ -46,22 +47,24 @@ def fit_bayes(
     assert isinstance(recipe.head, LinearOptions)
     began = time.monotonic()
     counts = Counts.of(encoder, tokens.train.take(np.arange(len(tokens.train.lengths))))
-    scales = Scales.of(counts, encoder, _POWER, recipe.head.subword_weight, _MOST_FEATURES // len(labels))
+    weight = recipe.head.subword_weight
+    of_subwords = SUBWORD_WEIGHTS[0] if isinstance(weight, str) else weight
+    scales = Scales.of(counts, encoder, _POWER, of_subwords, _MOST_FEATURES // len(labels))
     design = Design(counts, scales, _POWER)
     truth = torch.from_numpy(task_of(recipe.task, labels).truth(parts.train))
     several = recipe.head.multi_label
     present = (truth if several else torch.nn.functional.one_hot(truth, len(labels))).to(torch.float64)
-    weight, bias = _logarithms(design, present)
+    shares, bias = _logarithms(design, present)
     if several:
-        absent_weight, absent_bias = _logarithms(design, 1 - present)
-        weight, bias = weight - absent_weight, bias - absent_bias
+        absent_shares, absent_bias = _logarithms(design, 1 - present)
+        shares, bias = shares - absent_shares, bias - absent_bias
     model = build(recipe, encoder.spec, labels=len(labels))
     assert isinstance(model.embedding, Table)
     assert isinstance(model.head, Linear)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        model.embedding.weight[torch.from_numpy(scales.rows)] = (scales.factors * weight).to(torch.float32)
+        model.embedding.weight[torch.from_numpy(scales.rows)] = (scales.factors * shares).to(torch.float32)
         model.head.bias.copy_(bias.to(torch.float32))
     model.eval()
     return Fit(model, [], 1, time.monotonic() - began)

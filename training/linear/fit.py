@@ -1,10 +1,12 @@
-"""Fit a linear recipe: choose the strength on held-out texts, minimise the loss, write the table."""
+"""Fit a linear recipe: choose how strongly on held-out texts, minimise the loss, write the table."""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 
@@ -26,6 +28,8 @@ from .problem import Problem
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """What "auto" tries, from the strongest penalty to the weakest, each fit beginning at the one before."""
+SUBWORD_WEIGHTS = (0.5, 2.0)
+"""What "auto" tries: 2 for texts whose words are seldom met again, such as misspelt ones and numbers."""
 _PATIENCE = 2
 """Strengths without a lower held-out loss before the search ends."""
 _SEARCH, _FINAL = 1e-3, 1e-7
@@ -65,61 +69,105 @@ def fit_linear(
                 for parameter in model.parameters():
                     parameter.zero_()
         known = tokens or TokenizedSplits.of(encoder, parts)
-        problem = Problem.of(recipe, parts, labels, encoder, known, model)
-        tried = STRENGTHS if isinstance(recipe.head.strength, str) else (recipe.head.strength,)
-        if chosen is not None:
-            tried = (float(chosen.details["strength"]),)
-        strength, losses, weights = _search(problem, recipe, tried, progress)
+        problem, subword_weight, strength, losses, weights = _best(
+            recipe, chosen, lambda weight: Problem.of(recipe, parts, labels, encoder, known, model, weight), progress
+        )
         best = losses.index(min(losses)) + 1
         worse = start is not None and losses[best - 1] >= problem.held_loss(problem.zeros())
         if worse if chosen is None else not chosen.best_epoch:
             say("no strength lowered the validation loss; the weights are those from before training")
             best = 0
         else:
-            report = _reporting(progress, len(losses), len(losses) + 1, f"strength {strength:g}")
+            tell = partial(_tell, lambda done, what: progress(done, done + 1, what), len(losses), strength)
             steps = recipe.training.epochs
-            found = minimise(problem.design, problem.loss(), strength, weights, _FINAL, steps, report)
+            found = minimise(problem.design, problem.loss(), strength, weights, _FINAL, steps, tell)
             _add(model, problem, found.model)
             say(
                 f"{len(problem.scales.rows):,} features, strength {strength:g}"
                 + ("" if len(losses) == 1 else f", chosen by the loss on {problem.judges} from {len(losses)}")
+                + (f"; a subword counts {subword_weight:g}" if encoder.spec.subwords is not None else "")
                 + ("" if found.converged else f"; not yet at the minimum after {found.steps} steps")
             )
     progress(1, 1, f"strength {strength:g}")
     model.eval()
-    return Fit(model, losses, best, time.monotonic() - began, details={"strength": strength})
+    details = {"strength": strength, "subword_weight": subword_weight}
+    return Fit(model, losses, best, time.monotonic() - began, details=details)
+
+
+class _Found(NamedTuple):
+    """The strength that was best on held-out texts, the loss of each one tried, and its weights."""
+
+    problem: Problem
+    subword_weight: float
+    strength: float
+    losses: list[float]
+    weights: Weights
+
+
+_Report = Callable[[int, str], None]
+"""Is told how many fits are done, and of which strength and step the next one is."""
+
+
+def _best(recipe: Recipe, chosen: Fit | None, make: Callable[[float], Problem], progress: Progress) -> _Found:
+    """Return the best of the strengths and weights of subwords that the recipe leaves open; of `chosen` its own."""
+    assert isinstance(recipe.head, LinearOptions)
+    strength, weight = recipe.head.strength, recipe.head.subword_weight
+    strengths = STRENGTHS if isinstance(strength, str) else (strength,)
+    if not isinstance(weight, str):
+        weights: tuple[float, ...] = (weight,)
+    else:
+        weights = SUBWORD_WEIGHTS if recipe.text.subwords is not None else SUBWORD_WEIGHTS[:1]
+    if chosen is not None:
+        strengths, weights = (float(chosen.details["strength"]),), (float(chosen.details["subword_weight"]),)
+    fits = len(strengths) * len(weights)
+    best: _Found | None = None
+    for number, one in enumerate(weights):
+        if best is not None and not best.problem.folds:
+            break
+
+        def report(done: int, what: str, before: int = number * len(strengths)) -> None:
+            progress(before + done, fits + 1, what)
+
+        found = _search(make(one), one, recipe, strengths, report, judged=fits > 1)
+        if best is None or min(found.losses) < min(best.losses):
+            best = found
+    assert best is not None
+    return best
 
 
 def _search(
-    problem: Problem, recipe: Recipe, strengths: Sequence[float], progress: Progress
-) -> tuple[float, list[float], Weights]:
-    """Return the best of `strengths` on held-out texts, the loss of each one tried, and its weights."""
+    problem: Problem,
+    subword_weight: float,
+    recipe: Recipe,
+    strengths: Sequence[float],
+    report: _Report,
+    *,
+    judged: bool,
+) -> _Found:
+    """Try the strengths one after the other; `judged`: whether there is a choice, so that folds judge too."""
     weights, folded = problem.zeros(), [problem.zeros() for _ in range(problem.folds)]
     losses: list[float] = []
     best, kept = 0, weights
     for done, strength in enumerate(strengths):
-        report = _reporting(progress, done, len(strengths) + 1, f"strength {strength:g}")
 
-        def solve(begin: Weights, fold: int | None, strength: float = strength, report: _Report = report) -> Weights:
+        def solve(begin: Weights, fold: int | None, done: int = done, strength: float = strength) -> Weights:
+            tell = partial(_tell, report, done, strength)
             steps = recipe.training.epochs
-            return minimise(problem.design, problem.loss(fold), strength, begin, _SEARCH, steps, report).model
+            return minimise(problem.design, problem.loss(fold), strength, begin, _SEARCH, steps, tell).model
 
         weights = solve(weights, None)
-        if len(strengths) > 1:
+        if judged:
             folded = [solve(begin, fold) for fold, begin in enumerate(folded)]
-        losses.append(problem.held_loss(weights, folded if len(strengths) > 1 else ()))
+        losses.append(problem.held_loss(weights, folded if judged else ()))
         if losses[done] < losses[best] or not done:
             best, kept = done, weights
         if done - best >= _PATIENCE:
             break
-    return strengths[best], losses, kept
+    return _Found(problem, subword_weight, strengths[best], losses, kept)
 
 
-_Report = Callable[[int], None]
-
-
-def _reporting(progress: Progress, done: int, most: int, what: str) -> _Report:
-    return lambda step: progress(done, most, f"{what}, step {step}")
+def _tell(report: _Report, done: int, strength: float, step: int) -> None:
+    report(done, f"strength {strength:g}, step {step}")
 
 
 def _add(model: TextModel, problem: Problem, weights: Weights) -> None:

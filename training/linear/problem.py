@@ -70,8 +70,12 @@ class Problem:
         encoder: TextEncoder,
         tokens: TokenizedSplits,
         model: TextModel,
+        subword_weight: float,
     ) -> Problem:
-        """Return the problem of fitting `model`, whose weights are kept and added to."""
+        """Return the problem of fitting `model`, whose weights are kept and added to.
+
+        `subword_weight`: what a subword counts beside a word.
+        """
         assert isinstance(recipe.head, LinearOptions)
         assert isinstance(model.encoder, Bag)
         assert isinstance(model.head, Linear)
@@ -83,8 +87,7 @@ class Problem:
         )
         # A padding row stays zero; UNK can be one.
         without = UNK if getattr(recipe.embedding, "padding_idx", None) == UNK else None
-        weight = recipe.head.subword_weight
-        scales = Scales.of(counts, encoder, power, weight, max(_MOST_WEIGHTS // outputs, 1), without)
+        scales = Scales.of(counts, encoder, power, subword_weight, max(_MOST_WEIGHTS // outputs, 1), without)
         task = task_of(recipe.task, labels)
         places = [torch.from_numpy(task.truth(part)) for part in (parts.train, parts.validation)]
         truth, held_truth = (_targets(place, count, multi=multi) for place in places)

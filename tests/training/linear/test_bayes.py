@@ -33,7 +33,7 @@ def test_the_scores_are_those_of_the_shares_of_weighted_counts(tiny_csv: Path, l
     found = outputs(fitted.model, encoder, parts.test)
 
     counts = Counts.of(encoder, tokens.train.take(np.arange(len(parts.train))))
-    scales = Scales.of(counts, encoder, 0.5, recipe.head.subword_weight, 1 << 20)  # type: ignore[attr-defined]
+    scales = Scales.of(counts, encoder, 0.5, 0.5, 1 << 20)
     factor = dict(zip(scales.rows.tolist(), scales.factors[:, 0].tolist(), strict=True))
 
     def features(text: str) -> np.ndarray:

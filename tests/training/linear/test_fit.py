@@ -64,7 +64,7 @@ def features(run: Run, texts: list[str], train: list[str]) -> csr_matrix:
     words = run.encoder.look_up_words(sorted({word for text in train for word in run.encoder.tokens(text)[0]}))
     assert words.subwords is not None
     subwords = np.unique(words.subwords.values % run.encoder.spec.buckets) + run.encoder.spec.words
-    factors[subwords] *= run.recipe.head.subword_weight  # type: ignore[attr-defined]
+    factors[subwords] *= run.info.training["subword_weight"]
 
     def length(factors: npt.NDArray[np.float64]) -> float:
         """The root of the mean square of the length of a text's vector, whose cells count as different ones."""
@@ -142,6 +142,27 @@ def test_the_strength_is_that_with_the_lowest_held_out_loss(tmp_path: Path) -> N
     )
 
 
+def test_what_a_subword_counts_is_chosen_by_the_held_out_loss(tmp_path: Path) -> None:
+    texts = sample("rotten-tomatoes", 60)
+    runs = {
+        weight: fitted(linear(f"head.subword_weight={weight}"), *texts, tmp_path / f"run-{number}")[0]
+        for number, weight in enumerate(("0.5", "2", '"auto"'))
+    }
+    losses = {weight: min(run.info.training["validation_losses"]) for weight, run in runs.items()}
+    best = min(("0.5", "2"), key=lambda weight: losses[weight])
+    assert losses["0.5"] != losses["2"]
+    assert losses['"auto"'] == losses[best]
+    assert runs['"auto"'].info.training["subword_weight"] == float(best)
+
+
+def test_too_many_texts_for_folds_choose_no_weight_of_subwords(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lexport.training.linear.problem._FOLDED", 0)
+    run, _ = fitted(linear(), *sample("rotten-tomatoes", 60), tmp_path / "run")
+    assert run.info.training["subword_weight"] == 0.5
+
+
 def test_the_same_texts_give_the_same_weights_whatever_the_seed(tmp_path: Path) -> None:
     dataset = of_texts(*sample("bbc-news", 30))
     first, second = (train(dataset, tmp_path / str(seed), recipe=linear(), seed=seed) for seed in (1, 2))
@@ -205,6 +226,6 @@ def test_what_a_linear_model_cannot_have_is_refused(tmp_path: Path) -> None:
         )
     with refused(InputError, "LX-RECIPE-010", "'linear'", "sqrtn"):
         recipes.parse("own", '[encoder]\nname="cnn"\n[head]\nname="linear"')
-    for setting in ("head.strength=0", 'head.strength="strong"', "head.subword_weight=-1"):
+    for setting in ("head.strength=0", 'head.strength="strong"', "head.subword_weight=-1", 'head.subword_weight="x"'):
         with refused(InputError, "LX-RECIPE-010", "must be"):
             linear(setting)
