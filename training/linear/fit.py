@@ -30,6 +30,8 @@ STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """What "auto" tries, from the strongest penalty to the weakest, each fit beginning at the one before."""
 SUBWORD_WEIGHTS = (0.5, 2.0)
 """What "auto" tries: 2 for texts whose words are seldom met again, such as misspelt ones and numbers."""
+_CLEAR = 0.95
+"""Share of the first weight's held-out loss that another one must be below: of few texts the loss is noisy."""
 _PATIENCE = 2
 """Strengths without a lower held-out loss before the search ends."""
 _SEARCH, _FINAL = 1e-3, 1e-7
@@ -129,7 +131,7 @@ def _best(recipe: Recipe, chosen: Fit | None, make: Callable[[float], Problem], 
             progress(before + done, fits + 1, what)
 
         found = _search(make(one), one, recipe, strengths, report, judged=fits > 1)
-        if best is None or min(found.losses) < min(best.losses):
+        if best is None or min(found.losses) < _CLEAR * min(best.losses):
             best = found
     assert best is not None
     return best

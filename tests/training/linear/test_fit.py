@@ -142,17 +142,23 @@ def test_the_strength_is_that_with_the_lowest_held_out_loss(tmp_path: Path) -> N
     )
 
 
-def test_what_a_subword_counts_is_chosen_by_the_held_out_loss(tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.95, 1e9])
+def test_a_subword_counts_two_words_where_that_lowers_the_held_out_loss(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lexport.training.linear.fit._CLEAR", share)
     texts = sample("rotten-tomatoes", 60)
-    runs = {
-        weight: fitted(linear(f"head.subword_weight={weight}"), *texts, tmp_path / f"run-{number}")[0]
+    half, two, chosen = (
+        fitted(linear(f"head.subword_weight={weight}"), *texts, tmp_path / f"run-{number}")[0].info.training
         for number, weight in enumerate(("0.5", "2", '"auto"'))
-    }
-    losses = {weight: min(run.info.training["validation_losses"]) for weight, run in runs.items()}
-    best = min(("0.5", "2"), key=lambda weight: losses[weight])
-    assert losses["0.5"] != losses["2"]
-    assert losses['"auto"'] == losses[best]
-    assert runs['"auto"'].info.training["subword_weight"] == float(best)
+    )
+    losses = [min(one["validation_losses"]) for one in (half, two)]
+    assert losses[0] != losses[1]
+    better = two if losses[1] < share * losses[0] else half
+    assert (chosen["subword_weight"], chosen["validation_losses"]) == (
+        better["subword_weight"],
+        better["validation_losses"],
+    )
 
 
 def test_too_many_texts_for_folds_choose_no_weight_of_subwords(
