@@ -30,8 +30,8 @@ from lexport.models.embeddings import TableOptions
 from lexport.models.predict import text_outputs
 from lexport.models.run import Run, open_run
 from lexport.models.vocabulary import build_encoder
+from lexport.training.fit import Fit, fit
 from lexport.training.train import train
-from lexport.training.trainer import Fit, fit
 
 from ..refusals import refused
 
