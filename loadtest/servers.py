@@ -10,8 +10,8 @@ from pathlib import Path
 from .. import serving
 from ..errors import SystemProblem
 from ..export.archive.trust.rule import Trust
+from ..serving.engines import TITLES
 from ..serving.plan import find_gpus, parse_workers
-from ..serving.start import TITLES
 from ..serving.temporary import STATE, temporary_folder
 from ..storage.progress import Say
 from .cells import Loads, measured_runs
