@@ -18,7 +18,7 @@ from lexport.errors import InputError
 from lexport.storage.pickled import reader, stack
 from lexport.storage.pickled.reader import read_pickle
 
-from ....refusals import refused
+from ...refusals import refused
 
 PROTOCOLS = range(6)
 FILE = "vocabulary.pkl"

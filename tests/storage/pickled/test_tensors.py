@@ -19,7 +19,7 @@ from torch import nn
 from lexport.errors import InputError
 from lexport.storage.pickled.tensors import is_torch_file, read_torch
 
-from ....refusals import refused
+from ...refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
