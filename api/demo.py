@@ -55,7 +55,7 @@ def run_demo(
     from ..loadtest.report import Screen, check_out
     from ..loadtest.runner import loadtest
     from ..models import recipes
-    from ..serving.start import ENGINES
+    from ..serving.engines import ENGINES
     from ..serving.torchserve.java import find_java
     from ..training import train
 

@@ -25,8 +25,8 @@ from lexport.models import recipes
 from lexport.models.predict import outputs
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
+from lexport.training.fit import fit
 from lexport.training.prepare import prepare
-from lexport.training.trainer import fit
 
 SMALLEST = 1e-12  # a softmax score of 0 in float32 would have an infinite loss
 

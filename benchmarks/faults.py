@@ -36,7 +36,7 @@ from lexport.benchmarks.report import Report, Verdict
 from lexport.benchmarks.small import add_options, run_of
 from lexport.errors import SystemProblem
 from lexport.export.archive.pack import archive
-from lexport.serving.start import TITLES
+from lexport.serving.engines import TITLES
 from lexport.storage.atomic import json_bytes, write_file
 
 CONNECTIONS, SHARE = 32, 0.8

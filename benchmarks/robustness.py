@@ -32,8 +32,8 @@ from lexport.models.compose import TextModel, build
 from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
+from lexport.training.fit import fit
 from lexport.training.train import train
-from lexport.training.trainer import fit
 
 MOST_BELOW_TRAINED = 0.005
 SHARES = (0.0, 0.1, 0.3)

@@ -33,7 +33,8 @@ from lexport.models.compose import TextModel
 from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
-from lexport.training.trainer import Trainer, fit
+from lexport.training.fit import fit
+from lexport.training.trainer import Trainer
 
 SETS = ("rotten-tomatoes", "imdb", "chinese-reviews", "bbc-news")
 RATES = (0.1, 0.5, 1.0)

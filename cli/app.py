@@ -23,6 +23,7 @@ from . import train as learning
 from .exchange import export_to as exiting
 from .exchange import hub as sharing
 from .exchange import importing
+from .looking import archives as verifying
 from .looking import diagnose as diagnosing
 from .looking import ui as looking
 from .looking import vectors as exploring
@@ -60,6 +61,7 @@ __all__ = [
     "sharing",
     "storing",
     "trying",
+    "verifying",
     "watching",
     "writing",
 ]

@@ -281,7 +281,7 @@ class _Material:
         """Return how often the training texts have each word of the vocabulary; None unless they are there."""
         if not self._own or self._run is None or not len(self._run.encoder.vocabulary):
             return None
-        from ..evaluation.diagnostics.table import count_words  # which needs torch
+        from ..evaluation.diagnostics.word_rows import count_words  # which needs torch
 
         return count_words(self._run.encoder, self._trained)
 

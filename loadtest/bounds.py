@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..serving.engines import check_engine
 from ..serving.plan import parse_workers
-from ..serving.start import check_engine
 from .driver.answers import Expectation
 from .driver.arrivals import CHOICES, PATTERNS, plan
 from .driver.bodies import Template, parse_mix

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from ..serving.usage import Usage, usage_of
+from ..serving.monitoring.usage import Usage, usage_of
 from ..storage.cores import cores
 from ..storage.progress import Say
 from . import locust_process as client

@@ -24,7 +24,7 @@ from ..serving.store import read
 from ..storage.atomic import sha256_file
 from ..storage.progress import Say, silent
 from . import environment
-from .runner import open_server
+from .servers import open_server
 from .targets import subjects
 
 Ask = Callable[[str], Any]

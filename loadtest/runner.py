@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .. import serving
-from ..errors import MissingExtra, SystemProblem
+from ..errors import MissingExtra
 from ..export.archive.trust.keys import PublicKey
 from ..export.archive.trust.rule import Trust
 from ..export.archive.verify import verify
 from ..messages.extras import is_installed
-from ..serving.plan import find_gpus, parse_workers
 from ..serving.process import sigterm_raises
-from ..serving.start import TITLES
-from ..serving.temporary import STATE, temporary_folder
+from ..serving.temporary import temporary_folder
 from ..storage.atomic import check_file, sha256_file, write_file
 from ..storage.progress import Say, silent
 from . import environment
 from .bounds import check_load, check_need, check_processes, check_question, check_repeats, check_servers
-from .cells import Loads, loads_of, measured_runs
+from .cells import Loads, loads_of
 from .driver.arrivals import plan
 from .judging import baseline as earlier_tests
 from .judging.conditions import warnings
@@ -40,7 +36,8 @@ from .planning.capacity import capacities
 from .programs.drivers import driver as driver_of
 from .programs.program import check_driver
 from .report import check_out, write
-from .results import LoadReport, NotRun, workers_in_words
+from .results import LoadReport, NotRun
+from .servers import CannotRun, Setup, runs_of
 from .targets import Endpoint, Subject, subjects, texts_file, texts_in_words
 from .watching import Watch
 
@@ -156,7 +153,7 @@ def loadtest(
     runs: dict[tuple[str, str, Load], list[Run]] = defaultdict(list)
     missing: dict[tuple[str, str], NotRun] = {}
     with sigterm_raises(), temporary_folder() as scratch:
-        setups: list[_Setup] = []
+        setups: list[Setup] = []
         for subject in tested:
             folder = scratch / str(len(setups))
             folder.mkdir()
@@ -165,9 +162,7 @@ def loadtest(
             target = replace(asked, expect=expect or subject.expect)
             sets = list(product(engines, worker_sets)) if endpoint is None else [("", _address(endpoint.url))]
             setups += [
-                _Setup(
-                    subject, engine, workers, target, Loads(loads, warmup, processes, watch=watch, program=program)
-                )
+                Setup(subject, engine, workers, target, Loads(loads, warmup, processes, watch=watch, program=program))
                 for engine, workers in sets
             ]
         settings = settings_of(
@@ -217,12 +212,12 @@ def loadtest(
                 each = ordered(setup.loads.each, repeat, seed, number, setup.place)
                 now = replace(setup, loads=replace(setup.loads, each=tuple(each)))
                 try:
-                    for one, run in _runs_of(now, endpoint, trust, scratch, say, number):
+                    for one, run in runs_of(now, endpoint, trust, scratch, say, number):
                         runs[(*setup.place, one)].append(run)
                         slots = run.row.series
                         length = slots[0].seconds if slots else run.row.seconds
                         log.add(run.row.label, run.row.repeats[0].began, length, run.due, run.times)
-                except _CannotRun as reason:
+                except CannotRun as reason:
                     say(f"{setup.name} not run: {reason}")
                     missing[setup.place] = NotRun(setup.subject.label, setup.name, str(reason))
         rows = [pooled(runs[key]) for one in setups for load in one.loads.each if (key := (*one.place, load)) in runs]
@@ -253,110 +248,9 @@ def loadtest(
     return report
 
 
-@dataclass(frozen=True)
-class _Setup:
-    """A server of a load test, and its loads."""
-
-    subject: Subject
-    engine: str
-    """Empty for a server that runs."""
-    workers: str
-    """The worker set; of a server that runs, its address."""
-    asked: Target
-    loads: Loads
-
-    @property
-    def name(self) -> str:
-        """The worker set as results name it."""
-        return workers_in_words(self.engine, self.workers) if self.engine else self.workers
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Archive and worker set."""
-        return self.subject.label, self.name
-
-
-@contextmanager
-def open_server(subject: Subject, engine: str, workers: str, trust: Trust, say: Say) -> Iterator[Target]:
-    """Start a server with one archive, on free ports and with a private state folder; stop it at the end."""
-    assert subject.path is not None
-    say(f"{subject.label} {workers}: starting {TITLES[engine]}")
-    with started(subject.path, engine, workers, trust) as server:
-        yield Target(
-            server.inference_url,
-            subject.model,
-            server.token(),
-            subject.expect,
-            server.id,
-            metrics_url=server.metrics_url,
-            reports_late=engine == "torchserve",
-        )
-
-
-@contextmanager
-def started(
-    archive: Path, engine: str, workers: str, trust: Trust, *, config: Path | None = None
-) -> Iterator[serving.Server]:
-    """Start a server for a test, on free ports and with a private state folder; stop it at the end.
-
-    It ends with this process even if this process is killed; the next start then removes its folder.
-    """
-    with temporary_folder() as folder:
-        state_dir = folder / STATE
-        server = serving.serve(
-            [archive],
-            engine=engine,
-            workers=workers,
-            state_dir=state_dir,
-            port=0,
-            config=config,
-            trusted=trust.keys,
-            trust_code=trust.insist,
-            bound=True,
-        )
-        try:
-            yield server
-        finally:
-            serving.stop(state_dir)
-
-
-class _CannotRun(Exception):
-    """A GPU worker set that this machine or this archive does not allow."""
-
-
 def _address(url: str) -> str:
     """Return the host and port of a server."""
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _runs_of(
-    setup: _Setup, endpoint: Endpoint | None, trust: Trust, scratch: Path, say: Say, number: int
-) -> Iterator[tuple[Load, Run]]:
-    """Yield what each load measures on a server that is started for it, or that runs."""
-    subject, asked = setup.subject, setup.asked
-    if endpoint is not None:
-        target = replace(asked, url=endpoint.url, model=endpoint.model, token=endpoint.token, remote=endpoint.remote)
-        yield from measured_runs(target, subject.label, setup.name, setup.loads, scratch, say, number)
-        return
-    on_gpu = parse_workers(setup.workers)[0] == "gpu"
-    if on_gpu:
-        if subject.cpu_alone is not None:
-            raise _CannotRun(subject.cpu_alone)
-        try:
-            find_gpus()
-        except SystemProblem:
-            raise _CannotRun("no CUDA device") from None
-    measured = False
-    try:
-        with open_server(subject, setup.engine, setup.workers, trust, say) as served:
-            target = replace(served, expect=asked.expect, headers=asked.headers, body=asked.body)
-            for found in measured_runs(target, subject.label, setup.name, setup.loads, scratch, say, number):
-                measured = True
-                yield found
-    except SystemProblem as problem:
-        if on_gpu and not measured:
-            raise _CannotRun(str(problem).splitlines()[0]) from None
-        raise
 
 
 def _foreign_warning(tested: Sequence[Subject]) -> tuple[str, ...]:

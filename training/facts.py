@@ -15,8 +15,8 @@ from ..handlers.text.spec import Layout
 from ..models import recipes, run
 from .device import Device
 from .distributed import ProcessGroup
+from .fit import Fit
 from .prepare import Prepared
-from .trainer import Fit
 
 
 def identity_of(

@@ -13,8 +13,8 @@ from ..models.predict import LookedUp, outputs
 from ..models.recipes import Recipe
 from ..models.run import Run
 from ..storage.progress import silent
+from .fit import Fit
 from .prepare import new_encoder, split_texts
-from .trainer import Fit
 
 
 class FinalFit(NamedTuple):

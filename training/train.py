@@ -29,6 +29,7 @@ from .device import Device
 from .distributed import ProcessGroup, process_group
 from .facts import identity_of, info_of, summary
 from .final import fit_on_all, judge
+from .fit import Fit, fit
 from .linear import fit_linear
 from .optimization.class_weights import explain_weights
 from .optimization.steps import choose_steps
@@ -43,7 +44,6 @@ from .prepare import (
 )
 from .save import check_replaceable, save, unknown_share
 from .teaching import check_teachable, teach
-from .trainer import Fit, fit
 
 log = logging.getLogger("lexport")
 

@@ -18,7 +18,7 @@ from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe, TextOptions
 from lexport.models.vocabulary import build_encoder
 from lexport.training.device import Device
-from lexport.training.trainer import fit
+from lexport.training.fit import fit
 
 from .claim import Estimate, Figures
 

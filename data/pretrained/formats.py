@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ...errors import InputError
 from ...storage.compression import COMPRESSIONS, check_file, opener_for, readable, shown
 from .base import Vectors
 from .binary import open_binary
+from .gensim import read_gensim
 from .matrix import SIGNATURE, open_matrix
 from .text import LONGEST_LINE, WIDEST, Header, is_row, open_text, read_header
 
 FORMATS = (
     "a text file of vectors (GloVe's, or .vec of word2vec or fastText) or a .bin of word2vec, each also with "
-    f"{', '.join(COMPRESSIONS)}, or a .npy with an index of its words beside it"
+    f"{', '.join(COMPRESSIONS)}, a .npy with an index of its words beside it, or a .kv or .model of gensim"
 )
 _PICKLE, _ZIP = b"\x80", b"PK\x03\x04"
-# A pickle begins with the name of its class; those of the group hold vectors in .wv.
-_CLASS = re.compile(rb"KeyedVectors|(Word2Vec|FastText|Doc2Vec)(?!KeyedVectors)")
 _BEGINNING = 1 << 16  # bytes that are looked at
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r"))  # hardly any text has them
 
@@ -39,7 +37,12 @@ def open_file(path: Path) -> Vectors:
         first = lines.readline(LONGEST_LINE)
         beginning = lines.read(_BEGINNING)
     if first.startswith(_PICKLE):
-        raise _pickled(path, (first + beginning)[:200])
+        if compression:
+            raise InputError(
+                f"{shown(path)} is a compressed pickle; expected one as gensim's save writes it. Unpack it first.",
+                code="LX-VECTORS-005",
+            )
+        return read_gensim(path)
     if first.startswith(_ZIP):
         raise InputError(
             f"{shown(path)} is a zip archive. Unpack it and name the file of vectors that was in it.",
@@ -61,18 +64,6 @@ def _is_binary(header: Header, beginning: bytes, ending: str) -> bool:
     if is_row(row, header.dim):
         return False
     return ending == ".bin" or beginning.translate(None, _CONTROLS) != beginning
-
-
-def _pickled(path: Path, start: bytes) -> InputError:
-    named = _CLASS.search(start)
-    kind, part = (named[1].decode(), ".wv") if named and named[1] else ("KeyedVectors", "")
-    return InputError(
-        f"{shown(path)} is a pickle, as gensim saves its objects. Reading a pickle can run any program in it, so "
-        "it is not read; expected a word2vec file. If you trust it, convert it with gensim:",
-        f"from gensim.models import {kind}\n"
-        f"{kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)",
-        code="LX-VECTORS-005",
-    )
 
 
 def _no_binary(path: Path, first: bytes) -> InputError:

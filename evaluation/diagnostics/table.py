@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +11,15 @@ import torch
 
 from ...data.dataset import Dataset
 from ...handlers.text.encoder import Ids, TextEncoder
-from ...handlers.text.spec import PAD, UNK, Layout
+from ...handlers.text.spec import UNK, Layout
 from ...models.compose import TextModel
-from ...models.corpus import Corpus
-from ...models.embeddings import Embedding, Table
-from ...models.embeddings.multilingual import offsets
 from ...models.predict import outputs
 from ...models.run import Run
 from ...storage.compression import listed, shown
 from ..metrics import Outputs
 from ..tasks import Task
 from .findings import FINE, NOTE, SERIOUS, SKIPPED, WARNING, Finding
-
-Values = npt.NDArray[np.float32]
+from .word_rows import WordRows, table_of, word_rows
 
 # A vector is dead below this share of the median length, and exploded above this multiple of it. The vectors of the
 # shipped recipes on the sample sets are 0.01 to 30 times the median.
@@ -36,15 +31,6 @@ _SHOWN = 5
 _CHANGED = 0.01
 _TEXTS = 1_000  # that are asked with fewer dimensions
 _NARROW, _FEWEST = 8, 4  # dimensions: what is not judged, and what is not gone below
-
-
-@dataclass(frozen=True)
-class WordRows:
-    """The rows of a table that stand for one word each."""
-
-    weight: Values
-    """float32 [words, dim], in the order of the vocabulary."""
-    words: Sequence[str]
 
 
 def check_table(run: Run, task: Task, validation: Dataset, trained: Ids | None) -> list[Finding]:
@@ -62,44 +48,6 @@ def check_table(run: Run, task: Task, validation: Dataset, trained: Ids | None) 
     else:
         found += [*_untrained(run, rows, trained), _copies(run, rows)]
     return [*found, _dimension(run, task, validation)]
-
-
-def table_of(embedding: Embedding) -> Table | None:
-    """Return the table that an embedding is or holds; None for one without."""
-    found = embedding if isinstance(embedding, Table) else getattr(embedding, "table", embedding)
-    return found if isinstance(found, Table) else None
-
-
-def word_rows(run: Run) -> WordRows | None:
-    """Return the rows of a run's words, which are not copied; None if no row stands for one word."""
-    table, spec = table_of(run.model.embedding), run.encoder.spec
-    if table is None or spec.inputs not in (Layout.INDICES, Layout.LANGUAGES) or not len(run.encoder.vocabulary):
-        return None
-    weight = table.weight.detach().numpy()[: spec.words]
-    # A slice is no copy.
-    return WordRows(
-        weight[UNK + 1 :] if not spec.languages else weight[_of_words(run.encoder)], run.encoder.vocabulary
-    )
-
-
-def count_words(encoder: TextEncoder, corpus: Corpus) -> Ids:
-    """Return how often each word of the vocabulary is in a corpus, in texts of its language, int64 [words]."""
-    looked_up = corpus.looked_up(encoder)
-    starts = offsets(encoder.spec)[:-1] if encoder.languages else (0,)
-    counts = np.zeros(encoder.spec.words, np.int64)
-    for number, (start, indices) in enumerate(zip(starts, looked_up.indices, strict=True)):
-        own = None if looked_up.languages is None else looked_up.languages == number
-        np.add.at(counts, start + indices, corpus.counts(own))
-    found: Ids = counts[_of_words(encoder)]
-    return found
-
-
-def _of_words(encoder: TextEncoder) -> npt.NDArray[np.bool_]:
-    """Return which rows before those of n-grams stand for a word: all but PAD and UNK, of each language."""
-    starts = offsets(encoder.spec)[:-1] if encoder.languages else (0,)
-    kept = np.ones(encoder.spec.words, bool)
-    kept[[PAD, *(start + UNK for start in starts)]] = False
-    return kept
 
 
 def _padding(model: TextModel, encoder: TextEncoder) -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import InputError
 from .bags.kinds import BareClassifier, TorchServeArchive
 from .fasttext.kind import FastTextClassifier
-from .gensim.kind import GensimVectors
+from .gensim import GensimVectors
 from .kind import Kind
 from .model2vec import Model2Vec
 from .scikit.kind import ScikitPipeline

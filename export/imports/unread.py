@@ -11,8 +11,8 @@ from typing import Any
 
 from ...errors import InputError
 from ...storage.compression import shown
+from ...storage.pickled.names import PLAIN
 from .kind import Imported, ImportOptions, Kind, beginning
-from .pickled.names import PLAIN
 
 _PICKLE = b"\x80"
 _LONGEST_JSON = 1 << 20

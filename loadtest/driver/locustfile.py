@@ -18,45 +18,31 @@ processes together where Locust runs several (--processes, --master and --worker
 from __future__ import annotations
 
 import gc
-import json
-import math
 import os
-import time
-from array import array
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import gevent  # type: ignore[import-untyped]
-from geventhttpclient import HTTPClient
 from locust import FastHttpUser, User, constant, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.rpc import Message
 from locust.runners import MasterRunner, WorkerRunner
 
 if TYPE_CHECKING or __package__:
     from .answers import Expectation
-    from .arrivals import CHOICES, Plan, plan
+    from .arrivals import CHOICES, plan
     from .bodies import SHARES, TEXTS, Bodies, Template, parse_mix, read_requests
-    from .dispatcher import Dispatcher
+    from .conducting import begin, follow, give_up, lead
     from .hosts import check_host, headers_of, read_token, refuse, running_server
-    from .recorder import Recorder, merged
-    from .telling import Teller
+    from .session import HOST, Session
 else:  # Locust loads a locustfile by its path, with its folder on the path of modules
     from answers import Expectation
-    from arrivals import CHOICES, Plan, plan
+    from arrivals import CHOICES, plan
     from bodies import SHARES, TEXTS, Bodies, Template, parse_mix, read_requests
-    from dispatcher import Dispatcher
+    from conducting import begin, follow, give_up, lead
     from hosts import check_host, headers_of, read_token, refuse, running_server
-    from recorder import Recorder, merged
-    from telling import Teller
-
-TIMEOUT = 60.0  # seconds for one answer
-PATIENCE = 10.0  # seconds to wait for the last answers
-PART = "lexport-part"  # the message in which a worker process sends its measurements
-SHARE = "lexport-share"  # the message that tells worker processes who they are, so that each sends its share
+    from session import HOST, Session
 
 hooks: Any = events  # Locust's hooks carry no types
 
@@ -85,81 +71,10 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--tell", default="", help="folder for a small file of each process, with the figures of the last second")
 
 
-@dataclass
-class Session:
-    """What this process sends where, and what it has measured."""
-
-    environment: Environment
-    path: str
-    headers: dict[bool, dict[str, str]]
-    """The headers of a plain text and of JSON."""
-    bodies: Bodies
-    expectation: Expectation
-    plan: Plan | None
-    """None for a closed loop."""
-    recorder: Recorder = field(default_factory=Recorder)
-    waiting: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """When each unanswered request was due and sent."""
-    sending: gevent.Greenlet | None = None
-    """What sends the requests of an open loop."""
-    begun: bool = False
-    """Whether a measurement has begun."""
-    done: bool = False
-    """Whether its figures, or why there are none, were written."""
-
-    def connect(self) -> HTTPClient:
-        """Return a client with a connection of its own; the host may have been changed in the web page."""
-        host = self.environment.host or ClosedUser.host
-        check_host(host, remote=self.options.remote)
-        # FastHttpUser.post() costs twice the CPU of its own HTTP client, and the server may share these cores.
-        return HTTPClient.from_url(host, network_timeout=TIMEOUT, connection_timeout=TIMEOUT)
-
-    @property
-    def options(self) -> Any:
-        """The options of the command line."""
-        return self.environment.parsed_options
-
-    def stop(self) -> None:
-        """Send nothing more of an open loop."""
-        if self.sending is not None:
-            self.sending.kill(block=False)
-
-    def ask(self, http: HTTPClient, due: float | None = None) -> None:
-        """Send the next body, which was `due` then (None: now), and record how that ended."""
-        body = next(self.bodies.turn)
-        content = b""
-        sent = time.perf_counter()
-        due = sent if due is None else due
-        key = id(http)
-        self.waiting[key] = due, sent
-        try:
-            response = http.request("POST", self.path, body.content, self.headers[body.json])
-            content = bytes(response.read())
-            answered = time.perf_counter()
-            problem = self.expectation.fault(response.status_code, content, bad=body.bad)
-        except Exception as error:  # whatever kept the answer away makes this one request a failure
-            answered = time.perf_counter()
-            problem = f"no answer: {type(error).__name__}"
-        del self.waiting[key]
-        self.keep(due, sent, answered, problem, len(content))
-
-    def keep(self, due: float, sent: float, answered: float, problem: str | None, size: int = 0) -> None:
-        """Record one request, here and in Locust's own statistics."""
-        self.recorder.request(due, sent, answered, problem)
-        hooks.request.fire(
-            request_type="POST",
-            name=self.path,
-            response_time=(answered - due) * 1000,
-            response_length=size,
-            exception=RuntimeError(problem) if problem else None,
-            context={},
-        )
-
-
 class ClosedUser(FastHttpUser):
     """One user in a closed loop: text, answer, next text."""
 
-    host = "http://127.0.0.1:8080"
+    host = HOST
     wait_time = constant(0)
     session: Session
 
@@ -216,7 +131,7 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 def opened(environment: Environment, options: Any) -> Session:
     """Return what the options ask for. Raises ValueError for what they cannot mean."""
-    host = environment.host or ClosedUser.host
+    host = environment.host or HOST
     check_host(host, remote=options.remote)
     if not 0 <= options.unknown_share <= 1:
         raise ValueError(f"--unknown-share {options.unknown_share} is not a share; expected 0 to 1, such as 0.1.")
@@ -258,150 +173,6 @@ def end_with(parent: int) -> None:
     while os.getppid() == parent:
         gevent.sleep(0.5)
     os._exit(1)
-
-
-def begin(session: Session) -> None:
-    """Begin to measure; in Locust's page somebody may have changed the users since."""
-    if session.begun and session.options.result:
-        give_up(session, "had its number of users changed")
-        return
-    session.begun = True
-    gevent.spawn(conduct, session)
-
-
-def give_up(session: Session, reason: str) -> None:
-    """Write why there are no figures, unless there are, and end Locust."""
-    if session.done:
-        return
-    session.done = True
-    put(Path(session.options.result), {"stopped": reason})
-    gevent.spawn(finish, session.environment)  # the end of a run kills the greenlet that spawns users, maybe this one
-
-
-def finish(environment: Environment) -> None:
-    """End the run and Locust, with its page where it has one."""
-    assert environment.runner is not None
-    environment.runner.quit()
-    page: Any = environment.web_ui
-    if page is not None:
-        page.stop()
-
-
-def conduct(session: Session, share: slice = slice(None)) -> None:
-    """Send this process's share of an open loop, and measure, until the run is over."""
-    options, runner = session.options, session.environment.runner
-    assert runner is not None
-    seconds = session.plan.seconds if session.plan else options.measure
-    start = time.perf_counter()
-    session.recorder = Recorder(start + options.warmup, start + options.warmup + seconds)
-    if session.plan:
-        session.sending = gevent.spawn(dispatcher(session).run, all_times(session.plan, options.warmup, share), start)
-    if options.warmup:
-        gevent.sleep(options.warmup)
-        session.environment.stats.reset_all()
-    if not options.result and not session.plan:
-        return
-    measure(session)
-    if options.result and isinstance(runner, WorkerRunner):
-        runner.send_message(PART, measured(session))  # the master ends the run once it has all parts
-    elif options.result:
-        write(session, [measured(session)])
-    elif options.headless and not isinstance(runner, WorkerRunner):
-        runner.quit()
-
-
-def dispatcher(session: Session) -> Dispatcher:
-    """Return what sends the requests of an open loop."""
-    most = session.options.most_unanswered
-
-    def overload(due: float) -> None:
-        session.keep(due, math.inf, due, f"not sent: {most} requests were unanswered")
-
-    return Dispatcher(session.connect, session.ask, overload, most)
-
-
-def all_times(planned: Plan, warmup: float, share: slice) -> list[float]:
-    """Return when this process sends: at the pattern's first rate in the warm-up, then as planned."""
-    before = [place / planned.first_rate for place in range(int(warmup * planned.first_rate))]
-    return (before + [warmup + at for at in planned.times])[share]
-
-
-def measure(session: Session) -> None:
-    """Record what is due in the window that begins now, and wait for the answers."""
-    recorder = session.recorder
-    recorder.begin()
-    tell = session.options.tell
-    telling = gevent.spawn(Teller(recorder, Path(tell)).run, gevent.sleep) if tell else None
-    gevent.sleep(recorder.ended - time.perf_counter())
-    recorder.end()
-    if telling is not None:
-        telling.kill()
-    # A closed loop continues during this time: without the slowest answers the percentiles would be too good.
-    limit = recorder.ended + PATIENCE
-    while any(due < recorder.ended for due, _ in session.waiting.values()) and time.perf_counter() < limit:
-        gevent.sleep(0.02)
-    for due, sent in session.waiting.values():
-        recorder.request(due, sent, math.inf, f"no answer {PATIENCE:g} s after the end")
-
-
-def measured(session: Session) -> dict[str, Any]:
-    """Return what this process measured."""
-    return session.recorder.part() | {"tokens": session.bodies.tokens, "unknown_tokens": session.bodies.unknown}
-
-
-def follow(runner: WorkerRunner, session: Session) -> None:
-    """Begin when the master says so, with this worker's share of the arrivals."""
-
-    def take(msg: Message, **_: Any) -> None:
-        workers: list[str] = msg.data["workers"]
-        gevent.spawn(conduct, session, slice(workers.index(runner.client_id), None, len(workers)))
-
-    runner.register_message(SHARE, take)
-
-
-def lead(runner: MasterRunner, session: Session) -> None:
-    """Tell the workers to begin, and put their measurements together."""
-    parts: dict[str, dict[str, Any]] = {}
-
-    def take(msg: Message, **_: Any) -> None:
-        parts[msg.node_id] = msg.data
-        if len(parts) == runner.worker_count and session.options.result:
-            write(session, list(parts.values()))
-
-    def share(**_: Any) -> None:
-        if session.begun and session.options.result:
-            give_up(session, "had its number of users or workers changed")
-            return
-        session.begun = True
-        runner.send_message(SHARE, {"workers": sorted(runner.clients)})
-
-    runner.register_message(PART, take)
-    hooks.spawning_complete.add_listener(share)
-
-
-def write(session: Session, parts: list[dict[str, Any]]) -> None:
-    """Write the figures of all processes, unless the run was given up, and end Locust.
-
-    Before them the times are written: all that are due, then all latencies.
-    """
-    if session.done:
-        return
-    session.done = True
-    if session.options.times:
-        with Path(session.options.times).open("wb") as file:
-            for name in ("due", "times"):
-                for part in parts:
-                    array("d", part[name]).tofile(file)
-    figures = merged(parts) | {name: sum(part[name] for part in parts) for name in ("tokens", "unknown_tokens")}
-    put(Path(session.options.result), figures)
-    finish(session.environment)
-
-
-def put(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values), encoding="utf-8")
-    partial.replace(path)
 
 
 hooks.init_command_line_parser.add_listener(add_options)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ...serving.engines import TITLES
 from ...serving.plan import parse_threads, parse_workers
-from ...serving.start import TITLES
 from ..measuring.figures import spread
 from ..objectives import Objective
 from ..results import Capacity, Row

@@ -17,7 +17,7 @@ from ...storage.atomic import write_file
 from ...storage.cores import cores
 from .. import locust_process as client
 from ..locust_process import Load, Target
-from ..runner import started
+from ..servers import started
 from .settings import Tunable, properties_of
 from .space import Candidate, server_of
 

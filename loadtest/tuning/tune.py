@@ -15,8 +15,8 @@ from ...export.archive.trust.rule import Trust
 from ...export.archive.verify import verify
 from ...export.evidence.load_results import load_in_words
 from ...messages.extras import is_installed
+from ...serving.engines import ENGINES, engine_of
 from ...serving.process import sigterm_raises
-from ...serving.start import ENGINES, engine_of
 from ...serving.stores.contents import digest_of
 from ...serving.temporary import temporary_folder
 from ...storage.atomic import sha256_file

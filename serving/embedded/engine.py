@@ -17,7 +17,8 @@ from ..store import place
 from .processes.orders import ENDPOINTS, Orders, of_numbers
 
 if TYPE_CHECKING:
-    from ..start import Given, Start
+    from ..engines import Given
+    from ..start import Start
 
 SUPERVISOR = "lexport.serving.embedded.processes.main"
 PACKAGES = ("httptools", "python_multipart", "onnxruntime")
@@ -93,7 +94,7 @@ _SETTINGS = Settings("the embedded engine", grpc=True)
 
 
 class Embedded:
-    """See `serving.start.Engine`."""
+    """See `serving.engines.Engine`."""
 
     name = "embedded"
 

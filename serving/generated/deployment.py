@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from ...errors import InputError
 from ...messages.extras import CPU_WHEELS
 from ...version import __version__
+from ..engines import TITLES
 from ..plan import parse_workers
-from ..start import TITLES
 from .models import Model
 from .resources import Resources
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ..engines import check_engine
 from ..ray.replicas import worker_set
 from ..server import running
-from ..start import check_engine
 from ..state import Server
 from . import alerts, compose, dockerfile, grafana, kuberay, kubernetes, prometheus, systemd
 from .deployment import Deployment

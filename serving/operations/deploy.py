@@ -15,9 +15,9 @@ from ...export.archive.trust.rule import Trust
 from ...export.archive.verify import verify
 from ...storage.progress import Say, silent
 from .. import folders
+from ..engines import TITLES
 from ..plan import check_devices
 from ..record import Deployed
-from ..start import TITLES
 from ..store import Archive, place, read
 from ..stores import find_archive
 from ..stores.contents import digest_of

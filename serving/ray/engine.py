@@ -16,7 +16,8 @@ from ..store import place
 from .control.startup import RayOrders
 
 if TYPE_CHECKING:
-    from ..start import Given, Start
+    from ..engines import Given
+    from ..start import Start
 
 SUPERVISOR = "lexport.serving.ray.control.main"
 PACKAGES = ("ray", "httptools", "python_multipart", "onnxruntime")
@@ -24,7 +25,7 @@ _MOST_REPLICAS = 9_999
 
 
 class Ray:
-    """See `serving.start.Engine`."""
+    """See `serving.engines.Engine`."""
 
     name = "ray"
 

@@ -22,13 +22,14 @@ from .java import find_java, java_command
 from .settings import check_model_api, derive
 
 if TYPE_CHECKING:
-    from ..start import Given, Start
+    from ..engines import Given
+    from ..start import Start
 
 SUPERVISOR = "lexport.serving.torchserve.supervisor"
 
 
 class TorchServe:
-    """See `serving.start.Engine`."""
+    """See `serving.engines.Engine`."""
 
     name = "torchserve"
 

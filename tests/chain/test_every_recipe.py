@@ -27,7 +27,7 @@ from lexport.handlers.model.goldens import Golden, differences, read_goldens
 from lexport.models import recipes
 from lexport.models.recipes import GateOptions
 from lexport.serving import running
-from lexport.serving.start import ENGINES
+from lexport.serving.engines import ENGINES
 
 # Texts of the languages in the data, one nobody has seen, one without a token.
 ASKED = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
 
 import lexport as package
 
@@ -35,6 +37,17 @@ def test_similar_words_are_listed_for_people_and_for_machines(here: Place, lexpo
     read = json.loads(lexport("vectors", "similar", "v.vec", "good", "--top", "2", "--json").out)
     assert read["words"] == ["good"]
     assert [one["word"] for one in read["similar"]] == ["fine", "nice"]
+
+
+def test_a_file_that_gensim_saved_is_read(place: Place, lexport: Command) -> None:
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["good", "fine", "bad"], np.array([[1, 0], [0.9, 0.1], [-1, 0]], np.float32))
+    keyed.save(str(place.cwd / "own.kv"))
+    read = json.loads(lexport("vectors", "similar", "own.kv", "good", "--top", "1", "--json").out)
+    assert [one["word"] for one in read["similar"]] == ["fine"]
+    (place.cwd / "other.kv").write_bytes(pickle.dumps(Path("x")))
+    result = lexport("vectors", "similar", "other.kv", "good")
+    assert (result.code, result.error[0]) == (2, "LX-IMPORT-355")
 
 
 def test_an_unknown_word_exits_with_2_and_names_words_that_are_spelled_alike(here: Place, lexport: Command) -> None:

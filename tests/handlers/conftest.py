@@ -19,7 +19,7 @@ import pytest
 from lexport.export.archive.inprocess import LoadedArchive, load_archive
 from lexport.export.archive.pack import archive
 from lexport.serving import Server, serve, stop
-from lexport.serving.start import ENGINES
+from lexport.serving.engines import ENGINES
 
 from ..trust_cases import fitted
 

@@ -18,8 +18,7 @@ import pytest
 
 from lexport.errors import SystemProblem
 from lexport.export.archive.trust.rule import Trust
-from lexport.loadtest import cells
-from lexport.loadtest import runner as lab
+from lexport.loadtest import cells, servers
 from lexport.loadtest.locust_process import Target
 from lexport.loadtest.targets import Subject
 
@@ -103,8 +102,8 @@ def stubbed(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
     def no_gpus() -> int:
         raise SystemProblem("none")
 
-    monkeypatch.setattr(lab, "open_server", opened)
-    monkeypatch.setattr(lab, "find_gpus", no_gpus)
+    monkeypatch.setattr(servers, "open_server", opened)
+    monkeypatch.setattr(servers, "find_gpus", no_gpus)
     monkeypatch.setattr(cells, "SETTLE", 0.1)
     return stub
 

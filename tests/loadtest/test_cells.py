@@ -21,7 +21,7 @@ from lexport.loadtest.pages.report import html
 from lexport.loadtest.report import csv_text, table
 from lexport.loadtest.results import LoadReport, Row
 from lexport.reports.tables import Table
-from lexport.serving.usage import Usage
+from lexport.serving.monitoring.usage import Usage
 
 from ..refusals import refused
 from .samples import REPORT, ROW

@@ -16,7 +16,7 @@ import pytest
 
 from lexport.errors import InputError, SystemProblem
 from lexport.loadtest import locust_process as client
-from lexport.loadtest import runner as lab
+from lexport.loadtest import servers
 from lexport.loadtest.locust_process import Load, Target
 from lexport.loadtest.report import FILES
 from lexport.loadtest.runner import loadtest
@@ -95,7 +95,7 @@ def test_ctrl_c_leaves_nothing(stubbed: Stub, mar: Path, tmp_path: Path, monkeyp
 def test_an_archive_that_no_gpu_runs_is_not_run_on_one(
     stubbed: Stub, archive_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab, "find_gpus", lambda: 1)
+    monkeypatch.setattr(servers, "find_gpus", lambda: 1)
     report = loadtest([archive_of("torchscript-int4")], worker_sets=["gpu:1"], users=[1], duration=1)
     [missing] = report.not_run
     assert missing.reason.startswith("torchscript-int4 runs only on the CPU: its int4 table")
@@ -105,8 +105,8 @@ def test_gpu_server_that_cannot_start_is_not_run(stubbed: Stub, mar: Path, monke
     def broken(*options: object) -> AbstractContextManager[Target]:
         raise SystemProblem("The worker cannot use CUDA.", "Traceback", code="LX-TEST-001")
 
-    monkeypatch.setattr(lab, "open_server", broken)
-    monkeypatch.setattr(lab, "find_gpus", lambda: 1)
+    monkeypatch.setattr(servers, "open_server", broken)
+    monkeypatch.setattr(servers, "find_gpus", lambda: 1)
     report = loadtest([mar], worker_sets=["gpu:1"], users=[1], duration=1)
     assert report.rows == ()
     assert report.not_run[0].reason == "The worker cannot use CUDA."

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gensim.models import KeyedVectors
 
 from lexport.data.load import Columns, load
 from lexport.data.splits import Splits, part_of, split
@@ -29,8 +30,8 @@ from lexport.models.embeddings import TableOptions
 from lexport.models.predict import text_outputs
 from lexport.models.run import Run, open_run
 from lexport.models.vocabulary import build_encoder
+from lexport.training.fit import Fit, fit
 from lexport.training.train import train
-from lexport.training.trainer import Fit, fit
 
 from ..refusals import refused
 
@@ -289,16 +290,22 @@ def test_a_dimension_that_nobody_named_is_chosen_and_the_reason_said(tiny_csv: P
     assert not [line for line in said if "dimensions" in line]
 
 
-def test_pretrained_vectors_set_the_dimension_and_where_words_begin(tiny_csv: Path, tmp_path: Path) -> None:
-    (tmp_path / "words.vec").write_text("2 3\nsoup 1 2 3\ngoal -1 0 0.5\n")
+@pytest.mark.parametrize("file", ["words.vec", "words.kv"])
+def test_pretrained_vectors_set_the_dimension_and_where_words_begin(
+    file: str, tiny_csv: Path, tmp_path: Path
+) -> None:
+    keyed = KeyedVectors(3)
+    keyed.add_vectors(["soup", "goal"], np.array([[1, 2, 3], [-1, 0, 0.5]], np.float32))
+    write = keyed.save if file == "words.kv" else keyed.save_word2vec_format
+    write(str(tmp_path / file))
     said: list[str] = []
     recipe = SMALL.changed("training", epochs=1, learning_rate=1e-12)
-    recipe = dataclasses.replace(recipe, embedding=TableOptions(vectors=str(tmp_path / "words.vec")))
+    recipe = dataclasses.replace(recipe, embedding=TableOptions(vectors=str(tmp_path / file)))
     run = train(str(tiny_csv), tmp_path / "run", recipe=recipe, say=said.append)
     weight = run.model.embedding.get_parameter("weight")
     row = run.encoder.vocabulary.index("soup") + 2
     assert torch.allclose(weight[row], torch.tensor([1.0, 2.0, 3.0]))
-    assert said[1] == f"3 dimensions, as the vectors {tmp_path / 'words.vec'} have"
+    assert said[1] == f"3 dimensions, as the vectors {tmp_path / file} have"
     with refused(InputError, "LX-TRAIN-022", "3", "8"):
         train(str(tiny_csv), tmp_path / "no", recipe=recipe.changed("embedding", dim=8))
 

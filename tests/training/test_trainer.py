@@ -22,8 +22,8 @@ from lexport.models.predict import text_outputs
 from lexport.models.recipes import Recipe
 from lexport.models.run import Run
 from lexport.models.vocabulary import build_encoder
+from lexport.training.fit import Fit, fit
 from lexport.training.objective import Objective
-from lexport.training.trainer import Fit, fit
 
 from ..refusals import refused
 

@@ -18,7 +18,7 @@ from ...models.compose import build
 from ...models.embeddings import Table
 from ...models.heads import Linear, LinearOptions
 from ...models.recipes import Recipe
-from ..trainer import Fit
+from ..fit import Fit
 from .features import Counts, Design, Scales
 from .fit import SUBWORD_WEIGHTS
 

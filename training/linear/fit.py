@@ -22,7 +22,7 @@ from ...storage.progress import Progress, Say, silent
 from ..checkpoint import Checkpoints
 from ..device import Device
 from ..distributed import ProcessGroup
-from ..trainer import Fit
+from ..fit import Fit
 from .newton import Weights, minimise
 from .problem import Problem
 

@@ -15,9 +15,9 @@ from ...evaluation.tasks import TASKS
 from ...models.predict import Outputs, outputs
 from ...models.recipes import Recipe
 from ...storage.progress import Progress, silent
+from ..fit import Fit, fit
 from ..prepare import new_encoder, split_texts
 from ..train import FITTERS
-from ..trainer import Fit, fit
 
 
 def out_of_fold(

@@ -10,9 +10,9 @@ from typing import Any
 
 from ....errors import InputError
 from ....storage.compression import shown
+from ....storage.pickled.reader import read_pickle
+from ....storage.pickled.tensors import is_torch_file, read_torch
 from ....storage.strict_json import parse_json
-from ..pickled.reader import read_pickle
-from ..pickled.tensors import is_torch_file, read_torch
 
 _UNKNOWN = ("<unk>", "<UNK>", "[UNK]", "[unk]", "UNK", "<oov>", "<OOV>")
 # Rows of these are never looked up for a word of a text.

@@ -17,12 +17,12 @@ from ....errors import InputError
 from ....handlers.model.digests import MANIFEST
 from ....storage.atomic import sha256_file
 from ....storage.compression import shown
+from ....storage.pickled.tensors import is_torch_file, read_torch
+from ....storage.zips import members_of
 from ...archive.foreign import is_foreign
 from ...archive.format.manifest import read_manifest
 from ...archive.format.reader import blocks, open_archive, read_member
 from ..kind import Imported, ImportOptions, Kind, beginning
-from ..pickled.tensors import is_torch_file, read_torch
-from ..zips import members_of
 from .bag import Ask, as_imported, find_mode, find_weights
 from .files import LONGEST, read_file, read_names
 from .programs import check_onnx, is_torchscript, open_onnx, open_torchscript

@@ -17,7 +17,7 @@ from ....handlers.engine.engines import open_session
 from ....handlers.engine.operators import OPCODES, OPERATORS, code_problem, pickle_problem
 from ....handlers.engine.storages import storage_problem
 from ....storage.compression import shown
-from ..zips import DAMAGED_ZIP, members_of
+from ....storage.zips import DAMAGED_ZIP, members_of
 from .bag import Array, Ask
 
 # By torch's own code in C++, of programs that are damaged.

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from ....errors import InputError
 from ....storage.compression import shown
+from ....storage.zips import DAMAGED_ZIP, members_of
 from ..kind import Imported, ImportOptions, Kind
-from ..zips import DAMAGED_ZIP, members_of
 from .kind import computing, imported
 from .steps import Step, class_name, linear_pipeline
 

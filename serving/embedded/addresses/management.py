@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
-from urllib.parse import parse_qsl
+from typing import Any
 
 from ....errors import LexportError
 from ...supervision import log
 from ..http import Request, Response
-from ..processes.canaries import Canaries
-from ..processes.registry import Registry, Served
+from ..processes.registry import Served
 from . import answers, canaries, descriptions, open_inference
 from .answers import Failure, segments
+from .operations import Operations
 from .outcomes import Outcomes
+from .parameters import is_true, json_of, number_of, query_of
 from .tokens import Bearer
 
 _PAGE = 100
 _NAME = re.compile(r"[\w .+-]{1,200}")
-
-
-class Operations(Protocol):
-    """What the supervisor does for the management address."""
-
-    registry: Registry
-    canaries: Canaries
-
-    async def describe(self, served: Served) -> dict[str, Any]:
-        """Return a version as TorchServe describes it."""
-
-    async def describe_itself(self, served: Served) -> Any:
-        """Return what the model says of itself. Raises Failure if no process can."""
-
-    def check(self, file: str, name: str | None) -> None:
-        """Raise Failure for what `register` would refuse by its name, LexportError for a file that is no archive."""
-
-    async def register(self, file: str, name: str | None, options: Mapping[str, int]) -> Served:
-        """Serve an archive of the store. Raises Failure, or the LexportError that kept it from being opened."""
-
-    async def scale(self, served: Served, workers: int) -> None:
-        """Have so many processes answer a version. Raises LexportError if one does not start."""
-
-    def files(self) -> list[tuple[str, str, str]]:
-        """Return file, name and version of each archive in the store that is not served."""
-
-    def repository(self) -> list[tuple[str, str, bool]]:
-        """Return name and version of each that is served or in the store, and whether it answers."""
-
-    async def make_default(self, name: str, version: str) -> None:
-        """Make a version its name's default. Raises Failure or LexportError."""
-
-    async def unregister(self, served: Served) -> None:
-        """Stop serving a version. Raises Failure or LexportError."""
-
-    async def rotate(self) -> None:
-        """Take the tokens of the key file that lies beside the server's. Raises LexportError."""
 
 
 class Management:
@@ -118,19 +80,19 @@ class Management:
             case "GET", ["workflows"]:
                 return answers.answer({"workflows": []})
             case "GET", ["models"]:
-                return self._list(_query(request))
+                return self._list(query_of(request))
             case "POST", ["lexport"]:
-                return await self._operate(_query(request))
+                return await self._operate(query_of(request))
             case "POST", ["models"] if self._model_api:
-                return await self._register(_query(request) | _json(request))
+                return await self._register(query_of(request) | json_of(request))
             case "GET", ["models", name]:
-                return await self._describe(name, None, _query(request))
+                return await self._describe(name, None, query_of(request))
             case "GET", ["models", name, version]:
-                return await self._describe(name, version, _query(request))
+                return await self._describe(name, version, query_of(request))
             case "PUT", ["models", name]:
-                return await self._scale(name, None, _query(request))
+                return await self._scale(name, None, query_of(request))
             case "PUT", ["models", name, version]:
-                return await self._scale(name, version, _query(request))
+                return await self._scale(name, version, query_of(request))
             case "PUT", ["models", name, version, "set-default"]:
                 return await self._set_default(name, version)
             case "DELETE", ["models", name] if self._model_api:
@@ -143,9 +105,9 @@ class Management:
                 raise answers.not_found()
 
     def _list(self, query: Mapping[str, str]) -> Response:
-        registry, limit = self._operations.registry, _number(query.get("limit"), _PAGE)
+        registry, limit = self._operations.registry, number_of(query.get("limit"), _PAGE)
         limit = _PAGE if limit < 0 else min(limit, _PAGE)
-        first = max(0, _number(query.get("next_page_token"), 0))
+        first = max(0, number_of(query.get("next_page_token"), 0))
         names = list(registry.defaults)
         models = [{"modelName": name, "modelUrl": registry.find(name).url} for name in names[first : first + limit]]
         following = {"nextPageToken": str(first + limit)} if first + limit <= len(names) else {}
@@ -156,7 +118,7 @@ class Management:
         registry = operations.registry
         versions = list(registry.all(name).values()) if version == "all" else [registry.find(name, version)]
         found = [await operations.describe(one) for one in versions]
-        if _is_true(query.get("customized")) and version != "all":
+        if is_true(query.get("customized")) and version != "all":
             for one, served in zip(found, versions, strict=True):
                 one["customizedMetadata"] = await operations.describe_itself(served)
         return answers.answer(found)
@@ -170,10 +132,10 @@ class Management:
             raise answers.bad_request(f"Invalid RuntimeType value: {asked['runtime']}")
         if "handler" in asked:
             raise answers.bad_request("The embedded engine answers with lexport's own handler; leave handler out.")
-        workers = min(max(0, _number(asked.get("initial_workers"), 1)), self._most_workers)
+        workers = min(max(0, number_of(asked.get("initial_workers"), 1)), self._most_workers)
         options = {"workers": workers}
         for given, key in (("batch_size", "largest"), ("max_batch_delay", "delay"), ("response_timeout", "seconds")):
-            if (value := _number(asked.get(given), 0)) > 0:
+            if (value := number_of(asked.get(given), 0)) > 0:
                 options[key] = value
         name = asked.get("model_name")
         if name is not None and not _NAME.fullmatch(str(name)):
@@ -186,7 +148,7 @@ class Management:
                 return await self._operations.register(file, own_name, options)
 
         try:
-            if not _is_true(asked.get("synchronous", "true")):
+            if not is_true(asked.get("synchronous", "true")):
                 self._operations.check(file, own_name)
                 return self._later(register())
             served = await register()
@@ -213,8 +175,8 @@ class Management:
         )
 
     async def _scale(self, name: str, version: str | None, query: Mapping[str, str]) -> Response:
-        least = _number(query.get("min_worker"), 1)
-        most = _number(query.get("max_worker"), least)
+        least = number_of(query.get("min_worker"), 1)
+        most = number_of(query.get("max_worker"), least)
         if most < least:
             raise answers.bad_request("max_worker cannot be less than min_worker.")
         served = self._operations.registry.find(name, version)
@@ -227,7 +189,7 @@ class Management:
             async with self._lock:
                 await self._operations.scale(self._operations.registry.find(name, served.version), least)
 
-        if not _is_true(query.get("synchronous")):
+        if not is_true(query.get("synchronous")):
             return self._later(scale())
         try:
             await scale()
@@ -298,33 +260,3 @@ def _told() -> Iterator[None]:
         yield
     except LexportError as error:
         raise answers.failed(str(error)) from None
-
-
-def _query(request: Request) -> dict[str, Any]:
-    return dict(parse_qsl(request.query, keep_blank_values=True))
-
-
-def _json(request: Request) -> dict[str, Any]:
-    """Return the parameters in a JSON body. Raises Failure."""
-    if not (request.header("content-type") or "").startswith("application/json") or not request.body:
-        return {}
-    try:
-        value = json.loads(request.body)
-    except (ValueError, RecursionError):
-        raise answers.bad_request("The body is not JSON.") from None
-    if not isinstance(value, dict):
-        raise answers.bad_request("The body is not a JSON object.")
-    return value
-
-
-def _number(value: Any, otherwise: int) -> int:
-    """Return a number in a query; `otherwise` for what is none, as TorchServe does."""
-    try:
-        number = int(str(value))
-    except ValueError:
-        return otherwise
-    return number if abs(number) < 2**31 else otherwise
-
-
-def _is_true(value: Any) -> bool:
-    return str(value).lower() == "true"

@@ -9,7 +9,8 @@ from ....errors import SystemProblem
 from ... import folders
 from ...settings.addresses import GRPC_MANAGEMENT
 from ..access_log import AccessLog
-from ..addresses.management import Management, Operations
+from ..addresses.management import Management
+from ..addresses.operations import Operations
 from ..addresses.outcomes import Outcomes
 from ..addresses.tokens import Bearer
 from ..http import Server

@@ -14,10 +14,10 @@ from ....errors import LexportError, SystemProblem
 from ... import folders
 from ...monitoring import figures
 from ...monitoring.reading import last_error
+from ...monitoring.usage import usage_of
 from ...state import Server
 from ...store import read
 from ...supervision import LOG
-from ...usage import usage_of
 from .. import http as api
 from ..process import frontend
 from . import logs

@@ -118,25 +118,6 @@ def test_a_path_will_do_as_well_as_its_name(tmp_path: Path) -> None:
     assert open_vectors(Path(text(tmp_path))).dim == 3
 
 
-@pytest.mark.parametrize(
-    ("start", "kind", "loaded"),
-    [
-        (b"\x80\x04\x95cos\nsystem\n", "KeyedVectors", "KeyedVectors.load({path!r})"),
-        (b"\x80\x02cgensim.models.word2vec\nWord2Vec\nKeyedVectors", "Word2Vec", "Word2Vec.load({path!r}).wv"),
-        (b"\x80\x04\x8c\x08FastText", "FastText", "FastText.load({path!r}).wv"),
-        (b"\x80\x04\x8c\x14FastTextKeyedVectors", "KeyedVectors", "KeyedVectors.load({path!r})"),
-    ],
-)
-def test_a_pickle_is_refused_with_the_two_lines_that_convert_it(
-    start: bytes, kind: str, loaded: str, tmp_path: Path
-) -> None:
-    path = str(tmp_path / "it's own.kv")
-    says, first, second = refusal("LX-VECTORS-005", written(tmp_path / "it's own.kv", start), [], lines=3).split("\n")
-    assert "is a pickle, as gensim saves its objects" in says
-    assert first.strip() == f"from gensim.models import {kind}"
-    assert second.strip() == f"{loaded.format(path=path)}.save_word2vec_format({path + '.bin'!r}, binary=True)"
-
-
 def test_a_zip_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     assert "is a zip archive. Unpack it" in refusal(
         "LX-VECTORS-004", written(tmp_path / "glove.zip", b"PK\x03\x04" + bytes(40)), []

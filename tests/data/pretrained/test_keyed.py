@@ -84,27 +84,3 @@ def test_gensims_own_vectors_are_read_from_memory_and_from_the_files_it_writes(t
     for name, binary in (("v.bin", True), ("v.bin.gz", True), ("v.w2v", True), ("v.vec", False), ("text.bin", False)):
         keyed.save_word2vec_format(str(tmp_path / name), binary=binary)
         check(open_vectors(tmp_path / name))
-
-
-def test_the_lines_that_convert_a_pickle_of_gensim_do(tmp_path: Path) -> None:
-    models = pytest.importorskip("gensim.models")
-    keyed = models.KeyedVectors(3)
-    keyed.add_vectors(WORDS, MATRIX)
-    keyed.save(str(tmp_path / "own.kv"))
-    exec(
-        "\n".join(
-            line.strip() for line in refusal("LX-VECTORS-005", tmp_path / "own.kv", [], lines=3).split("\n")[1:]
-        ),
-        {},
-    )
-    check(open_vectors(tmp_path / "own.kv.bin"))
-    model = models.Word2Vec([WORDS] * 5, vector_size=4, min_count=1, workers=1, seed=1)
-    model.save(str(tmp_path / "whole.model"))
-    exec(
-        "\n".join(
-            line.strip() for line in refusal("LX-VECTORS-005", tmp_path / "whole.model", [], lines=3).split("\n")[1:]
-        ),
-        {},
-    )
-    _, found = open_vectors(tmp_path / "whole.model.bin").look_up(WORDS)
-    np.testing.assert_array_equal(found, model.wv[WORDS])

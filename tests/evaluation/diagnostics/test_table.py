@@ -16,7 +16,8 @@ from torch import Tensor
 from lexport.data.load import load
 from lexport.data.splits import split
 from lexport.evaluation.diagnostics.findings import FINE, NOTE, SERIOUS, SKIPPED, WARNING, Finding
-from lexport.evaluation.diagnostics.table import check_table, count_words, table_of, word_rows
+from lexport.evaluation.diagnostics.table import check_table
+from lexport.evaluation.diagnostics.word_rows import count_words, table_of, word_rows
 from lexport.evaluation.tasks import task_of_run
 from lexport.handlers.text.spec import PAD, UNK
 from lexport.models.corpus import Corpus

@@ -19,9 +19,9 @@ import pytest
 
 from lexport.__main__ import run
 from lexport.serving import Server, serve, stop
+from lexport.serving.engines import ENGINES
 from lexport.serving.proxies.configuration import Limits, Proxy, parse_address
 from lexport.serving.settings.addresses import Address
-from lexport.serving.start import ENGINES
 
 from .proxy_cases import KINDS, exchange, free_port, running, started, statuses
 

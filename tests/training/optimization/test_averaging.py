@@ -19,8 +19,8 @@ from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
+from lexport.training.fit import Fit, fit
 from lexport.training.optimization.averaging import AveragedWeights
-from lexport.training.trainer import Fit, fit
 
 from ...refusals import refused
 

@@ -17,8 +17,8 @@ from lexport.models import recipes
 from lexport.models.compose import TextModel, build
 from lexport.models.recipes import Recipe
 from lexport.models.vocabulary import build_encoder
+from lexport.training.fit import Fit, fit
 from lexport.training.optimization.model import ModelOptimizer
-from lexport.training.trainer import Fit, fit
 
 from ...refusals import refused
 

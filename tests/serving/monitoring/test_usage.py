@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from lexport.serving.monitoring.usage import Usage, usage_of
 from lexport.serving.settings.environment import ID_VARIABLE
-from lexport.serving.usage import Usage, usage_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what processes share")
 BUSY = "x = b'1' * 50_000_000\nfor _ in range(3_000_000): pass\nprint('done', flush=True)\ninput()"

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lexport.errors import InputError
-from lexport.export.imports.pickled.tensors import is_torch_file, read_torch
+from lexport.storage.pickled.tensors import is_torch_file, read_torch
 
-from ....refusals import refused
+from ...refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.export.imports.pickled import reader, stack
-from lexport.export.imports.pickled.reader import read_pickle
+from lexport.storage.pickled import reader, stack
+from lexport.storage.pickled.reader import read_pickle
 
-from ....refusals import refused
+from ...refusals import refused
 
 PROTOCOLS = range(6)
 FILE = "vocabulary.pkl"

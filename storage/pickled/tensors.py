@@ -16,8 +16,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ....errors import InputError
-from ....storage.compression import shown
+from ...errors import InputError
+from ..compression import shown
 from ..zips import DAMAGED_ZIP
 from .described import Name
 from .reader import LONGEST, PickleReader

@@ -15,8 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sized
 from typing import Any, NoReturn
 
-from ....errors import InputError
-from ....storage.compression import shown
+from ...errors import InputError
+from ..compression import shown
 from .described import Instance, Name
 from .limits import check_value
 from .names import PLAIN, Build

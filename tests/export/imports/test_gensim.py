@@ -11,17 +11,14 @@ import numpy as np
 import pytest
 from gensim.models import Doc2Vec, FastText, KeyedVectors, Word2Vec
 from gensim.models.doc2vec import TaggedDocument
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lexport.errors import InputError
-from lexport.export.imports.gensim.file import read_gensim
 from lexport.export.imports.importing import import_run
 from lexport.export.imports.kinds import kind_of
 from lexport.models.predict import text_outputs
 from lexport.models.run import Run
 
-from ....refusals import refused
+from ...refusals import refused
 
 SENTENCES = [f"a good film number {number} and a dull one to see twice".split() for number in range(20)]
 WORDS = "a good film number and dull one to see twice naïve 映 москва".split()
@@ -33,10 +30,9 @@ def texts(folder: Path) -> str:
     return str(file)
 
 
-def keyed(count: int = len(WORDS), dim: int = 6, kind: Any = np.float32) -> KeyedVectors:
-    made = KeyedVectors(dim, dtype=kind)
-    words = WORDS + [f"w{number}" for number in range(count - len(WORDS))]
-    made.add_vectors(words, np.random.default_rng(3).normal(size=(count, dim)).astype(kind))
+def keyed(kind: Any = np.float32) -> KeyedVectors:
+    made = KeyedVectors(6, dtype=kind)
+    made.add_vectors(WORDS, np.random.default_rng(3).normal(size=(len(WORDS), 6)).astype(kind))
     return made
 
 
@@ -83,17 +79,6 @@ def test_arrays_that_gensim_kept_in_files_beside_it_are_read_there(tmp_path: Pat
     vectors.save(str(tmp_path / "own.kv"), separately=["vectors"])
     assert (tmp_path / "own.kv.vectors.npy").exists()
     check(import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path)), vectors)
-
-
-@pytest.mark.long
-def test_ten_million_numbers_lie_beside_the_pickle_without_being_asked_to(tmp_path: Path) -> None:
-    vectors = keyed(52_500, 200)
-    vectors.save(str(tmp_path / "large.kv"))
-    assert (tmp_path / "large.kv.vectors.npy").exists()
-    found = read_gensim(tmp_path / "large.kv")
-    assert found.words == vectors.index_to_key
-    assert isinstance(found.vectors, np.memmap)
-    assert np.array_equal(found.vectors, vectors.vectors)
 
 
 @pytest.mark.parametrize("limit", [0, 1 << 20])
@@ -144,74 +129,6 @@ def test_a_pickle_that_runs_a_command_is_refused_and_leaves_no_trace(tmp_path: P
     with refused(InputError, "LX-IMPORT-355", "own.kv", f"{os.name}.system"):
         import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path))
     assert not mark.exists()
-
-
-def saved(folder: Path, **attributes: Any) -> Path:
-    """KeyedVectors that were saved with other attributes."""
-    made = keyed()
-    made.__dict__.update(attributes)
-    (folder / "own.kv").write_bytes(pickle.dumps(made, 4))
-    return folder / "own.kv"
-
-
-@pytest.mark.parametrize(
-    ("attributes", "told"),
-    [
-        pytest.param({"vectors": None}, "no vectors", id="no vectors"),
-        pytest.param({"vectors": [[1.0]]}, "list in the place of an array", id="a list"),
-        pytest.param({"vectors": np.zeros((2, 3), np.float32)}, "13 words and vectors [2, 3]", id="too few"),
-        pytest.param({"vectors": np.zeros(13, np.float32)}, "vectors [13]", id="one axis"),
-        pytest.param({"vectors": np.zeros((13, 3), np.int64)}, "of int64", id="whole numbers"),
-        pytest.param({"vectors": np.array([[None]])}, "type 'O8'", id="objects"),
-        pytest.param({"vectors": np.array(["a"])}, "type 'U1'", id="strings"),
-        pytest.param({"vectors": np.float32(1)}, "scalar in the place of an array", id="one number"),
-        pytest.param({"index_to_key": []}, "no words", id="no words"),
-        pytest.param({"index_to_key": [7] * 13}, "the key 7", id="numbers for words"),
-        pytest.param({"index_to_key": [None] * 13}, "the key None", id="room that was never used"),
-    ],
-)
-def test_what_are_no_word_vectors_is_told(attributes: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with refused(InputError, "LX-IMPORT-352", "own.kv", told):
-        read_gensim(saved(tmp_path, **attributes))
-
-
-def test_an_object_that_holds_itself_is_refused(tmp_path: Path) -> None:
-    made = keyed()
-    made.expandos = {"own": made}
-    (tmp_path / "own.kv").write_bytes(pickle.dumps(made, 4))
-    with refused(InputError, "LX-IMPORT-071", "own.kv", "Instance"):
-        read_gensim(tmp_path / "own.kv")
-
-
-def test_a_file_beside_it_that_is_missing_or_holds_objects_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "own.kv"
-    keyed().save(str(path), separately=["vectors"])
-    beside = tmp_path / "own.kv.vectors.npy"
-    beside.unlink()
-    with refused(InputError, "LX-IMPORT-354", "own.kv", "own.kv.vectors.npy"):
-        read_gensim(path)
-    np.save(beside, np.array([[_Command(tmp_path / "ran")]]), allow_pickle=True)
-    with refused(InputError, "LX-IMPORT-354", "own.kv", "own.kv.vectors.npy"):
-        read_gensim(path)
-    beside.write_bytes(b"\x93NUMPY\x01\x00\x00")
-    with refused(InputError, "LX-IMPORT-354", "own.kv", "own.kv.vectors.npy"):
-        read_gensim(path)
-    assert not (tmp_path / "ran").exists()
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_a_damaged_file_is_read_or_refused(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("spoiled")
-    content = bytearray(saved(folder).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    (folder / "own.kv").write_bytes(content[: data.draw(st.integers(1, len(content)))])
-    try:
-        found = read_gensim(folder / "own.kv")
-    except InputError:
-        return
-    assert len(found.words) == len(found.vectors)
 
 
 def test_it_is_told_by_its_content(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files of gensim's `save`: a pickle of an object, and large arrays beside it in `.npy` files.
+"""Word vectors that gensim's `save` wrote: a pickle of an object, and large arrays beside it in `.npy` files.
 
 The pickle names gensim's and numpy's classes and holds the attributes of each object. Which attributes lie beside it,
 and under which name, an object says itself in `__numpys` (gensim's `SaveLoad`). Of the classes that a pickle may name
@@ -7,7 +7,7 @@ there is a fixed list, those of the objects around word vectors; nothing of it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -16,12 +16,14 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from ....errors import InputError
-from ....storage.compression import shown
-from ..pickled import arrays
-from ..pickled.described import Instance, Name
-from ..pickled.names import Build
-from ..pickled.reader import LONGEST, PickleReader
+from ...errors import InputError
+from ...storage.compression import shown
+from ...storage.pickled import arrays
+from ...storage.pickled.described import Instance, Name
+from ...storage.pickled.names import Build
+from ...storage.pickled.reader import LONGEST, PickleReader
+from .base import Found, Whole
+from .matrix import gathered
 
 _MODELS = "gensim.models."
 _VECTORS = {
@@ -59,9 +61,10 @@ _MATRICES = ("vectors", "syn0")
 
 
 @dataclass(frozen=True)
-class Keyed:
+class SavedVectors:
     """The word vectors of a file."""
 
+    path: Path
     saved: str
     """The class that was saved: "KeyedVectors", "Word2Vec"."""
     words: list[str]
@@ -69,8 +72,29 @@ class Keyed:
     vectors: npt.NDArray[Any]
     """Float [words, dim]; mapped where they lie in a file of their own."""
 
+    @property
+    def skipped(self) -> int:
+        return 0
 
-def read_gensim(path: Path) -> Keyed:
+    @property
+    def name(self) -> str:
+        return shown(self.path.name)
+
+    @property
+    def dim(self) -> int:
+        return int(self.vectors.shape[1])
+
+    def look_up(self, words: Sequence[str]) -> Found:
+        rows: dict[str, int] = {}
+        for row, word in enumerate(self.words):
+            rows.setdefault(word, row)
+        return gathered(words, rows, self.vectors, self.name)
+
+    def whole(self) -> Whole:
+        return self.words, self.vectors
+
+
+def read_gensim(path: Path) -> SavedVectors:
     """Return the word vectors in a file of gensim's KeyedVectors or Word2Vec.
 
     Raises InputError for an object of another class, which it names, and for a damaged file.
@@ -110,16 +134,16 @@ class _Pickle(PickleReader):
         )
 
 
-def _keyed(path: Path, root: Any) -> Keyed:
+def _keyed(path: Path, root: Any) -> SavedVectors:
     """Return the word vectors of what a file holds. Raises ValueError for a damaged one, and InputError."""
     name = arrays.called(root)
     if name in _SUBWORDS | _WITH_SUBWORDS:
         part = ".wv" if name in _WITH_SUBWORDS else ""
         kind = name.rpartition(".")[2]
         raise InputError(
-            f"{shown(path)} is a {kind} of gensim's, which makes a word's vector of its own and of those of its "
-            "n-grams, for words that it does not know too. A text vector of a run is the mean of all of them at "
-            "once, so it would answer otherwise. Save the vectors of its words alone, and name that file:",
+            f"{shown(path)} is a {kind} of gensim's, which makes vectors of words that it does not know of their "
+            "n-grams; expected a vector for each word and no others. Save the vectors of its words alone, and name "
+            "that file:",
             f"from gensim.models.fasttext import {kind}\n"
             f"{kind}.load({str(path)!r}){part}.save_word2vec_format({f'{path}.bin'!r}, binary=True)",
             code="LX-IMPORT-353",
@@ -136,9 +160,10 @@ def _keyed(path: Path, root: Any) -> Keyed:
     if odd or not words:
         raise ValueError(f"the key {shown(repr(odd[0]))}, which is no word" if words else "no words")
     vectors = _matrix(path, values, aside)
-    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
+    floats = vectors.dtype.kind == "f" and vectors.dtype.itemsize in (2, 4, 8)
+    if vectors.ndim != 2 or not vectors.shape[1] or not floats or len(vectors) != len(words):
         raise ValueError(f"{len(words):,} words and vectors {list(vectors.shape)} of {vectors.dtype}")
-    return Keyed(saved, words, vectors)
+    return SavedVectors(path, saved, words, vectors)
 
 
 def _attributes(value: Any) -> Mapping[str, Any]:

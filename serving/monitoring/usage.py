@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from .process import members
+from ..process import members
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ....errors import InputError
+from ...errors import InputError
 from .limits import check_key
 
 _MOST_OPEN = 10_000  # marks: containers that are begun and not ended

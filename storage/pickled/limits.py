@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....errors import InputError
+from ...errors import InputError
 from .described import Instance
 
 _DEEPEST = 64

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..kind import Imported, ImportOptions, Kind, beginning
-from ..word_vectors import averaged
-from .file import read_gensim
+from ...data.pretrained.gensim import read_gensim
+from .kind import Imported, ImportOptions, Kind, beginning
+from .word_vectors import averaged
 
 _PICKLE = b"\x80"
 _BEGINNING = 1 << 10
