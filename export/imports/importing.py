@@ -107,8 +107,15 @@ def _write(
     """Write the run's files to the empty `folder`. Raises RefusedError if the answers differ."""
     recipe, model, encoder = imported.recipe, imported.model, imported.encoder
     task = task_of(recipe.task, imported.labels, getattr(recipe.head, "threshold", 0.5))
-    before = None if imported.before is None else imported.before(data.texts)
-    after = text_outputs(model, encoder, data.texts)
+    try:
+        before = None if imported.before is None else imported.before(data.texts)
+        after = text_outputs(model, encoder, data.texts)
+    except ValueError as error:
+        raise InputError(
+            f"{source} was read as {kind.NAME}, and does not answer every text of {data.name}: {shown(error)}. Leave "
+            "out texts that the model cannot read, or mend the model.",
+            code="LX-IMPORT-904",
+        ) from None
     proof = compare(task, imported, data.texts, before, after)
     if before is not None and not proof.proven:
         raise RefusedError(
