@@ -136,7 +136,7 @@ def _keyed(path: Path, root: Any) -> Keyed:
     if odd or not words:
         raise ValueError(f"the key {shown(repr(odd[0]))}, which is no word" if words else "no words")
     vectors = _matrix(path, values, aside)
-    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words) or not vectors.size:
         raise ValueError(f"{len(words):,} words and vectors {list(vectors.shape)} of {vectors.dtype}")
     return Keyed(saved, words, vectors)
 

@@ -161,6 +161,7 @@ def saved(folder: Path, **attributes: Any) -> Path:
         pytest.param({"vectors": [[1.0]]}, "list in the place of an array", id="a list"),
         pytest.param({"vectors": np.zeros((2, 3), np.float32)}, "13 words and vectors [2, 3]", id="too few"),
         pytest.param({"vectors": np.zeros(13, np.float32)}, "vectors [13]", id="one axis"),
+        pytest.param({"vectors": np.zeros((13, 0), np.float32)}, "vectors [13, 0]", id="no numbers"),
         pytest.param({"vectors": np.zeros((13, 3), np.int64)}, "of int64", id="whole numbers"),
         pytest.param({"vectors": np.array([[None]])}, "type 'O8'", id="objects"),
         pytest.param({"vectors": np.array(["a"])}, "type 'U1'", id="strings"),
@@ -173,6 +174,20 @@ def saved(folder: Path, **attributes: Any) -> Path:
 def test_what_are_no_word_vectors_is_told(attributes: dict[str, Any], told: str, tmp_path: Path) -> None:
     with refused(InputError, "LX-IMPORT-352", "own.kv", told):
         read_gensim(saved(tmp_path, **attributes))
+
+
+def test_words_that_no_text_has_are_left_out(tmp_path: Path) -> None:
+    """A line break, half of a surrogate pair, and nothing: none is a line of a vocabulary in UTF-8."""
+    made = KeyedVectors(2, dtype=np.float64)
+    made.add_vectors(["good", "ba\rd", "a\ud800", "", "film"], np.eye(5, 2))
+    (tmp_path / "own.kv").write_bytes(pickle.dumps(made, 4))
+    run = import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path))
+    assert run.encoder.vocabulary == ["good", "film"]
+    made.vectors[1] = 1e300  # of a word that is left out
+    made.vectors[4] = 1e300
+    (tmp_path / "own.kv").write_bytes(pickle.dumps(made, 4))
+    with refused(InputError, "LX-IMPORT-006", "own.kv", "'film'"):
+        import_run(tmp_path / "own.kv", tmp_path / "again", texts(tmp_path))
 
 
 def test_an_object_that_holds_itself_is_refused(tmp_path: Path) -> None:
