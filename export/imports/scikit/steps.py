@@ -189,7 +189,7 @@ def _check_classifier(classifier: Step, what: str) -> None:
     binarizer = classifier.get("_label_binarizer")
     if isinstance(binarizer, Step) and str(binarizer.get("y_type_")).startswith("multilabel"):
         raise InputError(
-            f"{what} has a {name} that gives a text several labels; what is brought in gives it one. Fit one that "
+            f"{what} has a {name} that gives a text several labels, of which a run would have one. Fit one that "
             "gives each text one label, or have a run learn its answers: lexport train DATA --teacher ANSWERS",
             code="LX-IMPORT-900",
         )

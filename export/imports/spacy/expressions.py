@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -126,7 +127,11 @@ def _repeats(tree: Any) -> bool:
         name = str(operation)
         if name.endswith("REPEAT"):
             return True
-        inner = {"BRANCH": lambda one: one[1], "SUBPATTERN": lambda one: [one[3]], "ATOMIC_GROUP": lambda one: [one]}
+        inner: dict[str, Callable[[Any], Any]] = {
+            "BRANCH": lambda one: one[1],
+            "SUBPATTERN": lambda one: [one[3]],
+            "ATOMIC_GROUP": lambda one: [one],
+        }
         if name in inner and any(map(_repeats, inner[name](argument))):
             return True
     return False
