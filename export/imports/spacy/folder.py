@@ -211,7 +211,7 @@ def _rules(found: Any) -> Spacy:
         raise ValueError(f"the tokenizer: {problem}")
     long = [piece for piece in rules if len(piece) > LONGEST_PIECE]
     if long:
-        raise ValueError(f"the tokenizer has the exception {shown(long[0])} of {len(long[0]):,} characters")
+        raise ValueError(f"the tokenizer has an exception of {len(long[0]):,} characters")
     for (name, degree), pattern in zip(_DEGREES.items(), (prefix, suffix, infix, whole, url), strict=True):
         slow = None if pattern is None else problem_of(pattern, degree)
         if slow is not None:
