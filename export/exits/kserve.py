@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -40,6 +41,22 @@ COPY . /app/
 USER 1000
 ENTRYPOINT ["python", "/app/server.py"]
 """
+
+
+# What Kubernetes' reader of YAML takes for a number or for true, and PyYAML for text: versions such as 1e3 and 0o17.
+_NO_TEXT = re.compile(r"[-+.]?[0-9].*|[yYnN]")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that every reader of YAML takes them for texts."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "'" if _NO_TEXT.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ class KServe(ServerExit):
             "spec": {"predictor": {**share, "minReplicas": 1, "containers": [container]}},
         }
         comments = "".join(f"# {line}\n" for line in amounts.why)
-        return (comments + yaml.safe_dump(service, sort_keys=False, width=110)).encode()
+        return (comments + yaml.dump(service, Dumper=_Dumper, sort_keys=False, width=110)).encode()
 
 
 def service_name(name: str) -> str:

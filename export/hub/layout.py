@@ -153,16 +153,19 @@ def attributes() -> bytes:
 
 
 def _inside(path: str) -> bool:
-    """Whether this is a plain relative path, of a file that is none of the folder's own."""
+    """Whether this is a plain relative path, of a file that is none of the folder's own and none that is hidden.
+
+    Hidden files are never pushed, and git runs what a folder `.git` says.
+    """
     parts = PurePosixPath(path).parts
     return (
         bool(parts)
         and "/".join(parts) == path
         and not path.startswith("/")
-        and ".." not in parts
+        and not any(part.startswith(".") for part in parts)
         and "\\" not in path
         and path.isprintable()
         and len(path.encode()) <= _LONGEST_PATH
         and all(len(part.encode()) <= _LONGEST_NAME for part in parts)
-        and path not in (RECORD, CARD, ATTRIBUTES)
+        and path not in (RECORD, CARD)
     )

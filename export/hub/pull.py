@@ -59,6 +59,11 @@ def pull(
 def _copy(folder: Path, name: str, digest: str, target: BinaryIO) -> None:
     """Copy a file of the folder to an open one. Raises as `pull` does."""
     found = hashlib.sha256()
+    # A pipe or a device never ends.
+    if (folder / name).exists() and not (folder / name).is_file():
+        raise InputError(
+            f"{folder / name} is no file, nor a link to one. Download the folder whole.", code="LX-HUB-900"
+        )
     try:
         with (folder / name).open("rb") as source:
             first = source.read(_BLOCK)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...storage import atomic
+from ...storage.compression import shown
 from ...storage.validation import Invalid
 from ...version import __version__
 from ..archive.format.unpacked import is_unpacked
@@ -100,17 +101,24 @@ def _push_archive(
     trusted: Sequence[PublicKey] | None,
 ) -> HubFolder:
     found = inspect(source, trusted)
-    run = found.evidence["run"]
-    measured = {one["name"]: one for one in found.evidence["variants"]}
-    front = front_matter(
-        found.name,
-        str(run["task"]),
-        str(run["recipe"]),
-        str(run["data"]["name"]),
-        measured.get(found.variant, {}).get("test", {}),
-        license_id=license_id,
-        languages=languages,
-    )
+    try:
+        run = found.evidence["run"]
+        measured = {one["name"]: one for one in found.evidence["variants"]}
+        front = front_matter(
+            found.name,
+            str(run["task"]),
+            str(run["recipe"]),
+            str(run["data"]["name"]),
+            measured.get(found.variant, {}).get("test", {}),
+            license_id=license_id,
+            languages=languages,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(
+            f"{source} has evidence that does not say what the card of a model needs ({type(error).__name__}: "
+            f"{shown(error)}). Make the archive again.",
+            code="LX-HUB-901",
+        ) from None
     with atomic.new_folder(out, replace=replace) as folder:
         file = f"{found.name}-{found.version}.mar"
         shutil.copyfile(source, folder / file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
@@ -17,6 +18,7 @@ from ...evaluation.tasks import Task, task_of
 from ...models import run
 from ...models.predict import outputs, text_outputs
 from ...storage import atomic
+from ...storage.compression import shown
 from ...storage.progress import Say, silent
 from ...training.save import check_replaceable, unknown_share
 from .card import write_card
@@ -56,6 +58,7 @@ def import_run(
     imported = kind.read(path, options)
     for note in imported.notes:
         say(note)
+    _check_labels(source, imported.labels)
     imported.model.eval()
     with atomic.new_folder(out, replace=replace) as folder:
         _write(folder, out.name, kind, path, source, imported, data, say)
@@ -78,6 +81,19 @@ def _read_texts(source: Source, text_column: str, reading: Reading, say: Say) ->
     return changed(kept, dropped=found.dropped, languages=None, pairs=None, images=None)
 
 
+def _check_labels(source: str, labels: Sequence[str]) -> None:
+    """Raise InputError for a label that no file can have."""
+    for label in labels:
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{source} has the label {shown(repr(label))}, which is no valid Unicode: half of a surrogate pair "
+                "stands alone. Rename it in the model that is brought in.",
+                code="LX-IMPORT-901",
+            ) from None
+
+
 def _write(
     folder: Path,
     name: str,
@@ -91,8 +107,15 @@ def _write(
     """Write the run's files to the empty `folder`. Raises RefusedError if the answers differ."""
     recipe, model, encoder = imported.recipe, imported.model, imported.encoder
     task = task_of(recipe.task, imported.labels, getattr(recipe.head, "threshold", 0.5))
-    before = None if imported.before is None else imported.before(data.texts)
-    after = text_outputs(model, encoder, data.texts)
+    try:
+        before = None if imported.before is None else imported.before(data.texts)
+        after = text_outputs(model, encoder, data.texts)
+    except ValueError as error:
+        raise InputError(
+            f"{source} was read as {kind.NAME}, and does not answer every text of {data.name}: {shown(error)}. Leave "
+            "out texts that the model cannot read, or mend the model.",
+            code="LX-IMPORT-904",
+        ) from None
     proof = compare(task, imported, data.texts, before, after)
     if before is not None and not proof.proven:
         raise RefusedError(

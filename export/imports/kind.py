@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ MAX_TOKENS = 4096
 """Tokens of a text that a run reads, where the foreign model has no limit of its own."""
 SCORES_WITHIN = 1e-4
 """The largest difference of a score that is allowed, unless the kind says another."""
+
+
+# Line breaks, as files in text mode have them, and halves of surrogate pairs, which no UTF-8 has.
+_NO_LINE = re.compile("[\n\r\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,11 @@ class Kind(ABC):
     @abstractmethod
     def read(self, path: Any, options: ImportOptions) -> Imported:
         """Read the model. Raises InputError for one that is damaged or cannot be brought in, with the reason."""
+
+
+def is_line(word: str) -> bool:
+    """Return whether a word can be a line of vocabulary.txt. No token of a text is another."""
+    return bool(word) and _NO_LINE.search(word) is None
 
 
 def beginning(path: Path, size: int) -> bytes:

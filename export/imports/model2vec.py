@@ -24,7 +24,7 @@ from ...data.pretrained.base import LARGEST
 from ...errors import InputError
 from ...evaluation.metrics import Outputs
 from ...handlers.text.encoder import FIRST_WORD
-from ...handlers.text.tokenizer import FILE
+from ...handlers.text.tokenizer import FILE, no_panic
 from ...messages.extras import is_installed
 from ...models.compose import build
 from ...models.embeddings import TableOptions
@@ -42,6 +42,7 @@ _NESTED = "0_StaticEmbedding"
 _HEADS = ("head.safetensors", "pipeline.skops")
 # Tokens of a text that model2vec's `encode` reads where config.json says nothing.
 _MOST_TOKENS = 512
+_LARGEST_LENGTH = 1 << 20
 # What config.json may say: how the vectors were made, which changes nothing any more, and how they are used.
 _MADE = {
     *("architectures", "model_type", "tokenizer_name", "apply_pca", "apply_zipf", "sif_coefficient", "hidden_dim"),
@@ -79,9 +80,10 @@ class _Folder:
     def rows(self) -> Array:
         """Return the vector of each token, float32 [tokens, dim]."""
         rows = self.embeddings if self.mapping is None else self.embeddings[self.mapping]
-        if self.weights is None:
-            return np.asarray(rows, np.float32)
-        return np.multiply(rows, self.weights[:, None], dtype=np.float32, casting="same_kind")
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.weights is None:
+                return np.asarray(rows, np.float32)
+            return np.multiply(rows, self.weights[:, None], dtype=np.float32, casting="same_kind")
 
 
 class Model2Vec(Kind):
@@ -189,7 +191,7 @@ def _read(path: Path) -> _Folder:
         raise InputError(
             f"{path / WEIGHTS} cannot be read ({shown(error)}). Save the model again.", code="LX-IMPORT-304"
         ) from None
-    tokenizer = read_tokenizer((path / FILE).read_bytes(), f"{FILE} of {path.name}")
+    tokenizer = read_tokenizer(_tokenizer(path), f"{FILE} of {path.name}")
     embeddings = tensors.pop("embeddings", np.zeros(0))
     weights, mapping = tensors.pop("weights", None), tensors.pop("mapping", None)
     folder = _Folder(embeddings, weights, mapping, tokenizer, normalizes, most)
@@ -203,6 +205,15 @@ def _read(path: Path) -> _Folder:
             code="LX-IMPORT-305",
         )
     return folder
+
+
+def _tokenizer(path: Path) -> bytes:
+    try:
+        return (path / FILE).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path / FILE} cannot be read ({error.strerror}). Copy the folder whole.", code="LX-IMPORT-905"
+        ) from None
 
 
 def _read_config(file: Path) -> tuple[bool, int | None]:
@@ -223,8 +234,8 @@ def _read_config(file: Path) -> tuple[bool, int | None]:
         problem = f"it has the settings {', '.join(unknown[:5])}, which this version does not know"
     elif not isinstance(normalizes, bool | None):
         problem = f"its normalize is {normalizes!r}, neither true nor false"
-    elif most is not None and (type(most) is not int or most < 1):
-        problem = f"its max_length is {most!r}, neither null nor a number of tokens"
+    elif most is not None and (type(most) is not int or not 1 <= most <= _LARGEST_LENGTH):
+        problem = f"its max_length is {most!r}, neither null nor a number of tokens up to {_LARGEST_LENGTH:,}"
     if problem:
         raise InputError(
             f"{file} is not one of model2vec: {shown(problem)}. Name a folder that StaticModel.save_pretrained "
@@ -276,7 +287,8 @@ def _averaging(folder: _Folder) -> Before:
     def answer(texts: Sequence[str]) -> Outputs:
         found = np.zeros((len(texts), dim))
         for number, text in enumerate(texts):
-            ids = opened.encode(text[: folder.characters], add_special_tokens=False).ids
+            with no_panic():
+                ids = opened.encode(text[: folder.characters], add_special_tokens=False).ids
             own = [one for one in ids if one != folder.tokenizer.unknown]
             if own:
                 vectors = folder.embeddings[own if folder.mapping is None else folder.mapping[own]].astype(np.float64)

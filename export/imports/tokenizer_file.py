@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import InputError
 from ...handlers.text.spec import FIRST_WORD, TextSpec
 from ...handlers.text.tokenized import TokenizedEncoder
-from ...handlers.text.tokenizer import TokenizerRules, open_tokenizer, tokens_of, unknown_of
+from ...handlers.text.tokenizer import TokenizerRules, no_panic, open_tokenizer, tokens_of, unknown_of
 from ...storage.compression import shown
 
 # Of every file: letters, a script that few have, marks, an emoji, control and private characters.
@@ -76,15 +76,26 @@ def read_tokenizer(content: bytes, file: str) -> TokenizerFile:
             "no_truncation() of tokenizers, if your program runs without it.",
             code="LX-IMPORT-301",
         )
+    if values["model"].get("dropout"):
+        raise InputError(
+            f"{shown(file)} leaves out merges at random (dropout), so that it reads "
+            "no text twice alike. Take dropout out of the file, which is for training alone.",
+            code="LX-IMPORT-903",
+        )
     named = values["model"].get("unk_token")
     unknown = unknown_of(values, {token: number for number, token in enumerate(tokens)})
     try:
         if named and unknown is None:
             raise ValueError(f"its token for unknown words, {named!r}, is none of its tokens")
-        before, after = _special(opened.encode(_PROBE).special_tokens_mask)
+        with no_panic():
+            probed = opened.encode(_PROBE)
+        before, after = _special(probed.special_tokens_mask)
+        if max(probed.ids, default=0) >= len(tokens):
+            raise ValueError(f"a special token has the id {max(probed.ids):,}, which is none of its tokens")
     except Exception as error:  # of the package's own kind, which is Exception itself
         raise InputError(
-            f"{shown(file)} does not read every text: {shown(error)}. Give it a token for what it does not know.",
+            f"{shown(file)} does not read every text: {shown(error)}. Give it a token for what it does not know, and "
+            "special tokens that are among its own.",
             code="LX-IMPORT-302",
         ) from None
     note = "the file fills texts up to the longest of a batch; here none is filled up"

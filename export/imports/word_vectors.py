@@ -24,7 +24,7 @@ from ...models.encoders.bag import BagOptions
 from ...models.heads.vector import VectorOptions
 from ...models.recipes import Recipe, TextOptions, TrainingOptions
 from ...storage.compression import shown
-from .kind import Before, Imported, ImportOptions, Kind, beginning
+from .kind import Before, Imported, ImportOptions, Kind, beginning, is_line
 
 _BEGINNING = 1 << 16
 _LEAST_NUMBERS = 2
@@ -98,9 +98,9 @@ def averaged(
 def _usable(path: Path, words: Sequence[str], matrix: npt.NDArray[np.floating]) -> tuple[list[str], Vectors]:
     """Return the words with their first vectors, float32 [words, dim]. Raises InputError for numbers not finite."""
     first = {word: row for row, word in reversed(list(enumerate(words)))}
-    # A line of vocabulary.txt is a word.
-    kept = [word for word in dict.fromkeys(words) if word and "\n" not in word]
-    vectors = np.asarray(matrix[[first[word] for word in kept]], np.float32)
+    kept = [word for word in dict.fromkeys(words) if is_line(word)]
+    with np.errstate(over="ignore"):
+        vectors = np.asarray(matrix[[first[word] for word in kept]], np.float32)
     odd = np.flatnonzero(~(np.abs(vectors) <= LARGEST).all(axis=1))
     if len(odd) or not kept:
         what = f"the vector of '{shown(kept[odd[0]])}' has numbers that are not finite" if kept else "it has no word"

@@ -14,7 +14,7 @@ from .encoder import TextEncoder
 from .hashing import Ids
 from .offsets import Found
 from .spec import FIRST_WORD, UNK, TextError, TextSpec
-from .tokenizer import FILE, TokenizerRules, open_tokenizer, tokens_of
+from .tokenizer import FILE, TokenizerRules, no_panic, open_tokenizer, tokens_of
 from .tokens import Tokens
 
 
@@ -56,6 +56,10 @@ class TokenizedEncoder(TextEncoder):
         try:
             opened = open_tokenizer(content)
             words = _Tokens(spec, tokens_of(opened))
+            with no_panic():
+                largest = max(opened.encode("", add_special_tokens=True).ids, default=0)
+            if largest >= len(words.words()):
+                raise ValueError(f"{FILE} adds a special token with the id {largest:,}, which is none of its tokens.")
         except ValueError as error:
             raise TextError(str(error)) from None
         special = sum(spec.tokenizer.special)
@@ -121,20 +125,22 @@ class TokenizedEncoder(TextEncoder):
         most = self._rules.characters
         truncated = [False] * len(texts) if most is None else [len(text) > most for text in texts]
         read = texts if most is None else [text[:most] for text in texts]
-        try:
-            return self._opened.encode_batch_fast(read, add_special_tokens=self._marked), truncated
-        except TypeError:  # half a surrogate pair, which is no Unicode text
-            read = list(map(_whole, read))
-            return self._opened.encode_batch_fast(read, add_special_tokens=self._marked), truncated
+        with no_panic():
+            try:
+                return self._opened.encode_batch_fast(read, add_special_tokens=self._marked), truncated
+            except TypeError:  # half a surrogate pair, which is no Unicode text
+                read = list(map(_whole, read))
+                return self._opened.encode_batch_fast(read, add_special_tokens=self._marked), truncated
 
     def _encode_with_offsets(self, text: str) -> tuple[Any, bool]:
         """Return what the package makes of a text, and whether it was cut."""
         most = self._rules.characters
         read = text[:most]
-        try:
-            found = self._opened.encode(read, add_special_tokens=self._marked)
-        except TypeError:
-            found = self._opened.encode(_whole(read), add_special_tokens=self._marked)
+        with no_panic():
+            try:
+                found = self._opened.encode(read, add_special_tokens=self._marked)
+            except TypeError:
+                found = self._opened.encode(_whole(read), add_special_tokens=self._marked)
         return found, len(read) < len(text)
 
 

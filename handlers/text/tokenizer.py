@@ -8,6 +8,8 @@ has row i + 2, and the file's token for what it does not know has UNK's.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +42,17 @@ class TokenizerRules:
         return None
 
 
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """Raise ValueError where the package panics, as Rust calls it: what it raises then is no Exception."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"tokenizers gave up: {str(error)[:200]}") from None
+
+
 def open_tokenizer(content: bytes) -> Any:
     """Return the `tokenizers.Tokenizer` of a file's content, which pads and cuts nothing.
 
@@ -50,7 +63,8 @@ def open_tokenizer(content: bytes) -> Any:
     from tokenizers import Tokenizer
 
     try:
-        found = Tokenizer.from_str(content.decode())
+        with no_panic():
+            found = Tokenizer.from_str(content.decode())
     except Exception as error:  # of the package's own kind, which is Exception itself
         raise ValueError(f"{FILE} cannot be read by tokenizers: {str(error)[:200]}") from None
     found.no_padding()

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...export.evidence.load_results import read_results
+from ...messages.escaping import visible
 from ..plan import parse_workers
 from .models import Model
 
@@ -107,9 +108,12 @@ def from_loadtest(path: Path, engine: str, models: Sequence[Model], workers: str
         cpu_limit=max(count, math.ceil(1.5 * used)),
         memory=_up(held, 32),
         memory_limit=_up(math.ceil(1.5 * held), 64),
+        # Comments of a file that runs a server: what a report says must not begin a line of its own there.
         why=(
-            f"From the load test of {report['started']} ({path.name}), the fastest runs with {engine} {chosen}",
-            f"in which nothing failed. {figures}.",
+            visible(
+                f"From the load test of {report['started']} ({path.name}), the fastest runs with {engine} {chosen}"
+            ),
+            visible(f"in which nothing failed. {figures}."),
             f"Cores: what was used, {used:.2f}, rounded up; at most 1.5 times that, in whole cores, one a worker.",
             f"Memory: what was held, {held} MiB, rounded up; at most 1.5 times as much.",
         ),

@@ -19,12 +19,11 @@ from .steps import Array, LinearPipeline
 
 # Nodes that change the shape of what they are given, or its type, and nothing else.
 _SHAPING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}
-_RUN = re.compile(
-    r"(?:\\b)?(\[(?:[A-Za-z0-9_]|[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9])+\]|\\w)((?:\1)?\+|\{\d+,\})(?:\\b)?"
-)
+_RUN = re.compile(r"(\\b)?(\[(?:[A-Za-z0-9_]|[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9])+\]|\\w)((?:\2)?\+|\{\d+,\})(\\b)?")
 _BOOL, _FLOAT, _STRING = 9, 1, 8
 # Of RE2, whose classes are of ASCII alone.
 _WORD = "[0-9A-Za-z_]"
+_PARTS = ["0-9", "A-Z", "_", "a-z"]
 
 
 class ScikitGraph:
@@ -114,20 +113,23 @@ class ScikitGraph:
     def _tokenizer(self, node: Any) -> None:
         pattern = self._get(node, "tokenexp", "")
         run = _RUN.fullmatch(pattern)
+        # A run of some of the characters of words may lie within a word, where \b finds no begin and no end.
+        if run and (run[1] or run[4]) and run[2] != r"\w" and sorted(re.findall(".-.|.", run[2][1:-1])) != _PARTS:
+            run = None
         if self._get(node, "mark", 0) or not (run or pattern == r"\S+"):
             raise InputError(
                 f"{self._file} splits texts by {shown(repr(pattern)) if pattern else 'separators'}, which may mean "
                 "something else in a run; known are one class of ASCII characters, such as [a-zA-Z0-9_]+, \\w\\w+ "
-                "and \\S+. Convert the pipeline with options={'tokenexp': …}, or bring in the pipeline itself: "
-                "lexport.import_model(pipeline, …).",
+                "and \\S+, with \\b around \\w or [a-zA-Z0-9_] alone. Convert the pipeline with "
+                "options={'tokenexp': …}, or bring in the pipeline itself: lexport.import_model(pipeline, …).",
                 code="LX-IMPORT-371",
             )
         least = int(self._get(node, "mincharnum", 1))
         if run is None:
             one, counted = r"[^\t\n\f\r ]", 1
         else:
-            one = _WORD if run[1] == r"\w" else run[1]
-            counted = int(run[2][1:-2]) if run[2].startswith("{") else 1 if run[2] == "+" else 2
+            one = _WORD if run[2] == r"\w" else run[2]
+            counted = int(run[3][1:-2]) if run[3].startswith("{") else 1 if run[3] == "+" else 2
         self.tokens = f"{one}{{{max(least, counted)},}}"
 
     def _vectorizer(self, node: Any) -> None:
@@ -223,8 +225,12 @@ class ScikitGraph:
         divided: whether the scores add up to 1, so that they may be divided by their sum.
         """
         waiting = list(node.output)
+        seen: set[str] = set()
         while waiting:
             name = waiting.pop()
+            if name in seen:  # there may be many ways to it
+                continue
+            seen.add(name)
             for after in (one for one in self._nodes if name in one.input):
                 plain = after.op_type in (*_SHAPING, "Cast", "ZipMap")
                 if not plain and not (divided and after.op_type == "Normalizer" and self._get(after, "norm") == "L1"):

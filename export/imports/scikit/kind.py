@@ -19,8 +19,8 @@ from ....models.encoders.bag import BagOptions
 from ....models.heads import LinearOptions
 from ....models.recipes import Recipe, TextOptions, TrainingOptions
 from ....storage.compression import shown
-from ..kind import SCORES_WITHIN, Before, Imported, ImportOptions, Kind
-from .steps import Array, LinearPipeline, Step, class_name, linear_pipeline, tokens_of
+from ..kind import SCORES_WITHIN, Before, Imported, ImportOptions, Kind, is_line
+from .steps import INNER, Array, LinearPipeline, Step, class_name, linear_pipeline, tokens_of
 
 # A text is compared with itself cell by cell.
 _MOST_CELLS = 2048
@@ -53,9 +53,9 @@ def _step(one: object, what: str) -> Step:
             code="LX-IMPORT-115",
         )
     values = dict(vars(one))
-    scaling = values.get("_tfidf")
-    if scaling is not None:
-        values["_tfidf"] = _step(scaling, what)
+    for name in INNER:
+        if values.get(name) is not None:
+            values[name] = _step(values[name], what)
     return Step(class_name(f"{kind.__module__}.{kind.__qualname__}"), values)
 
 
@@ -99,9 +99,13 @@ def imported(
     pipeline: LinearPipeline, before: Before, notes: Sequence[str], within: float = SCORES_WITHIN
 ) -> Imported:
     """Return the pipeline as a run has it; scores may differ by `within`."""
-    longest = pipeline.ngrams[1]
-    # A line of vocabulary.txt is a word; no token has a line break.
-    columns = {word: column for word, column in pipeline.words.items() if word and "\n" not in word}
+    shortest, longest = pipeline.ngrams
+    # A vocabulary that was given may have others, which scikit-learn never counts.
+    columns = {
+        word: column
+        for word, column in pipeline.words.items()
+        if is_line(word) and shortest <= len(word.split(" ")) <= longest
+    }
     spec = TextSpec(
         words=FIRST_WORD + len(columns),
         ngrams=longest,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ....data.pretrained.base import LARGEST
 from ....errors import InputError
 from ....storage.compression import shown
 from ..bags.tokenizers import SPACE, WORD
@@ -39,6 +40,8 @@ _LINEAR = {
     "linear_model.PassiveAggressiveClassifier",
     "svm.LinearSVC",
 }
+INNER = ("_tfidf", "_label_binarizer")
+"""Attributes of steps that are objects, and which are read."""
 _BAYES = {"naive_bayes.MultinomialNB", "naive_bayes.ComplementNB"}
 # Settings with one value that is brought in, and how that is written.
 _FIXED: dict[str, Any] = {
@@ -129,10 +132,13 @@ def linear_pipeline(steps: list[Step], what: str) -> LinearPipeline:
     importance = np.ones(len(words))
     if scaling is not None and scaling.get("use_idf"):
         importance = _array(scaling, "idf_", what, 1)
+    _check_classifier(classifier, what)
     weight, bias = _weights(classifier, what)
     labels = [str(one) for one in np.asarray(classifier.get("classes_", [])).tolist()]
     if len(bias) == 1 and len(labels) == 2:
-        weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.concatenate([[0.0], bias])
+        # Of multi_class="multinomial", of earlier versions, probabilities are the softmax of both signs.
+        other = -1.0 if classifier.name == _LOGISTIC and classifier.get("multi_class") == "multinomial" else 0.0
+        weight, bias = np.concatenate([other * weight, weight]), np.concatenate([other * bias, bias])
     fits = weight.shape == (len(labels), len(words)) and bias.shape == (len(labels),)
     if not fits or importance.shape != (len(words),) or len(set(labels)) < len(labels) or len(labels) < 2:
         raise InputError(
@@ -141,8 +147,11 @@ def linear_pipeline(steps: list[Step], what: str) -> LinearPipeline:
             "Fit all its steps together, with one label a text.",
             code="LX-IMPORT-107",
         )
-    if not all(np.isfinite(one).all() for one in (importance, weight, bias)):
-        raise InputError(f"{what} has coefficients that are not finite numbers. Fit it again.", code="LX-IMPORT-108")
+    if not all((np.abs(one) <= LARGEST).all() for one in (importance, weight, bias)):
+        raise InputError(
+            f"{what} has coefficients that are not finite numbers, or beyond float32. Fit it again.",
+            code="LX-IMPORT-108",
+        )
     stop = vectorizer.get("stop_words")
     return LinearPipeline(
         words,
@@ -154,17 +163,36 @@ def linear_pipeline(steps: list[Step], what: str) -> LinearPipeline:
         tokens=PATTERNS[_plain_pattern(vectorizer)],
         lowercase=bool(vectorizer.get("lowercase")),
         ngrams=(int(vectorizer.get("ngram_range")[0]), int(vectorizer.get("ngram_range")[1])),
-        counts="binary" if vectorizer.get("binary") else "sublinear" if sublinear else "plain",
+        counts="binary" if _binary(vectorizer) else "sublinear" if sublinear else "plain",
         norm=norm or "none",
         probable=classifier.name in {_LOGISTIC, *_BAYES} and not _one_against_all(classifier, len(labels)),
         stop_words=frozenset(stop) if isinstance(stop, (list, tuple, set, frozenset)) else frozenset(),
     )
 
 
+def _binary(vectorizer: Step) -> bool:
+    """Return whether a word counts once: as a setting says, or because counts are kept as bool."""
+    kind = vectorizer.get("dtype")
+    name = kind.name if isinstance(kind, Step) else getattr(kind, "__name__", kind)
+    return bool(vectorizer.get("binary")) or str(name).rpartition(".")[2] in ("bool", "bool_")
+
+
 def _one_against_all(classifier: Step, labels: int) -> bool:
     """Return whether its probabilities are those of one label against all others, each scaled to a sum of 1."""
-    binary = classifier.get("multi_class") == "ovr" or classifier.get("solver") == "liblinear"
+    binary = classifier.get("multi_class") in ("ovr", "warn") or classifier.get("solver") == "liblinear"
     return classifier.name == _LOGISTIC and binary and labels > 2
+
+
+def _check_classifier(classifier: Step, what: str) -> None:
+    """Raise InputError for a classifier that gives a text several labels."""
+    name = classifier.name.rpartition(".")[2]
+    binarizer = classifier.get("_label_binarizer")
+    if isinstance(binarizer, Step) and str(binarizer.get("y_type_")).startswith("multilabel"):
+        raise InputError(
+            f"{what} has a {name} that gives a text several labels, of which a run would have one. Fit one that "
+            "gives each text one label, or have a run learn its answers: lexport train DATA --teacher ANSWERS",
+            code="LX-IMPORT-900",
+        )
 
 
 def _check_settings(vectorizer: Step, what: str) -> None:

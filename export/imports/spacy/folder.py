@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ....errors import InputError
-from ....handlers.text.spacy import Spacy
+from ....handlers.text.spacy import LONGEST_PIECE, Spacy
 from ....storage.compression import shown
+from .expressions import problem_of
 from .msgpack import read_msgpack
 
 CONFIG = "config.cfg"
@@ -51,6 +52,9 @@ _SOFTMAX, _LOGISTIC, _GRAMS, _LINEAR = "softmax_activation", "logistic", "extrac
 _ORTH, _LOWER = 65, 66
 _LARGEST = 1 << 32  # bytes of a file
 _MOST_RULES = 1 << 16
+# The expressions of a tokenizer, and of each how many loops may share a text: with those that are tried again once
+# something is taken off, a piece takes time by the cube of its length at most.
+_DEGREES = {"prefix_search": 0, "suffix_search": 0, "infix_finditer": 1, "token_match": 1, "url_match": 2}
 _LEARN = "lexport train DATA --teacher ANSWERS"
 Array = npt.NDArray[np.float32]
 
@@ -109,7 +113,7 @@ def read_textcat(path: Path) -> TextCat:
         settings = json.loads(_content(path / component / "cfg"))
         model = read_msgpack(_content(path / component / "model"))
         return _textcat(component, str(nlp.get("lang")), architecture, settings, model, rules)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InputError(
             f"{shown(path)} cannot be read as a pipeline of spaCy's: {shown(str(error)) or type(error).__name__}. "
             "Save it again with nlp.to_disk, of spaCy 3.",
@@ -192,8 +196,7 @@ def _rules(found: Any) -> Spacy:
     rules = {
         str(piece): [str(one.get(_ORTH, one.get("ORTH"))) for one in tokens] for piece, tokens in exceptions.items()
     }
-    names = ("prefix_search", "suffix_search", "infix_finditer", "token_match", "url_match")
-    prefix, suffix, infix, whole, url = (str(found[name]) if found.get(name) else None for name in names)
+    prefix, suffix, infix, whole, url = (str(found[name]) if found.get(name) else None for name in _DEGREES)
     made = Spacy(
         prefix=prefix,
         suffix=suffix,
@@ -206,6 +209,18 @@ def _rules(found: Any) -> Spacy:
     problem = made.problem()
     if problem is not None:
         raise ValueError(f"the tokenizer: {problem}")
+    long = [piece for piece in rules if len(piece) > LONGEST_PIECE]
+    if long:
+        raise ValueError(f"the tokenizer has an exception of {len(long[0]):,} characters")
+    for (name, degree), pattern in zip(_DEGREES.items(), (prefix, suffix, infix, whole, url), strict=True):
+        slow = None if pattern is None else problem_of(pattern, degree)
+        if slow is not None:
+            raise InputError(
+                f"The tokenizer's expression {name} may take very long for some texts: {slow}. Expected one that "
+                "reads every text in one way, such as [a-z]+ in the place of (?:[a-z]+)+. Change it in spaCy "
+                f"(nlp.tokenizer.{name}), and save the pipeline again.",
+                code="LX-IMPORT-902",
+            )
     return made
 
 
@@ -230,8 +245,9 @@ def _textcat(component: str, language: str, architecture: str, settings: Any, mo
     # Earlier versions of thinc have another name for the mark, or but this way and no mark.
     marks = {name: read_msgpack(value) for name, value in model["attrs"][linear].items()}
     overlapping = bool(marks.get("v1_indexing", marks.get("invalid_indexing", True)))
-    table = _table(weights["W"], rows, outputs, overlapping=overlapping)
-    bias = np.asarray(weights["b"], np.float32)
+    with np.errstate(over="ignore"):
+        table = _table(weights["W"], rows, outputs, overlapping=overlapping)
+        bias = np.asarray(weights["b"], np.float32)
     if outputs != len(labels) or bias.shape != (outputs,) or len(set(labels)) < len(labels) or len(labels) < 2:
         raise ValueError(f"{outputs} outputs for the labels {', '.join(labels[:5])}")
     if not np.isfinite(table).all() or not np.isfinite(bias).all():

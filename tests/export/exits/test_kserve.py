@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import yaml
 
 from lexport.errors import InputError
+from lexport.export.archive.format.reader import extract
 from lexport.export.exits.kserve import Amounts, KServe, service_name
+from lexport.export.exits.packed import read_packed
 from lexport.export.exits.writing import write_exit
 
 from ...refusals import refused
@@ -40,6 +43,17 @@ def test_the_service_runs_the_image_with_what_it_is_given(archive_of: ArchiveOf,
     assert "canaryTrafficPercent" not in service["spec"]["predictor"]
     text = (tmp_path / "out" / "inferenceservice.yaml").read_text(encoding="utf-8")
     assert text.startswith("# measured\n# so\n")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1e3", "0o17", "12345e67", "y", "1.0+build.7"])
+def test_a_version_is_a_text_for_every_reader_of_yaml(version: str, archive_of: ArchiveOf, tmp_path: Path) -> None:
+    """PyYAML takes 1e3 for a text without quotation marks; Kubernetes takes it for a number, and refuses the file."""
+    extract(archive_of("onnx-fp32"), tmp_path)
+    packed = read_packed(tmp_path)
+    packed = replace(packed, model=replace(packed.model, version=version))
+    text = KServe(AMOUNTS, image="registry/topics:7").files(packed)["inferenceservice.yaml"].decode()
+    assert f"lexport/version: '{version}'\n" in text
+    assert yaml.safe_load(text)["metadata"]["annotations"]["lexport/version"] == version
 
 
 def test_a_canary_gets_its_share_and_the_image_its_name(archive_of: ArchiveOf, tmp_path: Path) -> None:

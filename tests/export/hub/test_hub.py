@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import lexport
 from lexport.api.functions import read_keys
 from lexport.api.run import of_folder
 from lexport.errors import InputError, RefusedError
+from lexport.export.archive.inspect import inspect
 from lexport.export.hub.layout import with_front, without_front
 from lexport.export.hub.pull import pull
 from lexport.export.hub.push import push
@@ -132,6 +135,28 @@ def test_pointers_and_missing_files_are_named(pushed: Path, tmp_path: Path) -> N
         pull(pushed, tmp_path / "back.mar")
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_not_read(make: Callable[[Path], None], pushed: Path, tmp_path: Path) -> None:
+    archive = pushed / "topics-1.0.mar"
+    archive.unlink()
+    make(archive)
+    with refused(InputError, "LX-HUB-900", archive):
+        pull(pushed, tmp_path / "back.mar")
+    assert not (tmp_path / "back.mar").exists()
+
+
+def test_an_archive_whose_evidence_says_no_task_is_refused(
+    archive_of: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = inspect(archive_of("onnx-int8"))
+    for run in ({}, {"task": "other", "recipe": "", "data": {"name": ""}}, []):
+        spoiled = replace(found, evidence={**found.evidence, "run": run})
+        monkeypatch.setattr("lexport.export.hub.push.inspect", lambda *_, spoiled=spoiled: spoiled)
+        with refused(InputError, "LX-HUB-901", "topics-1.0.mar"):
+            push(archive_of("onnx-int8"), tmp_path / "pushed")
+    assert not (tmp_path / "pushed").exists()
+
+
 def test_a_card_that_is_no_text_is_refused_on_both_ways(run_folder: Path, tmp_path: Path) -> None:
     push(run_folder, tmp_path / "pushed")
     (tmp_path / "pushed" / "README.md").write_bytes(b"caf\xe9")
@@ -177,6 +202,7 @@ def test_a_folder_without_a_record_is_refused(pushed: Path, tmp_path: Path, cont
     "path",
     [
         *("../out", "/etc/passwd", "a/../../b", "a\\b", "", ".", "a//b", "lexport.json", "README.md"),
+        *(".git/config", "export/.git/hooks/post-checkout", ".gitattributes", ".bashrc"),
         *("a\u200b", "a\n", "a" * 256, "/".join(["aa"] * 400)),
     ],
 )

@@ -131,6 +131,20 @@ def test_a_pickle_that_runs_a_command_is_refused_and_leaves_no_trace(tmp_path: P
     assert not mark.exists()
 
 
+def test_words_that_no_text_has_are_left_out(tmp_path: Path) -> None:
+    """A line break, half of a surrogate pair, and nothing: none is a line of a vocabulary in UTF-8."""
+    made = KeyedVectors(2, dtype=np.float64)
+    made.add_vectors(["good", "ba\rd", "a\ud800", "", "film"], np.eye(5, 2))
+    (tmp_path / "own.kv").write_bytes(pickle.dumps(made, 4))
+    run = import_run(tmp_path / "own.kv", tmp_path / "run", texts(tmp_path))
+    assert run.encoder.vocabulary == ["good", "film"]
+    made.vectors[1] = 1e300  # of a word that is left out
+    made.vectors[4] = 1e300
+    (tmp_path / "own.kv").write_bytes(pickle.dumps(made, 4))
+    with refused(InputError, "LX-IMPORT-006", "own.kv", "'film'"):
+        import_run(tmp_path / "own.kv", tmp_path / "again", texts(tmp_path))
+
+
 def test_it_is_told_by_its_content(tmp_path: Path) -> None:
     keyed().save(str(tmp_path / "named.bin"))
     assert kind_of(tmp_path / "named.bin").NAME.startswith("word vectors of gensim")

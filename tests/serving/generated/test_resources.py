@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from lexport.errors import InputError
 from lexport.loadtest.objectives import judge, parse
 from lexport.loadtest.results import LoadReport, Row
 from lexport.loadtest.runner import loadtest
+from lexport.serving.generated import compose, kubernetes, systemd
+from lexport.serving.generated.deployment import Deployment
 from lexport.serving.generated.files import deployment_file
 from lexport.serving.generated.models import Model
 from lexport.serving.generated.resources import MIB, from_loadtest, usual
@@ -144,6 +147,23 @@ def test_no_json_is_a_bug(tmp_path_factory: pytest.TempPathFactory, value: Any) 
     path.write_text(json.dumps(value))
     with pytest.raises(InputError):
         from_loadtest(path, "embedded", [FILMS], None)
+
+
+def test_what_a_report_says_is_no_line_of_a_file_that_runs_a_server(tmp_path: Path) -> None:
+    report = replace(REPORT, rows=(replace(FAST, users=0, rate=100.0),), verdicts=()).as_dict()
+    report["started"] = "2026\nUser=root\n---\nkind: Secret\n"
+    report["rows"][0]["rate"] = "1\nExecStartPre=/bin/sh -c own\n---\nkind: Pod\n#"
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(report), encoding="utf-8")
+    deployment = Deployment("embedded", (FILMS,), from_loadtest(path, "embedded", [FILMS], None))
+    unit = systemd.unit(deployment, Path("/opt/lexport/bin/lexport"))
+    assert "\\nExecStartPre=/bin/sh -c own" in unit
+    assert not re.search(r"^(ExecStartPre|User)=", unit, re.MULTILINE)
+    assert [one["kind"] for one in yaml.safe_load_all(kubernetes.manifests(deployment))] == [
+        *("ServiceAccount", "Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget")
+    ]
+    [composed] = yaml.safe_load_all(compose.compose(deployment))
+    assert composed["name"] == "lexport"
 
 
 def test_defaults_are_stated_and_grow_with_workers_and_archives() -> None:

@@ -112,6 +112,8 @@ VECTORIZERS = [
     TfidfVectorizer(token_pattern=r"\S+", max_df=0.5),
     CountVectorizer(),
     CountVectorizer(binary=True, ngram_range=(1, 2)),
+    CountVectorizer(dtype=bool),
+    TfidfVectorizer(ngram_range=(2, 2), vocabulary=["film", "film is", "the film", "good", "ba\rd", "a\ud800"]),
     Pipeline([("counts", CountVectorizer(ngram_range=(1, 2))), ("tfidf", TfidfTransformer(sublinear_tf=True))]),
 ]
 
@@ -152,6 +154,21 @@ def test_probabilities_of_one_label_against_all_are_not_claimed(setting: dict[st
             Step("linear_model.LogisticRegression", classifier | setting),
         ]
         assert linear_pipeline(steps, "a pipeline").probable is probable
+
+
+def test_probabilities_of_two_labels_by_a_softmax_are_of_both_signs() -> None:
+    """Of multi_class="multinomial", which earlier versions of scikit-learn have."""
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(*labelled(60, 2))
+    vectorizer, classifier = (dict(vars(one)) for _, one in pipeline.steps)
+    vectorizer["_tfidf"] = Step("feature_extraction.text.TfidfTransformer", vars(vectorizer["_tfidf"]))
+    steps = [
+        Step("feature_extraction.text.TfidfVectorizer", vectorizer),
+        Step("linear_model.LogisticRegression", classifier | {"multi_class": "multinomial"}),
+    ]
+    rows = texts(20, seed=6)
+    along = pipeline.decision_function(rows)
+    expected = 1 / (1 + np.exp(-2 * along))
+    np.testing.assert_allclose(computing(linear_pipeline(steps, "a pipeline"))(rows)[:, 1], expected, atol=1e-6)
 
 
 def test_letters_are_those_of_pythons_re() -> None:
@@ -211,6 +228,16 @@ def test_other_objects_are_refused(tmp_path: Path) -> None:
     rows, labels = labelled(60, 2)
     with refused(InputError, "LX-IMPORT-105", "Pipeline", "naive_bayes.BernoulliNB"):
         bring(make_pipeline(CountVectorizer(), BernoulliNB()).fit(rows, labels), tmp_path)
+    several = np.array([[number % 2, number % 3 == 0] for number in range(len(rows))], int)
+    with refused(InputError, "LX-IMPORT-900", "RidgeClassifier", "several labels"):
+        bring(make_pipeline(TfidfVectorizer(), RidgeClassifier()).fit(rows, several), tmp_path)
+    with refused(InputError, "LX-IMPORT-901", "'a\\ud800label 0'"):
+        bring(make_pipeline(TfidfVectorizer(), LinearSVC()).fit(rows, [f"a\ud800{one}" for one in labels]), tmp_path)
+    large = make_pipeline(TfidfVectorizer(), LinearSVC()).fit(rows, labels)
+    large.steps[-1][1].coef_ *= 1e300
+    with refused(InputError, "LX-IMPORT-108", "float32"):
+        bring(large, tmp_path)
+    assert not (tmp_path / "run").exists()
     with refused(InputError, "LX-IMPORT-112", "not fitted"):
         bring(make_pipeline(TfidfVectorizer(), LogisticRegression()), tmp_path)
     with refused(InputError, "LX-IMPORT-116", "LogisticRegression"):

@@ -14,6 +14,7 @@ from onnx import helper
 from lexport.errors import InputError
 from lexport.export.imports.kind import ImportOptions
 from lexport.export.imports.kinds import kind_of
+from lexport.export.imports.scikit.graph import ScikitGraph
 from lexport.models.predict import text_outputs
 
 from ....refusals import refused
@@ -71,6 +72,9 @@ def attribute(kind: str, **values: Any) -> Callable[[Any], None]:
     [
         (attribute("Tokenizer", tokenexp=r"(?i)\w+'?\w*"), "LX-IMPORT-371", "\\w*"),
         (attribute("Tokenizer", tokenexp=r"[^\n]"), "LX-IMPORT-371", "[^"),
+        # Of "abc1" it finds nothing, where [a-z]+ finds "abc".
+        (attribute("Tokenizer", tokenexp=r"\b[a-z]+\b"), "LX-IMPORT-371", "[a-z]+"),
+        (attribute("Tokenizer", tokenexp=r"[a-zA-Z]+\b"), "LX-IMPORT-371", "[a-zA-Z]+"),
         (attribute("Tokenizer", mark=1), "LX-IMPORT-371", "options"),
         (attribute("StringNormalizer", stopwords=["the"]), "LX-IMPORT-370", "stop words"),
         (attribute("StringNormalizer", case_change_action="UPPER"), "LX-IMPORT-370", "UPPER"),
@@ -92,6 +96,28 @@ def test_a_graph_that_does_something_else_is_refused(
     path.write_bytes(model.SerializeToString())
     with refused(InputError, code, "own.onnx", told):
         read(path)
+
+
+@pytest.mark.parametrize("pattern", [r"\b\w\w+\b", r"\b[a-zA-Z0-9_]+\b", r"[a-z]+", r"[a-zA-Z]{3,}", r"\S+"])
+def test_a_pattern_that_is_known_finds_the_words_that_onnx_runtime_finds(pattern: str, tmp_path: Path) -> None:
+    model = onnx.load_model(str(KEPT / "log2.onnx"))
+    attribute("Tokenizer", tokenexp=pattern)(model)
+    path = tmp_path / "own.onnx"
+    path.write_bytes(model.SerializeToString())
+    found, rows = read(path), [*texts(100, seed=9), *ODD, "good2 2good film_ _film bad-film caféfilm"]
+    assert np.abs(found.before(rows) - text_outputs(found.model, found.encoder, rows)).max() < 1e-5
+
+
+def test_many_ways_through_the_nodes_behind_the_classifier_are_gone_once() -> None:
+    model = onnx.load_model(str(KEPT / "log2.onnx"))
+    node = next(one for one in model.graph.node if one.op_type == "LinearClassifier")
+    before = node.output[1]
+    for number in range(60):
+        shape, after = f"shape {number}", f"after {number}"
+        model.graph.node.append(helper.make_node("Cast", [before], [shape], to=onnx.TensorProto.INT64))
+        model.graph.node.append(helper.make_node("Reshape", [before, shape], [after]))
+        before = after
+    assert len(ScikitGraph(model, "own.onnx").pipeline().labels) == 2
 
 
 def test_several_labels_with_a_logistic_function_each_are_refused(tmp_path: Path) -> None:

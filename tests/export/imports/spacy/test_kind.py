@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mmh3
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from lexport.export.imports.kind import Imported, ImportOptions
 from lexport.export.imports.kinds import kind_of
 from lexport.export.imports.spacy.answering import Answering
 from lexport.export.imports.spacy.folder import _table, read_textcat
+from lexport.export.imports.spacy.msgpack import read_msgpack
 from lexport.export.textgraph.attach import reason_against
 from lexport.handlers.text.offsets import find_tokens
 from lexport.handlers.text.spacy import Spacy
@@ -196,6 +198,34 @@ def test_a_file_that_is_missing_or_damaged_is_refused(file: str, tmp_path: Path)
         with refused(InputError, "LX-IMPORT-381", "own"):
             read_textcat(path)
     (path / file).unlink()
+    with refused(InputError, "LX-IMPORT-381", "own"):
+        read_textcat(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "told"),
+    [
+        pytest.param({"infix_finditer": r"(?:[a-z]+)+-"}, "LX-IMPORT-902", "infix_finditer", id="exponential"),
+        pytest.param({"suffix_search": r"\w*\w*-$"}, "LX-IMPORT-902", "suffix_search", id="cubic"),
+        pytest.param({"token_match": r"(a)\1"}, "LX-IMPORT-902", "token_match", id="referring back"),
+        pytest.param({"prefix_search": "("}, "LX-IMPORT-381", "regular expression", id="none"),
+        pytest.param({"exceptions": {"a" * 2000: [{65: "a" * 2000}]}}, "LX-IMPORT-381", "2,000", id="exception"),
+    ],
+)
+def test_rules_that_may_take_very_long_are_refused(
+    values: dict[str, Any], code: str, told: str, tmp_path: Path
+) -> None:
+    path = changed(tmp_path, lambda text: text)
+    rules = read_msgpack((path / "tokenizer").read_bytes())
+    (path / "tokenizer").write_bytes(msgpack.packb(rules | values))
+    with refused(InputError, code, told):
+        read_textcat(path)
+
+
+def test_a_threshold_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda text: text)
+    file = path / "textcat" / "cfg"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": 10**400}))
     with refused(InputError, "LX-IMPORT-381", "own"):
         read_textcat(path)
 
