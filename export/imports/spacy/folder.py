@@ -19,7 +19,6 @@ import numpy.typing as npt
 from ....errors import InputError
 from ....handlers.text.spacy import LONGEST_PIECE, Spacy
 from ....storage.compression import shown
-from .expressions import problem_of
 from .msgpack import read_msgpack
 
 CONFIG = "config.cfg"
@@ -52,9 +51,6 @@ _SOFTMAX, _LOGISTIC, _GRAMS, _LINEAR = "softmax_activation", "logistic", "extrac
 _ORTH, _LOWER = 65, 66
 _LARGEST = 1 << 32  # bytes of a file
 _MOST_RULES = 1 << 16
-# The expressions of a tokenizer, and of each how many loops may share a text: with those that are tried again once
-# something is taken off, a piece takes time by the cube of its length at most.
-_DEGREES = {"prefix_search": 0, "suffix_search": 0, "infix_finditer": 1, "token_match": 1, "url_match": 2}
 _LEARN = "lexport train DATA --teacher ANSWERS"
 Array = npt.NDArray[np.float32]
 
@@ -196,7 +192,8 @@ def _rules(found: Any) -> Spacy:
     rules = {
         str(piece): [str(one.get(_ORTH, one.get("ORTH"))) for one in tokens] for piece, tokens in exceptions.items()
     }
-    prefix, suffix, infix, whole, url = (str(found[name]) if found.get(name) else None for name in _DEGREES)
+    names = ("prefix_search", "suffix_search", "infix_finditer", "token_match", "url_match")
+    prefix, suffix, infix, whole, url = (str(found[name]) if found.get(name) else None for name in names)
     made = Spacy(
         prefix=prefix,
         suffix=suffix,
@@ -212,15 +209,6 @@ def _rules(found: Any) -> Spacy:
     long = [piece for piece in rules if len(piece) > LONGEST_PIECE]
     if long:
         raise ValueError(f"the tokenizer has an exception of {len(long[0]):,} characters")
-    for (name, degree), pattern in zip(_DEGREES.items(), (prefix, suffix, infix, whole, url), strict=True):
-        slow = None if pattern is None else problem_of(pattern, degree)
-        if slow is not None:
-            raise InputError(
-                f"The tokenizer's expression {name} may take very long for some texts: {slow}. Expected one that "
-                "reads every text in one way, such as [a-z]+ in the place of (?:[a-z]+)+. Change it in spaCy "
-                f"(nlp.tokenizer.{name}), and save the pipeline again.",
-                code="LX-IMPORT-902",
-            )
     return made
 
 
