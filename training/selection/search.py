@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -82,9 +83,10 @@ def train_best(
     """Train `recipes`, of one task, on the same data. Write the best run to the folder `out`, or nothing.
 
     The best has the highest metric of its task on the validation texts, or with `folds` the highest mean of as many
-    in cross-validation (None: 5 where there are too few validation texts to choose by, unless they are given apart);
-    among equals the lowest mean loss on the validation texts, then the first. Its `run.json` and
-    model card have what each came to. After `budget` seconds no further recipe begins, but what has begun is
+    in cross-validation; among equals the lowest mean loss on the validation texts, then the first. With `folds` None
+    it is 5 where there are too few validation texts to choose by, unless they are given apart; there a recipe takes
+    the place of an earlier one only if it is better by more than the standard error of so few texts. Its `run.json`
+    and model card have what each came to. After `budget` seconds no further recipe begins, but what has begun is
     finished, so that the same finished recipes give the same run; a recipe fitted exactly is left out where there is
     too much text for it. All are trained in a hidden folder beside `out`; an
     interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is finished. With `final`
@@ -116,7 +118,8 @@ def train_best(
     heading = []
     recipes, too_large = _affordable(recipes, source)
     heading += too_large
-    if folds is None and _has_few(source, splitting, options["held_out"]):
+    few = folds is None and _has_few(source, splitting, options["held_out"])
+    if few:
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
     judging = source
@@ -127,7 +130,7 @@ def train_best(
     began = time.monotonic()
     board: list[dict[str, Any]] = []
     with files.new_folder(out, replace=replace) as folder:
-        tried, best, best_key = folder / ".tried", recipes[0].name, (-np.inf, -np.inf)
+        tried, best, best_line = folder / ".tried", recipes[0].name, dict[str, Any]()
         warned: list[str] = []
         for number, recipe in enumerate(recipes):
             if number and time.monotonic() - began >= budget:
@@ -146,11 +149,11 @@ def train_best(
             board.append(_judged(found))
             shown = ", ".join(f"{head} {_shown(board[-1])[name]:.4f}" for name, head in kind.HEADLINES.items())
             say(f"{recipe.name}: {shown} in {board[-1]['seconds']:.0f} s")
-            key = _rank(board[-1], kind.METRIC)
-            if key > best_key:
+            texts = found.info.cross_validation["tested"] if few else None
+            if not number or _is_better(board[-1], best_line, kind.METRIC, texts):
                 if number:
                     shutil.rmtree(tried / best)
-                best, best_key, warned = recipe.name, key, told.warnings
+                best, best_line, warned = recipe.name, board[-1], told.warnings
             else:
                 shutil.rmtree(place)
         if final:
@@ -162,7 +165,8 @@ def train_best(
         for path in (tried / best).iterdir():
             path.rename(folder / path.name)
         shutil.rmtree(tried)
-        _record(folder, out.name, sorted(board, key=lambda one: _rank(one, kind.METRIC), reverse=True))
+        board.sort(key=lambda one: (one is best_line, *_rank(one, kind.METRIC)), reverse=True)
+        _record(folder, out.name, board)
     say(f"kept: {best}")
     for line in warned:
         say(line)
@@ -232,6 +236,18 @@ def _shown(line: Mapping[str, Any]) -> Mapping[str, Any]:
 def _rank(line: dict[str, Any], metric: str) -> tuple[float, float]:
     """Return what the best line of the leaderboard has the highest of."""
     return _shown(line)[metric], -line["loss"]
+
+
+def _is_better(line: dict[str, Any], best: dict[str, Any], metric: str, texts: int | None) -> bool:
+    """Return whether a recipe takes the place of the best before it.
+
+    `texts`: how many have judged, if those are few: one standard error is what chance does (Breiman, Friedman,
+    Olshen, Stone: Classification and Regression Trees, 1984, have this rule), and earlier recipes have less to learn.
+    """
+    if texts is None:
+        return _rank(line, metric) > _rank(best, metric)
+    before = float(_shown(best)[metric])
+    return float(_shown(line)[metric]) > before + math.sqrt(before * (1 - before) / texts)
 
 
 def _judged(run: runs.Run) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def test_the_best_on_the_validation_texts_is_kept_as_if_it_had_been_trained_alon
     run = best(tmp_path / "run")
     board = run.info.leaderboard
     assert sorted(one["recipe"] for one in board) == ["bag", "hashed", "linear"]
-    order = [(-one["accuracy"], one["loss"]) for one in board]
-    assert order == sorted(order)
     assert run.recipe.name == board[0]["recipe"]
+    order = [(-one["cross_validated"]["accuracy"], one["loss"]) for one in board[1:]]
+    assert order == sorted(order)
     [recipe] = [one for one in SMALL if one.name == run.recipe.name]
     assert run.digest == train(DATA, tmp_path / "alone", recipe=recipe).digest
     card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
@@ -129,6 +129,25 @@ def test_few_validation_texts_are_not_chosen_by(tmp_path: Path) -> None:
     held = of_texts([f"{text} held {number}" for number in range(4) for text in WORDS.values()], [*WORDS] * 4)
     run = best(tmp_path / "given", budget=1e-9, held_out={"validation": held})
     assert run.info.cross_validation == {}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "texts", "better"),
+    [
+        (0.81, 0.9, None, True),
+        (0.80, 0.4, None, True),
+        (0.80, 0.5, None, False),
+        (0.84, 0.1, 64, False),  # the standard error is 0.05
+        (0.86, 0.9, 64, True),
+        (0.84, 0.9, 400, True),  # 0.02
+    ],
+)
+def test_of_few_texts_a_later_recipe_must_be_better_than_chance(
+    accuracy: float, loss: float, texts: int | None, better: bool
+) -> None:
+    before = {"accuracy": 0.1, "loss": 0.5, "cross_validated": {"accuracy": 0.8}}
+    line = {"accuracy": 0.1, "loss": loss, "cross_validated": {"accuracy": accuracy}}
+    assert search._is_better(line, before, "accuracy", texts) is better
 
 
 def test_only_the_kept_model_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
