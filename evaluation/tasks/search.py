@@ -22,6 +22,11 @@ from ..bootstrap import insert_intervals, rank_intervals
 from ..metrics import Counts, Outputs, Values, ranks, retrieval
 from .base import Mistake, Task
 
+_ROUNDING = 1e-6
+"""Products of unit vectors that differ by no more are equal: a text alone and in a batch differs by as much."""
+_OWN = -2.0
+"""In the place of a vector's product with itself: below that of any two unit vectors."""
+
 
 class _Search(Task):
     """A task whose outputs are unit vectors of texts and of what they are to find."""
@@ -69,15 +74,13 @@ class _Search(Task):
         return ranks(texts, others, groups, groups)
 
     def changed(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
-        """Return which texts have another nearest target."""
+        """Return which texts have another nearest target; of targets that are equally near any is the same."""
         half = len(outputs) // 2
-        nearest = [(vectors[:half] @ vectors[half:].T).argmax(axis=1) for vectors in (outputs, reference)]
-        found: npt.NDArray[np.bool_] = nearest[0] != nearest[1]
-        return found
+        return _moved(*(vectors[:half] @ vectors[half:].T for vectors in (outputs, reference)))
 
     def flips_alone(self, alone: Outputs, together: Outputs) -> int:
         """Return how many texts have another nearest text: targets are not among these outputs."""
-        return int((_nearest(alone) != _nearest(together)).sum())
+        return int(_moved(_likeness(alone), _likeness(together)).sum())
 
     def distances(self, outputs: Outputs, reference: Outputs, count: int) -> Values:
         """Return 1 - cosine, for each text."""
@@ -237,9 +240,15 @@ class Joint(_Search):
         return "A model that puts texts and images into one space, as unit vectors"
 
 
-def _nearest(vectors: Outputs) -> Counts:
-    """Return the nearest other vector of each vector, int64 [texts]."""
-    likeness = vectors @ vectors.T
-    np.fill_diagonal(likeness, -np.inf)
-    nearest: Counts = likeness.argmax(axis=1)
-    return nearest
+def _likeness(vectors: Outputs) -> Outputs:
+    """Return the product of each vector with each other one, that with itself below all, float32 [texts, texts]."""
+    likeness: Outputs = vectors @ vectors.T
+    np.fill_diagonal(likeness, _OWN)
+    return likeness
+
+
+def _moved(likeness: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
+    """Return for which rows the highest column is another one in the reference, not by rounding, bool [rows]."""
+    found = likeness.argmax(axis=1)[:, None]
+    below: npt.NDArray[np.bool_] = reference.max(axis=1) - np.take_along_axis(reference, found, 1)[:, 0] > _ROUNDING
+    return below

@@ -30,10 +30,14 @@ NEEDED = {
 
 
 def of_one_machine(folder: Path) -> dict[str, str]:
-    """Return the environment of a cluster on this machine alone: files of its proxies in `folder`, free ports."""
+    """Return the environment of a cluster on this machine alone."""
+    return {**NEEDED, **own_places(folder)}
+
+
+def own_places(folder: Path) -> dict[str, str]:
+    """Return the variables by which a cluster's proxies have their files in `folder`, and free ports."""
     metrics, stats, fallback, fallback_grpc = free_ports(4)
     return {
-        **NEEDED,
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),

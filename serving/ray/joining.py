@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SystemProblem
-from .environment import LOOPBACK, discard, of_one_machine
+from .environment import LOOPBACK, NEEDED, discard, own_places
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,8 +29,9 @@ def join(address: str | None, host: str, port: int) -> tuple[str, str, Path | No
     folder = None
     if address is None:
         folder = Path(tempfile.mkdtemp(prefix="lexport-ray-", dir="/tmp"))  # paths of sockets must be short
-        for name, value in of_one_machine(folder).items():
+        for name, value in NEEDED.items():
             os.environ.setdefault(name, value)
+        os.environ.update(own_places(folder))  # another cluster of this machine may have those of the environment
         options = {
             "num_cpus": max(16, 4 * (os.cpu_count() or 1)),  # replicas may share cores, as processes do
             "include_dashboard": False,
@@ -53,7 +54,7 @@ def join(address: str | None, host: str, port: int) -> tuple[str, str, Path | No
         if folder is not None:
             discard(folder)
         raise SystemProblem(
-            f"There is no Ray cluster at {address or 'this machine'} that can be joined: {first_line(error)}. "
+            f"There is no Ray cluster at {address or 'this machine'} that can be joined: {reason_of(error)}. "
             "Expected HOST:PORT of its head, on a machine of the cluster (ray start --address HOST:PORT), with "
             "the same Ray and Python.",
             code="LX-RAY-103",
@@ -95,6 +96,12 @@ def _url(ray: ModuleType, context: ModuleType) -> str:
     options = context._get_global_client().http_config
     host = options.host
     return f"http://{ray.util.get_node_ip_address() if host in (None, '0.0.0.0', '::') else host}:{options.port}"
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something failed on the cluster: the first line of the error that another one was raised by."""
+    cause = getattr(error, "cause", None)  # of Ray's, whose own first line names the actor
+    return first_line(cause if isinstance(cause, Exception) and str(cause) else error)
 
 
 def first_line(error: object) -> str:

@@ -91,6 +91,17 @@ def test_another_nearest_neighbour_is_a_flip(task: str) -> None:
     assert task_of(task, LABELS).flips(np.concatenate([texts, outputs([0, 1], [0, 1])]), trained) == 1
 
 
+@pytest.mark.parametrize("task", ["vector", "joint"])
+def test_of_equally_near_neighbours_another_one_is_no_flip(task: str) -> None:
+    trained = outputs([1, 0], [0, 1], [1, 0], [1, 0])
+    rounded = outputs([1, 0], [0, 1], [1 - 1e-7, 0], [1, 0])
+    assert task_of(task, LABELS).flips(rounded, trained) == 0
+    alone, other = outputs([1, 0], [1, 0], [1 - 1e-7, 0], [0, 1]), outputs([1, 0], [0, 1], [1, 0], [1, 0])
+    assert task_of(task, LABELS).flips_alone(alone, alone[[0, 1, 2, 3]] + np.float32(5e-8)) == 0
+    assert task_of(task, LABELS).flips_alone(alone, other) == 1  # of the first
+    assert task_of(task, LABELS).flips_alone(outputs([1, 0]), outputs([1, 0])) == 0
+
+
 @pytest.mark.parametrize(
     ("task", "source", "label"),
     [
