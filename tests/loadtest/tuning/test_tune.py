@@ -224,7 +224,7 @@ def test_a_search_over_both_engines_from_a_poor_start(archive_of: Callable[[str]
     report = tune(
         [path],
         slo=["p99=5s"],
-        budget=120.0,
+        budget=240.0,
         users=(16,),
         start="engine=torchserve,workers=4,batch=1,delay=100",
         out=out,
