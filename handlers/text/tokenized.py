@@ -58,7 +58,7 @@ class TokenizedEncoder(TextEncoder):
             words = _Tokens(spec, tokens_of(opened))
             with no_panic():
                 largest = max(opened.encode("", add_special_tokens=True).ids, default=0)
-            if largest >= len(words.words()):
+            if largest >= spec.words - FIRST_WORD:
                 raise ValueError(f"{FILE} adds a special token with the id {largest:,}, which is none of its tokens.")
         except ValueError as error:
             raise TextError(str(error)) from None

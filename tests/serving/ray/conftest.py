@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from lexport.export.archive.pack import archive
 from lexport.serving.ray.environment import LOOPBACK, discard, free_ports, of_one_machine
 
 BODY = json.dumps({"text": "goal rain"}).encode()
@@ -131,3 +132,20 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
 def port() -> int:
     [found] = free_ports(1)
     return found
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A head and a worker."""
+    with machines() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def paths(
+    archive_of: Callable[[str], Path], run_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """Versions 1.0 and 2.0 of `topics`."""
+    folder = tmp_path_factory.mktemp("second")
+    archive(run_folder, version="2.0", variant="onnx-fp32", out=folder)
+    return [archive_of("onnx-int8"), folder / "topics-2.0.mar"]

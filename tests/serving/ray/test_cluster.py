@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 
 from lexport.errors import SystemProblem
 from lexport.export.archive.inprocess import load_archive
-from lexport.export.archive.pack import archive
 from lexport.export.formats.files import GOLDENS
 from lexport.serving import serve, stop
 from lexport.serving.canary.rule import Rule
@@ -24,7 +23,7 @@ from lexport.serving.ray.orders import ModelOrder, VersionOrder, hashed_tokens
 from lexport.serving.tokens import Accepted
 
 from ...refusals import refused
-from .conftest import Load, add_node, ask, machines, until
+from .conftest import Load, add_node, ask, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
 # Ray's own warnings: of what pydantic will remove, and of processes and sockets that it leaves open.
@@ -34,25 +33,10 @@ PATH = "/predictions/topics"
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
-    with machines() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def cluster(nodes: Any, port: int) -> Iterator[Cluster]:
     found = Cluster.connect(nodes.address, port=port)
     yield found
     found.close()
-
-
-@pytest.fixture(scope="module")
-def paths(
-    archive_of: Callable[[str], Path], run_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[Path]:
-    folder = tmp_path_factory.mktemp("second")
-    archive(run_folder, version="2.0", variant="onnx-fp32", out=folder)
-    return [archive_of("onnx-int8"), folder / "topics-2.0.mar"]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import pytest
 
 from lexport.client.once import predict
 from lexport.errors import LexportError, SystemProblem
-from lexport.export.archive.pack import archive
 from lexport.serving import running, serve, state, status, stop
 from lexport.serving.canary.rule import Rule
 from lexport.serving.canary.run import canary
@@ -26,25 +25,10 @@ from lexport.serving.record import load
 from lexport.serving.state import Server
 
 from ...refusals import refused
-from .conftest import Load, ask, machines, until
+from .conftest import Load, ask, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
-    with machines() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def paths(
-    archive_of: Callable[[str], Path], run_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[Path]:
-    folder = tmp_path_factory.mktemp("second")
-    archive(run_folder, version="2.0", variant="onnx-fp32", out=folder)
-    return [archive_of("onnx-int8"), folder / "topics-2.0.mar"]
 
 
 @pytest.fixture
