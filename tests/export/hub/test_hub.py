@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -149,7 +150,8 @@ def test_an_archive_whose_evidence_says_no_task_is_refused(
     archive_of: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = inspect(archive_of("onnx-int8"))
-    for run in ({}, {"task": "other", "recipe": "", "data": {"name": ""}}, []):
+    runs: list[Any] = [{}, {"task": "other", "recipe": "", "data": {"name": ""}}, []]
+    for run in runs:
         spoiled = replace(found, evidence={**found.evidence, "run": run})
         monkeypatch.setattr("lexport.export.hub.push.inspect", lambda *_, spoiled=spoiled: spoiled)
         with refused(InputError, "LX-HUB-901", "topics-1.0.mar"):
