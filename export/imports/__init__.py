@@ -11,8 +11,7 @@ How a kind is added:
 An `Imported` is what a run is made of (recipe, model, encoder, labels), and `before`: a function from texts to the
 outputs of the foreign model, float32 [texts, labels] in the order of `labels` (scores), or [texts, dim] (unit
 vectors). It works on the foreign files alone: where these say how texts are read, it shares no code with
-`handlers/text/`, because it is what the run is compared with. Where the foreign model cannot be asked, `before` is
-None and `unasked` says why; the run is then written as not proven.
+`handlers/text/`, because it is what the run is compared with.
 
 `importing.import_run` leads it: recognise, read, answer the user's texts before and after (`proof.py`), and only if
 both agree write the run, with the texts as those that the run holds out. No weights are changed and nothing is

@@ -22,9 +22,7 @@ def write_card(name: str, info: RunInfo, recipe: Recipe, task: Task, spec: TextS
     origin, data = info.imported, info.data
     proof = origin["proof"]
     digest = "" if origin["digest"] is None else f" SHA-256: {_code(origin['digest'])}."
-    if proof["largest_difference"] is None:
-        compared = f"not compared with the model before: {markdown(proof['why'])}"
-    elif proof["least_cosine"] is None:
+    if proof["least_cosine"] is None:
         compared = (
             f"{proof['same']:,} of {proof['texts']:,} texts are answered as before, scores within "
             f"{proof['largest_difference']:.2g}"

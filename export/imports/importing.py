@@ -108,7 +108,7 @@ def _write(
     recipe, model, encoder = imported.recipe, imported.model, imported.encoder
     task = task_of(recipe.task, imported.labels, getattr(recipe.head, "threshold", 0.5))
     try:
-        before = None if imported.before is None else imported.before(data.texts)
+        before = imported.before(data.texts)
         after = text_outputs(model, encoder, data.texts)
     except ValueError as error:
         raise InputError(
@@ -116,15 +116,15 @@ def _write(
             "out texts that the model cannot read, or mend the model.",
             code="LX-IMPORT-904",
         ) from None
-    proof = compare(task, imported, data.texts, before, after)
-    if before is not None and not proof.proven:
+    proof = compare(task, imported.within, data.texts, before, after)
+    if not proof.proven:
         raise RefusedError(
             f"{source} was read as {kind.NAME}, but the run does not answer as it did: {proof.why}. Nothing is "
             "written; please report it with the texts that differ.",
             code="LX-IMPORT-004",
         )
     say(_told(proof))
-    parts = _parts(task, data, after if before is None else before)
+    parts = _parts(task, data, before)
     looked_up = {part: encoder.look_up(one.texts) for part, one in parts.items()}
     metrics = {part: task.metrics(one, outputs(model, encoder, one)) for part, one in parts.items()}
     origin = {
@@ -196,8 +196,6 @@ def _record(parts: dict[str, Dataset]) -> PartRecord | None:
 
 def _told(proof: Proof) -> str:
     """Return what the proof found, in a line."""
-    if proof.largest_difference is None:
-        return f"not compared with the foreign model: {proof.why}"
     measure = (
         f"largest difference of a score {proof.largest_difference:.2g}"
         if proof.least_cosine is None

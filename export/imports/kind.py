@@ -53,10 +53,8 @@ class Imported:
     """How text becomes ids."""
     labels: list[str]
     """Labels in the order of the outputs; none for vectors."""
-    before: Before | None
-    """What the foreign model answers; None where it cannot be asked."""
-    unasked: str = ""
-    """Why it cannot be asked."""
+    before: Before
+    """What the foreign model answers."""
     within: float = SCORES_WITHIN
     """The largest difference of a score from the foreign model's that is allowed."""
     notes: Sequence[str] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from ...evaluation.metrics import Outputs
 from ...evaluation.tasks import Task
-from .kind import Imported
 
 _LEAST_COSINE = 0.9999
 _TOLD = 5  # texts at most
@@ -25,28 +25,25 @@ class Proof:
     """Number of texts."""
     same: int
     """Texts with the same label, the same set of labels, or a vector of the same direction."""
-    largest_difference: float | None
-    """Largest difference of a score, or of a vector's component."""
+    largest_difference: float
+    """Largest difference of a score, or of a vector's component; infinite where their shapes differ."""
     allowed: float
     """Largest difference of a score that is allowed; of a vector the cosine must be 0.9999 or more."""
     least_cosine: float | None = None
     """Least cosine of the vectors of a text; None for scores."""
     why: str = ""
-    """Why it was not proven, or what the differences are."""
+    """What the differences are."""
 
 
-def compare(task: Task, imported: Imported, texts: Sequence[str], before: Outputs | None, after: Outputs) -> Proof:
+def compare(task: Task, allowed: float, texts: Sequence[str], before: Outputs, after: Outputs) -> Proof:
     """Compare the outputs of the foreign model, `before`, with those of the run, float32 [texts, labels or dim].
 
-    Another label counts as the same where the foreign model's own scores of both are no further apart than twice what
-    is allowed: neither is then more right than the other.
+    `allowed` is the largest difference of a score. Another label counts as the same where the foreign model's own
+    scores of both are no further apart than twice what is allowed: neither is then more right than the other.
     """
-    allowed = imported.within
-    if before is None:
-        return Proof(False, len(texts), 0, None, allowed, why=imported.unasked)
     if before.shape != after.shape:
         why = f"the outputs have the shapes {list(before.shape)} and {list(after.shape)}"
-        return Proof(False, len(texts), 0, None, allowed, why=why)
+        return Proof(False, len(texts), 0, math.inf, allowed, why=why)
     differences = np.abs(before.astype(np.float64) - after).max(axis=1, initial=0.0)
     cosines: float | None = None
     if task.GIVES_SCORES:

@@ -27,7 +27,7 @@ from lexport.evaluation.tasks import task_of
 from lexport.evaluation.trained import predictor_of
 from lexport.export.imports import kinds
 from lexport.export.imports.importing import import_run
-from lexport.export.imports.kind import Imported, ImportOptions
+from lexport.export.imports.kind import SCORES_WITHIN, Imported, ImportOptions
 from lexport.export.imports.proof import compare
 from lexport.export.imports.word_vectors import WordVectors
 from lexport.handlers.request.explain import explain
@@ -224,17 +224,9 @@ class Forgetful(WordVectors):
         imported = super().read(path, options)
 
         def answer(texts: object) -> Outputs:
-            assert imported.before is not None
             return -imported.before(TEXTS)
 
         return replace(imported, before=answer)
-
-
-class Silent(WordVectors):
-    """Word vectors of a program that cannot be asked."""
-
-    def read(self, path: Path, options: ImportOptions) -> Imported:
-        return replace(super().read(path, options), before=None, unasked="its program is not installed")
 
 
 def test_a_run_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,17 +235,6 @@ def test_a_run_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatch
     with refused(RefusedError, "LX-IMPORT-004", "tiny.vec", "20 of 20"):
         import_model(file, texts=asked, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_model_that_cannot_be_asked_is_written_as_not_proven(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file, asked = vectors(tmp_path)
-    monkeypatch.setattr(kinds, "KINDS", (Silent(),))
-    made = import_model(file, texts=asked, out=tmp_path / "run")
-    assert isinstance(made, Run)
-    proof = made.info.imported["proof"]
-    assert (proof["proven"], proof["why"]) == (False, "its program is not installed")
 
 
 def test_the_name_of_an_archive_says_its_version(tmp_path: Path) -> None:
@@ -266,18 +247,16 @@ def scores(*rows: list[float]) -> Outputs:
     return np.array(rows, np.float32)
 
 
-def test_another_label_is_the_same_where_the_foreign_scores_are_as_good_as_equal(run: TrainedRun) -> None:
-    imported = Imported(run.recipe, run.model, run.encoder, run.labels, before=None)
+def test_another_label_is_the_same_where_the_foreign_scores_are_as_good_as_equal() -> None:
     task = task_of("classify", ["a", "b"])
     before = scores([0.50001, 0.49999], [0.9, 0.1])
-    close = compare(task, imported, ["x", "y"], before, scores([0.49999, 0.50001], [0.9, 0.1]))
+    close = compare(task, SCORES_WITHIN, ["x", "y"], before, scores([0.49999, 0.50001], [0.9, 0.1]))
     assert (close.proven, close.same) == (True, 2)
-    far = compare(task, imported, ["x", "y"], before, scores([0.50001, 0.49999], [0.1, 0.9]))
+    far = compare(task, SCORES_WITHIN, ["x", "y"], before, scores([0.50001, 0.49999], [0.1, 0.9]))
     assert (far.proven, far.same) == (False, 1)
     assert "'y'" in far.why
 
 
-def test_a_score_that_is_no_number_proves_nothing(run: TrainedRun) -> None:
-    imported = Imported(run.recipe, run.model, run.encoder, run.labels, before=None)
+def test_a_score_that_is_no_number_proves_nothing() -> None:
     task = task_of("classify", ["a", "b"])
-    assert not compare(task, imported, ["x"], scores([0.9, 0.1]), scores([0.9, float("nan")])).proven
+    assert not compare(task, SCORES_WITHIN, ["x"], scores([0.9, 0.1]), scores([0.9, float("nan")])).proven
