@@ -6,8 +6,6 @@ for the few texts of a step.
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,6 +16,7 @@ import numpy.typing as npt
 
 from ..handlers.text.encoder import FIRST_WORD, UNK, Ids, Normalization, TextEncoder, TextSpec, Tokens
 from ..handlers.text.tokens import spread, sums
+from .splitting import split_texts
 
 if TYPE_CHECKING:
     from .recipes import TextOptions
@@ -53,21 +52,12 @@ class Corpus:
         cls, encoder: TextEncoder, texts: Sequence[str], languages: Sequence[str | None] | None = None
     ) -> Corpus:
         """Split each of `texts` as `encoder` does."""
-        split = encoder.read
-        positions: defaultdict[str, int] = defaultdict()
-        positions.default_factory = positions.__len__
-        # Arrays that grow in place: lists of parts would take twice the memory once they are joined.
-        numbers, lengths, truncated = array("i"), array("q"), array("b")
-        for text in texts:
-            tokens, cut = split(text)
-            numbers.extend(map(positions.__getitem__, tokens))
-            lengths.append(len(tokens))
-            truncated.append(cut)
+        split = split_texts(encoder, texts)
         return cls(
-            list(positions),
-            np.frombuffer(numbers, np.int32),
-            np.frombuffer(lengths, np.int64),
-            np.frombuffer(truncated, np.bool_),
+            split.words,
+            np.frombuffer(split.numbers, np.int32),
+            np.frombuffer(split.lengths, np.int64),
+            np.frombuffer(split.truncated, np.bool_),
             languages,
         )
 
