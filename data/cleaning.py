@@ -17,6 +17,7 @@ from .columns import Columns, Place, Row, Rows
 from .dataset import SEPARATOR, Dataset, Images, dataset_of, label_sets
 from .reading.bad_rows import BadRows
 from .reading.options import Reading
+from .subjects import Subjects, subject_of
 
 _SAMPLE = 2_000  # rows that the separator of labels is found in
 
@@ -64,15 +65,11 @@ class _Cleaner:
         self._further: dict[str, list[Any]] = {
             field: [] for field in ("language", "pair", "image", "part", "key") if field in columns.named()
         }
-        # The first label of a subject. Not the number of its row: a new number for each would lie between the texts
-        # and, once forgotten, leave holes that keep their memory from being given back.
-        self._label_of: dict[Hashable, str] = {}
+        self._subjects = Subjects()
         # What rows are known by, where more than the first of a subject may be kept.
         self._seen: set[Hashable] | None = None
         if reading.duplicates == "drop" and (columns.image is not None or reading.conflicts != "drop"):
             self._seen = set()
-        self._copies: Counter[Hashable] = Counter()  # rows after the first, while all have one label
-        self._several: dict[Hashable, Counter[str]] = {}  # labels of the subjects that have more than one
         self._missing: dict[str, list[tuple[Rows, int, str]]] = {field: [] for field, _ in self._places}
         self._sizes: dict[int, str] = {}  # the first place of each number of image values
         self.separator = reading.label_separator
@@ -80,7 +77,10 @@ class _Cleaner:
     def read(self, source: Rows) -> None:
         """Read the rows of a source."""
         place = Place(source)
-        for row in self._with_separator(source.rows):
+        rows = self._with_separator(source.rows)
+        if self._seen is None and self._columns.named().keys() <= {"text", "label"}:
+            rows = self._all_but_plain(rows)
+        for row in rows:
             self.rows += 1
             place.number = row.number
             try:
@@ -99,6 +99,23 @@ class _Cleaner:
         first = list(islice(iterator, _SAMPLE))
         self.separator = cells.find_separator(row.label for row in first)
         return chain(first, iterator)
+
+    def _all_but_plain(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Keep the rows of a new ASCII text and a known label, most of all in large files; yield the others."""
+        texts, labels, names, further = self._texts, self._labels, self._names, self._further
+        first = self._subjects.first
+        labelled = self._columns.label is not None
+        for row in rows:
+            cell, label = row.text, row.label if labelled else ""
+            if type(cell) is str and type(label) is str and cell.isascii() and row.part is None and not further:
+                text, known = cell.strip(), names.get(label) if labelled else label
+                if text and known is not None and text not in first:
+                    self.rows += 1
+                    first[text] = known
+                    texts.append(text)
+                    labels.append(known)
+                    continue
+            yield row
 
     def _item(self, row: Row, place: Place) -> _Item:
         columns = self._columns
@@ -144,20 +161,16 @@ class _Cleaner:
             _check_sizes(self._sizes)
             image = item.image.tobytes()
         label = item.label or ""
-        subject = _subject(item.text, item.language, item.pair, image)
+        subject = subject_of(item.text, item.language, item.pair, image)
         identity = subject if image is None else (item.text, item.language, item.pair, image)
-        known = self._label_of.get(subject)
-        if known is None:
-            self._label_of[subject] = label
-        else:
-            self._count_copy(subject, known, label)
+        new = self._subjects.add(subject, label)
         if self._seen is not None:
             # The label matters only to texts with several, of which all may be kept, or one by vote.
             key = identity if self._reading.conflicts == "drop" else (identity, label)
             if key in self._seen:
                 return
             self._seen.add(key)
-        elif known is not None and self._reading.duplicates == "drop":
+        elif not new and self._reading.duplicates == "drop":
             return
         self._texts.append(item.text)
         self._labels.append(label)
@@ -174,26 +187,12 @@ class _Cleaner:
         for field in lacking:
             self._missing[field].append((place.source, place.number, str(place)))
 
-    def _count_copy(self, subject: Hashable, known: str, label: str) -> None:
-        """Count a row with the subject of an earlier one, whose first label is `known`."""
-        if subject in self._several:
-            self._several[subject][label] += 1
-        elif known != label:
-            self._several[subject] = Counter({known: self._copies[subject] + 1, label: 1})
-        else:
-            self._copies[subject] += 1
-
     def dataset(self, name: str, sources: Sequence[Rows]) -> Dataset:
         """Return the rows that are kept. Raises InputError if some lack a cell, or none is left."""
         self._check_missing(name)
-        chosen = {subject: self._chosen(labels) for subject, labels in self._several.items()}
+        chosen = self._subjects.chosen(self._reading.conflicts)
+        conflicting = self._subjects.conflicting(chosen)
         self._keep(chosen)
-        conflicting = sum(
-            count
-            for subject, labels in self._several.items()
-            for label, count in labels.items()
-            if label not in chosen[subject]
-        )
         dropped = {
             "duplicates": self.rows - self._empty - self._unlabelled - conflicting - len(self._texts),
             "conflicting": conflicting,
@@ -221,7 +220,7 @@ class _Cleaner:
 
     def _keep(self, chosen: Mapping[Hashable, tuple[str, ...]]) -> None:
         """Keep the rows whose labels are `chosen`, of subjects with several labels, and all of the others."""
-        self._label_of.clear()
+        self._subjects.first.clear()
         if not chosen:
             return
         columns = self._further
@@ -232,19 +231,10 @@ class _Cleaner:
         rows = [
             row
             for row, (label, identity) in enumerate(zip(self._labels, identities, strict=True))
-            if label in chosen.get(_subject(*identity), (label,))
+            if label in chosen.get(subject_of(*identity), (label,))
         ]
         self._texts, self._labels = ([column[row] for row in rows] for column in (self._texts, self._labels))
         self._further = {field: [column[row] for row in rows] for field, column in columns.items()}
-
-    def _chosen(self, labels: Counter[str]) -> tuple[str, ...]:
-        """Return which of a subject's labels are kept."""
-        if self._reading.conflicts == "keep":
-            return tuple(labels)
-        if self._reading.conflicts == "vote":
-            (first, most), (_, second) = labels.most_common(2)
-            return (first,) if most > second else ()
-        return ()
 
     def _notes(self, name: str, sources: Sequence[Rows], dropped: dict[str, int]) -> tuple[str, ...]:
         notes = [note for source in sources for note in source.notes]
@@ -274,13 +264,6 @@ class _Cleaner:
                 f"{dropped['conflicting']:,} with {what} that also has another label."
             )
         return InputError(f"{name}: {found} Expected rows with {expected}.", code="LX-DATA-014")
-
-
-def _subject(text: str, language: str | None, pair: str | None, image: bytes | None) -> Hashable:
-    """Return what must have only one label: the image, else all that identifies a row."""
-    if image is not None:
-        return image
-    return text if language is None and pair is None else (text, language, pair)
 
 
 def _listed(places: Sequence[tuple[Rows, int, str]]) -> str:

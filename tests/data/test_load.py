@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexport.data.load import Columns, label_sets, load
+from lexport.data import cleaning
+from lexport.data.load import Columns, Reading, label_sets, load, of_texts
 from lexport.errors import InputError
 
 from ..refusals import refused
@@ -78,6 +79,38 @@ def test_every_row_is_kept_or_counted(tmp_path_factory: Any, rows: list[tuple[st
     known = {text: {label for other, label in stripped if other == text} for text, _ in stripped if text}
     kept = [(text, *labels) for text, labels in known.items() if len(labels) == 1]
     assert list(zip(dataset.texts, dataset.labels, strict=True)) == kept
+
+
+CELLS = [None, "", " ", "a", "a ", "b", "goal rain", "é", "\ud800", 7, ["a"]]
+LABELS = [None, "", "0", " 0", "1", 1, ["1"], '["1"]', True]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(CELLS), st.sampled_from(LABELS))),
+    st.builds(
+        Reading,
+        duplicates=st.sampled_from(["drop", "keep"]),
+        conflicts=st.sampled_from(["drop", "keep", "vote"]),
+        drop_unlabelled=st.booleans(),
+        skip_bad_rows=st.sampled_from([0, 100]),
+        map_labels=st.sampled_from([{}, {"0": "1"}, {"1": ""}]),
+    ),
+    st.booleans(),
+)
+def test_plain_rows_are_kept_as_all_others_are(rows: list[tuple[Any, Any]], reading: Reading, labelled: bool) -> None:
+    texts, labels = [text for text, _ in rows], [label for _, label in rows] if labelled else None
+
+    def found() -> Any:
+        try:
+            dataset = of_texts(texts, labels, reading=reading)
+        except InputError as error:
+            return str(error)
+        return dataset, dataset.notes
+
+    plain = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cleaning._Cleaner, "_all_but_plain", lambda _, every: every)
+        assert plain == found()
 
 
 def test_a_file_that_is_not_there_names_what_data_may_be(tmp_path: Path) -> None:
