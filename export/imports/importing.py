@@ -113,7 +113,7 @@ def _write(
     except ValueError as error:
         raise InputError(
             f"{source} was read as {kind.NAME}, and does not answer every text of {data.name}: {shown(error)}. Leave "
-            "out texts that the model cannot read, or mend the model.",
+            "out texts that the model cannot read, or fix the model.",
             code="LX-IMPORT-904",
         ) from None
     proof = compare(task, imported.within, data.texts, before, after)
