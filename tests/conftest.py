@@ -37,6 +37,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # that change under load are in tests/handlers, serving/torchserve and serving/operations/test_operations.py always.
 TORCHSERVE_IN_FULL_RUNS = {
     "cli/test_log_format.py",
+    "handlers/request/test_compression.py",
+    "handlers/request/test_openapi.py",
     "serving/generated/test_watching.py",
     "serving/monitoring/test_drift.py",
     "serving/operations/test_canary.py",

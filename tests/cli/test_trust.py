@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from ..trust_cases import key_pair, members_of, repacked, write_members
 from .conftest import Place, Result
 
 Command = Callable[..., Result]
+Signed = Callable[[str | None], Path]
 
 COMMANDS = [
     "verify MAR",
@@ -39,20 +41,32 @@ COMMANDS = [
     "tune MAR --slo p99=1s",
 ]
 
+SEEDS = {"ours": 1, "theirs": 2}
+"""Of the keys."""
+
 
 @pytest.fixture
 def store(place: Place, tiny_csv: Path) -> Place:
     """A folder with data, the public keys ours.pub and theirs.pub with private ones, and an empty model store."""
     shutil.copy(tiny_csv, place.cwd / "topics.csv")
     (place.cwd / "store").mkdir()
-    for seed, name in enumerate(("ours", "theirs"), 1):
+    for name, seed in SEEDS.items():
         key_pair(place.cwd, name, seed)
     return place
 
 
-def packed(store: Place, run_folder: Path, signer: str | None) -> None:
-    sign = None if signer is None else store.cwd / f"{signer}.pem"
-    archive(run_folder, version="1.0", variant="onnx-int8", out=store.cwd / "store", sign=sign)
+@pytest.fixture(scope="module")
+def signed(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
+    """The archive `topics-1.0.mar` that one of the keys has signed, or none, packed once."""
+
+    @cache
+    def pack(signer: str | None) -> Path:
+        folder = tmp_path_factory.mktemp("signed")
+        sign = None if signer is None else key_pair(folder, signer, SEEDS[signer])[0]
+        archive(run_folder, version="1.0", variant="onnx-int8", out=folder, sign=sign)
+        return folder / "topics-1.0.mar"
+
+    return pack
 
 
 def refused(command: Command, store: Place, arguments: str, *more: str) -> str:
@@ -73,13 +87,13 @@ def refused(command: Command, store: Place, arguments: str, *more: str) -> str:
 def test_what_no_configured_key_signed_is_refused(
     store: Place,
     lexport: Command,
-    run_folder: Path,
+    signed: Signed,
     monkeypatch: pytest.MonkeyPatch,
     arguments: str,
     signer: str | None,
     says: str,
 ) -> None:
-    packed(store, run_folder, signer)
+    shutil.copy(signed(signer), store.cwd / "store")
     trust = ["--trust-code"] if arguments.startswith(("serve", "loadtest", "tune")) else []
     line = refused(lexport, store, arguments, "--key", "ours.pub", *trust)
     assert "store/topics-1.0.mar: " in line
@@ -93,9 +107,13 @@ def test_what_no_configured_key_signed_is_refused(
 
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_a_variable_without_keys_does_not_turn_the_check_off(
-    store: Place, lexport: Command, run_folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: str
+    store: Place,
+    lexport: Command,
+    signed: Signed,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
 ) -> None:
-    packed(store, run_folder, "ours")
+    shutil.copy(signed("ours"), store.cwd / "store")
     for empty in ("", "  ", os.pathsep):
         monkeypatch.setenv("LEXPORT_KEYS", empty)
         line = refused(lexport, store, arguments)
@@ -104,9 +122,13 @@ def test_a_variable_without_keys_does_not_turn_the_check_off(
 
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_a_key_that_cannot_be_read_is_named(
-    store: Place, lexport: Command, run_folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: str
+    store: Place,
+    lexport: Command,
+    signed: Signed,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
 ) -> None:
-    packed(store, run_folder, "ours")
+    shutil.copy(signed("ours"), store.cwd / "store")
     monkeypatch.setenv("LEXPORT_KEYS", "absent.pub")
     result = lexport(*arguments.replace("MAR", "store/topics-1.0.mar").split())
     assert result.code == 2
@@ -114,9 +136,9 @@ def test_a_key_that_cannot_be_read_is_named(
 
 
 def test_what_a_configured_key_signed_is_answered(
-    store: Place, lexport: Command, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+    store: Place, lexport: Command, signed: Signed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packed(store, run_folder, "ours")
+    shutil.copy(signed("ours"), store.cwd / "store")
     monkeypatch.setenv("LEXPORT_KEYS", os.pathsep.join(["theirs.pub", "ours.pub"]))
     for arguments in ("verify MAR", "inspect MAR", "diff MAR MAR", "run MAR text", "evaluate MAR topics.csv"):
         result = lexport(*arguments.replace("MAR", "store/topics-1.0.mar").split())
