@@ -57,7 +57,7 @@ def loadtest(
         bool, typer.Option("--remote", help="Load a server on another machine, which must be yours to load.")
     ] = False,
     workers: Annotated[str, typer.Option(help="Worker sets, comma-separated.")] = "cpu:1,cpu:2,gpu:1",
-    engines: Annotated[str, typer.Option(help="torchserve, embedded, comma-separated.")] = "torchserve",
+    engines: Annotated[str, typer.Option(help="torchserve, embedded, ray, comma-separated.")] = "torchserve",
     users: Annotated[str, typer.Option(help="Numbers of users of a closed loop, comma-separated.")] = "1,16,64",
     arrivals: Annotated[
         str, typer.Option(help="closed, open, constant, step, ramp, spike, soak, or replay:FILE.")
