@@ -26,8 +26,12 @@ from ...refusals import refused
 from .conftest import Load, add_node, ask, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
-# Ray's own warnings: of what pydantic will remove, and of processes and sockets that it leaves open.
-pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.long,
+    # Of Ray itself: what pydantic will remove, and a setting whose place is not yet another one.
+    pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The `metrics_interval_s` field:DeprecationWarning"),
+]
 
 PATH = "/predictions/topics"
 

@@ -12,8 +12,11 @@ import pytest
 from .conftest import ask, machines, until
 
 pytest.importorskip("ray", reason="clusters need the extra ray")
-# Ray's own warnings: of what pydantic will remove, and of processes and sockets that it leaves open.
-pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.long,
+    # Of Ray itself: what pydantic will remove.
+    pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning"),
+]
 
 PATH = "/predictions/topics"
 DRIVER = """

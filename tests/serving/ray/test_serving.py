@@ -14,6 +14,8 @@ import pytest
 
 from lexport.client.once import predict
 from lexport.errors import LexportError, SystemProblem
+from lexport.loadtest.runner import loadtest
+from lexport.loadtest.targets import Endpoint
 from lexport.serving import running, serve, state, status, stop
 from lexport.serving.canary.rule import Rule
 from lexport.serving.canary.run import canary
@@ -83,6 +85,32 @@ def test_a_version_is_scaled_while_requests_are_answered(server: Server, state_d
         until(lambda: len(status(state_dir)["models"][0]["workers"]) == 1)
     assert set(load.outcomes) == {"200"}
     assert running(state_dir).workers == 1
+
+
+def test_replicas_come_with_the_load_and_go_after_it(
+    nodes: Any, port: int, paths: list[Path], state_dir: Path
+) -> None:
+    server = serve([paths[0]], engine="ray", address=nodes.address, port=port, replicas="1-2", state_dir=state_dir)
+
+    def replicas() -> int:
+        return len(status(state_dir)["models"][0]["workers"])
+
+    try:
+        assert replicas() == 1
+        with Load(server.inference_url, "/predictions/topics", clients=16, token=server.token()) as load:
+            until(lambda: replicas() == 2, 120.0)
+        assert set(load.outcomes) == {"200"}
+        until(lambda: replicas() == 1, 120.0)
+    finally:
+        stop(state_dir)
+
+
+def test_a_load_test_measures_it(server: Server) -> None:
+    endpoint = Endpoint(server.inference_url, "topics", server.token())
+    report = loadtest(endpoint=endpoint, users=[4], duration=3.0, warmup=1.0)
+    [row] = report.rows
+    assert row.answered > 100
+    assert row.failures == 0
 
 
 def test_a_canary_is_counted_over_all_replicas_and_promoted(
