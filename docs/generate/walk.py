@@ -118,7 +118,7 @@ def record(page: Page, folder: Path, address: str) -> Recording:
     walk.hold(6, "Scores, what each word adds, and unknown words, underlined")
     page.open(address)
     follow(page, "runs/news")
-    walk.scroll_to(heading("Variants"))
+    walk.scroll_to(heading("Exported variants"))
     walk.hold(4, "A run: each exported variant measured against the trained model")
     follow(page, "Metrics, confusion")
     walk.scroll_to(heading("Confusion"))
