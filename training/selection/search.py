@@ -37,7 +37,7 @@ _BY_LANGUAGE = ("multilingual",)
 _LEAST_SCORE = 1e-7
 # With fewer validation texts than this the accuracies of two recipes differ by chance alone.
 _FEW, _FOLDS = 100, 5
-# With fewer texts than this folds say nothing either.
+# With fewer texts than this, those of the test part not counted, folds say nothing either.
 _LEAST = 20
 
 # An exact fit reads every n-gram for every label some hundred times: more characters times labels take minutes.
@@ -85,13 +85,13 @@ def train_best(
     The best has the highest metric of its task on the validation texts, or with `folds` the highest mean of as many
     in cross-validation; among equals the lowest mean loss on the validation texts, then the first. With `folds` None
     it is 5 where there are too few validation texts to choose by, unless they are given apart; there a recipe takes
-    the place of an earlier one only if it is better by more than the standard error of so few texts. Its `run.json`
-    and model card have what each came to. After `budget` seconds no further recipe begins, but what has begun is
-    finished, so that the same finished recipes give the same run; a recipe fitted exactly is left out where there is
-    too much text for it. All are trained in a hidden folder beside `out`; an
-    interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is finished. With `final`
-    the best is trained once more and then fitted on all texts. `options` are those of `train` for all of them. Raises
-    InputError as `train` does, for a budget that is no time, and for several processes.
+    the place of an earlier one only if it is better by more than the standard error of so few texts, and of fewer
+    than 20 texts only the first recipe is tried. The run's `run.json` and model card have what each came to. After
+    `budget` seconds no further recipe begins, but what has begun is finished, so that the same finished recipes give
+    the same run; a recipe fitted exactly is left out where there is too much text for it. All are trained in a hidden
+    folder beside `out`; an interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is
+    finished. With `final` the best is trained once more and then fitted on all texts. `options` are those of `train`
+    for all of them. Raises InputError as `train` does, for a budget that is no time, and for several processes.
     """
     if not 0 < budget < float("inf"):
         raise InputError(
@@ -118,10 +118,14 @@ def train_best(
     heading = []
     recipes, too_large = _affordable(recipes, source)
     heading += too_large
-    few = folds is None and _has_few(source, splitting, options["held_out"])
+    texts = _texts_of_folds(source, splitting, options["held_out"]) if folds is None else None
+    few = texts is not None and texts >= _LEAST
     if few:
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
+    elif texts is not None and len(recipes) > 1:
+        recipes = recipes[:1]
+        heading.append(f"{texts:,} texts are too few to choose a recipe by: {recipes[0].name} alone is tried")
     judging = source
     if folds:
         # The texts of the test part choose nothing.
@@ -149,8 +153,8 @@ def train_best(
             board.append(_judged(found))
             shown = ", ".join(f"{head} {_shown(board[-1])[name]:.4f}" for name, head in kind.HEADLINES.items())
             say(f"{recipe.name}: {shown} in {board[-1]['seconds']:.0f} s")
-            texts = found.info.cross_validation["tested"] if few else None
-            if not number or _is_better(board[-1], best_line, kind.METRIC, texts):
+            tested = found.info.cross_validation["tested"] if few else None
+            if not number or _is_better(board[-1], best_line, kind.METRIC, tested):
                 if number:
                     shutil.rmtree(tried / best)
                 best, best_line, warned = recipe.name, board[-1], told.warnings
@@ -189,14 +193,16 @@ def _affordable(recipes: Sequence[Recipe], dataset: Dataset) -> tuple[Sequence[R
     return [recipe for recipe in recipes if recipe not in left], told
 
 
-def _has_few(dataset: Dataset, splitting: SplitOptions, held_out: Mapping[str, Any]) -> bool:
-    """Return whether the validation texts are too few to choose by, and others can be had for it."""
+def _texts_of_folds(dataset: Dataset, splitting: SplitOptions, held_out: Mapping[str, Any]) -> int | None:
+    """Return how many texts folds would judge by, where the validation texts are too few to choose by; else None."""
     if "validation" in held_out or splitting.method == "time":
-        return False
-    count = len(dataset) * splitting.shares[1] / 100
-    if dataset.parts is not None and "validation" in dataset.parts:
-        count = dataset.parts.count("validation")
-    return count < _FEW and len(dataset) >= _LEAST
+        return None
+    parts, (_, validation, test) = dataset.parts, splitting.shares
+    held = {"validation": len(dataset) * validation / 100, "test": len(dataset) * test / 100}
+    if "test" in held_out:
+        held["test"] = 0.0
+    held |= {name: parts.count(name) for name in held if parts is not None and name in parts}
+    return None if held["validation"] >= _FEW else len(dataset) - round(held["test"])
 
 
 def _for_one(command: Command, recipe: Recipe) -> Command:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ SMALL = [recipes.load("linear"), *(recipes.load(name).changed("training", epochs
 
 
 def best(out: Path, **options: Any) -> Run:
-    given: dict[str, Any] = {"recipes": SMALL, "columns": Columns()} | options
-    return train_best(DATA, out, **given)
+    given: dict[str, Any] = {"source": DATA, "recipes": SMALL, "columns": Columns()} | options
+    return train_best(out=out, **given)
 
 
 def test_the_best_on_the_validation_texts_is_kept_as_if_it_had_been_trained_alone(tmp_path: Path) -> None:
@@ -129,6 +130,19 @@ def test_few_validation_texts_are_not_chosen_by(tmp_path: Path) -> None:
     held = of_texts([f"{text} held {number}" for number in range(4) for text in WORDS.values()], [*WORDS] * 4)
     run = best(tmp_path / "given", budget=1e-9, held_out={"validation": held})
     assert run.info.cross_validation == {}
+
+
+def test_of_fewer_than_twenty_texts_the_first_recipe_is_trained_alone(tmp_path: Path) -> None:
+    """Those of the test part, which choose nothing, do not count."""
+    parts = ["test"] * 100 + ["validation"] * 3 + ["train"] * 15
+    for own, tried in ((parts, ["linear"]), ([*parts, "train"] * 2, ["bag", "hashed", "linear"])):
+        rows = replace(DATA.take([row % len(DATA) for row in range(len(own))], "few"), parts=own)
+        said: list[str] = []
+        run = best(tmp_path / str(len(own)), source=rows, say=said.append)
+        assert sorted(one["recipe"] for one in run.info.leaderboard) == tried
+        told = "18 texts are too few to choose a recipe by: linear alone is tried"
+        assert (told in said) == (tried == ["linear"])
+        assert bool(run.info.cross_validation) == (tried != ["linear"])
 
 
 @pytest.mark.parametrize(
