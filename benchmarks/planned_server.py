@@ -23,6 +23,8 @@ class Planned:
     port: int = 0
     asked: list[float] = field(default_factory=list)
     """When requests came, on the clock of `time.monotonic`."""
+    late: list[float] = field(default_factory=list)
+    """How long after the planned time each was answered, in seconds: what a busy machine adds."""
 
     @property
     def url(self) -> str:
@@ -42,8 +44,11 @@ class Planned:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
                 await reader.readexactly(int(length))
-                self.asked.append(time.monotonic())
-                await asyncio.sleep(max(0.0, self.stall - time.monotonic() % self.every) + self.delay)
+                came = time.monotonic()
+                self.asked.append(came)
+                due = came + max(0.0, self.stall - came % self.every) + self.delay
+                await asyncio.sleep(due - time.monotonic())
+                self.late.append(time.monotonic() - due)
                 writer.write(HEAD % len(ANSWER) + ANSWER)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass

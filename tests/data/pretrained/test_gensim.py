@@ -137,7 +137,6 @@ def saved(folder: Path, **attributes: Any) -> Path:
         pytest.param({"vectors": np.zeros((2, 3), np.float32)}, "13 words and vectors [2, 3]", id="too few"),
         pytest.param({"vectors": np.zeros(13, np.float32)}, "vectors [13]", id="one axis"),
         pytest.param({"vectors": np.zeros((13, 0), np.float32)}, "vectors [13, 0]", id="no dimensions"),
-        pytest.param({"vectors": np.zeros((13, 0), np.float32)}, "vectors [13, 0]", id="no numbers"),
         pytest.param({"vectors": np.zeros((13, 3), np.int64)}, "of int64", id="whole numbers"),
         pytest.param({"vectors": np.array([[None]])}, "type 'O8'", id="objects"),
         pytest.param({"vectors": np.array(["a"])}, "type 'U1'", id="strings"),

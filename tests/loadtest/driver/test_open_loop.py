@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lexport.benchmarks.planned_server import Planned
@@ -17,21 +17,18 @@ from lexport.loadtest.locust_process import Load, Target, run
 from ..conftest import Stub, locust
 
 
-def asked(server: Planned, folder: Path, percents: Sequence[float] = (), **load: Any) -> dict[str, Any]:
-    """What a run measured; of three the first in which the machine was not too busy to keep to the plan.
+def asked(server: Planned, folder: Path, **load: Any) -> dict[str, Any]:
+    """What a run measured; another one where the machine was so busy that the plan was not kept.
 
-    That is, requests were sent when they were due, and the server's answers came when they should, at `percents`.
+    That is, requests were not sent when they were due, or the server itself answered later than planned.
     """
     settings = {"users": 1, "warmup": 0.5, "duration": 4.0, "texts": None, "unknown_share": 0.0, "seed": 1}
-    for _ in range(3):
+    for _ in range(5):
+        server.late.clear()
         found = run(Target(server.url, "", ""), Load(**(settings | load)), folder)
-        if found["lag_p99_ms"] < LAG_LIMIT and all(as_planned(server, found, percent) for percent in percents):
+        if max(found["lag_p99_ms"], 1000 * np.percentile(server.late, 99)) < LAG_LIMIT:
             break
     return found
-
-
-def as_planned(server: Planned, found: dict[str, Any], percent: float) -> bool:
-    return percentile(found, percent) == pytest.approx(server.percentile_ms(percent), rel=0.05)
 
 
 def percentile(found: dict[str, Any], percent: float) -> float:
@@ -43,9 +40,8 @@ def test_the_open_loop_reports_the_planned_percentiles_and_the_closed_one_does_n
         assert [server.percentile_ms(percent) for percent in (50, 90, 95, 99)] == pytest.approx(
             [300, 900, 1100, 1260]
         )
-        percents = (50, 70, 80, 90, 95, 97, 99)
-        found = asked(server, tmp_path, percents, arrivals="constant", rate=100.0)
-        for percent in percents:
+        found = asked(server, tmp_path, arrivals="constant", rate=100.0)
+        for percent in (50, 70, 80, 90, 95, 97, 99):
             assert percentile(found, percent) == pytest.approx(server.percentile_ms(percent), rel=0.05)
         assert found["failures"] == 0
         assert found["due_per_second"] == pytest.approx(100, rel=0.01)
@@ -58,7 +54,7 @@ def test_the_open_loop_reports_the_planned_percentiles_and_the_closed_one_does_n
 
 def test_random_arrivals_are_all_sent_and_report_the_planned_delay(tmp_path: Path) -> None:
     with Planned(delay=0.3).running() as server:
-        found = asked(server, tmp_path, [50], arrivals="open", rate=100.0, duration=2.0, seed=7)
+        found = asked(server, tmp_path, arrivals="open", rate=100.0, duration=2.0, seed=7)
         assert found["answered"] == len(plan("open", 100.0, 2.0, 7).times)
         assert percentile(found, 50) == pytest.approx(300, rel=0.05)
 
