@@ -34,7 +34,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Each file starts servers of its own, TorchServe's in ten times the seconds: `make test` asks the embedded engine
 # what both must do, and `make test-full` both. What TorchServe does with an archive, its start and end, and versions
-# that change under load are in tests/handlers, serving/torchserve and serving/operations/test_operations.py always.
+# that change under load are in other files of tests/handlers, serving/torchserve and
+# serving/operations/test_operations.py always.
 TORCHSERVE_IN_FULL_RUNS = {
     "cli/test_log_format.py",
     "handlers/request/test_compression.py",
