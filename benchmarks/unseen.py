@@ -81,7 +81,7 @@ def main() -> int:
     report.part("The best of several recipes against the best of the baselines")
     report.text(
         f"Accuracy on the test texts, means over {options.draws} draws with 95 % intervals of the difference. Of a "
-        f"set at most {options.most:,} texts are drawn."
+        f"set at most {options.most:,} texts of {options.labels:,} labels are drawn."
     )
     columns = ["set", "form", "ours", "best baseline", "points above", "kept", "baselines", "seconds, ours"]
     report.table(columns, [_row(*key, draws) for key, draws in found.items()])
@@ -90,10 +90,10 @@ def main() -> int:
 
 def _draw(dataset: Dataset, form: str, number: int, options: argparse.Namespace) -> Draw | None:
     """Return what came of a draw, from the folder of those kept if it is there."""
-    kept = options.keep and options.keep / f"{dataset.name}-{form}-{number}-{options.most}.json"
+    kept = options.keep and options.keep / f"{dataset.name}-{form}-{number}-{options.most}-{options.labels}.json"
     if kept and kept.is_file():
         return Draw(**json.loads(kept.read_text(encoding="utf-8")))
-    texts = drawn(dataset, form, number, options.most)
+    texts = drawn(dataset, form, number, options.most, options.labels)
     if texts is None:
         return None
     draw = _judge(texts, number, options)
@@ -102,9 +102,14 @@ def _draw(dataset: Dataset, form: str, number: int, options: argparse.Namespace)
     return draw
 
 
-def drawn(dataset: Dataset, form: str, draw: int, most: int) -> Dataset | None:
-    """Return the texts of a draw, with their parts, or None if too few labels have so many texts."""
-    order = np.random.default_rng([draw, len(dataset)]).permutation(len(dataset)).tolist()
+def drawn(dataset: Dataset, form: str, draw: int, most: int, labels: int) -> Dataset | None:
+    """Return `most` texts of `labels` labels or fewer, with their parts; None if too few labels have so many."""
+    random = np.random.default_rng([draw, len(dataset)])
+    order = random.permutation(len(dataset)).tolist()
+    names = sorted(set(dataset.labels))
+    if labels < len(names):
+        taken = {names[place] for place in random.permutation(len(names))[:labels].tolist()}
+        order = [row for row in order if dataset.labels[row] in taken]
     rows: dict[str, list[int]] = defaultdict(list)
     for row in order[:most]:
         rows[dataset.labels[row]].append(row)
@@ -195,6 +200,7 @@ def _options() -> argparse.Namespace:
     add("--forms", type=_listed, default=list(FORMS), help="by commas")
     add("--draws", type=int, default=5, help="of texts, each learned once")
     add("--most", type=int, default=20_000, help="texts of a set")
+    add("--labels", type=int, default=60, help="of a set, drawn anew for each draw")
     add("--recipes", type=_listed, help="instead of those that are tried without a recipe")
     add("--keep", type=Path, help="a folder for what came of each draw: one that is there is not learned again")
     add("--budget", type=float, default=BUDGET, help="seconds, as of lexport train")

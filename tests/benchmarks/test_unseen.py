@@ -101,7 +101,7 @@ def sizes(dataset: Dataset | None) -> dict[str, Counter[str]]:
 
 
 def test_a_draw_of_few_has_as_many_of_each_label() -> None:
-    found = sizes(unseen.drawn(texts({"a": 100, "b": 40, "rare": 3}), "20", 0, 1000))
+    found = sizes(unseen.drawn(texts({"a": 100, "b": 40, "rare": 3}), "20", 0, 1000, 60))
     assert set(found) == {"a", "b"}
     assert {label: own["train"] for label, own in found.items()} == {"a": 20, "b": 20}
     assert {label: own["validation"] for label, own in found.items()} == {"a": 5, "b": 5}
@@ -109,19 +109,19 @@ def test_a_draw_of_few_has_as_many_of_each_label() -> None:
 
 def test_a_full_draw_tests_a_tenth_and_an_unbalanced_one_cuts_labels_to_a_tenth() -> None:
     counts = {"a": 200, "b": 100}
-    full, cut = (sizes(unseen.drawn(texts(counts), form, 0, 1000)) for form in ("full", "unbalanced"))
+    full, cut = (sizes(unseen.drawn(texts(counts), form, 0, 1000, 60)) for form in ("full", "unbalanced"))
     assert {label: own["test"] for label, own in full.items()} == {"a": 20, "b": 10}
     assert full["a"].total() == cut["a"].total() == 200
     assert (cut["b"]["test"], cut["b"].total()) == (10, 20)
 
 
 def test_another_draw_has_other_texts_and_too_few_labels_give_none() -> None:
-    first, again, other = (unseen.drawn(texts({"a": 90, "b": 90}), "5", draw, 1000) for draw in (0, 0, 1))
+    first, again, other = (unseen.drawn(texts({"a": 90, "b": 90}), "5", draw, 1000, 60) for draw in (0, 0, 1))
     assert first is not None
     assert again is not None
     assert other is not None
     assert first.texts == again.texts != other.texts
-    assert unseen.drawn(texts({"a": 90, "b": 5}), "20", 0, 1000) is None
+    assert unseen.drawn(texts({"a": 90, "b": 5}), "20", 0, 1000, 60) is None
 
 
 def test_limits_are_of_all_together_and_of_each() -> None:
@@ -144,3 +144,11 @@ def test_it_runs(packages: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "| sms-spam | 5 |" in done.stdout
+
+
+def test_of_many_labels_others_are_taken_in_each_draw() -> None:
+    rows = texts({f"label-{number}": 30 for number in range(40)})
+    first, other = (sizes(unseen.drawn(rows, "20", draw, 4000, 10)) for draw in (0, 1))
+    assert len(first) == len(other) == 10
+    assert set(first) != set(other)
+    assert all(own["train"] == 20 for own in (*first.values(), *other.values()))

@@ -1,0 +1,36 @@
+"""What recipes are compared with is what scikit-learn finds for the same texts."""
+
+from __future__ import annotations
+
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from lexport.benchmarks import baselines
+from lexport.data.load import load
+from lexport.data.splits import Splits, split
+
+
+@pytest.fixture(scope="module")
+def parts() -> Splits:
+    rows = load("bbc-news")
+    return split(rows.take(list(range(0, len(rows.texts), 16)), rows.name))
+
+
+def test_a_regression_in_the_span_of_few_texts_answers_as_that_of_all_features(parts: Splits) -> None:
+    found = baselines.of_words(parts)
+    strength = float(found.settings.rpartition("C=")[2])
+    direct = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=strength, max_iter=10_000, tol=1e-7)
+    ).fit(parts.train.texts, parts.train.labels)
+    texts = [*parts.validation.texts, *parts.test.texts]
+    assert list(found.judges[0](texts)) == list(direct.predict(texts))
+
+
+def test_more_texts_than_that_are_learned_from_their_features(parts: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    spanned = baselines.of_words(parts)
+    monkeypatch.setattr("lexport.benchmarks.baselines._MOST_SPANNED", 0)
+    direct = baselines.of_words(parts)
+    assert direct.settings == spanned.settings
+    assert (direct.right(parts.test) == spanned.right(parts.test)).all()
