@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from lexport.data.load import Columns
 from lexport.export.archive.pack import archive
+from lexport.export.evidence import measure
 from lexport.export.export import export
 from lexport.export.formats.variants import choose
 from lexport.models import recipes
@@ -27,6 +30,9 @@ settings.register_profile(
     "lexport", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("lexport")
+
+# Nothing here reads how fast a variant is, and hundreds are measured.
+measure._SECONDS_A_BATCH_SIZE = 0.01
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Under nohup and in some runners' background jobs Ctrl-C is ignored, and with it every test of it.
@@ -40,6 +46,7 @@ TORCHSERVE_IN_FULL_RUNS = {
     "cli/test_log_format.py",
     "handlers/request/test_compression.py",
     "handlers/request/test_openapi.py",
+    "handlers/test_grpc.py",
     "serving/generated/test_watching.py",
     "serving/monitoring/test_drift.py",
     "serving/operations/test_canary.py",
@@ -48,14 +55,51 @@ TORCHSERVE_IN_FULL_RUNS = {
 }
 
 
+# Files that ask servers, or a browser, which are started once a session: all of them by the same worker.
+TOGETHER = {
+    "browser/": "browser",
+    "handlers/request/test_compression.py": "served",
+    "handlers/request/test_fuzzed_requests.py": "served",
+    "handlers/request/test_inference_protocol.py": "served",
+    "handlers/request/test_openapi.py": "served",
+    "handlers/runtime/test_metrics.py": "served",
+    "handlers/test_frontend.py": "served",
+    "handlers/test_served.py": "served",
+}
+
+# While one worker trains the run that most files read, the others have files that read none.
+_FIRST = ("api/test_doctor.py", "data/", "models/")
+
+
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, name in enumerate(_FIRST) if _file(item).startswith(name)), len(_FIRST))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of those files that ask TorchServe as long."""
+    """Mark tests that ask TorchServe in some files as long, and order them."""
     for item in items:
-        file = item.path.relative_to(Path(__file__).parent).as_posix()
         call = getattr(item, "callspec", None)  # of parametrized tests
-        if file in TORCHSERVE_IN_FULL_RUNS and call and "torchserve" in call.params.values():
+        if _file(item) in TORCHSERVE_IN_FULL_RUNS and call and "torchserve" in call.params.values():
             item.add_marker(pytest.mark.long)
+    items.sort(key=_turn)
+
+
+class FilesTogether(LoadFileScheduling):
+    """Gives each file to a worker as a whole, and those of TOGETHER to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((group for name, group in TOGETHER.items() if file.startswith(f"tests/{name}")), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether | None:
+    """Return how tests are given to workers where files are asked for."""
+    return FilesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 TOPICS = {
