@@ -86,13 +86,15 @@ def prediction_warnings(recipe: Recipe, task: Task, part: Dataset, outputs: Outp
 
 def _imbalance(recipe: Recipe, train: Dataset, labels: Sequence[str]) -> Advice | None:
     head = recipe.head
-    if not isinstance(head, LabelOptions) or head.class_weights == "balanced":
+    if not isinstance(head, LabelOptions):
         return None
     sets = TASKS[recipe.task].label_sets(train)
     counts = dict.fromkeys(labels, 0)
     for names in sets:
         for name in names:
             counts[name] += 1
+    if head.weighting(list(counts.values())) == "balanced":
+        return None
     most, least = max(labels, key=counts.__getitem__), min(labels, key=counts.__getitem__)
     share = counts[most] / len(train)
     neglected = counts[least] * _RARE <= counts[most]

@@ -14,7 +14,7 @@ from .losses import balanced_weights, classification_loss
 
 _AUTO = "auto"
 _POWERS = {"none": 0.0, "root": 0.5, "balanced": 1.0}
-# From here on the root of balanced weights raised macro-F1 and cost no accuracy (docs/experiments.md).
+# From here on weights raised macro-F1 and cost no accuracy (docs/experiments.md).
 _UNBALANCED = 10
 
 
@@ -22,12 +22,15 @@ _UNBALANCED = 10
 class LabelOptions(HeadOptions):
     """What the options of all heads that answer labels have."""
 
+    WEIGHTING: ClassVar[str] = "root"
+    """What "auto" stands for where labels are unbalanced."""
+
     multi_label: bool = False
     """Whether a text may have any number of labels."""
     class_weights: str = "auto"
     """How much each label counts: "none": as much as the others; "balanced": by the inverse of its share of the
-    training texts; "root": by the root of that; "auto": "root" where each text has one label and the most frequent
-    one has ten times the texts of the rarest, else "none"."""
+    training texts; "root": by the root of that; "auto": "root", of the head `linear` "balanced", where each text has
+    one label and the most frequent one has ten times the texts of the rarest, else "none"."""
     label_smoothing: float = 0.0
     """Share of the target spread over all labels (Szegedy et al.: Rethinking the Inception Architecture for Computer
     Vision, 2015, arXiv:1512.00567)."""
@@ -60,7 +63,7 @@ class LabelOptions(HeadOptions):
         if self.class_weights != _AUTO:
             return self.class_weights
         unbalanced = not self.multi_label and max(counts) >= _UNBALANCED * max(min(counts), 1)
-        return "root" if unbalanced else "none"
+        return self.WEIGHTING if unbalanced else "none"
 
     @property
     def task(self) -> str:

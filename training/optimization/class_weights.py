@@ -23,7 +23,8 @@ def explain_weights(recipe: Recipe, labels: Sequence[str], train: Dataset) -> st
     weighting = head.weighting(counts)
     if weighting in (head.class_weights, "none"):
         return ""
+    inverse = "the root of the inverse counts" if weighting == "root" else "the inverse counts"
     return (
-        f"class weights by the {weighting} of the inverse counts, for labels of {min(counts):,.0f} to "
+        f"class weights by {inverse}, for labels of {min(counts):,.0f} to "
         f"{max(counts):,.0f} training texts; --set head.class_weights=none leaves them out"
     )

@@ -82,11 +82,10 @@ def train_best(
 ) -> runs.Run:
     """Train `recipes`, of one task, on the same data. Write the best run to the folder `out`, or nothing.
 
-    The best has the highest metric of its task on the validation texts, or with `folds` the highest mean of as many
-    in cross-validation; among equals the lowest mean loss on the validation texts, then the first. With `folds` None
-    it is 5 where there are too few validation texts to choose by, unless they are given apart; there a recipe takes
-    the place of an earlier one only if it is better by more than the standard error of so few texts, and of fewer
-    than 20 texts only the first recipe is tried. The run's `run.json` and model card have what each came to. After
+    A recipe takes the place of an earlier one if the metric of its task is higher by more than the standard error of
+    as many texts: on the validation texts, or with `folds` in the mean of as many in cross-validation. With `folds`
+    None it is 5 where there are too few validation texts to choose by, unless they are given apart; of fewer than 20
+    texts only the first recipe is tried. The run's `run.json` and model card have what each came to. After
     `budget` seconds no further recipe begins, but what has begun is finished, so that the same finished recipes give
     the same run; a recipe fitted exactly is left out where there is too much text for it. All are trained in a hidden
     folder beside `out`; an interruption leaves nothing of it, so that to `resume` is to start again, unless `out` is
@@ -119,8 +118,7 @@ def train_best(
     recipes, too_large = _affordable(recipes, source)
     heading += too_large
     texts = _texts_of_folds(source, splitting, options["held_out"]) if folds is None else None
-    few = texts is not None and texts >= _LEAST
-    if few:
+    if texts is not None and texts >= _LEAST:
         folds = _FOLDS
         heading.append(f"few validation texts: the recipes are judged by {folds}-fold cross-validation")
     elif texts is not None and len(recipes) > 1:
@@ -153,8 +151,8 @@ def train_best(
             board.append(_judged(found))
             shown = ", ".join(f"{head} {_shown(board[-1])[name]:.4f}" for name, head in kind.HEADLINES.items())
             say(f"{recipe.name}: {shown} in {board[-1]['seconds']:.0f} s")
-            tested = found.info.cross_validation["tested"] if few else None
-            if not number or _is_better(board[-1], best_line, kind.METRIC, tested):
+            judges = found.info.cross_validation["tested"] if folds else found.info.data["validation"]
+            if not number or _is_better(board[-1], best_line, kind.METRIC, judges):
                 if number:
                     shutil.rmtree(tried / best)
                 best, best_line, warned = recipe.name, board[-1], told.warnings
@@ -244,14 +242,12 @@ def _rank(line: dict[str, Any], metric: str) -> tuple[float, float]:
     return _shown(line)[metric], -line["loss"]
 
 
-def _is_better(line: dict[str, Any], best: dict[str, Any], metric: str, texts: int | None) -> bool:
-    """Return whether a recipe takes the place of the best before it.
+def _is_better(line: dict[str, Any], best: dict[str, Any], metric: str, texts: int) -> bool:
+    """Return whether a recipe takes the place of the best before it, judged by `texts` texts.
 
-    `texts`: how many have judged, if those are few: one standard error is what chance does (Breiman, Friedman,
-    Olshen, Stone: Classification and Regression Trees, 1984, have this rule), and earlier recipes have less to learn.
+    One standard error is what chance does (Breiman, Friedman, Olshen, Stone: Classification and Regression Trees,
+    1984, have this rule), and earlier recipes have less to learn.
     """
-    if texts is None:
-        return _rank(line, metric) > _rank(best, metric)
     before = float(_shown(best)[metric])
     return float(_shown(line)[metric]) > before + math.sqrt(before * (1 - before) / texts)
 

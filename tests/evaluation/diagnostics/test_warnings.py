@@ -187,7 +187,7 @@ def test_hashed_words_with_subwords_are_never_new() -> None:
     assert advice(recipe.changed("embedding", dim=4), three(words(0, 40), words(500, 40))) == []
 
 
-def unbalanced(share: float, **head: Any) -> list[Advice]:
+def unbalanced(share: float, recipe: Recipe | None = None, **head: Any) -> list[Advice]:
     parts = sample("rotten-tomatoes")
     draw = np.random.default_rng(1)
 
@@ -196,7 +196,7 @@ def unbalanced(share: float, **head: Any) -> list[Advice]:
         return part.take(rows, part.name)
 
     return advice(
-        small(ngrams=1, buckets=0).changed("head", **head),
+        recipe or small(ngrams=1, buckets=0).changed("head", **head),
         Splits(thinned(parts.train), thinned(parts.validation), thinned(parts.test)),
     )
 
@@ -217,6 +217,11 @@ def test_two_thirds_are_no_majority_worth_a_warning() -> None:
 
 def test_labels_that_are_weighed_already_earn_no_warning() -> None:
     assert unbalanced(0.1, class_weights="balanced") == []
+
+
+def test_nor_do_those_that_a_recipe_weighs_unasked() -> None:
+    linear = recipes.load("linear").changed("text", buckets=4096)
+    assert unbalanced(0.05, linear) == []
 
 
 def test_a_rare_label_among_several_is_told() -> None:

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from lexport.data.load import load, of_texts
 from lexport.models import recipes
-from lexport.models.heads import ClassifierOptions
+from lexport.models.heads import ClassifierOptions, LinearOptions
 from lexport.models.predict import text_outputs
 from lexport.training.optimization.class_weights import explain_weights
 from lexport.training.train import train
@@ -23,10 +23,15 @@ def test_ten_times_the_texts_of_the_rarest_label_are_unbalanced(rare: int, weigh
     assert ClassifierOptions(multi_label=True).weighting([100, rare, 40]) == "none"
     for name in ("none", "root", "balanced"):
         assert ClassifierOptions(class_weights=name).weighting([100, rare, 40]) == name
+        assert LinearOptions(class_weights=name).weighting([100, rare, 40]) == name
+    assert LinearOptions().weighting([100, rare, 40]) == ("none" if rare == 11 else "balanced")
 
 
-@pytest.mark.parametrize("name", ["linear", "bag"])
-def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said_by"),
+    [("linear", "class weights by the inverse"), ("bag", "class weights by the root of the inverse")],
+)
+def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, said_by: str, tmp_path: Path) -> None:
     rows = load("bbc-news")
     texts = [" ".join(text.split()[:20]) for text in rows.texts]
     chosen = [row for row, label in enumerate(rows.labels) if label == "sports" or row % 12 == 0]
@@ -40,7 +45,7 @@ def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, tmp_
         answers = text_outputs(run.model, run.encoder, [texts[row] for row in others]).argmax(axis=1)
         truth = [rows.labels[row] for row in others]
         found[weights] = f1_score(truth, [run.labels[answer] for answer in answers], average="macro")
-        said[weights] = [line for line in lines if line.startswith("class weights by the root")]
+        said[weights] = [line for line in lines if line.startswith(f"class weights by {weights_by}")]
     assert found["auto"] > found["none"] + 0.03
     assert said["none"] == []
     [line] = said["auto"]
