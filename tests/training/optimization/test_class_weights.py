@@ -28,10 +28,10 @@ def test_ten_times_the_texts_of_the_rarest_label_are_unbalanced(rare: int, weigh
 
 
 @pytest.mark.parametrize(
-    ("name", "said_by"),
-    [("linear", "class weights by the inverse"), ("bag", "class weights by the root of the inverse")],
+    ("name", "inverse"),
+    [("linear", "the inverse counts"), ("bag", "the root of the inverse counts")],
 )
-def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, said_by: str, tmp_path: Path) -> None:
+def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, inverse: str, tmp_path: Path) -> None:
     rows = load("bbc-news")
     texts = [" ".join(text.split()[:20]) for text in rows.texts]
     chosen = [row for row, label in enumerate(rows.labels) if label == "sports" or row % 12 == 0]
@@ -45,7 +45,7 @@ def test_rare_labels_are_found_more_often_and_the_reason_is_said(name: str, said
         answers = text_outputs(run.model, run.encoder, [texts[row] for row in others]).argmax(axis=1)
         truth = [rows.labels[row] for row in others]
         found[weights] = f1_score(truth, [run.labels[answer] for answer in answers], average="macro")
-        said[weights] = [line for line in lines if line.startswith(f"class weights by {weights_by}")]
+        said[weights] = [line for line in lines if line.startswith(f"class weights by {inverse}")]
     assert found["auto"] > found["none"] + 0.03
     assert said["none"] == []
     [line] = said["auto"]
