@@ -16,6 +16,9 @@ demo: .venv/installed
 # Compiled modules are kept, whatever the shell says: every worker, command and server would compile all of them again.
 test test-unit test-full: export PYTHONDONTWRITEBYTECODE =
 
+# Threads of one worker would wait for the cores that the others use: a sixth of all time.
+test test-unit test-full: export OMP_NUM_THREADS = 1
+
 # Three workers on two cores, because a third of the time a test waits for a server to start.
 test: .venv/installed
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"

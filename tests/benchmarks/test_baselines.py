@@ -15,7 +15,7 @@ from lexport.data.splits import Splits, split
 @pytest.fixture(scope="module")
 def parts() -> Splits:
     rows = load("bbc-news")
-    return split(rows.take(list(range(0, len(rows.texts), 16)), rows.name))
+    return split(rows.take(list(range(0, len(rows.texts), 40)), rows.name))
 
 
 def test_a_regression_in_the_span_of_few_texts_answers_as_that_of_all_features(parts: Splits) -> None:
