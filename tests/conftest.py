@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-class FilesTogether(LoadFileScheduling):
+class FilesTogether(LoadFileScheduling):  # type: ignore[misc]
     """Gives each file to a worker as a whole, and those of TOGETHER to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
