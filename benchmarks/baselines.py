@@ -99,7 +99,7 @@ def of_both(parts: Splits) -> Baseline:
 
 def _regression(name: str, parts: Splits, choices: Sequence[tuple[str, Any]]) -> Baseline:
     # Weights of the least penalty lie in the span of the training texts: of few texts, the coordinates in it have the
-    # same optimum as the features, reached 10 times as fast or, with hundreds of labels, at all.
+    # same optimum as the features, reached ten times as fast.
     if len(parts.train) <= _MOST_SPANNED:
         choices = [
             (reads, make_pipeline(vectorizer, KernelPCA(kernel="linear", remove_zero_eig=True)))
