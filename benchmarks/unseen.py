@@ -106,10 +106,8 @@ def drawn(dataset: Dataset, form: str, draw: int, most: int, labels: int) -> Dat
     """Return `most` texts of `labels` labels or fewer, with their parts; None if too few labels have so many."""
     random = np.random.default_rng([draw, len(dataset)])
     order = random.permutation(len(dataset)).tolist()
-    names = sorted(set(dataset.labels))
-    if labels < len(names):
-        taken = {names[place] for place in random.permutation(len(names))[:labels].tolist()}
-        order = [row for row in order if dataset.labels[row] in taken]
+    taken = set(random.permutation(sorted(set(dataset.labels)))[:labels].tolist())
+    order = [row for row in order if dataset.labels[row] in taken]
     rows: dict[str, list[int]] = defaultdict(list)
     for row in order[:most]:
         rows[dataset.labels[row]].append(row)

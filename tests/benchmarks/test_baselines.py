@@ -18,7 +18,10 @@ def parts() -> Splits:
     return split(rows.take(list(range(0, len(rows.texts), 40)), rows.name))
 
 
-def test_a_regression_in_the_span_of_few_texts_answers_as_that_of_all_features(parts: Splits) -> None:
+def test_a_regression_in_the_span_of_few_texts_answers_as_that_of_all_features(
+    parts: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lexport.benchmarks.baselines._LEAST_SPANNED", 5)
     found = baselines.of_words(parts)
     strength = float(found.settings.rpartition("C=")[2])
     direct = make_pipeline(
@@ -26,11 +29,18 @@ def test_a_regression_in_the_span_of_few_texts_answers_as_that_of_all_features(p
     ).fit(parts.train.texts, parts.train.labels)
     texts = [*parts.validation.texts, *parts.test.texts]
     assert list(found.judges[0](texts)) == list(direct.predict(texts))
+    assert "kernelpca" in str(found.judges[0].__self__).lower()  # type: ignore[attr-defined]
 
 
-def test_more_texts_than_that_are_learned_from_their_features(parts: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_more_texts_or_fewer_labels_the_features_themselves_are_learned(
+    parts: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_labels = baselines.of_words(parts)
+    monkeypatch.setattr("lexport.benchmarks.baselines._LEAST_SPANNED", 5)
     spanned = baselines.of_words(parts)
     monkeypatch.setattr("lexport.benchmarks.baselines._MOST_SPANNED", 0)
-    direct = baselines.of_words(parts)
-    assert direct.settings == spanned.settings
-    assert (direct.right(parts.test) == spanned.right(parts.test)).all()
+    many_texts = baselines.of_words(parts)
+    for direct in (few_labels, many_texts):
+        assert "kernelpca" not in str(direct.judges[0].__self__).lower()  # type: ignore[attr-defined]
+        assert direct.settings == spanned.settings
+        assert (direct.right(parts.test) == spanned.right(parts.test)).all()

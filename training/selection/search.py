@@ -82,8 +82,8 @@ def train_best(
 ) -> runs.Run:
     """Train `recipes`, of one task, on the same data. Write the best run to the folder `out`, or nothing.
 
-    A recipe takes the place of an earlier one if the metric of its task is higher by more than the standard error of
-    as many texts: on the validation texts, or with `folds` in the mean of as many in cross-validation. With `folds`
+    A recipe takes the place of an earlier one if the metric of its task is higher by more than a standard error: on
+    the validation texts, or with `folds` in the mean of as many in cross-validation. With `folds`
     None it is 5 where there are too few validation texts to choose by, unless they are given apart; of fewer than 20
     texts only the first recipe is tried. The run's `run.json` and model card have what each came to. After
     `budget` seconds no further recipe begins, but what has begun is finished, so that the same finished recipes give
