@@ -98,8 +98,8 @@ def of_both(parts: Splits) -> Baseline:
 
 
 def _regression(name: str, parts: Splits, choices: Sequence[tuple[str, Any]]) -> Baseline:
-    # Weights of the least penalty lie in the span of the training texts: coordinates in it have the same optimum as the
-    # features, reached ten times as fast with few texts and many labels.
+    # Weights of the least penalty lie in the span of the training texts: coordinates in it have the same optimum as
+    # the features, reached ten times as fast with few texts and many labels.
     if len(parts.train) <= _MOST_SPANNED and len(parts.train.classes) >= _LEAST_SPANNED:
         choices = [
             (reads, make_pipeline(vectorizer, KernelPCA(kernel="linear", remove_zero_eig=True)))
