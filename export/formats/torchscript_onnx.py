@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ...handlers.engine.tensors import TENSORS
 from ...models.compose import TextModel
 from ...models.tensor_file import write_tensors
+from .onnx_operators import operators_built_once
 from .safetensors import ALIGNMENT, take_tables
 
 OPSET = 20
@@ -143,7 +144,7 @@ def write_onnx(module: nn.Module, path: Path, *, feed: str, example: Tensor, sym
     # What a first export remembers of an LSTM freezes the length of the next.
     torch.ops.aten.lstm.input._dispatch_cache.clear()
     scoring = isinstance(module, Scoring)
-    with _quiet():
+    with _quiet(), operators_built_once():
         torch.onnx.export(
             (Both(module.model) if isinstance(module, Scoring) else module).eval(),
             (example,),

@@ -14,6 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lexport.export.formats.onnx_operators import operators_built_once
 from lexport.handlers.text.hashing import PRIME, multipliers
 from lexport.models.embeddings import (
     CharCNN,
@@ -121,7 +122,7 @@ def scripted(embedding: Embedding) -> Run:
 def session(module: nn.Module, example: Tensor, fixed: int | None = None) -> onnxruntime.InferenceSession:
     """The module in ONNX Runtime, every axis of its input symbolic but the `fixed` one."""
     axes = {axis: torch.export.Dim(f"axis{axis}") for axis in range(example.dim()) if axis != fixed}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), operators_built_once():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module.eval(), (example,), dynamic_shapes=(axes,), opset_version=20, dynamo=True, verbose=False

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lexport.export.formats.onnx_operators import operators_built_once
 from lexport.models.encoders import (
     CNN,
     LSTM,
@@ -45,7 +46,7 @@ def in_onnx(encoder: nn.Module, path: Path) -> Encode:
     # The second LSTM that a process exports would freeze the length.
     torch.ops.aten.lstm.input._dispatch_cache.clear()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), operators_built_once():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             encoder,
