@@ -64,6 +64,7 @@ TOGETHER = {
     "handlers/request/test_openapi.py": "served",
     "handlers/runtime/test_metrics.py": "served",
     "handlers/test_frontend.py": "served",
+    "handlers/test_own_server.py": "served",
     "handlers/test_served.py": "served",
 }
 

@@ -219,7 +219,7 @@ def test_progress_is_told_and_notes_are_said(run: lexport.Run, source: Path, tmp
     assert said == ["new.jsonl: UTF-8, a JSON object on every line"]
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz"])
+@pytest.mark.parametrize("name", ["out.csv", pytest.param("out.jsonl.gz", marks=pytest.mark.long)])
 def test_memory_does_not_grow_with_the_file(run: lexport.Run, tmp_path: Path, name: str) -> None:
     def peak(rows: int) -> tuple[int, int]:
         """The bytes of a file of so many rows, and the most that were held while it was scored."""

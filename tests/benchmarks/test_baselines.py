@@ -18,6 +18,12 @@ def parts() -> Splits:
     return split(rows.take(list(range(0, len(rows.texts), 40)), rows.name))
 
 
+@pytest.fixture(autouse=True)
+def strengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them; each is fitted on every choice of n-grams."""
+    monkeypatch.setattr("lexport.benchmarks.baselines.STRENGTHS", (1.0, 10.0))
+
+
 def test_a_regression_in_the_span_of_few_texts_answers_as_that_of_all_features(
     parts: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

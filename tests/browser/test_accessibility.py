@@ -1,7 +1,7 @@
 """Every kind of page against the Web Content Accessibility Guidelines, levels A and AA, as axe-core judges them.
 
 Each is judged on a desktop and on a phone, in light and in dark colours: what scrolls on a phone alone must be
-reachable with the keyboard too.
+reachable with the keyboard too. `make test` looks at each size and at each set of colours once.
 """
 
 from __future__ import annotations
@@ -26,18 +26,24 @@ from .devtools import Page
 from .samples import open_loops, report, rows
 from .visits import ask, compare, follow
 
-LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+LOOKS = {"usual": [(1280, "light"), (390, "dark")], "others": [(1280, "dark"), (390, "light")]}
+Judged = Callable[..., None]
 WORDS = ["goal", "rain", *(f"word{place}" for place in range(300))]
 
 pytestmark = pytest.mark.skipif(axe.source() is None, reason=f"{axe.PACKAGE} is not installed; the extra dev has it")
 
 
-def judged(page: Page, *expected: str) -> None:
+@pytest.fixture(params=["usual", pytest.param("others", marks=pytest.mark.long)])
+def judged(request: pytest.FixtureRequest) -> Judged:
     """Nothing is violated however it is looked at, and the rules that the page gives cause for were tried."""
-    for width, colours in LOOKS:
-        violations, followed = axe.check(page.size(width).show_as(colours=colours))
-        assert violations == [], (width, colours)
-        assert followed >= {"color-contrast", "document-title", "html-has-lang", *expected}
+
+    def judge(page: Page, *expected: str) -> None:
+        for width, colours in LOOKS[request.param]:
+            violations, followed = axe.check(page.size(width).show_as(colours=colours))
+            assert violations == [], (width, colours)
+            assert followed >= {"color-contrast", "document-title", "html-has-lang", *expected}
+
+    return judge
 
 
 # Of the pages of `lexport ui`, the links that lead to each from the first, and what it must have been judged by.
@@ -53,7 +59,7 @@ UI: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("kind", UI)
-def test_a_page_of_the_ui(page: Page, ui_address: str, kind: str) -> None:
+def test_a_page_of_the_ui(page: Page, ui_address: str, kind: str, judged: Judged) -> None:
     links, expected = UI[kind]
     page.open(ui_address)
     for link in links:
@@ -62,32 +68,32 @@ def test_a_page_of_the_ui(page: Page, ui_address: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["runs/topics", "topics-1.0.mar"])
-def test_answers_and_what_words_add(page: Page, ui_address: str, name: str) -> None:
+def test_answers_and_what_words_add(page: Page, ui_address: str, name: str, judged: Judged) -> None:
     follow(page.open(ui_address), name)
     ask(page, "the goal by zzzq in the rain")
     judged(page, "label")
 
 
 @pytest.mark.long
-def test_a_comparison_with_answers_of_both(page: Page, ui_address: str) -> None:
+def test_a_comparison_with_answers_of_both(page: Page, ui_address: str, judged: Judged) -> None:
     compare(page.open(ui_address))
     ask(page, "the goal by zzzq in the rain")
     judged(page, "label")
 
 
-def test_the_texts_that_one_alone_has_right(page: Page, ui_address: str) -> None:
+def test_the_texts_that_one_alone_has_right(page: Page, ui_address: str, judged: Judged) -> None:
     compare(page.open(ui_address))
     follow(page, "Texts that one has right")
     assert page.evaluate("document.querySelectorAll('td.long').length")
     judged(page)
 
 
-def test_two_load_tests_of_the_ui(page: Page, ui_address: str) -> None:
+def test_two_load_tests_of_the_ui(page: Page, ui_address: str, judged: Judged) -> None:
     compare(page.open(ui_address), form=1)
     judged(page, "svg-img-alt")
 
 
-def test_the_texts_behind_a_cell_of_the_confusion(page: Page, ui_address: str) -> None:
+def test_the_texts_behind_a_cell_of_the_confusion(page: Page, ui_address: str, judged: Judged) -> None:
     follow(page.open(ui_address), "runs/topics")
     follow(page, "Metrics, confusion")
     page.evaluate("document.querySelector('svg a').dispatchEvent(new MouseEvent('click'))")
@@ -95,7 +101,7 @@ def test_the_texts_behind_a_cell_of_the_confusion(page: Page, ui_address: str) -
     judged(page)
 
 
-def test_what_cannot_be_shown(page: Page, ui_address: str) -> None:
+def test_what_cannot_be_shown(page: Page, ui_address: str, judged: Judged) -> None:
     judged(page.open(f"{ui_address}item/none"))
 
 
@@ -110,7 +116,7 @@ def run_report(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def test_the_report_of_a_run_with_the_texts_behind_a_cell(page: Page, run_report: Path) -> None:
+def test_the_report_of_a_run_with_the_texts_behind_a_cell(page: Page, run_report: Path, judged: Judged) -> None:
     page.open(run_report)
     page.evaluate("document.querySelector('svg a').dispatchEvent(new MouseEvent('click'))")
     page.until("document.querySelector('.behind:target') != null")
@@ -118,7 +124,9 @@ def test_the_report_of_a_run_with_the_texts_behind_a_cell(page: Page, run_report
 
 
 @pytest.mark.long
-def test_the_report_of_an_archive(page: Page, archive_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_report_of_an_archive(
+    page: Page, archive_of: Callable[[str], Path], tmp_path: Path, judged: Judged
+) -> None:
     overview.write(reported(archive_of("onnx-int8")), tmp_path / "report.html")
     judged(page.open(tmp_path / "report.html"))
 
@@ -139,21 +147,21 @@ FILES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_page_that_is_a_file(page: Page, tmp_path: Path, kind: str) -> None:
+def test_a_page_that_is_a_file(page: Page, tmp_path: Path, kind: str, judged: Judged) -> None:
     path = tmp_path / "page.html"
     FILES[kind](path)
     judged(page.open(path if path.is_file() else tmp_path / "out" / "report.html"))
 
 
 @pytest.mark.long
-def test_two_load_tests_side_by_side(page: Page, tmp_path: Path) -> None:
+def test_two_load_tests_side_by_side(page: Page, tmp_path: Path, judged: Judged) -> None:
     write_loadtest(report(rows(users=(1, 16))), tmp_path / "a", "")
     write_loadtest(report(rows(("films-1.1",), users=(16, 64))), tmp_path / "b", "")
     write_comparison(compare_loadtests(tmp_path / "a", tmp_path / "b"), tmp_path / "both.html")
     judged(page.open(tmp_path / "both.html"), "svg-img-alt")
 
 
-def test_a_word_that_was_found_on_a_map(page: Page, tmp_path: Path) -> None:
+def test_a_word_that_was_found_on_a_map(page: Page, tmp_path: Path, judged: Judged) -> None:
     path = tmp_path / "map.html"
     path.write_text(word_map.page(made(WORDS)), encoding="utf-8")
     page.open(path)

@@ -82,7 +82,10 @@ def refused(command: Command, store: Place, arguments: str, *more: str) -> str:
 @pytest.mark.parametrize("arguments", COMMANDS)
 @pytest.mark.parametrize(
     ("signer", "says"),
-    [(None, "is not signed; expected a signature by ours.pub"), ("theirs", "is signed by SHA256:")],
+    [
+        (None, "is not signed; expected a signature by ours.pub"),
+        pytest.param("theirs", "is signed by SHA256:", marks=pytest.mark.long),
+    ],
 )
 def test_what_no_configured_key_signed_is_refused(
     store: Place,

@@ -50,7 +50,7 @@ def requirements(folder: Path) -> dict[str, str]:
     return dict(line.split("==") for line in lines)
 
 
-@pytest.mark.parametrize("variant", ["onnx-int8", "torchscript-int8"])
+@pytest.mark.parametrize("variant", ["onnx-int8", pytest.param("torchscript-int8", marks=pytest.mark.long)])
 def test_what_requirements_list_is_enough(archive_of: Archives, variant: str, tmp_path: Path) -> None:
     folder = unpacked(archive_of(variant), tmp_path / "model")
     listed = requirements(folder)

@@ -54,15 +54,8 @@ def test_some_texts_become_the_same_ids(name: str, recipe: str) -> None:
     check(name, recipe, every=40)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] if name == "imdb" else []) for name in SAMPLES]
-)
-def test_all_texts_become_the_same_ids_of_words_and_pairs(name: str) -> None:
-    check(name, "bag", every=1)
-
-
 @pytest.mark.long
-@pytest.mark.parametrize("recipe", RECIPES[1:])
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_all_texts_become_the_same_ids(name: str, recipe: str) -> None:
     check(name, recipe, every=1)

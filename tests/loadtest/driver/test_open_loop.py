@@ -52,6 +52,7 @@ def test_the_open_loop_reports_the_planned_percentiles_and_the_closed_one_does_n
         assert percentile(closed, 90) < 0.5 * server.percentile_ms(90)
 
 
+@pytest.mark.long
 def test_random_arrivals_are_all_sent_and_report_the_planned_delay(tmp_path: Path) -> None:
     with Planned(delay=0.3).running() as server:
         found = asked(server, tmp_path, arrivals="open", rate=100.0, duration=2.0, seed=7)

@@ -67,9 +67,9 @@ def one_line(members: Members) -> Members:
 @pytest.mark.parametrize(
     ("alter", "says"),
     [
-        (one_label, r"labels are \[.*'spork'.*\], recorded \[.*'sport'.*\]"),
+        pytest.param(one_label, r"labels are \[.*'spork'.*\], recorded \[.*'sport'.*\]", marks=pytest.mark.long),
         (one_scale, r"score of '\w+' is [\d.]+, recorded [\d.]+ \(tolerance 0\.02\)"),
-        (one_line, r"unknown is 1, recorded 0"),
+        pytest.param(one_line, r"unknown is 1, recorded 0", marks=pytest.mark.long),
     ],
 )
 def test_no_worker_of_an_archive_altered_by_one_label_scale_or_line_becomes_ready(

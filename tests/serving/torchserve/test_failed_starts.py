@@ -244,7 +244,9 @@ def test_a_port_taken_at_the_last_moment_is_replaced(
     assert traces.processes() == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, -signal.SIGINT, marks=pytest.mark.long), (signal.SIGTERM, 143)]
+)
 def test_an_interrupted_start_leaves_nothing(
     make_archive: MakeArchive, tmp_path: Path, traces: Any, number: signal.Signals, code: int
 ) -> None:
