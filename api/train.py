@@ -108,15 +108,15 @@ def train(
     run, an archive or a server (its folder, file or address), a fitted scikit-learn classifier of texts, or a
     function of a list of texts that returns {label: probability}, or a run's answer, for each.
 
-    `recipe` is a shipped one's name, a TOML file or a Recipe. With "auto" several recipes are trained and the best on
-    the validation texts is kept; its `info.leaderboard` has them all, none begins after `budget` seconds (None: 120),
-    and only `multi_label`, `epochs` and `settings` change them. `multi_label`, `vectors` (a file, or glove-6b-50d),
-    `min_count`, `max_vocabulary`, `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change a recipe; None
-    leaves an option as it is. Without a `recipe` it is "auto", or "bag" if one of these options changes words or
-    vectors, if there are pairs or images, and in several processes. With `start` that run is trained further: its
-    model and words stay, and only `epochs` and `settings` apply. `leave_out`: "doubted" labels, held-out texts that
-    are "shared" with training. `final`: after it is judged the model is fitted on all texts, with the epochs or the
-    strength that were best.
+    `recipe` is a shipped one's name, a TOML file or a Recipe. With "auto" several recipes are trained, and one takes
+    the place of the one before if it is better on the validation texts by more than a standard error; the run's
+    `info.leaderboard` has them all, none begins after `budget` seconds (None: 120), and only `multi_label`, `epochs`
+    and `settings` change them. `multi_label`, `vectors` (a file, or glove-6b-50d), `min_count`, `max_vocabulary`,
+    `dim`, `epochs` and `settings` ("SECTION.OPTION=VALUE") change a recipe; None leaves an option as it is. Without
+    a `recipe` it is "auto", or "bag" if one of these options changes words or vectors, if there are pairs or images,
+    and in several processes. With `start` that run is trained further: its model and words stay, and only `epochs`
+    and `settings` apply. `leave_out`: "doubted" labels, held-out texts that are "shared" with training. `final`:
+    after it is judged the model is fitted on all texts, with the epochs or the strength that were best.
 
     A checkpoint is written every `checkpoint_every` seconds; `resume` continues an interrupted training of `out`.
     `replace` allows `out` to exist. `say=print` shows what happens, `progress` is called with (steps done, most

@@ -69,7 +69,7 @@ TOGETHER = {
 }
 
 # While one worker trains the run that most files read, the others have files that read none.
-_FIRST = ("api/test_doctor.py", "data/", "models/")
+FIRST = ("api/test_doctor.py", "data/", "models/")
 
 
 def _file(item: pytest.Item) -> str:
@@ -77,7 +77,7 @@ def _file(item: pytest.Item) -> str:
 
 
 def _turn(item: pytest.Item) -> int:
-    return next((turn for turn, name in enumerate(_FIRST) if _file(item).startswith(name)), len(_FIRST))
+    return next((turn for turn, name in enumerate(FIRST) if _file(item).startswith(name)), len(FIRST))
 
 
 @pytest.hookimpl(tryfirst=True)

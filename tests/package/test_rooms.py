@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from ..conftest import FIRST, TOGETHER, TORCHSERVE_IN_FULL_RUNS
+
 ROOT = Path(__file__).parents[2]
 MOST = 15
 BESIDE = {"tests", "benchmarks", "docs", "build"}
@@ -30,3 +34,9 @@ def test_only_four_modules_lie_at_the_root() -> None:
 def test_the_tests_mirror_the_rooms() -> None:
     rooms = {path.parts[0] for path in modules() if len(path.parts) > 1}
     assert {room for room in rooms if not (ROOT / "tests" / room).is_dir()} == set()
+
+
+@pytest.mark.parametrize("name", sorted({*TOGETHER, *TORCHSERVE_IN_FULL_RUNS, *FIRST}))
+def test_what_conftest_says_of_a_file_is_of_one_that_is_there(name: str) -> None:
+    path = ROOT / "tests" / name
+    assert path.is_dir() if name.endswith("/") else path.is_file()
