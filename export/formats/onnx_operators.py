@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _LOCK = threading.RLock()
-_tables: dict[int, Any] = {}
+_tables: dict[object, Any] = {}
 
 
 @contextmanager
@@ -21,23 +22,22 @@ def operators_built_once() -> Iterator[None]:
     adds operators of a caller to them. A torch that keeps the table elsewhere builds it as always. One thread at a
     time: others wait.
     """
-    try:
-        registration = importlib.import_module("torch.onnx._internal.exporter._registration")
-        kept: Any = registration.ONNXRegistry
-        build, default = kept.from_torchlib.__func__, registration._constants.TORCHLIB_OPSET
-    except (ImportError, AttributeError):
-        yield
-        return
-
-    def copy_of_built(cls: Any, opset_version: int = default) -> Any:
-        if opset_version not in _tables:
-            _tables[opset_version] = build(cls, opset_version)
-        table = cls()
-        table._opset_version = opset_version
-        table.functions = {target: list(found) for target, found in _tables[opset_version].functions.items()}
-        return table
-
     with _LOCK:
+        try:
+            kept: Any = importlib.import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
+            build = kept.from_torchlib.__func__
+        except (ImportError, AttributeError):
+            yield
+            return
+
+        def copy_of_built(cls: Any, *given: Any, **named: Any) -> Any:
+            asked = (given, tuple(sorted(named.items())))
+            if asked not in _tables:
+                _tables[asked] = build(cls, *given, **named)
+            table = copy.copy(_tables[asked])
+            table.functions = {target: list(found) for target, found in table.functions.items()}
+            return table
+
         kept.from_torchlib = classmethod(copy_of_built)
         try:
             yield
