@@ -137,11 +137,27 @@ def test_limits_are_of_all_together_and_of_each() -> None:
     assert json.dumps(list(held.values())) == "[false, false, true, false, true]"
 
 
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), "--quick", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+
+def test_without_packages_the_sets_that_need_them_are_named() -> None:
+    done = run("--sets", "bbc-news,kaomoji,sms-spam")
+    assert done.returncode == 2
+    assert "--packages is missing; kaomoji, sms-spam are read from there" in done.stderr
+
+
+@pytest.mark.long
+def test_a_sample_set_needs_no_packages() -> None:
+    done = run("--sets", "bbc-news", "--forms", "5", "--draws", "1", "--recipes", "linear")
+    assert "| bbc-news | 5 |" in done.stdout, done.stderr
+
+
 @pytest.mark.long
 def test_it_runs(packages: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--quick", "--packages", str(packages), "--sets", "sms-spam"]
-    command += ["--forms", "5", "--draws", "2", "--recipes", "linear,bag"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    given = ("--packages", str(packages), "--sets", "sms-spam", "--forms", "5", "--draws", "2")
+    done = run(*given, "--recipes", "linear,bag")
     assert done.returncode == 0, done.stderr
     assert "| sms-spam | 5 |" in done.stdout
 
