@@ -17,8 +17,8 @@ _tables: dict[object, Any] = {}
 def operators_built_once() -> Iterator[None]:
     """Let `torch.onnx.export` take its table of operators from memory, once it has built it in this process.
 
-    Torch parses the source of some 500 functions for it, which is a third of the time that the export of a small
-    model takes (0.9 s), and offers no argument to pass a table. What it gets is a copy of its own lists, since it
+    Torch parses the source of some 500 functions for it, which is nearly half of the time that it takes to export a
+    small model (0.9 s), and offers no argument to pass a table. What it gets is a copy of its own lists, since it
     adds operators of a caller to them. A torch that keeps the table elsewhere builds it as always. One thread at a
     time: others wait.
     """

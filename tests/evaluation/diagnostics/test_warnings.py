@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexport.data.load import Columns, Dataset, dataset_of, load
@@ -277,8 +277,7 @@ def test_labels_drawn_by_lot_or_hard_texts_look_not_swapped() -> None:
     assert advice(small(max_tokens=4, **NO_GRAMS), sample("rotten-tomatoes"))[1:] == []
 
 
-@settings(max_examples=10)
-@given(st.integers(0, 20))
+@pytest.mark.parametrize("seed", [pytest.param(one, marks=[pytest.mark.long] * (one >= 8)) for one in range(21)])
 def test_a_hundred_and_fifty_clean_rows_look_not_swapped(seed: int) -> None:
     parts = sample("bbc-news")
     rows = np.random.default_rng(seed).permutation(len(parts.train))[:150]

@@ -15,6 +15,7 @@ from torch.onnx._internal.exporter import _registration
 
 from lexport.export.formats import onnx_operators
 from lexport.export.formats.onnx_operators import operators_built_once
+from lexport.export.formats.torchscript_onnx import OPSET, write_onnx
 
 
 @pytest.fixture
@@ -84,6 +85,13 @@ def test_a_file_is_byte_for_byte_the_same(built: list[int], tmp_path: Path) -> N
         first, second = exported(tmp_path / "first.onnx"), exported(tmp_path / "second.onnx")
     assert plain == first == second
     assert built == [20, 20]
+
+
+def test_the_files_of_an_export_share_a_table(built: list[int], tmp_path: Path) -> None:
+    for name in ("first.onnx", "second.onnx"):
+        module = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).eval()
+        write_onnx(module, tmp_path / name, feed="values", example=torch.ones(2, 4), symbolic=["batch"])
+    assert built == [OPSET]
 
 
 def test_torchs_own_way_is_back_at_the_end_after_an_error_too() -> None:
