@@ -24,8 +24,12 @@ class LinearOptions(LabelOptions):
     """The weight of the loss against the L2 penalty of all weights, as scikit-learn's C; "auto": chosen on held-out
     texts. For optimizer = "newton"."""
     subword_weight: float | str = "auto"
-    """What a subword counts beside a word or an n-gram; "auto": 0.5, or 2 where that has a clearly lower loss on
-    held-out texts and folds of the training texts; 0.5 if those are too many for folds. For optimizer = "newton"."""
+    """What a subword counts beside a word or an n-gram; "auto": 0.5, unless 2, or 8 without IDF, has a clearly lower
+    loss on held-out texts and folds of the training texts; 0.5 if those are too many for folds. For optimizer =
+    "newton"."""
+    subword_idf: bool | str = "auto"
+    """Whether subwords of few texts count more than those of many, as words do; "auto": chosen with subword_weight,
+    true if that is a number. For optimizer = "newton"."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with the values, in sentences."""
@@ -34,6 +38,8 @@ class LinearOptions(LabelOptions):
             value = getattr(self, name)
             if value != "auto" and (isinstance(value, str) or not 0 < value < math.inf):
                 problems.append(f'head: {name}={value!r} must be a number above 0, or "auto".')
+        if self.subword_idf not in (True, False, "auto"):
+            problems.append(f'head: subword_idf={self.subword_idf!r} must be true, false or "auto".')
         return problems
 
     def width(self, labels: int) -> int:

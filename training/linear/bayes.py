@@ -20,7 +20,7 @@ from ...models.heads import Linear, LinearOptions
 from ...models.recipes import Recipe
 from ..fit import Fit
 from .features import Counts, Design, Scales
-from .fit import SUBWORD_WEIGHTS
+from .fit import weighings
 
 _SMOOTHING = 1.0
 _MOST_FEATURES = 1 << 22
@@ -47,9 +47,7 @@ def fit_bayes(
     assert isinstance(recipe.head, LinearOptions)
     began = time.monotonic()
     counts = Counts.of(encoder, tokens.train.take(np.arange(len(tokens.train.lengths))))
-    weight = recipe.head.subword_weight
-    of_subwords = SUBWORD_WEIGHTS[0] if isinstance(weight, str) else weight
-    scales = Scales.of(counts, encoder, _POWER, of_subwords, _MOST_FEATURES // len(labels))
+    scales = Scales.of(counts, encoder, _POWER, weighings(recipe.head)[0], _MOST_FEATURES // len(labels))
     design = Design(counts, scales, _POWER)
     truth = torch.from_numpy(task_of(recipe.task, labels).truth(parts.train))
     several = recipe.head.multi_label

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +121,19 @@ def _compressed(starts: Ids, columns: Ids, shape: tuple[int, int]) -> Tensor:
         return torch.sparse_csr_tensor(*indices, ones, shape, check_invariants=False)
 
 
+class Weighing(NamedTuple):
+    """What a subword counts beside a word or an n-gram."""
+
+    weight: float
+    """What its factor is multiplied by."""
+    idf: bool = True
+    """Whether its factor is that of a word, so that subwords of few texts count more; else 1."""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.weight:g}" + ("" if self.idf else " without IDF")
+
+
 @dataclass(frozen=True)
 class Scales:
     """Which rows of a table are features, and the factor of each."""
@@ -135,14 +149,14 @@ class Scales:
         counts: Counts,
         encoder: TextEncoder,
         power: float,
-        subword_weight: float,
+        weighing: Weighing,
         most: int,
         without: int | None = None,
     ) -> Scales:
         """Return the features of the training texts, at most the `most` frequent.
 
         A row that occurs c times in n texts has the factor log(1 + n / c), as TF-IDF has it for words of n texts, a
-        bucket of subwords `subword_weight` times that. All are then scaled so that a text's vector has length 1 (the
+        bucket of subwords that or 1, times its weight. All are then scaled so that a text's vector has length 1 (the
         root of the mean square), taking its cells as different ones. `power` as `Design` has it;
         `without`: a row that is left out.
         """
@@ -153,7 +167,8 @@ class Scales:
             rows = np.sort(rows[np.argsort(-totals[rows], kind="stable")[:most]])
         factors = np.log1p(len(counts.cells) / totals[rows])
         hashed = np.unique(counts.parts.columns)
-        factors[np.isin(rows, hashed[hashed >= encoder.spec.words])] *= subword_weight
+        subwords = np.isin(rows, hashed[hashed >= encoder.spec.words])
+        factors[subwords] = weighing.weight * (factors[subwords] if weighing.idf else 1.0)
         scales = cls(rows, torch.from_numpy(factors)[:, None])
         squares = Design(counts, replace(scales, factors=scales.factors.square()), 2 * power)
         square = float(squares.forward(torch.ones(len(rows), 1, dtype=torch.float64)).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,15 +24,17 @@ from ..checkpoint import Checkpoints
 from ..device import Device
 from ..distributed import ProcessGroup
 from ..fit import Fit
+from .features import Weighing
 from .newton import Weights, minimise
 from .problem import Problem
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """What "auto" tries, from the strongest penalty to the weakest, each fit beginning at the one before."""
-SUBWORD_WEIGHTS = (0.5, 2.0)
-"""What "auto" tries: 2 for texts whose words are seldom met again, such as misspelt ones and numbers."""
+WEIGHINGS = (Weighing(0.5), Weighing(2.0), Weighing(8.0, idf=False))
+"""What "auto" tries: 2 for texts whose words are seldom met again, such as misspelt ones and numbers; without IDF
+where letters tell more than words, such as languages of which few texts are known."""
 _CLEAR = 0.95
-"""Share of the first weight's held-out loss that another one must be below: of few texts the loss is noisy."""
+"""Share of the best weighing's held-out loss that another one must be below: of few texts the loss is noisy."""
 _PATIENCE = 2
 """Strengths without a lower held-out loss before the search ends."""
 _SEARCH, _FINAL = 1e-3, 1e-7
@@ -71,11 +74,11 @@ def fit_linear(
                 for parameter in model.parameters():
                     parameter.zero_()
         known = tokens or TokenizedSplits.of(encoder, parts)
-        problem, subword_weight, strength, losses, weights = _best(
-            recipe, chosen, lambda weight: Problem.of(recipe, parts, labels, encoder, known, model, weight), progress
+        problem, weighing, strength, losses, weights, _ = _best(
+            recipe, chosen, lambda one: Problem.of(recipe, parts, labels, encoder, known, model, one), progress
         )
         best = losses.index(min(losses)) + 1
-        worse = start is not None and losses[best - 1] >= problem.held_loss(problem.zeros())
+        worse = start is not None and losses[best - 1] >= problem.held_loss(problem.zeros()).mean
         if worse if chosen is None else not chosen.best_epoch:
             say("no strength lowered the validation loss; the weights are those from before training")
             best = 0
@@ -87,59 +90,71 @@ def fit_linear(
             say(
                 f"{len(problem.scales.rows):,} features, strength {strength:g}"
                 + ("" if len(losses) == 1 else f", chosen by the loss on {problem.judges} from {len(losses)}")
-                + (f"; a subword counts {subword_weight:g}" if encoder.spec.subwords is not None else "")
+                + (f"; a subword counts {weighing}" if encoder.spec.subwords is not None else "")
                 + ("" if found.converged else f"; not yet at the minimum after {found.steps} steps")
             )
     progress(1, 1, f"strength {strength:g}")
     model.eval()
-    details = {"strength": strength, "subword_weight": subword_weight}
+    details = {"strength": strength, "subword_weight": weighing.weight, "subword_idf": weighing.idf}
     return Fit(model, losses, best, time.monotonic() - began, details=details)
+
+
+def weighings(head: LinearOptions) -> tuple[Weighing, ...]:
+    """Return the weighings of subwords that are tried with these options, the usual one first."""
+    if not isinstance(head.subword_weight, str):
+        return (Weighing(head.subword_weight, bool(head.subword_idf)),)
+    return tuple(one for one in WEIGHINGS if head.subword_idf in ("auto", one.idf))
 
 
 class _Found(NamedTuple):
     """The strength that was best on held-out texts, the loss of each one tried, and its weights."""
 
     problem: Problem
-    subword_weight: float
+    weighing: Weighing
     strength: float
     losses: list[float]
     weights: Weights
+    calibrated: float
+    """The loss with all logits times the factor that has the least: that of weak weights is high for any weighing."""
 
 
 _Report = Callable[[int, str], None]
 """Is told how many fits are done, and of which strength and step the next one is."""
 
 
-def _best(recipe: Recipe, chosen: Fit | None, make: Callable[[float], Problem], progress: Progress) -> _Found:
-    """Return the best of the strengths and weights of subwords that the recipe leaves open; of `chosen` its own."""
+def _best(recipe: Recipe, chosen: Fit | None, make: Callable[[Weighing], Problem], progress: Progress) -> _Found:
+    """Return the best of the strengths and weighings of subwords that the recipe leaves open; of `chosen` its own."""
     assert isinstance(recipe.head, LinearOptions)
-    strength, weight = recipe.head.strength, recipe.head.subword_weight
+    strength = recipe.head.strength
     strengths = STRENGTHS if isinstance(strength, str) else (strength,)
-    if not isinstance(weight, str):
-        weights: tuple[float, ...] = (weight,)
-    else:
-        weights = SUBWORD_WEIGHTS if recipe.text.subwords is not None else SUBWORD_WEIGHTS[:1]
+    tried = weighings(recipe.head)
+    if recipe.text.subwords is None:
+        tried = tried[:1]
     if chosen is not None:
-        strengths, weights = (float(chosen.details["strength"]),), (float(chosen.details["subword_weight"]),)
-    fits = len(strengths) * len(weights)
+        details = chosen.details
+        strengths = (float(details["strength"]),)
+        tried = (Weighing(float(details["subword_weight"]), bool(details["subword_idf"])),)
+    fits = len(strengths) * len(tried)
     best: _Found | None = None
-    for number, one in enumerate(weights):
-        if best is not None and not best.problem.folds:
-            break
+    for number, one in enumerate(tried):
 
         def report(done: int, what: str, before: int = number * len(strengths)) -> None:
             progress(before + done, fits + 1, what)
 
         found = _search(make(one), one, recipe, strengths, report, judged=fits > 1)
-        if best is None or min(found.losses) < _CLEAR * min(best.losses):
+        worse = best is not None and found.calibrated >= best.calibrated
+        if best is None or found.calibrated < _CLEAR * best.calibrated:
             best = found
+        # Without folds there is too little to judge by, and the next one leans the same way.
+        if worse or not best.problem.folds:
+            break
     assert best is not None
     return best
 
 
 def _search(
     problem: Problem,
-    subword_weight: float,
+    weighing: Weighing,
     recipe: Recipe,
     strengths: Sequence[float],
     report: _Report,
@@ -149,7 +164,7 @@ def _search(
     """Try the strengths one after the other; `judged`: whether there is a choice, so that folds judge too."""
     weights, folded = problem.zeros(), [problem.zeros() for _ in range(problem.folds)]
     losses: list[float] = []
-    best, kept = 0, weights
+    best, kept, calibrated = 0, weights, math.inf
     for done, strength in enumerate(strengths):
 
         def solve(begin: Weights, fold: int | None, done: int = done, strength: float = strength) -> Weights:
@@ -160,12 +175,13 @@ def _search(
         weights = solve(weights, None)
         if judged:
             folded = [solve(begin, fold) for fold, begin in enumerate(folded)]
-        losses.append(problem.held_loss(weights, folded if judged else ()))
+        loss = problem.held_loss(weights, folded if judged else ())
+        losses.append(loss.mean)
         if losses[done] < losses[best] or not done:
-            best, kept = done, weights
+            best, kept, calibrated = done, weights, loss.calibrated
         if done - best >= _PATIENCE:
             break
-    return _Found(problem, subword_weight, strengths[best], losses, kept)
+    return _Found(problem, weighing, strengths[best], losses, kept, calibrated)
 
 
 def _tell(report: _Report, done: int, strength: float, step: int) -> None:

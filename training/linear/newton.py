@@ -15,6 +15,8 @@ from torch.nn import functional as F
 _MOST_INNER, _MOST_HALVINGS = 200, 30
 # Armijo's condition: a step must win this share of what the gradient promises.
 _SUFFICIENT = 1e-4
+# Of logits, between which the one of the least loss is looked for.
+_LEAST_FACTOR, _MOST_FACTOR, _HALVINGS = 1 / 64, 1024.0, 14
 
 
 class Design(Protocol):
@@ -70,6 +72,18 @@ class LogisticLoss:
         else:
             each = F.binary_cross_entropy_with_logits(logits, self.truth, reduction="none")
         return float((self.weights * each).sum())
+
+    def calibrated(self, logits: Tensor) -> float:
+        """Return the least loss of logits times one factor for all texts.
+
+        Temperature scaling: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
+        """
+        low, high = _LEAST_FACTOR, _MOST_FACTOR
+        for _ in range(_HALVINGS):
+            middle = math.sqrt(low * high)
+            rising = float((self.gradient(self.scores(middle * logits)) * logits).sum()) > 0
+            low, high = (low, middle) if rising else (middle, high)
+        return self.value(math.sqrt(low * high) * logits)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the probabilities, float64 [texts, outputs]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from ...models.embeddings import Table
 from ...models.encoders import Bag
 from ...models.heads import Linear, LinearOptions
 from ...models.recipes import Recipe
-from .features import Counts, Design, Merged, Scales
+from .features import Counts, Design, Merged, Scales, Weighing
 from .newton import LogisticLoss, Weights
 
 _FOLDS = 5
@@ -29,6 +30,14 @@ _FOLDED = 1 << 20
 _MOST_WEIGHTS = 1 << 23
 """Of 8 bytes, in some nine copies; of more, the features that occur least are left out."""
 _POWERS = {"sum": 0.0, "sqrtn": 0.5, "mean": 1.0}
+
+
+class HeldLoss(NamedTuple):
+    """The mean loss of texts that were not learned."""
+
+    mean: float
+    calibrated: float
+    """With all logits times the factor that has the least."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,11 @@ class Problem:
         encoder: TextEncoder,
         tokens: TokenizedSplits,
         model: TextModel,
-        subword_weight: float,
+        weighing: Weighing,
     ) -> Problem:
         """Return the problem of fitting `model`, whose weights are kept and added to.
 
-        `subword_weight`: what a subword counts beside a word.
+        `weighing`: what a subword counts beside a word.
         """
         assert isinstance(recipe.head, LinearOptions)
         assert isinstance(model.encoder, Bag)
@@ -87,7 +96,7 @@ class Problem:
         )
         # A padding row stays zero; UNK can be one.
         without = UNK if getattr(recipe.embedding, "padding_idx", None) == UNK else None
-        scales = Scales.of(counts, encoder, power, subword_weight, max(_MOST_WEIGHTS // outputs, 1), without)
+        scales = Scales.of(counts, encoder, power, weighing, max(_MOST_WEIGHTS // outputs, 1), without)
         task = task_of(recipe.task, labels)
         places = [torch.from_numpy(task.truth(part)) for part in (parts.train, parts.validation)]
         truth, held_truth = (_targets(place, count, multi=multi) for place in places)
@@ -135,8 +144,8 @@ class Problem:
             weights = weights * torch.from_numpy(self.fold != without)[:, None]
         return LogisticLoss(self.truth, weights, self.softmax, self.offset)
 
-    def held_loss(self, weights: Weights, folded: Sequence[Weights] = ()) -> float:
-        """Return the mean loss of the texts that judge.
+    def held_loss(self, weights: Weights, folded: Sequence[Weights] = ()) -> HeldLoss:
+        """Return the loss of the texts that judge.
 
         That is of the validation texts with `weights`, and of each fold with those of `folded` fitted without it.
         """
@@ -149,7 +158,9 @@ class Problem:
         every = torch.cat(truth)
         ones = torch.ones(len(every), 1, dtype=torch.float64)
         loss = LogisticLoss(every, ones, self.softmax, torch.zeros_like(every))
-        return loss.value(torch.cat(logits)) / (len(every) if self.softmax else every.numel())
+        terms = len(every) if self.softmax else every.numel()
+        found = torch.cat(logits)
+        return HeldLoss(loss.value(found) / terms, loss.calibrated(found) / terms)
 
     def by_label(self, values: Tensor) -> Tensor:
         """Return values of the outputs, float64 [n, outputs], as those of the labels, float64 [n, labels]."""

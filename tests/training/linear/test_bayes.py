@@ -15,7 +15,7 @@ from lexport.models import recipes
 from lexport.models.predict import outputs
 from lexport.storage.progress import silent
 from lexport.training.linear import fit_bayes
-from lexport.training.linear.features import Counts, Scales
+from lexport.training.linear.features import Counts, Scales, Weighing
 from lexport.training.prepare import new_encoder, split_texts
 
 
@@ -33,7 +33,7 @@ def test_the_scores_are_those_of_the_shares_of_weighted_counts(tiny_csv: Path, l
     found = outputs(fitted.model, encoder, parts.test)
 
     counts = Counts.of(encoder, tokens.train.take(np.arange(len(parts.train))))
-    scales = Scales.of(counts, encoder, 0.5, 0.5, 1 << 20)
+    scales = Scales.of(counts, encoder, 0.5, Weighing(0.5), 1 << 20)
     factor = dict(zip(scales.rows.tolist(), scales.factors[:, 0].tolist(), strict=True))
 
     def features(text: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import LogisticRegression
 
+from lexport.data.dataset import Dataset
 from lexport.data.load import load, of_texts
 from lexport.data.splits import Splits, split
 from lexport.errors import InputError
@@ -22,7 +25,8 @@ from lexport.models.recipes import Recipe
 from lexport.models.recipes.settings import with_settings
 from lexport.models.run import Run, open_run
 from lexport.models.vocabulary import build_encoder
-from lexport.training.linear.features import Counts, Design, Merged, Scales
+from lexport.training.linear.features import Counts, Design, Merged, Scales, Weighing
+from lexport.training.linear.newton import LogisticLoss
 from lexport.training.train import train
 
 from ...refusals import refused
@@ -64,6 +68,8 @@ def features(run: Run, texts: list[str], train: list[str]) -> csr_matrix:
     words = run.encoder.look_up_words(sorted({word for text in train for word in run.encoder.tokens(text)[0]}))
     assert words.subwords is not None
     subwords = np.unique(words.subwords.values % run.encoder.spec.buckets) + run.encoder.spec.words
+    if not run.info.training["subword_idf"]:
+        factors[subwords] = 1.0
     factors[subwords] *= run.info.training["subword_weight"]
 
     def length(factors: npt.NDArray[np.float64]) -> float:
@@ -78,7 +84,7 @@ def features(run: Run, texts: list[str], train: list[str]) -> csr_matrix:
 def test_rows_that_occur_equally_often_in_every_text_are_one_feature_with_the_same_sums() -> None:
     encoder = build_encoder(["a b a b", "c d", "c d c e"], recipes.TextOptions(min_count=1))
     counts = Counts.of(encoder, encoder.look_up(["a b a b", "c d", "c d c e"]))
-    scales = Scales.of(counts, encoder, 0.5, 1.0, 100)
+    scales = Scales.of(counts, encoder, 0.5, Weighing(1.0), 100)
     merged = Merged.of(counts, scales)
     words = [encoder.vocabulary[row - 2] for row in merged.scales.rows.tolist()]
     assert (words, len(scales.rows)) == (["c", "a", "d", "e"], 5)  # the most frequent first; b is as a
@@ -95,18 +101,19 @@ def ours(run: Run, parts: Splits) -> Scores:
 
 
 @pytest.mark.parametrize(
-    ("name", "every", "weights"),
+    ("name", "every", "weights", "settings"),
     [
-        ("rotten-tomatoes", 60, "none"),
-        ("bbc-news", 25, "none"),
-        ("bbc-news", 25, "balanced"),
-        ("chinese-reviews", 300, "none"),
+        ("rotten-tomatoes", 60, "none", ()),
+        ("bbc-news", 25, "none", ()),
+        ("bbc-news", 25, "balanced", ()),
+        ("chinese-reviews", 300, "none", ()),
+        ("chinese-reviews", 300, "none", ("head.subword_weight=8", "head.subword_idf=false")),
     ],
 )
 def test_it_predicts_as_scikit_learn_does_from_the_same_features(
-    name: str, every: int, weights: str, tmp_path: Path
+    name: str, every: int, weights: str, settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    recipe = linear("head.strength=3", f"head.class_weights={weights}")
+    recipe = linear("head.strength=3", f"head.class_weights={weights}", *settings)
     run, parts = fitted(recipe, *sample(name, every), tmp_path / "run")
     reference = LogisticRegression(
         C=3, tol=1e-9, max_iter=10_000, class_weight=None if weights == "none" else weights
@@ -142,23 +149,93 @@ def test_the_strength_is_that_with_the_lowest_held_out_loss(tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("share", [0.0, 0.95, 1e9])
-def test_a_subword_counts_two_words_where_that_lowers_the_held_out_loss(
-    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lexport.training.linear.fit._CLEAR", share)
-    texts = sample("rotten-tomatoes", 60)
-    half, two, chosen = (
-        fitted(linear(f"head.subword_weight={weight}"), *texts, tmp_path / f"run-{number}")[0].info.training
-        for number, weight in enumerate(("0.5", "2", '"auto"'))
+def few(name: str, texts: int) -> tuple[list[str], list[str]]:
+    """That many texts of each label of a sample set, drawn at random."""
+    every = load(name)
+    taken: dict[str, list[str]] = {label: [] for label in every.classes}
+    for row in np.random.default_rng(0).permutation(len(every)).tolist():
+        if len(taken[every.labels[row]]) < texts:
+            taken[every.labels[row]].append(every.texts[row])
+    rows = [(text, label) for label, own in taken.items() for text in own]
+    return [text for text, _ in rows], [label for _, label in rows]
+
+
+def weighed(run: Run) -> tuple[float, bool]:
+    """What a subword counts, and whether times its IDF."""
+    return run.info.training["subword_weight"], run.info.training["subword_idf"]
+
+
+def of_letters(labels: int, texts: int) -> tuple[list[str], list[str]]:
+    """Texts of words that are never met again: the labels differ by which letter follows which."""
+    random = np.random.default_rng(0)
+    follows = random.dirichlet(np.full(20, 0.5), (labels, 20))
+    rows = []
+    for _ in range(texts):
+        for label in range(labels):
+            letters = [0]
+            while len(letters) < 24:
+                letters.append(int(random.choice(20, p=follows[label, letters[-1]])))
+            text = "".join(string.ascii_lowercase[letter] for letter in letters)
+            rows.append((" ".join(text[start : start + 6] for start in range(0, 24, 6)), f"label {label}"))
+    return [text for text, _ in rows], [label for _, label in rows]
+
+
+def test_where_letters_tell_more_than_words_frequent_subwords_count_most(tmp_path: Path) -> None:
+    texts = of_letters(6, 30)
+    chosen, parts = fitted(linear(), *texts, tmp_path / "auto")
+    assert weighed(chosen) == (8, False)
+    usual, _ = fitted(linear("head.subword_weight=0.5"), *texts, tmp_path / "usual")
+    assert weighed(usual) == (0.5, True)
+    assert loss(chosen, parts.test) < 0.8 * loss(usual, parts.test)
+
+
+def test_a_lower_loss_by_stronger_weights_alone_chooses_no_weighing(tmp_path: Path) -> None:
+    # Of so few texts weights are too weak, and of features that count more stronger, so that their loss is lower.
+    texts = few("bbc-news", 25)
+    chosen, two, eight = (
+        fitted(linear(*settings), *texts, tmp_path / f"run-{number}")[0]
+        for number, settings in enumerate(
+            ((), ("head.subword_weight=2",), ("head.subword_weight=8", "head.subword_idf=false"))
+        )
     )
-    losses = [min(one["validation_losses"]) for one in (half, two)]
-    assert losses[0] != losses[1]
-    better = two if losses[1] < share * losses[0] else half
-    assert (chosen["subword_weight"], chosen["validation_losses"]) == (
-        better["subword_weight"],
-        better["validation_losses"],
-    )
+    losses = [min(run.info.training["validation_losses"]) for run in (two, eight)]
+    assert losses[1] < 0.95 * losses[0]
+    assert weighed(chosen) == (2, True)
+    assert chosen.info.training["validation_losses"] == two.info.training["validation_losses"]
+    unseen = load("bbc-news").take(range(0, 1000, 7), "unseen")
+    assert right(chosen, unseen) > right(eight, unseen) + 0.05
+
+
+def right(run: Run, part: Dataset) -> float:
+    """The share of texts that get their label."""
+    answers = text_outputs(run.model, run.encoder, part.texts).argmax(axis=1)
+    return float(np.mean([run.labels[answer] == label for answer, label in zip(answers, part.labels, strict=True)]))
+
+
+def test_weighings_that_the_recipe_rules_out_are_not_tried(tmp_path: Path) -> None:
+    texts = of_letters(3, 20)
+    with_idf, _ = fitted(linear("head.subword_idf=true"), *texts, tmp_path / "with")
+    without, _ = fitted(linear("head.subword_idf=false"), *texts, tmp_path / "without")
+    own, _ = fitted(linear("head.subword_idf=false", "head.subword_weight=3"), *texts, tmp_path / "own")
+    assert weighed(with_idf) in ((0.5, True), (2.0, True))
+    assert (weighed(without), weighed(own)) == ((8.0, False), (3.0, False))
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+@pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
+def test_the_calibrated_loss_is_the_least_that_a_factor_of_the_logits_reaches(outputs: int, scale: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, outputs, dtype=torch.float64, generator=random)
+    chosen = torch.distributions.Categorical(logits=0.7 * logits) if outputs > 1 else None
+    torch.manual_seed(0)
+    if chosen is None:
+        truth = torch.bernoulli(torch.sigmoid(0.7 * logits))
+    else:
+        truth = torch.nn.functional.one_hot(chosen.sample(), outputs).to(torch.float64)
+    ones = torch.ones(50, 1, dtype=torch.float64)
+    one = LogisticLoss(truth, ones, outputs > 1, torch.zeros_like(truth))
+    least = minimize_scalar(lambda factor: one.value(factor * logits), bounds=(0, 10), method="bounded").fun
+    assert one.calibrated(scale * logits) == pytest.approx(least, rel=1e-6)
 
 
 def test_too_many_texts_for_folds_choose_no_weight_of_subwords(
@@ -166,7 +243,7 @@ def test_too_many_texts_for_folds_choose_no_weight_of_subwords(
 ) -> None:
     monkeypatch.setattr("lexport.training.linear.problem._FOLDED", 0)
     run, _ = fitted(linear(), *sample("rotten-tomatoes", 60), tmp_path / "run")
-    assert run.info.training["subword_weight"] == 0.5
+    assert weighed(run) == (0.5, True)
 
 
 def test_the_same_texts_give_the_same_weights_whatever_the_seed(tmp_path: Path) -> None:
@@ -232,6 +309,12 @@ def test_what_a_linear_model_cannot_have_is_refused(tmp_path: Path) -> None:
         )
     with refused(InputError, "LX-RECIPE-010", "'linear'", "sqrtn"):
         recipes.parse("own", '[encoder]\nname="cnn"\n[head]\nname="linear"')
-    for setting in ("head.strength=0", 'head.strength="strong"', "head.subword_weight=-1", 'head.subword_weight="x"'):
+    for setting in (
+        "head.strength=0",
+        'head.strength="strong"',
+        "head.subword_weight=-1",
+        'head.subword_weight="x"',
+        'head.subword_idf="x"',
+    ):
         with refused(InputError, "LX-RECIPE-010", "must be"):
             linear(setting)
