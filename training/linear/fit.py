@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -78,7 +77,7 @@ def fit_linear(
             recipe, chosen, lambda one: Problem.of(recipe, parts, labels, encoder, known, model, one), progress
         )
         best = losses.index(min(losses)) + 1
-        worse = start is not None and losses[best - 1] >= problem.held_loss(problem.zeros()).mean
+        worse = start is not None and losses[best - 1] >= problem.held_loss(problem.zeros())
         if worse if chosen is None else not chosen.best_epoch:
             say("no strength lowered the validation loss; the weights are those from before training")
             best = 0
@@ -107,15 +106,14 @@ def weighings(head: LinearOptions) -> tuple[Weighing, ...]:
 
 
 class _Found(NamedTuple):
-    """The strength that was best on held-out texts, the loss of each one tried, and its weights."""
+    """The strength that was best on held-out texts, the loss of each one tried, its weights and those of the folds."""
 
     problem: Problem
     weighing: Weighing
     strength: float
     losses: list[float]
     weights: Weights
-    calibrated: float
-    """The loss with all logits times the factor that has the least: that of weak weights is high for any weighing."""
+    folded: list[Weights]
 
 
 _Report = Callable[[int, str], None]
@@ -135,18 +133,19 @@ def _best(recipe: Recipe, chosen: Fit | None, make: Callable[[Weighing], Problem
         strengths = (float(details["strength"]),)
         tried = (Weighing(float(details["subword_weight"]), bool(details["subword_idf"])),)
     fits = len(strengths) * len(tried)
-    best: _Found | None = None
+    best, least = None, 0.0
     for number, one in enumerate(tried):
 
         def report(done: int, what: str, before: int = number * len(strengths)) -> None:
             progress(before + done, fits + 1, what)
 
         found = _search(make(one), one, recipe, strengths, report, judged=fits > 1)
-        worse = best is not None and found.calibrated >= best.calibrated
-        if best is None or found.calibrated < _CLEAR * best.calibrated:
-            best = found
-        # Without folds there is too little to judge by, and the next one leans the same way.
-        if worse or not best.problem.folds:
+        if len(tried) == 1 or not found.problem.folds:  # without folds there is too little to judge by
+            return found
+        loss = found.problem.held_loss(found.weights, found.folded, calibrated=True)
+        if best is None or loss < _CLEAR * least:
+            best, least = found, loss
+        elif loss >= least:  # the next one goes further the same way
             break
     assert best is not None
     return best
@@ -164,7 +163,7 @@ def _search(
     """Try the strengths one after the other; `judged`: whether there is a choice, so that folds judge too."""
     weights, folded = problem.zeros(), [problem.zeros() for _ in range(problem.folds)]
     losses: list[float] = []
-    best, kept, calibrated = 0, weights, math.inf
+    best, kept = 0, (weights, folded)
     for done, strength in enumerate(strengths):
 
         def solve(begin: Weights, fold: int | None, done: int = done, strength: float = strength) -> Weights:
@@ -175,13 +174,12 @@ def _search(
         weights = solve(weights, None)
         if judged:
             folded = [solve(begin, fold) for fold, begin in enumerate(folded)]
-        loss = problem.held_loss(weights, folded if judged else ())
-        losses.append(loss.mean)
+        losses.append(problem.held_loss(weights, folded if judged else ()))
         if losses[done] < losses[best] or not done:
-            best, kept, calibrated = done, weights, loss.calibrated
+            best, kept = done, (weights, folded)
         if done - best >= _PATIENCE:
             break
-    return _Found(problem, weighing, strengths[best], losses, kept, calibrated)
+    return _Found(problem, weighing, strengths[best], losses, *kept)
 
 
 def _tell(report: _Report, done: int, strength: float, step: int) -> None:

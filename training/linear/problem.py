@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +29,6 @@ _FOLDED = 1 << 20
 _MOST_WEIGHTS = 1 << 23
 """Of 8 bytes, in some nine copies; of more, the features that occur least are left out."""
 _POWERS = {"sum": 0.0, "sqrtn": 0.5, "mean": 1.0}
-
-
-class HeldLoss(NamedTuple):
-    """The mean loss of texts that were not learned."""
-
-    mean: float
-    calibrated: float
-    """With all logits times the factor that has the least."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +135,12 @@ class Problem:
             weights = weights * torch.from_numpy(self.fold != without)[:, None]
         return LogisticLoss(self.truth, weights, self.softmax, self.offset)
 
-    def held_loss(self, weights: Weights, folded: Sequence[Weights] = ()) -> HeldLoss:
-        """Return the loss of the texts that judge.
+    def held_loss(self, weights: Weights, folded: Sequence[Weights] = (), *, calibrated: bool = False) -> float:
+        """Return the mean loss of the texts that judge.
 
         That is of the validation texts with `weights`, and of each fold with those of `folded` fitted without it.
+        With `calibrated` all logits are multiplied by the factor that has the least: weak weights have a high loss
+        however well they tell labels apart.
         """
         logits = [self.held_offset + self.held.forward(self.merged.rows_of(weights.weight)) + weights.bias]
         truth = [self.held_truth]
@@ -158,9 +151,8 @@ class Problem:
         every = torch.cat(truth)
         ones = torch.ones(len(every), 1, dtype=torch.float64)
         loss = LogisticLoss(every, ones, self.softmax, torch.zeros_like(every))
-        terms = len(every) if self.softmax else every.numel()
-        found = torch.cat(logits)
-        return HeldLoss(loss.value(found) / terms, loss.calibrated(found) / terms)
+        found = (loss.calibrated if calibrated else loss.value)(torch.cat(logits))
+        return found / (len(every) if self.softmax else every.numel())
 
     def by_label(self, values: Tensor) -> Tensor:
         """Return values of the outputs, float64 [n, outputs], as those of the labels, float64 [n, labels]."""

@@ -226,12 +226,11 @@ def test_weighings_that_the_recipe_rules_out_are_not_tried(tmp_path: Path) -> No
 def test_the_calibrated_loss_is_the_least_that_a_factor_of_the_logits_reaches(outputs: int, scale: float) -> None:
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(50, outputs, dtype=torch.float64, generator=random)
-    chosen = torch.distributions.Categorical(logits=0.7 * logits) if outputs > 1 else None
-    torch.manual_seed(0)
-    if chosen is None:
-        truth = torch.bernoulli(torch.sigmoid(0.7 * logits))
+    if outputs == 1:
+        truth = torch.bernoulli((0.7 * logits).sigmoid(), generator=random)
     else:
-        truth = torch.nn.functional.one_hot(chosen.sample(), outputs).to(torch.float64)
+        drawn = torch.multinomial((0.7 * logits).softmax(dim=1), 1, generator=random)[:, 0]
+        truth = torch.nn.functional.one_hot(drawn, outputs).to(torch.float64)
     ones = torch.ones(50, 1, dtype=torch.float64)
     one = LogisticLoss(truth, ones, outputs > 1, torch.zeros_like(truth))
     least = minimize_scalar(lambda factor: one.value(factor * logits), bounds=(0, 10), method="bounded").fun
