@@ -106,7 +106,7 @@ def weighings(head: LinearOptions) -> tuple[Weighing, ...]:
 
 
 class _Found(NamedTuple):
-    """The strength that was best on held-out texts, the loss of each one tried, its weights and those of the folds."""
+    """The best strength by held-out texts, the loss of each one tried, its weights and those of the folds."""
 
     problem: Problem
     weighing: Weighing
