@@ -76,7 +76,7 @@ def main() -> int:
 def _hold(archive: Path, port: int, replicas: int, nodes: int) -> int:
     """Run a cluster that answers with an archive until the standard input ends."""
     folder = Path(tempfile.mkdtemp(prefix="lx", dir="/tmp"))
-    os.environ |= {**of_one_machine(folder), **{name: os.environ[name] for name in os.environ}}
+    os.environ |= {**of_one_machine(folder), "RAY_TMPDIR": str(folder), **os.environ}
     from ray.cluster_utils import Cluster as Machines
 
     shared: dict[str, Any] = {"include_dashboard": False, "node_ip_address": LOOPBACK}

@@ -109,7 +109,9 @@ def machines(head: int = 4, worker: int = 4, **variables: str) -> Iterator[Any]:
     """A cluster of a head and a worker node with so many processors; `ray.cluster_utils.Cluster`."""
     folder = Path(tempfile.mkdtemp(prefix="lx", dir="/tmp"))
     before = dict(os.environ)
-    os.environ.update({**of_one_machine(folder), "LEXPORT_RAY_CACHE": str(folder / "cache"), **variables})
+    # The head's address is written to Ray's usual folder, which a machine that had no cluster yet does not have.
+    own = {"LEXPORT_RAY_CACHE": str(folder / "cache"), "RAY_TMPDIR": str(folder)}
+    os.environ.update({**of_one_machine(folder), **own, **variables})
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(Path(__file__).parents[4]), before.get("PYTHONPATH")])
     )
